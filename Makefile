@@ -1,0 +1,34 @@
+# `make demo` shows kspan at work, `make test` runs every check. Both set up .venv first, once.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test accuracy bench clean
+
+demo: $(STAMP)
+	@$(BIN)/kspan demo
+
+test: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+accuracy: $(STAMP)
+	@$(BIN)/python -m tests.accuracy $(RECORDINGS)
+
+bench: $(STAMP)
+	@$(BIN)/python -m benchmarks.ingest $(RECORDING)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'kspan needs Python 3.11 or later (make PYTHON=...)' >&2; exit 1; }
+	@echo 'Setting up $(VENV) (once; this takes about a minute)'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,grpc,postgres]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,5 @@
+"""``python -m kspan``."""
+
+from kspan.cli import main
+
+main()

@@ -1,0 +1,277 @@
+"""The commands and their options; what they do is in the modules beside this one."""
+
+from typing import Annotated
+
+import typer
+
+from kspan import __version__
+
+DB_HELP = "SQLAlchemy URL or path of the database [default: an SQLite file under the platform's state directory]"
+EXPORT_HELP = "Where traces go: console, none, otlp (see OTEL_EXPORTER_OTLP_*), file:PATH (OTLP/JSON lines)."
+
+Db = Annotated[str | None, typer.Option("--db", envvar="KSPAN_DB", metavar="URL", help=DB_HELP, show_default=False)]
+RulesFile = Annotated[
+    str | None,
+    typer.Option("--rules", envvar="KSPAN_RULES", metavar="FILE", help="Rules (TOML) to use instead of the built-in."),
+]
+Cluster = Annotated[
+    str,
+    typer.Option("--cluster", envvar="KSPAN_CLUSTER", metavar="UID", help="The cluster [default: the only one]."),
+]
+NoProgress = Annotated[bool, typer.Option("--no-progress", help="No progress bar.")]
+
+app = typer.Typer(
+    name="kspan",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    help="Turns what a Kubernetes cluster says about itself into traces that show what caused what.",
+    epilog="Start with: kspan demo",
+)
+db = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look after the database.")
+app.add_typer(db, name="db")
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"kspan {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options of all commands."""
+
+
+@app.command()
+def demo(db: Db = None, no_progress: NoProgress = False) -> None:
+    """Replay a recorded rolling update and show its traces as trees.
+
+    The recording (an image change, a scaling and a rollback of a Deployment on a real cluster) comes with kspan.
+    The database is made afresh each time: an SQLite file of the demo's own, unless --db says otherwise.
+
+    \b
+    Example:
+      kspan demo
+    """
+    from kspan.cli.replaying import run_demo
+
+    run_demo(db, progress=not no_progress)
+
+
+@app.command()
+def replay(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Recordings; - is standard input.")],
+    db: Db = None,
+    export: Annotated[list[str], typer.Option("--export", metavar="TARGET", help=EXPORT_HELP)] = ["console"],  # noqa: B006
+    cluster: Annotated[
+        str, typer.Option("--cluster", metavar="UID", help="The cluster's uid, for input that does not tell.")
+    ] = "",
+    cluster_name: Annotated[
+        str, typer.Option("--cluster-name", envvar="KSPAN_CLUSTER_NAME", metavar="NAME", help="k8s.cluster.name.")
+    ] = "",
+    rules: RulesFile = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on after bad input; count what is skipped.")] = False,
+    no_progress: NoProgress = False,
+) -> None:
+    """Ingest recordings as the daemon would have, on their own clock, and export the traces.
+
+    Reads recordings of 'kspan record' (gzip'd or not), capture files of the Go kspan, and the output of
+    'kubectl get ... -o json|yaml'. What the database has already is not ingested again, and what was exported to a
+    target is not exported there again: a replay that was interrupted goes on where it was.
+
+    \b
+    Examples:
+      kspan replay incident.jsonl.gz
+      kspan replay incident.jsonl.gz --db incident.sqlite --export otlp
+      kspan replay incident.jsonl.gz --export file:traces.jsonl
+      kubectl get events -A -o json | kspan replay - --db sqlite://
+    """
+    from kspan.cli.replaying import run_replay
+
+    run_replay(
+        files,
+        db,
+        export,
+        cluster=cluster,
+        cluster_name=cluster_name,
+        rules=rules,
+        skip_bad=skip_bad,
+        progress=not no_progress,
+    )
+
+
+Kubeconfig = Annotated[
+    str | None,
+    typer.Option(
+        "--kubeconfig",
+        metavar="FILE",
+        help="Kubeconfig [default: $KUBECONFIG, ~/.kube/config, then the service account].",
+        show_default=False,
+    ),
+]
+Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="Context of the kubeconfig.")]
+Watch = Annotated[
+    list[str],
+    typer.Option("--watch", "-w", metavar="RESOURCE", help="Watch only these: pods, deploy, widgets.example.com ..."),
+]
+Namespaces = Annotated[list[str], typer.Option("--namespace", "-n", metavar="NS", help="Watch only these namespaces.")]
+AllKinds = Annotated[bool, typer.Option("--all-kinds", help="Watch every kind that the cluster serves.")]
+
+
+@app.command()
+def run(
+    db: Db = None,
+    export: Annotated[list[str], typer.Option("--export", metavar="TARGET", help=EXPORT_HELP)] = ["otlp"],  # noqa: B006
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    watch: Watch = [],  # noqa: B006
+    namespace: Namespaces = [],  # noqa: B006
+    all_kinds: AllKinds = False,
+    listen: Annotated[
+        str,
+        typer.Option("--listen", envvar="KSPAN_LISTEN", metavar="ADDRESS", help="For /healthz, /readyz and /metrics."),
+    ] = "127.0.0.1:8474",
+    retention: Annotated[
+        str,
+        typer.Option(
+            "--retention", envvar="KSPAN_RETENTION", metavar="TIME", help="Keep history for this long (0: for ever)."
+        ),
+    ] = "7d",
+    cluster: Annotated[
+        str, typer.Option("--cluster", metavar="UID", help="The cluster's uid [default: that of kube-system].")
+    ] = "",
+    cluster_name: Annotated[
+        str, typer.Option("--cluster-name", envvar="KSPAN_CLUSTER_NAME", metavar="NAME", help="k8s.cluster.name.")
+    ] = "",
+    rules: RulesFile = None,
+    redact_env: Annotated[
+        bool, typer.Option("--redact-env/--no-redact-env", help="Mask the values of environment variables.")
+    ] = True,
+    hold: Annotated[
+        str,
+        typer.Option("--hold", envvar="KSPAN_HOLD", metavar="TIME", help="How long an occurrence waits for its cause."),
+    ] = "5s",
+    settle: Annotated[
+        str,
+        typer.Option("--settle", envvar="KSPAN_SETTLE", metavar="TIME", help="How long a trace must have been quiet."),
+    ] = "10s",
+    log_level: Annotated[
+        str,
+        typer.Option("--log-level", envvar="KSPAN_LOG_LEVEL", metavar="LEVEL", help="debug, info, warning or error."),
+    ] = "info",
+) -> None:
+    """Watch a cluster, keep its history, and emit traces of what caused what, until SIGTERM or SIGINT.
+
+    It can be killed at any instant: it goes on where it was, and nothing is lost or sent twice with other content.
+    Exit code 0 after a signal, 1 if a part of it died, 2 for what is wrong from the start.
+
+    \b
+    Examples:
+      kspan run --export otlp --db /var/lib/kspan/kspan.sqlite
+      kspan run --context staging --namespace shop --export console
+      kspan run --watch deploy --watch rs --watch pods --watch events --export file:traces.jsonl
+    """
+    from kspan.cli.running import run_daemon
+
+    code = run_daemon(
+        db,
+        export,
+        kubeconfig=kubeconfig,
+        context=context,
+        watch=watch,
+        namespaces=namespace,
+        all_kinds=all_kinds,
+        cluster=cluster,
+        cluster_name=cluster_name,
+        rules=rules,
+        listen=listen,
+        retention=retention,
+        redact_env=redact_env,
+        hold=hold,
+        settle=settle,
+        log_level=log_level,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def record(
+    out: Annotated[str, typer.Argument(metavar="OUT.jsonl.gz", help="The recording; gzip'd if it ends in .gz.")],
+    duration: Annotated[str, typer.Option("--for", metavar="TIME", help="How long (0: until Ctrl-C).")] = "0",
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    watch: Watch = [],  # noqa: B006
+    namespace: Namespaces = [],  # noqa: B006
+    all_kinds: AllKinds = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+) -> None:
+    """Record what a cluster says, to replay it later or elsewhere. Secrets and environment values are masked.
+
+    \b
+    Examples:
+      kspan record incident.jsonl.gz --for 10m
+      kspan replay incident.jsonl.gz
+    """
+    from kspan.cli.running import run_record
+
+    run_record(
+        out,
+        duration=duration,
+        kubeconfig=kubeconfig,
+        context=context,
+        watch=watch,
+        namespaces=namespace,
+        all_kinds=all_kinds,
+        force=force,
+    )
+
+
+@db.command()
+def verify(db: Db = None, cluster: Cluster = "", rules: RulesFile = None, no_progress: NoProgress = False) -> None:
+    """Replay the journal into an empty projection and compare, row by row. Exit code 1 where something differs.
+
+    \b
+    Example:
+      kspan db verify --db incident.sqlite
+    """
+    from kspan.cli.database import run_verify
+
+    raise typer.Exit(run_verify(db, cluster, rules, progress=not no_progress))
+
+
+@db.command()
+def rebuild(db: Db = None, cluster: Cluster = "", rules: RulesFile = None, no_progress: NoProgress = False) -> None:
+    """Replace the projection by one made afresh from the journal (after a change of the rules, say).
+
+    What was emitted stays marked as emitted.
+
+    \b
+    Example:
+      kspan db rebuild --db incident.sqlite --rules my-rules.toml
+    """
+    from kspan.cli.database import run_rebuild
+
+    run_rebuild(db, cluster, rules, progress=not no_progress)
+
+
+@db.command()
+def stats(
+    db: Db = None,
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="table or json.")] = "table",
+) -> None:
+    """Show how much there is: rows, records by type, traces, what was emitted, size.
+
+    \b
+    Examples:
+      kspan db stats --db incident.sqlite
+      kspan db stats -o json
+    """
+    from kspan.cli.database import run_stats
+
+    run_stats(db, output)

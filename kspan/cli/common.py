@@ -1,0 +1,81 @@
+"""What the commands share: the default database, rules, progress."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from kspan.errors import RulesError, SettingsError, StoreError
+from kspan.graph import Rules, built_in_rules, parse_rules
+from kspan.store import Store, open_store
+
+Advance = Callable[[int], None]
+
+
+def state_directory() -> Path:
+    """Where this user's databases are kept; made if it is not there. Raises SettingsError."""
+    from platformdirs import user_state_path
+
+    path = user_state_path("kspan")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"cannot make the state directory {path}: {error.strerror}; use --db") from error
+    return path
+
+
+def database_url(db: str | None) -> str:
+    """The database that ``--db`` names, or the default one."""
+    return db or f"sqlite:///{state_directory() / 'kspan.sqlite'}"
+
+
+def load_rules(path: str | None) -> Rules:
+    """The rules of this file, or the built-in ones. Raises RulesError."""
+    if path is None:
+        return built_in_rules()
+    try:
+        return parse_rules(path, Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is no UTF-8 text"
+        raise RulesError(f"{path}: {reason}") from error
+
+
+def open_existing(db: str | None, *, read_only: bool = False) -> Store:
+    """Opens a database that must be there: a mistyped path must not make a new one. Raises StoreError."""
+    url = database_url(db)
+    path = url.removeprefix("sqlite:///") if url.startswith("sqlite:///") or "://" not in url else ""
+    if path and not Path(path).exists():
+        raise StoreError(f"{path}: there is no database; 'kspan replay FILE --db {path}' makes one")
+    return open_store(url, read_only=read_only)
+
+
+def the_cluster(store: Store, wanted: str) -> str:
+    """The cluster that is meant: ``wanted``, or the only one there is. Raises StoreError."""
+    clusters = store.clusters()
+    if wanted:
+        if wanted not in clusters:
+            raise StoreError(f"{store.name}: no cluster {wanted!r} (there is: {', '.join(clusters) or 'none'})")
+        return wanted
+    if len(clusters) != 1:
+        listed = ", ".join(clusters)
+        raise StoreError(
+            f"{store.name}: has several clusters, choose with --cluster ({listed})"
+            if clusters
+            else f"{store.name}: the journal is empty"
+        )
+    return clusters[0]
+
+
+@contextlib.contextmanager
+def progress_bar(label: str, total: int | None, *, shown: bool) -> Iterator[Advance]:
+    """A bar on standard error, if that is a terminal; ``total`` None draws one without an end."""
+    if not shown or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda n: bar.advance(task, n)

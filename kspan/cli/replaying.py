@@ -1,0 +1,103 @@
+"""``kspan replay`` and ``kspan demo``."""
+
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from kspan.cli.common import database_url, load_rules, progress_bar, state_directory
+from kspan.daemon.replay import Replayed
+from kspan.daemon.replay import replay as ingest
+from kspan.emit.emitter import EmitReport, Emitter
+from kspan.emit.exporters import Target, TargetKind, open_sink, parse_target
+from kspan.emit.otel import ClusterIdentity
+from kspan.errors import ExportError, InputError
+from kspan.ingest.frames import read_frames, total_size
+from kspan.store import Store, open_store
+
+
+class _Skipped:
+    """Tells of each bad place in the input on standard error, and counts."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, error: InputError) -> None:
+        self.count += 1
+        print(f"kspan: skipped: {error}", file=sys.stderr)
+
+
+def run_replay(
+    files: Sequence[str],
+    db: str | None,
+    export: Sequence[str],
+    *,
+    cluster: str,
+    cluster_name: str,
+    rules: str | None,
+    skip_bad: bool,
+    progress: bool,
+) -> None:
+    """Ingests and exports. What cannot be right is refused before anything is read."""
+    targets = [parse_target(text) for text in export]
+    compiled = load_rules(rules)
+    skipped = _Skipped()
+    with open_store(database_url(db)) as store:
+        sinks_checked = [open_sink(target, ClusterIdentity("", cluster_name)) for target in targets]
+        for sink in sinks_checked:
+            if sink is not None:
+                sink.close()
+        with progress_bar("reading", total_size(files), shown=progress) as advance:
+            frames = read_frames(files, skip_bad=skip_bad, on_progress=advance, on_skip=skipped)
+            done = ingest(store, frames, compiled, cluster=cluster, on_bad=skipped if skip_bad else None)
+        reports = [_emit(store, done.cluster, cluster_name, target) for target in targets]
+    print(_told(done, skipped.count, targets, reports), file=sys.stderr)
+
+
+def _emit(store: Store, cluster: str, cluster_name: str, target: Target) -> EmitReport:
+    sink = open_sink(target, ClusterIdentity(cluster, cluster_name))
+    if sink is None:
+        return EmitReport()
+    emitter = Emitter(store, cluster, target.name, sink)
+    try:
+        report = emitter.emit_pending(time.time_ns())
+    finally:
+        emitter.close()
+    if report.reason:
+        raise ExportError(
+            f"{target.name}: {report.reason}; what was not sent waits in the database, run the command again"
+        )
+    return report
+
+
+def _told(done: Replayed, skipped: int, targets: Sequence[Target], reports: Sequence[EmitReport]) -> str:
+    parts = [f"{done.appended} records journalled"]
+    if done.known_already:
+        parts.append(f"{done.known_already} known already")
+    if skipped:
+        parts.append(f"{skipped} skipped as bad")
+    for target, report in zip(targets, reports, strict=True):
+        if target.kind is not TargetKind.NONE:
+            parts.append(f"{report.traces} traces ({report.spans} spans) to {target.name}")
+        if report.rejected:
+            parts.append(f"{report.rejected} traces refused by {target.name} (see the table emissions)")
+    return "kspan: " + ", ".join(parts)
+
+
+def run_demo(db: str | None, *, progress: bool) -> None:
+    """Replays the recording that the package carries into a fresh database, and prints its traces."""
+    if db is None:
+        path = state_directory() / "demo.sqlite"
+        for old in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+            old.unlink(missing_ok=True)
+        db = str(path)
+    recording = resources.files("kspan.data").joinpath("rolling-update.jsonl.gz")
+    with resources.as_file(recording) as file:
+        run_replay(
+            [str(file)], db, ["console"], cluster="", cluster_name="demo", rules=None, skip_bad=False, progress=progress
+        )
+    # From a virtual environment that is not activated (make demo) the program is not on the path.
+    program = "kspan" if shutil.which("kspan") else sys.argv[0]
+    print(f"The history is in {db}\nTry:  {program} db stats --db {db}", file=sys.stderr)

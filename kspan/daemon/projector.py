@@ -1,0 +1,150 @@
+"""The single writer: steps in, transactions of journal, cursors and projection out."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from kspan.errors import StoreError
+from kspan.graph import Fold, Rules
+from kspan.ingest.streams import Step, version_order
+from kspan.model import Cursor, LogRecord, ObjectRow, RecordType
+from kspan.settings import FoldSettings
+from kspan.store import KnownVersion, Store
+from kspan.times import SECOND
+
+BATCH = 500
+"""Records in a transaction: enough that the fsync of a commit is shared, few enough that it takes some tens of ms."""
+
+REMEMBERED = 200_000
+"""uids whose newest version is kept in memory; one that was dropped is looked up in the journal again."""
+
+UNKNOWN = KnownVersion("", deleted=False)
+
+
+def is_news(record: LogRecord, known: KnownVersion) -> bool:
+    """Whether the journal does not have this version of the object, or a newer one, already."""
+    if known is UNKNOWN:
+        return True
+    if known.deleted:
+        return False
+    mine, theirs = version_order(record.resource_version), version_order(known.resource_version)
+    if mine == theirs:
+        return record.type is RecordType.DELETED or record.resource_version != known.resource_version
+    return mine > theirs
+
+
+class Projector:
+    """Appends to the journal of one cluster, folds, and commits both together.
+
+    Not usable after a StoreError: the fold is then ahead of the database. Open a new one, it goes on from the rows.
+    """
+
+    def __init__(
+        self, store: Store, cluster: str, rules: Rules, settings: FoldSettings | None = None, batch: int = BATCH
+    ) -> None:
+        self.store = store
+        self.cluster = cluster
+        self.fold = Fold(cluster, rules, settings)
+        self.appended = 0
+        self.known_already = 0
+        self._batch = batch
+        self._steps: list[Step] = []
+        self._waiting = 0
+        self._versions: OrderedDict[str, KnownVersion] = OrderedDict()
+        self._sequence = store.last_sequence(cluster)
+        self._load()
+
+    def _load(self) -> None:
+        live = self.store.load_projection(self.cluster)
+        if live.last_seq != self._sequence:
+            raise StoreError(
+                f"{self.store.name}: the projection stands at record {live.last_seq} of {self._sequence}; "
+                "run 'kspan db rebuild'"
+            )
+        self.fold.load(
+            (row.state for row in live.objects),
+            live.owners,
+            live.spans,
+            (row.fold for row in live.traces),
+            live.clock,
+        )
+
+    def add(self, steps: Iterable[Step]) -> None:
+        """Takes in steps; commits when a batch is full."""
+        for step in steps:
+            self._steps.append(step)
+            self._waiting += len(step.records)
+            if self._waiting >= self._batch:
+                self.flush()
+
+    def flush(self) -> None:
+        """Commits what was taken in. Raises StoreError."""
+        if not self._steps:
+            return
+        steps, self._steps, self._waiting = self._steps, [], 0
+        self._look_up({record.uid for step in steps for record in step.records})
+        accepted = [new for step in steps for record in step.records if (new := self._admit(record)) is not None]
+        cursors = {step.cursor.resource: step.cursor for step in steps if step.cursor is not None}
+        self._commit(accepted, list(cursors.values()))
+
+    def let_time_pass(self, until: int) -> None:
+        """Lets logical time go on to ``until`` (ns) with a TICK, if something waits for time to pass."""
+        self.flush()
+        deadline = self.fold.next_deadline()
+        if deadline and self.fold.now < until:
+            self._commit([LogRecord(RecordType.TICK, until)], [])
+
+    def run_out(self) -> None:
+        """Lets so much time pass that every trace is closed."""
+        self.flush()
+        settings = self.fold.settings
+        while self.fold.next_deadline():
+            self.let_time_pass(self.fold.now + settings.hold + settings.max_trace_age + SECOND)
+
+    # What a relist is compared with; both see every step that was added.
+
+    def live_objects(self, resource: str) -> Sequence[ObjectRow]:
+        """The objects of a stream that are not deleted."""
+        self.flush()
+        return self.store.live_objects(self.cluster, resource)
+
+    def last_payload(self, uid: str) -> bytes:
+        """The newest payload of an object, as JSON."""
+        return self.store.last_payload(self.cluster, uid)
+
+    def news_among(self, records: Sequence[LogRecord]) -> list[LogRecord]:
+        """Those whose version of their object the journal does not have."""
+        self.flush()
+        self._look_up({record.uid for record in records})
+        return [record for record in records if is_news(record, self._versions.get(record.uid, UNKNOWN))]
+
+    # ---------------------------------------------------------------------------------------------------------------
+
+    def _look_up(self, uids: set[str]) -> None:
+        unknown = [uid for uid in uids if uid and uid not in self._versions]
+        if unknown and self._sequence:
+            self._versions.update(self.store.known_versions(self.cluster, unknown))
+
+    def _admit(self, record: LogRecord) -> LogRecord | None:
+        if not record.uid:
+            return record
+        known = self._versions.get(record.uid, UNKNOWN)
+        if not is_news(record, known):
+            self.known_already += 1
+            return None
+        self._versions[record.uid] = KnownVersion(record.resource_version, record.type is RecordType.DELETED)
+        self._versions.move_to_end(record.uid)
+        if record.type is RecordType.LISTED and known is not UNKNOWN:
+            return msgspec.structs.replace(record, type=RecordType.MODIFIED)
+        return record
+
+    def _commit(self, records: list[LogRecord], cursors: list[Cursor]) -> None:
+        first = self._sequence + 1
+        for record in records:
+            self._sequence += 1
+            self.fold.apply(self._sequence, record)
+        self.store.commit(self.cluster, first, records, cursors, self.fold.take_delta())
+        self.appended += len(records)
+        while len(self._versions) > REMEMBERED:
+            self._versions.popitem(last=False)

@@ -1,0 +1,349 @@
+"""``kspan run``: the watches, the writer, the schedule and the HTTP server, supervised until a signal or a death."""
+
+import gc
+import logging
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType as StackFrame
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from kspan.daemon.exports import Export, finish_all, open_exports
+from kspan.daemon.http import DEFAULT_LISTEN, Answer, Server, verdict
+from kspan.daemon.metrics import CONTENT_TYPE, Metrics
+from kspan.daemon.passage import Passage
+from kspan.daemon.schedule import Schedule
+from kspan.daemon.writer import Writer
+from kspan.emit.exporters import Target
+from kspan.errors import SettingsError, StoreError
+from kspan.graph import Rules
+from kspan.ingest.kube import ApiError, Connection, Selection, Watcher
+from kspan.ingest.normalize import Frame, FrameType
+from kspan.settings import FoldSettings
+from kspan.store import Store
+from kspan.store.pruning import prune
+from kspan.times import SECOND
+
+_logger = logging.getLogger(__name__)
+
+STOP_S: Final = 8.0
+"""Seconds that stopping may take, of the ten after which an orchestrator loses patience."""
+
+LOOK_S: Final = 0.25
+"""Seconds between two looks at whether everything is alive."""
+
+DAY: Final = 86_400 * SECOND
+
+_HEALTHY_END: Final = "timeout"
+
+
+class Options(msgspec.Struct, frozen=True):
+    """How the daemon runs. ``retention`` in ns (0: everything is kept); intervals in seconds."""
+
+    listen: str = DEFAULT_LISTEN
+    cluster: str = ""
+    cluster_name: str = ""
+    retention: int = 7 * DAY
+    redact_env: bool = True
+    tick_s: float = 1.0
+    emit_s: float = 2.0
+    prune_s: float = 600.0
+    settings: FoldSettings = FoldSettings()
+
+
+class Watching(Protocol):
+    """What the daemon needs of a watcher."""
+
+    failure: BaseException | None
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> None:
+        """End soon."""
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the end, at most ``timeout`` seconds."""
+
+    def synced(self) -> bool:
+        """Whether everything was listed, is resumed or cannot be."""
+
+
+MakeWatcher = Callable[[Callable[[Frame], None], Mapping[str, str], "Observer"], Watching]
+
+
+class Observer:
+    """Takes what becomes of the watches to the metrics and to the passage of time."""
+
+    def __init__(self, metrics: Metrics, passage: Passage, clock: Callable[[], int]) -> None:
+        self._metrics = metrics
+        self._passage = passage
+        self._clock = clock
+
+    def restarted(self, resource: str, reason: str) -> None:
+        """A watch ended and is begun again."""
+        self._metrics.watch_restarted(resource, reason, healthy=reason == _HEALTHY_END)
+        if reason != _HEALTHY_END:
+            self._passage.cut(resource, self._clock())
+
+    def connected(self, resource: str) -> None:
+        """A watch is on its way."""
+        self._metrics.watch_connected(resource)
+        self._passage.connected(resource, self._clock())
+
+    def refused(self, resource: str, status: int) -> None:
+        """A resource cannot be watched."""
+        self._metrics.watch_refused(resource, status)
+        self._passage.gone(resource)
+
+
+class Daemon:
+    """All the parts, for one cluster. ``fail`` of a part is the end of all."""
+
+    def __init__(
+        self,
+        store: Store,
+        cluster: str,
+        rules: Rules,
+        targets: Sequence[Target],
+        options: Options,
+        metrics: Metrics,
+        make_watcher: MakeWatcher,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._clock = clock
+        self._store = store
+        self._cluster = cluster
+        self._options = options
+        self._metrics = metrics
+        self._passage = Passage(options.settings.hold)
+        self._started = False
+        self._synced = False
+        self.writer = Writer(
+            store, cluster, rules, options.settings,
+            metrics=metrics, passage=self._passage, redact_env=options.redact_env, clock=clock,
+        )  # fmt: skip
+        self._exports = open_exports(store, cluster, options.cluster_name, targets, metrics)
+        self._schedule = self._planned()
+        cursors = {name: cursor.resource_version for name, cursor in store.cursors(cluster).items()}
+        self._watcher = make_watcher(self._deliver, cursors, Observer(metrics, self._passage, clock))
+
+    def _planned(self) -> Schedule:
+        schedule = Schedule(self._clock)
+        schedule.every(self._options.tick_s, "tick", self._tick)
+        for export in self._exports:
+            schedule.every(self._options.emit_s, f"emit to {export.target}", export.run)
+        if self._options.retention:
+            schedule.every(self._options.prune_s, "prune", self._prune)
+        return schedule
+
+    def start(self) -> None:
+        """Begin to write, to watch and to emit."""
+        self.writer.start()
+        self._schedule.start()
+        self._watcher.start()
+        self._started = True
+
+    def failures(self) -> Iterator[tuple[str, BaseException | None]]:
+        """The parts that died, and of what."""
+        if self.writer.failure is not None or not self.writer.is_alive():
+            yield "the writer", self.writer.failure
+        if self._watcher.failure is not None:
+            yield "a watch", self._watcher.failure
+        if self._schedule.failure is not None or not self._schedule.is_alive():
+            yield "the schedule", self._schedule.failure
+
+    def problems(self) -> list[str]:
+        """Why the daemon is not ready, a line each."""
+        found = []
+        if not self._is_synced():
+            found.append("watches: not every resource was listed yet")
+        if self.writer.trouble:
+            found.append(f"database: {self.writer.trouble}")
+        if self.writer.queue.blocked:
+            found.append(f"queue: full with {len(self.writer.queue)} frames, {self.writer.queue.blocked} watches wait")
+        return found
+
+    def stop(self, deadline: float) -> None:
+        """End the watches, commit what was delivered, emit once more, by ``deadline`` (monotonic seconds)."""
+
+        def left(share: float) -> float:
+            return max(0.05, (deadline - time.monotonic()) * share)
+
+        self._schedule.stop()
+        self._watcher.stop()
+        # A watch that waits for room in the queue is turned away when the writer takes in nothing more.
+        if not self._watcher.join(left(0.2)):
+            _logger.debug("some watches have not ended yet")
+        if not self.writer.stop(left(0.5)):
+            _logger.warning("not everything that was received could be committed: it will be read again")
+        self._watcher.join(left(0.1))
+        if not finish_all(self._exports, self._clock(), left(0.9)):
+            _logger.warning("a target did not answer in time: what it did not take is sent again after the next start")
+
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def _deliver(self, frame: Frame) -> None:
+        if self._passage.waits_for(frame.resource) and frame.type in _FROM_A_WATCH:
+            self._passage.connected(frame.resource, self._clock())
+        self.writer.deliver(frame)
+
+    def _is_synced(self) -> bool:
+        # A watcher in which nothing was begun yet has nothing that is missing.
+        return self._started and self._watcher.synced()
+
+    def _tick(self, now: int) -> None:
+        if not self._synced and self._is_synced():
+            self._synced = True
+            _logger.info("every resource is watched")
+            self._passage.synced(now)
+        self.writer.tick(now)
+
+    def _prune(self, now: int) -> None:
+        targets = [export.target for export in self._exports]
+        try:
+            gone = prune(self._store, self._cluster, now - self._options.retention, targets)
+        except StoreError as error:
+            _logger.warning("cannot prune, trying again later: %s", error)
+            return
+        self._metrics.pruned.inc(gone.records)
+        if gone.records or gone.traces:
+            _logger.info("pruned %d records, %d traces, %d objects", gone.records, gone.traces, gone.objects)
+
+
+_FROM_A_WATCH = frozenset({FrameType.ADDED, FrameType.MODIFIED, FrameType.DELETED})
+
+
+class Supervisor:
+    """From the first signal handler to the exit code: 0 after SIGTERM or SIGINT, 1 when a part died."""
+
+    def __init__(self, listen: str, metrics: Metrics) -> None:
+        self._stop = threading.Event()
+        self._problems: Callable[[], list[str]] = lambda: ["cluster: the API server has not answered yet"]
+        self._dead: list[str] = []
+        self._server = Server(
+            listen,
+            {
+                "/healthz": lambda: verdict(self._dead),
+                "/readyz": lambda: verdict(["stopping"] if self._stop.is_set() else self._problems()),
+                "/metrics": lambda: Answer(200, metrics.text(), CONTENT_TYPE),
+            },
+        )
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Answers HTTP and heeds signals meanwhile. For the main thread."""
+        before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+        self._server.start()
+        _logger.info("listening on http://%s:%d", *self._server.address)
+        try:
+            yield
+        finally:
+            self._server.stop()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, _frame: StackFrame | None) -> None:
+        self._stop.set()
+        # Whoever asks twice does not want to wait.
+        signal.signal(number, signal.SIG_DFL)
+
+    def find_cluster(self, ask: Callable[[], str]) -> str:
+        """What ``ask`` says as soon as the API server answers; empty if a signal came first. Raises SettingsError."""
+        wait = 0.5
+        told = ""
+        while not self._stop.is_set():
+            try:
+                return ask()
+            except ApiError as error:
+                if str(error) != told:
+                    _logger.warning("the cluster's uid is not known yet: %s", error)
+                told = str(error)
+            self._stop.wait(wait * random.uniform(0.5, 1))
+            wait = min(wait * 2, 15.0)
+        return ""
+
+    def watch_over(self, daemon: Daemon) -> int:
+        """Runs the daemon until a signal or a death; the exit code."""
+        self._problems = daemon.problems
+        daemon.start()
+        while not self._stop.wait(LOOK_S):
+            for part, error in daemon.failures():
+                _logger.critical("%s died: %s", part, error or "it ended", exc_info=error)
+                self._dead.append(f"{part} died")
+            if self._dead or not self._server.is_alive():
+                break
+        _logger.info("stopping")
+        self._stop.set()
+        daemon.stop(time.monotonic() + STOP_S)
+        return 1 if self._dead or not self._server.is_alive() else 0
+
+
+def cluster_uid(connection: Connection, store: Store) -> str:
+    """The uid of the namespace kube-system, which is the cluster's (OpenTelemetry's ``k8s.cluster.uid``).
+
+    Raises ApiError where the API server does not answer; SettingsError where it does not tell, and the database does
+    not know either.
+    """
+    try:
+        found: Any = connection.get_json("/api/v1/namespaces/kube-system")
+        uid = found["metadata"]["uid"]
+    except ApiError as error:
+        if error.status not in (403, 404):
+            raise
+        known = store.clusters()
+        if len(known) == 1:
+            return known[0]
+        raise SettingsError(
+            f"the cluster's uid cannot be read (namespace kube-system: {error}); give any with --cluster UID"
+        ) from error
+    except (KeyError, TypeError) as error:
+        raise SettingsError("the API server's answer for the namespace kube-system has no uid") from error
+    return str(uid)
+
+
+def tune_garbage_collection() -> None:
+    """Collects seldom: what the fold remembers is some hundred thousand long-lived objects without cycles.
+
+    The default thresholds cost up to a third of the projection's time at 300,000 graph nodes. For the process that runs
+    the daemon only, so not on import.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
+
+
+def run(
+    store: Store,
+    connection: Connection,
+    selection: Selection,
+    rules: Rules,
+    targets: Sequence[Target],
+    options: Options,
+) -> int:
+    """Runs until SIGTERM or SIGINT (0), or until a part dies (1). For the main thread.
+
+    Raises SettingsError, ExportError and StoreError for what is wrong from the start.
+    """
+
+    def make_watcher(deliver: Callable[[Frame], None], cursors: Mapping[str, str], observer: Observer) -> Watching:
+        return Watcher(connection, selection, deliver, cursors, observer)
+
+    tune_garbage_collection()
+    metrics = Metrics()
+    supervisor = Supervisor(options.listen, metrics)
+    with supervisor.serving():
+        cluster = options.cluster or supervisor.find_cluster(lambda: cluster_uid(connection, store))
+        if not cluster:
+            return 0
+        _logger.info("watching cluster %s at %s into %s", cluster, connection.host, store.name)
+        daemon = Daemon(store, cluster, rules, targets, options, metrics, make_watcher)
+        return supervisor.watch_over(daemon)
+
+
+__all__ = ["Daemon", "Export", "Observer", "Options", "Supervisor", "Watching", "cluster_uid", "run"]

@@ -1,0 +1,91 @@
+"""Rows of the projection as spans of the OpenTelemetry SDK, with our own ids."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import msgspec
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
+
+import kspan
+from kspan import vocabulary
+from kspan.model import SpanEvent, SpanLink, SpanRow
+
+SCOPE = InstrumentationScope("kspan", kspan.__version__)
+_UNSET = Status(StatusCode.UNSET)
+
+
+class ClusterIdentity(msgspec.Struct, frozen=True):
+    """The cluster that spans come from; an empty ``uid`` or ``name`` is not known, and not sent."""
+
+    uid: str = ""
+    name: str = ""
+
+
+class ReasonedExporter(SpanExporter):
+    """A SpanExporter that tells why an export failed.
+
+    After a FAILURE, ``reason`` is one line for people, and ``refused`` is true where the receiver said that it will
+    never take these very spans (so that trying again is pointless).
+    """
+
+    reason: str = ""
+    refused: bool = False
+
+
+def readable_span(row: SpanRow, cluster: ClusterIdentity) -> ReadableSpan:
+    """The span that ``row`` goes out as. ``ValueError`` where an id in it is not hexadecimal.
+
+    The row's attributes are passed on as they are, not copied: neither may be changed afterwards.
+    """
+    trace_id = int(row.trace_id, 16)
+    parent = None
+    if row.parent_span_id:
+        parent = SpanContext(trace_id, int(row.parent_span_id, 16), is_remote=row.remote_parent)
+    return ReadableSpan(
+        name=valid_text(row.name),
+        context=SpanContext(trace_id, int(row.span_id, 16), is_remote=False),
+        parent=parent,
+        resource=_resource(row.service, row.instance, cluster.uid, cluster.name),
+        attributes=row.attributes,
+        events=_events(row.events) if row.events else (),
+        links=_links(row.links) if row.links else (),
+        kind=SpanKind.INTERNAL,
+        status=Status(StatusCode.ERROR, valid_text(row.message)) if row.error else _UNSET,
+        # OTLP's times are unsigned: one negative time would make a whole request unencodable.
+        start_time=max(row.start_time, 0),
+        end_time=max(row.end_time, 0),
+        instrumentation_scope=SCOPE,
+    )
+
+
+def _events(events: Sequence[SpanEvent]) -> list[Event]:
+    return [Event(valid_text(event.name), event.attributes, max(event.time, 0)) for event in events]
+
+
+def _links(links: Sequence[SpanLink]) -> list[Link]:
+    return [
+        Link(SpanContext(int(link.trace_id, 16), int(link.span_id, 16), is_remote=False), link.attributes)
+        for link in links
+    ]
+
+
+@lru_cache(maxsize=4096)
+def _resource(service: str, instance: str, cluster_uid: str, cluster_name: str) -> Resource:
+    attributes = {"service.name": valid_text(service)}
+    if instance:
+        attributes["service.instance.id"] = valid_text(instance)
+    if cluster_uid:
+        attributes[vocabulary.CLUSTER_UID] = valid_text(cluster_uid)
+    if cluster_name:
+        attributes[vocabulary.CLUSTER_NAME] = valid_text(cluster_name)
+    # Not Resource.create(): that would describe the process that sends, not the component that acted.
+    return Resource(attributes)
+
+
+def valid_text(text: str) -> str:
+    """``text`` with lone surrogates replaced by ``?``: UTF-8 cannot hold them, and one would fail a whole batch."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

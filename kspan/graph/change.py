@@ -1,0 +1,165 @@
+"""Who changed an object, and what. Pure.
+
+Who: the entry of managedFields (not of ``status``) that is new or newer than in the version before
+(server-side apply: sigs.k8s.io/structured-merge-diff, apimachinery managedfields).
+"""
+
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import jsonpatch
+import jsonpointer
+import msgspec
+
+from kspan.graph.objects import ManagedFieldsEntry, decode_spec
+from kspan.times import parse_time_or_zero
+
+PATCH_LIMIT = 4096
+"""Bytes of a JSON patch that a span carries at most: receivers cut or refuse longer attributes."""
+
+SUMMARY_LIMIT = 160
+"""Characters of a readable summary: it must fit beside a span in a terminal."""
+
+_MASK = "<redacted>"
+
+_MIRROR = "node.kubernetes.io/unschedulable"
+
+
+class Writer(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An entry of managedFields outside ``status``: ``time`` in ns (0: none given), ``fields`` a checksum."""
+
+    manager: str
+    subresource: str
+    time: int
+    fields: int
+
+
+def writers(entries: Sequence[ManagedFieldsEntry] | None) -> tuple[Writer, ...]:
+    """The writers of an object outside its status."""
+    return tuple(
+        Writer(e.manager, e.subresource, parse_time_or_zero(e.time), zlib.crc32(bytes(e.fieldsV1)))
+        for e in entries or ()
+        if e.subresource != "status"
+    )
+
+
+def last_write(entries: Sequence[ManagedFieldsEntry] | None) -> int:
+    """When the object was last written, status included (ns, whole seconds; 0: not told)."""
+    return max((parse_time_or_zero(e.time) for e in entries or ()), default=0)
+
+
+def owning_manager(entries: Sequence[ManagedFieldsEntry] | None) -> str:
+    """The manager who wrote the owner references, that is: the owner's controller. Empty where nobody did."""
+    for e in entries or ():
+        if b'"f:ownerReferences"' in bytes(e.fieldsV1):
+            return e.manager
+    return ""
+
+
+def status_writers(entries: Sequence[ManagedFieldsEntry] | None) -> frozenset[str]:
+    """The managers who write the status: the controllers of this very object."""
+    return frozenset(e.manager for e in entries or () if e.subresource == "status")
+
+
+def turn_of_node(before: bytes, after: bytes) -> str:
+    """What a change of a Node's spec (JSON) means to Pods: it ``evicts`` them, is ``closed`` to them, or ``opened``.
+
+    Empty where it means nothing. The taint that only mirrors ``unschedulable`` does not count.
+    """
+    old, new = decode_spec(before), decode_spec(after)
+    was, now = ({t for t in spec.taints or () if t.key != _MIRROR} for spec in (old, new))
+    if any(taint.effect == "NoExecute" for taint in now - was):
+        return "evicts"
+    if now - was or (new.unschedulable and not old.unschedulable):
+        return "closed"
+    if was - now or (old.unschedulable and not new.unschedulable):
+        return "opened"
+    return ""
+
+
+def newest_writer(now: Sequence[Writer]) -> Writer | None:
+    """The newest of them; one without a time only where there is no other."""
+    return max(now, key=lambda w: (w.time, w.manager), default=None)
+
+
+def changing_writer(before: Sequence[Writer], now: Sequence[Writer]) -> Writer | None:
+    """Who made ``now`` out of ``before``.
+
+    An entry that is new or has a new time wrote; one whose fields alone differ may only have lost some of them to the
+    writer, so it counts where there is no other. Where nothing differs (a second ``scale`` by the same manager leaves
+    its timeless entry as it was) the ``scale`` entry, if any, else the newest writer.
+    """
+    known = {(w.manager, w.subresource, w.time) for w in before}
+    fresh = [w for w in now if (w.manager, w.subresource, w.time) not in known]
+    if fresh:
+        return newest_writer(fresh)
+    same = set(before)
+    altered = [w for w in now if w not in same]
+    if altered:
+        return newest_writer(altered)
+    return next((w for w in now if w.subresource == "scale"), None) or newest_writer(now)
+
+
+def service_of(manager: str) -> str:
+    """The program behind a field manager: ``kubectl-client-side-apply`` and ``kubectl-set`` are kubectl."""
+    return "kubectl" if manager.startswith("kubectl-") else manager
+
+
+def _redact(tree: Any) -> Any:
+    if isinstance(tree, list):
+        return [_redact(item) for item in tree]
+    if not isinstance(tree, dict):
+        return tree
+    out: dict[str, Any] = {}
+    for key, value in tree.items():
+        if key == "env" and isinstance(value, list):
+            out[key] = [{**e, "value": _MASK} if isinstance(e, dict) and "value" in e else e for e in value]
+        elif key in ("data", "stringData", "binaryData") and isinstance(value, dict):
+            out[key] = dict.fromkeys(value, _MASK)
+        else:
+            out[key] = _redact(value)
+    return out
+
+
+def _label(path: str) -> str:
+    # The index of a list says nothing: the list's name does.
+    parts = [p.replace("~1", "/").replace("~0", "~") for p in path.split("/")[1:]]
+    return ".".join(p for p in parts[-2:] if not p.isdigit()) if parts and parts[-1].isdigit() else parts[-1]
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def _summary(patch: list[dict[str, Any]], before: Any) -> str:
+    parts = []
+    for op in patch:
+        label = _label(op["path"])
+        if op["op"] == "replace":
+            old = jsonpointer.resolve_pointer(before, op["path"], None)
+            parts.append(f"{label}: {_short(old)} → {_short(op['value'])}")
+        elif op["op"] == "remove":
+            parts.append(f"{label} removed")
+        elif op["op"] == "add":
+            parts.append(f"{label}: {_short(op['value'])}")
+    text = ", ".join(parts)
+    return text if len(text) <= SUMMARY_LIMIT else text[: SUMMARY_LIMIT - 1] + "…"
+
+
+def describe(before: bytes, after: bytes) -> tuple[str, str]:
+    """(JSON patch, readable summary) between two specs given as JSON; both empty where nothing (readable) differs.
+
+    The patch is RFC 6902, with paths below ``/spec``; values of environment variables and Secret data are masked.
+    A patch above PATCH_LIMIT bytes is left out, its summary stays.
+    """
+    if not before or not after or before == after:
+        return "", ""
+    try:
+        old, new = (_redact({"spec": msgspec.json.decode(raw)}) for raw in (before, after))
+    except (msgspec.MsgspecError, RecursionError):
+        return "", ""
+    patch = jsonpatch.make_patch(old, new).patch
+    text = msgspec.json.encode(patch).decode() if patch else ""
+    return (text if len(text.encode()) <= PATCH_LIMIT else ""), _summary(patch, old)

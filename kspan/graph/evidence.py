@@ -1,0 +1,257 @@
+"""What went before what: the evidence that the choice of a cause rests on. Pure questions to the state.
+
+No guess by time beats a resourceVersion: one etcd counts the versions of all kinds, so between two deltas of objects
+the smaller version came first. Events are placed by the version of the object that their reporter looked at, and by
+time only where that says nothing.
+"""
+
+from collections.abc import Callable, Iterable
+
+from kspan.graph.facts import SYNTHETIC_UPDATE, Birth, Cause, Loss, ObjectState, Occurrence
+from kspan.graph.objects import decode_spec
+from kspan.graph.state import State
+from kspan.times import SECOND
+
+SLACK = SECOND
+"""managedFields and creation times are whole seconds, cut off: of two of one second either may be first."""
+
+MATCH = 30 * SECOND
+"""An Event and the delta that it speaks of are made by one pass of a controller: milliseconds apart, seconds under load
+(the deployment controller retries with back-off), never minutes."""
+
+LOSS_WINDOW = 300 * SECOND
+"""A controller replaces a lost dependent at once, or when it is gone, or when a quota allows: five minutes after it was
+gone the loss explains nothing any more."""
+
+VERBS = {"creates": ("Create",), "deletes": ("Delete",), "scales": ("Create", "Update"), "turns": ("Update",)}
+
+HISTORY_LIMIT = 10
+"""Old ReplicaSets that a Deployment keeps where revisionHistoryLimit is unset (k8s.io/api apps/v1 DeploymentSpec)."""
+
+
+def before(cause: Cause, occ: Occurrence) -> bool:
+    """Whether ``cause`` came before the change ``occ`` (or may have come before it, where nobody was watching)."""
+    if cause.span == occ.id:
+        return False
+    if min(cause.rv, occ.rv) > SYNTHETIC_UPDATE:
+        return cause.rv < occ.rv and (cause.exact or cause.time <= occ.time + SLACK)
+    return cause.time <= occ.time + SLACK
+
+
+def seen_by(cause: Cause, occ: Occurrence) -> bool:
+    """Whether the reporter of the Event ``occ`` can have known the change ``cause`` of the Event's own object."""
+    if cause.rv <= SYNTHETIC_UPDATE:
+        return cause.time <= occ.latest + SLACK
+    if occ.seen_rv:
+        if cause.rv <= occ.seen_rv:
+            return True
+        if cause.verb != "Delete":
+            return False
+        # The kubelet reports a Pod's end with the version at which it began to run it, so time must decide.
+    return cause.time <= occ.latest
+
+
+def newest(causes: Iterable[Cause]) -> Cause | None:
+    """The newest of them."""
+    return max(causes, key=lambda c: c.order, default=None)
+
+
+def born(obj: ObjectState) -> int:
+    """When an object was created (ns), to better than its whole second where that was seen."""
+    return next((c.time for c in obj.causes if c.verb == "Create"), obj.created)
+
+
+def made_by(obj: ObjectState, occ: Occurrence) -> Cause | None:
+    """What is known of ``occ`` as a change of ``obj``."""
+    return next((c for c in obj.causes if c.span == occ.id), None)
+
+
+# Events and what they speak of ----------------------------------------------------------------------------------------
+
+
+def told_delta(state: State, event: Occurrence) -> tuple[Cause, ObjectState] | None:
+    """The delta of its subject that a subject-Event speaks of, with the subject; None where there is none (yet)."""
+    told = event.subject
+    if told is None or told.means not in VERBS:
+        return None
+    fitting = [
+        (cause, obj)
+        for obj in state.named(told.kind, told.namespace, told.name)
+        for cause in obj.causes
+        if cause.verb in VERBS[told.means] and _speaks_of(event, cause)
+    ]
+    return min(fitting, key=lambda pair: (abs(pair[0].time - event.time), pair[0].span), default=None) or _next_delta(
+        state, event
+    )
+
+
+def _next_delta(state: State, event: Occurrence) -> tuple[Cause, ObjectState] | None:
+    """The first fitting delta after the version that the reporter looked at.
+
+    For deltas whose time is not known: a scaling bears none, and after an outage of ours its receipt tells nothing.
+    """
+    told = event.subject
+    if told is None or told.means not in VERBS or told.means == "turns" or not event.seen_rv:
+        return None
+    after = [
+        (cause, obj)
+        for obj in state.named(told.kind, told.namespace, told.name)
+        for cause in obj.causes
+        if cause.verb in VERBS[told.means]
+        and told.replicas_to in (-1, cause.replicas)
+        and max(event.seen_rv, SYNTHETIC_UPDATE) < cause.rv < event.rv
+    ]
+    return min(after, key=lambda pair: (pair[0].rv, pair[0].span), default=None)
+
+
+def _speaks_of(event: Occurrence, cause: Cause) -> bool:
+    told = event.subject
+    if told is None or abs(cause.time - event.time) > MATCH:
+        return False
+    if told.means == "turns":  # The mark comes after it was told.
+        return not cause.manual and cause.time >= event.time - SLACK
+    return told.replicas_to in (-1, cause.replicas) and cause.time <= event.latest + SLACK
+
+
+def telling_event(state: State, change: Occurrence) -> Occurrence | None:
+    """The subject-Event that speaks of this delta; None where there is none (yet)."""
+    tellers = [
+        event
+        for event in told_about(state, change.kind, change.namespace, change.name)
+        if (delta := told_delta(state, event)) is not None and delta[0].span == change.id
+    ]
+    return min(tellers, key=lambda e: (abs(e.time - change.time), e.id), default=None)
+
+
+def told_about(state: State, kind: str, namespace: str, name: str) -> list[Occurrence]:
+    """The subject-Events that speak of the object with this name."""
+    found = (state.occurrence(span) for span in state.told.get((kind, namespace, name), ()))
+    return [event for event in found if event is not None]
+
+
+def told_of(state: State, occ: Occurrence) -> Occurrence | None:
+    """The newest subject-Event about the object of ``occ`` before it, where no delta of the object is known."""
+    events = told_about(state, occ.kind, occ.namespace, occ.name)
+    earlier = [e for e in events if e.time <= occ.latest + SLACK and (e.uid != occ.uid or _first(e, occ))]
+    return max(earlier, key=lambda e: (e.time, e.id), default=None)
+
+
+def _first(event: Occurrence, occ: Occurrence) -> bool:
+    return (event.time, event.id) < (occ.time, occ.id)
+
+
+def turn_told(state: State, kind: str, namespace: str, name: str, occ: Occurrence) -> Occurrence | None:
+    """The newest Event before ``occ`` by which an object is said to have turned."""
+    events = told_about(state, kind, namespace, name)
+    turns = [e for e in events if e.subject is not None and e.subject.means == "turns" and e.time <= occ.latest + SLACK]
+    return max(turns, key=lambda e: (e.time, e.id), default=None)
+
+
+def reported_before(state: State, event: Occurrence, reason: str) -> Occurrence | None:
+    """The newest Event of this reason that the object of ``event`` had before, about one of its dependents."""
+    found = []
+    for uid in state.ownership.succ[event.uid] if event.uid in state.ownership else ():
+        dependent = state.object(uid)
+        if dependent is not None:
+            tellers = told_about(state, dependent.kind, dependent.namespace, dependent.name)
+            found += [e for e in tellers if (e.uid, e.reason) == (event.uid, reason) and e.time <= event.latest + SLACK]
+    return max(found, key=lambda e: (e.time, e.id), default=None)
+
+
+# what an owner's controller acts for ----------------------------------------------------------------------------------
+
+
+def trigger(owner: ObjectState, obj: ObjectState | None, occ: Occurrence, seen_rv: int) -> Cause | None:
+    """The change of ``owner`` for which its controller made the change ``occ`` of ``obj``; None where there is none.
+
+    The newest before it. But a controller can be behind the newest: what it looked at (``seen_rv``, 0: not known)
+    tells, or the pod template, where a ReplicaSet is created or grows for one.
+    """
+    known = [c for c in owner.causes if c.verb != "Delete" and before(c, occ) and (not seen_rv or c.rv <= seen_rv)]
+    last = newest(known)
+    own = made_by(obj, occ) if obj is not None and obj.kind == "ReplicaSet" and len(known) > 1 else None
+    if own is None or seen_rv or not own.template:
+        return last
+    if own.verb == "Create":
+        return newest(c for c in known if c.template == own.template) or last
+    if own.added > 0:
+        grown = newest(c for c in known if c.template == own.template or (c.added > 0 and not c.template_changed))
+        return grown or last
+    return last
+
+
+def ordered_by_owner(state: State, change: Occurrence, obj: ObjectState, owner: ObjectState) -> Cause | None:
+    """The owner's change by which its controller deleted this dependent; None where it was not that controller.
+
+    A scale-down deletes as many as it removes; a new pod template replaces all that are older (StatefulSet, DaemonSet);
+    a Job that has ended deletes what still runs; a rollout sweeps away the ReplicaSets beyond the history limit.
+    """
+    changes = [c for c in owner.causes if c.verb != "Delete" and before(c, change)]
+    last = newest(changes)
+    if owner.kind == "Deployment":
+        return last if _beyond_history(state, change, obj, owner) else None
+    for cause in sorted(changes, key=lambda c: c.order, reverse=True):
+        if (
+            cause.template_changed
+            and owner.kind in ("StatefulSet", "DaemonSet")
+            and obj.rv
+            and obj.created <= cause.time
+        ):
+            return cause
+        if cause.added < 0:
+            gone = sum(cause.rv < loss.rv < change.rv for loss in owner.losses)
+            return cause if gone < -cause.added else None
+    return last if owner.kind == "Job" and not owner.moving else None
+
+
+def _beyond_history(state: State, change: Occurrence, obj: ObjectState, owner: ObjectState) -> bool:
+    if obj.kind != "ReplicaSet" or obj.replicas:
+        return False
+    limit = decode_spec(owner.spec).revisionHistoryLimit
+    idle = 0
+    for uid in state.ownership.succ[owner.uid]:
+        other = state.object(uid)
+        if other is not None and other.kind == "ReplicaSet" and not other.replicas:
+            gone = newest(c for c in other.causes if c.verb == "Delete")
+            idle += gone is None or gone.rv >= change.rv
+    return idle > (HISTORY_LIMIT if limit is None else limit)
+
+
+def replaced(
+    owner: ObjectState, occ: Occurrence, since: tuple[int, int], ordered: Callable[[Loss], bool]
+) -> Loss | None:
+    """The dependent whose place ``occ`` takes: each that went without its controller's order is replaced once.
+
+    In the order in which they went, but by name where a name is kept (StatefulSet), and by node where each has its own
+    (DaemonSet). ``since`` is the order of the owner's newest change: what went before that is settled by it.
+    """
+    birth = next((b for b in owner.births if b.span == occ.id), None)
+    if birth is None:
+        return None
+    steps: list[Loss | Birth] = [*owner.losses, *owner.births]
+    waiting: list[Loss] = []
+    for step in sorted((s for s in steps if since[0] < s.rv <= birth.rv), key=lambda s: s.rv):
+        if isinstance(step, Loss):
+            if not ordered(step):
+                waiting.append(step)
+            continue
+        match = next((loss for loss in waiting if _takes_place(owner.kind, step, loss)), None)
+        if match is not None:
+            waiting.remove(match)
+        if step is birth:
+            return match
+    return None
+
+
+def _takes_place(kind: str, birth: Birth, loss: Loss) -> bool:
+    if birth.time - max(loss.time, loss.gone) > LOSS_WINDOW:
+        return False
+    if kind == "StatefulSet":
+        return birth.name == loss.name
+    return kind != "DaemonSet" or birth.node == loss.node
+
+
+def node_turn(node: ObjectState, occ: Occurrence, turns: tuple[str, ...]) -> Cause | None:
+    """The newest change of a Node before ``occ`` that turned it in one of these ways, unless it turned back since."""
+    last = newest(c for c in node.causes if c.turned in (*turns, "opened") and before(c, occ))
+    return last if last is not None and last.turned in turns else None

@@ -1,0 +1,241 @@
+"""What the fold remembers: objects, occurrences and traces, each with what is known of it. Pure data.
+
+All of it is stored with the projection (msgpack), so that a restart goes on from where the fold stood.
+"""
+
+import msgspec
+
+from kspan.graph.change import Writer
+from kspan.graph.rules import Subject
+
+SYNTHETIC_CREATE, SYNTHETIC_UPDATE = 1, 2
+"""resourceVersions of changes that were not seen but inferred from managedFields: before any real one."""
+
+
+class Cause(msgspec.Struct, array_like=True, gc=False):
+    """A change of an object: what later occurrences can go back to.
+
+    ``replicas`` and ``before`` are those after the change and before it (-1: none), ``template`` the fingerprint of the
+    pod template after it. ``turned`` says what it did to a Node (see ``change.turn_of_node``), ``manual`` whether
+    somebody else than a controller made it. Of a change that is not ``exact`` (nobody was watching) ``rv`` and ``time``
+    are only the earliest that they can be. ``trace`` is set once the occurrence is placed.
+    """
+
+    span: str
+    verb: str
+    rv: int
+    time: int
+    replicas: int = -1
+    before: int = -1
+    template: int = 0
+    template_changed: bool = False
+    turned: str = ""
+    manual: bool = False
+    exact: bool = True
+    trace: str = ""
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Newest last. Inferred changes come before all that were seen."""
+        return (self.rv, self.time)
+
+    @property
+    def added(self) -> int:
+        """By how many replicas it grew (negative: it shrank)."""
+        return self.replicas - self.before if min(self.replicas, self.before) >= 0 else 0
+
+
+class Loss(msgspec.Struct, array_like=True, gc=False):
+    """A dependent that went (deleted, or let go), as its owner's controller meets it.
+
+    ``ordered``: 1 by that controller, 0 not, -1 not decided yet. ``gone``: when it had gone for good (ns, 0: not yet).
+    """
+
+    span: str
+    rv: int
+    time: int
+    uid: str
+    name: str
+    node: str = ""
+    gone: int = 0
+    ordered: int = -1
+
+
+class Birth(msgspec.Struct, array_like=True, gc=False):
+    """A dependent that was created after others had gone, and may have taken the place of one of them."""
+
+    span: str
+    rv: int
+    time: int
+    name: str
+    node: str = ""
+
+
+class Refusal(msgspec.Struct, array_like=True, gc=False):
+    """What an object's controller was refused for the sake of another object (a ResourceQuota): between ``first`` and
+    ``last`` (ns), as far as Events tell."""
+
+    kind: str
+    namespace: str
+    name: str
+    first: int
+    last: int
+
+
+class EventTrack(msgspec.Struct, array_like=True, gc=False):
+    """How far the repeats of one Event object were followed: ``span`` is that of the last decided occurrence."""
+
+    count: int
+    message: str
+    span: str
+
+
+class FirstSight(msgspec.Struct, array_like=True, gc=False):
+    """An object as the first list showed it: what its unseen changes are inferred from, whatever came after."""
+
+    resource_version: str
+    generation: int
+    replicas: int
+    template: int
+    writers: tuple[Writer, ...]
+
+
+class Repeat(msgspec.Struct, array_like=True, gc=False):
+    """A repeat of an Event on its span."""
+
+    time: int
+    count: int
+    message: str
+
+
+class Occurrence(msgspec.Struct, array_like=True, gc=False):
+    """Anything that happened to an object: a change, a deletion, a Kubernetes Event. It becomes one span.
+
+    ``verb`` is Create, Update or Delete, or empty for an Event. ``rv`` is the version that a change made; for an Event
+    ``seen_rv`` is the version that its reporter looked at (0: unknown, or stale because this is a repeat). ``time`` is
+    the best estimate; it happened no later than ``latest``. ``cause`` is what was chosen, ``parent`` where it hangs.
+    ``reported_uid`` is the object on which an Event is tracked: not ``uid`` where its reporter told only the name.
+    """
+
+    id: str
+    uid: str
+    kind: str
+    namespace: str
+    name: str
+    reason: str
+    arrival: int
+    received: int
+    time: int
+    latest: int
+    reported_uid: str = ""
+    verb: str = ""
+    rv: int = 0
+    seen_rv: int = 0
+    api_version: str = ""
+    resource_version: str = ""
+    field_path: str = ""
+    generation: int = 0
+    actor: str = ""
+    instance: str = ""
+    manager: str = ""
+    subresource: str = ""
+    by_controller: bool = False
+    listed: bool = False
+    warning: bool = False
+    message: str = ""
+    event_uid: str = ""
+    event_name: str = ""
+    event_action: str = ""
+    event_count: int = 0
+    event_start: int = 0
+    top_level: bool = False
+    subject: Subject | None = None
+    traceparent: str = ""
+    patch: str = ""
+    summary: str = ""
+    decided: bool = False
+    trace: str = ""
+    cause: str = ""
+    parent: str = ""
+    remote_parent: str = ""
+    told_by: str = ""
+    rule: str = ""
+    confidence: float = 0.0
+    link_trace: str = ""
+    link_span: str = ""
+    episodic: bool = False
+    repeats: list[Repeat] = []
+
+
+class ObjectState(msgspec.Struct, array_like=True, gc=False):
+    """What the fold remembers of one object. ``rv`` 0: only spoken of, never seen. Times in ns; ``deleted``,
+    ``settled`` and ``forget`` (when to let it go) in logical time, ``reached`` the best estimate of when it
+    came to rest. ``template`` and ``labels`` are fingerprints. ``latent`` is its
+    newest change of labels alone: it becomes an occurrence only if something follows from it. ``ended`` is when a Job
+    was done or had failed."""
+
+    uid: str
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    resource: str = ""
+    api_version: str = ""
+    rv: int = 0
+    resource_version: str = ""
+    generation: int = 0
+    created: int = 0
+    seen: int = 0
+    deleting: bool = False
+    deleted: int = 0
+    forget: int = 0
+    owner: str = ""
+    owner_manager: str = ""
+    node: str = ""
+    replicas: int = -1
+    template: int = 0
+    moving: bool = False
+    failed: bool = False
+    settled: int = 0
+    reached: int = 0
+    disruption: str = ""
+    target_kind: str = ""
+    target_name: str = ""
+    traceparent: str = ""
+    spec: bytes = b""
+    writers: tuple[Writer, ...] = ()
+    first_sight: FirstSight | None = None
+    causes: list[Cause] = []
+    losses: list[Loss] = []
+    events: dict[str, EventTrack] = {}
+    episode: str = ""
+    episodes: int = 0
+    owners: tuple[str, ...] = ()
+    labels: int = 0
+    births: list[Birth] = []
+    refused: Refusal | None = None
+    latent: Occurrence | None = None
+    ended: int = 0
+
+
+class Trace(msgspec.Struct, array_like=True, gc=False):
+    """An open trace. ``active`` is the logical time at which something last came to it."""
+
+    id: str
+    opened: int
+    active: int
+    check: int
+    warning: bool = False
+    previous_trace: str = ""
+
+
+class Clock(msgspec.Struct, array_like=True, gc=False):
+    """The scalar state. ``lag`` is how late Events are seen to come (ns), as of ``lag_at``; ``carried`` names closed
+    traces under a remote context, which must not be opened a second time. ``gaps`` holds, for a stream that nobody
+    watched for a while, the resourceVersions between which that was."""
+
+    now: int = 0
+    arrivals: int = 0
+    lag: int = 0
+    lag_at: int = 0
+    carried: list[str] = []
+    gaps: dict[str, tuple[int, int]] = {}

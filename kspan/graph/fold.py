@@ -1,0 +1,84 @@
+"""The fold: ``state', delta = apply(state, record)``. Pure: time comes in with the records.
+
+Same journal, same state, same ids, whatever was killed in between: the logical clock is the greatest ``recorded_at`` so
+far, and whatever was to happen up to then (decisions, closings) happens at its own time before a record is looked at.
+"""
+
+import heapq
+from collections.abc import Iterable
+
+from kspan.graph.causes import Causes
+from kspan.graph.objects import version_number
+from kspan.graph.observe import Observer
+from kspan.graph.resolve import Resolver
+from kspan.graph.rows import take_delta
+from kspan.graph.rules import Rules
+from kspan.graph.state import State
+from kspan.model import Delta, GapRow, LogRecord, OwnerRow, RecordType, SpanRow
+from kspan.settings import FoldSettings
+
+
+class Fold:
+    """The projection of one cluster's journal, as far as it is live."""
+
+    def __init__(self, cluster: str, rules: Rules, settings: FoldSettings | None = None) -> None:
+        self.settings = settings or FoldSettings()
+        self.state = State(cluster)
+        self._observer = Observer(self.state, rules, self.settings)
+        self._causes = Causes(self.state, rules, self.settings, self._observer)
+        self._resolver = Resolver(self.state, self._observer, self.settings)
+
+    def load(
+        self,
+        objects: Iterable[bytes],
+        owners: Iterable[OwnerRow],
+        spans: Iterable[SpanRow],
+        traces: Iterable[bytes],
+        clock: bytes,
+    ) -> None:
+        """Goes on from the rows of what was live; on a new Fold, before the first record."""
+        hold = self.settings.hold
+        self.state.load(objects, owners, ((row.fold, hold) for row in spans), traces, clock)
+
+    def apply(self, sequence: int, record: LogRecord) -> None:
+        """Takes in the next record of the journal; ``sequence`` is its number there."""
+        clock = self.state.clock
+        now = max(clock.now, record.recorded_at)
+        self._wake(now)
+        clock.now = now
+        if record.type is RecordType.GAP:
+            clock.gaps[record.resource] = (version_number(record.gap_from), version_number(record.gap_to))
+            self.state.add_gap(
+                GapRow(sequence, record.resource, record.gap_from, record.gap_to, record.reason, record.recorded_at)
+            )
+        elif record.type is not RecordType.TICK:
+            self._observer.observe(record)
+
+    def take_delta(self) -> Delta:
+        """What the records since the last call changed."""
+        return take_delta(self.state)
+
+    def next_deadline(self) -> int:
+        """When something that waits wants time to have passed (ns), 0 where nothing waits."""
+        return min((at for at, rank, _, _ in self.state.deadlines if rank < 2), default=0)
+
+    @property
+    def now(self) -> int:
+        """Logical time, in ns."""
+        return self.state.clock.now
+
+    def _wake(self, until: int) -> None:
+        deadlines, clock = self.state.deadlines, self.state.clock
+        while deadlines and deadlines[0][0] <= until:
+            at, rank, _, key = heapq.heappop(deadlines)
+            clock.now = max(clock.now, at)
+            if rank == 0:
+                occ = self.state.occurrence(key)
+                if occ is not None:
+                    self._causes.decide(occ)
+            elif rank == 1:
+                trace = self.state.traces.get(key)
+                if trace is not None:
+                    self._resolver.check(trace)
+            else:
+                self._resolver.forget_object(key)

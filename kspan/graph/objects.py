@@ -1,0 +1,338 @@
+"""Raw Kubernetes JSON, typed: the one place that knows what the API server sends. Only what is read is decoded.
+
+Field names are the API's own. Sources: k8s.io/apimachinery meta/v1 types.go, k8s.io/api core/v1, apps/v1, batch/v1.
+"""
+
+import zlib
+
+import msgspec
+from msgspec import Raw
+
+from kspan.times import SECOND, parse_time_or_zero
+
+
+class OwnerReference(msgspec.Struct, gc=False):
+    """meta/v1 OwnerReference."""
+
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    apiVersion: str = ""
+    controller: bool | None = None
+
+
+class ManagedFieldsEntry(msgspec.Struct, gc=False):
+    """meta/v1 ManagedFieldsEntry; ``time`` is RFC 3339 in whole seconds, missing for the ``scale`` subresource."""
+
+    manager: str = ""
+    operation: str = ""
+    subresource: str = ""
+    time: str | None = None
+    fieldsV1: Raw = Raw(b"")
+
+
+class Metadata(msgspec.Struct, gc=False):
+    """meta/v1 ObjectMeta."""
+
+    uid: str = ""
+    name: str = ""
+    namespace: str = ""
+    resourceVersion: str = ""
+    generation: int = 0
+    creationTimestamp: str | None = None
+    deletionTimestamp: str | None = None
+    deletionGracePeriodSeconds: int | None = None
+    labels: Raw = Raw(b"")
+    annotations: dict[str, str] | None = None
+    ownerReferences: list[OwnerReference] | None = None
+    managedFields: list[ManagedFieldsEntry] | None = None
+
+
+class KubeObject(msgspec.Struct, gc=False):
+    """Any object; spec and status stay raw until somebody asks."""
+
+    metadata: Metadata
+    kind: str = ""
+    apiVersion: str = ""
+    spec: Raw = Raw(b"")
+    status: Raw = Raw(b"")
+
+
+class Condition(msgspec.Struct, gc=False):
+    """An entry of status.conditions."""
+
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+    lastTransitionTime: str | None = None
+
+
+class ScaleTarget(msgspec.Struct, gc=False):
+    """autoscaling CrossVersionObjectReference."""
+
+    kind: str = ""
+    name: str = ""
+
+
+class Taint(msgspec.Struct, frozen=True, gc=False):
+    """core/v1 Taint, as far as it tells one from another."""
+
+    key: str = ""
+    effect: str = ""
+    value: str = ""
+
+
+class Spec(msgspec.Struct, gc=False):
+    """The parts of a built-in kind's spec that causality reads."""
+
+    replicas: int | None = None
+    paused: bool | None = None
+    suspend: bool | None = None
+    unschedulable: bool | None = None
+    revisionHistoryLimit: int | None = None
+    ttlSecondsAfterFinished: int | None = None
+    nodeName: str = ""
+    scaleTargetRef: ScaleTarget | None = None
+    taints: list[Taint] | None = None
+    template: Raw = Raw(b"")
+    affinity: Raw = Raw(b"")
+
+
+class TemplateMetadata(msgspec.Struct, gc=False):
+    """The parts of a pod template's metadata that make its Pods differ."""
+
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+
+
+class Template(msgspec.Struct, gc=False):
+    """core/v1 PodTemplateSpec."""
+
+    metadata: TemplateMetadata = msgspec.field(default_factory=TemplateMetadata)
+    spec: Raw = Raw(b"")
+
+
+class MatchField(msgspec.Struct, gc=False):
+    """core/v1 NodeSelectorRequirement."""
+
+    key: str = ""
+    values: list[str] | None = None
+
+
+class NodeTerm(msgspec.Struct, gc=False):
+    """core/v1 NodeSelectorTerm."""
+
+    matchFields: list[MatchField] | None = None
+
+
+class NodeSelector(msgspec.Struct, gc=False):
+    """core/v1 NodeSelector."""
+
+    nodeSelectorTerms: list[NodeTerm] | None = None
+
+
+class NodeAffinity(msgspec.Struct, gc=False):
+    """core/v1 NodeAffinity."""
+
+    requiredDuringSchedulingIgnoredDuringExecution: NodeSelector | None = None
+
+
+class Affinity(msgspec.Struct, gc=False):
+    """core/v1 Affinity."""
+
+    nodeAffinity: NodeAffinity | None = None
+
+
+class Status(msgspec.Struct, gc=False):
+    """The parts of a built-in kind's status that tell whether it is on its way."""
+
+    phase: str = ""
+    observedGeneration: int = 0
+    replicas: int = 0
+    updatedReplicas: int = 0
+    readyReplicas: int = 0
+    availableReplicas: int = 0
+    desiredNumberScheduled: int = 0
+    updatedNumberScheduled: int = 0
+    numberAvailable: int = 0
+    conditions: list[Condition] | None = None
+
+
+class ObjectReference(msgspec.Struct, gc=False):
+    """core/v1 ObjectReference."""
+
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+    apiVersion: str = ""
+    resourceVersion: str = ""
+    fieldPath: str = ""
+
+
+class EventSource(msgspec.Struct, gc=False):
+    """core/v1 EventSource."""
+
+    component: str = ""
+    host: str = ""
+
+
+class EventSeries(msgspec.Struct, gc=False):
+    """core/v1 EventSeries."""
+
+    count: int = 0
+    lastObservedTime: str | None = None
+
+
+class Event(msgspec.Struct, gc=False):
+    """core/v1 Event."""
+
+    metadata: Metadata
+    involvedObject: ObjectReference = msgspec.field(default_factory=ObjectReference)
+    related: ObjectReference | None = None
+    reason: str = ""
+    message: str = ""
+    type: str = ""
+    action: str = ""
+    source: EventSource = msgspec.field(default_factory=EventSource)
+    count: int | None = None
+    series: EventSeries | None = None
+    firstTimestamp: str | None = None
+    lastTimestamp: str | None = None
+    eventTime: str | None = None
+    reportingComponent: str = ""
+    reportingInstance: str = ""
+
+
+def _strip_nulls(value: object) -> object:
+    if isinstance(value, dict):
+        return {k: _strip_nulls(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [_strip_nulls(v) for v in value]
+    return value
+
+
+_object = msgspec.json.Decoder(KubeObject)
+_event = msgspec.json.Decoder(Event)
+_spec = msgspec.json.Decoder(Spec)
+_status = msgspec.json.Decoder(Status)
+_template = msgspec.json.Decoder(Template)
+_affinity = msgspec.json.Decoder(Affinity)
+_members = msgspec.json.Decoder(dict[str, Raw])
+
+
+def _without_nulls(payload: bytes) -> bytes:
+    # Go writes null where a slice or a string is unset (old API servers, captures made from YAML).
+    return msgspec.json.encode(_strip_nulls(msgspec.json.decode(payload)))
+
+
+def decode_object(payload: bytes) -> KubeObject | None:
+    """The object, or None where its metadata is not of the API's form (an off-schema object has no causality)."""
+    try:
+        return _object.decode(payload)
+    except msgspec.MsgspecError:
+        pass
+    try:
+        return _object.decode(_without_nulls(payload))
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return None
+
+
+def decode_event(payload: bytes) -> Event | None:
+    """The Event, or None where it is not of the API's form."""
+    try:
+        return _event.decode(payload)
+    except msgspec.MsgspecError:
+        pass
+    try:
+        return _event.decode(_without_nulls(payload))
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return None
+
+
+def decode_spec(raw: bytes) -> Spec:
+    """Reads what it understands; an empty Spec for a spec of another form."""
+    if not raw:
+        return Spec()
+    try:
+        return _spec.decode(raw)
+    except msgspec.MsgspecError:
+        return Spec()
+
+
+def decode_status(raw: bytes) -> Status:
+    """Reads what it understands; an empty Status for a status of another form."""
+    if not raw:
+        return Status()
+    try:
+        return _status.decode(raw)
+    except msgspec.MsgspecError:
+        return Status()
+
+
+def template_fingerprint(raw: bytes) -> int:
+    """What tells pod templates apart, 0 for none. The same for a Deployment and the ReplicaSet that is made for it.
+
+    The deployment controller adds a label of its own to the ReplicaSet's (pkg/controller/deployment/sync.go).
+    """
+    if not raw:
+        return 0
+    try:
+        found = _template.decode(raw)
+    except msgspec.MsgspecError:
+        return zlib.crc32(raw)
+    labels = sorted((k, v) for k, v in (found.metadata.labels or {}).items() if k != "pod-template-hash")
+    annotations = sorted((found.metadata.annotations or {}).items())
+    return zlib.crc32(msgspec.json.encode([labels, annotations]), zlib.crc32(bytes(found.spec)))
+
+
+def wanted_node(affinity: bytes) -> str:
+    """The node that a Pod's affinity names, as the DaemonSet controller writes it before anything is scheduled."""
+    if not affinity:
+        return ""
+    try:
+        wanted = _affinity.decode(affinity).nodeAffinity
+    except msgspec.MsgspecError:
+        return ""
+    selector = wanted.requiredDuringSchedulingIgnoredDuringExecution if wanted is not None else None
+    for term in (selector.nodeSelectorTerms if selector is not None else None) or ():
+        for match in term.matchFields or ():
+            if match.key == "metadata.name" and match.values and len(match.values) == 1:
+                return match.values[0]
+    return ""
+
+
+def content(payload: bytes) -> bytes:
+    """What stands for the spec of an object that has none (a ConfigMap's data, a Role's rules): all but its head and
+    its status."""
+    try:
+        members = _members.decode(payload)
+    except msgspec.MsgspecError:
+        return b""
+    kept = {k: v for k, v in members.items() if k not in ("kind", "apiVersion", "metadata", "status")}
+    return msgspec.json.encode(kept) if kept else b""
+
+
+def version_number(resource_version: str) -> int:
+    """The resourceVersion as a number, 0 where it is none.
+
+    Comparable within one resource by the API's own promise (KEP-5504); across resources a hint, since one etcd counts
+    them all unless Events were given an etcd of their own.
+    """
+    return int(resource_version) if resource_version.isascii() and resource_version.isdigit() else 0
+
+
+def name_time(event: Event) -> int:
+    """The nanoseconds in an Event's name (client-go tools/record/event.go: ``name.%x``), 0 where not plausible.
+
+    Third parties put other hexadecimal there; the time must fall into the second that firstTimestamp names.
+    """
+    first = parse_time_or_zero(event.firstTimestamp)
+    _, dot, suffix = event.metadata.name.rpartition(".")
+    if not dot or not first or not 14 <= len(suffix) <= 16:
+        return 0
+    try:
+        named = int(suffix, 16)
+    except ValueError:
+        return 0
+    return named if first <= named < first + SECOND else 0

@@ -1,0 +1,158 @@
+"""From the live state to rows of the projection. Pure."""
+
+import re
+from typing import Any
+
+import msgspec
+
+from kspan import vocabulary as words
+from kspan.graph.facts import ObjectState, Occurrence, Trace
+from kspan.graph.state import State
+from kspan.model import Delta, ObjectRow, SpanEvent, SpanLink, SpanRow, SpanState, TraceRow, TraceState
+from kspan.times import format_time
+
+_CONTAINER = re.compile(r"spec\.(?:initContainers|containers|ephemeralContainers)\{(.+)\}")
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def object_row(obj: ObjectState, *, live: bool) -> ObjectRow:
+    """A row of ``objects``; without the fold's state for an object that is past mattering."""
+    return ObjectRow(
+        uid=obj.uid,
+        resource=obj.resource,
+        api_version=obj.api_version,
+        kind=obj.kind,
+        namespace=obj.namespace,
+        name=obj.name,
+        resource_version=obj.resource_version,
+        generation=obj.generation,
+        owner_uid=obj.owner,
+        node=obj.node,
+        created_at=obj.created,
+        seen_at=obj.seen,
+        deleted_at=obj.deleted,
+        state=_encode(obj) if live else b"",
+    )
+
+
+def waiting_span_row(occ: Occurrence) -> SpanRow:
+    """A row of ``spans`` for an occurrence that waits for its cause or whose trace is open."""
+    return _span_row(occ, SpanState.OPEN if occ.decided else SpanState.PENDING, occ.time, occ.time, {}, _encode(occ))
+
+
+def closed_span_row(occ: Occurrence, start: int, end: int, node: str, outcome: str | None) -> SpanRow:
+    """The final row of a span. ``outcome`` is the error of the whole trace, for its root."""
+    row = _span_row(occ, SpanState.CLOSED, start, end, _attributes(occ, node), b"")
+    if outcome is not None:
+        row = msgspec.structs.replace(row, error=occ.warning or bool(outcome), message=outcome or occ.message)
+    return row
+
+
+def _span_row(
+    occ: Occurrence, state: SpanState, start: int, end: int, attributes: dict[str, Any], fold: bytes
+) -> SpanRow:
+    links = [SpanLink(occ.link_trace, occ.link_span, {})] if occ.link_trace else []
+    return SpanRow(
+        span_id=occ.id,
+        trace_id=occ.trace,
+        parent_span_id=occ.remote_parent or occ.parent,
+        remote_parent=bool(occ.remote_parent),
+        state=state,
+        name=f"{occ.kind}.{occ.reason}",
+        rule=occ.rule,
+        confidence=occ.confidence,
+        start_time=start,
+        end_time=end,
+        service=occ.actor,
+        instance=occ.instance,
+        object_uid=occ.uid,
+        object_kind=occ.kind,
+        object_namespace=occ.namespace,
+        object_name=occ.name,
+        reason=occ.reason,
+        error=occ.warning,
+        message=occ.message,
+        event_uid=occ.event_uid,
+        event_count=occ.event_count,
+        attributes=attributes,
+        events=[_span_event(occ, r.time, r.count, r.message) for r in occ.repeats] if attributes else [],
+        links=links,
+        fold=fold,
+    )
+
+
+def _span_event(occ: Occurrence, time: int, count: int, message: str) -> SpanEvent:
+    return SpanEvent(time, occ.reason, {words.EVENT_COUNT: count, words.EVENT_MESSAGE: message})
+
+
+def _attributes(occ: Occurrence, node: str) -> dict[str, Any]:
+    container = _CONTAINER.fullmatch(occ.field_path)
+    found: dict[str, Any] = {
+        words.OBJECT_KIND: occ.kind,
+        words.OBJECT_NAME: occ.name,
+        words.OBJECT_UID: occ.uid,
+        words.OBJECT_API_VERSION: occ.api_version,
+        words.OBJECT_RESOURCE_VERSION: occ.resource_version,
+        words.OBJECT_FIELDPATH: occ.field_path,
+        words.NAMESPACE_NAME: occ.namespace,
+        words.NODE_NAME: node,
+        words.CONTAINER_NAME: container[1] if container else "",
+        **words.object_attributes(occ.kind, occ.name, occ.uid),
+        words.CHANGE: occ.patch,
+        words.CHANGE_SUMMARY: occ.summary,
+        words.FIELD_MANAGER: occ.manager,
+    }
+    if occ.event_uid:
+        found[words.EVENT_UID] = occ.event_uid
+        found[words.EVENT_NAME] = occ.event_name
+        found[words.EVENT_REASON] = occ.reason
+        found[words.EVENT_ACTION] = occ.event_action
+        found[words.EVENT_START_TIME] = format_time(occ.event_start) if occ.event_start else ""
+        found[words.EVENT_MESSAGE] = occ.message
+    kept = {key: value for key, value in found.items() if value != ""}
+    if occ.event_uid:
+        kept[words.EVENT_COUNT] = occ.event_count
+    kept[words.RULE] = occ.rule
+    kept[words.CONFIDENCE] = occ.confidence
+    return kept
+
+
+def open_trace_row(trace: Trace, members: int) -> TraceRow:
+    """A row of ``traces`` for a trace that is not closed: only its identity and its age are final."""
+    return TraceRow(
+        trace_id=trace.id,
+        state=TraceState.OPEN,
+        root_span_id="",
+        previous_trace_id=trace.previous_trace,
+        opened_at=trace.opened,
+        closed_at=0,
+        start_time=0,
+        end_time=0,
+        span_count=members,
+        incomplete=False,
+        error=False,
+        fold=_encode(trace),
+    )
+
+
+def take_delta(state: State) -> Delta:
+    """What changed since the last call, as rows; the state starts a new delta."""
+    delta = state.delta
+    for uid in state.dirty_objects:
+        obj = state.object(uid)
+        if obj is not None:
+            delta.objects.append(object_row(obj, live=True))
+    for span in state.dirty_spans:
+        occ = state.occurrence(span)
+        if occ is not None:
+            delta.spans.append(waiting_span_row(occ))
+    for name in state.dirty_traces:
+        trace = state.traces.get(name)
+        if trace is not None:
+            delta.traces.append(open_trace_row(trace, len(state.members[name])))
+    delta.clock = _encode(state.clock)
+    state.dirty_objects.clear()
+    state.dirty_spans.clear()
+    state.dirty_traces.clear()
+    state.delta = Delta()
+    return delta

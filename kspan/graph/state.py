@@ -1,0 +1,206 @@
+"""The live state of the fold: two digraphs, and indexes derived from them.
+
+``ownership`` (owner -> dependent, nodes are uids) carries an ObjectState on each node; ``causality`` (cause -> effect,
+nodes are span ids) an Occurrence. Everything else here can be computed from the two and is kept only for speed, so that
+a restart needs nothing but the rows of what is live.
+"""
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable
+
+import msgspec
+import networkx as nx
+
+from kspan.graph.facts import Clock, ObjectState, Occurrence, Refusal, Trace
+from kspan.model import Delta, GapRow, OwnerRow
+
+
+class State:
+    """The two graphs and their indexes, and what of them has changed since the last delta."""
+
+    def __init__(self, cluster: str) -> None:
+        self.cluster = cluster
+        self.clock = Clock()
+        self.ownership: nx.DiGraph[str] = nx.DiGraph()
+        self.causality: nx.DiGraph[str] = nx.DiGraph()
+        self._objects: dict[str, ObjectState] = {}
+        self._occurrences: dict[str, Occurrence] = {}
+        self.traces: dict[str, Trace] = {}
+        self.members: dict[str, set[str]] = defaultdict(set)
+        self.by_name: dict[tuple[str, str, str], list[str]] = {}
+        self.told: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+        self.pending: dict[str, set[str]] = defaultdict(set)
+        self.refused: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+        self.deadlines: list[tuple[int, int, int, str]] = []
+        self.dirty_objects: dict[str, None] = {}
+        self.dirty_spans: dict[str, None] = {}
+        self.dirty_traces: dict[str, None] = {}
+        self.delta = Delta()
+
+    # objects -----------------------------------------------------------------------------------------------------
+
+    def object(self, uid: str) -> ObjectState | None:
+        """The object with this uid, if it is remembered."""
+        return self._objects.get(uid)
+
+    def put_object(self, obj: ObjectState) -> None:
+        """Remembers an object under its uid and its name."""
+        self.ownership.add_node(obj.uid, object=obj)
+        self._objects[obj.uid] = obj
+        if obj.name:
+            uids = self.by_name.setdefault((obj.kind, obj.namespace, obj.name), [])
+            if obj.uid not in uids:
+                uids.append(obj.uid)
+        self.dirty_objects[obj.uid] = None
+
+    def spoken_of(self, uid: str, kind: str, namespace: str, name: str, kept: int) -> ObjectState:
+        """The object with this uid; one that was not seen yet is remembered for ``kept`` ns."""
+        obj = self.object(uid)
+        if obj is None:
+            now = self.clock.now
+            obj = ObjectState(uid, kind, namespace, name, created=now, seen=now, forget=now + kept)
+            self.put_object(obj)
+            self.wait(obj.forget, 2, 0, uid)
+        return obj
+
+    def refuse(self, obj: ObjectState, refusal: Refusal) -> None:
+        """Notes what the controller of an object was refused, and because of what."""
+        self._no_longer_refused(obj)
+        obj.refused = refusal
+        self.refused[refusal.kind, refusal.namespace, refusal.name].add(obj.uid)
+
+    def _no_longer_refused(self, obj: ObjectState) -> None:
+        if obj.refused is not None:
+            key = (obj.refused.kind, obj.refused.namespace, obj.refused.name)
+            self.refused[key].discard(obj.uid)
+            if not self.refused[key]:
+                del self.refused[key]
+
+    def own(self, row: OwnerRow) -> None:
+        """Draws an edge owner -> dependent."""
+        if not self.ownership.has_edge(row.owner_uid, row.uid):
+            self.ownership.add_edge(row.owner_uid, row.uid, row=row)
+            self.delta.owners.append(row)
+
+    def forget_object(self, uid: str) -> None:
+        """Lets an object go that is deleted and can cause nothing any more."""
+        obj = self.object(uid)
+        if obj is None:
+            return
+        uids = self.by_name.get((obj.kind, obj.namespace, obj.name), [])
+        if uid in uids:
+            uids.remove(uid)
+            if not uids:
+                del self.by_name[obj.kind, obj.namespace, obj.name]
+        self._no_longer_refused(obj)
+        owners = list(self.ownership.pred[uid])
+        self.ownership.remove_node(uid)
+        del self._objects[uid]
+        for owner in owners:
+            if self.object(owner) is None and not self.ownership.succ[owner]:
+                self.ownership.remove_node(owner)
+
+    def named(self, kind: str, namespace: str, name: str) -> list[ObjectState]:
+        """The objects that bear or bore this name, oldest first."""
+        found = (self.object(uid) for uid in self.by_name.get((kind, namespace, name), ()))
+        return sorted((obj for obj in found if obj is not None), key=lambda obj: (obj.created, obj.uid))
+
+    # occurrences ---------------------------------------------------------------------------------------------------
+
+    def occurrence(self, span: str) -> Occurrence | None:
+        """The occurrence with this span id, if it waits or is in an open trace."""
+        return self._occurrences.get(span)
+
+    def add_occurrence(self, occ: Occurrence, deadline: int) -> None:
+        """Takes in an occurrence that will be decided at ``deadline`` (ns)."""
+        self._index(occ)
+        self.pending[occ.uid].add(occ.id)
+        self.wait(deadline, 0, occ.arrival, occ.id)
+        self.dirty_spans[occ.id] = None
+
+    def _index(self, occ: Occurrence) -> None:
+        self.causality.add_node(occ.id, occurrence=occ)
+        self._occurrences[occ.id] = occ
+        self.index_told(occ)
+
+    def index_told(self, occ: Occurrence) -> None:
+        """Makes a subject-Event known under the name of its subject."""
+        if occ.subject is not None and occ.subject.name:
+            self.told[occ.subject.kind, occ.subject.namespace, occ.subject.name].append(occ.id)
+
+    def settle_pending(self, occ: Occurrence) -> None:
+        """Notes that an occurrence waits no longer."""
+        waiting = self.pending.get(occ.uid)
+        if waiting is not None:
+            waiting.discard(occ.id)
+            if not waiting:
+                del self.pending[occ.uid]
+        self.dirty_spans[occ.id] = None
+
+    def forget_occurrence(self, occ: Occurrence) -> None:
+        """Lets an occurrence go: its trace is closed, or it became a repeat of another."""
+        self.causality.remove_node(occ.id)
+        del self._occurrences[occ.id]
+        if occ.subject is not None and occ.subject.name:
+            key = (occ.subject.kind, occ.subject.namespace, occ.subject.name)
+            self.told[key].remove(occ.id)
+            if not self.told[key]:
+                del self.told[key]
+
+    def effect(self, cause: str, occ: Occurrence) -> None:
+        """Draws the edge cause -> occurrence, in the place of the one that may have been there."""
+        for old in list(self.causality.pred[occ.id]):
+            self.causality.remove_edge(old, occ.id)
+        if cause and cause in self.causality:
+            self.causality.add_edge(cause, occ.id, rule=occ.rule, confidence=occ.confidence)
+
+    # time ------------------------------------------------------------------------------------------------------------
+
+    def wait(self, at: int, rank: int, order: int, key: str) -> None:
+        """Asks to be woken at ``at`` (ns): rank 0 decides an occurrence, 1 checks a trace, 2 forgets an object."""
+        heapq.heappush(self.deadlines, (at, rank, order, key))
+
+    def add_gap(self, gap: GapRow) -> None:
+        """Notes a gap for the projection."""
+        self.delta.gaps.append(gap)
+
+    # restart ---------------------------------------------------------------------------------------------------------
+
+    def load(
+        self,
+        objects: Iterable[bytes],
+        owners: Iterable[OwnerRow],
+        occurrences: Iterable[tuple[bytes, int]],
+        traces: Iterable[bytes],
+        clock: bytes,
+    ) -> None:
+        """Takes up what the rows of a projection say is live. ``occurrences`` come with their deadlines' base (ns)."""
+        if clock:
+            self.clock = msgspec.msgpack.decode(clock, type=Clock)
+        for raw in objects:
+            obj = msgspec.msgpack.decode(raw, type=ObjectState)
+            self.put_object(obj)
+            if obj.refused is not None:
+                self.refuse(obj, obj.refused)
+            if obj.forget:
+                self.wait(obj.forget, 2, 0, obj.uid)
+        for row in owners:
+            self.ownership.add_edge(row.owner_uid, row.uid, row=row)
+        loaded = [(msgspec.msgpack.decode(raw, type=Occurrence), hold) for raw, hold in occurrences]
+        for occ, hold in sorted(loaded, key=lambda pair: pair[0].arrival):
+            self._index(occ)
+            if occ.decided:
+                self.members[occ.trace].add(occ.id)
+            else:
+                self.pending[occ.uid].add(occ.id)
+                self.wait(occ.received + hold, 0, occ.arrival, occ.id)
+        for occ, _ in loaded:
+            if occ.decided:
+                self.effect(occ.parent, occ)
+        for raw in traces:
+            trace = msgspec.msgpack.decode(raw, type=Trace)
+            self.traces[trace.id] = trace
+            self.wait(trace.check, 1, 0, trace.id)
+        self.dirty_objects.clear()
+        self.delta = Delta()

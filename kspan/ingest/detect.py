@@ -1,0 +1,83 @@
+"""Which format an input has, by its first bytes. Pure."""
+
+import codecs
+import re
+from enum import Enum
+
+import msgspec
+
+
+class Format(Enum):
+    """How an input is to be read."""
+
+    RECORDING = "a recording: JSON Lines"
+    JSON = "JSON documents"
+    YAML = "YAML documents"
+
+
+_FOREIGN = (
+    (b"\x89PNG", "a PNG image"),
+    (b"SQLite format 3", "an SQLite database (give it as --db)"),
+    (b"PK\x03\x04", "a zip archive: unpack it first"),
+    (b"BZh", "packed with bzip2: unpack it first"),
+    (b"\xfd7zXZ", "packed with xz: unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "packed with zstd: unpack it first"),
+    (b"\x1f\x8b", "gzip'd twice: unpack it once"),
+    (b"\xff\xfe", "UTF-16 text: save it as UTF-8"),
+    (b"\xfe\xff", "UTF-16 text: save it as UTF-8"),
+)
+
+_RECORD_KEYS = {"received", "resource"}
+_DOCUMENT_KEYS = {"apiVersion", "kind", "items"}
+# A long line may not be there whole: then its first key has to do.
+_RECORD_START = re.compile(rb'\s*\{\s*"(?:received|resource|type|object)"\s*:')
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_LINES = 1000
+
+_decode_keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def detect(head: bytes) -> Format:
+    """The format that an input beginning with ``head`` has.
+
+    A bad first line does not hide a recording: any line in ``head`` that is clearly a record tells. Raises ValueError,
+    with a sentence about the file, for a format that is none of ours.
+    """
+    for magic, name in _FOREIGN:
+        if head.startswith(magic):
+            raise ValueError(f"is {name}")
+    lines = head.split(b"\n", _LINES)[:_LINES]
+    for number, line in enumerate(lines):
+        form = _of_line(line.lstrip() if number == 0 else line)
+        if form is not None:
+            return form
+    if not _is_text(head):
+        raise ValueError("is not a text file: neither a recording nor a capture file nor the output of kubectl")
+    start = head.lstrip()
+    if start.startswith((b"{", b"[")):
+        return Format.JSON
+    if not start:
+        raise ValueError("has nothing but blank space in it")
+    return Format.YAML
+
+
+def _of_line(line: bytes) -> Format | None:
+    # Only at the first column: YAML and indented JSON hold such lines deeper inside.
+    if not line.startswith(b"{"):
+        return None
+    try:
+        keys = _decode_keys(line).keys()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Format.RECORDING if _RECORD_START.match(line) else None
+    if keys & _RECORD_KEYS or {"type", "object"} <= keys:
+        return Format.RECORDING
+    return Format.JSON if keys & _DOCUMENT_KEYS else None
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        # Not final: the head may end inside a character.
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return _CONTROL.search(text) is None

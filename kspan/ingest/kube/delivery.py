@@ -1,0 +1,52 @@
+"""Frames of one stream, and the kinds that they name."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from kspan.ingest.kube.heads import Head
+from kspan.ingest.kube.selection import Target
+from kspan.ingest.normalize import Frame, FrameType
+
+Deliver = Callable[[Frame], None]
+Named = Callable[[str, str], None]
+"""Is told the apiVersion and the kind of an owner, or of what an Event is about."""
+
+
+class Delivery:
+    """Makes frames of what one resource sends. ``deliver`` may block: whoever reads the socket then waits, too."""
+
+    def __init__(self, target: Target, deliver: Deliver, named: Named, clock: Callable[[], int]) -> None:
+        self.target = target
+        self._deliver = deliver
+        self._named = named
+        self._clock = clock
+        # Frames of several namespaces are delivered by several threads.
+        self._seen: set[tuple[str, str]] = set()
+
+    def object(self, kind: FrameType, head: Head, text: bytes) -> None:
+        """Delivers an object, as ``read_object`` gives it."""
+        self._send(kind, text)
+        for pair in head.named:
+            if pair not in self._seen:
+                self._seen.add(pair)
+                self._named(*pair)
+
+    def marker(self, kind: FrameType, version: str) -> None:
+        """Delivers the LIST that begins a list, or the BOOKMARK that ends it or says that nothing is new."""
+        self._send(kind, msgspec.json.encode({"metadata": {"resourceVersion": version}}))
+
+    def error(self, status: bytes, message: str) -> None:
+        """Delivers an ERROR: the API server's Status, or one made of the message where it sent none."""
+        if not status.lstrip().startswith(b"{"):
+            made = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message}
+            status = msgspec.json.encode(made | {"reason": "Expired", "code": 410})
+        self._send(FrameType.ERROR, status.strip())
+
+    def note(self, text: str) -> None:
+        """Delivers a NOTE."""
+        self._send(FrameType.NOTE, msgspec.json.encode({"error": text}))
+
+    def _send(self, kind: FrameType, raw: bytes) -> None:
+        resource = self.target.resource
+        self._deliver(Frame(self._clock(), resource, kind, raw, resource, 0))

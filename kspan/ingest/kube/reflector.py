@@ -1,0 +1,185 @@
+"""One resource: listed, watched, and listed anew when its versions are lost. A thread of its own."""
+
+import threading
+import time
+
+from msgspec import Raw
+
+from kspan.ingest.kube.connection import Connection
+from kspan.ingest.kube.delivery import Delivery
+from kspan.ingest.kube.errors import ApiError, GoneError, RefusedError, Stopped
+from kspan.ingest.kube.halt import Halt
+from kspan.ingest.kube.heads import Page, read_object
+from kspan.ingest.kube.status import StreamStatus, WatchObserver
+from kspan.ingest.kube.stream import Stream
+from kspan.ingest.normalize import FrameType
+
+
+class Reflector:
+    """Delivers a resource for as long as it is not stopped.
+
+    ``scopes`` are namespaces, or one empty name for all of the cluster. ``version`` resumes a single scope from there
+    without a list; several scopes have no common version and always begin with one.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        delivery: Delivery,
+        scopes: tuple[str, ...],
+        version: str,
+        observer: WatchObserver,
+    ) -> None:
+        self.target = delivery.target
+        self.synced = False
+        """Whether the resource was listed, is resumed, or is known to be refused."""
+        self._connection = connection
+        self._delivery = delivery
+        self._halt = Halt()
+        self._streams = [
+            Stream(connection, delivery, scope, StreamStatus(self.target.resource, scope, observer), self._be_synced)
+            for scope in scopes
+        ]
+        if len(self._streams) == 1:
+            self._streams[0].version = version
+        self._expired = 0
+        self._bad: list[str] = []
+
+    def run(self) -> None:
+        """Lists and watches. Raises Stopped when it is stopped, and never returns."""
+        if not self._streams[0].version:
+            self._list()
+        while True:
+            if len(self._streams) == 1:
+                self._follow(self._streams[0], self._halt)
+            else:
+                self._follow_all()
+            self._list()
+
+    def stop(self) -> None:
+        """Let ``run`` end, from any thread."""
+        self._halt.set()
+
+    def wake(self) -> None:
+        """Try at once what was refused: something has changed."""
+        self._halt.wake()
+
+    def _be_synced(self) -> None:
+        self.synced = True
+
+    # lists -----------------------------------------------------------------------------------------------------------
+
+    def _list(self) -> None:
+        """Delivers one list of all scopes; those that are refused have no version afterwards."""
+        while True:
+            try:
+                self._list_once()
+            except GoneError as error:
+                # Nothing that this list has shown counts; whoever reads the frames is told so before the next one.
+                self._expired += 1
+                self._delivery.error(error.body, str(error))
+                continue
+            break
+        self._expired = 0
+        self._be_synced()
+
+    def _list_once(self) -> None:
+        first = ""
+        self._bad = []
+        for stream in self._streams:
+            stream.version = ""
+            try:
+                version = self._list_scope(stream, begun=bool(first))
+            except RefusedError:
+                continue
+            first = first or version
+            stream.version = version
+        if first:
+            self._delivery.marker(FrameType.BOOKMARK, first)
+        # Not earlier: inside the list a NOTE would seem to end it.
+        for reason in self._bad:
+            self._delivery.note(reason)
+
+    def _list_scope(self, stream: Stream, *, begun: bool) -> str:
+        """Delivers the items of one scope; the list's version. Raises GoneError, RefusedError."""
+        limit = self._connection.timing.page if self._expired < self._connection.timing.expired else 0
+        page = self._page(stream, limit, "")
+        version = page.version
+        if not begun:
+            self._delivery.marker(FrameType.LIST, version)
+        while True:
+            for raw in page.items:
+                self._halt.check()
+                self._item(raw)
+            if not page.token:
+                return version
+            page = self._page(stream, limit, page.token)
+
+    def _page(self, stream: Stream, limit: int, token: str) -> Page:
+        """A page, however long it takes. Raises GoneError, RefusedError."""
+        while True:
+            started = time.monotonic()
+            try:
+                page = self._connection.list_page(self.target, stream.namespace, limit=limit, token=token)
+            except ApiError as error:
+                stream.recover(error, time.monotonic() - started, self._halt)
+                if isinstance(error, GoneError | RefusedError):
+                    raise
+            else:
+                stream.listed()
+                return page
+
+    def _item(self, raw: Raw) -> None:
+        try:
+            head, text = read_object(self.target, raw)
+        except ValueError as error:
+            self._bad.append(f"skipped in a list: {error}")
+            return
+        self._delivery.object(FrameType.LISTED, head, text)
+
+    # watches ---------------------------------------------------------------------------------------------------------
+
+    def _follow(self, stream: Stream, halt: Halt) -> None:
+        """Watches one scope until a new list is due."""
+        if stream.version:
+            stream.follow(halt)
+            return
+        while True:
+            halt.doze(self._connection.timing.refused)
+            try:
+                self._connection.list_page(self.target, stream.namespace, limit=1)
+            except RefusedError:
+                continue
+            except ApiError:
+                return  # The list knows what to do about it.
+            return
+
+    def _follow_all(self) -> None:
+        """Watches every scope, in threads of their own; the first that needs a new list ends the others."""
+        halt = Halt()
+        failures: list[BaseException] = []
+
+        def follow(stream: Stream) -> None:
+            try:
+                self._follow(stream, halt)
+            except Stopped:
+                pass
+            except BaseException as error:
+                failures.append(error)
+            finally:
+                halt.set()
+
+        with self._halt.hold(halt):
+            threads = [
+                threading.Thread(
+                    target=follow, args=(stream,), name=f"{self.target.resource} {stream.namespace}", daemon=True
+                )
+                for stream in self._streams
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        if failures:
+            raise failures[0]
+        self._halt.check()

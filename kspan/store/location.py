@@ -1,0 +1,127 @@
+"""Where a database is: URLs and paths, what can be said of a file before SQLite looks, the writer's lock."""
+
+import contextlib
+import fcntl
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from kspan.errors import StoreError
+
+_MAGIC: Final = b"SQLite format 3\x00"
+
+
+class Location(msgspec.Struct, frozen=True):
+    """A database: ``path`` for an SQLite file (None: SQLite in memory, or a server); ``name`` is for messages."""
+
+    url: URL
+    path: Path | None
+    name: str
+
+    @property
+    def in_memory(self) -> bool:
+        return self.path is None and self.url.get_backend_name() == "sqlite"
+
+
+def locate(url: str) -> Location:
+    """Understand an SQLAlchemy URL (``sqlite://`` is memory), or the plain path of an SQLite file.
+
+    Raises ``StoreError`` for a URL that is malformed or of a database that kspan does not work on.
+    """
+    if "://" not in url:
+        return _file(Path(url).expanduser())
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, ValueError) as error:
+        raise StoreError("the database URL cannot be parsed: expected sqlite:///PATH or postgresql://…") from error
+    if backend == "postgresql":
+        driver = parsed.set(drivername="postgresql+psycopg") if parsed.drivername == "postgresql" else parsed
+        return Location(driver, None, parsed.render_as_string(hide_password=True))
+    if backend != "sqlite":
+        raise StoreError(f"{backend} databases are not supported: use sqlite:///PATH or postgresql://…")
+    if parsed.query or parsed.host:
+        raise StoreError(f"{url}: an SQLite URL is sqlite:///PATH (relative) or sqlite:////PATH (absolute), no options")
+    if parsed.database in (None, "", ":memory:"):
+        return Location(parsed, None, "sqlite://")
+    return _file(Path(str(parsed.database)))
+
+
+def _file(path: Path) -> Location:
+    return Location(URL.create("sqlite", database=str(path)), path, str(path))
+
+
+def check_file(path: Path, *, must_exist: bool) -> None:
+    """Refuse, with ``StoreError``, what cannot be an SQLite file of ours: SQLite's own words for it mislead."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        if must_exist:
+            raise StoreError(f"{path}: no such database") from None
+        if not path.parent.is_dir():
+            raise StoreError(f"{path}: the directory {path.parent} does not exist") from None
+        return
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: cannot be opened: {_reason(error)}") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise StoreError(f"{path}: is a directory, not a database file")
+    if not stat.S_ISREG(status.st_mode):
+        raise StoreError(f"{path}: is not a regular file")
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_MAGIC))
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {_reason(error)}") from error
+    if head not in (b"", _MAGIC):
+        raise StoreError(f"{path}: is not an SQLite database")
+    if must_exist and head and not _has_wal(path) and not os.access(path.parent, os.W_OK, effective_ids=True):
+        raise StoreError(
+            f"{path}: to read it while nobody writes to it, SQLite has to make files beside it, "
+            f"and {path.parent} cannot be written to: copy the database elsewhere"
+        )
+
+
+def _has_wal(path: Path) -> bool:
+    return path.with_name(path.name + "-wal").exists()
+
+
+class WriterLock:
+    """The right to write to one SQLite file, held by one open store at a time; it dies with its process.
+
+    SQLite's own locks last for a transaction; the fold's state lives in memory between transactions, so a second
+    writer has to be kept out for as long as the first one is there. The file stays: deleting it would let two in.
+    """
+
+    def __init__(self, database: Path) -> None:
+        """Raises ``StoreError`` when another store holds the lock, or the lock file cannot be made."""
+        path = database.with_name(database.name + ".lock")
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise StoreError(f"{database}: cannot be locked for writing: {path}: {_reason(error)}") from error
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.read(self._descriptor, 20).decode("ascii", "replace").strip()
+            os.close(self._descriptor)
+            by = f" (pid {holder})" if holder else ""
+            raise StoreError(f"{database}: another kspan is writing to this database{by}; stop it first") from error
+        # The pid only serves the message above: a file system too full for it is no reason to refuse.
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+            os.write(self._descriptor, b"%d\n" % os.getpid())
+
+    def release(self) -> None:
+        """Let another writer in. Calling it again does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -1,0 +1,204 @@
+"""The store: the journal and the projection in one database, each commit one transaction."""
+
+import contextlib
+import threading
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Connection, Engine, select
+
+from kspan.errors import StoreError
+from kspan.model import Cursor, Delta, LogRecord, ObjectRow, SpanRow, TraceRow
+from kspan.store import emissions, journal, projection, rows, schema, statistics
+from kspan.store.engine import transaction, translated
+from kspan.store.location import Location, WriterLock
+from kspan.store.views import ClusterStats, KnownVersion, Projection
+
+
+class Store:
+    """One open database; ``open_store`` makes it. Safe to use from several threads.
+
+    Every method raises ``StoreError`` when the database fails; what it was to write is then not written at all.
+    """
+
+    def __init__(self, engine: Engine, location: Location, lock: WriterLock | None) -> None:
+        self.name = location.name
+        self._engine = engine
+        self._location = location
+        self._lock = lock
+        # Writers queue here and not at SQLite's lock, where they would poll.
+        self._turn = threading.RLock()
+        self._writing: Connection | None = None
+
+    def close(self) -> None:
+        """Close the database and let another writer in. Calling it again does nothing."""
+        self._engine.dispose()
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # The journal
+
+    def clusters(self) -> list[str]:
+        """The uids of the clusters that anything was committed for, in order."""
+        with self._read("list the clusters") as connection:
+            return list(connection.execute(select(schema.fold_state.c.cluster).order_by("cluster")).scalars())
+
+    def last_sequence(self, cluster: str) -> int:
+        """The journal's last sequence number, 0 when it is empty."""
+        with self._read("read the journal") as connection:
+            return journal.last_sequence(connection, cluster)
+
+    def known_versions(self, cluster: str, uids: Collection[str]) -> dict[str, KnownVersion]:
+        """The newest journalled version of each of ``uids`` that the journal has."""
+        with self._read("read the journal") as connection:
+            return journal.known_versions(connection, cluster, uids)
+
+    def last_payload(self, cluster: str, uid: str) -> bytes:
+        """The newest payload of an object, as JSON; empty when the journal has none."""
+        with self._read("read the journal") as connection:
+            return journal.last_payload(connection, cluster, uid)
+
+    def cursors(self, cluster: str) -> dict[str, Cursor]:
+        """How far each stream was read, by resource."""
+        table = schema.cursors
+        query = rows.select_rows(table, Cursor).where(table.c.cluster == cluster).order_by(table.c.resource)
+        with self._read("read the cursors") as connection:
+            return {cursor.resource: cursor for cursor in rows.fetch(connection, query, Cursor)}
+
+    def commit(
+        self, cluster: str, first_seq: int, records: Sequence[LogRecord], cursors: Sequence[Cursor], delta: Delta
+    ) -> None:
+        """Append ``records`` (as ``first_seq``, ``first_seq + 1`` …) with the cursors and the delta, all or nothing.
+
+        Raises ``StoreError``, too, when ``first_seq`` does not follow the journal's last sequence number, and when
+        the journal has a version of an object already.
+        """
+        with self._write("commit") as connection:
+            last = journal.last_sequence(connection, cluster)
+            if records and first_seq != last + 1:
+                raise StoreError(f"{self.name}: cannot commit: the journal ends at {last}, {first_seq} does not follow")
+            journal.append(connection, cluster, first_seq, records)
+            rows.write_cursors(connection, cluster, cursors)
+            rows.write_delta(connection, cluster, delta)
+            projection.write_position(connection, cluster, last + len(records), delta.clock)
+
+    def replay(self, cluster: str, after: int = 0, batch: int = 1000) -> Iterator[list[tuple[int, LogRecord]]]:
+        """The journal from the sequence number that follows ``after`` on, in runs of at most ``batch`` records.
+
+        Each run is read when it is asked for, so commits in between are seen, and none waits for the caller.
+        """
+        while True:
+            with self._read("read the journal") as connection:
+                run = journal.read(connection, cluster, after, batch)
+            if not run:
+                return
+            yield run
+            after = run[-1][0]
+
+    # The projection
+
+    def live_objects(self, cluster: str, resource: str) -> list[ObjectRow]:
+        """The objects of a stream that were not deleted, by uid."""
+        with self._read("read objects") as connection:
+            return projection.live_objects(connection, cluster, resource)
+
+    def load_projection(self, cluster: str) -> Projection:
+        """What is live or unresolved, from one snapshot: all that a fold needs to go on."""
+        with self._read("read the projection") as connection:
+            return projection.load(connection, cluster)
+
+    def clear_projection(self, cluster: str) -> None:
+        """Empty the projection of a cluster; its journal, cursors and emissions stay."""
+        with self._write("clear the projection") as connection:
+            projection.clear(connection, cluster)
+
+    def rebuild(self, cluster: str, deltas: Iterable[Delta]) -> None:
+        """Replace the projection of a cluster by ``deltas``, which must be those of its whole journal, all or nothing.
+
+        ``deltas`` may come from a generator that reads this store's journal: ``replay`` works while it runs. What the
+        generator raises is passed on, and the old projection stays.
+        """
+        with self._write("rebuild the projection") as connection:
+            projection.clear(connection, cluster)
+            last = journal.last_sequence(connection, cluster)
+            for delta in deltas:
+                rows.write_delta(connection, cluster, delta)
+                projection.write_position(connection, cluster, last, delta.clock)
+            projection.write_position(connection, cluster, last, b"")
+
+    def projection_rows(self, cluster: str, table: str) -> Iterator[dict[str, Any]]:
+        """The rows of ``objects``, ``owners``, ``spans``, ``traces`` or ``gaps`` in the order of their key.
+
+        Each is a dict of the columns but ``cluster``, with the values that the row's struct has.
+        """
+        after: tuple[Any, ...] | None = None
+        while True:
+            with self._read(f"read {table}") as connection:
+                run, after = projection.read_table(connection, cluster, table, after)
+            yield from run
+            if after is None:
+                return
+
+    # Emissions
+
+    def unemitted_traces(self, cluster: str, target: str, limit: int) -> list[TraceRow]:
+        """At most ``limit`` closed traces that ``target`` neither took nor rejected; the first closed come first."""
+        with self._read("read traces") as connection:
+            return emissions.unemitted(connection, cluster, target, limit)
+
+    def spans_of(self, cluster: str, trace_ids: Collection[str]) -> list[SpanRow]:
+        """The closed spans of some traces, by trace id, start and span id."""
+        with self._read("read spans") as connection:
+            return emissions.spans_of(connection, cluster, trace_ids)
+
+    def mark_emitted(self, cluster: str, target: str, trace_ids: Collection[str], at: int) -> None:
+        """Note that ``target`` took some traces, at ``at`` (Unix ns)."""
+        with self._write("mark traces as emitted") as connection:
+            emissions.mark(connection, cluster, target, trace_ids, at, emissions.EMITTED, "")
+
+    def mark_failed(
+        self, cluster: str, target: str, trace_ids: Collection[str], at: int, reason: str, rejected: bool
+    ) -> None:
+        """Note that ``target`` did not take some traces, at ``at`` (Unix ns); ``rejected``: never try again."""
+        status = emissions.REJECTED if rejected else emissions.FAILED
+        with self._write("mark traces as failed") as connection:
+            emissions.mark(connection, cluster, target, trace_ids, at, status, reason)
+
+    def stats(self, cluster: str | None = None) -> list[ClusterStats]:
+        """Figures of one cluster, or of all. Counts rows: takes its time on a large database."""
+        names = self.clusters() if cluster is None else [cluster]
+        with self._read("count rows") as connection:
+            size = statistics.database_size(connection, self._location.path)
+            return [statistics.of_cluster(connection, name, size) for name in names]
+
+    # Transactions
+
+    @contextlib.contextmanager
+    def _read(self, doing: str) -> Iterator[Connection]:
+        # A database in memory has a single connection: readers take turns with the writer, and a reader inside a
+        # write (a rebuild that replays) shares its transaction.
+        turn = self._turn if self._location.in_memory else contextlib.nullcontext()
+        with turn, translated(self.name, doing):
+            if self._location.in_memory and self._writing is not None:
+                yield self._writing
+                return
+            with transaction(self._engine, writing=False) as connection:
+                yield connection
+
+    @contextlib.contextmanager
+    def _write(self, doing: str) -> Iterator[Connection]:
+        with self._turn, translated(self.name, doing), transaction(self._engine, writing=True) as connection:
+            self._writing = connection
+            try:
+                yield connection
+            finally:
+                self._writing = None

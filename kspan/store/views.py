@@ -1,0 +1,45 @@
+"""What a store answers with, where the shared words have none."""
+
+import msgspec
+
+from kspan.model import ObjectRow, OwnerRow, SpanRow, TraceRow
+
+
+class KnownVersion(msgspec.Struct, frozen=True, gc=False):
+    """The newest journalled version of an object, and whether that was its deletion."""
+
+    resource_version: str
+    deleted: bool
+
+
+class Projection(msgspec.Struct, frozen=True):
+    """What a fold needs to go on: everything that is live or unresolved, no history.
+
+    ``objects`` are those with a ``state``, ``owners`` theirs, ``spans`` the pending and open ones, ``traces`` the open
+    ones, each in the order of its key. ``last_seq`` is the journal position that all this stands at; where it is less
+    than the journal's last sequence number the projection was cleared, and has to be rebuilt.
+    """
+
+    objects: list[ObjectRow]
+    owners: list[OwnerRow]
+    spans: list[SpanRow]
+    traces: list[TraceRow]
+    clock: bytes
+    last_seq: int
+
+
+class ClusterStats(msgspec.Struct, frozen=True):
+    """Figures of one cluster. Times in Unix ns UTC (0: the journal is empty).
+
+    ``rows`` counts rows by table, ``journal`` records by type, ``traces`` traces by state, ``emissions`` traces by
+    target and status. ``size`` is that of the whole database in bytes, the write-ahead log included.
+    """
+
+    cluster: str
+    rows: dict[str, int]
+    journal: dict[str, int]
+    first_recorded_at: int
+    last_recorded_at: int
+    traces: dict[str, int]
+    emissions: dict[str, dict[str, int]]
+    size: int

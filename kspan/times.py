@@ -1,0 +1,58 @@
+"""RFC 3339 and Unix nanoseconds. Pure."""
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+SECOND = 1_000_000_000
+MILLISECOND = 1_000_000
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+# Whole seconds recur (every timestamp of one object, every object of one burst), so most look-ups hit.
+@lru_cache(maxsize=4096)
+def _whole(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return ((moment - _EPOCH) // _MICROSECOND) * 1000
+
+
+def parse_time(text: str) -> int:
+    """Unix nanoseconds of an RFC 3339 time with any number of fraction digits (those past the ninth are cut).
+
+    Raises ValueError where the text is no such time.
+    """
+    if len(text) < 20 or text[10] not in "Tt " or not text.isascii():
+        raise ValueError(f"{text!r} is not an RFC 3339 time")
+    text = text.upper()
+    if text[19] != ".":
+        return _whole(text)
+    end = 20
+    while end < len(text) and text[end].isdigit():
+        end += 1
+    digits = text[20:end]
+    if not digits:
+        raise ValueError(f"{text!r} is not an RFC 3339 time")
+    return _whole(text[:19] + text[end:]) + int(digits[:9].ljust(9, "0"))
+
+
+LATEST = 2**62
+"""Year 2116: what claims to be later is a mistake, and nanoseconds must fit a database's 64-bit integer."""
+
+
+def parse_time_or_zero(text: str | None) -> int:
+    """Like ``parse_time``; 0 (not known) for None, an empty text, one that is no time, or one out of all bounds."""
+    if not text:
+        return 0
+    try:
+        ns = parse_time(text)
+    except ValueError:
+        return 0
+    return ns if 0 < ns < LATEST else 0
+
+
+def format_time(ns: int) -> str:
+    """RFC 3339 in UTC with microseconds: ``2026-11-22T10:25:05.290000Z``."""
+    return (_EPOCH + ns // 1000 * _MICROSECOND).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

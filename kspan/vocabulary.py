@@ -1,0 +1,76 @@
+"""Names of span attributes, and the identities that trace and span ids are hashed from. Pure.
+
+Sources: OpenTelemetry semantic conventions (resource/k8s), and for Events the OpenTelemetry Collector's k8sevents
+receiver (receiver/k8seventsreceiver/k8s_event_to_logdata.go).
+"""
+
+import hashlib
+
+CLUSTER_UID = "k8s.cluster.uid"
+CLUSTER_NAME = "k8s.cluster.name"
+NAMESPACE_NAME = "k8s.namespace.name"
+NODE_NAME = "k8s.node.name"
+CONTAINER_NAME = "k8s.container.name"
+
+EVENT_REASON = "k8s.event.reason"
+EVENT_ACTION = "k8s.event.action"
+EVENT_NAME = "k8s.event.name"
+EVENT_UID = "k8s.event.uid"
+EVENT_COUNT = "k8s.event.count"
+EVENT_START_TIME = "k8s.event.start_time"
+EVENT_MESSAGE = "k8s.event.message"
+
+OBJECT_KIND = "k8s.object.kind"
+OBJECT_NAME = "k8s.object.name"
+OBJECT_UID = "k8s.object.uid"
+OBJECT_API_VERSION = "k8s.object.api_version"
+OBJECT_FIELDPATH = "k8s.object.fieldpath"
+OBJECT_RESOURCE_VERSION = "k8s.object.resource_version"
+
+RULE = "kspan.rule"
+CONFIDENCE = "kspan.confidence"
+CHANGE = "kspan.change"
+CHANGE_SUMMARY = "kspan.change.summary"
+FIELD_MANAGER = "kspan.field_manager"
+INCOMPLETE = "kspan.trace.incomplete"
+
+# Kinds for which the semantic conventions define k8s.<kind>.name and k8s.<kind>.uid.
+_KINDS = {
+    "Pod": "pod",
+    "Deployment": "deployment",
+    "ReplicaSet": "replicaset",
+    "StatefulSet": "statefulset",
+    "DaemonSet": "daemonset",
+    "Job": "job",
+    "CronJob": "cronjob",
+    "Node": "node",
+    "Namespace": "namespace",
+    "HorizontalPodAutoscaler": "hpa",
+    "ReplicationController": "replicationcontroller",
+    "ResourceQuota": "resourcequota",
+    "PersistentVolumeClaim": "persistentvolumeclaim",
+}
+
+
+def object_attributes(kind: str, name: str, uid: str) -> dict[str, str]:
+    """The ``k8s.<kind>.name/uid`` pair of an object, empty for a kind that the conventions do not know."""
+    word = _KINDS.get(kind)
+    if word is None:
+        return {}
+    return {f"k8s.{word}.name": name, f"k8s.{word}.uid": uid}
+
+
+def _digest(size: int, parts: tuple[str, ...]) -> str:
+    # Each part carries its length, so that no choice of hostile names can make two identities collide.
+    text = b"".join(b"%d:%s" % (len(raw := part.encode()), raw) for part in parts)
+    return hashlib.blake2b(text, digest_size=size).hexdigest()
+
+
+def span_id(*identity: str) -> str:
+    """16 hexadecimal digits: the span id of an identity (cluster uid, object or Event uid, generation or count …)."""
+    return _digest(8, ("span", *identity))
+
+
+def trace_id(*identity: str) -> str:
+    """32 hexadecimal digits: the trace id of an identity (cluster uid, root object's uid, generation, episode …)."""
+    return _digest(16, ("trace", *identity))

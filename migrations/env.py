@@ -1,0 +1,43 @@
+"""Alembic's entry: runs on the connection that kspan hands over, or on `-x db=URL` for a developer."""
+
+from typing import Any, Literal
+
+from alembic import context
+from sqlalchemy import Connection
+
+from kspan.store.engine import make_engine, transaction
+from kspan.store.location import locate
+from kspan.store.schema import metadata
+from kspan.store.types import Json, Payload, Word
+
+
+def render(kind: str, item: Any, _autogenerate: Any) -> str | Literal[False]:
+    """Our column types as plain ones: a released migration must not depend on code that changes."""
+    if kind != "type" or not isinstance(item, Json | Payload | Word):
+        return False
+    if isinstance(item, Word):
+        return "sa.Text()"
+    plain = "Text" if isinstance(item, Json) else "LargeBinary"
+    return f'sa.{plain}().with_variant(sa.dialects.postgresql.JSONB(), "postgresql")'
+
+
+def run(connection: Connection) -> None:
+    # transactional_ddl: our connections say BEGIN themselves, so SQLite rolls a half-done migration back as well.
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        render_item=render,
+        transactional_ddl=True,
+        render_as_batch=connection.dialect.name == "sqlite",
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+given = context.config.attributes.get("connection")
+if isinstance(given, Connection):
+    run(given)
+else:
+    location = locate(context.get_x_argument(as_dictionary=True)["db"])
+    with transaction(make_engine(location, read_only=False), writing=True) as own:
+        run(own)

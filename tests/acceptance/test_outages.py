@@ -1,0 +1,117 @@
+"""What a daemon needs goes away and comes back: nothing is lost, and what may be missing is said."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from kspan.errors import StoreError
+from kspan.store import Store, open_store
+from tests.acceptance.harness import (
+    DEADLINE,
+    Receiver,
+    deltas,
+    records_and_unsent,
+    run,
+    serving,
+    spans_received,
+    start,
+    wait_until_all_is_emitted,
+)
+from tests.apiserver import ApiServer
+from tests.emit.receivers import free_ports, run_rotel
+
+SCENARIO = "02-rolling-update"
+DEPLOYMENTS = "apps/v1/deployments"
+
+
+def wait_for(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+def ask(database: Path, question: Callable[[Store, str], bool]) -> bool:
+    """The answer of the database about its cluster; False while there is none."""
+    try:
+        with open_store(str(database), read_only=True) as store:
+            clusters = store.clusters()
+            return bool(clusters) and question(store, clusters[0])
+    except StoreError:
+        return False
+
+
+def all_closed(store: Store, cluster: str) -> bool:
+    live = store.load_projection(cluster)
+    return store.last_sequence(cluster) >= deltas(SCENARIO) and not live.spans and not live.traces
+
+
+def test_a_receiver_that_is_away_for_the_whole_run_gets_everything_when_it_is_back(tmp_path: Path) -> None:
+    undisturbed, _ = run(SCENARIO, tmp_path / "undisturbed", [], deltas(SCENARIO))
+    database, log, ports = tmp_path / "kspan.sqlite", tmp_path / "kspan.log", free_ports(2)
+    with serving(SCENARIO, tmp_path) as kubeconfig:
+        daemon = start(kubeconfig, database, Receiver(f"http://127.0.0.1:{ports[1]}"), log)
+        try:
+            wait_for(lambda: ask(database, all_closed), "every trace is closed")
+            assert records_and_unsent(database)[1] > 0
+            assert daemon.poll() is None
+            with run_rotel(tmp_path, ports) as rotel:
+                wait_until_all_is_emitted(database, daemon, deltas(SCENARIO))
+                daemon.terminate()
+                assert daemon.wait(15) == 0
+                assert spans_received(rotel) == undisturbed
+        finally:
+            daemon.kill()
+            daemon.wait()
+    assert log.read_text().count("takes no traces") <= 3  # An outage is told when it begins, not at every try.
+
+
+def deployment(name: str, replicas: int) -> dict[str, object]:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": "default", "generation": 1},
+        "spec": {"replicas": replicas},
+    }
+
+
+def test_an_api_server_that_restarts_and_has_forgotten_is_listed_again_and_the_gap_is_told(tmp_path: Path) -> None:
+    database, log = tmp_path / "kspan.sqlite", tmp_path / "kspan.log"
+
+    def told(store: Store, cluster: str) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for records in store.replay(cluster):
+            for _, record in records:
+                if record.resource == DEPLOYMENTS:
+                    found.setdefault(record.type.value, []).append(record.name)
+        return found
+
+    with ApiServer() as server:
+        for name in ("stays", "changes", "vanishes"):
+            server.put(DEPLOYMENTS, deployment(name, 1))
+        kubeconfig = server.kubeconfig(tmp_path / "kubeconfig")
+        (port,) = free_ports(1)
+        daemon = start(kubeconfig, database, Receiver(f"http://127.0.0.1:{port}"), log)
+        try:
+            wait_for(lambda: ask(database, lambda s, c: len(told(s, c).get("LISTED", [])) == 3), "the first list")
+            server.stop()
+            server.delete(DEPLOYMENTS, "default", "vanishes")
+            server.patch(DEPLOYMENTS, "default", "changes", {"spec": {"replicas": 5}})
+            server.put(DEPLOYMENTS, deployment("comes", 1))
+            server.compact()
+            server.start()
+            wait_for(lambda: ask(database, lambda s, c: "GAP" in told(s, c)), "the gap")
+            with open_store(str(database), read_only=True) as store:
+                (cluster,) = store.clusters()
+                found = told(store, cluster)
+                gaps = [row for row in store.projection_rows(cluster, "gaps") if row["resource"] == DEPLOYMENTS]
+            assert found["DELETED"] == ["vanishes"]
+            assert found["MODIFIED"] == ["changes"]
+            assert found["ADDED"] == ["comes"]
+            assert len(gaps) == 1
+            assert int(gaps[0]["from_version"]) < int(gaps[0]["to_version"])
+            daemon.terminate()
+            assert daemon.wait(15) == 0
+        finally:
+            daemon.kill()
+            daemon.wait()

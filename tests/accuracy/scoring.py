@@ -1,0 +1,24 @@
+"""A recording's traces as OTLP/JSON, for the scorer: through the store and the exporter, as users get them."""
+
+from pathlib import Path
+
+from kspan.daemon.replay import replay
+from kspan.emit.emitter import Emitter
+from kspan.emit.exporters import open_sink, parse_target
+from kspan.emit.otel import ClusterIdentity
+from kspan.graph import built_in_rules
+from kspan.ingest import read_frames
+from kspan.store import open_store
+
+
+def export(recording: Path, spans: Path) -> None:
+    """Replays ``recording`` into memory and writes its traces to ``spans``."""
+    with open_store("sqlite://") as store:
+        done = replay(store, read_frames([str(recording)]), built_in_rules())
+        target = parse_target(f"file:{spans}")
+        sink = open_sink(target, ClusterIdentity(done.cluster))
+        assert sink is not None
+        emitter = Emitter(store, done.cluster, target.name, sink)
+        report = emitter.emit_pending(now=1)
+        emitter.close()
+        assert not report.reason

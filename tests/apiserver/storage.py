@@ -1,0 +1,347 @@
+"""The server's etcd: objects, one resourceVersion counter for all of them, and a log of changes per resource.
+
+Objects are kept as the JSON that goes over the wire. Thread-safe: tests write while the server reads.
+"""
+
+import threading
+import time
+import uuid
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tests.apiserver.resources import CRDS, Json, Resource, built_in, defined_by
+
+encode = msgspec.json.Encoder().encode
+decode = msgspec.json.Decoder().decode
+
+SNAPSHOTS = 16
+"""Lists that are being paged through at a time, before the state has to be reconstructed for the next page."""
+
+
+class Stored(NamedTuple):
+    """An object: ``raw`` is its JSON; ``namespace`` is empty for what has none."""
+
+    namespace: str
+    name: str
+    uid: str
+    version: int
+    raw: bytes
+
+
+class Entry(NamedTuple):
+    """A change: ``type`` as in a watch; ``before`` is what it replaced. A BOOKMARK (of a recording) stands here too."""
+
+    version: int
+    type: str
+    stored: Stored
+    before: Stored | None
+
+
+class ExpiredError(Exception):
+    """The resourceVersion was compacted away."""
+
+    def __init__(self, version: int, oldest: int) -> None:
+        super().__init__(f"{version} is older than {oldest}")
+        self.version, self.oldest = version, oldest
+
+
+Key = tuple[str, str]
+
+
+def key_of(stored: Stored) -> str:
+    """Where an object stands in a list, as in etcd: ``namespace/name``."""
+    return f"{stored.namespace}/{stored.name}"
+
+
+class Collection:
+    """One resource's objects and its log. ``first`` counts the entries that were compacted away."""
+
+    def __init__(self, resource: Resource) -> None:
+        self.resource = resource
+        self.objects: dict[Key, Stored] = {}
+        self.entries: list[Entry] = []
+        self.versions: list[int] = []
+        self.first = 0
+        self.oldest = 0
+        self.replayed_to: int | None = None
+        """How far a recording has come; None where none is being replayed, and the global counter counts."""
+        self.gone = False
+
+    def append(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        self.versions.append(entry.version)
+
+    def index_after(self, version: int) -> int:
+        """Where a watch from this version starts to read; ExpiredError."""
+        if version < self.oldest:
+            raise ExpiredError(version, self.oldest)
+        return self.first + bisect_right(self.versions, version)
+
+    def forget(self, version: int) -> None:
+        """Everything before this version never was."""
+        self.first += len(self.entries)
+        self.entries, self.versions, self.oldest = [], [], version
+
+    def compact(self, version: int) -> None:
+        if version <= self.oldest:
+            return
+        cut = bisect_right(self.versions, version)
+        del self.entries[:cut], self.versions[:cut]
+        self.first += cut
+        self.oldest = version
+
+
+class Storage:
+    """See the module. ``clock`` gives Unix ns, for creationTimestamp and deletionTimestamp."""
+
+    def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
+        self.lock = threading.RLock()
+        self.version = 1
+        self._clock = clock
+        self._collections: dict[str, Collection] = {}
+        self._listeners: list[Callable[[str], None]] = []
+        self._snapshots: OrderedDict[tuple[str, int], list[Stored]] = OrderedDict()
+        for resource in built_in():
+            self.add_resource(resource)
+
+    # resources -------------------------------------------------------------------------------------------------------
+
+    def add_resource(self, resource: Resource) -> Collection:
+        """Serve a resource from now on; one that is served already stays as it is."""
+        with self.lock:
+            if resource.name not in self._collections:
+                self._collections[resource.name] = Collection(resource)
+            return self._collections[resource.name]
+
+    def remove_resource(self, name: str) -> None:
+        """The resource vanishes from discovery, its objects are deleted, its watches end, requests get 404."""
+        with self.lock:
+            collection = self._collections[name]
+            collection.replayed_to = None
+            for stored in list(collection.objects.values()):
+                self._remove_now(collection, stored)
+            collection.gone = True
+            del self._collections[name]
+        self._tell(name)
+
+    def resources(self) -> list[Resource]:
+        with self.lock:
+            return [collection.resource for collection in self._collections.values()]
+
+    def find(self, name: str) -> Collection | None:
+        with self.lock:
+            return self._collections.get(name)
+
+    def collection(self, name: str) -> Collection:
+        found = self.find(name)
+        if found is None:
+            raise KeyError(f"no resource {name}")
+        return found
+
+    # objects ---------------------------------------------------------------------------------------------------------
+
+    def get(self, resource: str, namespace: str, name: str) -> Stored | None:
+        with self.lock:
+            return self.collection(resource).objects.get((namespace, name))
+
+    def put(self, resource: str, obj: Mapping[str, Any]) -> Stored:
+        """Create or replace; fills in kind, uid, resourceVersion, creationTimestamp and generation."""
+        with self.lock:
+            collection = self.collection(resource)
+            version = self._next(collection)
+            stored = self._complete(collection, obj, version)
+            self._set(collection, stored)
+            if resource == CRDS:
+                self._define(decode(stored.raw))
+        self._tell(resource)
+        return stored
+
+    def delete(self, resource: str, namespace: str, name: str) -> Stored:
+        """The object goes; KeyError where there is none. A CRD takes its resources with it."""
+        with self.lock:
+            collection = self.collection(resource)
+            stored = collection.objects.get((namespace, name))
+            if stored is None:
+                raise KeyError(f"no {resource} {namespace}/{name}")
+            if resource == CRDS:
+                self._undefine(stored)
+            last = self._remove_now(collection, stored)
+        self._tell(resource)
+        return last
+
+    def _remove_now(self, collection: Collection, stored: Stored) -> Stored:
+        version = self._next(collection)
+        obj = decode(stored.raw)
+        obj["metadata"]["resourceVersion"] = str(version)
+        last = stored._replace(version=version, raw=encode(obj))
+        self._remove(collection, last)
+        return last
+
+    def _next(self, collection: Collection) -> int:
+        if collection.replayed_to is not None:
+            raise RuntimeError(f"{collection.resource.name}: deltas of the recording are still to come")
+        self.version += 1
+        return self.version
+
+    def _complete(self, collection: Collection, obj: Mapping[str, Any], version: int) -> Stored:
+        resource = collection.resource
+        metadata: Json = dict(obj.get("metadata") or {})
+        name = metadata["name"]
+        namespace = metadata.get("namespace") or ("default" if resource.namespaced else "")
+        before = collection.objects.get((namespace, name))
+        if resource.namespaced:
+            metadata["namespace"] = namespace
+        _inherit(metadata, obj, decode(before.raw) if before else {}, self.timestamp())
+        metadata["resourceVersion"] = str(version)
+        head: Json = {"kind": resource.kind, "apiVersion": resource.group_version}
+        whole = head | dict(obj) | {"metadata": metadata}
+        return Stored(namespace, name, str(metadata["uid"]), version, encode(whole))
+
+    def timestamp(self) -> str:
+        """Now, as the API writes it."""
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock() / 1e9))
+
+    def _set(self, collection: Collection, stored: Stored) -> None:
+        key = stored.namespace, stored.name
+        before = collection.objects.get(key)
+        collection.objects[key] = stored
+        collection.append(Entry(stored.version, "MODIFIED" if before else "ADDED", stored, before))
+
+    def _remove(self, collection: Collection, last: Stored) -> None:
+        before = collection.objects.pop((last.namespace, last.name), None)
+        collection.append(Entry(last.version, "DELETED", last, before))
+
+    def _define(self, crd: Json, replayed_to: int | None = None) -> None:
+        for resource in defined_by(crd):
+            if resource.name not in self._collections:
+                collection = self.add_resource(resource)
+                collection.replayed_to = replayed_to
+                collection.oldest = replayed_to or self.version
+
+    def _undefine(self, stored: Stored) -> None:
+        for resource in defined_by(decode(stored.raw)):
+            if resource.name in self._collections:
+                self.remove_resource(resource.name)
+
+    # recordings ------------------------------------------------------------------------------------------------------
+
+    def preload(self, resource: str, version: int, objects: Iterable[Stored]) -> None:
+        """The state at the start of a recording: no deltas."""
+        with self.lock:
+            collection = self.collection(resource)
+            collection.objects = {(stored.namespace, stored.name): stored for stored in objects}
+            collection.forget(version)
+            collection.replayed_to = version
+
+    def replay(self, resource: str, kind: str, stored: Stored) -> None:
+        """One delta as it was recorded, with its own resourceVersion; ``kind`` may be BOOKMARK."""
+        with self.lock:
+            collection = self.find(resource)
+            if collection is None:
+                return
+            key = stored.namespace, stored.name
+            if kind == "BOOKMARK":
+                collection.append(Entry(stored.version, kind, stored, None))
+            elif kind == "DELETED":
+                self._remove(collection, stored)
+            else:
+                collection.append(Entry(stored.version, kind, stored, collection.objects.get(key)))
+                collection.objects[key] = stored
+            if collection.replayed_to is not None:
+                collection.replayed_to = max(collection.replayed_to, stored.version)
+            if resource == CRDS and kind != "BOOKMARK":
+                self._replay_definition(kind, stored)
+        self._tell(resource)
+
+    def _replay_definition(self, kind: str, stored: Stored) -> None:
+        if kind == "DELETED":
+            self._undefine(stored)
+        else:
+            self._define(decode(stored.raw), replayed_to=stored.version)
+
+    def begin_replay(self, highest: int) -> None:
+        """From now on the counter is past every version of the recording."""
+        with self.lock:
+            self.version = max(self.version, highest)
+
+    def end_replay(self) -> None:
+        """The recording is over: every resource is at the global version."""
+        with self.lock:
+            for collection in self._collections.values():
+                collection.replayed_to = None
+
+    # reading ---------------------------------------------------------------------------------------------------------
+
+    def position(self, collection: Collection) -> int:
+        """The resourceVersion up to which all is known: of a list, of a bookmark."""
+        return self.version if collection.replayed_to is None else collection.replayed_to
+
+    def read(self, collection: Collection, index: int, limit: int) -> tuple[list[Entry], int]:
+        """(at most ``limit`` entries from ``index`` on, the resourceVersion known after them); ExpiredError."""
+        with self.lock:
+            if index < collection.first:
+                raise ExpiredError(0, collection.oldest)
+            start = index - collection.first
+            return collection.entries[start : start + limit], self.position(collection)
+
+    def snapshot(self, collection: Collection, version: int | None = None) -> tuple[int, list[Stored]]:
+        """(resourceVersion, the objects as they were then, in the order of their keys); ExpiredError."""
+        with self.lock:
+            at = self.position(collection) if version is None else version
+            if at < collection.oldest:
+                raise ExpiredError(at, collection.oldest)
+            key = collection.resource.name, at
+            found = self._snapshots.get(key)
+            if found is None or version is None:
+                state = dict(collection.objects)
+                _undo(state, collection, at)
+                found = sorted(state.values(), key=key_of)
+                self._snapshots[key] = found
+                if len(self._snapshots) > SNAPSHOTS:
+                    self._snapshots.popitem(last=False)
+            return at, found
+
+    def compact(self, version: int | None = None, resource: str | None = None) -> None:
+        """Forget the changes up to this version (up to now, without one): what starts before it gets 410."""
+        with self.lock:
+            for collection in list(self._collections.values()):
+                if resource in (None, collection.resource.name):
+                    # No list may ever show a version that cannot be watched from.
+                    now = self.position(collection)
+                    collection.compact(now if version is None else min(version, now))
+
+    # changes ---------------------------------------------------------------------------------------------------------
+
+    def listen(self, listener: Callable[[str], None]) -> None:
+        """``listener`` is called with a resource's name after each change of it, on the thread that made it."""
+        self._listeners.append(listener)
+
+    def _tell(self, resource: str) -> None:
+        for listener in self._listeners:
+            listener(resource)
+
+
+def _inherit(metadata: Json, obj: Mapping[str, Any], old: Json, now: str) -> None:
+    """What an object keeps from its former version, or gets when it is created."""
+    kept: Json = old.get("metadata") or {}
+    metadata["uid"] = metadata.get("uid") or kept.get("uid") or str(uuid.uuid4())
+    metadata.setdefault("creationTimestamp", kept.get("creationTimestamp") or now)
+    if "spec" in obj and "generation" not in metadata:
+        changed = bool(old) and old.get("spec") != obj["spec"]
+        metadata["generation"] = int(kept.get("generation", 1)) + changed
+
+
+def _undo(state: dict[Key, Stored], collection: Collection, version: int) -> None:
+    """Turn the present state into the one at ``version``."""
+    for entry in reversed(collection.entries[bisect_right(collection.versions, version) :]):
+        key = entry.stored.namespace, entry.stored.name
+        if entry.type == "BOOKMARK":
+            continue
+        if entry.before is None:
+            state.pop(key, None)
+        else:
+            state[key] = entry.before

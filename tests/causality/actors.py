@@ -1,0 +1,135 @@
+"""What the built-in controllers, the scheduler and the kubelet write, in the order in which they do."""
+
+from typing import Any
+
+from tests.causality.cluster import MANAGER, Cluster, Thing
+
+CONTROLLERS = {
+    "CronJob": "cronjob-controller",
+    "DaemonSet": "daemonset-controller",
+    "Deployment": "deployment-controller",
+    "Job": "job-controller",
+    "ReplicaSet": "replicaset-controller",
+    "StatefulSet": "statefulset-controller",
+}
+
+NUMBERS = (
+    "replicas",
+    "updatedReplicas",
+    "readyReplicas",
+    "availableReplicas",
+    "desiredNumberScheduled",
+    "updatedNumberScheduled",
+    "numberAvailable",
+)
+
+
+def scaled(
+    c: Cluster,
+    web: Thing,
+    rs: Thing,
+    before: int,
+    after: int,
+    *,
+    seen: str | None = None,
+    late: float = 0,
+    old: bool = False,
+) -> str:
+    """The deployment controller says that it scaled a ReplicaSet; ``old`` in the words of Kubernetes 1.18."""
+    direction = "up" if after > before else "down"
+    numbers = f"to {after}" if old else f"from {before} to {after}"
+    message = f"Scaled {direction} replica set {rs.name} {numbers}"
+    return c.event(web, "ScalingReplicaSet", message, by="deployment-controller", seen=seen, late=late)
+
+
+def new_replicas(
+    c: Cluster, web: Thing, name: str, replicas: int, *, late: float = 0, old: bool = False, told: bool = True
+) -> Thing:
+    """The deployment controller creates a ReplicaSet."""
+    seen = web.version
+    rs = c.create("ReplicaSet", name, owner=web, replicas=replicas)
+    if told:
+        scaled(c, web, rs, 0, replicas, seen=seen, late=late, old=old)
+    return rs
+
+
+def scale(
+    c: Cluster,
+    web: Thing,
+    rs: Thing,
+    replicas: int,
+    *,
+    seen: str | None = None,
+    late: float = 0,
+    old: bool = False,
+    told: bool = True,
+) -> None:
+    """The deployment controller scales a ReplicaSet."""
+    before, seen = rs.raw["spec"]["replicas"], seen or web.version
+    c.update(rs, by=MANAGER, replicas=replicas)
+    if told:
+        scaled(c, web, rs, before, replicas, seen=seen, late=late, old=old)
+
+
+def new_pod(
+    c: Cluster, owner: Thing, name: str, *, late: float = 0, told: bool = True, message: str = "", **more: Any
+) -> Thing:
+    """The owner's controller creates a Pod."""
+    seen = owner.version
+    pod = c.create("Pod", name, owner=owner, **_containers(), **more)
+    if told:
+        message = message or f"Created pod: {name}"
+        c.event(owner, "SuccessfulCreate", message, by=CONTROLLERS[owner.kind], seen=seen, late=late)
+    return pod
+
+
+def run(c: Cluster, pod: Thing, node: str = "node-a", *, late: float = 0, started: bool = True) -> None:
+    """The scheduler places a Pod, the kubelet starts it; it is ready."""
+    message = f"Successfully assigned {pod.meta['namespace']}/{pod.name} to {node}"
+    c.event(pod, "Scheduled", message, by="default-scheduler", new=True)
+    c.bind(pod, node)
+    if started:
+        c.event(pod, "Started", "Started container app", by="kubelet", host=node, late=late)
+        running(c, pod)
+
+
+def running(c: Cluster, pod: Thing, phase: str = "Running") -> None:
+    ready = "True" if phase == "Running" else "False"
+    c.status(pod, by="kubelet", phase=phase, conditions=[{"type": "Ready", "status": ready}])
+
+
+def kill(c: Cluster, pod: Thing, *, by: Thing | None = None, told: bool = True, late: float = 0) -> None:
+    """A Pod is deleted (by its owner's controller, if ``by`` says so) and its kubelet stops it."""
+    c.delete(pod, grace=5)
+    seen = pod.version
+    if by is not None and told:
+        c.event(by, "SuccessfulDelete", f"Deleted pod: {pod.name}", by=CONTROLLERS[by.kind], late=late)
+    c.event(pod, "Killing", "Stopping container app", by="kubelet", host="node-a", seen=seen, late=late)
+
+
+def done(c: Cluster, *things: Thing) -> None:
+    """Their controllers report that these have what they ask for."""
+    for thing in things:
+        count = thing.raw["spec"].get("replicas", 1)
+        c.status(thing, observedGeneration=thing.meta["generation"], **dict.fromkeys(NUMBERS, count))
+
+
+def rolled_out(c: Cluster, name: str, replicas: int = 1, **more: Any) -> tuple[Thing, Thing, list[Thing]]:
+    """A Deployment that has had time to settle: (it, its ReplicaSet ``NAME-1``, its Pods ``NAME-1-a`` …)."""
+    web = c.apply("Deployment", name, replicas=replicas, **more)
+    rs = new_replicas(c, web, f"{name}-1", replicas)
+    pods = [new_pod(c, rs, f"{name}-1-{letter}") for letter in "abcdef"[:replicas]]
+    for pod in pods:
+        run(c, pod)
+    done(c, rs, web)
+    return web, rs, pods
+
+
+def only(node: str) -> dict[str, Any]:
+    """The affinity by which the DaemonSet controller wants a Pod on one node."""
+    terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}]
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
+
+
+def _containers() -> dict[str, Any]:
+    return {"containers": [{"name": "app", "image": "app:v1"}]}

@@ -1,0 +1,392 @@
+"""A made-up cluster for tests: it writes the journal records that a watch of a real one would have brought.
+
+One counter gives out all resourceVersions, as one etcd does, and the clock is data. Each write takes ``STEP``; what is
+received late (Events, mostly) is queued until the clock gets there. ``drawing`` shows the folded traces as text.
+"""
+
+import heapq
+import json
+from copy import deepcopy
+from typing import Any, Self
+
+from msgspec import structs
+
+from kspan.ingest.normalize import to_record
+from kspan.model import LogRecord, RecordType
+from kspan.times import MILLISECOND, SECOND, format_time, parse_time
+
+STEP = 10 * MILLISECOND
+START = parse_time("2026-11-22T10:00:00.100Z")
+
+KUBECTL = "kubectl-client-side-apply"
+MANAGER = "kube-controller-manager"
+
+HOUR = 3600.0
+
+API = {
+    "ConfigMap": "v1/configmaps",
+    "CronJob": "batch/v1/cronjobs",
+    "DaemonSet": "apps/v1/daemonsets",
+    "Deployment": "apps/v1/deployments",
+    "HorizontalPodAutoscaler": "autoscaling/v2/horizontalpodautoscalers",
+    "Job": "batch/v1/jobs",
+    "Namespace": "v1/namespaces",
+    "Node": "v1/nodes",
+    "PersistentVolumeClaim": "v1/persistentvolumeclaims",
+    "Pod": "v1/pods",
+    "ReplicaSet": "apps/v1/replicasets",
+    "ResourceQuota": "v1/resourcequotas",
+    "StatefulSet": "apps/v1/statefulsets",
+    "Widget": "example.com/v1/widgets",
+}
+CLUSTER_WIDE = ("Namespace", "Node")
+WITHOUT_GENERATION = ("ConfigMap", "Namespace", "Node", "PersistentVolumeClaim", "ResourceQuota")
+WITHOUT_SPEC = ("ConfigMap",)
+WITH_TEMPLATE = ("DaemonSet", "Deployment", "Job", "ReplicaSet", "StatefulSet")
+
+
+class Thing:
+    """One object of the cluster. ``raw`` is what the API server would send now."""
+
+    def __init__(self, raw: dict[str, Any]) -> None:
+        self.raw = raw
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.raw["metadata"]
+        return found
+
+    @property
+    def kind(self) -> str:
+        return str(self.raw["kind"])
+
+    @property
+    def name(self) -> str:
+        return str(self.meta["name"])
+
+    @property
+    def version(self) -> str:
+        """The resourceVersion, for an Event to name (``seen``)."""
+        return str(self.meta["resourceVersion"])
+
+
+def second(ns: int) -> str:
+    return f"{format_time(ns)[:19]}Z"
+
+
+def _template(kind: str, template: dict[str, Any], image: str) -> dict[str, Any]:
+    if image:
+        template["spec"] = _containers(image)
+    if kind == "ReplicaSet":
+        template["metadata"]["labels"]["pod-template-hash"] = "6548b9766b"
+    return template
+
+
+class Cluster:
+    """Every method that writes advances the clock by ``STEP``."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.version = 100
+        self.numbered = 0
+        self.things: dict[str, Thing] = {}
+        self.events: dict[str, dict[str, Any]] = {}
+        self.records: list[LogRecord] = []
+        self._late: list[tuple[int, int, str, bytes]] = []
+        self._blind: dict[str, Thing] | None = None
+        self._blind_from = ""
+
+    # time and records ------------------------------------------------------------------------------------------------
+
+    def wait(self, seconds: float) -> None:
+        self._pass_time(self.now + int(seconds * SECOND))
+
+    def settle_mail(self) -> None:
+        """Waits until all that is late has come."""
+        self._pass_time(max([at for at, *_ in self._late], default=self.now))
+
+    def _pass_time(self, until: int) -> None:
+        while self._late and self._late[0][0] <= until:
+            at, _, kind, raw = heapq.heappop(self._late)
+            self.now = max(self.now, at)
+            event = json.loads(raw)
+            event["metadata"]["resourceVersion"] = self._next_version()
+            self._record(RecordType(kind), "v1/events", event)
+        self.now = max(self.now, until)
+
+    def _next_version(self) -> str:
+        self.version += 1
+        return str(self.version)
+
+    def _uid(self) -> str:
+        self.numbered += 1
+        return f"00000000-0000-4000-8000-{self.numbered:012}"
+
+    def _record(self, kind: RecordType, resource: str, raw: dict[str, Any]) -> None:
+        if resource == "v1/events":
+            self.events[raw["metadata"]["uid"]] = raw
+        if self._blind is None:
+            self.records.append(to_record(kind, self.now, resource, json.dumps(raw).encode()))
+
+    def _write(self, kind: RecordType, thing: Thing) -> Thing:
+        self._pass_time(self.now + STEP)
+        thing.meta["resourceVersion"] = self._next_version()
+        if kind is RecordType.DELETED:
+            self.things.pop(thing.meta["uid"], None)
+        else:
+            self.things[thing.meta["uid"]] = thing
+        self._record(kind, API[thing.kind], thing.raw)
+        return thing
+
+    # objects ---------------------------------------------------------------------------------------------------------
+
+    def apply(self, kind: str, name: str, *, by: str = KUBECTL, **spec: Any) -> Thing:
+        """Somebody (no controller) creates an object, or changes the one that is there."""
+        known = [t for t in self.things.values() if (t.kind, t.name) == (kind, name)]
+        return self.update(known[0], by=by, **spec) if known else self.create(kind, name, by=by, **spec)
+
+    def create(
+        self,
+        kind: str,
+        name: str,
+        *,
+        owner: Thing | None = None,
+        by: str = MANAGER,
+        namespace: str = "",
+        labels: dict[str, str] | None = None,
+        annotations: dict[str, str] | None = None,
+        image: str = "",
+        **spec: Any,
+    ) -> Thing:
+        """A new object. ``image`` makes a pod template (of a Pod: its container)."""
+        resource = API[kind]
+        meta: dict[str, Any] = {"name": name, "uid": self._uid(), "creationTimestamp": second(self.now + STEP)}
+        if kind not in CLUSTER_WIDE:
+            meta["namespace"] = namespace or (owner.meta["namespace"] if owner is not None else "shop")
+        if kind not in WITHOUT_GENERATION:
+            meta["generation"] = 1
+        meta |= {"labels": labels or {"app": name}, "annotations": annotations or {}}
+        raw = {"kind": kind, "apiVersion": resource.rpartition("/")[0], "metadata": meta}
+        raw |= spec if kind in WITHOUT_SPEC else {"spec": spec, "status": {}}
+        thing = Thing(raw)
+        if kind in WITH_TEMPLATE:
+            template = deepcopy(owner.raw["spec"].get("template", {})) if owner is not None else {}
+            template = template or {"metadata": {"labels": {"app": "app"}}, "spec": _containers("app:v1")}
+            spec["template"] = _template(kind, template, image)
+        fields: dict[str, Any] = {"f:spec": {f"f:{key}": {} for key in spec}}
+        if owner is not None:
+            meta["ownerReferences"] = [_reference(owner)]
+            fields["f:metadata"] = {"f:ownerReferences": {f'k:{{"uid":"{owner.meta["uid"]}"}}': {}}}
+        self._manage(thing, by, "", fields)
+        return self._write(RecordType.ADDED, thing)
+
+    def update(self, thing: Thing, *, by: str = KUBECTL, subresource: str = "", image: str = "", **spec: Any) -> Thing:
+        """A change of the spec. ``image`` changes the pod template."""
+        if image:
+            spec["template"] = _template(thing.kind, deepcopy(thing.raw["spec"]["template"]), image)
+        thing.raw.get("spec", thing.raw).update(spec)
+        if "generation" in thing.meta:
+            thing.meta["generation"] += 1
+        self._manage(thing, by, subresource, {"f:spec": {f"f:{key}": {} for key in spec}})
+        return self._write(RecordType.MODIFIED, thing)
+
+    def label(self, thing: Thing, *, by: str = "kubectl-label", **labels: str) -> Thing:
+        """A change of the labels: no new generation."""
+        thing.meta["labels"] |= labels
+        self._manage(thing, by, "", {"f:metadata": {"f:labels": {f"f:{key}": {} for key in labels}}})
+        return self._write(RecordType.MODIFIED, thing)
+
+    def annotate(self, thing: Thing, key: str, value: str, *, by: str = "kubectl-annotate") -> Thing:
+        """A change of the annotations: no new generation."""
+        thing.meta["annotations"][key] = value
+        self._manage(thing, by, "", {"f:metadata": {"f:annotations": {f"f:{key}": {}}}})
+        return self._write(RecordType.MODIFIED, thing)
+
+    def own(self, thing: Thing, owner: Thing | None, *, by: str = MANAGER) -> Thing:
+        """A controller adopts an object (or lets it go: None): only ownerReferences change."""
+        thing.meta["ownerReferences"] = [_reference(owner)] if owner is not None else []
+        fields: dict[str, Any] = {f'k:{{"uid":"{owner.meta["uid"]}"}}': {}} if owner is not None else {}
+        self._manage(thing, by, "", {"f:metadata": {"f:ownerReferences": fields}})
+        return self._write(RecordType.MODIFIED, thing)
+
+    def status(self, thing: Thing, *, by: str = MANAGER, **status: Any) -> Thing:
+        thing.raw["status"] |= status
+        self._manage(thing, by, "status", {"f:status": {f"f:{key}": {} for key in status}})
+        return self._write(RecordType.MODIFIED, thing)
+
+    def bind(self, pod: Thing, node: str) -> Thing:
+        """The scheduler gives a Pod its node: no manager, no new generation."""
+        pod.raw["spec"]["nodeName"] = node
+        return self._write(RecordType.MODIFIED, pod)
+
+    def condition(
+        self, thing: Thing, kind: str, status: str, *, reason: str = "", message: str = "", by: str = MANAGER
+    ) -> Thing:
+        """A condition turns."""
+        entry = {"type": kind, "status": status, "reason": reason, "message": message}
+        entry["lastTransitionTime"] = second(self.now + STEP)
+        others = [c for c in thing.raw["status"].get("conditions", []) if c["type"] != kind]
+        return self.status(thing, by=by, conditions=[*others, entry])
+
+    def delete(self, thing: Thing, *, grace: int = 0, finalizers: tuple[str, ...] = ()) -> Thing:
+        """Asks for the deletion of an object that takes its time: a Pod, or one with finalizers."""
+        thing.meta["deletionTimestamp"] = second(self.now + STEP + grace * SECOND)
+        thing.meta["deletionGracePeriodSeconds"] = grace
+        if "generation" in thing.meta:
+            thing.meta["generation"] += 1
+        if finalizers:
+            thing.meta["finalizers"] = list(finalizers)
+        return self._write(RecordType.MODIFIED, thing)
+
+    def gone(self, thing: Thing) -> Thing:
+        """The object is removed from storage."""
+        return self._write(RecordType.DELETED, thing)
+
+    def _manage(self, thing: Thing, manager: str, subresource: str, fields: dict[str, Any]) -> None:
+        """The entry of managedFields as the API server writes it: whole seconds; ``scale`` has no time."""
+        entries: list[dict[str, Any]] = thing.meta.setdefault("managedFields", [])
+        own = [e for e in entries if (e["manager"], e.get("subresource", "")) == (manager, subresource)]
+        merged = deepcopy(own[0]["fieldsV1"]) if own else {}
+        for key, below in fields.items():
+            merged[key] = {**merged.get(key, {}), **below}
+        entry: dict[str, Any] = {"manager": manager, "operation": "Update", "apiVersion": thing.raw["apiVersion"]}
+        if subresource != "scale":
+            entry["time"] = second(self.now + STEP)
+        entry |= {"fieldsType": "FieldsV1", "fieldsV1": merged}
+        if subresource:
+            entry["subresource"] = subresource
+        thing.meta["managedFields"] = [*(e for e in entries if e not in own), entry]
+
+    # Events ----------------------------------------------------------------------------------------------------------
+
+    def event(
+        self,
+        about: Thing,
+        reason: str,
+        message: str,
+        *,
+        by: str,
+        host: str = "",
+        warning: bool = False,
+        new: bool = False,
+        seen: str | None = None,
+        count: int = 1,
+        late: float = 0,
+        uid: str | None = None,
+        top: bool = False,
+        field_path: str = "",
+        related: Thing | None = None,
+    ) -> str:
+        """An Event that happens now and is received ``late`` seconds later; gives its uid.
+
+        ``new``: as the scheduler writes them (eventTime, an empty source). ``seen``: the version of the object that its
+        reporter looked at (the newest, if not given). ``uid`` stands in for the object's uid.
+        """
+        self._pass_time(self.now + STEP)
+        reference = _involved(about, uid)
+        reference["resourceVersion"] = about.version if seen is None else seen
+        if uid is not None:
+            reference.pop("resourceVersion")
+        if field_path:
+            reference["fieldPath"] = field_path
+        meta = {"name": f"{about.name}.{self.now:x}", "namespace": about.meta.get("namespace", "default")}
+        meta |= {"uid": self._uid(), "creationTimestamp": second(self.now)}
+        raw: dict[str, Any] = {"kind": "Event", "apiVersion": "v1", "metadata": meta, "involvedObject": reference}
+        raw |= {"reason": reason, "message": message, "type": "Warning" if warning else "Normal"}
+        raw |= {"reportingComponent": by, "reportingInstance": host}
+        if new:
+            raw |= {"source": {}, "firstTimestamp": None, "lastTimestamp": None, "eventTime": format_time(self.now)}
+        else:
+            source = {"component": by, **({"host": host} if host else {})}
+            raw |= {"source": source, "count": count, "eventTime": None}
+            raw |= {"firstTimestamp": second(self.now), "lastTimestamp": second(self.now)}
+        if top:
+            meta["annotations"] = {"topLevelSpan": "true"}
+        if related is not None:
+            raw["related"] = _involved(related, None)
+        self._send(RecordType.ADDED, raw, late)
+        return str(meta["uid"])
+
+    def repeat(self, uid: str, *, count: int = 0, message: str = "", late: float = 0) -> None:
+        """The Event happens again: its count grows (or its series, where it has no count)."""
+        self._pass_time(self.now + STEP)
+        raw = deepcopy(self.events[uid])
+        raw["message"] = message or raw["message"]
+        if raw.get("eventTime"):
+            before = raw.get("series", {}).get("count", 1)
+            raw["series"] = {"count": count or before + 1, "lastObservedTime": format_time(self.now)}
+        else:
+            raw["count"] = count or raw["count"] + 1
+            raw["lastTimestamp"] = second(self.now)
+        if "(combined" in raw["message"]:
+            raw["reportingComponent"] = ""
+        self._send(RecordType.MODIFIED, raw, late)
+
+    def _send(self, kind: RecordType, raw: dict[str, Any], late: float) -> None:
+        if late:
+            at = self.now + int(late * SECOND)
+            self.events[raw["metadata"]["uid"]] = raw
+            heapq.heappush(self._late, (at, self.numbered, kind.value, json.dumps(raw).encode()))
+            return
+        raw["metadata"]["resourceVersion"] = self._next_version()
+        self._record(kind, "v1/events", raw)
+
+    # the watcher -----------------------------------------------------------------------------------------------------
+
+    def first_list(self, after: float = 2 * HOUR) -> None:
+        """The watcher comes only now: all that exists is listed, what led to it was never seen.
+
+        So long ``after`` that the Events have expired, unless told otherwise (seconds).
+        """
+        self.wait(after)
+        if after > HOUR:
+            self.events.clear()
+        self.records.clear()
+        for thing in self.things.values():
+            self._record(RecordType.LISTED, API[thing.kind], thing.raw)
+        for event in list(self.events.values()):
+            self._record(RecordType.LISTED, "v1/events", event)
+
+    def __enter__(self) -> Self:
+        """While the block runs the watcher sees nothing; after it, it lists again."""
+        self._blind, self._blind_from = deepcopy(self.things), str(self.version)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        known, self._blind = self._blind or {}, None
+        things = [thing for uid, thing in {**known, **self.things}.items()]
+        for resource in sorted({API[thing.kind] for thing in things}):
+            gap = LogRecord(RecordType.GAP, self.now, resource, reason="listed again")
+            gap = structs.replace(gap, gap_from=self._blind_from, gap_to=str(self.version))
+            self.records.append(gap)
+        for uid, thing in self.things.items():
+            if uid not in known:
+                self._record(RecordType.ADDED, API[thing.kind], thing.raw)
+            elif thing.version != known[uid].version:
+                self._record(RecordType.MODIFIED, API[thing.kind], thing.raw)
+        for uid, thing in known.items():
+            if uid not in self.things:
+                self._record(RecordType.DELETED, API[thing.kind], thing.raw)
+
+
+def _containers(image: str) -> dict[str, Any]:
+    return {"containers": [{"name": "app", "image": image}]}
+
+
+def _reference(owner: Thing) -> dict[str, Any]:
+    return {
+        "apiVersion": owner.raw["apiVersion"],
+        "kind": owner.kind,
+        "name": owner.name,
+        "uid": owner.meta["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def _involved(thing: Thing, uid: str | None) -> dict[str, Any]:
+    found = {"kind": thing.kind, "name": thing.name, "apiVersion": thing.raw["apiVersion"]}
+    found["uid"] = thing.meta["uid"] if uid is None else uid
+    if "namespace" in thing.meta:
+        found["namespace"] = thing.meta["namespace"]
+    return found

@@ -1,0 +1,157 @@
+"""The traces of a made-up cluster, drawn as text, and what must never make a difference to them.
+
+One line a span, indented by two spaces a level: ``Kind.Reason name  by service  [rule]``, then ``+n`` for n span
+events, ``error`` for the status and ``->`` for a link to another trace than that which an episode continues. Traces
+come in the order of their roots' starts; an episode says what it continues.
+"""
+
+import random
+import re
+from collections import defaultdict
+from textwrap import dedent
+from typing import Any
+
+import msgspec
+
+from kspan.daemon.rebuild import KEYS
+from kspan.graph import Fold, built_in_rules
+from kspan.model import LogRecord, OwnerRow, RecordType, SpanRow
+from kspan.times import MILLISECOND
+from tests.causality.actors import kill, new_replicas, rolled_out, scale
+from tests.causality.cluster import Cluster
+from tests.recordings import RUN_OUT, Rows, fold, structure
+
+JITTER = 2_000
+"""Milliseconds by which a record may come later than it did: within ``hold``."""
+
+CLUSTER = "5f1e7a0c-0000-4000-8000-000000000000"
+
+
+def shows(cluster: Cluster, drawing: str) -> None:
+    """Asserts that the cluster's traces are those drawn, in whatever order its streams arrive, and however often kspan
+    is stopped and started in between."""
+    cluster.settle_mail()
+    records = cluster.records
+    rows = fold(CLUSTER, records)
+    drawn = draw(rows)
+    assert drawn == dedent(drawing).strip(), f"drawn:\n{drawn}"
+    restarted = draw(fold_with_restarts(records))
+    assert restarted == drawn, f"with restarts:\n{restarted}"
+    for seed in range(3):
+        other = fold(CLUSTER, jittered(records, seed))
+        assert structure(other) == structure(rows), f"in another order ({seed}):\n{draw(other)}"
+    other = fold(CLUSTER, renamed(records))
+    assert structure(other) == structure(rows), f"under other names:\n{draw(other)}"
+    other = fold(CLUSTER, with_company(records))
+    assert structure(rows).items() <= structure(other).items(), f"in company:\n{draw(other)}"
+
+
+def draw(rows: Rows) -> str:
+    """The drawing of a projection in which everything is closed."""
+    spans = {row["span_id"]: row for row in rows["spans"]}
+    children: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in sorted(spans.values(), key=lambda r: (r["start_time"], r["name"], r["object_name"], r["span_id"])):
+        parent = row["parent_span_id"]
+        children["" if row["remote_parent"] else parent].append(row)
+    traces = {row["trace_id"]: row for row in rows["traces"]}
+    return "\n\n".join("\n".join(_trace(root, children, traces, spans)) for root in children[""])
+
+
+def _trace(
+    root: dict[str, Any],
+    children: dict[str, list[dict[str, Any]]],
+    traces: dict[str, dict[str, Any]],
+    spans: dict[str, dict[str, Any]],
+) -> list[str]:
+    trace = traces[root["trace_id"]]
+    lines = []
+    if trace["previous_trace_id"]:
+        before = spans[traces[trace["previous_trace_id"]]["root_span_id"]]
+        lines.append(f"(continues {before['name']} {before['object_name']} trace)")
+    if trace["incomplete"]:
+        lines.append("(incomplete)")
+    waiting = [(0, root)]
+    while waiting:
+        depth, row = waiting.pop()
+        lines.append("  " * depth + _line(row, trace["previous_trace_id"]))
+        waiting.extend((depth + 1, child) for child in reversed(children[row["span_id"]]))
+    return lines
+
+
+def _line(row: dict[str, Any], previous: str) -> str:
+    line = f"{row['name']} {row['object_name']}  by {row['service']}  [{row['rule']}]"
+    if row["events"]:
+        line += f" +{len(row['events'])}"
+    line += " error" if row["error"] else ""
+    linked = [link.trace_id for link in row["links"] if link.trace_id != previous]
+    return f"{line} -> {' '.join(linked)}" if linked else line
+
+
+def jittered(records: list[LogRecord], seed: int) -> list[LogRecord]:
+    """The records as they might have arrived as well: each stream keeps its own order."""
+    chance = random.Random(seed)
+    latest: dict[str, int] = defaultdict(int)
+    arrivals = []
+    for number, record in enumerate(records):
+        at = max(latest[record.resource], record.recorded_at + chance.randint(0, JITTER) * MILLISECOND)
+        latest[record.resource] = at
+        arrivals.append((at, number, record))
+    return [record for _, _, record in sorted(arrivals, key=lambda a: a[:2])]
+
+
+def renamed(records: list[LogRecord]) -> list[LogRecord]:
+    """The records of the same cluster, but for the names: all differ, and sort the other way round."""
+    names = sorted({record.name for record in records if record.kind not in ("Event", "Namespace", "")})
+    others = {name: f"{len(names) - rank:03}-other" for rank, name in enumerate(names)}
+    word = re.compile(rf"(?<![\w/:-])({'|'.join(sorted(names, key=len, reverse=True))})(?![\w:-])".encode())
+
+    def rename(record: LogRecord) -> LogRecord:
+        payload = word.sub(lambda found: others[found[1].decode()].encode(), record.payload)
+        return msgspec.structs.replace(record, name=others.get(record.name, record.name), payload=payload)
+
+    return [rename(record) for record in records] if names else records
+
+
+def with_company(records: list[LogRecord]) -> list[LogRecord]:
+    """The records among those of something else that goes on in the same cluster."""
+    other = Cluster()
+    other.numbered = 1_000_000
+    web, rs, (pod,) = rolled_out(other, "elsewhere", namespace="elsewhere")
+    other.apply("ResourceQuota", "elsewhere", namespace="elsewhere", hard={"pods": "3"})
+    other.wait(1)
+    other.update(web, by="kubectl-set", image="app:v9")
+    scale(other, web, new_replicas(other, web, "elsewhere-2", 0), 1)
+    scale(other, web, rs, 0)
+    kill(other, pod, by=rs)
+    other.gone(pod)
+    shift = records[0].recorded_at - other.records[0].recorded_at if records else 0
+    moved = [msgspec.structs.replace(r, recorded_at=r.recorded_at + shift) for r in other.records]
+    return sorted([*records, *moved], key=lambda record: record.recorded_at)
+
+
+def fold_with_restarts(records: list[LogRecord]) -> Rows:
+    """The rows that come of a fold which is stopped after every record, and goes on from the rows."""
+    tables: dict[str, dict[Any, Any]] = {table: {} for table in KEYS}
+    clock, now = b"", 0
+    for number, record in enumerate([*records, LogRecord(RecordType.TICK, records[-1].recorded_at + RUN_OUT)], 1):
+        folding = Fold(CLUSTER, built_in_rules())
+        living = {row.uid for row in tables["objects"].values() if row.state}
+        owners: list[OwnerRow] = [row for row in tables["owners"].values() if row.uid in living]
+        spans: list[SpanRow] = [row for row in tables["spans"].values() if row.state != "closed"]
+        folding.load(
+            [row.state for row in tables["objects"].values() if row.state],
+            owners,
+            spans,
+            [row.fold for row in tables["traces"].values() if row.state != "closed"],
+            clock,
+        )
+        assert folding.now == now
+        folding.apply(number, record)
+        delta, now = folding.take_delta(), folding.now
+        clock = delta.clock or clock
+        for table, keys in KEYS.items():
+            for row in getattr(delta, table):
+                tables[table][tuple(getattr(row, key) for key in keys)] = row
+        for span in delta.dropped_spans:
+            tables["spans"].pop((span,), None)
+    return {table: [msgspec.structs.asdict(row) for _, row in sorted(found.items())] for table, found in tables.items()}

@@ -1,0 +1,317 @@
+"""Deletions are changes: by hand, by cascade, with a namespace; and what replaces the deleted."""
+
+from tests.causality.actors import done, kill, new_pod, new_replicas, rolled_out, run, scale
+from tests.causality.cluster import Cluster
+from tests.causality.drawing import shows
+
+
+def test_a_pod_deleted_by_hand_is_the_cause_of_its_replacement() -> None:
+    c = Cluster()
+    _, rs, (pod,) = rolled_out(c, "web")
+    c.first_list()
+    kill(c, pod)
+    run(c, new_pod(c, rs, "web-1-b"))
+    c.gone(pod)
+    shows(
+        c,
+        """
+        Pod.Delete web-1-a  by unknown  [root]
+          Pod.Killing web-1-a  by kubelet  [own]
+          ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+            Pod.Create web-1-b  by replicaset-controller  [subject]
+              Pod.Scheduled web-1-b  by default-scheduler  [own]
+              Pod.Started web-1-b  by kubelet  [own]
+        """,
+    )
+
+
+def test_of_two_pods_deleted_by_hand_each_causes_one_replacement() -> None:
+    c = Cluster()
+    _, rs, (one, two) = rolled_out(c, "web", 2)
+    c.first_list()
+    kill(c, one)
+    kill(c, two)
+    run(c, new_pod(c, rs, "web-1-c", told=False))
+    run(c, new_pod(c, rs, "web-1-d"))
+    c.gone(one)
+    c.gone(two)
+    shows(
+        c,
+        """
+        Pod.Delete web-1-a  by unknown  [root]
+          Pod.Killing web-1-a  by kubelet  [own]
+          Pod.Create web-1-c  by replicaset-controller  [owner]
+            Pod.Scheduled web-1-c  by default-scheduler  [own]
+            Pod.Started web-1-c  by kubelet  [own]
+
+        Pod.Delete web-1-b  by unknown  [root]
+          Pod.Killing web-1-b  by kubelet  [own]
+          ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+            Pod.Create web-1-d  by replicaset-controller  [subject]
+              Pod.Scheduled web-1-d  by default-scheduler  [own]
+              Pod.Started web-1-d  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_pod_that_was_replaced_does_not_explain_what_is_created_later() -> None:
+    """The one that finished by itself is replaced because it finished, not because of the deletion before."""
+    c = Cluster()
+    _, rs, (one, two) = rolled_out(c, "web", 2)
+    c.first_list()
+    kill(c, one)
+    run(c, new_pod(c, rs, "web-1-c", told=False))
+    c.gone(one)
+    c.wait(60)
+    c.status(two, by="kubelet", phase="Failed", reason="Evicted")
+    new_pod(c, rs, "web-1-d", told=False)
+    shows(
+        c,
+        """
+        Pod.Delete web-1-a  by unknown  [root]
+          Pod.Killing web-1-a  by kubelet  [own]
+          Pod.Create web-1-c  by replicaset-controller  [owner]
+            Pod.Scheduled web-1-c  by default-scheduler  [own]
+            Pod.Started web-1-c  by kubelet  [own]
+
+        (incomplete)
+        Pod.Create web-1-d  by replicaset-controller  [root]
+        """,
+    )
+
+
+def test_foreground_deletion_goes_down_from_the_owner() -> None:
+    c = Cluster()
+    web, rs, (pod,) = rolled_out(c, "web")
+    c.first_list()
+    c.delete(web, finalizers=("foregroundDeletion",))
+    c.delete(rs, finalizers=("foregroundDeletion",))
+    kill(c, pod)
+    c.wait(5)
+    c.gone(pod)
+    c.gone(rs)
+    c.gone(web)
+    shows(
+        c,
+        """
+        Deployment.Delete web  by unknown  [root]
+          ReplicaSet.Delete web-1  by garbage-collector  [owner]
+            Pod.Delete web-1-a  by garbage-collector  [owner]
+              Pod.Killing web-1-a  by kubelet  [own]
+        """,
+    )
+
+
+def test_background_deletion_goes_down_from_the_owner_that_is_gone() -> None:
+    c = Cluster()
+    web, rs, (pod,) = rolled_out(c, "web")
+    c.first_list()
+    c.gone(web)
+    c.gone(rs)
+    kill(c, pod)
+    c.wait(5)
+    c.gone(pod)
+    shows(
+        c,
+        """
+        Deployment.Delete web  by unknown  [root]
+          ReplicaSet.Delete web-1  by garbage-collector  [owner]
+            Pod.Delete web-1-a  by garbage-collector  [owner]
+              Pod.Killing web-1-a  by kubelet  [own]
+        """,
+    )
+
+
+def test_orphans_do_not_go_with_their_owner() -> None:
+    """What happens to them later is not the doing of whoever deleted it."""
+    c = Cluster()
+    web, rs, (pod,) = rolled_out(c, "web")
+    c.first_list()
+    c.delete(web, finalizers=("orphan",))
+    c.own(rs, None)
+    c.gone(web)
+    c.wait(20)
+    c.gone(rs)
+    kill(c, pod)
+    c.gone(pod)
+    shows(
+        c,
+        """
+        Deployment.Delete web  by unknown  [root]
+
+        ReplicaSet.Delete web-1  by unknown  [root]
+          Pod.Delete web-1-a  by garbage-collector  [owner]
+            Pod.Killing web-1-a  by kubelet  [own]
+        """,
+    )
+
+
+def test_an_adopted_replica_set_follows_its_new_owner() -> None:
+    c = Cluster()
+    web, rs, (pod,) = rolled_out(c, "web")
+    c.delete(web, finalizers=("orphan",))
+    c.own(rs, None)
+    c.gone(web)
+    c.first_list()
+    again = c.apply("Deployment", "web", replicas=2)
+    c.own(rs, again)
+    scale(c, again, rs, 2)
+    run(c, new_pod(c, rs, "web-1-b"))
+    done(c, rs, again)
+    c.wait(30)
+    c.gone(again)
+    c.gone(rs)
+    kill(c, pod)
+    c.gone(pod)
+    shows(
+        c,
+        """
+        Deployment.Create web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-1  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                Pod.Create web-1-b  by replicaset-controller  [subject]
+                  Pod.Scheduled web-1-b  by default-scheduler  [own]
+                  Pod.Started web-1-b  by kubelet  [own]
+
+        Deployment.Delete web  by unknown  [root]
+          ReplicaSet.Delete web-1  by garbage-collector  [owner]
+            Pod.Delete web-1-a  by garbage-collector  [owner]
+              Pod.Killing web-1-a  by kubelet  [own]
+        """,
+    )
+
+
+def test_pods_adopted_beyond_what_is_wanted_are_deleted_for_the_adopter() -> None:
+    """Two Pods of nobody match the selector of a ReplicaSet that wants one."""
+    c = Cluster()
+    pods = [c.create("Pod", f"lone-{n}", by="kubectl-run", containers=[{"name": "app"}]) for n in "ab"]
+    for pod in pods:
+        run(c, pod)
+    c.first_list()
+    rs = c.apply("ReplicaSet", "web", replicas=1)
+    for pod in pods:
+        c.own(pod, rs)
+    kill(c, pods[1], by=rs)
+    done(c, rs)
+    c.gone(pods[1])
+    shows(
+        c,
+        """
+        ReplicaSet.Create web  by kubectl  [root]
+          ReplicaSet.SuccessfulDelete web  by replicaset-controller  [owner]
+            Pod.Delete lone-b  by replicaset-controller  [subject]
+              Pod.Killing lone-b  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_pod_that_somebody_labels_out_of_its_replica_set_is_replaced_for_that() -> None:
+    """The label alone starts nothing; but the ReplicaSet lets the Pod go, and that is what its replacement is for."""
+    c = Cluster()
+    _, rs, (pod,) = rolled_out(c, "web")
+    c.first_list()
+    c.label(pod, app="debugged")
+    c.own(pod, None)
+    run(c, new_pod(c, rs, "web-1-b"))
+    c.wait(60)
+    kill(c, pod)
+    c.gone(pod)
+    shows(
+        c,
+        """
+        Pod.Update web-1-a  by kubectl  [root]
+          ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+            Pod.Create web-1-b  by replicaset-controller  [subject]
+              Pod.Scheduled web-1-b  by default-scheduler  [own]
+              Pod.Started web-1-b  by kubelet  [own]
+
+        Pod.Delete web-1-a  by unknown  [root]
+          Pod.Killing web-1-a  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_namespace_takes_all_that_is_in_it_without_a_word() -> None:
+    """No Event can be created in it any more."""
+    c = Cluster()
+    space = c.apply("Namespace", "shop", by="kubectl-create")
+    _, other, (kept,) = rolled_out(c, "other", namespace="office")
+    web, rs, (pod,) = rolled_out(c, "web")
+    c.first_list()
+    c.delete(space)
+    c.wait(1)
+    c.delete(pod, grace=5)
+    c.gone(web)
+    c.gone(rs)
+    kill(c, kept)
+    new_pod(c, other, "other-1-b", namespace="office", told=False)
+    c.wait(5)
+    c.gone(kept)
+    c.gone(pod)
+    c.gone(space)
+    shows(
+        c,
+        """
+        Namespace.Delete shop  by unknown  [root]
+          Pod.Delete web-1-a  by namespace-controller  [place]
+          Deployment.Delete web  by namespace-controller  [place]
+            ReplicaSet.Delete web-1  by garbage-collector  [owner]
+
+        (incomplete)
+        Pod.Delete other-1-a  by unknown  [root]
+          Pod.Killing other-1-a  by kubelet  [own]
+          Pod.Create other-1-b  by replicaset-controller  [owner]
+        """,
+    )
+
+
+def test_old_replica_sets_that_a_rollout_sweeps_away_are_its_own() -> None:
+    c = Cluster()
+    web, one, _ = rolled_out(c, "web", 1, revisionHistoryLimit=1)
+    c.update(web, by="kubectl-set", image="app:v2")
+    two = new_replicas(c, web, "web-2", 1)
+    scale(c, web, one, 0)
+    c.first_list()
+    c.update(web, by="kubectl-set", image="app:v3")
+    three = new_replicas(c, web, "web-3", 1)
+    scale(c, web, two, 0)
+    done(c, two, three, web)
+    c.gone(one)
+    shows(
+        c,
+        """
+        Deployment.Update web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-3  by deployment-controller  [subject]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-2  by deployment-controller  [subject]
+          ReplicaSet.Delete web-1  by deployment-controller  [owner]
+        """,
+    )
+
+
+def test_a_replica_set_deleted_by_hand_is_made_again() -> None:
+    c = Cluster()
+    web, rs, (pod,) = rolled_out(c, "web")
+    c.first_list()
+    c.gone(rs)
+    again = new_replicas(c, web, "web-1", 1)
+    kill(c, pod)
+    run(c, new_pod(c, again, "web-1-b"))
+    c.gone(pod)
+    done(c, again, web)
+    shows(
+        c,
+        """
+        ReplicaSet.Delete web-1  by unknown  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-1  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                Pod.Create web-1-b  by replicaset-controller  [subject]
+                  Pod.Scheduled web-1-b  by default-scheduler  [own]
+                  Pod.Started web-1-b  by kubelet  [own]
+          Pod.Delete web-1-a  by garbage-collector  [owner]
+            Pod.Killing web-1-a  by kubelet  [own]
+        """,
+    )

@@ -1,0 +1,367 @@
+"""Events: repeated, combined, early, late, about what is gone, and about names that were used again."""
+
+from tests.causality.actors import done, kill, new_pod, new_replicas, rolled_out, run
+from tests.causality.cluster import Cluster, Thing
+from tests.causality.drawing import shows
+
+UNHEALTHY = "Readiness probe failed: HTTP probe failed with statuscode: 500"
+COMBINED = "(combined from similar events): "
+
+
+def lone_pod(c: Cluster, name: str = "lone") -> Thing:
+    pod = c.create("Pod", name, by="kubectl-run", containers=[{"name": "app"}])
+    run(c, pod)
+    return pod
+
+
+def unhealthy(c: Cluster, pod: Thing, count: int = 1) -> str:
+    return c.event(pod, "Unhealthy", UNHEALTHY, by="kubelet", host="node-a", warning=True, count=count)
+
+
+def test_a_repeat_with_the_same_cause_is_an_event_of_its_span() -> None:
+    c = Cluster()
+    event = unhealthy(c, lone_pod(c))
+    for _ in range(3):
+        c.wait(10)
+        c.repeat(event)
+    shows(
+        c,
+        """
+        Pod.Create lone  by kubectl  [root]
+          Pod.Scheduled lone  by default-scheduler  [own]
+          Pod.Started lone  by kubelet  [own]
+          Pod.Unhealthy lone  by kubelet  [own] +3 error
+        """,
+    )
+
+
+def test_a_series_repeats_as_a_count_does() -> None:
+    c = Cluster()
+    pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "app"}])
+    message = "0/2 nodes are available: insufficient cpu"
+    event = c.event(pod, "FailedScheduling", message, by="default-scheduler", new=True, warning=True)
+    for _ in range(2):
+        c.wait(5)
+        c.repeat(event)
+    run(c, pod)
+    shows(
+        c,
+        """
+        Pod.Create lone  by kubectl  [root]
+          Pod.FailedScheduling lone  by default-scheduler  [own] +2 error
+          Pod.Scheduled lone  by default-scheduler  [own]
+          Pod.Started lone  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_repeat_with_another_cause_is_a_span_of_its_own() -> None:
+    """The same Event object is used again for the next rollout: only its count grows."""
+    c = Cluster()
+    widget = c.apply("Widget", "a", size=1)
+    event = c.event(widget, "Resized", "resized", by="widget-controller")
+    c.wait(1)
+    c.repeat(event)
+    c.wait(2)
+    c.update(widget, by="kubectl-patch", size=2)
+    c.wait(2)
+    c.repeat(event)
+    c.wait(2)
+    c.repeat(event)
+    shows(
+        c,
+        """
+        Widget.Create a  by kubectl  [root]
+          Widget.Resized a  by widget-controller  [own] +1
+
+        Widget.Update a  by kubectl  [root]
+          Widget.Resized a  by widget-controller  [own] +1
+        """,
+    )
+
+
+def test_a_count_can_jump_and_an_event_can_come_with_more_than_one() -> None:
+    c = Cluster()
+    event = unhealthy(c, lone_pod(c), count=4)
+    c.wait(10)
+    c.repeat(event, count=25)
+    c.wait(10)
+    c.repeat(event, count=2053)
+    shows(
+        c,
+        """
+        Pod.Create lone  by kubectl  [root]
+          Pod.Scheduled lone  by default-scheduler  [own]
+          Pod.Started lone  by kubelet  [own]
+          Pod.Unhealthy lone  by kubelet  [own] +2 error
+        """,
+    )
+
+
+def test_the_same_count_written_again_is_nothing() -> None:
+    c = Cluster()
+    event = unhealthy(c, lone_pod(c), count=2)
+    c.wait(10)
+    c.repeat(event, count=2)
+    c.wait(10)
+    c.repeat(event, count=1)
+    shows(
+        c,
+        """
+        Pod.Create lone  by kubectl  [root]
+          Pod.Scheduled lone  by default-scheduler  [own]
+          Pod.Started lone  by kubelet  [own]
+          Pod.Unhealthy lone  by kubelet  [own] error
+        """,
+    )
+
+
+def test_every_combined_event_is_about_another_subject() -> None:
+    c = Cluster()
+    web = c.apply("Deployment", "web", replicas=3)
+    rs = new_replicas(c, web, "web-1", 3)
+    pods = [new_pod(c, rs, "web-1-a", told=False)]
+    event = c.event(rs, "SuccessfulCreate", f"{COMBINED}Created pod: web-1-a", by="replicaset-controller")
+    for letter in "bc":
+        pods.append(new_pod(c, rs, f"web-1-{letter}", told=False))
+        c.repeat(event, message=f"{COMBINED}Created pod: web-1-{letter}")
+    for pod in pods:
+        run(c, pod)
+    done(c, rs, web)
+    shows(
+        c,
+        """
+        Deployment.Create web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-1  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                Pod.Create web-1-a  by replicaset-controller  [subject]
+                  Pod.Scheduled web-1-a  by default-scheduler  [own]
+                  Pod.Started web-1-a  by kubelet  [own]
+              ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                Pod.Create web-1-b  by replicaset-controller  [subject]
+                  Pod.Scheduled web-1-b  by default-scheduler  [own]
+                  Pod.Started web-1-b  by kubelet  [own]
+              ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                Pod.Create web-1-c  by replicaset-controller  [subject]
+                  Pod.Scheduled web-1-c  by default-scheduler  [own]
+                  Pod.Started web-1-c  by kubelet  [own]
+        """,
+    )
+
+
+def test_an_event_that_comes_before_its_object_waits_for_it() -> None:
+    """Streams overtake each other."""
+    c = Cluster()
+    pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "app"}])
+    created = c.records.pop()
+    run(c, pod)
+    c.records.insert(1, created)
+    shows(
+        c,
+        """
+        Pod.Create lone  by kubectl  [root]
+          Pod.Scheduled lone  by default-scheduler  [own]
+          Pod.Started lone  by kubelet  [own]
+        """,
+    )
+
+
+def test_an_event_about_what_is_gone_is_still_the_effect_of_its_deletion() -> None:
+    c = Cluster()
+    pod = lone_pod(c)
+    c.first_list()
+    kill(c, pod, late=90)
+    c.gone(pod)
+    c.wait(100)
+    shows(
+        c,
+        """
+        Pod.Delete lone  by unknown  [root]
+
+        (continues Pod.Delete lone trace)
+        Pod.Killing lone  by kubelet  [own]
+        """,
+    )
+
+
+def test_an_event_goes_by_uid_where_a_name_was_used_again() -> None:
+    c = Cluster()
+    first = lone_pod(c)
+    c.first_list()
+    kill(c, first, late=2)
+    c.gone(first)
+    lone_pod(c)
+    shows(
+        c,
+        """
+        Pod.Delete lone  by unknown  [root]
+          Pod.Killing lone  by kubelet  [own]
+
+        Pod.Create lone  by kubectl  [root]
+          Pod.Scheduled lone  by default-scheduler  [own]
+          Pod.Started lone  by kubelet  [own]
+        """,
+    )
+
+
+def test_an_event_without_a_uid_is_about_the_bearer_of_its_time() -> None:
+    c = Cluster()
+    db = c.apply("StatefulSet", "db", replicas=1)
+    first = new_pod(c, db, "db-0", told=False)
+    run(c, first)
+    done(c, db)
+    c.first_list()
+    node_says = "Marking for deletion Pod shop/db-0"
+    c.event(first, "TaintManagerEviction", node_says, by="taint-eviction-controller", uid="", late=1)
+    c.condition(first, "DisruptionTarget", "True", reason="DeletionByTaintManager")
+    c.delete(first, grace=0)
+    c.gone(first)
+    again = new_pod(c, db, "db-0", told=False)
+    c.event(again, "FailedMount", "no such volume", by="kubelet", uid="", warning=True)
+    run(c, again)
+    shows(
+        c,
+        """
+        Pod.TaintManagerEviction db-0  by taint-eviction-controller  [root]
+          Pod.Delete db-0  by taint-eviction-controller  [subject]
+            Pod.Create db-0  by statefulset-controller  [owner]
+              Pod.FailedMount db-0  by kubelet  [own] error
+              Pod.Scheduled db-0  by default-scheduler  [own]
+              Pod.Started db-0  by kubelet  [own]
+        """,
+    )
+
+
+def test_an_event_about_an_object_that_nobody_saw_is_a_root_that_says_so() -> None:
+    c = Cluster()
+    pod = lone_pod(c)
+    c.records.clear()
+    unhealthy(c, pod)
+    c.wait(2)
+    c.event(pod, "Killing", "Container app failed liveness probe", by="kubelet", host="node-a")
+    shows(
+        c,
+        """
+        Pod.Unhealthy lone  by kubelet  [root] error
+          Pod.Killing lone  by kubelet  [root]
+        """,
+    )
+
+
+def test_a_restart_long_after_the_rollout_is_an_episode_of_it() -> None:
+    c = Cluster()
+    web = c.apply("Deployment", "web", replicas=1)
+    rs = new_replicas(c, web, "web-1", 1)
+    pod = new_pod(c, rs, "web-1-a")
+    run(c, pod)
+    done(c, rs, web)
+    c.wait(300)
+    unhealthy(c, pod)
+    c.event(pod, "Killing", "Container app failed liveness probe", by="kubelet", host="node-a")
+    c.event(pod, "Started", "Started container app", by="kubelet", host="node-a")
+    c.wait(300)
+    unhealthy(c, pod)
+    shows(
+        c,
+        """
+        Deployment.Create web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-1  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                Pod.Create web-1-a  by replicaset-controller  [subject]
+                  Pod.Scheduled web-1-a  by default-scheduler  [own]
+                  Pod.Started web-1-a  by kubelet  [own]
+
+        (continues Deployment.Create web trace)
+        Pod.Unhealthy web-1-a  by kubelet  [own] error
+          Pod.Killing web-1-a  by kubelet  [own]
+          Pod.Started web-1-a  by kubelet  [own]
+
+        (continues Deployment.Create web trace)
+        Pod.Unhealthy web-1-a  by kubelet  [own] error
+        """,
+    )
+
+
+def test_a_probe_that_fails_before_the_rollout_has_settled_is_part_of_it() -> None:
+    c = Cluster()
+    web = c.apply("Deployment", "web", replicas=1)
+    rs = new_replicas(c, web, "web-1", 1)
+    pod = new_pod(c, rs, "web-1-a")
+    run(c, pod, started=False)
+    event = unhealthy(c, pod)
+    c.wait(10)
+    c.repeat(event)
+    c.wait(10)
+    run(c, pod)
+    done(c, rs, web)
+    c.wait(30)
+    c.repeat(event)
+    shows(
+        c,
+        """
+        Deployment.Create web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-1  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                Pod.Create web-1-a  by replicaset-controller  [subject]
+                  Pod.Scheduled web-1-a  by default-scheduler  [own]
+                  Pod.Unhealthy web-1-a  by kubelet  [own] +2 error
+                  Pod.Scheduled web-1-a  by default-scheduler  [own]
+                  Pod.Started web-1-a  by kubelet  [own]
+        """,
+    )
+
+
+def test_an_event_that_calls_itself_top_level_starts_a_trace() -> None:
+    c = Cluster()
+    pod = lone_pod(c)
+    c.event(pod, "Promoted", "now the leader", by="elector", top=True)
+    shows(
+        c,
+        """
+        Pod.Create lone  by kubectl  [root]
+          Pod.Scheduled lone  by default-scheduler  [own]
+          Pod.Started lone  by kubelet  [own]
+
+        Pod.Promoted lone  by elector  [root]
+        """,
+    )
+
+
+def test_events_alone_make_a_tree_of_what_they_say() -> None:
+    """As ``kubectl get events`` gives them: no object was seen."""
+    c = Cluster()
+    rolled_out(c, "web")
+    c.records[:] = [record for record in c.records if record.kind == "Event"]
+    shows(
+        c,
+        """
+        Deployment.ScalingReplicaSet web  by deployment-controller  [root]
+          ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [subject]
+            Pod.Scheduled web-1-a  by default-scheduler  [subject]
+            Pod.Started web-1-a  by kubelet  [subject]
+        """,
+    )
+
+
+def test_a_repeat_after_its_trace_was_closed_is_an_episode() -> None:
+    c = Cluster()
+    event = unhealthy(c, lone_pod(c))
+    c.wait(200)
+    c.repeat(event)
+    c.wait(10)
+    c.repeat(event)
+    shows(
+        c,
+        """
+        Pod.Create lone  by kubectl  [root]
+          Pod.Scheduled lone  by default-scheduler  [own]
+          Pod.Started lone  by kubelet  [own]
+          Pod.Unhealthy lone  by kubelet  [own] error
+
+        (continues Pod.Create lone trace)
+        Pod.Unhealthy lone  by kubelet  [own] +1 error
+        """,
+    )

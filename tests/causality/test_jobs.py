@@ -1,0 +1,149 @@
+"""Jobs and CronJobs."""
+
+from tests.causality.actors import new_pod, run, running
+from tests.causality.cluster import Cluster, Thing
+from tests.causality.drawing import shows
+
+CRON = "cronjob-controller"
+
+
+def tick(c: Cluster, cron: Thing, name: str, *, told: bool = True) -> tuple[Thing, Thing]:
+    """The CronJob controller starts a Job, which starts its Pod."""
+    job = c.create("Job", name, owner=cron)
+    if told:
+        c.event(cron, "SuccessfulCreate", f"Created job {name}", by=CRON)
+    pod = new_pod(c, job, f"{name}-x")
+    return job, pod
+
+
+def finish(c: Cluster, job: Thing, pod: Thing, cron: Thing | None = None) -> None:
+    running(c, pod, "Succeeded")
+    c.condition(job, "Complete", "True")
+    c.event(job, "Completed", "Job completed", by="job-controller")
+    if cron is not None:
+        c.event(cron, "SawCompletedJob", f"Saw completed job: {job.name}, condition: Complete", by=CRON)
+
+
+def test_a_job_tries_again_after_a_pod_that_failed() -> None:
+    c = Cluster()
+    job = c.apply("Job", "import", by="kubectl-create")
+    one = new_pod(c, job, "import-a")
+    run(c, one)
+    running(c, one, "Failed")
+    c.wait(10)
+    two = new_pod(c, job, "import-b")
+    run(c, two)
+    running(c, two, "Failed")
+    message = "Job has reached the specified backoff limit"
+    c.event(job, "BackoffLimitExceeded", message, by="job-controller", warning=True)
+    c.condition(job, "Failed", "True", reason="BackoffLimitExceeded")
+    shows(
+        c,
+        """
+        Job.Create import  by kubectl  [root] error
+          Job.SuccessfulCreate import  by job-controller  [owner]
+            Pod.Create import-a  by job-controller  [subject]
+              Pod.Scheduled import-a  by default-scheduler  [own]
+              Pod.Started import-a  by kubelet  [own]
+          Job.SuccessfulCreate import  by job-controller  [owner]
+            Pod.Create import-b  by job-controller  [subject]
+              Pod.Scheduled import-b  by default-scheduler  [own]
+              Pod.Started import-b  by kubelet  [own]
+          Job.BackoffLimitExceeded import  by job-controller  [own] error
+        """,
+    )
+
+
+def test_every_tick_of_a_cron_job_is_a_trace_of_its_own() -> None:
+    c = Cluster()
+    cron = c.apply("CronJob", "backup", schedule="* * * * *")
+    for n in (1, 2):
+        c.wait(60)
+        job, pod = tick(c, cron, f"backup-{n}", told=n == 1)
+        finish(c, job, pod, cron)
+    shows(
+        c,
+        """
+        CronJob.Create backup  by kubectl  [root]
+
+        CronJob.SuccessfulCreate backup  by cronjob-controller  [root]
+          Job.Create backup-1  by cronjob-controller  [subject]
+            Job.SuccessfulCreate backup-1  by job-controller  [owner]
+              Pod.Create backup-1-x  by job-controller  [subject]
+            Job.Completed backup-1  by job-controller  [own]
+            CronJob.SawCompletedJob backup  by cronjob-controller  [subject]
+
+        Job.Create backup-2  by cronjob-controller  [root]
+          Job.SuccessfulCreate backup-2  by job-controller  [owner]
+            Pod.Create backup-2-x  by job-controller  [subject]
+          Job.Completed backup-2  by job-controller  [own]
+          CronJob.SawCompletedJob backup  by cronjob-controller  [subject]
+        """,
+    )
+
+
+def test_the_job_beyond_the_history_limit_goes_because_the_newest_is_done() -> None:
+    c = Cluster()
+    cron = c.apply("CronJob", "backup", schedule="* * * * *")
+    old, old_pod = tick(c, cron, "backup-1")
+    finish(c, old, old_pod, cron)
+    c.first_list()
+    new, new_one = tick(c, cron, "backup-2")
+    finish(c, new, new_one, cron)
+    c.gone(old)
+    c.event(cron, "SuccessfulDelete", "Deleted job backup-1", by=CRON)
+    c.gone(old_pod)
+    shows(
+        c,
+        """
+        CronJob.SuccessfulCreate backup  by cronjob-controller  [root]
+          Job.Create backup-2  by cronjob-controller  [subject]
+            Job.SuccessfulCreate backup-2  by job-controller  [owner]
+              Pod.Create backup-2-x  by job-controller  [subject]
+            Job.Completed backup-2  by job-controller  [own]
+            CronJob.SawCompletedJob backup  by cronjob-controller  [subject]
+              CronJob.SuccessfulDelete backup  by cronjob-controller  [own]
+                Job.Delete backup-1  by cronjob-controller  [subject]
+                  Pod.Delete backup-1-x  by garbage-collector  [owner]
+        """,
+    )
+
+
+def test_a_job_whose_time_to_live_is_over_goes_for_its_own_sake() -> None:
+    c = Cluster()
+    job = c.apply("Job", "import", by="kubectl-create", ttlSecondsAfterFinished=5)
+    pod = new_pod(c, job, "import-a")
+    finish(c, job, pod)
+    c.wait(6)
+    c.delete(job, finalizers=("foregroundDeletion",))
+    c.gone(pod)
+    c.gone(job)
+    shows(
+        c,
+        """
+        Job.Create import  by kubectl  [root]
+          Job.SuccessfulCreate import  by job-controller  [owner]
+            Pod.Create import-a  by job-controller  [subject]
+          Job.Completed import  by job-controller  [own]
+          Job.Delete import  by ttl-after-finished-controller  [own]
+            Pod.Delete import-a  by garbage-collector  [owner]
+        """,
+    )
+
+
+def test_the_jobs_of_a_cron_job_go_with_it() -> None:
+    c = Cluster()
+    cron = c.apply("CronJob", "backup", schedule="* * * * *")
+    job, pod = tick(c, cron, "backup-1")
+    c.first_list()
+    c.gone(cron)
+    c.gone(job)
+    c.gone(pod)
+    shows(
+        c,
+        """
+        CronJob.Delete backup  by unknown  [root]
+          Job.Delete backup-1  by garbage-collector  [owner]
+            Pod.Delete backup-1-x  by garbage-collector  [owner]
+        """,
+    )

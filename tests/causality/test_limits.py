@@ -1,0 +1,143 @@
+"""Autoscalers and quotas."""
+
+from tests.causality.actors import done, new_pod, new_replicas, rolled_out, run, scale
+from tests.causality.cluster import MANAGER, Cluster
+from tests.causality.drawing import shows
+
+
+def test_an_autoscalers_decision_scales_its_target() -> None:
+    c = Cluster()
+    web, rs, _ = rolled_out(c, "web")
+    scaler = c.apply("HorizontalPodAutoscaler", "web", scaleTargetRef={"kind": "Deployment", "name": "web"})
+    c.first_list()
+    c.update(web, by=MANAGER, subresource="scale", replicas=2)
+    message = "New size: 2; reason: cpu resource utilization (percentage of request) above target"
+    c.event(scaler, "SuccessfulRescale", message, by="horizontal-pod-autoscaler")
+    scale(c, web, rs, 2)
+    run(c, new_pod(c, rs, "web-1-b"))
+    done(c, rs, web)
+    shows(
+        c,
+        """
+        HorizontalPodAutoscaler.SuccessfulRescale web  by horizontal-pod-autoscaler  [root]
+          Deployment.Update web  by horizontal-pod-autoscaler  [subject]
+            Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+              ReplicaSet.Update web-1  by deployment-controller  [subject]
+                ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                  Pod.Create web-1-b  by replicaset-controller  [subject]
+                    Pod.Scheduled web-1-b  by default-scheduler  [own]
+                    Pod.Started web-1-b  by kubelet  [own]
+        """,
+    )
+
+
+def test_an_autoscaler_whose_event_is_lost_does_not_join_the_last_rollout() -> None:
+    c = Cluster()
+    web = c.apply("Deployment", "web", replicas=1)
+    rs = new_replicas(c, web, "web-1", 1)
+    c.wait(3)
+    c.update(web, by=MANAGER, subresource="scale", replicas=2)
+    scale(c, web, rs, 2, told=False)
+    done(c, rs, web)
+    shows(
+        c,
+        """
+        Deployment.Create web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-1  by deployment-controller  [subject]
+
+        Deployment.Update web  by kube-controller-manager  [root]
+          ReplicaSet.Update web-1  by deployment-controller  [owner]
+        """,
+    )
+
+
+def refusal(name: str, quota: str) -> str:
+    asked = "requested: pods=1, used: pods=1, limited: pods=1"
+    return f'Error creating: pods "{name}" is forbidden: exceeded quota: {quota}, {asked}'
+
+
+def test_pods_that_a_quota_refused_are_created_because_it_was_raised() -> None:
+    c = Cluster()
+    quota = c.apply("ResourceQuota", "few", hard={"pods": "1"})
+    c.first_list()
+    web = c.apply("Deployment", "web", replicas=2)
+    rs = new_replicas(c, web, "web-1", 2)
+    run(c, new_pod(c, rs, "web-1-a"))
+    failed = c.event(rs, "FailedCreate", refusal("web-1-b", "few"), by="replicaset-controller", warning=True)
+    c.wait(5)
+    c.repeat(failed)
+    c.status(quota, used={"pods": "1"})
+    c.wait(30)
+    c.update(quota, by="kubectl-patch", hard={"pods": "10"})
+    c.wait(20)
+    run(c, new_pod(c, rs, "web-1-b"))
+    done(c, rs, web)
+    shows(
+        c,
+        """
+        Deployment.Create web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-1  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                Pod.Create web-1-a  by replicaset-controller  [subject]
+                  Pod.Scheduled web-1-a  by default-scheduler  [own]
+                  Pod.Started web-1-a  by kubelet  [own]
+              ReplicaSet.FailedCreate web-1  by replicaset-controller  [own] +1 error
+
+        ResourceQuota.Update few  by kubectl  [root]
+          ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [subject]
+            Pod.Create web-1-b  by replicaset-controller  [subject]
+              Pod.Scheduled web-1-b  by default-scheduler  [own]
+              Pod.Started web-1-b  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_quota_explains_nothing_to_those_whom_it_did_not_refuse() -> None:
+    """What was created before it was raised, and what is created for a change after it, have their own reasons."""
+    c = Cluster()
+    quota = c.apply("ResourceQuota", "few", hard={"pods": "1"})
+    other, other_rs, _ = rolled_out(c, "other")
+    web, rs, _ = rolled_out(c, "web")
+    c.first_list()
+    c.update(web, by="kubectl", subresource="scale", replicas=2)
+    scale(c, web, rs, 2)
+    c.event(rs, "FailedCreate", refusal("web-1-b", "few"), by="replicaset-controller", warning=True)
+    c.update(quota, by="kubectl-patch", hard={"pods": "10"})
+    c.wait(1)
+    new_pod(c, rs, "web-1-b")
+    c.update(other, by="kubectl", subresource="scale", replicas=2)
+    scale(c, other, other_rs, 2)
+    new_pod(c, other_rs, "other-1-b")
+    c.update(web, by="kubectl", subresource="scale", replicas=3)
+    scale(c, web, rs, 3)
+    new_pod(c, rs, "web-1-c")
+    shows(
+        c,
+        """
+        Deployment.Update web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-1  by deployment-controller  [subject]
+              ReplicaSet.FailedCreate web-1  by replicaset-controller  [own] error
+
+        (incomplete)
+        ResourceQuota.Update few  by kubectl  [root]
+          ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [subject]
+            Pod.Create web-1-b  by replicaset-controller  [subject]
+
+        (incomplete)
+        Deployment.Update other  by kubectl  [root]
+          Deployment.ScalingReplicaSet other  by deployment-controller  [owner]
+            ReplicaSet.Update other-1  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulCreate other-1  by replicaset-controller  [owner]
+                Pod.Create other-1-b  by replicaset-controller  [subject]
+
+        (incomplete)
+        Deployment.Update web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-1  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                Pod.Create web-1-c  by replicaset-controller  [subject]
+        """,
+    )

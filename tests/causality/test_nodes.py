@@ -1,0 +1,345 @@
+"""What happens to a node, and through it to the Pods that are on it."""
+
+from tests.causality.actors import done, kill, new_pod, only, rolled_out, run
+from tests.causality.cluster import MANAGER, Cluster, Thing
+from tests.causality.drawing import shows
+
+NOT_READY = {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"}
+
+
+def node(c: Cluster, name: str = "node-a") -> Thing:
+    found = c.create("Node", name, by="kubelet")
+    return c.condition(found, "Ready", "True", by="kubelet")
+
+
+def evict(c: Cluster, pod: Thing, reason: str, by: str = MANAGER, message: str = "") -> None:
+    """The condition that says why, then the deletion."""
+    c.condition(pod, "DisruptionTarget", "True", reason=reason, message=message, by=by)
+    kill(c, pod)
+
+
+def test_a_drain_goes_back_to_the_cordon() -> None:
+    c = Cluster()
+    old = node(c)
+    web, rs, (one, two) = rolled_out(c, "web", 2)
+    c.first_list()
+    c.update(old, by="kubectl", unschedulable=True)
+    c.update(old, by=MANAGER, taints=[{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}])
+    c.event(old, "NodeNotSchedulable", "Node node-a status is now: NodeNotSchedulable", by="kubelet", uid="node-a")
+    evict(c, one, "EvictionByEvictionAPI")
+    run(c, new_pod(c, rs, "web-1-c"), "node-b")
+    evict(c, two, "EvictionByEvictionAPI")
+    run(c, new_pod(c, rs, "web-1-d", told=False), "node-b")
+    done(c, rs, web)
+    c.gone(one)
+    c.gone(two)
+    shows(
+        c,
+        """
+        Node.Update node-a  by kubectl  [root]
+          Node.Update node-a  by kube-controller-manager  [own]
+            Node.NodeNotSchedulable node-a  by kubelet  [own]
+          Pod.Delete web-1-a  by unknown  [place]
+            Pod.Killing web-1-a  by kubelet  [own]
+            ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+              Pod.Create web-1-c  by replicaset-controller  [subject]
+                Pod.Scheduled web-1-c  by default-scheduler  [own]
+                Pod.Started web-1-c  by kubelet  [own]
+          Pod.Delete web-1-b  by unknown  [place]
+            Pod.Killing web-1-b  by kubelet  [own]
+            Pod.Create web-1-d  by replicaset-controller  [owner]
+              Pod.Scheduled web-1-d  by default-scheduler  [own]
+              Pod.Started web-1-d  by kubelet  [own]
+        """,
+    )
+
+
+def test_an_eviction_from_a_node_that_nobody_drains_is_a_root() -> None:
+    """The node was changed lately, but not in a way that drives Pods away."""
+    c = Cluster()
+    old = node(c)
+    _, rs, (pod,) = rolled_out(c, "web")
+    c.first_list()
+    c.update(old, by="kubectl", unschedulable=True)
+    c.wait(1)
+    c.update(old, by="kubectl", unschedulable=False)
+    c.wait(1)
+    evict(c, pod, "EvictionByEvictionAPI")
+    run(c, new_pod(c, rs, "web-1-b"))
+    c.gone(pod)
+    shows(
+        c,
+        """
+        Node.Update node-a  by kubectl  [root]
+
+        Node.Update node-a  by kubectl  [root]
+
+        Pod.Delete web-1-a  by unknown  [root]
+          Pod.Killing web-1-a  by kubelet  [own]
+          ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+            Pod.Create web-1-b  by replicaset-controller  [subject]
+              Pod.Scheduled web-1-b  by default-scheduler  [own]
+              Pod.Started web-1-b  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_scale_down_during_a_drain_is_not_the_drains() -> None:
+    c = Cluster()
+    old = node(c)
+    web, rs, (one, two) = rolled_out(c, "web", 2)
+    c.first_list()
+    c.update(old, by="kubectl", unschedulable=True)
+    c.wait(1)
+    c.update(web, by="kubectl", subresource="scale", replicas=1)
+    c.update(rs, by=MANAGER, replicas=1)
+    kill(c, two)
+    evict(c, one, "EvictionByEvictionAPI")
+    new_pod(c, rs, "web-1-c", told=False)
+    c.gone(one)
+    c.gone(two)
+    done(c, rs, web)
+    shows(
+        c,
+        """
+        (incomplete)
+        Node.Update node-a  by kubectl  [root]
+          Pod.Delete web-1-a  by unknown  [place]
+            Pod.Killing web-1-a  by kubelet  [own]
+            Pod.Create web-1-c  by replicaset-controller  [owner]
+
+        Deployment.Update web  by kubectl  [root]
+          ReplicaSet.Update web-1  by deployment-controller  [owner]
+            Pod.Delete web-1-b  by replicaset-controller  [owner]
+              Pod.Killing web-1-b  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_taint_by_hand_evicts_the_pods_on_its_node() -> None:
+    """The taint manager names Pods without their uid."""
+    c = Cluster()
+    old, other = node(c), node(c, "node-b")
+    _, rs, (pod,) = rolled_out(c, "web")
+    c.first_list()
+    c.update(old, by="kubectl-taint", taints=[{"key": "gone", "effect": "NoExecute"}])
+    c.update(other, by="kubectl-taint", taints=[{"key": "batch", "effect": "NoSchedule"}])
+    message = "Marking for deletion Pod shop/web-1-a"
+    c.event(pod, "TaintManagerEviction", message, by="taint-eviction-controller", uid="")
+    evict(c, pod, "DeletionByTaintManager")
+    run(c, new_pod(c, rs, "web-1-b"), "node-b")
+    c.gone(pod)
+    shows(
+        c,
+        """
+        Node.Update node-a  by kubectl  [root]
+          Pod.TaintManagerEviction web-1-a  by taint-eviction-controller  [place]
+            Pod.Delete web-1-a  by taint-eviction-controller  [subject]
+              Pod.Killing web-1-a  by kubelet  [own]
+              ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                Pod.Create web-1-b  by replicaset-controller  [subject]
+                  Pod.Scheduled web-1-b  by default-scheduler  [own]
+                  Pod.Started web-1-b  by kubelet  [own]
+
+        Node.Update node-b  by kubectl  [root]
+        """,
+    )
+
+
+def test_a_node_that_dies_loses_its_pods_after_a_while() -> None:
+    c = Cluster()
+    old = node(c)
+    _, rs, (pod,) = rolled_out(c, "web")
+    c.first_list()
+    c.condition(old, "Ready", "Unknown", reason="NodeStatusUnknown")
+    c.event(old, "NodeNotReady", "Node node-a status is now: NodeNotReady", by="node-controller")
+    c.event(pod, "NodeNotReady", "Node is not ready", by="node-controller", warning=True)
+    c.update(old, by=MANAGER, taints=[{**NOT_READY, "effect": "NoSchedule"}])
+    c.wait(5)
+    c.update(old, by=MANAGER, taints=[{**NOT_READY, "effect": "NoSchedule"}, NOT_READY])
+    c.wait(300)
+    message = "Marking for deletion Pod shop/web-1-a"
+    c.event(pod, "TaintManagerEviction", message, by="taint-eviction-controller", uid="")
+    c.condition(pod, "DisruptionTarget", "True", reason="DeletionByTaintManager")
+    c.delete(pod, grace=30)
+    run(c, new_pod(c, rs, "web-1-b"), "node-b")
+    shows(
+        c,
+        """
+        (incomplete)
+        Node.NodeNotReady node-a  by node-controller  [root] error
+          Pod.NodeNotReady web-1-a  by node-controller  [place] error
+          Node.Update node-a  by node-controller  [subject]
+            Node.Update node-a  by kube-controller-manager  [own]
+              Pod.TaintManagerEviction web-1-a  by taint-eviction-controller  [place]
+                Pod.Delete web-1-a  by taint-eviction-controller  [subject]
+                  ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                    Pod.Create web-1-b  by replicaset-controller  [subject]
+                      Pod.Scheduled web-1-b  by default-scheduler  [own]
+                      Pod.Started web-1-b  by kubelet  [own]
+        """,
+    )
+
+
+def test_preemption_goes_back_to_the_pod_that_needs_the_room() -> None:
+    c = Cluster()
+    node(c)
+    _, rs, (victim,) = rolled_out(c, "web")
+    c.first_list()
+    urgent = c.create("Pod", "urgent", by="kubectl-run", containers=[{"name": "app"}])
+    c.condition(
+        victim, "DisruptionTarget", "True", reason="PreemptionByScheduler", message="preempting", by="kube-scheduler"
+    )
+    c.delete(victim, grace=5)
+    message = f"Preempted by pod {urgent.meta['uid']} on node node-a"
+    c.event(victim, "Preempted", message, by="default-scheduler", new=True, related=urgent)
+    c.event(victim, "Killing", "Stopping container app", by="kubelet", host="node-a")
+    again = new_pod(c, rs, "web-1-b")
+    c.gone(victim)
+    run(c, urgent)
+    run(c, again)
+    shows(
+        c,
+        """
+        Pod.Create urgent  by kubectl  [root]
+          Pod.Preempted web-1-a  by default-scheduler  [subject]
+            Pod.Delete web-1-a  by default-scheduler  [subject]
+              Pod.Killing web-1-a  by kubelet  [own]
+              ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                Pod.Create web-1-b  by replicaset-controller  [subject]
+                  Pod.Scheduled web-1-b  by default-scheduler  [own]
+                  Pod.Started web-1-b  by kubelet  [own]
+          Pod.Scheduled urgent  by default-scheduler  [own]
+          Pod.Started urgent  by kubelet  [own]
+        """,
+    )
+
+
+def test_the_pods_of_a_node_that_is_removed_go_with_it() -> None:
+    c = Cluster()
+    old = node(c)
+    _, rs, (pod,) = rolled_out(c, "web")
+    c.first_list()
+    c.gone(old)
+    c.wait(5)
+    c.condition(pod, "DisruptionTarget", "True", reason="DeletionByPodGC")
+    c.gone(pod)
+    run(c, new_pod(c, rs, "web-1-b"), "node-b")
+    shows(
+        c,
+        """
+        Node.Delete node-a  by unknown  [root]
+          Pod.Delete web-1-a  by pod-garbage-collector  [place]
+            ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+              Pod.Create web-1-b  by replicaset-controller  [subject]
+                Pod.Scheduled web-1-b  by default-scheduler  [own]
+                Pod.Started web-1-b  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_new_node_gets_the_pods_of_the_daemon_sets() -> None:
+    c = Cluster()
+    agent = c.apply("DaemonSet", "agent")
+    done(c, agent)
+    c.first_list()
+    new = node(c, "node-c")
+    c.event(new, "RegisteredNode", "Node node-c event: Registered Node node-c in Controller", by="node-controller")
+    run(c, new_pod(c, agent, "agent-x", affinity=only("node-c")), "node-c")
+    shows(
+        c,
+        """
+        Node.Create node-c  by kubelet  [root]
+          Node.RegisteredNode node-c  by node-controller  [own]
+          DaemonSet.SuccessfulCreate agent  by daemonset-controller  [place]
+            Pod.Create agent-x  by daemonset-controller  [subject]
+              Pod.Scheduled agent-x  by default-scheduler  [own]
+              Pod.Started agent-x  by kubelet  [own]
+        """,
+    )
+
+
+def test_the_label_that_a_node_is_given_brings_the_daemon_sets_pod() -> None:
+    """A label starts nothing by itself: the one that nothing follows is no trace."""
+    c = Cluster()
+    some, other = node(c, "node-c"), node(c, "node-d")
+    agent = c.apply("DaemonSet", "agent")
+    done(c, agent)
+    c.first_list()
+    c.label(other, team="blue")
+    c.label(some, logs="yes")
+    run(c, new_pod(c, agent, "agent-x", affinity=only("node-c"), told=False), "node-c")
+    shows(
+        c,
+        """
+        Node.Update node-c  by kubectl  [root]
+          Pod.Create agent-x  by daemonset-controller  [place]
+            Pod.Scheduled agent-x  by default-scheduler  [own]
+            Pod.Started agent-x  by kubelet  [own]
+        """,
+    )
+
+
+def test_the_kubelets_events_of_its_node_go_by_the_name() -> None:
+    c = Cluster()
+    new = node(c)
+    c.event(new, "Starting", "Starting kubelet.", by="kubelet", host="node-a", uid="node-a")
+    c.event(new, "NodeReady", "Node node-a status is now: NodeReady", by="kubelet", host="node-a", uid="node-a")
+    shows(
+        c,
+        """
+        Node.Create node-a  by kubelet  [root]
+          Node.Starting node-a  by kubelet  [own]
+          Node.NodeReady node-a  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_drained_stateful_set_pod_comes_again_elsewhere_under_its_name() -> None:
+    c = Cluster()
+    old = node(c)
+    db = c.apply("StatefulSet", "db", replicas=1)
+    pod = new_pod(c, db, "db-0", told=False)
+    run(c, pod)
+    done(c, db)
+    c.first_list()
+    c.update(old, by="kubectl", unschedulable=True)
+    evict(c, pod, "EvictionByEvictionAPI")
+    c.wait(4)
+    c.gone(pod)
+    run(c, new_pod(c, db, "db-0", message="create Pod db-0 in StatefulSet db successful"), "node-b")
+    shows(
+        c,
+        """
+        Node.Update node-a  by kubectl  [root]
+          Pod.Delete db-0  by unknown  [place]
+            Pod.Killing db-0  by kubelet  [own]
+            StatefulSet.SuccessfulCreate db  by statefulset-controller  [owner]
+              Pod.Create db-0  by statefulset-controller  [subject]
+                Pod.Scheduled db-0  by default-scheduler  [own]
+                Pod.Started db-0  by kubelet  [own]
+        """,
+    )
+
+
+def test_an_autoscaler_that_taints_a_node_and_empties_it_is_the_root() -> None:
+    c = Cluster()
+    old = node(c)
+    _, rs, (pod,) = rolled_out(c, "web")
+    c.first_list()
+    c.update(old, by="cluster-autoscaler", taints=[{"key": "ToBeDeletedByClusterAutoscaler", "effect": "NoSchedule"}])
+    c.wait(3)
+    evict(c, pod, "EvictionByEvictionAPI")
+    run(c, new_pod(c, rs, "web-1-b", told=False), "node-b")
+    c.gone(pod)
+    shows(
+        c,
+        """
+        Node.Update node-a  by cluster-autoscaler  [root]
+          Pod.Delete web-1-a  by unknown  [place]
+            Pod.Killing web-1-a  by kubelet  [own]
+            Pod.Create web-1-b  by replicaset-controller  [owner]
+              Pod.Scheduled web-1-b  by default-scheduler  [own]
+              Pod.Started web-1-b  by kubelet  [own]
+        """,
+    )

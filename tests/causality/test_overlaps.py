@@ -1,0 +1,136 @@
+"""Changes that come so close together that recency would mix them up."""
+
+from tests.causality.actors import done, new_pod, new_replicas, rolled_out, scale
+from tests.causality.cluster import Cluster
+from tests.causality.drawing import shows
+
+
+def test_two_deployments_changed_in_the_same_second_are_not_mixed_up() -> None:
+    c = Cluster()
+    shop, old_shop, _ = rolled_out(c, "shop")
+    cart, old_cart, _ = rolled_out(c, "cart")
+    c.first_list()
+    c.update(shop, by="kubectl-set", image="app:v2")
+    c.update(cart, by="kubectl-set", image="app:v2")
+    new_cart = new_replicas(c, cart, "cart-2", 1, late=3)
+    new_shop = new_replicas(c, shop, "shop-2", 1)
+    new_pod(c, new_shop, "shop-2-a", told=False)
+    new_pod(c, new_cart, "cart-2-a")
+    scale(c, shop, old_shop, 0, late=2)
+    scale(c, cart, old_cart, 0, told=False)
+    for thing in (old_shop, old_cart, new_shop, new_cart, shop, cart):
+        done(c, thing)
+    shows(
+        c,
+        """
+        (incomplete)
+        Deployment.Update shop  by kubectl  [root]
+          Deployment.ScalingReplicaSet shop  by deployment-controller  [owner]
+            ReplicaSet.Create shop-2  by deployment-controller  [subject]
+              Pod.Create shop-2-a  by replicaset-controller  [owner]
+          Deployment.ScalingReplicaSet shop  by deployment-controller  [owner]
+            ReplicaSet.Update shop-1  by deployment-controller  [subject]
+
+        (incomplete)
+        Deployment.Update cart  by kubectl  [root]
+          Deployment.ScalingReplicaSet cart  by deployment-controller  [owner]
+            ReplicaSet.Create cart-2  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulCreate cart-2  by replicaset-controller  [owner]
+                Pod.Create cart-2-a  by replicaset-controller  [subject]
+          ReplicaSet.Update cart-1  by deployment-controller  [owner]
+        """,
+    )
+
+
+def test_a_second_change_does_not_take_over_what_the_controller_did_for_the_first() -> None:
+    """The controller still looks at the first change's version when the second has been written."""
+    c = Cluster()
+    web, one, _ = rolled_out(c, "web", 2)
+    c.first_list()
+    first = c.update(web, by="kubectl-set", image="app:v2").version
+    two = new_replicas(c, web, "web-2", 1)
+    c.wait(2)
+    c.update(web, by="kubectl-set", image="app:v3")
+    scale(c, web, one, 1, seen=first)
+    scale(c, web, two, 2, seen=first, late=4)
+    three = new_replicas(c, web, "web-3", 1)
+    scale(c, web, two, 0)
+    scale(c, web, one, 0, told=False)
+    done(c, one, two, three, web)
+    shows(
+        c,
+        """
+        Deployment.Update web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-2  by deployment-controller  [subject]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-1  by deployment-controller  [subject]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-2  by deployment-controller  [subject]
+
+        Deployment.Update web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-3  by deployment-controller  [subject]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-2  by deployment-controller  [subject]
+          ReplicaSet.Update web-1  by deployment-controller  [owner]
+        """,
+    )
+
+
+def test_without_events_the_pod_template_tells_which_of_two_changes_a_replica_set_is_for() -> None:
+    c = Cluster()
+    web, _, _ = rolled_out(c, "web", 4)
+    c.first_list()
+    c.update(web, by="kubectl-set", image="app:v2")
+    two = new_replicas(c, web, "web-2", 1, told=False)
+    c.wait(2)
+    c.update(web, by="kubectl-set", image="app:v3")
+    scale(c, web, two, 2, told=False)
+    new_pod(c, two, "web-2-b", told=False)
+    three = new_replicas(c, web, "web-3", 1, told=False)
+    scale(c, web, two, 0, told=False)
+    done(c, two, three, web)
+    shows(
+        c,
+        """
+        (incomplete)
+        Deployment.Update web  by kubectl  [root]
+          ReplicaSet.Create web-2  by deployment-controller  [owner]
+          ReplicaSet.Update web-2  by deployment-controller  [owner]
+            Pod.Create web-2-b  by replicaset-controller  [owner]
+
+        Deployment.Update web  by kubectl  [root]
+          ReplicaSet.Create web-3  by deployment-controller  [owner]
+          ReplicaSet.Update web-2  by deployment-controller  [owner]
+        """,
+    )
+
+
+def test_a_late_event_names_the_change_that_it_was_about() -> None:
+    """Its ReplicaSet was decided meanwhile, on the evidence of the objects alone."""
+    c = Cluster()
+    web, one, _ = rolled_out(c, "web", 2)
+    c.first_list()
+    first = c.update(web, by="kubectl-set", image="app:v2").version
+    two = new_replicas(c, web, "web-2", 1)
+    c.wait(2)
+    c.update(web, by="kubectl-set", image="app:v3")
+    scale(c, web, one, 1, seen=first, late=12)
+    three = new_replicas(c, web, "web-3", 1)
+    c.wait(20)
+    done(c, one, two, three, web)
+    shows(
+        c,
+        """
+        Deployment.Update web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-2  by deployment-controller  [subject]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-1  by deployment-controller  [subject]
+
+        Deployment.Update web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-3  by deployment-controller  [subject]
+        """,
+    )

@@ -1,0 +1,320 @@
+"""Deployments: created, changed, scaled, rolled back, while Events come early, late or never."""
+
+from tests.causality.actors import done, kill, new_pod, new_replicas, rolled_out, run, scale
+from tests.causality.cluster import Cluster
+from tests.causality.drawing import shows
+
+
+def test_a_created_deployment_is_one_trace_from_the_apply_to_the_started_container() -> None:
+    c = Cluster()
+    rolled_out(c, "web")
+    shows(
+        c,
+        """
+        Deployment.Create web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-1  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                Pod.Create web-1-a  by replicaset-controller  [subject]
+                  Pod.Scheduled web-1-a  by default-scheduler  [own]
+                  Pod.Started web-1-a  by kubelet  [own]
+        """,
+    )
+
+
+def test_the_message_of_kubernetes_1_18_tells_the_same() -> None:
+    c = Cluster()
+    web = c.apply("Deployment", "web", replicas=1)
+    rs = new_replicas(c, web, "web-1", 1, old=True)
+    run(c, new_pod(c, rs, "web-1-a"))
+    done(c, rs, web)
+    shows(
+        c,
+        """
+        Deployment.Create web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-1  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                Pod.Create web-1-a  by replicaset-controller  [subject]
+                  Pod.Scheduled web-1-a  by default-scheduler  [own]
+                  Pod.Started web-1-a  by kubelet  [own]
+        """,
+    )
+
+
+def test_lost_events_leave_the_tree_of_the_objects() -> None:
+    c = Cluster()
+    web = c.apply("Deployment", "web", replicas=1)
+    rs = new_replicas(c, web, "web-1", 1, told=False)
+    run(c, new_pod(c, rs, "web-1-a", told=False))
+    done(c, rs, web)
+    shows(
+        c,
+        """
+        Deployment.Create web  by kubectl  [root]
+          ReplicaSet.Create web-1  by deployment-controller  [owner]
+            Pod.Create web-1-a  by replicaset-controller  [owner]
+              Pod.Scheduled web-1-a  by default-scheduler  [own]
+              Pod.Started web-1-a  by kubelet  [own]
+        """,
+    )
+
+
+def test_events_half_a_minute_late_take_their_place_above_what_they_speak_of() -> None:
+    c = Cluster()
+    web = c.apply("Deployment", "web", replicas=1)
+    rs = new_replicas(c, web, "web-1", 1, late=30)
+    pod = new_pod(c, rs, "web-1-a", late=31)
+    run(c, pod, started=False)
+    c.wait(40)
+    run(c, pod)
+    done(c, rs, web)
+    shows(
+        c,
+        """
+        Deployment.Create web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-1  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                Pod.Create web-1-a  by replicaset-controller  [subject]
+                  Pod.Scheduled web-1-a  by default-scheduler  [own]
+                  Pod.Scheduled web-1-a  by default-scheduler  [own]
+                  Pod.Started web-1-a  by kubelet  [own]
+        """,
+    )
+
+
+def test_an_event_that_comes_after_its_trace_was_closed_is_an_episode_of_it() -> None:
+    c = Cluster()
+    web = c.apply("Deployment", "web", replicas=1)
+    rs = new_replicas(c, web, "web-1", 1, late=30)
+    run(c, new_pod(c, rs, "web-1-a"))
+    done(c, rs, web)
+    c.wait(60)
+    shows(
+        c,
+        """
+        Deployment.Create web  by kubectl  [root]
+          ReplicaSet.Create web-1  by deployment-controller  [owner]
+            ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+              Pod.Create web-1-a  by replicaset-controller  [subject]
+                Pod.Scheduled web-1-a  by default-scheduler  [own]
+                Pod.Started web-1-a  by kubelet  [own]
+
+        (continues Deployment.Create web trace)
+        Deployment.ScalingReplicaSet web  by deployment-controller  [subject]
+        """,
+    )
+
+
+def test_an_image_change_replaces_the_pods_in_one_trace() -> None:
+    c = Cluster()
+    web, old, (pod,) = rolled_out(c, "web")
+    c.wait(30)
+    c.update(web, by="kubectl-set", image="app:v2")
+    new = new_replicas(c, web, "web-2", 1)
+    run(c, new_pod(c, new, "web-2-a"))
+    scale(c, web, old, 0)
+    kill(c, pod, by=old)
+    done(c, old, new, web)
+    c.gone(pod)
+    shows(
+        c,
+        """
+        Deployment.Create web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-1  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                Pod.Create web-1-a  by replicaset-controller  [subject]
+                  Pod.Scheduled web-1-a  by default-scheduler  [own]
+                  Pod.Started web-1-a  by kubelet  [own]
+
+        Deployment.Update web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-2  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulCreate web-2  by replicaset-controller  [owner]
+                Pod.Create web-2-a  by replicaset-controller  [subject]
+                  Pod.Scheduled web-2-a  by default-scheduler  [own]
+                  Pod.Started web-2-a  by kubelet  [own]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-1  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulDelete web-1  by replicaset-controller  [owner]
+                Pod.Delete web-1-a  by replicaset-controller  [subject]
+                  Pod.Killing web-1-a  by kubelet  [own]
+        """,
+    )
+
+
+def test_scaling_creates_and_deletes_pods() -> None:
+    c = Cluster()
+    web, rs, pods = rolled_out(c, "web")
+    c.first_list()
+    c.update(web, by="kubectl", subresource="scale", replicas=2)
+    scale(c, web, rs, 2)
+    pods.append(new_pod(c, rs, "web-1-b"))
+    run(c, pods[1])
+    done(c, rs, web)
+    c.wait(30)
+    c.update(web, by="kubectl", subresource="scale", replicas=1)
+    scale(c, web, rs, 1)
+    kill(c, pods[1], by=rs)
+    done(c, rs, web)
+    c.gone(pods[1])
+    shows(
+        c,
+        """
+        Deployment.Update web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-1  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                Pod.Create web-1-b  by replicaset-controller  [subject]
+                  Pod.Scheduled web-1-b  by default-scheduler  [own]
+                  Pod.Started web-1-b  by kubelet  [own]
+
+        Deployment.Update web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-1  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulDelete web-1  by replicaset-controller  [owner]
+                Pod.Delete web-1-b  by replicaset-controller  [subject]
+                  Pod.Killing web-1-b  by kubelet  [own]
+        """,
+    )
+
+
+def test_the_deletes_of_a_scale_down_are_the_replica_sets_even_when_their_events_are_lost() -> None:
+    c = Cluster()
+    web, rs, pods = rolled_out(c, "web", 3)
+    c.first_list()
+    c.update(web, by="kubectl", subresource="scale", replicas=1)
+    scale(c, web, rs, 1, told=False)
+    kill(c, pods[1])
+    kill(c, pods[2])
+    done(c, rs, web)
+    c.gone(pods[1])
+    c.gone(pods[2])
+    shows(
+        c,
+        """
+        Deployment.Update web  by kubectl  [root]
+          ReplicaSet.Update web-1  by deployment-controller  [owner]
+            Pod.Delete web-1-b  by replicaset-controller  [owner]
+              Pod.Killing web-1-b  by kubelet  [own]
+            Pod.Delete web-1-c  by replicaset-controller  [owner]
+              Pod.Killing web-1-c  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_rollback_goes_back_to_who_rolled_back() -> None:
+    c = Cluster()
+    web, one, (pod,) = rolled_out(c, "web")
+    c.update(web, by="kubectl-set", image="app:v2")
+    two = new_replicas(c, web, "web-2", 1)
+    other = new_pod(c, two, "web-2-a")
+    run(c, other)
+    scale(c, web, one, 0)
+    kill(c, pod, by=one)
+    c.gone(pod)
+    done(c, one, two, web)
+    c.first_list()
+    c.update(web, by="kubectl-rollout", image="app:v1")
+    scale(c, web, one, 1)
+    run(c, new_pod(c, one, "web-1-b"))
+    scale(c, web, two, 0)
+    kill(c, other, by=two)
+    done(c, one, two, web)
+    c.gone(other)
+    shows(
+        c,
+        """
+        Deployment.Update web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-1  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                Pod.Create web-1-b  by replicaset-controller  [subject]
+                  Pod.Scheduled web-1-b  by default-scheduler  [own]
+                  Pod.Started web-1-b  by kubelet  [own]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-2  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulDelete web-2  by replicaset-controller  [owner]
+                Pod.Delete web-2-a  by replicaset-controller  [subject]
+                  Pod.Killing web-2-a  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_rollout_restart_is_a_change_of_its_own() -> None:
+    c = Cluster()
+    web, one, _ = rolled_out(c, "web")
+    c.first_list()
+    template = web.raw["spec"]["template"]
+    annotated = {**template["metadata"], "annotations": {"kubectl.kubernetes.io/restartedAt": "2026-11-22T10:16:40Z"}}
+    c.update(web, by="kubectl-rollout", template={**template, "metadata": annotated})
+    two = new_replicas(c, web, "web-2", 1)
+    scale(c, web, one, 0)
+    done(c, one, two, web)
+    shows(
+        c,
+        """
+        Deployment.Update web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-2  by deployment-controller  [subject]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-1  by deployment-controller  [subject]
+        """,
+    )
+
+
+def test_what_changed_while_paused_is_rolled_out_by_the_resuming() -> None:
+    c = Cluster()
+    web, one, _ = rolled_out(c, "web")
+    c.first_list()
+    c.update(web, by="kubectl-rollout", paused=True)
+    c.wait(20)
+    c.update(web, by="kubectl-set", image="app:v2")
+    c.wait(20)
+    c.update(web, by="kubectl-rollout", paused=False)
+    two = new_replicas(c, web, "web-2", 1)
+    scale(c, web, one, 0)
+    done(c, one, two, web)
+    shows(
+        c,
+        """
+        Deployment.Update web  by kubectl  [root]
+
+        Deployment.Update web  by kubectl  [root]
+
+        Deployment.Update web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-2  by deployment-controller  [subject]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-1  by deployment-controller  [subject]
+        """,
+    )
+
+
+def test_scaling_twice_by_the_same_program_is_two_changes() -> None:
+    """The ``scale`` entry of managedFields has no time: nothing in it differs the second time."""
+    c = Cluster()
+    web, rs, _ = rolled_out(c, "web")
+    c.update(web, by="kubectl", subresource="scale", replicas=2)
+    scale(c, web, rs, 2)
+    c.first_list()
+    c.update(web, by="kubectl", subresource="scale", replicas=3)
+    scale(c, web, rs, 3)
+    c.wait(1)
+    c.update(web, by="kubectl", subresource="scale", replicas=4)
+    scale(c, web, rs, 4)
+    done(c, rs, web)
+    shows(
+        c,
+        """
+        Deployment.Update web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-1  by deployment-controller  [subject]
+
+        Deployment.Update web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-1  by deployment-controller  [subject]
+        """,
+    )

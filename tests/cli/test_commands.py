@@ -1,0 +1,208 @@
+"""The commands as a user meets them: real processes, real files, exit codes and what is printed."""
+
+import gzip
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.recordings import RECORDINGS, recording
+
+ROLLING_UPDATE = recording("02-rolling-update")
+CAPTURE = RECORDINGS.parent / "kspan-go" / "deployment-2-pods.yaml"
+
+
+def kspan(*args: str | Path, stdin: bytes | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "kspan", *map(str, args)], input=stdin, capture_output=True, cwd=cwd, check=False
+    )
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line that says why."""
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if line.startswith("kspan: error: ")]
+    assert len(lines) == 1
+    assert "Traceback" not in done.stderr
+    return lines[0].removeprefix("kspan: error: ")
+
+
+def test_two_replays_into_two_databases_give_identical_otlp_files(tmp_path: Path) -> None:
+    for number in "12":
+        file = f"file:{tmp_path}/{number}.jsonl"
+        assert kspan("replay", ROLLING_UPDATE, "--db", tmp_path / f"{number}.sqlite", "--export", file).returncode == 0
+    first, second = (tmp_path / "1.jsonl").read_bytes(), (tmp_path / "2.jsonl").read_bytes()
+    assert first == second
+    assert len(first.splitlines()) >= 10
+
+
+def test_a_second_replay_into_the_same_database_adds_and_sends_nothing(tmp_path: Path) -> None:
+    args = ("replay", ROLLING_UPDATE, "--db", tmp_path / "db.sqlite", "--export", f"file:{tmp_path}/spans.jsonl")
+    assert kspan(*args).returncode == 0
+    sent = (tmp_path / "spans.jsonl").read_bytes()
+    again = kspan(*args)
+    assert again.returncode == 0
+    assert "kspan: 0 records journalled" in again.stderr
+    assert "known already" in again.stderr
+    assert (tmp_path / "spans.jsonl").read_bytes() == sent
+
+
+def test_the_demo_prints_the_rolling_update_as_trees(tmp_path: Path) -> None:
+    done = kspan("demo", "--db", tmp_path / "demo.sqlite")
+    assert done.returncode == 0
+    for words in ("Deployment.Update", "image: registry.example.com/shop/web:v1 →", "replicas: 2 → 4", "Pod.Started"):
+        assert words in done.stdout
+    assert str(tmp_path / "demo.sqlite") in done.stderr
+
+
+@pytest.mark.parametrize("form", ["plain", "gzip", "stdin"])
+def test_a_recording_can_be_plain_or_packed_or_come_through_a_pipe(tmp_path: Path, form: str) -> None:
+    unpacked = gzip.decompress(ROLLING_UPDATE.read_bytes())
+    plain = tmp_path / "recording.jsonl"
+    plain.write_bytes(unpacked)
+    sources: dict[str, str | Path] = {"plain": plain, "gzip": ROLLING_UPDATE, "stdin": "-"}
+    source = sources[form]
+    stdin = unpacked if form == "stdin" else None
+    done = kspan("replay", source, "--db", tmp_path / "db.sqlite", "--export", "none", stdin=stdin)
+    assert done.returncode == 0
+    assert "kspan: 312 records journalled" in done.stderr
+
+
+def test_a_capture_of_the_go_kspan_becomes_one_rollout() -> None:
+    done = kspan("replay", CAPTURE, "--db", "sqlite://")
+    assert done.returncode == 0
+    assert "Deployment.Update px" in done.stdout
+    assert "1 traces (24 spans) to console" in done.stderr
+
+
+def test_kubectl_output_becomes_history(tmp_path: Path) -> None:
+    items = [
+        json.loads(line)["object"]
+        for line in gzip.decompress(ROLLING_UPDATE.read_bytes()).splitlines()
+        if b'"type":"ADDED"' in line and b'"resource":"v1/' in line
+    ]
+    printed = json.dumps({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": items})
+    done = kspan("replay", "-", "--db", "sqlite://", stdin=printed.encode())
+    assert done.returncode == 0
+    assert "ReplicaSet.SuccessfulCreate" in done.stdout
+
+
+BAD_LINES = {
+    "no JSON": b"{oops",
+    "an object without uid": b'{"received":"2026-11-22T10:25:03Z","resource":"v1/pods","type":"ADDED","object":{}}',
+    "an unknown record type": b'{"received":"2026-11-22T10:25:03Z","resource":"v1/pods","type":"NEW","object":{}}',
+}
+
+
+@pytest.mark.parametrize("problem", BAD_LINES)
+def test_a_bad_line_is_named_and_what_came_before_it_is_kept(tmp_path: Path, problem: str) -> None:
+    lines = gzip.decompress(ROLLING_UPDATE.read_bytes()).splitlines(keepends=True)
+    bad = tmp_path / "bad.jsonl"
+    bad.write_bytes(b"".join(lines[:400]) + BAD_LINES[problem] + b"\n" + b"".join(lines[400:]))
+    db = tmp_path / "db.sqlite"
+    assert refused(kspan("replay", bad, "--db", db, "--export", "none")).startswith(f"{bad}:401: ")
+    assert "The projection is what" in kspan("db", "verify", "--db", db).stdout
+    with sqlite3.connect(db) as connection:
+        assert connection.execute("select count(*) from journal").fetchone()[0] > 50
+    connection.close()
+    # Mended and run again it goes on where it was, and ends as if nothing had been wrong.
+    done = kspan("replay", bad, "--db", db, "--export", f"file:{tmp_path}/mended.jsonl", "--skip-bad")
+    assert done.returncode == 0
+    assert "1 skipped as bad" in done.stderr
+    kspan("replay", ROLLING_UPDATE, "--db", tmp_path / "good.sqlite", "--export", f"file:{tmp_path}/good.jsonl")
+    assert (tmp_path / "mended.jsonl").read_bytes() == (tmp_path / "good.jsonl").read_bytes()
+
+
+def test_a_truncated_gzip_is_named_and_what_came_before_it_is_kept(tmp_path: Path) -> None:
+    cut = tmp_path / "cut.jsonl.gz"
+    cut.write_bytes(ROLLING_UPDATE.read_bytes()[:60_000])
+    assert str(cut) in refused(kspan("replay", cut, "--db", tmp_path / "db.sqlite", "--export", "none"))
+    stats = json.loads(kspan("db", "stats", "-o", "json", "--db", tmp_path / "db.sqlite").stdout)
+    assert sum(stats[0]["journal"].values()) > 50
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("replay", "no-such-file.jsonl"),
+        ("replay", "."),
+        ("replay", "a.jsonl", "--export", "jaeger"),
+        ("replay", "a.jsonl", "--export", "file:no/such/directory/out.jsonl"),
+        ("replay", "a.jsonl", "--rules", "no-such-rules.toml"),
+        ("replay", "a.jsonl", "--db", "no/such/directory/db.sqlite"),
+        ("replay", "a.jsonl", "--db", "mysql+nothing://x"),
+        ("db", "stats", "--db", "no-such.sqlite"),
+        ("db", "verify", "--db", "no-such.sqlite"),
+        ("db", "stats", "--db", "sqlite://", "-o", "xml"),
+    ],
+    ids=" ".join,
+)
+def test_a_mistake_gets_one_clear_line_and_exit_code_2(tmp_path: Path, args: tuple[str, ...]) -> None:
+    extra = () if "--db" in args else ("--db", "sqlite://")
+    message = refused(kspan(*args, *extra, cwd=tmp_path))
+    assert len(message) > 15
+
+
+def test_verify_tells_rows_that_were_tampered_with_and_rebuild_mends_them(tmp_path: Path) -> None:
+    db = tmp_path / "db.sqlite"
+    kspan("replay", ROLLING_UPDATE, "--db", db, "--export", f"file:{tmp_path}/spans.jsonl")
+    with sqlite3.connect(db) as connection:
+        span, _ = connection.execute("select span_id, name from spans where name = 'Pod.Scheduled'").fetchone()
+        gone = connection.execute("select trace_id from traces order by trace_id").fetchone()[0]
+        connection.execute("update spans set name = 'Pod.Tampered' where span_id = ?", (span,))
+        connection.execute("delete from traces where trace_id = ?", (gone,))
+        connection.commit()
+    connection.close()
+    found = kspan("db", "verify", "--db", db)
+    assert found.returncode == 1
+    assert found.stdout.splitlines() == [f"spans {span}: differs in name", f"traces {gone}: missing"]
+    assert kspan("db", "rebuild", "--db", db).returncode == 0
+    assert kspan("db", "verify", "--db", db).returncode == 0
+    # What was sent before stays marked as sent.
+    again = kspan("replay", ROLLING_UPDATE, "--db", db, "--export", f"file:{tmp_path}/spans.jsonl")
+    assert "0 traces (0 spans)" in again.stderr
+
+
+def test_stats_tell_records_rows_traces_and_what_was_sent(tmp_path: Path) -> None:
+    db = tmp_path / "db.sqlite"
+    kspan("replay", ROLLING_UPDATE, "--db", db, "--export", f"file:{tmp_path}/spans.jsonl")
+    stats = json.loads(kspan("db", "stats", "-o", "json", "--db", db).stdout)[0]
+    assert sum(stats["journal"].values()) == stats["rows"]["journal"] == 312
+    assert stats["emissions"] == {f"file:{tmp_path}/spans.jsonl": {"emitted": stats["traces"]["closed"]}}
+    assert stats["first_recorded_at"] == "2026-11-22T10:25:02.959372Z"
+    table = kspan("db", "stats", "--db", db).stdout
+    assert "records" in table
+    assert "closed" in table
+
+
+def test_the_readers_end_of_a_pipe_may_go_away(tmp_path: Path) -> None:
+    script = f"{sys.executable} -m kspan demo --db {tmp_path / 'demo.sqlite'} | head -1"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert "Traceback" not in done.stderr
+
+
+def test_help_answers_in_under_0_4_seconds() -> None:
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        done = kspan("--help")
+        took.append(time.perf_counter() - began)
+        assert "Usage: kspan" in done.stdout
+    assert min(took) < 0.4
+
+
+@pytest.mark.parametrize("command", [(), ("replay",), ("demo",), ("db",), ("db", "verify"), ("db", "rebuild")])
+def test_every_command_has_help(command: tuple[str, ...]) -> None:
+    done = kspan(*command, "--help")
+    assert done.returncode == 0
+    assert "Usage: kspan" in done.stdout
+
+
+def test_the_installed_program_is_on_the_path_of_its_environment() -> None:
+    assert shutil.which("kspan", path=str(Path(sys.executable).parent)) is not None

@@ -1,0 +1,152 @@
+"""``kspan run`` as a process: signals, refusals, HTTP, logs, and what it leaves in the database."""
+
+import json
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kspan.store import open_store
+from tests.daemon.small_cluster import CLUSTER, Process, SmallCluster, get, wait_until
+
+
+@pytest.fixture
+def cluster() -> Iterator[SmallCluster]:
+    with SmallCluster() as small:
+        yield small
+
+
+@pytest.fixture
+def config(cluster: SmallCluster, tmp_path: Path) -> Path:
+    return cluster.kubeconfig(tmp_path / "kubeconfig")
+
+
+def names(database: Path) -> list[str]:
+    with open_store(str(database), read_only=True) as store:
+        return [record.name for run in store.replay(CLUSTER) for _, record in run if record.name]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_everything_committed_and_exit_code_0(
+    cluster: SmallCluster, config: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    database = tmp_path / "db"
+    with Process(config, database, ["none"]) as daemon:
+        daemon.wait_ready()
+        cluster.create("one")
+        cluster.create("two")
+        wait_until(lambda: 'kspan_records_total{type="ADDED"} 2.0' in daemon.get("/metrics")[1])
+        began = time.monotonic()
+        daemon.process.send_signal(number)
+        assert daemon.process.wait(15) == 0
+        assert time.monotonic() - began < 10
+        assert "secret-token" not in daemon.log
+    assert names(database) == ["one", "two"]
+
+
+def test_it_goes_on_from_its_cursors_without_a_list(cluster: SmallCluster, config: Path, tmp_path: Path) -> None:
+    database = tmp_path / "db"
+    with Process(config, database, ["none"]) as daemon:
+        daemon.wait_ready()
+        cluster.create("one")
+        wait_until(lambda: 'type="ADDED"} 1.0' in daemon.get("/metrics")[1])
+        daemon.process.kill()
+        daemon.process.wait()
+    lists = cluster.lists
+    cluster.create("two")
+    with Process(config, database, ["none"]) as daemon:
+        wait_until(lambda: 'type="ADDED"} 1.0' in daemon.get("/metrics")[1])
+        daemon.process.terminate()
+        assert daemon.process.wait(15) == 0
+    assert cluster.lists == lists
+    assert names(database) == ["one", "two"]
+
+
+def test_a_second_daemon_on_the_same_file_is_refused(config: Path, tmp_path: Path) -> None:
+    database = tmp_path / "db"
+    with Process(config, database, ["none"]) as daemon:
+        daemon.wait_ready()
+        with Process(config, database, ["none"]) as second:
+            assert second.process.wait(30) == 2
+            assert f"another kspan is writing to this database (pid {daemon.process.pid})" in second.log
+        assert daemon.get("/healthz") == (200, "ok\n")
+
+
+def test_a_port_in_use_is_told_in_one_line(config: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        with Process(config, tmp_path / "db", ["none"], listen=listen) as daemon:
+            assert daemon.process.wait(30) == 2
+            assert f"cannot listen on {listen}: Address already in use" in daemon.log
+
+
+def test_a_closed_trace_is_emitted_and_one_that_is_open_at_the_end_waits_for_the_next_start(
+    cluster: SmallCluster, config: Path, tmp_path: Path
+) -> None:
+    spans, database = tmp_path / "spans.jsonl", tmp_path / "db"
+    with Process(config, database, [f"file:{spans}", "none"]) as daemon:
+        daemon.wait_ready()
+        cluster.create("one")
+        wait_until(lambda: spans.exists() and "Deployment.Create" in spans.read_text(), 60)
+        assert "kspan_open_traces 0.0" in daemon.get("/metrics")[1]
+        daemon.process.terminate()
+        assert daemon.process.wait(15) == 0
+    (line,) = spans.read_text().splitlines()
+    (resource,) = json.loads(line)["resourceSpans"]
+    attributes = {entry["key"]: entry["value"]["stringValue"] for entry in resource["resource"]["attributes"]}
+    assert attributes["k8s.cluster.uid"] == CLUSTER
+
+
+def test_a_receiver_that_hangs_does_not_hold_up_the_end(
+    cluster: SmallCluster, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "60")
+        with Process(config, tmp_path / "db", ["otlp"]) as daemon:
+            daemon.wait_ready()
+            cluster.create("one")
+            silent.settimeout(60)
+            connection, _ = silent.accept()
+            with connection:
+                began = time.monotonic()
+                daemon.process.terminate()
+                assert daemon.process.wait(15) == 0
+                assert time.monotonic() - began < 10
+
+
+def test_it_waits_for_an_api_server_that_is_not_there_yet(tmp_path: Path) -> None:
+    with SmallCluster() as gone:
+        config = gone.kubeconfig(tmp_path / "kubeconfig")
+    with Process(config, tmp_path / "db", ["none"]) as daemon:
+        status, reasons = daemon.get("/readyz")
+        assert status == 503
+        assert "the API server has not answered yet" in reasons
+        assert daemon.get("/healthz")[0] == 200
+        daemon.process.terminate()
+        assert daemon.process.wait(15) == 0
+
+
+def test_it_tells_the_metrics_that_the_documentation_names(config: Path, tmp_path: Path) -> None:
+    with Process(config, tmp_path / "db", [f"file:{tmp_path / 'spans.jsonl'}"]) as daemon:
+        daemon.wait_ready()
+        url = daemon.url
+        text = get(url + "/metrics")[1]
+        assert get(url + "/")[0] == 404
+    found = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
+    assert found >= {
+        "kspan_records_total",
+        "kspan_commit_seconds",
+        "kspan_event_lag_seconds",
+        "kspan_queue_length",
+        "kspan_open_traces",
+        "kspan_pending_occurrences",
+        "kspan_emitted_spans_total",
+        "kspan_failed_exports_total",
+        "kspan_watch_restarts_total",
+        "kspan_gaps_total",
+        "process_resident_memory_bytes",
+    }

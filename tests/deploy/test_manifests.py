@@ -1,0 +1,150 @@
+"""What is deployed has the rights that watching needs, and no others."""
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kspan.cli.running import parse_duration, run_daemon
+from kspan.daemon.http import parse_listen
+from kspan.emit.exporters import parse_target
+from kspan.ingest.kube.selection import CRDS, Selection
+from kspan.ingest.normalize import accepts
+from kspan.store.location import locate
+
+ROOT = Path(__file__).parents[2]
+MANIFEST = ROOT / "deploy" / "kubernetes.yaml"
+DOCKERFILE = ROOT / "Dockerfile"
+
+OBJECTS: list[dict[str, Any]] = list(yaml.safe_load_all(MANIFEST.read_text(encoding="utf-8")))
+
+
+def the(kind: str, name: str = "kspan") -> dict[str, Any]:
+    (found,) = [o for o in OBJECTS if o["kind"] == kind and o["metadata"]["name"] == name]
+    return found
+
+
+def pod() -> dict[str, Any]:
+    spec: dict[str, Any] = the("StatefulSet")["spec"]["template"]["spec"]
+    return spec
+
+
+def container() -> dict[str, Any]:
+    (found,) = pod()["containers"]
+    return found  # type: ignore[no-any-return]
+
+
+def rules() -> list[dict[str, Any]]:
+    return [rule for o in OBJECTS if o["kind"] == "ClusterRole" for rule in o["rules"]]
+
+
+def granted() -> set[tuple[str, str]]:
+    return {(group, resource) for rule in rules() for group in rule["apiGroups"] for resource in rule["resources"]}
+
+
+def test_everything_that_is_namespaced_is_in_the_namespace() -> None:
+    assert OBJECTS[0]["kind"] == "Namespace"
+    namespaced = {o["metadata"].get("namespace") for o in OBJECTS if not o["kind"].startswith(("Cluster", "Namesp"))}
+    assert namespaced == {"kspan"}
+
+
+def test_nothing_can_be_written_and_nothing_is_granted_wholesale() -> None:
+    for rule in rules():
+        assert rule["verbs"] == ["get", "list", "watch"]
+        assert set(rule) == {"apiGroups", "resources", "verbs"}
+        assert "*" not in rule["apiGroups"] + rule["resources"]
+    assert not {resource for _, resource in granted()} & {"secrets", "configmaps"}
+
+
+def test_what_is_granted_is_what_is_watched_by_default() -> None:
+    crds = (CRDS.group, CRDS.plural)
+    assert {(target.group, target.plural) for target in Selection().defaults()} | {crds} <= granted()
+    for group, resource in granted() - {crds}:
+        assert accepts(f"{group}/v1/{resource}" if group else f"v1/{resource}"), (group, resource)
+
+
+def test_the_rights_reach_the_pod() -> None:
+    selector = the("ClusterRole")["aggregationRule"]["clusterRoleSelectors"][0]["matchLabels"]
+    assert selector.items() <= the("ClusterRole", "kspan-default")["metadata"]["labels"].items()
+    binding = the("ClusterRoleBinding")
+    assert binding["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "kspan"}
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "kspan", "namespace": "kspan"}]
+    assert pod()["serviceAccountName"] == the("ServiceAccount")["metadata"]["name"]
+    assert pod()["automountServiceAccountToken"] is True
+
+
+def test_there_is_one_writer_with_a_volume_of_its_own() -> None:
+    spec = the("StatefulSet")["spec"]
+    assert spec["replicas"] == 1
+    (claim,) = spec["volumeClaimTemplates"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in container()["volumeMounts"]}
+    database = next(a for a in container()["args"] if a.startswith("--db=")).removeprefix("--db=")
+    path = locate(database).path
+    assert path is not None
+    assert path.parent == Path(mounts[claim["metadata"]["name"]])
+
+
+def test_the_pod_has_no_privileges() -> None:
+    security, own = pod()["securityContext"], container()["securityContext"]
+    assert security["runAsNonRoot"] is True
+    assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert own["allowPrivilegeEscalation"] is False
+    assert own["readOnlyRootFilesystem"] is True
+    assert own["capabilities"] == {"drop": ["ALL"]}
+    assert {"cpu", "memory"} <= set(container()["resources"]["limits"])
+    assert {"cpu", "memory"} <= set(container()["resources"]["requests"])
+
+
+def test_the_probes_ask_where_the_daemon_answers() -> None:
+    (port,) = container()["ports"]
+    listen = next(a for a in container()["args"] if a.startswith("--listen=")).removeprefix("--listen=")
+    assert parse_listen(listen) == ("0.0.0.0", port["containerPort"])  # noqa: S104
+    paths = {name: container()[name]["httpGet"]["path"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
+    assert paths == {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
+    assert all(container()[name]["httpGet"]["port"] == port["name"] for name in paths)
+    assert pod()["terminationGracePeriodSeconds"] > 10
+
+
+def test_the_arguments_are_ones_that_the_command_knows() -> None:
+    command, *options = container()["args"]
+    assert command == "run"
+    given = dict(option.removeprefix("--").split("=", 1) for option in options)
+    assert set(given) <= set(inspect.signature(run_daemon).parameters)
+    parse_target(given["export"])
+    parse_duration(given["retention"], "--retention")
+
+
+# The image ------------------------------------------------------------------------------------------------------------
+
+
+def lines() -> list[str]:
+    return re.sub(r"\\\n\s*", "", DOCKERFILE.read_text(encoding="utf-8")).splitlines()
+
+
+def test_the_image_runs_as_the_user_that_the_manifest_names() -> None:
+    (user,) = [line.removeprefix("USER ") for line in lines() if line.startswith("USER ")]
+    security = pod()["securityContext"]
+    assert user == f"{security['runAsUser']}:{security['runAsGroup']}"
+    assert security["fsGroup"] == security["runAsGroup"]
+
+
+def test_the_image_has_no_caches_of_its_build() -> None:
+    assert [line for line in lines() if line.startswith("FROM ")] == [
+        "FROM python:3.12-slim AS build",
+        "FROM python:3.12-slim",
+    ]
+    installs = [line for line in lines() if "pip install" in line]
+    assert installs
+    assert all("--no-cache-dir" in line and "--constraint constraints.txt" in line for line in installs)
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt", "LICENSE", "alembic.ini", "migrations", "kspan"])
+def test_what_the_image_copies_is_there_and_not_ignored(name: str) -> None:
+    assert (ROOT / name).exists()
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert ignored[0] == "*"
+    assert f"!{name}" in ignored
+    assert any(line.startswith("COPY ") and name in line.split() for line in lines())

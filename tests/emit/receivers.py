@@ -1,0 +1,193 @@
+"""Real OTLP receivers for the tests: the rotel collector, and an HTTP server that answers as it is told."""
+
+import gzip
+import re
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
+from pathlib import Path
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+DEADLINE = 20.0  # seconds until a test gives a process up
+_SPAN_ID = re.compile(r"^    ID             : ([0-9a-f]{16})$", re.MULTILINE)
+_START_ATTEMPTS = 3
+
+
+def rotel_binary() -> Path:
+    """The collector inside the ``rotel`` wheel; the test fails where it is not installed."""
+    spec = find_spec("rotel")
+    assert spec is not None, "the rotel wheel is not installed (it is one of the dev dependencies)"
+    assert spec.origin is not None
+    binary = Path(spec.origin).parent / "rotel-agent"
+    assert binary.is_file(), f"the rotel wheel has no {binary.name}"
+    return binary
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nobody listened on a moment ago."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def wait_until(holds: Callable[[], bool], what: str) -> None:
+    """Poll until ``holds()``; fail after ``DEADLINE`` seconds, saying ``what`` did not come."""
+    deadline = time.monotonic() + DEADLINE
+    while not holds():
+        assert time.monotonic() < deadline, f"{what} within {DEADLINE} s"
+        time.sleep(0.01)
+
+
+@dataclass
+class Rotel:
+    """A running collector: where it listens, and what it prints of what it received."""
+
+    grpc_port: int
+    http_port: int
+    output: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def http_endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
+    @property
+    def grpc_endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.grpc_port}"
+
+    def text(self) -> str:
+        return self.output.read_text("utf-8", "replace")
+
+    def wait_for_spans(self, span_ids: set[str]) -> str:
+        """What was printed, once all of these spans were."""
+
+        def all_there() -> bool:
+            assert self.process.poll() is None, self.text()
+            return span_ids <= set(_SPAN_ID.findall(self.text()))
+
+        wait_until(all_there, f"{len(span_ids)} spans at the receiver")
+        return self.text()
+
+    def block_of(self, span_id: str) -> str:
+        """What was printed of one span."""
+        blocks = re.split(r"^Span #\d+$|^ResourceSpans #\d+$", self.text(), flags=re.MULTILINE)
+        return next(block for block in blocks if f"    ID             : {span_id}" in block)
+
+
+@contextmanager
+def run_rotel(folder: Path, ports: list[int] | None = None) -> Iterator[Rotel]:
+    """A collector that listens on ``ports`` (gRPC, HTTP; free ones otherwise) until the block ends."""
+    for attempt in range(_START_ATTEMPTS):
+        rotel = _start_rotel(folder, ports or free_ports(2), attempt)
+        try:
+            # A port may have been taken since: then the process ends, and another one is tried.
+            wait_until(lambda rotel=rotel: rotel.process.poll() is not None or _listens(rotel), "a listening rotel")  # type: ignore[misc]
+            if rotel.process.poll() is None:
+                yield rotel
+                return
+        finally:
+            rotel.process.terminate()
+            try:
+                rotel.process.wait(DEADLINE)
+            except subprocess.TimeoutExpired:
+                rotel.process.kill()
+                rotel.process.wait()
+    raise AssertionError(f"rotel did not start: {rotel.text()}")
+
+
+def _start_rotel(folder: Path, ports: list[int], attempt: int) -> Rotel:
+    output = folder / f"rotel-{attempt}.log"
+    with output.open("wb") as log:
+        process = subprocess.Popen(
+            [
+                str(rotel_binary()),
+                "start",
+                f"--pid-file={folder / 'rotel.pid'}",
+                f"--otlp-grpc-endpoint=127.0.0.1:{ports[0]}",
+                f"--otlp-http-endpoint=127.0.0.1:{ports[1]}",
+                "--exporter=blackhole",
+                "--debug-log=traces",
+                "--debug-log-verbosity=detailed",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    return Rotel(ports[0], ports[1], output, process)
+
+
+def _listens(rotel: Rotel) -> bool:
+    for port in (rotel.grpc_port, rotel.http_port):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            return False
+    return True
+
+
+@dataclass
+class Answer:
+    """What the server says to a request."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class AnsweringServer:
+    """An HTTP server that keeps every request's spans and answers what ``answer`` makes of them."""
+
+    endpoint: str
+    requests: list[ExportTraceServiceRequest]
+    headers: list[dict[str, str]]
+
+
+def span_names(request: ExportTraceServiceRequest) -> list[str]:
+    return [span.name for part in request.resource_spans for scope in part.scope_spans for span in scope.spans]
+
+
+@contextmanager
+def run_server(answer: Callable[[ExportTraceServiceRequest], Answer]) -> Iterator[AnsweringServer]:
+    seen: list[ExportTraceServiceRequest] = []
+    headers: list[dict[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.headers["Content-Encoding"] == "gzip":
+                body = gzip.decompress(body)
+            request = ExportTraceServiceRequest.FromString(body)
+            headers.append({key.lower(): value for key, value in self.headers.items()})
+            seen.append(request)
+            reply = answer(request)
+            self.send_response(reply.status)
+            for key, value in reply.headers.items():
+                self.send_header(key, value)
+            self.send_header("Content-Length", str(len(reply.body)))
+            self.end_headers()
+            self.wfile.write(reply.body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Keep the tests' output clean."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield AnsweringServer(f"http://127.0.0.1:{server.server_address[1]}", seen, headers)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,291 @@
+"""Export to real OTLP receivers, over HTTP and gRPC."""
+
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc  # type: ignore[import-untyped]
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTracePartialSuccess,
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
+    TraceServiceServicer,
+    add_TraceServiceServicer_to_server,
+)
+
+from kspan.emit.emitter import EmitReport, Emitter
+from kspan.emit.exporters import open_sink, parse_target
+from kspan.emit.otel import ClusterIdentity
+from kspan.emit.otlp import open_otlp
+from kspan.errors import SettingsError
+from tests.emit.memory_store import MemoryStore
+from tests.emit.receivers import Answer, Rotel, free_ports, run_rotel, run_server, span_names
+from tests.emit.rows import START, make_span, make_trace, rich_span, rolling_update
+
+CLUSTER = ClusterIdentity("cluster-1", "staging")
+NOW = START + 100
+
+
+def emitter(store: MemoryStore, batch: int = 512) -> Emitter:
+    sink = open_sink(parse_target("otlp"), CLUSTER)
+    assert sink is not None
+    return Emitter(store, store.cluster, "otlp", sink, batch)
+
+
+def emit(store: MemoryStore) -> EmitReport:
+    one = emitter(store)
+    try:
+        return one.emit_pending(NOW)
+    finally:
+        one.close()
+
+
+def add_small_traces(store: MemoryStore, count: int) -> list[str]:
+    """``count`` traces of one span each, named ``Pod.T0`` …; their ids, oldest closed first."""
+    ids = []
+    for number in range(count):
+        spans = [make_span(f"Pod.T{number}", trace=f"small {number}")]
+        store.add(make_trace(spans, closed_at=START + number), spans)
+        ids.append(spans[0].trace_id)
+    return ids
+
+
+@pytest.fixture(params=["http/protobuf", "grpc"])
+def protocol(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", request.param)
+    return str(request.param)
+
+
+def endpoint(rotel: Rotel, protocol: str) -> str:
+    return rotel.grpc_endpoint if protocol == "grpc" else rotel.http_endpoint
+
+
+def test_a_receiver_gets_every_span_with_all_that_its_row_holds(
+    rotel: Rotel, protocol: str, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint(rotel, protocol))
+    span = rich_span(f"rich over {protocol}", remote_parent=True, parent_span_id="00f067aa0ba902b7")
+    store.add(make_trace([span]), [span])
+    trace, spans = rolling_update(f"rollout over {protocol}")
+    store.add(trace, spans)
+    report = emit(store)
+    assert report == EmitReport(traces=2, spans=len(spans) + 1)
+    text = rotel.wait_for_spans({row.span_id for row in [span, *spans]})
+    block = rotel.block_of(span.span_id)
+    for line in (
+        f"    Trace ID       : {span.trace_id}",
+        "    Parent ID      : 00f067aa0ba902b7",
+        "    Name           : Pod.BackOff",
+        "    Kind           : SPAN_KIND_INTERNAL",
+        f"Start time: {span.start_time}",
+        f"End time: {span.end_time}",
+        "    Status code    : STATUS_CODE_ERROR",
+        "     -> k8s.event.count: Int(2)",
+        "     -> kspan.confidence: Double(0.97)",
+        "     -> kspan.trace.incomplete: Bool(true)",
+        "     -> k8s.event.count: Int(3)",
+        f"    -> Trace ID: {span.links[0].trace_id}",
+    ):
+        assert line in block
+    for line in ("service.name: Str(kubelet)", "service.instance.id: Str(node-1)", "k8s.cluster.name: Str(staging)"):
+        assert line in text
+    assert "telemetry.sdk" not in text
+    assert "InstrumentationScope kspan 0." in text
+
+
+def test_traces_wait_while_the_receiver_is_away_and_go_out_when_it_is_back(
+    protocol: str, store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    ports = free_ports(2)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{ports[0 if protocol == 'grpc' else 1]}")
+    trace, spans = rolling_update(f"late over {protocol}")
+    store.add(trace, spans)
+    one = emitter(store)
+    began = time.monotonic()
+    reports = [one.emit_pending(NOW), one.emit_pending(NOW + 1)]
+    assert time.monotonic() - began < 5, "the SDK slept between retries"
+    assert [(report.traces, report.failed) for report in reports] == [(0, 1), (0, 1)]
+    assert all("refused" in report.reason for report in reports)
+    emission = store.emission("otlp", trace.trace_id)
+    assert emission is not None
+    assert (emission.emitted, emission.rejected, emission.attempts) == (False, False, 2)
+    with run_rotel(tmp_path, ports) as rotel:
+        # gRPC holds a broken channel back for a second before it connects again.
+        rounds = 0
+        while not (report := one.emit_pending(NOW + 2)).traces:
+            rounds += 1
+            assert time.monotonic() - began < 30, report.reason
+        assert report == EmitReport(traces=1, spans=len(spans))
+        rotel.wait_for_spans({row.span_id for row in spans})
+    one.close()
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("kspan")]
+    assert said[-1] == "otlp takes traces again"
+    assert len(said) == len(set(said)), "an outage is told once"
+    assert not [record for record in caplog.records if record.name.startswith("opentelemetry")]
+
+
+@pytest.mark.parametrize("status", [301, 401, 404, 429, 500, 503])
+def test_what_is_wrong_with_the_way_is_no_verdict_on_the_traces(
+    status: int, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = add_small_traces(store, 3)
+    with run_server(lambda _: Answer(status, headers={"Retry-After": "60", "Location": "/login"})) as server:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.endpoint)
+        began = time.monotonic()
+        report = emit(store)
+    assert time.monotonic() - began < 5
+    assert (report.traces, report.failed, report.rejected) == (0, 3, 0)
+    assert report.reason.startswith(f"{server.endpoint}/v1/traces: {status} ")
+    assert len(server.requests) == 1
+    assert [trace.trace_id for trace in store.unemitted_traces(store.cluster, "otlp", 9)] == ids
+
+
+def test_a_trace_that_is_refused_for_good_holds_up_no_other(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = add_small_traces(store, 20)
+    with run_server(lambda request: Answer(400 if "Pod.T7" in span_names(request) else 200)) as server:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.endpoint)
+        report = emit(store)
+    assert (report.traces, report.failed, report.rejected, report.reason) == (19, 0, 1, "")
+    emission = store.emission("otlp", ids[7])
+    assert emission is not None
+    assert emission.rejected
+    assert "400" in emission.reason
+    assert store.unemitted_traces(store.cluster, "otlp", 99) == []
+
+
+def test_a_refused_span_sets_its_whole_trace_aside(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_small_traces(store, 1)
+    trace, spans = rolling_update()
+    store.add(trace, spans)
+    with run_server(lambda request: Answer(400 if "Pod.Scheduled" in span_names(request) else 200)) as server:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.endpoint)
+        report = emit(store)
+    assert (report.traces, report.failed, report.rejected) == (1, 0, 1)
+    assert trace.trace_id not in store.emitted("otlp")
+
+
+def test_a_receiver_that_refuses_everything_is_not_believed(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_small_traces(store, 4)
+    answer = Answer(400, b"this is\x1b[31m no OTLP", {"Content-Type": "text/plain"})
+    with run_server(lambda _: answer) as server:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.endpoint)
+        report = emit(store)
+    assert (report.traces, report.failed, report.rejected) == (0, 4, 0)
+    assert report.reason == f"{server.endpoint}/v1/traces: 400 Bad Request (this is no OTLP)"
+
+
+class _Refusing(TraceServiceServicer):
+    """Takes no span that is named ``Pod.T2``."""
+
+    def Export(self, request: ExportTraceServiceRequest, context: grpc.ServicerContext) -> ExportTraceServiceResponse:  # noqa: N802
+        if "Pod.T2" in span_names(request):
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not this one")
+        return ExportTraceServiceResponse()
+
+
+@pytest.fixture
+def refusing_grpc_port() -> Iterator[int]:
+    server = grpc.server(ThreadPoolExecutor(max_workers=2))
+    add_TraceServiceServicer_to_server(_Refusing(), server)  # type: ignore[no-untyped-call]
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield port
+    server.stop(None).wait()
+
+
+def test_a_refusal_over_grpc_sets_one_trace_aside(
+    refusing_grpc_port: int, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", f"http://127.0.0.1:{refusing_grpc_port}")
+    ids = add_small_traces(store, 5)
+    report = emit(store)
+    assert (report.traces, report.failed, report.rejected) == (4, 0, 1)
+    emission = store.emission("otlp", ids[2])
+    assert emission is not None
+    assert "not this one" in emission.reason
+
+
+def test_headers_compression_and_endpoint_come_from_the_environment(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_small_traces(store, 1)
+    with run_server(lambda _: Answer()) as server:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", f"{server.endpoint}/custom")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=blue")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
+        report = emit(store)
+    assert report.traces == 1
+    assert server.headers[0]["x-tenant"] == "blue"
+    assert server.headers[0]["content-encoding"] == "gzip"
+    assert span_names(server.requests[0]) == ["Pod.T0"]
+
+
+def test_spans_that_the_receiver_left_out_are_told(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_small_traces(store, 2)
+    partial = ExportTraceServiceResponse(
+        partial_success=ExportTracePartialSuccess(rejected_spans=1, error_message="too old")
+    )
+    answer = Answer(body=partial.SerializeToString(), headers={"Content-Type": "application/x-protobuf"})
+    with run_server(lambda _: answer) as server:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.endpoint)
+        report = emit(store)
+    assert report.traces == 2
+    assert "left out 1 spans: too old" in caplog.text
+
+
+def test_a_connection_that_the_receiver_closed_between_two_rounds_is_made_again(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with run_server(lambda _: Answer(headers={"Connection": "close"})) as server:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.endpoint)
+        one = emitter(store)
+        for number in range(3):
+            spans = [make_span("Pod.Created", trace=f"round {number}")]
+            store.add(make_trace(spans), spans)
+            assert one.emit_pending(NOW).traces == 1
+        one.close()
+
+
+def test_an_unknown_protocol_is_a_settings_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")
+    with pytest.raises(SettingsError, match="'http/protobuf' and 'grpc'"):
+        open_otlp()
+
+
+def test_a_value_that_the_sdk_cannot_use_is_a_settings_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "soon")
+    with pytest.raises(SettingsError, match="soon"):
+        open_otlp()
+
+
+def test_grpc_that_is_not_installed_is_a_settings_error_that_names_the_extra() -> None:
+    # In a process of its own, where grpc cannot be imported; this one has it loaded already.
+    code = """
+import os, sys
+sys.modules["grpc"] = None
+os.environ["OTEL_EXPORTER_OTLP_PROTOCOL"] = "grpc"
+from kspan.emit.otlp import open_otlp
+from kspan.errors import SettingsError
+try:
+    open_otlp()
+except SettingsError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert "kspan[grpc]" in done.stdout

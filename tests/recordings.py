@@ -1,0 +1,95 @@
+"""The recordings of a real cluster that the tests run on, as journal records and as projections."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from kspan.daemon.projector import Projector
+from kspan.daemon.rebuild import KEYS, TABLES
+from kspan.daemon.replay import find_cluster
+from kspan.graph import Fold, built_in_rules
+from kspan.ingest import read_frames
+from kspan.ingest.streams import Step, Streams
+from kspan.model import LogRecord, RecordType
+from kspan.store import Store, open_store
+from kspan.times import SECOND
+
+RECORDINGS = Path(__file__).parent / "data" / "recordings"
+SCENARIOS = sorted(path.name for path in RECORDINGS.iterdir())
+
+RUN_OUT = 1_000 * SECOND
+"""More than hold and max_trace_age together."""
+
+Rows = dict[str, list[dict[str, Any]]]
+
+
+def recording(scenario: str) -> Path:
+    return RECORDINGS / scenario / "recording.jsonl.gz"
+
+
+@cache
+def journal(scenario: str) -> tuple[str, tuple[LogRecord, ...]]:
+    """(cluster uid, journal records without the ticks) of a recording."""
+    cluster, frames = find_cluster(read_frames([str(recording(scenario))]))
+    with open_store("sqlite://") as store:
+        projector = Projector(store, cluster, built_in_rules())
+        streams = Streams(projector, {})
+        for frame in frames:
+            projector.add(streams.feed(frame))
+        projector.add(streams.finish())
+        projector.flush()
+        records = tuple(record for run in store.replay(cluster) for _, record in run)
+    return cluster, records
+
+
+def rows(store: Store, cluster: str) -> Rows:
+    return {table: list(store.projection_rows(cluster, table)) for table in TABLES}
+
+
+def project(cluster: str, records: Iterable[LogRecord], *, batch: int = 500, finish: bool = True) -> Rows:
+    """The projection of these records, in batches; ``finish`` lets the clock run out."""
+    with open_store("sqlite://") as store:
+        projector = Projector(store, cluster, built_in_rules(), batch=batch)
+        projector.add(Step([record]) for record in records)
+        projector.flush()
+        if finish:
+            projector.run_out()
+        return rows(store, cluster)
+
+
+def fold(cluster: str, records: Iterable[LogRecord], cuts: Sequence[int] = ()) -> Rows:
+    """The rows that a fold alone gives, asked for its delta after each of ``cuts`` and once the clock has run out."""
+    tables: dict[str, dict[Any, dict[str, Any]]] = {table: {} for table in TABLES}
+    folding = Fold(cluster, built_in_rules())
+
+    def take() -> None:
+        delta = folding.take_delta()
+        for table, keys in KEYS.items():
+            for row in getattr(delta, table):
+                tables[table][tuple(getattr(row, key) for key in keys)] = msgspec.structs.asdict(row)
+        for span_id in delta.dropped_spans:
+            tables["spans"].pop((span_id,), None)
+
+    number = 0
+    for number, record in enumerate(records, 1):
+        folding.apply(number, record)
+        if number in cuts:
+            take()
+    folding.apply(number + 1, LogRecord(RecordType.TICK, folding.now + RUN_OUT))
+    take()
+    return {table: [row for _, row in sorted(found.items())] for table, found in tables.items()}
+
+
+def structure(found: Rows) -> dict[str, tuple[str, str, str, str, str]]:
+    """What must not depend on the order of arrival: each span's trace, parent, name, rule and count of repeats."""
+    return {
+        row["span_id"]: (row["trace_id"], row["parent_span_id"], row["name"], row["rule"], str(len(row["events"])))
+        for row in found["spans"]
+    }
+
+
+def all_files(scenarios: Sequence[str] = SCENARIOS) -> list[str]:
+    return [str(recording(scenario)) for scenario in scenarios]

@@ -1,0 +1,351 @@
+"""What every store promises, whatever database it is on."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kspan.errors import InputError, StoreError
+from kspan.model import Delta, LogRecord, RecordType, SpanState, TraceState
+from kspan.store import KnownVersion, Store
+from tests.store.rowsource import (
+    CLUSTER,
+    TABLES,
+    cursor,
+    full_delta,
+    object_row,
+    owner_row,
+    record,
+    span_row,
+    trace_row,
+)
+
+OTHER = "8d1f7a52-0000-4000-8000-000000000002"
+
+
+def snapshot(store: Store, cluster: str = CLUSTER) -> dict[str, list[dict[str, Any]]]:
+    return {table: list(store.projection_rows(cluster, table)) for table in TABLES}
+
+
+def journal(store: Store, cluster: str = CLUSTER) -> list[tuple[int, LogRecord]]:
+    return [entry for run in store.replay(cluster) for entry in run]
+
+
+def test_an_empty_store_has_nothing(store: Store) -> None:
+    assert store.clusters() == []
+    assert store.last_sequence(CLUSTER) == 0
+    assert store.cursors(CLUSTER) == {}
+    assert journal(store) == []
+    assert store.load_projection(CLUSTER).clock == b""
+    assert store.stats() == []
+
+
+def test_what_was_committed_is_replayed_as_it_was(store: Store) -> None:
+    records = [
+        record(1, RecordType.LISTED),
+        LogRecord(RecordType.GAP, 5, resource="v1/pods", reason="410 Gone", gap_from="1", gap_to="9"),
+        LogRecord(RecordType.TICK, 6),
+        record(2),
+    ]
+    store.commit(CLUSTER, 1, records, [cursor(2)], Delta())
+    assert journal(store) == list(enumerate(records, 1))
+    assert store.last_sequence(CLUSTER) == 4
+    assert store.cursors(CLUSTER) == {"v1/pods": cursor(2)}
+    assert store.clusters() == [CLUSTER]
+
+
+def test_replay_goes_on_after_any_record_in_batches(store: Store) -> None:
+    store.commit(CLUSTER, 1, [record(n) for n in range(1, 11)], [], Delta())
+    runs = list(store.replay(CLUSTER, after=3, batch=3))
+    assert [[seq for seq, _ in run] for run in runs] == [[4, 5, 6], [7, 8, 9], [10]]
+
+
+def test_record_types_come_back_as_members_of_the_enumeration(store: Store) -> None:
+    store.commit(CLUSTER, 1, [record(1)], [], Delta(spans=[span_row(1)], traces=[trace_row(1)]))
+    loaded = store.load_projection(CLUSTER)
+    assert type(journal(store)[0][1].type) is RecordType
+    assert type(loaded.spans[0].state) is SpanState
+    assert type(loaded.traces[0].state) is TraceState
+
+
+def test_the_same_version_of_an_object_is_refused(store: Store) -> None:
+    store.commit(CLUSTER, 1, [record(1)], [], Delta())
+    with pytest.raises(StoreError, match="cannot commit"):
+        store.commit(CLUSTER, 2, [record(1, RecordType.LISTED)], [], Delta())
+    assert store.last_sequence(CLUSTER) == 1
+
+
+def test_a_deletion_may_carry_the_version_of_the_last_change(store: Store) -> None:
+    store.commit(CLUSTER, 1, [record(1), record(1, RecordType.DELETED)], [], Delta())
+    assert store.known_versions(CLUSTER, ["uid-1"]) == {"uid-1": KnownVersion("1", deleted=True)}
+    with pytest.raises(StoreError):
+        store.commit(CLUSTER, 3, [record(1, RecordType.DELETED)], [], Delta())
+
+
+def test_records_without_an_object_may_repeat(store: Store) -> None:
+    tick = LogRecord(RecordType.TICK, 6)
+    gap = LogRecord(RecordType.GAP, 7, resource="v1/pods")
+    store.commit(CLUSTER, 1, [tick, tick, gap, gap], [], Delta())
+    assert store.last_sequence(CLUSTER) == 4
+
+
+@pytest.mark.parametrize("first_seq", [0, 1, 3])
+def test_a_sequence_number_that_does_not_follow_is_refused(store: Store, first_seq: int) -> None:
+    store.commit(CLUSTER, 1, [record(1)], [], Delta())
+    with pytest.raises(StoreError, match="ends at 1"):
+        store.commit(CLUSTER, first_seq, [record(2)], [], Delta())
+
+
+def test_an_error_in_the_middle_of_a_commit_leaves_nothing(store: Store) -> None:
+    store.commit(CLUSTER, 1, [record(1)], [cursor(1)], full_delta(1))
+    before = snapshot(store), journal(store), store.cursors(CLUSTER), store.load_projection(CLUSTER)
+    bad_span = msgspec.structs.replace(span_row(2), end_time=2**63)
+    with pytest.raises(StoreError, match="cannot commit") as caught:
+        store.commit(CLUSTER, 2, [record(2)], [cursor(2)], msgspec.structs.replace(full_delta(2), spans=[bad_span]))
+    assert isinstance(caught.value.__cause__, OverflowError)
+    assert (snapshot(store), journal(store), store.cursors(CLUSTER), store.load_projection(CLUSTER)) == before
+    store.commit(CLUSTER, 2, [record(2)], [cursor(2)], full_delta(2))
+    assert store.last_sequence(CLUSTER) == 2
+
+
+def test_what_no_database_can_store_is_a_store_error(store: Store) -> None:
+    lone_surrogate = msgspec.structs.replace(record(1), name="\ud800")
+    with pytest.raises(StoreError):
+        store.commit(CLUSTER, 1, [lone_surrogate], [], Delta())
+    assert store.last_sequence(CLUSTER) == 0
+
+
+def test_the_newest_version_is_the_one_that_was_journalled_last(store: Store) -> None:
+    versions = [msgspec.structs.replace(record(1), resource_version=v) for v in ("9", "10", "8")]
+    store.commit(CLUSTER, 1, [*versions, record(2), LogRecord(RecordType.TICK, 1)], [], Delta())
+    assert store.known_versions(CLUSTER, ["uid-1", "uid-2", "uid-3", ""]) == {
+        "uid-1": KnownVersion("8", deleted=False),
+        "uid-2": KnownVersion("2", deleted=False),
+    }
+
+
+def test_known_versions_takes_any_number_of_uids(store: Store) -> None:
+    store.commit(CLUSTER, 1, [record(n) for n in range(1, 252)], [], Delta())
+    known = store.known_versions(CLUSTER, {f"uid-{n}" for n in range(1, 300)})
+    assert known == {f"uid-{n}": KnownVersion(str(n), deleted=False) for n in range(1, 252)}
+
+
+def test_the_last_payload_is_the_newest_that_is_not_empty(store: Store) -> None:
+    expiry = LogRecord(RecordType.DELETED, 9, uid="uid-1", resource_version="1")
+    store.commit(CLUSTER, 1, [record(1), expiry], [], Delta())
+    assert store.last_payload(CLUSTER, "uid-1") == record(1).payload
+    assert store.last_payload(CLUSTER, "uid-2") == b""
+    assert store.last_payload(CLUSTER, "") == b""
+
+
+def test_a_delta_writes_whole_rows_and_replaces_them(store: Store) -> None:
+    store.commit(CLUSTER, 1, [record(1)], [], full_delta(1))
+    later = Delta(objects=[object_row(1, state=b"", deleted_at=99)], spans=[span_row(1, trace=7, start=500)])
+    store.commit(CLUSTER, 2, [record(2)], [], later)
+    rows = snapshot(store)
+    assert rows["objects"] == [msgspec.structs.asdict(object_row(1, state=b"", deleted_at=99))]
+    assert rows["spans"] == [msgspec.structs.asdict(span_row(1, trace=7, start=500))]
+    assert [len(rows[table]) for table in TABLES] == [1, 1, 1, 1, 1]
+
+
+def test_dropped_spans_are_gone(store: Store) -> None:
+    store.commit(CLUSTER, 1, [record(1)], [], Delta(spans=[span_row(1), span_row(2), span_row(3)]))
+    store.commit(CLUSTER, 2, [record(2)], [], Delta(spans=[span_row(4)], dropped_spans=[f"{2:016x}", f"{4:016x}"]))
+    assert [row["span_id"] for row in store.projection_rows(CLUSTER, "spans")] == [f"{1:016x}", f"{3:016x}"]
+
+
+def test_the_clock_stays_until_a_delta_brings_another(store: Store) -> None:
+    store.commit(CLUSTER, 1, [record(1)], [], Delta(clock=b"one"))
+    store.commit(CLUSTER, 2, [record(2)], [], Delta())
+    loaded = store.load_projection(CLUSTER)
+    assert (loaded.clock, loaded.last_seq) == (b"one", 2)
+
+
+def test_the_loaded_projection_holds_what_is_live_or_unresolved_and_nothing_else(store: Store) -> None:
+    delta = Delta(
+        objects=[object_row(2), object_row(1), object_row(3, state=b"", deleted_at=9)],
+        owners=[owner_row(1), owner_row(3)],
+        spans=[span_row(2), span_row(1, SpanState.PENDING), span_row(3, SpanState.CLOSED)],
+        traces=[trace_row(1), trace_row(2, TraceState.CLOSED, closed_at=9)],
+        clock=b"clock",
+    )
+    store.commit(CLUSTER, 1, [record(1)], [], delta)
+    loaded = store.load_projection(CLUSTER)
+    assert loaded.objects == [object_row(1), object_row(2)]
+    assert loaded.owners == [owner_row(1)]
+    assert loaded.spans == [span_row(1, SpanState.PENDING), span_row(2)]
+    assert loaded.traces == [trace_row(1)]
+    assert (loaded.clock, loaded.last_seq) == (b"clock", 1)
+
+
+def test_live_objects_are_those_that_were_not_deleted(store: Store) -> None:
+    delta = Delta(objects=[object_row(2, state=b""), object_row(1), object_row(3, deleted_at=9)])
+    store.commit(CLUSTER, 1, [record(1)], [], delta)
+    assert store.live_objects(CLUSTER, "v1/pods") == [object_row(1), object_row(2, state=b"")]
+    assert store.live_objects(CLUSTER, "v1/nodes") == []
+
+
+def test_clusters_do_not_see_each_other(store: Store) -> None:
+    store.commit(CLUSTER, 1, [record(1)], [cursor(1)], full_delta(1))
+    store.commit(OTHER, 1, [record(1)], [cursor(5)], Delta())
+    store.clear_projection(OTHER)
+    assert store.clusters() == [CLUSTER, OTHER]
+    assert store.cursors(CLUSTER) == {"v1/pods": cursor(1)}
+    assert [len(rows) for rows in snapshot(store).values()] == [1, 1, 1, 1, 1]
+    assert store.load_projection(OTHER).objects == []
+
+
+def test_clearing_the_projection_keeps_journal_cursors_and_emissions(store: Store) -> None:
+    closed = Delta(traces=[trace_row(1, TraceState.CLOSED, closed_at=9)])
+    store.commit(CLUSTER, 1, [record(1)], [cursor(1)], closed)
+    store.mark_emitted(CLUSTER, "otlp", [f"{1:032x}"], 50)
+    store.clear_projection(CLUSTER)
+    assert all(not rows for rows in snapshot(store).values())
+    assert store.load_projection(CLUSTER).last_seq == 0
+    assert store.last_sequence(CLUSTER) == 1
+    assert store.cursors(CLUSTER) == {"v1/pods": cursor(1)}
+    store.rebuild(CLUSTER, [closed])
+    assert store.unemitted_traces(CLUSTER, "otlp", 10) == []
+
+
+def test_a_rebuild_may_replay_the_journal_while_it_writes(store: Store) -> None:
+    store.commit(CLUSTER, 1, [record(n) for n in range(1, 6)], [], full_delta(99))
+
+    def deltas() -> Iterator[Delta]:
+        for run in store.replay(CLUSTER, batch=2):
+            for seq, _ in run:
+                yield full_delta(seq)
+
+    store.rebuild(CLUSTER, deltas())
+    assert [row["uid"] for row in store.projection_rows(CLUSTER, "objects")] == [f"uid-{n}" for n in range(1, 6)]
+    loaded = store.load_projection(CLUSTER)
+    assert (loaded.clock, loaded.last_seq) == (b"clock-5", 5)
+
+
+def test_a_rebuild_that_fails_leaves_the_old_projection(store: Store) -> None:
+    store.commit(CLUSTER, 1, [record(1)], [], full_delta(1))
+    before = snapshot(store), store.load_projection(CLUSTER)
+
+    def deltas() -> Iterator[Delta]:
+        yield full_delta(2)
+        raise InputError("journal", 2, "makes no sense")
+
+    with pytest.raises(InputError):
+        store.rebuild(CLUSTER, deltas())
+    assert (snapshot(store), store.load_projection(CLUSTER)) == before
+
+
+def test_projection_rows_come_in_the_order_of_their_key_however_many(store: Store) -> None:
+    numbers = list(range(2500, 0, -1))
+    owners = [msgspec.structs.replace(owner_row(n % 7), owner_uid=f"owner-{n:04}") for n in numbers]
+    store.commit(CLUSTER, 1, [record(1)], [], Delta(spans=[span_row(n) for n in numbers], owners=owners))
+    assert [row["span_id"] for row in store.projection_rows(CLUSTER, "spans")] == [f"{n:016x}" for n in range(1, 2501)]
+    keys = [(row["uid"], row["owner_uid"]) for row in store.projection_rows(CLUSTER, "owners")]
+    assert keys == sorted(keys)
+    assert len(keys) == 2500
+
+
+def closed_traces(store: Store, *closed_at: int) -> None:
+    traces = [trace_row(n, TraceState.CLOSED, closed_at=at) for n, at in enumerate(closed_at, 1)]
+    store.commit(CLUSTER, 1, [record(1)], [], Delta(traces=[*traces, trace_row(99)]))
+
+
+def test_unemitted_traces_are_the_closed_ones_first_closed_first(store: Store) -> None:
+    closed_traces(store, 30, 10, 20, 10)
+    ids = [trace.trace_id for trace in store.unemitted_traces(CLUSTER, "otlp", 10)]
+    assert ids == [f"{n:032x}" for n in (2, 4, 3, 1)]
+    assert len(store.unemitted_traces(CLUSTER, "otlp", 2)) == 2
+
+
+def test_each_target_gets_every_trace_until_it_took_or_rejected_it(store: Store) -> None:
+    closed_traces(store, 1, 2, 3)
+    one, two, three = (f"{n:032x}" for n in (1, 2, 3))
+    store.mark_failed(CLUSTER, "otlp", [one, two], 50, "connection refused", rejected=False)
+    assert len(store.unemitted_traces(CLUSTER, "otlp", 10)) == 3
+    store.mark_emitted(CLUSTER, "otlp", [one], 60)
+    store.mark_failed(CLUSTER, "otlp", [two], 60, "too large", rejected=True)
+    assert [trace.trace_id for trace in store.unemitted_traces(CLUSTER, "otlp", 10)] == [three]
+    assert len(store.unemitted_traces(CLUSTER, "file", 10)) == 3
+    (stats,) = store.stats(CLUSTER)
+    assert stats.emissions == {"otlp": {"emitted": 1, "rejected": 1}}
+
+
+def test_the_spans_of_traces_are_the_closed_ones_by_trace_and_start(store: Store) -> None:
+    spans = [
+        span_row(1, SpanState.CLOSED, trace=2, start=50),
+        span_row(2, SpanState.CLOSED, trace=1, start=70),
+        span_row(3, SpanState.CLOSED, trace=1, start=60),
+        span_row(4, SpanState.CLOSED, trace=3),
+        span_row(5, SpanState.OPEN, trace=1),
+    ]
+    store.commit(CLUSTER, 1, [record(1)], [], Delta(spans=spans))
+    found = store.spans_of(CLUSTER, [f"{2:032x}", f"{1:032x}", *(f"{n:032x}" for n in range(100, 1500))])
+    assert found == [spans[2], spans[1], spans[0]]
+
+
+def test_statistics_count_rows_records_and_traces(store: Store) -> None:
+    store.commit(CLUSTER, 1, [record(1), record(2), record(2, RecordType.DELETED)], [cursor(1)], full_delta(1))
+    (stats,) = store.stats()
+    assert stats.cluster == CLUSTER
+    assert stats.rows == {
+        "journal": 3, "cursors": 1, "gaps": 1, "objects": 1, "owners": 1, "spans": 1, "traces": 1, "emissions": 0,
+    }  # fmt: skip
+    assert stats.journal == {"DELETED": 1, "MODIFIED": 2}
+    assert (stats.first_recorded_at, stats.last_recorded_at) == (record(1).recorded_at, record(2).recorded_at)
+    assert stats.traces == {"open": 1}
+    assert stats.size > 0
+
+
+def test_threads_that_write_and_read_at_once_lose_nothing(store: Store) -> None:
+    closed_traces(store, *range(1, 41))
+    errors: list[Exception] = []
+
+    def emit() -> None:
+        try:
+            for number in range(1, 41):
+                store.mark_emitted(CLUSTER, "otlp", [f"{number:032x}"], number)
+                store.unemitted_traces(CLUSTER, "otlp", 5)
+        except Exception as error:  # told by the assertion below
+            errors.append(error)
+
+    emitter = threading.Thread(target=emit)
+    emitter.start()
+    for number in range(2, 42):
+        store.commit(CLUSTER, number, [record(number)], [], full_delta(number))
+    emitter.join()
+    assert errors == []
+    assert store.last_sequence(CLUSTER) == 41
+    assert store.unemitted_traces(CLUSTER, "otlp", 100) == []
+
+
+# PostgreSQL's text and JSONB have no NUL, and no database takes lone surrogates: neither is part of the contract.
+hostile = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | hostile,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(hostile, inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.lists(hostile, min_size=4, max_size=4), attributes=st.dictionaries(hostile, values), state=st.binary())
+def test_hostile_strings_come_back_as_they_went_in(
+    store: Store, text: list[str], attributes: dict[str, Any], state: bytes
+) -> None:
+    name, message, reason, key = text
+    seq = store.last_sequence(CLUSTER) + 1
+    entry = msgspec.structs.replace(record(seq), name=name, reason=reason, payload=msgspec.json.encode(attributes))
+    span = msgspec.structs.replace(span_row(1), message=message, attributes=attributes, service=key, fold=state)
+    thing = msgspec.structs.replace(object_row(1, state=b"x" + state), name=name, namespace=key)
+    store.commit(CLUSTER, seq, [entry], [], Delta(spans=[span], objects=[thing], clock=b"c" + state))
+    loaded = store.load_projection(CLUSTER)
+    assert list(store.replay(CLUSTER, after=seq - 1)) == [[(seq, entry)]]
+    assert (loaded.spans, loaded.objects, loaded.clock) == ([span], [thing], b"c" + state)

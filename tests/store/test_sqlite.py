@@ -1,0 +1,381 @@
+"""What holds for SQLite files: settings, locks, refusals, and a process that is killed."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from kspan.errors import StoreError
+from kspan.model import Delta, TraceState
+from kspan.store import Store, open_store, schema
+from kspan.store.engine import PAGE_SIZE
+from tests.store.rowsource import CLUSTER, cursor, full_delta, record, trace_row
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "kspan.sqlite"
+
+
+@contextmanager
+def sqlite(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(path)) as connection:
+        yield connection
+        connection.commit()
+
+
+def pragma(store: Store, name: str) -> object:
+    # Most pragmas are a connection's own: only the store's connections can tell.
+    with store._engine.connect() as connection:
+        return connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+
+
+def test_the_pragmas_are_really_set(database: Path) -> None:
+    with open_store(str(database)) as store:
+        assert pragma(store, "journal_mode") == "wal"
+        assert pragma(store, "synchronous") == 2
+        assert pragma(store, "foreign_keys") == 1
+        assert pragma(store, "page_size") == PAGE_SIZE
+    with sqlite(database) as connection:
+        assert connection.execute("PRAGMA page_size").fetchone() == (16384,)
+
+
+def test_an_empty_file_becomes_a_database(database: Path) -> None:
+    database.touch()
+    with open_store(f"sqlite:///{database}") as store:
+        assert pragma(store, "page_size") == PAGE_SIZE
+
+
+@pytest.mark.parametrize("name", ["a file?mode=memory#x", "ü & 100%", "with space"])
+def test_any_file_name_names_the_file(tmp_path: Path, name: str) -> None:
+    with open_store(str(tmp_path / name)) as store:
+        store.commit(CLUSTER, 1, [record(1)], [], Delta())
+    assert (tmp_path / name).read_bytes().startswith(b"SQLite format 3")
+
+
+def test_what_was_committed_is_there_when_it_is_opened_again(database: Path) -> None:
+    with open_store(str(database)) as store:
+        store.commit(CLUSTER, 1, [record(1)], [cursor(1)], full_delta(1))
+        expected = store.load_projection(CLUSTER)
+    with open_store(str(database)) as store:
+        assert store.load_projection(CLUSTER) == expected
+        assert store.last_sequence(CLUSTER) == 1
+
+
+def test_payloads_are_compressed(database: Path) -> None:
+    with open_store(str(database)) as store:
+        store.commit(CLUSTER, 1, [record(1)], [], Delta())
+    with sqlite(database) as connection:
+        (payload,) = connection.execute("SELECT payload FROM journal").fetchone()
+    assert payload.startswith(b"\x28\xb5\x2f\xfd")
+
+
+def test_attributes_events_and_links_can_be_queried_as_json(database: Path) -> None:
+    with open_store(str(database)) as store:
+        store.commit(CLUSTER, 1, [record(1)], [], full_delta(1))
+    query = "SELECT attributes ->> '$.\"k8s.event.count\"', events ->> '$[0].name', links ->> '$[0].span_id' FROM spans"
+    with sqlite(database) as connection:
+        assert connection.execute(query).fetchone() == (3, "Scheduled", "e" * 16)
+
+
+# Locks
+
+
+def test_a_second_writer_is_refused_and_told_which_file(database: Path) -> None:
+    with (
+        open_store(str(database)),
+        pytest.raises(StoreError, match=rf"{database}: another kspan .*pid {os.getpid()}"),
+    ):
+        open_store(str(database))
+    open_store(str(database)).close()
+
+
+def test_readers_come_in_while_someone_writes(database: Path) -> None:
+    with open_store(str(database)) as writer, open_store(str(database), read_only=True) as reader:
+        writer.commit(CLUSTER, 1, [record(1)], [], Delta())
+        assert reader.last_sequence(CLUSTER) == 1
+
+
+def test_a_reader_cannot_write(database: Path) -> None:
+    with open_store(str(database)) as store:
+        store.commit(CLUSTER, 1, [record(1)], [], full_delta(1))
+    with open_store(str(database), read_only=True) as reader:
+        with pytest.raises(StoreError, match="readonly"):
+            reader.commit(CLUSTER, 2, [record(2)], [], Delta())
+        with pytest.raises(StoreError, match="readonly"):
+            reader.clear_projection(CLUSTER)
+        assert reader.last_sequence(CLUSTER) == 1
+
+
+def test_a_refused_database_is_not_left_locked(database: Path) -> None:
+    with sqlite(database) as connection:
+        connection.execute("CREATE TABLE invoices (id)")
+    for _ in range(2):
+        with pytest.raises(StoreError, match="another program"):
+            open_store(str(database))
+
+
+# Refusals
+
+
+def test_a_database_of_another_program_is_refused_and_left_as_it_was(database: Path) -> None:
+    with sqlite(database) as connection:
+        connection.execute("CREATE TABLE invoices (id)")
+    before = database.read_bytes()
+    with pytest.raises(StoreError, match=r"database of another program \(tables: invoices\)"):
+        open_store(str(database))
+    assert database.read_bytes() == before
+
+
+def test_a_database_of_another_program_that_uses_alembic_is_refused(database: Path) -> None:
+    with sqlite(database) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num)")
+        connection.execute("INSERT INTO alembic_version VALUES ('1975ea83b712')")
+    with pytest.raises(StoreError, match="another program"):
+        open_store(str(database))
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_database_from_a_newer_kspan_is_refused(database: Path, read_only: bool) -> None:
+    open_store(str(database)).close()
+    with sqlite(database) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'kspan9999'")
+    with pytest.raises(StoreError, match=rf"newer kspan .*kspan9999.*{schema.REVISION}.*update kspan"):
+        open_store(str(database), read_only=read_only)
+
+
+@pytest.mark.parametrize("content", [b"{}", b"SQLite format 3\0" + b"\xff" * 200, b"\x1f\x8b\x08" + b"\0" * 50])
+def test_a_file_that_is_no_database_is_refused_and_left_as_it_was(database: Path, content: bytes) -> None:
+    database.write_bytes(content)
+    for read_only in (False, True):
+        with pytest.raises(StoreError, match=r"not an SQLite database|cannot open the database"):
+            open_store(str(database), read_only=read_only)
+    assert database.read_bytes() == content
+
+
+def test_a_directory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="is a directory"):
+        open_store(str(tmp_path))
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StoreError, match="not a regular file"):
+        open_store(str(tmp_path / "pipe"))
+
+
+def test_a_missing_directory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"directory .*nowhere does not exist"):
+        open_store(str(tmp_path / "nowhere" / "kspan.sqlite"))
+
+
+def test_an_unreadable_file_is_refused() -> None:
+    # Not tmp_path, which only its owner can enter.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        database = Path(folder) / "kspan.sqlite"
+        database.touch(mode=0)
+        with unprivileged(), pytest.raises(StoreError, match="cannot be read: Permission denied"):
+            open_store(str(database))
+
+
+def test_a_database_in_a_folder_that_cannot_be_written_to_can_be_read_while_someone_writes_to_it() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        database = Path(folder) / "kspan.sqlite"
+        with open_store(str(database)) as writer:
+            writer.commit(CLUSTER, 1, [record(1)], [], Delta())
+            Path(folder).chmod(0o555)
+            with unprivileged():
+                with open_store(str(database), read_only=True) as reader:
+                    assert reader.last_sequence(CLUSTER) == 1
+                with pytest.raises(StoreError, match="cannot be locked for writing"):
+                    open_store(str(database))
+            Path(folder).chmod(0o755)
+        Path(folder).chmod(0o555)
+        with unprivileged(), pytest.raises(StoreError, match="copy the database elsewhere"):
+            open_store(str(database), read_only=True)
+        Path(folder).chmod(0o755)
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """Permissions mean nothing to root: be someone else for a while."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_reading_what_is_not_there_makes_nothing(database: Path) -> None:
+    with pytest.raises(StoreError, match="no such database"):
+        open_store(str(database), read_only=True)
+    assert list(database.parent.iterdir()) == []
+
+
+def test_reading_an_empty_file_is_refused(database: Path) -> None:
+    database.touch()
+    with pytest.raises(StoreError, match="no kspan tables yet"):
+        open_store(str(database), read_only=True)
+
+
+@pytest.mark.parametrize(
+    "url, problem",
+    [
+        ("mysql://localhost/kspan", "mysql databases are not supported"),
+        ("://", "cannot be parsed"),
+        ("sqlite:///kspan.sqlite?mode=ro", "no options"),
+        ("sqlite://host/kspan.sqlite", "no options"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused(url: str, problem: str) -> None:
+    with pytest.raises(StoreError, match=problem):
+        open_store(url)
+
+
+def test_a_database_in_memory_cannot_be_opened_for_reading_only() -> None:
+    with pytest.raises(StoreError, match="memory"):
+        open_store("sqlite://", read_only=True)
+
+
+# Failures
+
+
+def test_a_full_disk_is_a_store_error_and_the_store_goes_on_after_it(database: Path) -> None:
+    with open_store(str(database)) as store:
+        store.commit(CLUSTER, 1, [record(1)], [], full_delta(1))
+        with store._engine.connect() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")
+        with pytest.raises(StoreError, match=r"cannot commit: database or disk is full"):
+            store.commit(CLUSTER, 2, [record(n) for n in range(2, 3000)], [cursor(2)], Delta())
+        assert store.last_sequence(CLUSTER) == 1
+        assert store.cursors(CLUSTER) == {}
+        store.commit(CLUSTER, 2, [record(2)], [cursor(2)], Delta())
+
+
+def test_a_statement_that_the_database_refuses_takes_the_whole_commit_back(database: Path) -> None:
+    open_store(str(database)).close()
+    with sqlite(database) as connection:
+        connection.execute(
+            "CREATE TRIGGER no_more BEFORE INSERT ON traces BEGIN SELECT RAISE(ROLLBACK, 'no more traces'); END"
+        )
+    with open_store(str(database)) as store:
+        # RAISE(ROLLBACK) ends the transaction itself: our own rollback must not hide why.
+        with pytest.raises(StoreError, match="cannot commit: no more traces") as caught:
+            store.commit(CLUSTER, 1, [record(1)], [cursor(1)], full_delta(1))
+        assert caught.value.__cause__ is not None
+        assert store.last_sequence(CLUSTER) == 0
+        assert list(store.projection_rows(CLUSTER, "objects")) == []
+
+
+COMMIT_FOR_EVER = """
+import sys
+from kspan.model import Delta, TraceState
+from kspan.store import open_store
+from tests.store.rowsource import CLUSTER, cursor, full_delta, record
+
+store = open_store(sys.argv[1])
+seq = store.last_sequence(CLUSTER)
+while True:
+    records = [record(seq + n) for n in range(1, 21)]
+    delta = Delta()
+    for n in range(1, 21):
+        one = full_delta(seq + n)
+        delta.objects += one.objects
+        delta.spans += one.spans
+        delta.clock = one.clock
+    store.commit(CLUSTER, seq + 1, records, [cursor(seq + 20)], delta)
+    seq += 20
+    print(seq, flush=True)
+"""
+
+
+def test_a_process_that_is_killed_while_it_commits_loses_nothing_and_leaves_nothing_half(database: Path) -> None:
+    for commits_before_the_kill in (1, 2, 3, 5, 8):
+        told = kill_after(database, commits_before_the_kill)
+        with open_store(str(database), read_only=True) as store:
+            check_whole(store, told)
+        with open_store(str(database)) as store:
+            check_whole(store, told)
+
+
+def kill_after(database: Path, commits: int) -> int:
+    """Let a process commit until it told ``commits`` times that it did, then kill it; the last it told of."""
+    command = [sys.executable, "-c", COMMIT_FOR_EVER, str(database)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        told = [process.stdout.readline() for _ in range(commits)]
+        process.send_signal(signal.SIGKILL)
+        told += process.stdout.readlines()
+    assert process.returncode == -signal.SIGKILL
+    return int(told[-1])
+
+
+def check_whole(store: Store, told: int) -> None:
+    last = store.last_sequence(CLUSTER)
+    loaded = store.load_projection(CLUSTER)
+    assert last >= told
+    assert last % 20 == 0
+    assert [seq for run in store.replay(CLUSTER) for seq, _ in run] == list(range(1, last + 1))
+    assert store.cursors(CLUSTER) == {"v1/pods": cursor(last)}
+    assert (loaded.clock, loaded.last_seq) == (b"clock-%d" % last, last)
+    assert {span.span_id for span in loaded.spans} == {f"{n:016x}" for n in range(1, last + 1)}
+    assert len(loaded.objects) == last
+
+
+def test_a_reader_sees_all_of_a_commit_or_nothing_of_it(database: Path) -> None:
+    with open_store(str(database)) as writer, open_store(str(database), read_only=True) as reader:
+        for seq in range(1, 6):
+            closed = trace_row(seq, TraceState.CLOSED, closed_at=seq)
+            writer.commit(CLUSTER, seq, [record(seq)], [cursor(seq)], Delta(traces=[closed], clock=b"%d" % seq))
+            loaded = reader.load_projection(CLUSTER)
+            assert (loaded.last_seq, loaded.clock) == (seq, b"%d" % seq)
+
+
+def test_no_look_up_walks_through_the_history(database: Path) -> None:
+    statements: list[tuple[str, Any]] = []
+    with open_store(str(database)) as store:
+        event.listen(
+            store._engine,
+            "before_cursor_execute",
+            lambda _connection, _cursor, statement, parameters, *_: statements.append((statement, parameters)),
+        )
+        store.load_projection(CLUSTER)
+        store.clusters()
+        store.last_sequence(CLUSTER)
+        store.known_versions(CLUSTER, ["uid-1"])
+        store.last_payload(CLUSTER, "uid-1")
+        store.live_objects(CLUSTER, "v1/pods")
+        store.unemitted_traces(CLUSTER, "otlp", 10)
+        store.spans_of(CLUSTER, ["1" * 32])
+        list(store.replay(CLUSTER))
+    queries = [(statement, parameters) for statement, parameters in statements if "SELECT" in statement]
+    assert len(queries) == 13
+    with sqlite(database) as connection:
+        for statement, parameters in queries:
+            plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+            scanned = [
+                step for step in plan if step.startswith("SCAN") and step not in ("SCAN wanted", "SCAN fold_state")
+            ]
+            assert not any("CONSTANT ROW" not in step for step in scanned), (statement, plan)
+            if "uid-1" in map(str, parameters):
+                indexes = [step for step in plan if "COVERING INDEX journal_version" in step]
+                assert indexes, (statement, plan)
+                assert not any(step.endswith("PRIMARY KEY (cluster=?)") for step in plan), (statement, plan)
+            assert not any("AUTOMATIC" in step for step in plan), (statement, plan)
