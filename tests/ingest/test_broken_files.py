@@ -93,17 +93,17 @@ def test_small_files_can_hold_gigabytes_and_are_given_up_in_time(tmp_path: Path)
 @pytest.mark.parametrize(
     "content, words",
     [
-        (b"", "is empty"),
-        (gzip.compress(b""), "is empty"),
-        (b" \n\n", "nothing but blank space"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is a PNG image"),
-        (b"SQLite format 3\0", "is an SQLite database"),
-        (b"PK\x03\x04", "unpack it first"),
-        (b"\x7fELF\x02\x01\x01\0\0", "is not a text file"),
-        ("{}".encode("utf-16"), "UTF-16"),
-        (gzip.compress(gzip.compress(record())), "gzip'd twice"),
-        (b"\x1f\x8b", "cut off"),
-        (b"\x1f\x8bnonsense", "damaged"),
+        pytest.param(b"", "is empty", id="nothing"),
+        pytest.param(gzip.compress(b""), "is empty", id="gzip of nothing"),
+        pytest.param(b" \n\n", "nothing but blank space", id="blank"),
+        pytest.param(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is a PNG image", id="PNG"),
+        pytest.param(b"SQLite format 3\0", "is an SQLite database", id="SQLite"),
+        pytest.param(b"PK\x03\x04", "unpack it first", id="zip"),
+        pytest.param(b"\x7fELF\x02\x01\x01\0\0", "is not a text file", id="ELF"),
+        pytest.param("{}".encode("utf-16"), "UTF-16", id="UTF-16"),
+        pytest.param(gzip.compress(gzip.compress(record())), "gzip'd twice", id="gzip of gzip"),
+        pytest.param(b"\x1f\x8b", "cut off", id="two bytes of gzip"),
+        pytest.param(b"\x1f\x8bnonsense", "damaged", id="not gzip after all"),
     ],
 )
 def test_a_file_of_another_kind_is_told_as_such(content: bytes, words: str, tmp_path: Path) -> None:
