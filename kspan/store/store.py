@@ -182,6 +182,14 @@ class Store:
 
     # Transactions
 
+    def reading(self, doing: str) -> contextlib.AbstractContextManager[Connection]:
+        """A connection in a read transaction of its own: one snapshot, for the queries of ``kspan.query``.
+
+        ``doing`` completes the message of a ``StoreError``: ``NAME: cannot DOING: reason``. On a store that was opened
+        read-only nothing can be written through it.
+        """
+        return self._read(doing)
+
     @contextlib.contextmanager
     def _read(self, doing: str) -> Iterator[Connection]:
         # A database in memory has a single connection: readers take turns with the writer, and a reader inside a
