@@ -8,7 +8,7 @@ from collections import defaultdict
 
 from kspan.graph.facts import ObjectState, Occurrence, Trace
 from kspan.graph.observe import Observer
-from kspan.graph.rows import closed_span_row, object_row
+from kspan.graph.rows import closed_root_row, closed_span_row, object_row
 from kspan.graph.state import State
 from kspan.model import TraceRow, TraceState
 from kspan.settings import FoldSettings
@@ -93,8 +93,9 @@ class Resolver:
         for occ in members:
             obj = self.state.object(occ.uid)
             node = obj.node if obj is not None and obj.node else (occ.instance if occ.actor == "kubelet" else "")
-            said = outcome if occ is root else None
-            self.state.delta.spans.append(closed_span_row(occ, starts[occ.id], ends[occ.id], node, said))
+            place = occ, starts[occ.id], ends[occ.id], node
+            row = closed_root_row(*place, outcome, incomplete=incomplete) if occ is root else closed_span_row(*place)
+            self.state.delta.spans.append(row)
         self.state.delta.traces.append(
             TraceRow(
                 trace_id=trace.id,

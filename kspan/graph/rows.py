@@ -40,12 +40,17 @@ def waiting_span_row(occ: Occurrence) -> SpanRow:
     return _span_row(occ, SpanState.OPEN if occ.decided else SpanState.PENDING, occ.time, occ.time, {}, _encode(occ))
 
 
-def closed_span_row(occ: Occurrence, start: int, end: int, node: str, outcome: str | None) -> SpanRow:
-    """The final row of a span. ``outcome`` is the error of the whole trace, for its root."""
-    row = _span_row(occ, SpanState.CLOSED, start, end, _attributes(occ, node), b"")
-    if outcome is not None:
-        row = msgspec.structs.replace(row, error=occ.warning or bool(outcome), message=outcome or occ.message)
-    return row
+def closed_span_row(occ: Occurrence, start: int, end: int, node: str) -> SpanRow:
+    """The final row of a span that is not the root of its trace."""
+    return _span_row(occ, SpanState.CLOSED, start, end, _attributes(occ, node), b"")
+
+
+def closed_root_row(occ: Occurrence, start: int, end: int, node: str, outcome: str, *, incomplete: bool) -> SpanRow:
+    """The final row of a root, which tells of the whole trace: its error ``outcome``, and whether it is cut short."""
+    row = closed_span_row(occ, start, end, node)
+    attributes = row.attributes | {words.INCOMPLETE: True} if incomplete else row.attributes
+    error, message = occ.warning or bool(outcome), outcome or occ.message
+    return msgspec.structs.replace(row, error=error, message=message, attributes=attributes)
 
 
 def _span_row(

@@ -17,6 +17,7 @@ from kspan.daemon.rebuild import KEYS
 from kspan.graph import Fold, built_in_rules
 from kspan.model import LogRecord, OwnerRow, RecordType, SpanRow
 from kspan.times import MILLISECOND
+from kspan.vocabulary import INCOMPLETE
 from tests.causality.actors import kill, new_replicas, rolled_out, scale
 from tests.causality.cluster import Cluster
 from tests.recordings import RUN_OUT, Rows, fold, structure
@@ -68,6 +69,7 @@ def _trace(
     if trace["previous_trace_id"]:
         before = spans[traces[trace["previous_trace_id"]]["root_span_id"]]
         lines.append(f"(continues {before['name']} {before['object_name']} trace)")
+    assert root["attributes"].get(INCOMPLETE, False) == trace["incomplete"], "the root tells it where traces go"
     if trace["incomplete"]:
         lines.append("(incomplete)")
     waiting = [(0, root)]

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 DEADLINE = 20.0  # seconds until a test gives a process up
 _SPAN_ID = re.compile(r"^    ID             : ([0-9a-f]{16})$", re.MULTILINE)
@@ -152,8 +153,12 @@ class AnsweringServer:
     headers: list[dict[str, str]]
 
 
+def spans_in(request: ExportTraceServiceRequest) -> list[Span]:
+    return [span for part in request.resource_spans for scope in part.scope_spans for span in scope.spans]
+
+
 def span_names(request: ExportTraceServiceRequest) -> list[str]:
-    return [span.name for part in request.resource_spans for scope in part.scope_spans for span in scope.spans]
+    return [span.name for span in spans_in(request)]
 
 
 @contextmanager

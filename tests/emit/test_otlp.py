@@ -20,14 +20,20 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     add_TraceServiceServicer_to_server,
 )
 
+from kspan.daemon.projector import Projector
 from kspan.emit.emitter import EmitReport, Emitter
 from kspan.emit.exporters import open_sink, parse_target
 from kspan.emit.otel import ClusterIdentity
 from kspan.emit.otlp import open_otlp
 from kspan.errors import SettingsError
+from kspan.graph import built_in_rules
+from kspan.ingest.streams import Step
+from kspan.store import open_store
+from kspan.vocabulary import INCOMPLETE
 from tests.emit.memory_store import MemoryStore
-from tests.emit.receivers import Answer, Rotel, free_ports, run_rotel, run_server, span_names
+from tests.emit.receivers import Answer, Rotel, free_ports, run_rotel, run_server, span_names, spans_in
 from tests.emit.rows import START, make_span, make_trace, rich_span, rolling_update
+from tests.recordings import journal
 
 CLUSTER = ClusterIdentity("cluster-1", "staging")
 NOW = START + 100
@@ -98,6 +104,32 @@ def test_a_receiver_gets_every_span_with_all_that_its_row_holds(
         assert line in text
     assert "telemetry.sdk" not in text
     assert "InstrumentationScope kspan 0." in text
+
+
+def test_the_root_of_a_trace_that_was_cut_short_says_so_and_no_other_span_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster, records = journal("03-crashloop")
+    with open_store("sqlite://") as journalled, run_server(lambda _: Answer()) as server:
+        projector = Projector(journalled, cluster, built_in_rules())
+        projector.add(Step([record]) for record in records)
+        projector.run_out()
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.endpoint)
+        sink = open_sink(parse_target("otlp"), CLUSTER)
+        assert sink is not None
+        one = Emitter(journalled, cluster, "otlp", sink)
+        assert not one.emit_pending(NOW).failed
+        one.close()
+        cut_short = {row["root_span_id"] for row in journalled.projection_rows(cluster, "traces") if row["incomplete"]}
+    spans = [span for request in server.requests for span in spans_in(request)]
+    told = {
+        span.span_id.hex(): attribute.value.bool_value
+        for span in spans
+        for attribute in span.attributes
+        if attribute.key == INCOMPLETE
+    }
+    assert cut_short
+    assert told == dict.fromkeys(cut_short, True)
 
 
 def test_traces_wait_while_the_receiver_is_away_and_go_out_when_it_is_back(
