@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'kspan needs Python 3.11 or later (make PYTHON=...)' >&2; exit 1; }
 	@echo 'Setting up $(VENV) (once; this takes about a minute)'
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,grpc,postgres]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,grpc,parquet,postgres]'
 	@touch $@
 
 clean:
