@@ -8,9 +8,9 @@ def main() -> None:
     from kspan.errors import KspanError
 
     try:
-        from kspan.cli.app import app
+        from kspan.cli.app import program
 
-        app(prog_name="kspan")
+        program()(prog_name="kspan")
     except KspanError as error:
         print(f"kspan: error: {error}", file=sys.stderr)
         sys.exit(2)

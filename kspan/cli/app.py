@@ -1,10 +1,11 @@
 """The commands and their options; what they do is in the modules beside this one."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from kspan import __version__
+from kspan.cli import configuration
 
 DB_HELP = "SQLAlchemy URL or path of the database [default: an SQLite file under the platform's state directory]"
 EXPORT_HELP = "Where traces go: console, none, otlp (see OTEL_EXPORTER_OTLP_*), file:PATH (OTLP/JSON lines)."
@@ -14,9 +15,16 @@ RulesFile = Annotated[
     str | None,
     typer.Option("--rules", envvar="KSPAN_RULES", metavar="FILE", help="Rules (TOML) to use instead of the built-in."),
 ]
+OwnDb = Annotated[str | None, typer.Option("--db", metavar="URL", help="SQLAlchemy URL or path of a database.")]
 Cluster = Annotated[
     str,
     typer.Option("--cluster", envvar="KSPAN_CLUSTER", metavar="UID", help="The cluster [default: the only one]."),
+]
+Hold = Annotated[str, typer.Option("--hold", metavar="TIME", help="How long an occurrence waits for its cause.")]
+Settle = Annotated[str, typer.Option("--settle", metavar="TIME", help="How long a trace must have been quiet.")]
+MaxTraceAge = Annotated[
+    str,
+    typer.Option("--max-trace-age", metavar="TIME", help="A trace is closed at this age, finished or not."),
 ]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="No progress bar.")]
 
@@ -44,12 +52,31 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--config",
+            envvar="KSPAN_CONFIG",
+            metavar="FILE",
+            callback=configuration.remember,
+            is_eager=True,
+            help="Settings (TOML) [default: kspan/config.toml in the user's configuration directory].",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Options of all commands."""
 
 
+def program() -> Any:
+    """The commands, ready to be called with ``prog_name``; settings come from flags, environment and a file."""
+    commands = typer.main.get_command(app)
+    configuration.equip(commands)
+    return commands
+
+
 @app.command()
-def demo(db: Db = None, no_progress: NoProgress = False) -> None:
+def demo(db: OwnDb = None, no_progress: NoProgress = False) -> None:
     """Replay a recorded rolling update and show its traces as trees.
 
     The recording (an image change, a scaling and a rollback of a Deployment on a real cluster) comes with kspan.
@@ -153,14 +180,9 @@ def run(
     redact_env: Annotated[
         bool, typer.Option("--redact-env/--no-redact-env", help="Mask the values of environment variables.")
     ] = True,
-    hold: Annotated[
-        str,
-        typer.Option("--hold", envvar="KSPAN_HOLD", metavar="TIME", help="How long an occurrence waits for its cause."),
-    ] = "5s",
-    settle: Annotated[
-        str,
-        typer.Option("--settle", envvar="KSPAN_SETTLE", metavar="TIME", help="How long a trace must have been quiet."),
-    ] = "10s",
+    hold: Hold = "5s",
+    settle: Settle = "10s",
+    max_trace_age: MaxTraceAge = "15m",
     log_level: Annotated[
         str,
         typer.Option("--log-level", envvar="KSPAN_LOG_LEVEL", metavar="LEVEL", help="debug, info, warning or error."),
@@ -195,6 +217,7 @@ def run(
         redact_env=redact_env,
         hold=hold,
         settle=settle,
+        max_trace_age=max_trace_age,
         log_level=log_level,
     )
     raise typer.Exit(code)
@@ -233,20 +256,39 @@ def record(
 
 
 @db.command()
-def verify(db: Db = None, cluster: Cluster = "", rules: RulesFile = None, no_progress: NoProgress = False) -> None:
+def verify(
+    db: Db = None,
+    cluster: Cluster = "",
+    rules: RulesFile = None,
+    hold: Hold = "5s",
+    settle: Settle = "10s",
+    max_trace_age: MaxTraceAge = "15m",
+    no_progress: NoProgress = False,
+) -> None:
     """Replay the journal into an empty projection and compare, row by row. Exit code 1 where something differs.
+
+    --rules, --hold, --settle and --max-trace-age have to be those that the projection was made with.
 
     \b
     Example:
       kspan db verify --db incident.sqlite
     """
+    from kspan.cli.common import waiting
     from kspan.cli.database import run_verify
 
-    raise typer.Exit(run_verify(db, cluster, rules, progress=not no_progress))
+    raise typer.Exit(run_verify(db, cluster, rules, waiting(hold, settle, max_trace_age), progress=not no_progress))
 
 
 @db.command()
-def rebuild(db: Db = None, cluster: Cluster = "", rules: RulesFile = None, no_progress: NoProgress = False) -> None:
+def rebuild(
+    db: Db = None,
+    cluster: Cluster = "",
+    rules: RulesFile = None,
+    hold: Hold = "5s",
+    settle: Settle = "10s",
+    max_trace_age: MaxTraceAge = "15m",
+    no_progress: NoProgress = False,
+) -> None:
     """Replace the projection by one made afresh from the journal (after a change of the rules, say).
 
     What was emitted stays marked as emitted.
@@ -255,9 +297,10 @@ def rebuild(db: Db = None, cluster: Cluster = "", rules: RulesFile = None, no_pr
     Example:
       kspan db rebuild --db incident.sqlite --rules my-rules.toml
     """
+    from kspan.cli.common import waiting
     from kspan.cli.database import run_rebuild
 
-    run_rebuild(db, cluster, rules, progress=not no_progress)
+    run_rebuild(db, cluster, rules, waiting(hold, settle, max_trace_age), progress=not no_progress)
 
 
 @db.command()

@@ -5,9 +5,12 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from kspan.cli.durations import parse_duration
 from kspan.errors import RulesError, SettingsError, StoreError
 from kspan.graph import Rules, built_in_rules, parse_rules
+from kspan.settings import FoldSettings
 from kspan.store import Store, open_store
+from kspan.times import SECOND
 
 Advance = Callable[[int], None]
 
@@ -38,6 +41,25 @@ def load_rules(path: str | None) -> Rules:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is no UTF-8 text"
         raise RulesError(f"{path}: {reason}") from error
+
+
+def waiting(hold: str, settle: str, max_trace_age: str) -> FoldSettings:
+    """The fold's settings for these durations. The longer settling after a Warning keeps its proportion.
+
+    Raises SettingsError for what is no duration, or makes no sense together.
+    """
+    defaults = FoldSettings()
+    quiet = parse_duration(settle, "--settle")
+    held, oldest = parse_duration(hold, "--hold"), parse_duration(max_trace_age, "--max-trace-age")
+    after_warning = quiet * defaults.settle_after_warning / defaults.settle
+    if oldest <= held + quiet:
+        raise SettingsError(f"--max-trace-age {max_trace_age} has to be longer than --hold and --settle together")
+    return FoldSettings(
+        hold=int(held * SECOND),
+        settle=int(quiet * SECOND),
+        settle_after_warning=int(after_warning * SECOND),
+        max_trace_age=int(oldest * SECOND),
+    )
 
 
 def open_existing(db: str | None, *, read_only: bool = False) -> Store:

@@ -7,6 +7,7 @@ import msgspec
 from kspan.cli.common import load_rules, open_existing, progress_bar, the_cluster
 from kspan.daemon import rebuild as rebuilding
 from kspan.errors import SettingsError
+from kspan.settings import FoldSettings
 from kspan.store import ClusterStats, Store
 from kspan.times import format_time
 
@@ -14,14 +15,14 @@ SHOWN = 20
 """Differences that are printed: the first tell what is wrong, the number how badly."""
 
 
-def run_verify(db: str | None, cluster: str, rules: str | None, *, progress: bool) -> int:
+def run_verify(db: str | None, cluster: str, rules: str | None, settings: FoldSettings, *, progress: bool) -> int:
     """0 where the projection is what the journal says, 1 where it is not."""
     compiled = load_rules(rules)
     with open_existing(db, read_only=True) as store:
         name = the_cluster(store, cluster)
         total = store.last_sequence(name)
         with progress_bar("folding", total, shown=progress) as advance:
-            differences = list(rebuilding.verify(store, name, compiled, on_progress=advance))
+            differences = list(rebuilding.verify(store, name, compiled, settings, on_progress=advance))
     for found in differences[:SHOWN]:
         columns = f" in {', '.join(found.columns)}" if found.columns else ""
         print(f"{found.table} {found.key}: {found.problem}{columns}")
@@ -37,14 +38,14 @@ def run_verify(db: str | None, cluster: str, rules: str | None, *, progress: boo
     return 0
 
 
-def run_rebuild(db: str | None, cluster: str, rules: str | None, *, progress: bool) -> None:
+def run_rebuild(db: str | None, cluster: str, rules: str | None, settings: FoldSettings, *, progress: bool) -> None:
     """Replaces the projection."""
     compiled = load_rules(rules)
     with open_existing(db) as store:
         name = the_cluster(store, cluster)
         total = store.last_sequence(name)
         with progress_bar("folding", total, shown=progress) as advance:
-            rebuilding.rebuild(store, name, compiled, on_progress=advance)
+            rebuilding.rebuild(store, name, compiled, settings, on_progress=advance)
     print(f"The projection was made afresh from {total} journal records.")
 
 

@@ -1,6 +1,5 @@
 """``kspan run`` and ``kspan record``."""
 
-import re
 import signal
 import sys
 import threading
@@ -8,25 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from kspan.cli.common import database_url, load_rules
+from kspan.cli.common import database_url, load_rules, waiting
+from kspan.cli.durations import parse_duration
 from kspan.errors import SettingsError
-from kspan.settings import FoldSettings
 from kspan.times import SECOND
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
-_UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _LEVELS: Final = ("debug", "info", "warning", "error")
-
-
-def parse_duration(text: str, option: str) -> float:
-    """Seconds of ``90s``, ``1h30m``, ``7d``, or ``0``. Raises SettingsError that names the option."""
-    rest = text.strip().lower()
-    parts = _DURATION.findall(rest)
-    if rest == "0":
-        return 0.0
-    if not parts or "".join(number + unit for number, unit in parts) != rest:
-        raise SettingsError(f"{option} {text!r} is no duration: write 90s, 30m, 12h, 7d or 1h30m")
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
 def run_daemon(
@@ -46,6 +32,7 @@ def run_daemon(
     redact_env: bool,
     hold: str,
     settle: str,
+    max_trace_age: str,
     log_level: str,
 ) -> int:
     """Watches a cluster until SIGTERM or SIGINT; the exit code (1: a part of it died). What is wrong from the start is
@@ -53,7 +40,7 @@ def run_daemon(
     if log_level not in _LEVELS:
         raise SettingsError(f"--log-level {log_level!r}: use {', '.join(_LEVELS)}")
     kept = parse_duration(retention, "--retention")
-    waiting = _waiting(parse_duration(hold, "--hold"), parse_duration(settle, "--settle"))
+    settings = waiting(hold, settle, max_trace_age)
 
     from kspan.daemon import logs
     from kspan.daemon.http import parse_listen
@@ -81,20 +68,11 @@ def run_daemon(
                     cluster_name=cluster_name,
                     retention=int(kept * SECOND),
                     redact_env=redact_env,
-                    settings=waiting,
+                    settings=settings,
                 ),
             )
     finally:
         connection.close()
-
-
-def _waiting(hold: float, settle: float) -> FoldSettings:
-    """Both in seconds. The longer settling after a Warning keeps its proportion."""
-    defaults = FoldSettings()
-    after_warning = settle * defaults.settle_after_warning / defaults.settle
-    return FoldSettings(
-        hold=int(hold * SECOND), settle=int(settle * SECOND), settle_after_warning=int(after_warning * SECOND)
-    )
 
 
 def run_record(

@@ -212,6 +212,7 @@ class Process:
             "redact_env": True,
             "hold": "5s",
             "settle": "10s",
+            "max_trace_age": "15m",
             "log_level": "info",
         } | options
         self._log = database.with_name(f"{database.name}.{next(_numbers)}.log")

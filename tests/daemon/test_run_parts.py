@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kspan.cli.running import parse_duration
+from kspan.cli.durations import parse_duration
 from kspan.daemon import logs
 from kspan.daemon.exports import Export, finish_all
 from kspan.daemon.http import Answer, Server, parse_listen, verdict

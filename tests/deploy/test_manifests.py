@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from kspan.cli.running import parse_duration, run_daemon
+from kspan.cli.durations import parse_duration
+from kspan.cli.running import run_daemon
 from kspan.daemon.http import parse_listen
 from kspan.emit.exporters import parse_target
 from kspan.ingest.kube.selection import CRDS, Selection
@@ -148,3 +149,8 @@ def test_what_the_image_copies_is_there_and_not_ignored(name: str) -> None:
     assert ignored[0] == "*"
     assert f"!{name}" in ignored
     assert any(line.startswith("COPY ") and name in line.split() for line in lines())
+
+
+def test_no_service_of_the_namespace_sets_a_variable_that_looks_like_a_setting() -> None:
+    # Of a Service called kspan the kubelet would make KSPAN_PORT, KSPAN_SERVICE_HOST ...
+    assert pod()["enableServiceLinks"] is False
