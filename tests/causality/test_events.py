@@ -55,6 +55,25 @@ def test_a_series_repeats_as_a_count_does() -> None:
     )
 
 
+def test_a_series_is_about_the_version_that_its_reporter_looked_at_first() -> None:
+    """client-go starts a new Event when the object has changed: the key has the whole reference (getKey)."""
+    c = Cluster()
+    widget = c.apply("Widget", "a", size=1)
+    event = c.event(widget, "Waiting", "no room", by="widget-controller", new=True)
+    c.wait(1)
+    c.update(widget, by="kubectl-patch", size=2)
+    c.repeat(event)
+    shows(
+        c,
+        """
+        Widget.Create a  by kubectl  [root]
+          Widget.Waiting a  by widget-controller  [own] +1
+
+        Widget.Update a  by kubectl  [root]
+        """,
+    )
+
+
 def test_a_repeat_with_another_cause_is_a_span_of_its_own() -> None:
     """The same Event object is used again for the next rollout: only its count grows."""
     c = Cluster()
