@@ -34,5 +34,9 @@ class SettingsError(KspanError):
     """A setting (flag, environment variable, configuration file) has a value that cannot be used."""
 
 
+class QueryError(KspanError):
+    """A question that has no answer: no such object or trace, a name that means several, a time that is none."""
+
+
 class ExportError(KspanError):
     """An exporter cannot be set up, or did not take what it was given."""

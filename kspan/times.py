@@ -1,7 +1,9 @@
-"""RFC 3339 and Unix nanoseconds. Pure."""
+"""RFC 3339, durations and Unix nanoseconds. Pure."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Final
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
@@ -56,3 +58,31 @@ def parse_time_or_zero(text: str | None) -> int:
 def format_time(ns: int) -> str:
     """RFC 3339 in UTC with microseconds: ``2026-11-22T10:25:05.290000Z``."""
     return (_EPOCH + ns // 1000 * _MICROSECOND).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+_DURATION = re.compile(r"(\d+)(?:\.(\d{1,9})\d*)?(ms|s|m|h|d|w)", re.ASCII)
+_UNITS: Final = {
+    "ms": MILLISECOND,
+    "s": SECOND,
+    "m": 60 * SECOND,
+    "h": 3_600 * SECOND,
+    "d": 86_400 * SECOND,
+    "w": 604_800 * SECOND,
+}
+
+
+def parse_duration(text: str) -> int:
+    """Nanoseconds of ``90s``, ``1.5h``, ``1h30m``, ``7d``, or ``0``. Raises ValueError where the text is no duration."""
+    rest = text.strip().lower()
+    if rest == "0":
+        return 0
+    found, end = 0, 0
+    for part in _DURATION.finditer(rest):
+        if part.start() != end:
+            break
+        whole, fraction, unit = part.groups()
+        found += int(whole) * _UNITS[unit] + int((fraction or "0").ljust(9, "0")) * _UNITS[unit] // SECOND
+        end = part.end()
+    if not end or end != len(rest):
+        raise ValueError(f"{text!r} is no duration")
+    return found

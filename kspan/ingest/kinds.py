@@ -5,6 +5,7 @@ A resource is named by the API version and the plural, ``v1/pods`` or ``apps/v1/
 """
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 
 from kspan.ingest.jsontext import shown
@@ -95,6 +96,11 @@ def resource_of(api_version: str, kind: str) -> str:
 def is_resource(text: str) -> bool:
     """Whether a text can name a resource: ``v1/pods``, ``apps/v1/deployments``."""
     return _RESOURCE.fullmatch(text) is not None
+
+
+def built_in_kinds() -> Iterator[tuple[str, str]]:
+    """(API version, kind) of every built-in kind."""
+    return ((version, kind) for version, kinds in _BUILT_IN.items() for kind in kinds)
 
 
 def kind_of(resource: str) -> str:
