@@ -72,7 +72,7 @@ _UNITS: Final = {
 
 
 def parse_duration(text: str) -> int:
-    """Nanoseconds of ``90s``, ``1.5h``, ``1h30m``, ``7d``, or ``0``. Raises ValueError where the text is no duration."""
+    """Nanoseconds of ``90s``, ``1.5h``, ``1h30m``, ``7d``, or ``0``. Raises ValueError where it is none."""
     rest = text.strip().lower()
     if rest == "0":
         return 0

@@ -72,7 +72,8 @@ def parse_object(words: tuple[str, ...], namespace: str = "") -> ObjectName:
     Raises QueryError.
     """
     parts = [part for word in words for part in word.split("/")]
-    if len(parts) not in (2, 3) or not all(parts) or (len(words) == 2 and "/" in words[0]):
+    odd = len(words) > 2 or (len(words) == 2 and "/" in words[0])
+    if odd or len(parts) not in (2, 3) or not all(parts):
         raise QueryError(f"{' '.join(words)!r} names no object: write KIND/NAME, such as pod/web-0 or deploy/web")
     inside = parts[1] if len(parts) == 3 else ""
     if inside and namespace and inside != namespace:

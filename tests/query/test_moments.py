@@ -46,7 +46,18 @@ def test_a_time_of_day_that_is_still_to_come_was_yesterday() -> None:
     "text",
     [
         *("", "soon", "25:00", "10:60", "10:25:60", "2026-13-01", "2026-02-30 10:00", "2026-11-22 10", "22.11.2026"),
-        *("2026-11-22T10:25:05+99:00", "15", "15 parsecs", "ago", "m", "2h 30x", "1٣m", "2026-11-22T", "\x1b[31m", "h2"),
+        *(
+            "2026-11-22T10:25:05+99:00",
+            "15",
+            "15 parsecs",
+            "ago",
+            "m",
+            "2h 30x",
+            "1٣m",
+            "2026-11-22T",
+            "\x1b[31m",
+            "h2",
+        ),
     ],
 )
 def test_what_is_no_time_is_refused_with_the_forms_that_are(text: str) -> None:
