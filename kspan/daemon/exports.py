@@ -63,9 +63,11 @@ class Export:
         done = threading.Event()
 
         def try_once() -> None:
-            self._round(now)
-            self._emitter.close()
-            done.set()
+            try:
+                self._round(now)
+                self._emitter.close()
+            finally:
+                done.set()
 
         threading.Thread(target=try_once, name=f"last export to {self.target}", daemon=True).start()
         return done.wait(max(0.0, timeout - (self._monotonic() - began)))

@@ -4,9 +4,12 @@ import json
 import logging
 import re
 import sys
+import threading
 from typing import Any, Final, TextIO
 
 from kspan.times import format_time
+
+_logger = logging.getLogger(__name__)
 
 _BEARER = re.compile(r"\b(Bearer|Basic|Token)\s+[\w.~+/=-]{4,}", re.IGNORECASE)
 _FIELD = re.compile(
@@ -105,3 +108,11 @@ def set_up(level: str = "info", stream: TextIO | None = None) -> None:
     for name, least in _NOISY.items():
         logging.getLogger(name).setLevel(max(least, root.level))
     logging.captureWarnings(True)
+    threading.excepthook = _log_death
+
+
+def _log_death(death: threading.ExceptHookArgs) -> None:
+    """What a thread died of that nobody waits for: Python would print it as it is, secrets and all."""
+    if death.exc_value is not None:
+        name = death.thread.name if death.thread is not None else "a thread"
+        _logger.critical("the thread %s died: %s", name, death.exc_value, exc_info=death.exc_value)

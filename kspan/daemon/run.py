@@ -2,27 +2,27 @@
 
 import gc
 import logging
-import random
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType as StackFrame
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from kspan.daemon.exports import Export, finish_all, open_exports
 from kspan.daemon.http import DEFAULT_LISTEN, Answer, Server, verdict
+from kspan.daemon.identity import Question, cluster_uid, only_cluster
 from kspan.daemon.metrics import CONTENT_TYPE, Metrics
 from kspan.daemon.passage import Passage
 from kspan.daemon.schedule import Schedule
 from kspan.daemon.writer import Writer
 from kspan.emit.exporters import Target
-from kspan.errors import SettingsError, StoreError
+from kspan.errors import StoreError
 from kspan.graph import Rules
-from kspan.ingest.kube import ApiError, Connection, Selection, Watcher
+from kspan.ingest.kube import Connection, Selection, Watcher
 from kspan.ingest.normalize import Frame, FrameType
 from kspan.settings import FoldSettings
 from kspan.store import Store
@@ -33,6 +33,9 @@ _logger = logging.getLogger(__name__)
 
 STOP_S: Final = 8.0
 """Seconds that stopping may take, of the ten after which an orchestrator loses patience."""
+
+FAREWELL_S: Final = 1.0
+"""Seconds for what is still sent of another cluster, when the API server turns out not to be that one's."""
 
 LOOK_S: Final = 0.25
 """Seconds between two looks at whether everything is alive."""
@@ -110,7 +113,7 @@ class Daemon:
         store: Store,
         cluster: str,
         rules: Rules,
-        targets: Sequence[Target],
+        exports: Sequence[Export],
         options: Options,
         metrics: Metrics,
         make_watcher: MakeWatcher,
@@ -128,7 +131,7 @@ class Daemon:
             store, cluster, rules, options.settings,
             metrics=metrics, passage=self._passage, redact_env=options.redact_env, clock=clock,
         )  # fmt: skip
-        self._exports = open_exports(store, cluster, options.cluster_name, targets, metrics)
+        self._exports = exports
         self._schedule = self._planned()
         cursors = {name: cursor.resource_version for name, cursor in store.cursors(cluster).items()}
         self._watcher = make_watcher(self._deliver, cursors, Observer(metrics, self._passage, clock))
@@ -224,7 +227,7 @@ class Supervisor:
 
     def __init__(self, listen: str, metrics: Metrics) -> None:
         self._stop = threading.Event()
-        self._problems: Callable[[], list[str]] = lambda: ["cluster: the API server has not answered yet"]
+        self._problems: Callable[[], list[str]] = lambda: ["starting"]
         self._dead: list[str] = []
         self._server = Server(
             listen,
@@ -253,19 +256,19 @@ class Supervisor:
         # Whoever asks twice does not want to wait.
         signal.signal(number, signal.SIG_DFL)
 
-    def find_cluster(self, ask: Callable[[], str]) -> str:
-        """What ``ask`` says as soon as the API server answers; empty if a signal came first. Raises SettingsError."""
-        wait = 0.5
-        told = ""
+    def find_cluster(self, ask: Callable[[], str], emission: Schedule) -> str:
+        """What ``ask`` says as soon as the API server answers; empty if a signal or a death came first.
+
+        ``emission`` goes on meanwhile. Raises SettingsError.
+        """
+        question = Question(ask, self._stop)
+        self._problems = lambda: [f"cluster: {question.trouble}"]
         while not self._stop.is_set():
-            try:
-                return ask()
-            except ApiError as error:
-                if str(error) != told:
-                    _logger.warning("the cluster's uid is not known yet: %s", error)
-                told = str(error)
-            self._stop.wait(wait * random.uniform(0.5, 1))
-            wait = min(wait * 2, 15.0)
+            if emission.failure is not None or not self._server.is_alive():
+                self._died("the schedule" if emission.failure else "the HTTP server", emission.failure)
+                break
+            if found := question.answer(LOOK_S):
+                return found
         return ""
 
     def watch_over(self, daemon: Daemon) -> int:
@@ -274,37 +277,24 @@ class Supervisor:
         daemon.start()
         while not self._stop.wait(LOOK_S):
             for part, error in daemon.failures():
-                _logger.critical("%s died: %s", part, error or "it ended", exc_info=error)
-                self._dead.append(f"{part} died")
-            if self._dead or not self._server.is_alive():
+                self._died(part, error)
+            if not self._server.is_alive():
+                self._died("the HTTP server", None)
+            if self._dead:
                 break
         _logger.info("stopping")
         self._stop.set()
         daemon.stop(time.monotonic() + STOP_S)
-        return 1 if self._dead or not self._server.is_alive() else 0
+        return self.exit_code
 
+    @property
+    def exit_code(self) -> int:
+        """What the process would end with now."""
+        return 1 if self._dead else 0
 
-def cluster_uid(connection: Connection, store: Store) -> str:
-    """The uid of the namespace kube-system, which is the cluster's (OpenTelemetry's ``k8s.cluster.uid``).
-
-    Raises ApiError where the API server does not answer; SettingsError where it does not tell, and the database does
-    not know either.
-    """
-    try:
-        found: Any = connection.get_json("/api/v1/namespaces/kube-system")
-        uid = found["metadata"]["uid"]
-    except ApiError as error:
-        if error.status not in (403, 404):
-            raise
-        known = store.clusters()
-        if len(known) == 1:
-            return known[0]
-        raise SettingsError(
-            f"the cluster's uid cannot be read (namespace kube-system: {error}); give any with --cluster UID"
-        ) from error
-    except (KeyError, TypeError) as error:
-        raise SettingsError("the API server's answer for the namespace kube-system has no uid") from error
-    return str(uid)
+    def _died(self, part: str, error: BaseException | None) -> None:
+        _logger.critical("%s died: %s", part, error or "it ended", exc_info=error)
+        self._dead.append(f"{part} died")
 
 
 def tune_garbage_collection() -> None:
@@ -337,13 +327,36 @@ def run(
     tune_garbage_collection()
     metrics = Metrics()
     supervisor = Supervisor(options.listen, metrics)
+    known = options.cluster or only_cluster(store)
+    # Opened before anything is asked: what is wrong with a target is told at once.
+    exports = open_exports(store, known, options.cluster_name, targets, metrics)
     with supervisor.serving():
-        cluster = options.cluster or supervisor.find_cluster(lambda: cluster_uid(connection, store))
+        cluster = options.cluster
         if not cluster:
-            return 0
+            # What is closed needs no API server to go out.
+            with _emitting(exports, options.emit_s) as emission:
+                cluster = supervisor.find_cluster(lambda: cluster_uid(connection, store), emission)
+        if not cluster:
+            finish_all(exports, time.time_ns(), STOP_S)
+            return supervisor.exit_code
+        if cluster != known:
+            finish_all(exports, time.time_ns(), FAREWELL_S)
+            exports = open_exports(store, cluster, options.cluster_name, targets, metrics)
         _logger.info("watching cluster %s at %s into %s", cluster, connection.host, store.name)
-        daemon = Daemon(store, cluster, rules, targets, options, metrics, make_watcher)
+        daemon = Daemon(store, cluster, rules, exports, options, metrics, make_watcher)
         return supervisor.watch_over(daemon)
 
 
-__all__ = ["Daemon", "Export", "Observer", "Options", "Supervisor", "Watching", "cluster_uid", "run"]
+@contextmanager
+def _emitting(exports: Sequence[Export], every_s: float) -> Iterator[Schedule]:
+    schedule = Schedule()
+    for export in exports:
+        schedule.every(every_s, f"emit to {export.target}", export.run)
+    schedule.start()
+    try:
+        yield schedule
+    finally:
+        schedule.stop()
+
+
+__all__ = ["Daemon", "Export", "Observer", "Options", "Supervisor", "Watching", "run"]

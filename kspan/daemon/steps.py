@@ -26,6 +26,9 @@ BACKOFF_FIRST: Final = 0.1
 BACKOFF_MOST: Final = 5.0
 """Seconds between two tries; a database that is back is found within this time."""
 
+SLOW: Final = 2.0
+"""Seconds after which a commit that goes on is trouble: SQLite waits for another's lock for ten before it says so."""
+
 Found = TypeVar("Found")
 
 
@@ -115,7 +118,8 @@ class StepWriter:
         pause: Callable[[float], bool],
         mended: Callable[[], None],
     ) -> None:
-        self.trouble = ""
+        self._trouble = ""
+        self._trying_since = 0.0
         self._metrics = metrics
         self._pause = pause
         self._mended = mended
@@ -123,6 +127,13 @@ class StepWriter:
         self._projector: LiveProjector | None = self._open()
         self._first = self._sequence = self._projector.sequence
         self._now = self._projector.fold.now
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is committed at the moment; empty while all is well. For any thread."""
+        since = self._trying_since
+        waited = time.monotonic() - since if since else 0.0
+        return self._trouble or (f"has not answered for {waited:.0f} s" if waited > SLOW else "")
 
     @property
     def now(self) -> int:
@@ -196,6 +207,7 @@ class StepWriter:
         """Do it until it works. Raises StoreError for what is about the data, GivenUpError."""
         wait = BACKOFF_FIRST
         while True:
+            self._trying_since = time.monotonic()
             try:
                 projector = self._reopened()
                 found = do(projector)
@@ -211,6 +223,8 @@ class StepWriter:
                 self._sequence, self._now = projector.sequence, projector.fold.now
                 self._recovered()
                 return found
+            finally:
+                self._trying_since = 0.0
 
     def _reopened(self) -> LiveProjector:
         if self._projector is None:
@@ -219,12 +233,12 @@ class StepWriter:
 
     def _tell(self, error: StoreError) -> None:
         self._metrics.failed_commits.inc()
-        if str(error) != self.trouble:
+        if str(error) != self._trouble:
             _logger.warning("the database takes nothing (everything waits): %s", error)
-        self.trouble = str(error)
+        self._trouble = str(error)
 
     def _recovered(self) -> None:
-        if self.trouble:
+        if self._trouble:
             _logger.info("the database takes records again")
-            self.trouble = ""
+            self._trouble = ""
             self._mended()

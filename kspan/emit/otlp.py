@@ -192,4 +192,8 @@ def _innermost(error: BaseException) -> BaseException:
 
 
 def _text(url: str | bytes) -> str:
-    return url.decode() if isinstance(url, bytes) else url
+    """The URL without what it may have of a password: reasons are logged, and kept in the database."""
+    text = url.decode() if isinstance(url, bytes) else url
+    scheme, slashes, rest = text.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"

@@ -181,6 +181,7 @@ import json, sys
 from kspan.cli import running
 from kspan.errors import KspanError
 options = json.loads(sys.argv[1])
+exec(sys.argv[2])
 try:
     sys.exit(running.run_daemon(**options))
 except KspanError as error:
@@ -193,9 +194,9 @@ _numbers = itertools.count(1)
 
 
 class Process:
-    """``kspan run`` in a process of its own."""
+    """``kspan run`` in a process of its own; ``sabotage`` is what is done to the program in it before it runs."""
 
-    def __init__(self, kubeconfig: Path, database: Path, export: list[str], **options: Any) -> None:
+    def __init__(self, kubeconfig: Path, database: Path, export: list[str], sabotage: str = "", **options: Any) -> None:
         given = {
             "db": str(database),
             "export": export,
@@ -217,7 +218,7 @@ class Process:
         } | options
         self._log = database.with_name(f"{database.name}.{next(_numbers)}.log")
         with self._log.open("wb") as log:
-            command = [sys.executable, "-W", "error", "-c", SCRIPT, json.dumps(given)]
+            command = [sys.executable, "-W", "error", "-c", SCRIPT, json.dumps(given), sabotage]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
     def __enter__(self) -> Self:
@@ -229,6 +230,14 @@ class Process:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+
+    def ends(self, within: float = 10.0) -> int:
+        """The exit code after a SIGTERM; fails if it takes longer than an orchestrator is told that it does."""
+        began = time.monotonic()
+        self.process.terminate()
+        code = self.process.wait(within + 10)
+        assert time.monotonic() - began < within, self.log
+        return code
 
     @property
     def log(self) -> str:

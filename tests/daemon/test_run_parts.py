@@ -14,8 +14,9 @@ from kspan.cli.durations import parse_duration
 from kspan.daemon import logs
 from kspan.daemon.exports import Export, finish_all
 from kspan.daemon.http import Answer, Server, parse_listen, verdict
+from kspan.daemon.identity import cluster_uid
 from kspan.daemon.metrics import Metrics
-from kspan.daemon.run import Options, cluster_uid, run
+from kspan.daemon.run import Options, run
 from kspan.daemon.schedule import Schedule
 from kspan.emit.emitter import Emitter, SinkResult, TraceSpans
 from kspan.errors import KspanError, SettingsError
