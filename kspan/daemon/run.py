@@ -227,7 +227,7 @@ class Supervisor:
 
     def __init__(self, listen: str, metrics: Metrics) -> None:
         self._stop = threading.Event()
-        self._problems: Callable[[], list[str]] = lambda: ["starting"]
+        self._problems: Callable[[], list[str]] = lambda: ["cluster: the API server has not answered yet"]
         self._dead: list[str] = []
         self._server = Server(
             listen,
