@@ -19,6 +19,10 @@ app = typer.Typer(
 )
 db = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look after the database.")
 app.add_typer(db, name="db")
+rules_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="See, check and write the rules that understand Events."
+)
+app.add_typer(rules_app, name="rules")
 
 
 def _version(value: bool) -> None:
@@ -298,3 +302,37 @@ def stats(
     from kspan.cli.database import run_stats
 
     run_stats(db, output)
+
+
+@rules_app.command("check")
+def check_rules_file(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A rules file (TOML); - is standard input.")],
+) -> None:
+    """Check a rules file: every mistake with its line and reason. Exit code 2 where there are any.
+
+    \b
+    Example:
+      kspan rules check my-rules.toml
+    """
+    from kspan.cli.rules import run_check
+
+    raise typer.Exit(run_check(file))
+
+
+@rules_app.command("list")
+def list_rules(
+    rules: RulesFile = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FORMAT", help="table, json, jsonl or csv.")
+    ] = "table",
+) -> None:
+    """Show the rules in force: those of your file first, then the built-in ones. The first that fits an Event counts.
+
+    \b
+    Examples:
+      kspan rules list
+      kspan rules list --rules my-rules.toml -o json
+    """
+    from kspan.cli.rules import run_list
+
+    run_list(rules, output)

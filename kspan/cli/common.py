@@ -33,14 +33,20 @@ def database_url(db: str | None) -> str:
 
 
 def load_rules(path: str | None) -> Rules:
-    """The rules of this file, or the built-in ones. Raises RulesError."""
-    if path is None:
-        return built_in_rules()
+    """The built-in rules, with those of this file over them. Raises RulesError."""
+    return built_in_rules() if path is None else parse_rules(path, read_rules_file(path))
+
+
+def read_rules_file(path: str) -> str:
+    """The text of a rules file; ``-`` is standard input. Raises RulesError."""
     try:
-        return parse_rules(path, Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is no UTF-8 text"
-        raise RulesError(f"{path}: {reason}") from error
+        raw = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        return raw.decode("utf-8-sig")
+    except OSError as error:
+        raise RulesError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise RulesError(f"{path}:{line}: is no UTF-8 text") from error
 
 
 def waiting(hold: str, settle: str, max_trace_age: str) -> FoldSettings:

@@ -10,7 +10,9 @@ EXPORT_HELP = "Where traces go: console, none, otlp (see OTEL_EXPORTER_OTLP_*), 
 Db = Annotated[str | None, typer.Option("--db", envvar="KSPAN_DB", metavar="URL", help=DB_HELP, show_default=False)]
 RulesFile = Annotated[
     str | None,
-    typer.Option("--rules", envvar="KSPAN_RULES", metavar="FILE", help="Rules (TOML) to use instead of the built-in."),
+    typer.Option(
+        "--rules", envvar="KSPAN_RULES", metavar="FILE", help="Rules (TOML) that add to the built-in ones and override."
+    ),
 ]
 OwnDb = Annotated[str | None, typer.Option("--db", metavar="URL", help="SQLAlchemy URL or path of a database.")]
 Cluster = Annotated[

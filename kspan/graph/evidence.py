@@ -23,7 +23,13 @@ LOSS_WINDOW = 300 * SECOND
 """A controller replaces a lost dependent at once, or when it is gone, or when a quota allows: five minutes after it was
 gone the loss explains nothing any more."""
 
-VERBS = {"creates": ("Create",), "deletes": ("Delete",), "scales": ("Create", "Update"), "turns": ("Update",)}
+VERBS = {
+    "creates": ("Create",),
+    "deletes": ("Delete",),
+    "scales": ("Create", "Update"),
+    "applies": ("Create", "Update"),
+    "turns": ("Update",),
+}
 
 HISTORY_LIMIT = 10
 """Old ReplicaSets that a Deployment keeps where revisionHistoryLimit is unset (k8s.io/api apps/v1 DeploymentSpec)."""

@@ -221,6 +221,8 @@ class Observer:
         return occ
 
     def _is_effect(self, obj: ObjectState, manager: str, meta: Metadata) -> bool:
+        if self.rules.is_person(manager):
+            return False
         if self.rules.is_controller(manager) or (obj.owner and manager and manager == obj.owner_manager):
             return True
         return manager in change.status_writers(meta.managedFields)

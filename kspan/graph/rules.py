@@ -1,17 +1,16 @@
-"""The subject rules: data, read from TOML, compiled once. Pure but for reading the file that the caller names."""
+"""The subject rules: data, compiled once. Pure. How they are read from TOML is in ``rulefile``."""
 
-import re
-import tomllib
-from collections.abc import Mapping
-from importlib import resources
+import hashlib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from kspan.errors import RulesError
+from kspan.graph.patterns import Pattern
 
-MEANINGS = ("creates", "deletes", "scales", "turns", "observes", "waits", "explains")
+MEANINGS = ("creates", "deletes", "scales", "applies", "turns", "observes", "waits", "explains")
 SOURCES = ("scaleTargetRef", "nodeName", "self")
+ANYBODY = "*"
 COMBINED = "(combined from similar events): "
 
 
@@ -42,29 +41,34 @@ class Disruption(msgspec.Struct, frozen=True):
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """One entry of a rules file (the fields are described at its head)."""
+    """One entry of a rules file; the fields are described at the head of ``rules.toml``. An empty ``kind``: any."""
 
-    component: str
-    reason: str
-    message: re.Pattern[str]
+    name: str
+    component: tuple[str, ...]
+    reason: tuple[str, ...]
+    message: Pattern
     means: str
-    kind: str = ""
+    kind: tuple[str, ...] = ()
     subject: str = ""
+    scope: str = ""
     subject_from: str = ""
     after: str = ""
     starts: bool = False
     by: str = ""
 
+    def is_about(self, component: str, kind: str) -> bool:
+        """Whether it reads what this component says about an object of this kind."""
+        return (component in self.component or ANYBODY in self.component) and (not self.kind or kind in self.kind)
+
     def read(self, namespace: str, message: str) -> Subject | None:
         """What the message says, or None where it is not of this rule's form."""
-        match = self.message.match(message)
-        if match is None:
+        found = self.message.match(message)
+        if found is None:
             return None
-        found = match.groupdict()
         return Subject(
             means=self.means,
-            kind=self.subject,
-            namespace=found.get("namespace") or namespace,
+            kind=found.get("kind") or self.subject,
+            namespace=found.get("namespace") or ("" if self.scope else namespace),
             name=found.get("name") or "",
             replicas_from=_count(found.get("from")),
             replicas_to=_count(found.get("to")),
@@ -74,89 +78,77 @@ class Rule(msgspec.Struct, frozen=True):
             by=self.by,
         )
 
+    def as_row(self) -> dict[str, Any]:
+        """The entry as a rules file would have it, with every key."""
+        return {name: getattr(self, name) for name in self.__struct_fields__} | {"message": self.message.text}
+
+
+class Managers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Field managers: whose changes are effects, and whose are causes whatever else they do.
+
+    ``x*`` stands for all that begin so.
+    """
+
+    controllers: tuple[str, ...] = ()
+    people: tuple[str, ...] = ()
+
+
+class Names:
+    """Names to look for, some of them with ``*`` at the end."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        names = tuple(names)
+        self._exact = frozenset(names)
+        self._beginnings = tuple(name[:-1] for name in names if name.endswith("*"))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._exact or (bool(self._beginnings) and name.startswith(self._beginnings))
+
 
 class Rules:
-    """The compiled rules, with what they know about field managers and controllers."""
+    """The compiled rules, with what they know about field managers and controllers. The first that matches counts."""
 
     def __init__(
         self,
-        rules: list[Rule],
-        controllers: frozenset[str],
+        rules: Iterable[Rule],
+        managers: Managers,
         actors: Mapping[str, str],
         disruptions: Mapping[str, Disruption],
     ) -> None:
-        self.rules = rules
-        self.controllers = controllers
-        self.actors = actors
-        self.disruptions = disruptions
-        self._index: dict[tuple[str, str], list[Rule]] = {}
-        for rule in rules:
-            self._index.setdefault((rule.component, rule.reason), []).append(rule)
+        self.rules = tuple(rules)
+        self.managers = managers
+        self.actors = dict(actors)
+        self.disruptions = dict(disruptions)
+        self._controllers = Names(managers.controllers)
+        self._people = Names(managers.people)
+        self._by_reason: dict[str, list[Rule]] = {}
+        for rule in self.rules:
+            for reason in rule.reason:
+                self._by_reason.setdefault(reason, []).append(rule)
+        self.digest = self._digest()
 
     def subject(self, component: str, kind: str, reason: str, namespace: str, message: str) -> Subject | None:
         """What an Event says about another object; None where no rule understands it."""
-        for rule in self._index.get((component, reason), ()):
-            if rule.kind in ("", kind) and (found := rule.read(namespace, message)) is not None:
-                return found
+        for rule in self._by_reason.get(reason, ()):
+            if rule.is_about(component, kind):
+                found = rule.read(namespace, message.removeprefix(COMBINED))
+                if found is not None:
+                    return found
         return None
 
     def is_controller(self, manager: str) -> bool:
         """Whether a field manager is a known controller."""
-        return manager in self.controllers or manager.startswith("system:")
+        return (manager in self._controllers or manager.startswith("system:")) and manager not in self._people
+
+    def is_person(self, manager: str) -> bool:
+        """Whether a field manager is known to act for people: changes by it are causes, whatever else it writes."""
+        return manager in self._people
+
+    def _digest(self) -> str:
+        told = [[rule.as_row() for rule in self.rules], self.managers, self.actors, self.disruptions]
+        return hashlib.sha256(msgspec.json.encode(told, order="sorted")).hexdigest()[:16]
 
 
 def _count(text: str | None) -> int:
     # More digits than any replica count has would only be there to overflow a column.
     return int(text) if text and len(text) < 10 else -1
-
-
-def _compile(source: str, number: int, entry: Any) -> Rule:
-    def fail(problem: str) -> RulesError:
-        return RulesError(f"{source}: rule {number}: {problem}")
-
-    if not isinstance(entry, dict):
-        raise fail("is not a table")
-    entry = dict(entry)
-    try:
-        entry["message"] = re.compile(entry.get("message", ""), re.IGNORECASE)
-    except (re.error, TypeError) as error:
-        raise fail(f"message is no regular expression ({error})") from error
-    unknown = set(entry) - set(Rule.__struct_fields__)
-    if unknown:
-        raise fail(f"unknown key {min(unknown)!r} (known: {', '.join(Rule.__struct_fields__)})")
-    for key in ("component", "reason", "means"):
-        if not isinstance(entry.get(key), str):
-            raise fail(f"{key} is missing")
-    if entry.get("by", "related") != "related":
-        raise fail("by can only be related")
-    if entry["means"] not in MEANINGS:
-        raise fail(f"means must be one of {', '.join(MEANINGS)}, not {entry['means']!r}")
-    if entry["means"] == "explains":
-        if entry.get("after") not in ("Create", "Update", "Delete"):
-            raise fail("after must be Create, Update or Delete where means is explains")
-    elif entry.get("subject_from", "self") not in SOURCES:
-        raise fail(f"subject_from can only be {', '.join(SOURCES)}")
-    elif "subject_from" not in entry and ("subject" not in entry or "name" not in entry["message"].groupindex):
-        raise fail("needs subject and a group (?P<name>…) in message")
-    return Rule(**entry)
-
-
-def parse_rules(source: str, text: str) -> Rules:
-    """Rules from TOML text; ``source`` names it in errors. Raises RulesError."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RulesError(f"{source}: {error}") from error
-    rules = [_compile(source, i, entry) for i, entry in enumerate(data.get("rule", []), 1)]
-    controllers = frozenset(data.get("managers", {}).get("controllers", []))
-    try:
-        disruptions = msgspec.convert(data.get("disruptions", {}), dict[str, Disruption])
-    except msgspec.ValidationError as error:
-        raise RulesError(f"{source}: disruptions: {error}") from error
-    return Rules(rules, controllers, data.get("actors", {}), disruptions)
-
-
-def built_in_rules() -> Rules:
-    """The rules that the package carries."""
-    text = resources.files("kspan.graph").joinpath("rules.toml").read_text(encoding="utf-8")
-    return parse_rules("rules.toml", text)
