@@ -6,7 +6,19 @@ import typer
 
 from kspan import __version__
 from kspan.cli import configuration
-from kspan.cli.options import EXPORT_HELP, Cluster, Db, Hold, MaxTraceAge, NoProgress, OwnDb, RulesFile, Settle
+from kspan.cli.options import (
+    CONTEXTS,
+    EXPORT_HELP,
+    Cluster,
+    Contexts,
+    Db,
+    Hold,
+    MaxTraceAge,
+    NoProgress,
+    OwnDb,
+    RulesFile,
+    Settle,
+)
 
 app = typer.Typer(
     name="kspan",
@@ -87,6 +99,7 @@ def replay(
         str, typer.Option("--cluster-name", envvar="KSPAN_CLUSTER_NAME", metavar="NAME", help="k8s.cluster.name.")
     ] = "",
     rules: RulesFile = None,
+    context_annotation: Contexts = CONTEXTS,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on after bad input; count what is skipped.")] = False,
     no_progress: NoProgress = False,
 ) -> None:
@@ -112,6 +125,7 @@ def replay(
         cluster=cluster,
         cluster_name=cluster_name,
         rules=rules,
+        contexts=context_annotation,
         skip_bad=skip_bad,
         progress=not no_progress,
     )
@@ -167,6 +181,7 @@ def run(
     hold: Hold = "5s",
     settle: Settle = "10s",
     max_trace_age: MaxTraceAge = "15m",
+    context_annotation: Contexts = CONTEXTS,
     log_level: Annotated[
         str,
         typer.Option("--log-level", envvar="KSPAN_LOG_LEVEL", metavar="LEVEL", help="debug, info, warning or error."),
@@ -202,6 +217,7 @@ def run(
         hold=hold,
         settle=settle,
         max_trace_age=max_trace_age,
+        contexts=context_annotation,
         log_level=log_level,
     )
     raise typer.Exit(code)
@@ -247,20 +263,23 @@ def verify(
     hold: Hold = "5s",
     settle: Settle = "10s",
     max_trace_age: MaxTraceAge = "15m",
+    context_annotation: Contexts = CONTEXTS,
     no_progress: NoProgress = False,
 ) -> None:
     """Replay the journal into an empty projection and compare, row by row. Exit code 1 where something differs.
 
-    --rules, --hold, --settle and --max-trace-age have to be those that the projection was made with.
+    --rules, --hold, --settle, --max-trace-age and --context-annotation have to be those with which the projection was
+    made.
 
     \b
     Example:
       kspan db verify --db incident.sqlite
     """
-    from kspan.cli.common import waiting
+    from kspan.cli.common import fold_settings
     from kspan.cli.database import run_verify
 
-    raise typer.Exit(run_verify(db, cluster, rules, waiting(hold, settle, max_trace_age), progress=not no_progress))
+    settings = fold_settings(hold, settle, max_trace_age, context_annotation)
+    raise typer.Exit(run_verify(db, cluster, rules, settings, progress=not no_progress))
 
 
 @db.command()
@@ -271,6 +290,7 @@ def rebuild(
     hold: Hold = "5s",
     settle: Settle = "10s",
     max_trace_age: MaxTraceAge = "15m",
+    context_annotation: Contexts = CONTEXTS,
     no_progress: NoProgress = False,
 ) -> None:
     """Replace the projection by one made afresh from the journal (after a change of the rules, say).
@@ -281,10 +301,11 @@ def rebuild(
     Example:
       kspan db rebuild --db incident.sqlite --rules my-rules.toml
     """
-    from kspan.cli.common import waiting
+    from kspan.cli.common import fold_settings
     from kspan.cli.database import run_rebuild
 
-    run_rebuild(db, cluster, rules, waiting(hold, settle, max_trace_age), progress=not no_progress)
+    settings = fold_settings(hold, settle, max_trace_age, context_annotation)
+    run_rebuild(db, cluster, rules, settings, progress=not no_progress)
 
 
 @db.command()

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from kspan.cli.durations import parse_duration
@@ -49,8 +49,8 @@ def read_rules_file(path: str) -> str:
         raise RulesError(f"{path}:{line}: is no UTF-8 text") from error
 
 
-def waiting(hold: str, settle: str, max_trace_age: str) -> FoldSettings:
-    """The fold's settings for these durations. The longer settling after a Warning keeps its proportion.
+def fold_settings(hold: str, settle: str, max_trace_age: str, contexts: Sequence[str]) -> FoldSettings:
+    """The fold's settings. The longer settling after a Warning keeps its proportion.
 
     Raises SettingsError for what is no duration, or makes no sense together.
     """
@@ -65,6 +65,7 @@ def waiting(hold: str, settle: str, max_trace_age: str) -> FoldSettings:
         settle=int(quiet * SECOND),
         settle_after_warning=int(after_warning * SECOND),
         max_trace_age=int(oldest * SECOND),
+        context_annotations=tuple(contexts),
     )
 
 

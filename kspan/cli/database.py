@@ -23,11 +23,14 @@ def run_verify(db: str | None, cluster: str, rules: str | None, settings: FoldSe
         total = store.last_sequence(name)
         with progress_bar("folding", total, shown=progress) as advance:
             differences = list(rebuilding.verify(store, name, compiled, settings, on_progress=advance))
+        other_rules = bool(differences) and rebuilding.made_with_other_rules(store, name, compiled)
     for found in differences[:SHOWN]:
         columns = f" in {', '.join(found.columns)}" if found.columns else ""
         print(f"{found.table} {found.key}: {found.problem}{columns}")
     if len(differences) > SHOWN:
         print(f"... and {len(differences) - SHOWN} more")
+    if other_rules:
+        print("kspan: the projection was made with other rules than these (see --rules)", file=sys.stderr)
     if differences:
         print(
             f"kspan: {len(differences)} rows are not what {total} journal records say; 'kspan db rebuild' mends that",

@@ -25,4 +25,13 @@ MaxTraceAge = Annotated[
     str,
     typer.Option("--max-trace-age", metavar="TIME", help="A trace is closed at this age, finished or not."),
 ]
+Contexts = Annotated[
+    list[str],
+    typer.Option(
+        "--context-annotation",
+        metavar="KEY",
+        help="Annotations with a W3C traceparent; the first that is there counts.",
+    ),
+]
+CONTEXTS = ["tracing.k8s.io/traceparent"]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="No progress bar.")]

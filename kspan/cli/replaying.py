@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from kspan.cli.common import database_url, load_rules, progress_bar, state_directory
+from kspan.daemon.projector import RULES_CHANGED
 from kspan.daemon.replay import Replayed
 from kspan.daemon.replay import replay as ingest
 from kspan.emit.emitter import EmitReport, Emitter
@@ -15,6 +16,7 @@ from kspan.emit.exporters import Target, TargetKind, open_sink, parse_target
 from kspan.emit.otel import ClusterIdentity
 from kspan.errors import ExportError, InputError
 from kspan.ingest.frames import read_frames, total_size
+from kspan.settings import FoldSettings
 from kspan.store import Store, open_store
 
 
@@ -37,12 +39,13 @@ def run_replay(
     cluster: str,
     cluster_name: str,
     rules: str | None,
+    contexts: Sequence[str] = FoldSettings().context_annotations,
     skip_bad: bool,
     progress: bool,
 ) -> None:
     """Ingests and exports. What cannot be right is refused before anything is read."""
     targets = [parse_target(text) for text in export]
-    compiled = load_rules(rules)
+    compiled, settings = load_rules(rules), FoldSettings(context_annotations=tuple(contexts))
     skipped = _Skipped()
     with open_store(database_url(db)) as store:
         sinks_checked = [open_sink(target, ClusterIdentity("", cluster_name)) for target in targets]
@@ -51,8 +54,11 @@ def run_replay(
                 sink.close()
         with progress_bar("reading", total_size(files), shown=progress) as advance:
             frames = read_frames(files, skip_bad=skip_bad, on_progress=advance, on_skip=skipped)
-            done = ingest(store, frames, compiled, cluster=cluster, on_bad=skipped if skip_bad else None)
+            on_bad = skipped if skip_bad else None
+            done = ingest(store, frames, compiled, cluster=cluster, settings=settings, on_bad=on_bad)
         reports = [_emit(store, done.cluster, cluster_name, target) for target in targets]
+    if done.rules_changed:
+        print(f"kspan: {RULES_CHANGED}", file=sys.stderr)
     print(_told(done, skipped.count, targets, reports), file=sys.stderr)
 
 
@@ -78,6 +84,8 @@ def _told(done: Replayed, skipped: int, targets: Sequence[Target], reports: Sequ
         parts.append(f"{done.known_already} known already")
     if skipped:
         parts.append(f"{skipped} skipped as bad")
+    if done.invalid_contexts:
+        parts.append(f"{done.invalid_contexts} invalid trace contexts ignored")
     for target, report in zip(targets, reports, strict=True):
         if target.kind is not TargetKind.NONE:
             parts.append(f"{report.traces} traces ({report.spans} spans) to {target.name}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from kspan.cli.common import database_url, load_rules, waiting
+from kspan.cli.common import database_url, fold_settings, load_rules
 from kspan.cli.durations import parse_duration
 from kspan.errors import SettingsError
 from kspan.times import SECOND
@@ -33,6 +33,7 @@ def run_daemon(
     hold: str,
     settle: str,
     max_trace_age: str,
+    contexts: Sequence[str],
     log_level: str,
 ) -> int:
     """Watches a cluster until SIGTERM or SIGINT; the exit code (1: a part of it died). What is wrong from the start is
@@ -40,7 +41,7 @@ def run_daemon(
     if log_level not in _LEVELS:
         raise SettingsError(f"--log-level {log_level!r}: use {', '.join(_LEVELS)}")
     kept = parse_duration(retention, "--retention")
-    settings = waiting(hold, settle, max_trace_age)
+    settings = fold_settings(hold, settle, max_trace_age, contexts)
 
     from kspan.daemon import logs
     from kspan.daemon.http import parse_listen

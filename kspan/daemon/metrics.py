@@ -60,6 +60,11 @@ class Metrics:
         self._connected = Gauge(
             "kspan_watch_connected", "Whether the watch of a resource is on its way.", ["resource"], registry=registry
         )
+        self.invalid_contexts = Counter(
+            "kspan_invalid_trace_contexts",
+            "Trace contexts in annotations that were none, and ignored.",
+            registry=registry,
+        )
         self.pruned = Counter("kspan_pruned_records", "Records deleted from the journal by age.", registry=registry)
 
     def watch_queue(self, length: Callable[[], int], size: Callable[[], int]) -> None:

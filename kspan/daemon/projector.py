@@ -19,6 +19,10 @@ BATCH = 500
 REMEMBERED = 200_000
 """uids whose newest version is kept in memory; one that was dropped is looked up in the journal again."""
 
+RULES_CHANGED = (
+    "the history was made with other rules; what comes now goes by these; 'kspan db rebuild' applies them to all of it"
+)
+
 UNKNOWN = KnownVersion("", deleted=False)
 
 

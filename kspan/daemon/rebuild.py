@@ -7,6 +7,7 @@ import msgspec
 
 from kspan.errors import StoreError
 from kspan.graph import Fold, Rules
+from kspan.graph.facts import Clock
 from kspan.model import Delta
 from kspan.settings import FoldSettings
 from kspan.store import Store, open_store
@@ -99,6 +100,12 @@ def _compare(table: str, expected: Iterator[Row], found: Iterator[Row]) -> Itera
 
 def _text(key: tuple[Any, ...] | None) -> str:
     return " ".join(str(part) for part in key or ())
+
+
+def made_with_other_rules(store: Store, cluster: str, rules: Rules) -> bool:
+    """Whether the projection in the database was begun with other rules than these."""
+    clock = store.load_projection(cluster).clock
+    return bool(clock) and msgspec.msgpack.decode(clock, type=Clock).rules != rules.digest
 
 
 def rebuild(

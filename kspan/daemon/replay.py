@@ -21,13 +21,18 @@ NO_CLUSTER = "00000000-0000-0000-0000-000000000000"
 
 
 class Replayed(msgspec.Struct, frozen=True):
-    """What a replay did: frames read, records appended, records that were known already, objects skipped as bad."""
+    """What a replay did: frames read, records appended, records that were known already, objects skipped as bad.
+
+    ``invalid_contexts`` were ignored; ``rules_changed``: the database's history was made with other rules.
+    """
 
     cluster: str
     frames: int
     appended: int
     known_already: int
     skipped: int
+    invalid_contexts: int = 0
+    rules_changed: bool = False
 
 
 def find_cluster(frames: Iterable[Frame]) -> tuple[str, Iterator[Frame]]:
@@ -71,7 +76,7 @@ def replay(
         cluster, frames = find_cluster(frames)
     projector = Projector(store, cluster, rules, settings)
     streams = Streams(projector, store.cursors(cluster))
-    read = skipped = 0
+    read, skipped, invalid = 0, 0, projector.fold.invalid_contexts
     try:
         for frame in frames:
             read += 1
@@ -87,4 +92,12 @@ def replay(
         projector.flush()
         raise
     projector.run_out()
-    return Replayed(cluster, read, projector.appended, projector.known_already, skipped)
+    return Replayed(
+        cluster,
+        read,
+        projector.appended,
+        projector.known_already,
+        skipped,
+        invalid_contexts=projector.fold.invalid_contexts - invalid,
+        rules_changed=projector.fold.rules_changed,
+    )

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
 from kspan.daemon.metrics import Metrics
-from kspan.daemon.projector import Projector
+from kspan.daemon.projector import RULES_CHANGED, Projector
 from kspan.errors import StoreError
 from kspan.graph import Rules
 from kspan.ingest.streams import Step
@@ -95,8 +95,9 @@ class LiveProjector(Projector):
         return len(self.fold.state.traces)
 
     def _commit(self, records: list[LogRecord], cursors: list[Cursor]) -> None:
-        began = time.perf_counter()
+        began, invalid = time.perf_counter(), self.fold.invalid_contexts
         super()._commit(records, cursors)
+        self._metrics.invalid_contexts.inc(self.fold.invalid_contexts - invalid)
         self._metrics.committed(records, time.perf_counter() - began, self._clock())
 
 
@@ -125,6 +126,8 @@ class StepWriter:
         self._mended = mended
         self._open = partial(LiveProjector, store, cluster, rules, settings, metrics, clock)
         self._projector: LiveProjector | None = self._open()
+        if self._projector.fold.rules_changed:
+            _logger.warning(RULES_CHANGED)
         self._first = self._sequence = self._projector.sequence
         self._now = self._projector.fold.now
 

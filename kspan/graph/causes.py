@@ -6,6 +6,7 @@ after the delta it speaks of was decided takes its place above it, as it would h
 
 from kspan.graph import evidence
 from kspan.graph.choosing import OWNER, SUBJECT, Choice, Chooser
+from kspan.graph.context import read_context
 from kspan.graph.events import unnamed
 from kspan.graph.facts import Occurrence
 from kspan.graph.observe import Observer
@@ -56,8 +57,7 @@ class Causes:
     # changes ---------------------------------------------------------------------------------------------------------
 
     def _decide_change(self, occ: Occurrence) -> None:
-        if occ.traceparent and self._inherited(occ):
-            occ.traceparent = ""
+        self._look_at_context(occ)
         event = evidence.telling_event(self.state, occ)
         if event is not None and not event.decided:
             self.decide(event)
@@ -72,11 +72,19 @@ class Causes:
         self._put(occ, choice)
         self.place.mark_loss(occ, ordered=choice.rule == OWNER)
 
-    def _inherited(self, occ: Occurrence) -> bool:
-        """Whether a controller only copied the context of the owner (the deployment controller copies annotations)."""
+    def _look_at_context(self, occ: Occurrence) -> None:
+        """Only a context of the object's own counts: the deployment controller copies its owner's to ReplicaSets."""
+        text = occ.traceparent or occ.related
+        if not text:
+            return
         obj = self.state.object(occ.uid)
         owner = self.state.object(obj.owner) if obj is not None and obj.owner else None
-        return owner is not None and owner.traceparent == occ.traceparent
+        inherited = owner is not None and owner.traceparent == text
+        valid = read_context(text) is not None
+        if occ.traceparent and not valid and not inherited:
+            self.state.clock.invalid_contexts += 1
+        if inherited or not valid:
+            occ.traceparent = occ.related = ""
 
     def _below(self, event: Occurrence, occ: Occurrence) -> bool:
         """Whether the Event already goes back to the change, so that the reverse would close a circle."""

@@ -114,6 +114,7 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     ``verb`` is Create, Update or Delete, or empty for an Event. ``rv`` is the version that a change made; for an Event
     ``seen_rv`` is the version that its reporter looked at (0: unknown, or stale because this is a repeat). ``time`` is
     the best estimate; it happened no later than ``latest``. ``cause`` is what was chosen, ``parent`` where it hangs.
+    ``related`` is the trace context that the object carried already.
     ``reported_uid`` is the object on which an Event is tracked: not ``uid`` where its reporter told only the name.
     """
 
@@ -165,6 +166,7 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     link_span: str = ""
     episodic: bool = False
     repeats: list[Repeat] = []
+    related: str = ""
 
 
 class ObjectState(msgspec.Struct, array_like=True, gc=False):
@@ -231,7 +233,8 @@ class Trace(msgspec.Struct, array_like=True, gc=False):
 class Clock(msgspec.Struct, array_like=True, gc=False):
     """The scalar state. ``lag`` is how late Events are seen to come (ns), as of ``lag_at``; ``carried`` names closed
     traces under a remote context, which must not be opened a second time. ``gaps`` holds, for a stream that nobody
-    watched for a while, the resourceVersions between which that was."""
+    watched for a while, the resourceVersions between which that was. ``invalid_contexts`` counts the changes that
+    carried a trace context which is none. ``rules`` is the digest of the rules with which all began."""
 
     now: int = 0
     arrivals: int = 0
@@ -239,3 +242,5 @@ class Clock(msgspec.Struct, array_like=True, gc=False):
     lag_at: int = 0
     carried: list[str] = []
     gaps: dict[str, tuple[int, int]] = {}
+    invalid_contexts: int = 0
+    rules: str = ""

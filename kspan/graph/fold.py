@@ -24,6 +24,8 @@ class Fold:
     def __init__(self, cluster: str, rules: Rules, settings: FoldSettings | None = None) -> None:
         self.settings = settings or FoldSettings()
         self.state = State(cluster)
+        self.state.clock.rules = rules.digest
+        self._rules = rules.digest
         self._observer = Observer(self.state, rules, self.settings)
         self._causes = Causes(self.state, rules, self.settings, self._observer)
         self._resolver = Resolver(self.state, self._observer, self.settings)
@@ -61,6 +63,16 @@ class Fold:
     def next_deadline(self) -> int:
         """When something that waits wants time to have passed (ns), 0 where nothing waits."""
         return min((at for at, rank, _, _ in self.state.deadlines if rank < 2), default=0)
+
+    @property
+    def rules_changed(self) -> bool:
+        """Whether what was loaded was begun with other rules."""
+        return self.state.clock.rules != self._rules
+
+    @property
+    def invalid_contexts(self) -> int:
+        """Changes whose object carried a trace context that is none, and that were ignored for that, so far."""
+        return self.state.clock.invalid_contexts
 
     @property
     def now(self) -> int:

@@ -7,6 +7,7 @@ interleave plays no part here.
 import zlib
 
 from kspan.graph import change
+from kspan.graph.context import carried
 from kspan.graph.events import EventObserver
 from kspan.graph.facts import Birth, Cause, FirstSight, Loss, ObjectState, Occurrence
 from kspan.graph.objects import (
@@ -125,7 +126,7 @@ class Observer:
             disruption=disrupted,
             target_kind=spec.scaleTargetRef.kind if spec.scaleTargetRef else "",
             target_name=spec.scaleTargetRef.name if spec.scaleTargetRef else "",
-            traceparent=self._context(meta.annotations) if meta.annotations else "",
+            traceparent=carried(meta.annotations, self.settings.context_annotations) if meta.annotations else "",
             # A Pod's spec hardly ever changes, and Pods are the most numerous kind.
             spec=b"" if obj.kind == "Pod" else bytes(obj.spec),
             writers=change.writers(meta.managedFields),
@@ -144,9 +145,6 @@ class Observer:
         )
         self.state.put_object(new)
         return new
-
-    def _context(self, annotations: dict[str, str]) -> str:
-        return next((annotations[key] for key in self.settings.context_annotations if key in annotations), "")
 
     def _own(self, meta: Metadata) -> None:
         for ref in meta.ownerReferences or ():
@@ -174,6 +172,8 @@ class Observer:
         occ.actor = self._actor(new, occ)
         if new.traceparent and (old is None or old.traceparent != new.traceparent):
             occ.traceparent = new.traceparent
+        else:
+            occ.related = new.traceparent
         cause = Cause(occ.id, occ.verb, occ.rv, occ.time, new.replicas, template=new.template)
         cause.manual = not occ.by_controller
         if old is not None:
@@ -248,6 +248,7 @@ class Observer:
         occ = self._change(new, "Delete", record, floor)
         occ.actor = "unknown"
         occ.by_controller = True
+        occ.related = new.traceparent
         cause = Cause(occ.id, occ.verb, occ.rv, occ.time, turned="deleted" if new.kind == "Node" else "")
         self._add_change(new, occ, cause)
         self._lose(new, occ, occ.rv)

@@ -1,9 +1,8 @@
 """Where an occurrence goes in the graph once its cause is chosen: under it, as a root, or into an episode. Pure."""
 
-import re
-
 import networkx as nx
 
+from kspan.graph.context import read_context
 from kspan.graph.events import is_combined
 from kspan.graph.facts import Cause, Occurrence, Repeat, Trace
 from kspan.graph.state import State
@@ -11,18 +10,6 @@ from kspan.settings import FoldSettings
 from kspan.vocabulary import trace_id
 
 CARRIED, SUBJECT = "carried", "subject"
-
-_TRACEPARENT = re.compile(
-    r"(?!ff)(?P<version>[0-9a-f]{2})-(?!0{32})(?P<trace>[0-9a-f]{32})-(?!0{16})(?P<span>[0-9a-f]{16})-[0-9a-f]{2}(?P<more>-.*)?"
-)
-
-
-def read_context(text: str) -> tuple[str, str] | None:
-    """(trace id, span id) of a W3C traceparent; None where it is none (https://www.w3.org/TR/trace-context/)."""
-    found = _TRACEPARENT.fullmatch(text)
-    if found is None or (found["version"] == "00" and found["more"]):
-        return None
-    return found["trace"], found["span"]
 
 
 class Placer:
@@ -42,7 +29,7 @@ class Placer:
             return False
         name, span = context
         if name in self.state.clock.carried:
-            occ.link_trace, occ.link_span = name, span
+            occ.related = occ.traceparent
             return False
         occ.rule, occ.confidence = CARRIED, 1.0
         occ.remote_parent = span

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from kspan import vocabulary as words
+from kspan.graph.context import read_context
 from kspan.graph.facts import ObjectState, Occurrence, Trace
 from kspan.graph.state import State
 from kspan.model import Delta, ObjectRow, SpanEvent, SpanLink, SpanRow, SpanState, TraceRow, TraceState
@@ -57,6 +58,9 @@ def _span_row(
     occ: Occurrence, state: SpanState, start: int, end: int, attributes: dict[str, Any], fold: bytes
 ) -> SpanRow:
     links = [SpanLink(occ.link_trace, occ.link_span, {})] if occ.link_trace else []
+    related = read_context(occ.related)
+    if related is not None and related[0] not in (occ.trace, occ.link_trace):
+        links.append(SpanLink(*related, {}))
     return SpanRow(
         span_id=occ.id,
         trace_id=occ.trace,

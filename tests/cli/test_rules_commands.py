@@ -85,3 +85,44 @@ def test_replay_refuses_a_rules_file_with_mistakes_before_it_reads_anything(tmp_
     done = kspan("replay", tmp_path / "nothing.jsonl", "--db", tmp_path / "db.sqlite", "--rules", path)
     assert refused(done).startswith(f"{path}:1: ")
     assert not (tmp_path / "db.sqlite").exists()
+
+
+def test_replay_and_verify_tell_that_the_history_was_made_with_other_rules(tmp_path: Path) -> None:
+    path, db = written(tmp_path, GOOD), tmp_path / "db.sqlite"
+    note = "the history was made with other rules"
+    assert note not in kspan("replay", ROLLING_UPDATE, "--db", db, "--export", "none").stderr
+    assert note in kspan("replay", ROLLING_UPDATE, "--db", db, "--export", "none", "--rules", path).stderr
+    assert kspan("db", "verify", "--db", db).returncode == 0
+    changed = kspan("db", "verify", "--db", db, "--rules", path)
+    assert changed.returncode == 1
+    assert "the projection was made with other rules" in changed.stderr
+    assert kspan("db", "rebuild", "--db", db, "--rules", path).returncode == 0
+    assert kspan("db", "verify", "--db", db, "--rules", path).returncode == 0
+    assert note not in kspan("replay", ROLLING_UPDATE, "--db", db, "--export", "none", "--rules", path).stderr
+
+
+def context_of(value: str, key: str) -> bytes:
+    metadata = {"uid": "1", "name": "a", "namespace": "b", "resourceVersion": "7", "annotations": {key: value}}
+    line = {"received": "2026-11-22T10:25:03Z", "resource": "apps/v1/deployments", "type": "ADDED"}
+    return json.dumps(
+        {**line, "object": {"kind": "Deployment", "apiVersion": "apps/v1", "metadata": metadata}}
+    ).encode()
+
+
+def test_replay_sums_up_the_invalid_trace_contexts() -> None:
+    bad = context_of("hello", "tracing.k8s.io/traceparent")
+    assert "1 invalid trace contexts ignored" in kspan("replay", "-", "--db", "sqlite://", stdin=bad).stderr
+
+
+def test_the_annotations_with_a_trace_context_can_be_chosen(tmp_path: Path) -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    good = context_of(f"00-{trace}-b7ad6b7169203331-01", "ci.example.com/trace")
+    out = tmp_path / "spans.jsonl"
+    for keys, there in (
+        ((), False),
+        (("--context-annotation", "x", "--context-annotation", "ci.example.com/trace"), True),
+    ):
+        out.unlink(missing_ok=True)
+        done = kspan("replay", "-", "--db", "sqlite://", "--export", f"file:{out}", *keys, stdin=good)
+        assert done.returncode == 0
+        assert (trace in out.read_text()) == there
