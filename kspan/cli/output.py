@@ -1,4 +1,4 @@
-"""Rows on standard output: a table for people; JSON, JSON lines, CSV or Parquet for programs.
+"""Rows on standard output: a table or records for people; JSON, JSON lines, CSV or Parquet for programs.
 
 Rows are written while they are read: memory stays flat however many there are. A value is what a database driver gives:
 ``None``, a number, text, ``bytes``, a ``bool``, a time, or a JSON value.
@@ -21,7 +21,7 @@ from rich.cells import cell_len
 from kspan.emit.text import cut, harmless
 from kspan.errors import SettingsError
 
-FORMATS: Final = ("table", "json", "jsonl", "csv", "parquet")
+FORMATS: Final = ("table", "record", "json", "jsonl", "csv", "parquet")
 
 _SAMPLE: Final = 1000
 """Rows that a table's widths are measured on: later cells that are wider stick out (on a terminal: are cut)."""
@@ -47,8 +47,8 @@ def check_format(output: str, allowed: Sequence[str] = FORMATS) -> None:
 def write_rows(columns: Sequence[str], rows: Iterable[Row], output: str, *, noun: str = "row") -> int:
     """Writes rows to standard output as ``output`` (one of ``FORMATS``), and returns how many there were.
 
-    After a table their number goes to standard error, as so many ``noun``. Where the reader of a pipe goes away, the
-    rest of the rows is not read, quietly.
+    After what people read their number goes to standard error, as so many ``noun``. Where the reader of a pipe goes
+    away, the rest of the rows is not read, quietly.
     """
     counted = _Counted(rows)
     try:
@@ -57,7 +57,7 @@ def write_rows(columns: Sequence[str], rows: Iterable[Row], output: str, *, noun
     except BrokenPipeError:
         _silence_stdout()
         return counted.count
-    if output == "table":
+    if output in ("table", "record"):
         print(f"{counted.count} {noun}{'' if counted.count == 1 else 's'}", file=sys.stderr)
     return counted.count
 
@@ -65,6 +65,8 @@ def write_rows(columns: Sequence[str], rows: Iterable[Row], output: str, *, noun
 def _write(columns: Sequence[str], rows: Iterable[Row], output: str) -> None:
     if output == "table":
         _write_table(columns, rows)
+    elif output == "record":
+        _write_records(columns, rows)
     elif output == "csv":
         _write_csv(columns, rows)
     elif output == "parquet":
@@ -193,6 +195,17 @@ def _write_table(columns: Sequence[str], rows: Iterable[Row]) -> None:
     with _printable(sys.stdout):
         for line in chain((header, ["-" * width for width in widths]), cells, map(_cells, source)):
             print(_line(line, widths, right, line_width))
+
+
+def _write_records(columns: Sequence[str], rows: Iterable[Row]) -> None:
+    """A line for each column of each row, nothing cut: for rows that are too wide to be read across."""
+    header = [harmless(name) for name in columns]
+    width = max(map(cell_len, header), default=0)
+    with _printable(sys.stdout):
+        for number, row in enumerate(rows, 1):
+            print(f"{'' if number == 1 else chr(10)}-- {number}")
+            for name, cell in zip(header, _cells(row), strict=True):
+                print(f"{name + ' ' * (width - cell_len(name))}  {cell}".rstrip())
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from sqlalchemy.types import TypeEngine
 from kspan.model import RecordType, SpanEvent, SpanLink, SpanState, TraceState
 from kspan.store.types import Json, Payload, Word
 
-REVISION: Final = "kspan0001"
+REVISION: Final = "kspan0002"
 """The newest migration. It is named here too so that a database that is up to date opens without Alembic."""
 
 metadata: Final = MetaData(naming_convention={"pk": "%(table_name)s_pkey"})

@@ -24,6 +24,7 @@ class Store:
 
     def __init__(self, engine: Engine, location: Location, lock: WriterLock | None) -> None:
         self.name = location.name
+        self.dialect = engine.dialect.name
         self._engine = engine
         self._location = location
         self._lock = lock

@@ -58,6 +58,11 @@ def compress(payload: bytes) -> bytes | None:
     return _zstd.compressor.compress(payload) if payload else None
 
 
+def decompress(stored: bytes) -> bytes:
+    """A payload as it was before SQLite stored it. Raises ``zstandard.ZstdError`` for what is none."""
+    return _zstd.decompressor.decompress(stored)
+
+
 class Payload(TypeDecorator[bytes]):
     """An object as JSON bytes; NULL in the database where it is empty.
 
@@ -82,7 +87,7 @@ class Payload(TypeDecorator[bytes]):
             return b""
         if dialect.name == _POSTGRESQL:
             return msgspec.json.encode(value)
-        return _zstd.decompressor.decompress(value)
+        return decompress(value)
 
 
 class Word(TypeDecorator[StrEnum]):

@@ -56,6 +56,14 @@ def test_a_table_without_rows_has_its_header(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr() == ("a  b\n-  -\n", "0 traces\n")
 
 
+def test_records_show_all_of_a_row_a_line_for_each_column(capsys: pytest.CaptureFixture[str]) -> None:
+    write_rows(["name", "message"], [("web", "words " * 50 + "end"), ("\x1b[1mdb\n", None)], "record")
+    out, err = capsys.readouterr()
+    words = "words " * 50
+    assert out.splitlines() == ["-- 1", "name     web", f"message  {words}end", "", "-- 2", "name     db", "message"]
+    assert err == "2 rows\n"
+
+
 def test_json_is_an_array_of_objects(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     out = written(capsysbinary, "json")
     assert json.loads(out)[0] == {"name": "web", "n": 7, "share": 0.25, "blob": "\\x00ff", "note": None}
@@ -116,7 +124,7 @@ def test_parquet_without_pyarrow_names_the_extra(monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_unknown_format_is_refused_with_those_there_are() -> None:
-    with pytest.raises(SettingsError, match="table, json, jsonl, csv or parquet, not 'xml'"):
+    with pytest.raises(SettingsError, match="table, record, json, jsonl, csv or parquet, not 'xml'"):
         check_format("xml")
     with pytest.raises(SettingsError, match="table or json, not 'csv'"):
         check_format("csv", ("table", "json"))

@@ -42,7 +42,9 @@ def test_the_migrated_schema_is_the_declared_one(tmp_path: Path) -> None:
     with transaction(engine, writing=False) as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, schema.metadata) == []
-        partial = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE sql LIKE '%WHERE%'").all()
+        partial = connection.exec_driver_sql(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql LIKE '%WHERE%'"
+        ).all()
         clustered = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE sql LIKE '%WITHOUT ROWID%'").all()
     engine.dispose()
     # Alembic compares neither the conditions of partial indexes nor SQLite's table options.

@@ -1,0 +1,124 @@
+"""Statements on PostgreSQL."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+
+from kspan.errors import QueryError
+from kspan.query.sql import PAGE, Budget, Result
+from kspan.query.sqltext import Statement
+
+# Volatile, but without any effect on others.
+_HARMLESS: Final = frozenset(
+    {
+        "clock_timestamp",
+        "gen_random_uuid",
+        "pg_database_size",
+        "pg_indexes_size",
+        "pg_relation_size",
+        "pg_table_size",
+        "pg_total_relation_size",
+        "random",
+        "timeofday",
+    }
+)
+_VOLATILE: Final = """
+    SELECT p.proname, bool_and(n.nspname = 'pg_catalog') FROM pg_catalog.pg_proc p
+    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    WHERE p.provolatile = 'v' AND p.proname = ANY(%s) GROUP BY p.proname ORDER BY p.proname
+"""
+_SETTINGS: Final = """
+    SELECT set_config('standard_conforming_strings', 'on', true), set_config('cursor_tuple_fraction', %s, true),
+           current_setting('transaction_read_only')
+"""
+_EXPLAINED: Final = frozenset({"SELECT", "WITH", "VALUES", "TABLE"})
+
+
+@contextlib.contextmanager
+def run(
+    driver: Any, statement: Statement, parameters: Mapping[str, str | int], budget: Budget, limit: int
+) -> Iterator[Result]:
+    """Runs a statement in a read-only transaction, which is rolled back at the end."""
+    text, order = statement.numbered()
+    # As text, PostgreSQL gives each of them the type that its place in the statement asks for.
+    values = [str(parameters[name]) for name in order]
+    try:
+        with _translated(budget):
+            _prepare(driver, statement, budget, limit)
+            if statement.words[0] == "EXPLAIN":
+                yield _explain(driver, statement, text, values, budget)
+            else:
+                yield from _select(driver, text, values, budget)
+    finally:
+        # Whatever a function did in spite of all, it was not done. A connection that is lost has nothing to undo.
+        with contextlib.suppress(psycopg.Error):
+            driver.rollback()
+
+
+def _prepare(driver: Any, statement: Statement, budget: Budget, limit: int) -> None:
+    with driver.cursor() as cursor:
+        read_only = cursor.execute(_SETTINGS, ["0.1" if limit else "1"]).fetchone()[2]
+        if read_only != "on":
+            raise QueryError("the database gave no read-only transaction")
+        volatile = cursor.execute(_VOLATILE, [sorted(statement.names)]).fetchall()
+        _limit_time(cursor, budget)
+    for name, built_in in volatile:
+        if not (built_in and name in _HARMLESS):
+            raise QueryError(f"only reading is allowed: the function {name} may do more than that")
+
+
+def _limit_time(cursor: Any, budget: Budget) -> None:
+    if budget.spent:
+        raise budget.over()
+    if budget.seconds:
+        milliseconds = max(1, round(budget.left * 1000))
+        cursor.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(milliseconds))
+
+
+def _explain(driver: Any, statement: Statement, text: str, values: list[str], budget: Budget) -> Result:
+    if not _EXPLAINED & set(statement.words[1:4]):
+        raise QueryError("only reading is allowed: EXPLAIN is for SELECT, WITH, VALUES and TABLE")
+    # Prepared: the extended protocol takes one statement only.
+    with psycopg.RawCursor(driver) as cursor, budget.running():
+        cursor.execute(text.encode(), values, prepare=True)
+        return Result([column.name for column in cursor.description or ()], iter(cursor.fetchall()))
+
+
+def _select(driver: Any, text: str, values: list[str], budget: Budget) -> Iterator[Result]:
+    with psycopg.RawServerCursor(driver, "kspan_sql") as cursor:
+        with budget.running():
+            cursor.execute(text.encode(), values)
+        yield Result([column.name for column in cursor.description or ()], _rows(driver, cursor, budget))
+
+
+def _rows(driver: Any, cursor: Any, budget: Budget) -> Iterator[tuple[Any, ...]]:
+    with driver.cursor() as settings:
+        while True:
+            with _translated(budget):
+                _limit_time(settings, budget)
+                with budget.running():
+                    page = cursor.fetchmany(PAGE)
+            yield from page
+            if len(page) < PAGE:
+                return
+
+
+@contextlib.contextmanager
+def _translated(budget: Budget) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.errors.QueryCanceled as error:
+        raise budget.over() from error
+    except psycopg.errors.ReadOnlySqlTransaction as error:
+        raise QueryError(f"only reading is allowed ({_reason(error)})") from error
+    except psycopg.Error as error:
+        raise QueryError(_reason(error)) from error
+
+
+def _reason(error: psycopg.Error) -> str:
+    text = error.diag.message_primary or str(error).strip() or type(error).__name__
+    hint = f" ({error.diag.message_hint})" if error.diag.message_hint else ""
+    return " ".join((text + hint).split())

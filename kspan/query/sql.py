@@ -1,0 +1,93 @@
+"""Somebody's own SQL, run so that it can only read.
+
+What keeps it from writing, on SQLite: the file is opened ``mode=ro`` with ``query_only``, and an authorizer refuses
+everything but reading when a statement is prepared. On PostgreSQL: a read-only transaction, the extended protocol (one
+statement), a cursor (``DECLARE`` takes nothing that writes), no function that the catalogue calls volatile, and a
+rollback at the end.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from kspan.errors import QueryError
+from kspan.query.sqltext import Statement
+from kspan.store import Store
+
+PAGE: Final = 500
+"""Rows that are fetched at a time."""
+
+_READING: Final = ("SELECT", "WITH", "VALUES", "TABLE", "EXPLAIN")
+_OF_SQLITE: Final = ("SELECT", "WITH", "VALUES", "EXPLAIN", "PRAGMA")
+
+
+class Result:
+    """The answer to a statement: names of its columns, and its rows, which are read when they are asked for."""
+
+    def __init__(self, columns: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
+        self.columns = columns
+        self.rows = rows
+
+
+class Budget:
+    """The time that a statement may take: only what passes while the database works counts."""
+
+    def __init__(self, seconds: float) -> None:
+        """``seconds`` 0: no limit."""
+        self.seconds = seconds
+        self._left = seconds
+        self._began: float | None = None
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        self._began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._left, self._began = self.left, None
+
+    @property
+    def left(self) -> float:
+        return self._left - (time.monotonic() - self._began if self._began is not None else 0.0)
+
+    @property
+    def spent(self) -> bool:
+        return self.seconds > 0 and self.left <= 0
+
+    def over(self) -> QueryError:
+        return QueryError(f"the statement was stopped after {self.seconds:g} s: ask for less, or give it --timeout")
+
+
+@contextlib.contextmanager
+def run_statement(
+    store: Store, statement: Statement, parameters: Mapping[str, str | int], timeout: float = 0.0, limit: int = 0
+) -> Iterator[Result]:
+    """Runs a statement in a read transaction of its own, which lasts as long as the block.
+
+    ``parameters`` are the values of ``:name`` (more than it has are no harm). ``timeout`` in seconds, 0: none; only
+    what the database takes counts. ``limit`` tells how many rows will be read at most (0: all). Raises QueryError for
+    a statement that is none, that writes, or that takes too long, at once or while rows are read.
+    """
+    _check(statement, store.dialect)
+    for name in sorted(statement.parameters - parameters.keys()):
+        raise QueryError(f"there is no value for :{name}: give it with -p {name}=VALUE")
+    budget = Budget(timeout)
+    values = {name: parameters[name] for name in statement.parameters}
+    with store.reading("run the statement") as connection:
+        driver = connection.connection.driver_connection
+        if store.dialect == "sqlite":
+            from kspan.query.onsqlite import run
+
+            runner: Callable[..., contextlib.AbstractContextManager[Result]] = run
+        else:
+            from kspan.query.onpostgresql import run as runner
+        with runner(driver, statement, values, budget, limit) as result:
+            yield result
+
+
+def _check(statement: Statement, dialect: str) -> None:
+    allowed = _OF_SQLITE if dialect == "sqlite" else _READING
+    first = statement.words[0] if statement.words else statement.tokens[0].text
+    if first not in allowed:
+        raise QueryError(f"only reading is allowed: a statement begins with {', '.join(allowed)}, not with {first}")

@@ -1,0 +1,191 @@
+"""Helper views beside the tables.
+
+They are derived from the tables: a migration that alters a table which they read drops them first, and makes them
+again.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from alembic import op
+
+revision = "kspan0002"
+down_revision = "kspan0001"
+
+
+class Words(NamedTuple):
+    """What the two databases write differently."""
+
+    at: Callable[[str], str]
+    seconds: Callable[[str, str], str]
+    length: Callable[[str], str]
+    attribute: Callable[[str, str], str]
+    position: str
+    ancestors: str
+
+
+def _sqlite_at(ns: str) -> str:
+    # Whole seconds and milliseconds apart: a double holds no nanoseconds of today.
+    return f"strftime('%Y-%m-%dT%H:%M:%S', {ns} / 1000000000, 'unixepoch') || printf('.%03dZ', {ns} / 1000000 % 1000)"
+
+
+def _postgresql_at(ns: str) -> str:
+    moment = f"(TIMESTAMP 'epoch' + {ns} / 1000 * INTERVAL '1 microsecond')"
+    return f"""to_char({moment}, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
+
+
+# The recursion is inside of each row, and not the row inside of the recursion: neither database pushes a condition
+# into a recursive query. A chain ends where a span comes again, so a ring does no harm.
+_SQLITE_ANCESTORS = """
+    json_each((
+        WITH RECURSIVE up (id) AS (
+            SELECT s.span_id
+            UNION
+            SELECT p.parent_span_id FROM up JOIN spans p
+            ON p.cluster = s.cluster AND p.trace_id = s.trace_id AND p.span_id = up.id
+            WHERE p.parent_span_id <> '' AND NOT p.remote_parent
+        )
+        SELECT json_group_array(id) FROM up
+    )) a
+"""
+_POSTGRESQL_ANCESTORS = """
+    CROSS JOIN LATERAL (
+        WITH RECURSIVE up (value, key, path) AS (
+            SELECT s.span_id, 0::bigint, ARRAY[s.span_id]
+            UNION ALL
+            SELECT p.parent_span_id, up.key + 1, up.path || p.parent_span_id FROM up JOIN spans p
+            ON p.cluster = s.cluster AND p.trace_id = s.trace_id AND p.span_id = up.value
+            WHERE p.parent_span_id <> '' AND NOT p.remote_parent AND p.parent_span_id <> ALL (up.path)
+        )
+        SELECT value, key FROM up
+    ) a
+"""
+
+_WORDS = {
+    "sqlite": Words(
+        at=_sqlite_at,
+        seconds=lambda start, end: f"round(({end} - {start}) / 1e9, 3)",
+        length=lambda column: f"json_array_length({column})",
+        # Not ->>: before SQLite 3.47 it takes a dot in a key for a step down.
+        attribute=lambda span, name: f"json_extract({span}.attributes, '$.\"{name}\"')",
+        position="instr",
+        ancestors=f", {_SQLITE_ANCESTORS}",
+    ),
+    "postgresql": Words(
+        at=_postgresql_at,
+        seconds=lambda start, end: f"round(({end} - {start}) / 1000000000.0, 3)",
+        length=lambda column: f"jsonb_array_length({column})",
+        attribute=lambda span, name: f"({span}.attributes ->> '{name}')",
+        position="strpos",
+        ancestors=_POSTGRESQL_ANCESTORS,
+    ),
+}
+
+
+def _attribute(words: Words, span: str, name: str) -> str:
+    return f"coalesce({words.attribute(span, name)}, '')"
+
+
+def _occurrences(words: Words) -> str:
+    return f"""
+        SELECT s.cluster, s.trace_id, s.span_id, s.parent_span_id,
+            {words.at("s.start_time")} AS at, {words.seconds("s.start_time", "s.end_time")} AS seconds,
+            s.start_time, s.end_time, s.name,
+            s.object_kind AS kind, s.object_namespace AS namespace, s.object_name AS object, s.object_uid AS uid,
+            s.reason, s.service AS actor,
+            {_attribute(words, "s", "kspan.field_manager")} AS manager,
+            {_attribute(words, "s", "kspan.change.summary")} AS change,
+            {_attribute(words, "s", "k8s.node.name")} AS node,
+            {_attribute(words, "s", "k8s.container.name")} AS container,
+            1 + {words.length("s.events")} AS times,
+            s.error, s.message, s.rule, s.confidence, s.state
+        FROM spans s
+    """
+
+
+def _ancestry(words: Words) -> str:
+    return f"""
+        SELECT s.cluster, s.trace_id, s.span_id AS span, a.value AS ancestor, a.key AS depth
+        FROM spans s {words.ancestors}
+    """
+
+
+def _rollouts(words: Words) -> str:
+    change, patch = _attribute(words, "s", "kspan.change.summary"), words.attribute("s", "kspan.change")
+    return f"""
+        SELECT s.cluster, s.trace_id, s.span_id, {words.at("s.start_time")} AS at, s.start_time,
+            s.object_kind AS kind, s.object_namespace AS namespace, s.object_name AS name, s.object_uid AS uid,
+            s.reason AS action,
+            {_side(words, change, before=True)} AS changed_from, {_side(words, change, before=False)} AS changed_to,
+            {change} AS change,
+            CASE WHEN r.service <> '' THEN r.service ELSE s.service END AS who,
+            {_attribute(words, "s", "kspan.field_manager")} AS manager,
+            CASE WHEN s.state = 'closed' THEN {words.seconds("s.start_time", "s.end_time")} END AS seconds,
+            CASE WHEN s.state <> 'closed' THEN 'running' WHEN s.error OR t.error THEN 'failed'
+                WHEN t.incomplete THEN 'unfinished' ELSE 'done' END AS outcome,
+            CASE WHEN s.error THEN s.message WHEN t.error THEN r.message ELSE '' END AS message,
+            {_restarts(words)} AS restarts
+        FROM spans s
+        LEFT JOIN traces t ON t.cluster = s.cluster AND t.trace_id = s.trace_id
+        LEFT JOIN spans r ON r.cluster = t.cluster AND r.trace_id = t.trace_id AND r.span_id = t.root_span_id
+        WHERE s.object_kind IN ('Deployment', 'StatefulSet', 'DaemonSet') AND s.reason IN ('Create', 'Update')
+            AND s.event_uid = ''
+            AND (s.reason = 'Create' OR s.state <> 'closed' OR {patch} IS NULL OR {patch} LIKE '%"/spec/template%')
+    """
+
+
+def _side(words: Words, change: str, *, before: bool) -> str:
+    """The value before or after the arrow, in a summary like ``replicas: 2 → 3, image: web:v1 → web:v2``."""
+    first = f"CASE WHEN {words.position}({change}, 'image: ') > 0 THEN {words.position}({change}, 'image: ') ELSE 1 END"
+    entry = f"substr({change}, {first})"
+    arrow = f"{words.position}({entry}, ' → ')"
+    if before:
+        colon = f"{words.position}({entry}, ': ')"
+        value = f"substr({entry}, {colon} + 2, {arrow} - {colon} - 2)"
+    else:
+        rest = f"substr({entry}, {arrow} + 3)"
+        value = f"substr({rest}, 1, {words.position}({rest} || ', ', ', ') - 1)"
+    return f"CASE WHEN {arrow} > 0 THEN {value} ELSE '' END"
+
+
+def _restarts(words: Words) -> str:
+    """Starts of its Pods' containers but the first: the Pods are its own, or those of a ReplicaSet of its own."""
+    container = _attribute(words, "p", "k8s.container.name")
+    return f"""(
+        SELECT coalesce(sum(1 + {words.length("p.events")}), 0) - count(DISTINCT p.object_uid || {container})
+        FROM spans p
+        JOIN objects o ON o.cluster = p.cluster AND o.uid = p.object_uid
+        LEFT JOIN objects w ON w.cluster = o.cluster AND w.uid = o.owner_uid
+        WHERE p.cluster = s.cluster AND p.trace_id = s.trace_id AND p.name = 'Pod.Started'
+            AND p.start_time >= s.start_time AND (o.owner_uid = s.object_uid OR w.owner_uid = s.object_uid)
+    )"""
+
+
+def _failures(words: Words) -> str:
+    after = words.seconds("r.start_time", "s.start_time")
+    return f"""
+        SELECT s.cluster, s.trace_id, s.span_id, {words.at("s.start_time")} AS at, s.start_time,
+            s.object_kind AS kind, s.object_namespace AS namespace, s.object_name AS object,
+            {_attribute(words, "s", "k8s.node.name")} AS node,
+            s.reason, 1 + {words.length("s.events")} AS times, s.service AS actor, s.message,
+            coalesce(r.name, '') AS cause, coalesce(r.object_name, '') AS cause_object,
+            coalesce(r.span_id, '') AS cause_span, coalesce(r.service, '') AS who,
+            {_attribute(words, "r", "kspan.change.summary")} AS change, {after} AS after_seconds,
+            coalesce(t.error, FALSE) AS fatal
+        FROM spans s
+        LEFT JOIN traces t ON t.cluster = s.cluster AND t.trace_id = s.trace_id
+        LEFT JOIN spans r ON r.cluster = t.cluster AND r.trace_id = t.trace_id AND r.span_id = t.root_span_id
+        WHERE s.error AND (s.event_uid <> '' OR s.parent_span_id <> '')
+    """
+
+
+_VIEWS = {"occurrences": _occurrences, "ancestry": _ancestry, "rollouts": _rollouts, "failures": _failures}
+
+
+def upgrade() -> None:
+    connection = op.get_bind()
+    words = _WORDS[connection.dialect.name]
+    for name, made in _VIEWS.items():
+        # The driver's own way: a colon in the text is no parameter. psycopg wants a per cent sign twice.
+        text = f"CREATE VIEW {name} AS {made(words)}"
+        connection.exec_driver_sql(text if connection.dialect.name == "sqlite" else text.replace("%", "%%"))
