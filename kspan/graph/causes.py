@@ -5,7 +5,7 @@ after the delta it speaks of was decided takes its place above it, as it would h
 """
 
 from kspan.graph import evidence
-from kspan.graph.choosing import OWNER, SUBJECT, Choice, Chooser
+from kspan.graph.choosing import OWNER, SUBJECT, UNKNOWN, Choice, Chooser
 from kspan.graph.context import read_context
 from kspan.graph.events import unnamed
 from kspan.graph.facts import Occurrence
@@ -34,6 +34,8 @@ class Causes:
             self._identify(occ)
         if occ.verb:
             self._decide_change(occ)
+        elif occ.condition:
+            self._decide_turn(occ)
         elif occ.subject is not None and occ.subject.means in evidence.VERBS:
             self._decide_subject_event(occ)
         else:
@@ -97,6 +99,12 @@ class Causes:
                 return False
             seen = parent
         return False
+
+    def _decide_turn(self, occ: Occurrence) -> None:
+        choice = self.choose.of_turn(occ)
+        if not self.place.turns_again(occ, choice.cause.span if choice.cause else ""):
+            # A node's failure is a start of its own; of what is unknown, one trace gathers all of an object.
+            self._put(occ, choice, root_of=occ if choice.confidence > UNKNOWN.confidence else None)
 
     # Events about another object -------------------------------------------------------------------------------------
 

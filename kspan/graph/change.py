@@ -62,6 +62,16 @@ def status_writers(entries: Sequence[ManagedFieldsEntry] | None) -> frozenset[st
     return frozenset(e.manager for e in entries or () if e.subresource == "status")
 
 
+def status_writer(entries: Sequence[ManagedFieldsEntry] | None, field: str) -> tuple[str, int]:
+    """(manager, ns) of the newest write to the status that names a field or the key of a list there; the newest of all
+    where none does, ``("", 0)`` where nobody wrote to the status."""
+    told = [e for e in entries or () if e.subresource == "status"]
+    naming = [e for e in told if field.encode() in bytes(e.fieldsV1)]
+    found = [(parse_time_or_zero(e.time), e.manager) for e in naming or told]
+    time, manager = max(found, default=(0, ""))
+    return manager, time
+
+
 def turn_of_node(before: bytes, after: bytes) -> str:
     """What a change of a Node's spec (JSON) means to Pods: it ``evicts`` them, is ``closed`` to them, or ``opened``.
 

@@ -4,33 +4,20 @@ Whatever is chosen depends on which occurrences are known, never on the order in
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from kspan.graph import evidence
 from kspan.graph.facts import Cause, Loss, ObjectState, Occurrence
 from kspan.graph.infer import infer_changes
 from kspan.graph.objects import decode_spec
 from kspan.graph.observe import Observer
-from kspan.graph.placing import CARRIED, SUBJECT
+from kspan.graph.placing import CARRIED, OWN, OWNER, PLACE, ROOT, SUBJECT, UNKNOWN, Choice
 from kspan.graph.rules import Disruption, Rules
 from kspan.graph.state import State
+from kspan.graph.turns import TurnChooser
 from kspan.settings import FoldSettings
 from kspan.times import SECOND
 
-OWN, OWNER, PLACE, ROOT = "own", "owner", "place", "root"
-
 __all__ = ["CARRIED", "OWN", "OWNER", "PLACE", "ROOT", "SUBJECT", "UNKNOWN", "Choice", "Chooser"]
-
-
-class Choice(NamedTuple):
-    """A chosen cause (None: a root), the rule that chose it, and how sure it is (0 to 1; see docs/architecture.md)."""
-
-    cause: Cause | None
-    rule: str
-    confidence: float
-
-
-UNKNOWN = Choice(None, ROOT, 0.3)
 
 
 class Chooser:
@@ -49,6 +36,8 @@ class Chooser:
         self.settings = settings
         self.observer = observer
         self.decide = decide
+        self.turns = TurnChooser(state, decide, self.infer, self._disrupted)
+        self.of_turn = self.turns.of_turn
 
     # changes ---------------------------------------------------------------------------------------------------------
 
@@ -80,6 +69,10 @@ class Chooser:
             and evidence.before(c, occ)
             and occ.time - c.time <= self.settings.max_trace_age
         )
+        turn = evidence.newest_turn(obj.turns, occ) if obj.kind == "Node" else None
+        if turn is not None and occ.time - turn.time <= self.settings.max_trace_age:
+            # The node lifecycle controller taints what turned.
+            answered = turn.as_cause() if answered is None or answered.rv < turn.rv else answered
         if answered is None or (choice.cause is not None and choice.cause.order > answered.order):
             return choice
         return Choice(answered, OWN, 0.8)
@@ -126,7 +119,10 @@ class Chooser:
 
     def _trace_of(self, loss: Loss) -> str:
         lost = self.state.object(loss.uid)
-        return next((c.trace for c in lost.causes if c.span == loss.span), "") if lost is not None else ""
+        if lost is None:
+            return ""
+        traces = {t.span: t.trace for t in lost.turns} | {c.span: c.trace for c in lost.causes}
+        return traces.get(loss.span, "")
 
     def _opened(self, obj: ObjectState, occ: Occurrence) -> Cause | None:
         """What let a Pod onto its Node: that it joined, that it was opened, or a label that it was given."""
@@ -158,11 +154,9 @@ class Chooser:
         cascade = self._cascade(occ, obj)
         if cascade is not None:
             return cascade
-        disruption = self.rules.disruptions.get(obj.disruption, Disruption()) if obj.disruption else None
-        if disruption is not None:
+        if obj.disruption:
             occ.message = obj.disruption
-            occ.actor = disruption.actor or occ.actor
-            return self._of_disruption(occ, obj, disruption)
+            return self._disrupted(occ, obj)
         owner = self._owner(obj)
         if owner is not None:
             order = evidence.ordered_by_owner(self.state, occ, obj, owner)
@@ -191,12 +185,17 @@ class Chooser:
                 return Choice(gone, PLACE, 0.9)
         return None
 
-    def _of_disruption(self, occ: Occurrence, obj: ObjectState, disruption: Disruption) -> Choice:
+    def _disrupted(self, occ: Occurrence, obj: ObjectState) -> Choice:
         """Rule 5: what happened to the node causes the evictions on it."""
+        disruption = self.rules.disruptions.get(obj.disruption, Disruption())
+        occ.actor = disruption.actor or occ.actor
         for node in reversed(self.state.named("Node", "", obj.node)) if obj.node else ():
             turn = evidence.node_turn(node, occ, disruption.node)
             if turn is not None:
                 return Choice(turn, PLACE, 0.8)
+            bad = evidence.newest_turn(node.turns, occ) if occ.actor == "kubelet" else None
+            if bad is not None and bad.bad:
+                return Choice(self.turns.as_cause(bad), PLACE, 0.8)
         return Choice(None, ROOT, 0.5)
 
     def _expired(self, occ: Occurrence, obj: ObjectState) -> Cause | None:
@@ -213,6 +212,12 @@ class Chooser:
     def of_actor(self, event: Occurrence, delta: Occurrence | None) -> Choice:
         """The cause of what a controller says it did to a subject."""
         told, actor = event.subject, self.state.object(event.uid)
+        if actor is not None and told is not None and told.means == "turns":
+            turn = evidence.near_turn(actor, event)
+            if turn is not None:
+                return Choice(self.turns.as_cause(turn), OWN, 0.95)
+            if not told.starts:
+                return self.of_event(event)
         if told is not None and told.starts:
             return Choice(None, ROOT, 0.9)
         if actor is None:
@@ -272,8 +277,13 @@ class Chooser:
         assert told is not None, "asked only of Events that observe"
         place = told.source == "nodeName"
         kind, namespace, name = ("Node", "", obj.node) if place else (told.kind, told.namespace, told.name)
-        causes = [c for o in self.state.named(kind, namespace, name) for c in o.causes]
-        cause = evidence.newest(c for c in causes if c.verb != "Delete" and c.time <= occ.latest + evidence.SLACK)
+        there = self.state.named(kind, namespace, name)
+        causes = [c for o in there for c in o.causes if c.verb != "Delete"]
+        cause = evidence.newest(c for c in causes if c.time <= occ.latest + evidence.SLACK)
+        turned = [t for o in there for t in o.turns if t.time <= occ.latest + evidence.SLACK]
+        last = max(turned, key=lambda t: (t.rv, t.span), default=None)
+        if last is not None and (cause is None or cause.rv < last.rv):
+            cause = self.turns.as_cause(last)
         turn = evidence.turn_told(self.state, kind, namespace, name, occ)
         if turn is not None and (cause is None or not cause.manual):
             cause = Cause(turn.id, "", turn.rv, turn.time, trace=turn.trace)

@@ -7,7 +7,7 @@ time only where that says nothing.
 
 from collections.abc import Callable, Iterable
 
-from kspan.graph.facts import SYNTHETIC_UPDATE, Birth, Cause, Loss, ObjectState, Occurrence
+from kspan.graph.facts import SYNTHETIC_UPDATE, Birth, Cause, Loss, ObjectState, Occurrence, Turned
 from kspan.graph.objects import decode_spec
 from kspan.graph.state import State
 from kspan.times import SECOND
@@ -23,6 +23,9 @@ LOSS_WINDOW = 300 * SECOND
 """A controller replaces a lost dependent at once, or when it is gone, or when a quota allows: five minutes after it was
 gone the loss explains nothing any more."""
 
+BACK_OFF = 660 * SECOND
+"""A Job tries again after 10 s, 20 s … 600 s at most (pkg/controller/job/backoff_utils.go, MaxJobPodFailureBackOff)."""
+
 VERBS = {
     "creates": ("Create",),
     "deletes": ("Delete",),
@@ -30,6 +33,9 @@ VERBS = {
     "applies": ("Create", "Update"),
     "turns": ("Update",),
 }
+
+MOST_BELOW = 5_000
+"""Dependents that are looked at for one turn of their owner."""
 
 HISTORY_LIMIT = 10
 """Old ReplicaSets that a Deployment keeps where revisionHistoryLimit is unset (k8s.io/api apps/v1 DeploymentSpec)."""
@@ -205,7 +211,7 @@ def ordered_by_owner(state: State, change: Occurrence, obj: ObjectState, owner: 
         ):
             return cause
         if cause.added < 0:
-            gone = sum(cause.rv < loss.rv < change.rv for loss in owner.losses)
+            gone = sum(cause.rv < loss.rv < change.rv and not loss.ended for loss in owner.losses)
             return cause if gone < -cause.added else None
     return last if owner.kind == "Job" and not owner.moving else None
 
@@ -241,7 +247,9 @@ def replaced(
             if not ordered(step):
                 waiting.append(step)
             continue
-        match = next((loss for loss in waiting if _takes_place(owner.kind, step, loss)), None)
+        # A Job starts as many as are missing now: what ended last is the occasion.
+        chosen = reversed(waiting) if owner.kind == "Job" else waiting
+        match = next((loss for loss in chosen if _takes_place(owner.kind, step, loss)), None)
         if match is not None:
             waiting.remove(match)
         if step is birth:
@@ -250,11 +258,39 @@ def replaced(
 
 
 def _takes_place(kind: str, birth: Birth, loss: Loss) -> bool:
-    if birth.time - max(loss.time, loss.gone) > LOSS_WINDOW:
+    if birth.time - loss.last > (LOSS_WINDOW if kind != "Job" else BACK_OFF):
         return False
     if kind == "StatefulSet":
         return birth.name == loss.name
     return kind != "DaemonSet" or birth.node == loss.node
+
+
+def newest_turn(turns: Iterable[Turned], occ: Occurrence) -> Turned | None:
+    """The newest of them that came before ``occ``."""
+    return max((t for t in turns if t.rv < occ.rv and t.span != occ.id), key=lambda t: (t.rv, t.span), default=None)
+
+
+def near_turn(obj: ObjectState, event: Occurrence) -> Turned | None:
+    """The turn that an Event of the same object tells of: seconds before it or after it, as its reporter writes."""
+    near = [t for t in obj.turns if abs(t.time - event.time) <= MATCH]
+    return min(near, key=lambda t: (abs(t.time - event.time), t.span), default=None)
+
+
+def newest_below(state: State, obj: ObjectState, turn: Turned) -> Turned | Cause | None:
+    """What happened last, before ``turn``, to a dependent of ``obj`` (or to one of its dependents, and so on) in the
+    same direction: for a turn to the bad also that one was deleted, for the end of a refusal that one was created."""
+    found: list[Turned | Cause] = []
+    waiting, seen = [obj.uid], {obj.uid}
+    while waiting and len(seen) < MOST_BELOW:
+        for uid in state.ownership.succ[waiting.pop()]:
+            below = state.object(uid)
+            if below is not None and uid not in seen:
+                seen.add(uid)
+                waiting.append(uid)
+                found += [t for t in below.turns if t.bad == turn.bad and t.rv < turn.rv]
+                verb = "Delete" if turn.bad else "Create" if turn.type == "ReplicaFailure" else ""
+                found += [c for c in below.causes if c.verb == verb and SYNTHETIC_UPDATE < c.rv < turn.rv]
+    return max(found, key=lambda f: (f.rv, f.span), default=None)
 
 
 def node_turn(node: ObjectState, occ: Occurrence, turns: tuple[str, ...]) -> Cause | None:

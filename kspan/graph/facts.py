@@ -6,6 +6,7 @@ All of it is stored with the projection (msgpack), so that a restart goes on fro
 import msgspec
 
 from kspan.graph.change import Writer
+from kspan.graph.conditions import Standing
 from kspan.graph.rules import Subject
 
 SYNTHETIC_CREATE, SYNTHETIC_UPDATE = 1, 2
@@ -18,7 +19,8 @@ class Cause(msgspec.Struct, array_like=True, gc=False):
     ``replicas`` and ``before`` are those after the change and before it (-1: none), ``template`` the fingerprint of the
     pod template after it. ``turned`` says what it did to a Node (see ``change.turn_of_node``), ``manual`` whether
     somebody else than a controller made it. Of a change that is not ``exact`` (nobody was watching) ``rv`` and ``time``
-    are only the earliest that they can be. ``trace`` is set once the occurrence is placed.
+    are only the earliest that they can be. ``trace`` is set once the occurrence is placed. ``generation`` is the
+    object's after it (0: it has none).
     """
 
     span: str
@@ -33,6 +35,7 @@ class Cause(msgspec.Struct, array_like=True, gc=False):
     manual: bool = False
     exact: bool = True
     trace: str = ""
+    generation: int = 0
 
     @property
     def order(self) -> tuple[int, int]:
@@ -45,10 +48,29 @@ class Cause(msgspec.Struct, array_like=True, gc=False):
         return self.replicas - self.before if min(self.replicas, self.before) >= 0 else 0
 
 
+class Turned(msgspec.Struct, array_like=True, gc=False):
+    """A condition or phase of an object that turned. ``bad`` and ``type`` as in ``conditions.Turn``; ``foreign`` if it
+    was not told by who runs the object (of a Pod: by another than its kubelet). ``span`` is that of an earlier turn if
+    this one became its repeat."""
+
+    span: str
+    type: str
+    bad: bool
+    rv: int
+    time: int
+    foreign: bool = False
+    trace: str = ""
+
+    def as_cause(self) -> Cause:
+        """For what goes back to it."""
+        return Cause(self.span, "", self.rv, self.time, trace=self.trace)
+
+
 class Loss(msgspec.Struct, array_like=True, gc=False):
-    """A dependent that went (deleted, or let go), as its owner's controller meets it.
+    """A dependent that went (deleted, let go, or ended by itself), as its owner's controller meets it.
 
     ``ordered``: 1 by that controller, 0 not, -1 not decided yet. ``gone``: when it had gone for good (ns, 0: not yet).
+    ``ended``: it is still there, but done or failed.
     """
 
     span: str
@@ -59,6 +81,12 @@ class Loss(msgspec.Struct, array_like=True, gc=False):
     node: str = ""
     gone: int = 0
     ordered: int = -1
+    ended: bool = False
+
+    @property
+    def last(self) -> int:
+        """When its controller was last told of it."""
+        return max(self.time, self.gone)
 
 
 class Birth(msgspec.Struct, array_like=True, gc=False):
@@ -69,6 +97,11 @@ class Birth(msgspec.Struct, array_like=True, gc=False):
     time: int
     name: str
     node: str = ""
+
+    @property
+    def last(self) -> int:
+        """When it happened."""
+        return self.time
 
 
 class Refusal(msgspec.Struct, array_like=True, gc=False):
@@ -109,11 +142,13 @@ class Repeat(msgspec.Struct, array_like=True, gc=False):
 
 
 class Occurrence(msgspec.Struct, array_like=True, gc=False):
-    """Anything that happened to an object: a change, a deletion, a Kubernetes Event. It becomes one span.
+    """Anything that happened to an object: a change, a deletion, a condition's turn, an Event. It becomes one span.
 
-    ``verb`` is Create, Update or Delete, or empty for an Event. ``rv`` is the version that a change made; for an Event
-    ``seen_rv`` is the version that its reporter looked at (0: unknown, or stale because this is a repeat). ``time`` is
-    the best estimate; it happened no later than ``latest``. ``cause`` is what was chosen, ``parent`` where it hangs.
+    ``verb`` is Create, Update or Delete for a change; ``condition`` the type of a condition that turned, with its
+    ``status`` and ``because`` (its reason). Both are empty for an Event. ``rv`` is the version that a change made; for
+    an Event ``seen_rv`` is the version that its reporter looked at (0: unknown, or stale because this is a repeat).
+    ``time`` is the best estimate; it happened no later than ``latest``. ``generation`` is that of the object, of a turn
+    the one that its controller had observed. ``cause`` is what was chosen, ``parent`` where it hangs.
     ``related`` is the trace context that the object carried already.
     ``reported_uid`` is the object on which an Event is tracked: not ``uid`` where its reporter told only the name.
     """
@@ -167,6 +202,9 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     episodic: bool = False
     repeats: list[Repeat] = []
     related: str = ""
+    condition: str = ""
+    status: str = ""
+    because: str = ""
 
 
 class ObjectState(msgspec.Struct, array_like=True, gc=False):
@@ -174,7 +212,7 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     ``settled`` and ``forget`` (when to let it go) in logical time, ``reached`` the best estimate of when it
     came to rest. ``template`` and ``labels`` are fingerprints. ``latent`` is its
     newest change of labels alone: it becomes an occurrence only if something follows from it. ``ended`` is when a Job
-    was done or had failed."""
+    was done or had failed. ``conditions`` is how it stands by its own status."""
 
     uid: str
     kind: str = ""
@@ -217,6 +255,8 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     refused: Refusal | None = None
     latent: Occurrence | None = None
     ended: int = 0
+    conditions: Standing = ()
+    turns: list[Turned] = []
 
 
 class Trace(msgspec.Struct, array_like=True, gc=False):

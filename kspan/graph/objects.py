@@ -4,6 +4,7 @@ Field names are the API's own. Sources: k8s.io/apimachinery meta/v1 types.go, k8
 """
 
 import zlib
+from typing import Literal
 
 import msgspec
 from msgspec import Raw
@@ -59,11 +60,13 @@ class KubeObject(msgspec.Struct, gc=False):
 
 
 class Condition(msgspec.Struct, gc=False):
-    """An entry of status.conditions."""
+    """An entry of status.conditions. One without a status (Argo CD) is true."""
 
     type: str = ""
-    status: str = ""
+    status: Literal["True", "False", "Unknown"] = "True"
     reason: str = ""
+    message: str = ""
+    observedGeneration: int = 0
     lastTransitionTime: str | None = None
 
 
@@ -147,6 +150,8 @@ class Status(msgspec.Struct, gc=False):
     """The parts of a built-in kind's status that tell whether it is on its way."""
 
     phase: str = ""
+    reason: str = ""
+    message: str = ""
     observedGeneration: int = 0
     replicas: int = 0
     updatedReplicas: int = 0
@@ -156,6 +161,12 @@ class Status(msgspec.Struct, gc=False):
     updatedNumberScheduled: int = 0
     numberAvailable: int = 0
     conditions: list[Condition] | None = None
+
+
+class AnyStatus(msgspec.Struct, gc=False):
+    """A status whose other parts are of another form than those of the built-in kinds."""
+
+    conditions: Raw = Raw(b"[]")
 
 
 class ObjectReference(msgspec.Struct, gc=False):
@@ -216,6 +227,9 @@ _object = msgspec.json.Decoder(KubeObject)
 _event = msgspec.json.Decoder(Event)
 _spec = msgspec.json.Decoder(Spec)
 _status = msgspec.json.Decoder(Status)
+_any_status = msgspec.json.Decoder(AnyStatus)
+_entries = msgspec.json.Decoder(list[Raw])
+_condition = msgspec.json.Decoder(Condition)
 _template = msgspec.json.Decoder(Template)
 _affinity = msgspec.json.Decoder(Affinity)
 _members = msgspec.json.Decoder(dict[str, Raw])
@@ -261,13 +275,33 @@ def decode_spec(raw: bytes) -> Spec:
 
 
 def decode_status(raw: bytes) -> Status:
-    """Reads what it understands; an empty Status for a status of another form."""
+    """Reads what it understands of a status, entry by entry where not all of it is of the usual form."""
     if not raw:
         return Status()
     try:
         return _status.decode(raw)
     except msgspec.MsgspecError:
+        return _lenient_status(raw)
+
+
+def _lenient_status(raw: bytes) -> Status:
+    try:
+        found = _any_status.decode(raw)
+        entries = _entries.decode(found.conditions)
+    except msgspec.MsgspecError:
         return Status()
+    return Status(conditions=[c for c in map(_lenient_condition, entries) if c is not None])
+
+
+def _lenient_condition(raw: Raw) -> Condition | None:
+    try:
+        return _condition.decode(raw)
+    except msgspec.MsgspecError:
+        pass
+    try:
+        return _condition.decode(_without_nulls(bytes(raw)))
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return None
 
 
 def template_fingerprint(raw: bytes) -> int:

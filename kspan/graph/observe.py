@@ -5,8 +5,10 @@ interleave plays no part here.
 """
 
 import zlib
+from typing import TypeVar
 
 from kspan.graph import change
+from kspan.graph.conditions import PHASE, ended_phase, standing
 from kspan.graph.context import carried
 from kspan.graph.events import EventObserver
 from kspan.graph.facts import Birth, Cause, FirstSight, Loss, ObjectState, Occurrence
@@ -14,6 +16,7 @@ from kspan.graph.objects import (
     KubeObject,
     Metadata,
     Spec,
+    Status,
     content,
     decode_object,
     decode_spec,
@@ -25,16 +28,19 @@ from kspan.graph.objects import (
 from kspan.graph.progress import BUILT_IN, STILL, assess, disruption, ended
 from kspan.graph.rules import Rules
 from kspan.graph.state import State
+from kspan.graph.turning import TurnObserver, moment
 from kspan.model import LogRecord, OwnerRow, RecordType
 from kspan.settings import FoldSettings
 from kspan.times import SECOND, parse_time_or_zero
 from kspan.vocabulary import span_id
 
-NEAR = 2 * SECOND
-"""A record received this soon after a whole-second timestamp was received as it happened."""
-
 LABELLED = ("Node", "Pod")
 """Kinds whose labels alone make controllers act: by them DaemonSets pick Nodes, and ReplicaSets their Pods."""
+
+STEPS_KEPT = 256
+"""Dependents that went (or came), of one owner: its controller is never further behind with replacing them."""
+
+Step = TypeVar("Step", Loss, Birth)
 
 
 class Observer:
@@ -45,6 +51,7 @@ class Observer:
         self.rules = rules
         self.settings = settings
         self.events = EventObserver(state, rules, settings)
+        self.turns = TurnObserver(state, rules, settings)
 
     def observe(self, record: LogRecord) -> None:
         """Takes in one record of an object. Off-schema objects leave no trace; they stay in the journal."""
@@ -64,7 +71,8 @@ class Observer:
         known = self.state.object(meta.uid)
         old = known if known is not None and known.rv else None
         spec = decode_spec(bytes(obj.spec)) if obj.kind in BUILT_IN else Spec()
-        new = self._remember(record, obj, spec, known)
+        status = decode_status(bytes(obj.status))
+        new = self._remember(record, obj, spec, status, known)
         if known is None or new.owners != known.owners:
             self._own(meta)
         if new.target_name and (known is None or not known.target_name):
@@ -86,13 +94,24 @@ class Observer:
             self._labelled(record, new, old)
         if gone:
             self._gone(record, meta, new)
+        elif not asked:  # What goes turns on its way: its deletion says so.
+            self._turned(record, meta, status, new, known)
 
-    def _remember(self, record: LogRecord, obj: KubeObject, spec: Spec, known: ObjectState | None) -> ObjectState:
+    def _turned(
+        self, record: LogRecord, meta: Metadata, status: Status, new: ObjectState, known: ObjectState | None
+    ) -> None:
+        """Conditions and phases; a Pod that ended by itself is lost to its owner's controller."""
+        for occ in self.turns.observe(record, meta, status, new, known):
+            if occ.status == PHASE and new.kind == "Pod" and (occ.warning or self._owner_kind(new) != "Job"):
+                self._lose(new, occ, occ.rv, ended=True)
+
+    def _remember(
+        self, record: LogRecord, obj: KubeObject, spec: Spec, status: Status, known: ObjectState | None
+    ) -> ObjectState:
         meta, now = obj.metadata, self.state.clock.now
         old = known if known is not None else ObjectState(uid=meta.uid)
         progress, disrupted, finished = STILL, old.disruption, 0
         if obj.kind in BUILT_IN or meta.deletionTimestamp:
-            status = decode_status(bytes(obj.status))
             progress = assess(obj, spec, status)
             disrupted = disruption(status) if obj.kind == "Pod" else ""
             finished = ended(status) if obj.kind == "Job" else 0
@@ -122,7 +141,7 @@ class Observer:
             settled=old.settled if progress.moving == old.moving else now,
             reached=old.reached
             if progress.moving == old.moving
-            else _moment(record, change.last_write(meta.managedFields)),
+            else moment(record, change.last_write(meta.managedFields)),
             disruption=disrupted,
             target_kind=spec.scaleTargetRef.kind if spec.scaleTargetRef else "",
             target_name=spec.scaleTargetRef.name if spec.scaleTargetRef else "",
@@ -142,6 +161,8 @@ class Observer:
             events=old.events,
             episode=old.episode,
             episodes=old.episodes,
+            conditions=standing(obj.kind, status) if obj.status else (),
+            turns=old.turns,
         )
         self.state.put_object(new)
         return new
@@ -175,6 +196,7 @@ class Observer:
         else:
             occ.related = new.traceparent
         cause = Cause(occ.id, occ.verb, occ.rv, occ.time, new.replicas, template=new.template)
+        cause.generation = occ.generation
         cause.manual = not occ.by_controller
         if old is not None:
             occ.patch, occ.summary = change.describe(old.spec, new.spec)
@@ -184,6 +206,7 @@ class Observer:
         self._blur(record, cause, old, told if old is not None else new.created)
         owner = self.state.object(new.owner) if old is None and new.owner else None
         if owner is not None and owner.losses:
+            owner.births = self._recent(owner.births)
             owner.births.append(Birth(occ.id, occ.rv, occ.time, new.name, new.node))
             self.state.dirty_objects[owner.uid] = None
         self._add_change(new, occ, cause)
@@ -251,21 +274,24 @@ class Observer:
         occ.related = new.traceparent
         cause = Cause(occ.id, occ.verb, occ.rv, occ.time, turned="deleted" if new.kind == "Node" else "")
         self._add_change(new, occ, cause)
-        self._lose(new, occ, occ.rv)
+        if not ended_phase(new.conditions):  # Of one that had ended, its controller took leave then.
+            self._lose(new, occ, occ.rv)
 
-    def _lose(self, obj: ObjectState, occ: Occurrence, rv: int) -> None:
+    def _lose(self, obj: ObjectState, occ: Occurrence, rv: int, *, ended: bool = False) -> None:
         """Notes on its owner, seen yet or not, that a dependent went."""
         if obj.owner:
             ref = self.state.ownership.get_edge_data(obj.owner, obj.uid)["row"]
             owner = self.state.spoken_of(
                 ref.owner_uid, ref.owner_kind, obj.namespace, ref.owner_name, self.settings.max_trace_age
             )
-            owner.losses.append(Loss(occ.id, rv, occ.time, obj.uid, obj.name, obj.node))
+            owner.losses = self._recent(owner.losses)
+            loss = Loss(occ.id, rv, occ.time, obj.uid, obj.name, obj.node, ordered=0 if ended else -1, ended=ended)
+            owner.losses.append(loss)
             self.state.dirty_objects[owner.uid] = None
 
     def _gone(self, record: LogRecord, meta: Metadata, obj: ObjectState) -> None:
         now = self.state.clock.now
-        obj.reached = _moment(record, parse_time_or_zero(meta.deletionTimestamp))
+        obj.reached = moment(record, parse_time_or_zero(meta.deletionTimestamp))
         obj.deleted = obj.settled = now
         obj.moving = False
         obj.forget = now + self.settings.max_trace_age
@@ -280,7 +306,7 @@ class Observer:
         self, obj: ObjectState, verb: str, record: LogRecord, floor: int, *, version: bool = False
     ) -> Occurrence:
         self.state.clock.arrivals += 1
-        time = _moment(record, floor)
+        time = moment(record, floor)
         identity = str(obj.generation) if obj.generation and not version else f"v{obj.resource_version}"
         key = (obj.uid, verb) if verb in ("Create", "Delete") else (obj.uid, verb, identity)
         return Occurrence(
@@ -308,10 +334,13 @@ class Observer:
         # After an outage of ours all of it comes at once: what is still to be decided, or in an open trace, is not old.
         obj.causes = [c for c in obj.causes if c.time >= horizon or c.span in live or c is obj.causes[-1]]
         obj.causes.append(cause)
-        obj.losses = [x for x in obj.losses if max(x.time, x.gone) >= horizon or x.span in live]
-        obj.births = [x for x in obj.births if x.time >= horizon or x.span in live]
+        obj.losses, obj.births = self._recent(obj.losses), self._recent(obj.births)
         self.state.add_occurrence(occ, self.state.clock.now + self.settings.hold)
         self.state.dirty_objects[obj.uid] = None
+
+    def _recent(self, steps: list[Step]) -> list[Step]:
+        horizon, live = self.state.clock.now - self.settings.max_trace_age, self.state.causality
+        return [x for x in steps if x.last >= horizon or x.span in live][1 - STEPS_KEPT :]
 
     def current_lag(self) -> int:
         """How late Events come, in ns, as of now."""
@@ -324,16 +353,6 @@ def _owners(meta: Metadata) -> tuple[str, tuple[str, ...]]:
         return "", ()
     controller = next((ref.uid for ref in meta.ownerReferences if ref.controller), "")
     return controller, tuple(ref.uid for ref in meta.ownerReferences if ref.uid)
-
-
-def _moment(record: LogRecord, floor: int) -> int:
-    """The best estimate of when what a record shows happened (ns).
-
-    ``floor`` is what the object tells, in whole seconds, cut off (0: nothing). The receipt is more precise where it
-    came with what happened; after an outage of ours it is not.
-    """
-    received = record.recorded_at
-    return received if not floor or 0 <= received - floor < NEAR else floor
 
 
 def _replicas(kind: str, spec: Spec) -> int:

@@ -1,5 +1,7 @@
 """Where an occurrence goes in the graph once its cause is chosen: under it, as a root, or into an episode. Pure."""
 
+from typing import NamedTuple
+
 import networkx as nx
 
 from kspan.graph.context import read_context
@@ -9,7 +11,26 @@ from kspan.graph.state import State
 from kspan.settings import FoldSettings
 from kspan.vocabulary import trace_id
 
-CARRIED, SUBJECT = "carried", "subject"
+CARRIED, SUBJECT, OWN, OWNER, PLACE, ROOT = "carried", "subject", "own", "owner", "place", "root"
+
+
+class Choice(NamedTuple):
+    """A chosen cause (None: a root), the rule that chose it, and how sure it is (0 to 1; see docs/architecture.md)."""
+
+    cause: Cause | None
+    rule: str
+    confidence: float
+
+
+UNKNOWN = Choice(None, ROOT, 0.3)
+
+
+REPEATS_KEPT = 128
+"""Span events of one span: SDKs and receivers take no more by default (OTEL_SPAN_EVENT_COUNT_LIMIT)."""
+
+
+def _count(occ: Occurrence) -> int:
+    return occ.repeats[-1].count if occ.repeats else 1
 
 
 class Placer:
@@ -118,10 +139,10 @@ class Placer:
 
     def _note_trace(self, occ: Occurrence) -> None:
         """Objects keep the trace of their causes: once it is closed, only they know it."""
-        obj = self.state.object(occ.uid) if occ.verb else None
+        obj = self.state.object(occ.uid) if occ.verb or occ.condition else None
         if obj is None:
             return
-        for cause in obj.causes:
+        for cause in obj.causes if occ.verb else obj.turns:
             if cause.span == occ.id:
                 cause.trace = occ.trace
         self.state.dirty_objects[obj.uid] = None
@@ -151,7 +172,28 @@ class Placer:
         if is_combined(occ.message) and last.id != occ.id:
             track.span = occ.id
             return False
-        last.repeats.append(Repeat(occ.time, occ.event_count, occ.message))
+        self._repeat(occ, last, Repeat(occ.time, occ.event_count, occ.message))
+        return True
+
+    def turns_again(self, occ: Occurrence, cause: str) -> bool:
+        """Makes a turn that came before, from the same cause, a span event of that: what flaps must not flood."""
+        obj = self.state.object(occ.uid)
+        this = next((t for t in obj.turns if t.span == occ.id), None) if obj is not None else None
+        if obj is None or this is None:
+            return False
+        for earlier in reversed([t for t in obj.turns if t.rv < this.rv and t.type == this.type]):
+            last = self.state.occurrence(earlier.span)
+            if last is not None and last.trace and (last.reason, last.cause) == (occ.reason, cause):
+                this.span, this.trace = last.id, last.trace
+                self.state.dirty_objects[obj.uid] = None
+                self._repeat(occ, last, Repeat(occ.time, _count(last) + 1, occ.message))
+                return True
+        return False
+
+    def _repeat(self, occ: Occurrence, last: Occurrence, repeat: Repeat) -> None:
+        if len(last.repeats) == REPEATS_KEPT:
+            last.repeats.pop()  # The newest one tells until when, and how many there were.
+        last.repeats.append(repeat)
         last.warning = last.warning or occ.warning
         trace = self.state.traces[last.trace]
         trace.active = max(trace.active, self.state.clock.now)
@@ -160,4 +202,3 @@ class Placer:
         self.state.dirty_spans.pop(occ.id, None)
         self.state.delta.dropped_spans.append(occ.id)
         self.state.forget_occurrence(occ)
-        return True

@@ -16,6 +16,32 @@ from kspan.settings import FoldSettings
 CARRIED_KEPT = 1024
 """Closed traces under a remote context that are remembered: a pipeline's context is used for minutes, not for days."""
 
+_ENDED_BY = {
+    "Pulling": frozenset(["Pulled", "Failed"]),
+    "Started": frozenset(["Ready", "Succeeded", "Failed", "Killing", "BackOff"]),
+}
+"""What ends what the kubelet began, whatever else happens to the Pod (or to another of its containers) meanwhile."""
+
+
+def _follower(own: list[Occurrence], i: int) -> Occurrence | None:
+    """Until when the i-th of these occurrences of one object lasts: what ends it, or else the next; None without."""
+    occ, ends = own[i], _ENDED_BY.get(own[i].reason) if own[i].kind == "Pod" else None
+    for later in own[i + 1 :] if occ.condition or ends else ():
+        if later.condition == occ.condition if occ.condition else _ends(occ, later, ends):
+            return later
+    return own[i + 1] if i + 1 < len(own) else None
+
+
+def _ends(occ: Occurrence, later: Occurrence, ends: frozenset[str] | None) -> bool:
+    return ends is not None and later.reason in ends and later.field_path in ("", occ.field_path)
+
+
+def _concerns(trace: Trace, obj: ObjectState) -> bool:
+    if not obj.causes or obj.causes[-1].trace == trace.id:
+        return True
+    turn = next((t for t in reversed(obj.turns) if t.trace), None)  # What turned after that is not decided yet.
+    return turn is not None and turn.bad and turn.trace == trace.id
+
 
 class Resolver:
     """Checks open traces and closes those that are resolved."""
@@ -68,10 +94,11 @@ class Resolver:
         return quiet + 2 * self.observer.current_lag()
 
     def _objects(self, trace: Trace) -> list[ObjectState]:
-        """The objects whose newest cause is in this trace: an object that moved on is another trace's business."""
+        """The objects whose newest cause is in this trace, or whose trouble is: one that moved on is another trace's
+        business."""
         uids = {self._member(span).uid for span in self.state.members[trace.id]}
         found = (self.state.object(uid) for uid in sorted(uids))
-        return [obj for obj in found if obj is not None and (not obj.causes or obj.causes[-1].trace == trace.id)]
+        return [obj for obj in found if obj is not None and _concerns(trace, obj)]
 
     def _member(self, span: str) -> Occurrence:
         occ = self.state.occurrence(span)
@@ -148,7 +175,8 @@ class Resolver:
             own.sort(key=lambda o: (starts[o.id], o.id))
             reached = self._reached(trace, self.state.object(uid))
             for i, occ in enumerate(own):
-                until = starts[own[i + 1].id] if i + 1 < len(own) else reached
+                following = _follower(own, i)
+                until = starts[following.id] if following is not None else reached
                 last_repeat = max((r.time for r in occ.repeats), default=0)
                 ends[occ.id] = max(starts[occ.id], until, last_repeat)
         for occ in self._deepest_first(children):

@@ -91,6 +91,9 @@ def _span_row(
 
 
 def _span_event(occ: Occurrence, time: int, count: int, message: str) -> SpanEvent:
+    if occ.condition:
+        said = {words.CONDITION_MESSAGE: message} if message else {}
+        return SpanEvent(time, occ.reason, {words.CONDITION_COUNT: count, **said})
     return SpanEvent(time, occ.reason, {words.EVENT_COUNT: count, words.EVENT_MESSAGE: message})
 
 
@@ -111,6 +114,11 @@ def _attributes(occ: Occurrence, node: str) -> dict[str, Any]:
         words.CHANGE_SUMMARY: occ.summary,
         words.FIELD_MANAGER: occ.manager,
     }
+    if occ.condition:
+        found[words.CONDITION_TYPE] = occ.condition
+        found[words.CONDITION_STATUS] = occ.status
+        found[words.CONDITION_REASON] = occ.because
+        found[words.CONDITION_MESSAGE] = occ.message
     if occ.event_uid:
         found[words.EVENT_UID] = occ.event_uid
         found[words.EVENT_NAME] = occ.event_name

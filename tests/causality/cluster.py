@@ -41,6 +41,7 @@ API = {
 }
 CLUSTER_WIDE = ("Namespace", "Node")
 WITHOUT_GENERATION = ("ConfigMap", "Namespace", "Node", "PersistentVolumeClaim", "ResourceQuota")
+OBSERVING = ("Deployment", "ReplicaSet", "Widget")
 WITHOUT_SPEC = ("ConfigMap",)
 WITH_TEMPLATE = ("DaemonSet", "Deployment", "Job", "ReplicaSet", "StatefulSet")
 
@@ -220,13 +221,22 @@ class Cluster:
         return self._write(RecordType.MODIFIED, pod)
 
     def condition(
-        self, thing: Thing, kind: str, status: str, *, reason: str = "", message: str = "", by: str = MANAGER
+        self,
+        thing: Thing,
+        kind: str,
+        status: str,
+        *,
+        reason: str = "",
+        message: str = "",
+        by: str = MANAGER,
+        observed: int = 0,
     ) -> Thing:
-        """A condition turns."""
+        """A condition turns. ``observed`` is the generation that its controller looked at, if not the newest."""
         entry = {"type": kind, "status": status, "reason": reason, "message": message}
         entry["lastTransitionTime"] = second(self.now + STEP)
         others = [c for c in thing.raw["status"].get("conditions", []) if c["type"] != kind]
-        return self.status(thing, by=by, conditions=[*others, entry])
+        seen = {"observedGeneration": observed or thing.meta["generation"]} if thing.kind in OBSERVING else {}
+        return self.status(thing, by=by, conditions=[*others, entry], **seen)
 
     def delete(self, thing: Thing, *, grace: int = 0, finalizers: tuple[str, ...] = ()) -> Thing:
         """Asks for the deletion of an object that takes its time: a Pod, or one with finalizers."""

@@ -21,6 +21,7 @@ def test_a_pod_deleted_by_hand_is_the_cause_of_its_replacement() -> None:
             Pod.Create web-1-b  by replicaset-controller  [subject]
               Pod.Scheduled web-1-b  by default-scheduler  [own]
               Pod.Started web-1-b  by kubelet  [own]
+              Pod.Ready web-1-b  by kubelet  [own]
         """,
     )
 
@@ -43,6 +44,7 @@ def test_of_two_pods_deleted_by_hand_each_causes_one_replacement() -> None:
           Pod.Create web-1-c  by replicaset-controller  [owner]
             Pod.Scheduled web-1-c  by default-scheduler  [own]
             Pod.Started web-1-c  by kubelet  [own]
+            Pod.Ready web-1-c  by kubelet  [own]
 
         Pod.Delete web-1-b  by unknown  [root]
           Pod.Killing web-1-b  by kubelet  [own]
@@ -50,6 +52,7 @@ def test_of_two_pods_deleted_by_hand_each_causes_one_replacement() -> None:
             Pod.Create web-1-d  by replicaset-controller  [subject]
               Pod.Scheduled web-1-d  by default-scheduler  [own]
               Pod.Started web-1-d  by kubelet  [own]
+              Pod.Ready web-1-d  by kubelet  [own]
         """,
     )
 
@@ -73,9 +76,11 @@ def test_a_pod_that_was_replaced_does_not_explain_what_is_created_later() -> Non
           Pod.Create web-1-c  by replicaset-controller  [owner]
             Pod.Scheduled web-1-c  by default-scheduler  [own]
             Pod.Started web-1-c  by kubelet  [own]
+            Pod.Ready web-1-c  by kubelet  [own]
 
         (incomplete)
-        Pod.Create web-1-d  by replicaset-controller  [root]
+        Pod.Failed web-1-b  by kubelet  [root] error
+          Pod.Create web-1-d  by replicaset-controller  [owner]
         """,
     )
 
@@ -173,6 +178,7 @@ def test_an_adopted_replica_set_follows_its_new_owner() -> None:
                 Pod.Create web-1-b  by replicaset-controller  [subject]
                   Pod.Scheduled web-1-b  by default-scheduler  [own]
                   Pod.Started web-1-b  by kubelet  [own]
+                  Pod.Ready web-1-b  by kubelet  [own]
 
         Deployment.Delete web  by unknown  [root]
           ReplicaSet.Delete web-1  by garbage-collector  [owner]
@@ -225,6 +231,7 @@ def test_a_pod_that_somebody_labels_out_of_its_replica_set_is_replaced_for_that(
             Pod.Create web-1-b  by replicaset-controller  [subject]
               Pod.Scheduled web-1-b  by default-scheduler  [own]
               Pod.Started web-1-b  by kubelet  [own]
+              Pod.Ready web-1-b  by kubelet  [own]
 
         Pod.Delete web-1-a  by unknown  [root]
           Pod.Killing web-1-a  by kubelet  [own]
@@ -311,6 +318,7 @@ def test_a_replica_set_deleted_by_hand_is_made_again() -> None:
                 Pod.Create web-1-b  by replicaset-controller  [subject]
                   Pod.Scheduled web-1-b  by default-scheduler  [own]
                   Pod.Started web-1-b  by kubelet  [own]
+                  Pod.Ready web-1-b  by kubelet  [own]
           Pod.Delete web-1-a  by garbage-collector  [owner]
             Pod.Killing web-1-a  by kubelet  [own]
         """,

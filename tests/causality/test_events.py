@@ -30,6 +30,7 @@ def test_a_repeat_with_the_same_cause_is_an_event_of_its_span() -> None:
         Pod.Create lone  by kubectl  [root]
           Pod.Scheduled lone  by default-scheduler  [own]
           Pod.Started lone  by kubelet  [own]
+          Pod.Ready lone  by kubelet  [own]
           Pod.Unhealthy lone  by kubelet  [own] +3 error
         """,
     )
@@ -51,6 +52,7 @@ def test_a_series_repeats_as_a_count_does() -> None:
           Pod.FailedScheduling lone  by default-scheduler  [own] +2 error
           Pod.Scheduled lone  by default-scheduler  [own]
           Pod.Started lone  by kubelet  [own]
+          Pod.Ready lone  by kubelet  [own]
         """,
     )
 
@@ -112,6 +114,7 @@ def test_a_count_can_jump_and_an_event_can_come_with_more_than_one() -> None:
         Pod.Create lone  by kubectl  [root]
           Pod.Scheduled lone  by default-scheduler  [own]
           Pod.Started lone  by kubelet  [own]
+          Pod.Ready lone  by kubelet  [own]
           Pod.Unhealthy lone  by kubelet  [own] +2 error
         """,
     )
@@ -130,6 +133,7 @@ def test_the_same_count_written_again_is_nothing() -> None:
         Pod.Create lone  by kubectl  [root]
           Pod.Scheduled lone  by default-scheduler  [own]
           Pod.Started lone  by kubelet  [own]
+          Pod.Ready lone  by kubelet  [own]
           Pod.Unhealthy lone  by kubelet  [own] error
         """,
     )
@@ -157,14 +161,17 @@ def test_every_combined_event_is_about_another_subject() -> None:
                 Pod.Create web-1-a  by replicaset-controller  [subject]
                   Pod.Scheduled web-1-a  by default-scheduler  [own]
                   Pod.Started web-1-a  by kubelet  [own]
+                  Pod.Ready web-1-a  by kubelet  [own]
               ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
                 Pod.Create web-1-b  by replicaset-controller  [subject]
                   Pod.Scheduled web-1-b  by default-scheduler  [own]
                   Pod.Started web-1-b  by kubelet  [own]
+                  Pod.Ready web-1-b  by kubelet  [own]
               ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
                 Pod.Create web-1-c  by replicaset-controller  [subject]
                   Pod.Scheduled web-1-c  by default-scheduler  [own]
                   Pod.Started web-1-c  by kubelet  [own]
+                  Pod.Ready web-1-c  by kubelet  [own]
         """,
     )
 
@@ -182,6 +189,7 @@ def test_an_event_that_comes_before_its_object_waits_for_it() -> None:
         Pod.Create lone  by kubectl  [root]
           Pod.Scheduled lone  by default-scheduler  [own]
           Pod.Started lone  by kubelet  [own]
+          Pod.Ready lone  by kubelet  [own]
         """,
     )
 
@@ -220,6 +228,7 @@ def test_an_event_goes_by_uid_where_a_name_was_used_again() -> None:
         Pod.Create lone  by kubectl  [root]
           Pod.Scheduled lone  by default-scheduler  [own]
           Pod.Started lone  by kubelet  [own]
+          Pod.Ready lone  by kubelet  [own]
         """,
     )
 
@@ -248,6 +257,7 @@ def test_an_event_without_a_uid_is_about_the_bearer_of_its_time() -> None:
               Pod.FailedMount db-0  by kubelet  [own] error
               Pod.Scheduled db-0  by default-scheduler  [own]
               Pod.Started db-0  by kubelet  [own]
+              Pod.Ready db-0  by kubelet  [own]
         """,
     )
 
@@ -291,6 +301,7 @@ def test_a_restart_long_after_the_rollout_is_an_episode_of_it() -> None:
                 Pod.Create web-1-a  by replicaset-controller  [subject]
                   Pod.Scheduled web-1-a  by default-scheduler  [own]
                   Pod.Started web-1-a  by kubelet  [own]
+                  Pod.Ready web-1-a  by kubelet  [own]
 
         (continues Deployment.Create web trace)
         Pod.Unhealthy web-1-a  by kubelet  [own] error
@@ -329,6 +340,7 @@ def test_a_probe_that_fails_before_the_rollout_has_settled_is_part_of_it() -> No
                   Pod.Unhealthy web-1-a  by kubelet  [own] +2 error
                   Pod.Scheduled web-1-a  by default-scheduler  [own]
                   Pod.Started web-1-a  by kubelet  [own]
+                  Pod.Ready web-1-a  by kubelet  [own]
         """,
     )
 
@@ -343,6 +355,7 @@ def test_an_event_that_calls_itself_top_level_starts_a_trace() -> None:
         Pod.Create lone  by kubectl  [root]
           Pod.Scheduled lone  by default-scheduler  [own]
           Pod.Started lone  by kubelet  [own]
+          Pod.Ready lone  by kubelet  [own]
 
         Pod.Promoted lone  by elector  [root]
         """,
@@ -378,6 +391,7 @@ def test_a_repeat_after_its_trace_was_closed_is_an_episode() -> None:
         Pod.Create lone  by kubectl  [root]
           Pod.Scheduled lone  by default-scheduler  [own]
           Pod.Started lone  by kubelet  [own]
+          Pod.Ready lone  by kubelet  [own]
           Pod.Unhealthy lone  by kubelet  [own] error
 
         (continues Pod.Create lone trace)

@@ -27,6 +27,7 @@ def test_a_failed_rollout_makes_the_root_an_error() -> None:
                 Pod.Create web-2-a  by replicaset-controller  [subject]
                   Pod.Scheduled web-2-a  by default-scheduler  [own]
                   Pod.Failed web-2-a  by kubelet  [own] error
+          Deployment.Progressing=False web  by deployment-controller  [own] error
         """,
     )
 
@@ -51,6 +52,7 @@ def test_a_hiccup_on_the_way_does_not_make_the_root_an_error() -> None:
                   Pod.FailedScheduling web-1-a  by default-scheduler  [own] error
                   Pod.Scheduled web-1-a  by default-scheduler  [own]
                   Pod.Started web-1-a  by kubelet  [own]
+                  Pod.Ready web-1-a  by kubelet  [own]
         """,
     )
 
@@ -94,6 +96,7 @@ def test_a_pull_that_fails_until_somebody_names_another_image() -> None:
                 Pod.Create web-2-a  by replicaset-controller  [subject]
                   Pod.Scheduled web-2-a  by default-scheduler  [own]
                   Pod.Started web-2-a  by kubelet  [own]
+                  Pod.Ready web-2-a  by kubelet  [own]
           Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
             ReplicaSet.Update web-1  by deployment-controller  [subject]
               ReplicaSet.SuccessfulDelete web-1  by replicaset-controller  [owner]
@@ -124,5 +127,6 @@ def test_a_pull_that_is_mended_in_the_pod_itself() -> None:
           Pod.Pulled lone  by kubelet  [own]
           Pod.Scheduled lone  by default-scheduler  [own]
           Pod.Started lone  by kubelet  [own]
+          Pod.Ready lone  by kubelet  [own]
         """,
     )

@@ -45,10 +45,15 @@ def test_a_job_tries_again_after_a_pod_that_failed() -> None:
             Pod.Create import-a  by job-controller  [subject]
               Pod.Scheduled import-a  by default-scheduler  [own]
               Pod.Started import-a  by kubelet  [own]
-          Job.SuccessfulCreate import  by job-controller  [owner]
-            Pod.Create import-b  by job-controller  [subject]
-              Pod.Scheduled import-b  by default-scheduler  [own]
-              Pod.Started import-b  by kubelet  [own]
+              Pod.Ready import-a  by kubelet  [own]
+              Pod.Failed import-a  by kubelet  [own] error
+                Job.SuccessfulCreate import  by job-controller  [owner]
+                  Pod.Create import-b  by job-controller  [subject]
+                    Pod.Scheduled import-b  by default-scheduler  [own]
+                    Pod.Started import-b  by kubelet  [own]
+                    Pod.Ready import-b  by kubelet  [own]
+                    Pod.Failed import-b  by kubelet  [own] error
+                      Job.Failed import  by job-controller  [owner] error
           Job.BackoffLimitExceeded import  by job-controller  [own] error
         """,
     )
@@ -70,14 +75,18 @@ def test_every_tick_of_a_cron_job_is_a_trace_of_its_own() -> None:
           Job.Create backup-1  by cronjob-controller  [subject]
             Job.SuccessfulCreate backup-1  by job-controller  [owner]
               Pod.Create backup-1-x  by job-controller  [subject]
+                Pod.Succeeded backup-1-x  by kubelet  [own]
+                  Job.Complete backup-1  by job-controller  [owner]
+                    CronJob.SawCompletedJob backup  by cronjob-controller  [subject]
             Job.Completed backup-1  by job-controller  [own]
-            CronJob.SawCompletedJob backup  by cronjob-controller  [subject]
 
         Job.Create backup-2  by cronjob-controller  [root]
           Job.SuccessfulCreate backup-2  by job-controller  [owner]
             Pod.Create backup-2-x  by job-controller  [subject]
+              Pod.Succeeded backup-2-x  by kubelet  [own]
+                Job.Complete backup-2  by job-controller  [owner]
+                  CronJob.SawCompletedJob backup  by cronjob-controller  [subject]
           Job.Completed backup-2  by job-controller  [own]
-          CronJob.SawCompletedJob backup  by cronjob-controller  [subject]
         """,
     )
 
@@ -100,11 +109,13 @@ def test_the_job_beyond_the_history_limit_goes_because_the_newest_is_done() -> N
           Job.Create backup-2  by cronjob-controller  [subject]
             Job.SuccessfulCreate backup-2  by job-controller  [owner]
               Pod.Create backup-2-x  by job-controller  [subject]
+                Pod.Succeeded backup-2-x  by kubelet  [own]
+                  Job.Complete backup-2  by job-controller  [owner]
+                    CronJob.SawCompletedJob backup  by cronjob-controller  [subject]
+                      CronJob.SuccessfulDelete backup  by cronjob-controller  [own]
+                        Job.Delete backup-1  by cronjob-controller  [subject]
+                          Pod.Delete backup-1-x  by garbage-collector  [owner]
             Job.Completed backup-2  by job-controller  [own]
-            CronJob.SawCompletedJob backup  by cronjob-controller  [subject]
-              CronJob.SuccessfulDelete backup  by cronjob-controller  [own]
-                Job.Delete backup-1  by cronjob-controller  [subject]
-                  Pod.Delete backup-1-x  by garbage-collector  [owner]
         """,
     )
 
@@ -124,6 +135,8 @@ def test_a_job_whose_time_to_live_is_over_goes_for_its_own_sake() -> None:
         Job.Create import  by kubectl  [root]
           Job.SuccessfulCreate import  by job-controller  [owner]
             Pod.Create import-a  by job-controller  [subject]
+              Pod.Succeeded import-a  by kubelet  [own]
+                Job.Complete import  by job-controller  [owner]
           Job.Completed import  by job-controller  [own]
           Job.Delete import  by ttl-after-finished-controller  [own]
             Pod.Delete import-a  by garbage-collector  [owner]

@@ -27,6 +27,7 @@ def test_an_autoscalers_decision_scales_its_target() -> None:
                   Pod.Create web-1-b  by replicaset-controller  [subject]
                     Pod.Scheduled web-1-b  by default-scheduler  [own]
                     Pod.Started web-1-b  by kubelet  [own]
+                    Pod.Ready web-1-b  by kubelet  [own]
         """,
     )
 
@@ -83,6 +84,7 @@ def test_pods_that_a_quota_refused_are_created_because_it_was_raised() -> None:
                 Pod.Create web-1-a  by replicaset-controller  [subject]
                   Pod.Scheduled web-1-a  by default-scheduler  [own]
                   Pod.Started web-1-a  by kubelet  [own]
+                  Pod.Ready web-1-a  by kubelet  [own]
               ReplicaSet.FailedCreate web-1  by replicaset-controller  [own] +1 error
 
         ResourceQuota.Update few  by kubectl  [root]
@@ -90,6 +92,7 @@ def test_pods_that_a_quota_refused_are_created_because_it_was_raised() -> None:
             Pod.Create web-1-b  by replicaset-controller  [subject]
               Pod.Scheduled web-1-b  by default-scheduler  [own]
               Pod.Started web-1-b  by kubelet  [own]
+              Pod.Ready web-1-b  by kubelet  [own]
         """,
     )
 

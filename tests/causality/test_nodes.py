@@ -45,11 +45,13 @@ def test_a_drain_goes_back_to_the_cordon() -> None:
               Pod.Create web-1-c  by replicaset-controller  [subject]
                 Pod.Scheduled web-1-c  by default-scheduler  [own]
                 Pod.Started web-1-c  by kubelet  [own]
+                Pod.Ready web-1-c  by kubelet  [own]
           Pod.Delete web-1-b  by unknown  [place]
             Pod.Killing web-1-b  by kubelet  [own]
             Pod.Create web-1-d  by replicaset-controller  [owner]
               Pod.Scheduled web-1-d  by default-scheduler  [own]
               Pod.Started web-1-d  by kubelet  [own]
+              Pod.Ready web-1-d  by kubelet  [own]
         """,
     )
 
@@ -80,6 +82,7 @@ def test_an_eviction_from_a_node_that_nobody_drains_is_a_root() -> None:
             Pod.Create web-1-b  by replicaset-controller  [subject]
               Pod.Scheduled web-1-b  by default-scheduler  [own]
               Pod.Started web-1-b  by kubelet  [own]
+              Pod.Ready web-1-b  by kubelet  [own]
         """,
     )
 
@@ -140,6 +143,7 @@ def test_a_taint_by_hand_evicts_the_pods_on_its_node() -> None:
                 Pod.Create web-1-b  by replicaset-controller  [subject]
                   Pod.Scheduled web-1-b  by default-scheduler  [own]
                   Pod.Started web-1-b  by kubelet  [own]
+                  Pod.Ready web-1-b  by kubelet  [own]
 
         Node.Update node-b  by kubectl  [root]
         """,
@@ -167,16 +171,18 @@ def test_a_node_that_dies_loses_its_pods_after_a_while() -> None:
         c,
         """
         (incomplete)
-        Node.NodeNotReady node-a  by node-controller  [root] error
-          Pod.NodeNotReady web-1-a  by node-controller  [place] error
-          Node.Update node-a  by node-controller  [subject]
-            Node.Update node-a  by kube-controller-manager  [own]
-              Pod.TaintManagerEviction web-1-a  by taint-eviction-controller  [place]
-                Pod.Delete web-1-a  by taint-eviction-controller  [subject]
-                  ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
-                    Pod.Create web-1-b  by replicaset-controller  [subject]
-                      Pod.Scheduled web-1-b  by default-scheduler  [own]
-                      Pod.Started web-1-b  by kubelet  [own]
+        Node.Ready=Unknown node-a  by node-controller  [root] error
+          Node.NodeNotReady node-a  by node-controller  [own]
+            Pod.NodeNotReady web-1-a  by node-controller  [place] error
+            Node.Update node-a  by node-controller  [subject]
+              Node.Update node-a  by kube-controller-manager  [own]
+                Pod.TaintManagerEviction web-1-a  by taint-eviction-controller  [place]
+                  Pod.Delete web-1-a  by taint-eviction-controller  [subject]
+                    ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                      Pod.Create web-1-b  by replicaset-controller  [subject]
+                        Pod.Scheduled web-1-b  by default-scheduler  [own]
+                        Pod.Started web-1-b  by kubelet  [own]
+                        Pod.Ready web-1-b  by kubelet  [own]
         """,
     )
 
@@ -209,8 +215,10 @@ def test_preemption_goes_back_to_the_pod_that_needs_the_room() -> None:
                 Pod.Create web-1-b  by replicaset-controller  [subject]
                   Pod.Scheduled web-1-b  by default-scheduler  [own]
                   Pod.Started web-1-b  by kubelet  [own]
+                  Pod.Ready web-1-b  by kubelet  [own]
           Pod.Scheduled urgent  by default-scheduler  [own]
           Pod.Started urgent  by kubelet  [own]
+          Pod.Ready urgent  by kubelet  [own]
         """,
     )
 
@@ -234,6 +242,7 @@ def test_the_pods_of_a_node_that_is_removed_go_with_it() -> None:
               Pod.Create web-1-b  by replicaset-controller  [subject]
                 Pod.Scheduled web-1-b  by default-scheduler  [own]
                 Pod.Started web-1-b  by kubelet  [own]
+                Pod.Ready web-1-b  by kubelet  [own]
         """,
     )
 
@@ -250,11 +259,13 @@ def test_a_new_node_gets_the_pods_of_the_daemon_sets() -> None:
         c,
         """
         Node.Create node-c  by kubelet  [root]
+          Node.Ready node-c  by kubelet  [own]
           Node.RegisteredNode node-c  by node-controller  [own]
           DaemonSet.SuccessfulCreate agent  by daemonset-controller  [place]
             Pod.Create agent-x  by daemonset-controller  [subject]
               Pod.Scheduled agent-x  by default-scheduler  [own]
               Pod.Started agent-x  by kubelet  [own]
+              Pod.Ready agent-x  by kubelet  [own]
         """,
     )
 
@@ -276,6 +287,7 @@ def test_the_label_that_a_node_is_given_brings_the_daemon_sets_pod() -> None:
           Pod.Create agent-x  by daemonset-controller  [place]
             Pod.Scheduled agent-x  by default-scheduler  [own]
             Pod.Started agent-x  by kubelet  [own]
+            Pod.Ready agent-x  by kubelet  [own]
         """,
     )
 
@@ -289,8 +301,9 @@ def test_the_kubelets_events_of_its_node_go_by_the_name() -> None:
         c,
         """
         Node.Create node-a  by kubelet  [root]
+          Node.Ready node-a  by kubelet  [own]
+            Node.NodeReady node-a  by kubelet  [own]
           Node.Starting node-a  by kubelet  [own]
-          Node.NodeReady node-a  by kubelet  [own]
         """,
     )
 
@@ -318,6 +331,7 @@ def test_a_drained_stateful_set_pod_comes_again_elsewhere_under_its_name() -> No
               Pod.Create db-0  by statefulset-controller  [subject]
                 Pod.Scheduled db-0  by default-scheduler  [own]
                 Pod.Started db-0  by kubelet  [own]
+                Pod.Ready db-0  by kubelet  [own]
         """,
     )
 
@@ -341,5 +355,6 @@ def test_an_autoscaler_that_taints_a_node_and_empties_it_is_the_root() -> None:
             Pod.Create web-1-b  by replicaset-controller  [owner]
               Pod.Scheduled web-1-b  by default-scheduler  [own]
               Pod.Started web-1-b  by kubelet  [own]
+              Pod.Ready web-1-b  by kubelet  [own]
         """,
     )

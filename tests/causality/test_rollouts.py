@@ -18,6 +18,7 @@ def test_a_created_deployment_is_one_trace_from_the_apply_to_the_started_contain
                 Pod.Create web-1-a  by replicaset-controller  [subject]
                   Pod.Scheduled web-1-a  by default-scheduler  [own]
                   Pod.Started web-1-a  by kubelet  [own]
+                  Pod.Ready web-1-a  by kubelet  [own]
         """,
     )
 
@@ -38,6 +39,7 @@ def test_the_message_of_kubernetes_1_18_tells_the_same() -> None:
                 Pod.Create web-1-a  by replicaset-controller  [subject]
                   Pod.Scheduled web-1-a  by default-scheduler  [own]
                   Pod.Started web-1-a  by kubelet  [own]
+                  Pod.Ready web-1-a  by kubelet  [own]
         """,
     )
 
@@ -56,6 +58,7 @@ def test_lost_events_leave_the_tree_of_the_objects() -> None:
             Pod.Create web-1-a  by replicaset-controller  [owner]
               Pod.Scheduled web-1-a  by default-scheduler  [own]
               Pod.Started web-1-a  by kubelet  [own]
+              Pod.Ready web-1-a  by kubelet  [own]
         """,
     )
 
@@ -80,6 +83,7 @@ def test_events_half_a_minute_late_take_their_place_above_what_they_speak_of() -
                   Pod.Scheduled web-1-a  by default-scheduler  [own]
                   Pod.Scheduled web-1-a  by default-scheduler  [own]
                   Pod.Started web-1-a  by kubelet  [own]
+                  Pod.Ready web-1-a  by kubelet  [own]
         """,
     )
 
@@ -100,6 +104,7 @@ def test_an_event_that_comes_after_its_trace_was_closed_is_an_episode_of_it() ->
               Pod.Create web-1-a  by replicaset-controller  [subject]
                 Pod.Scheduled web-1-a  by default-scheduler  [own]
                 Pod.Started web-1-a  by kubelet  [own]
+                Pod.Ready web-1-a  by kubelet  [own]
 
         (continues Deployment.Create web trace)
         Deployment.ScalingReplicaSet web  by deployment-controller  [subject]
@@ -128,6 +133,7 @@ def test_an_image_change_replaces_the_pods_in_one_trace() -> None:
                 Pod.Create web-1-a  by replicaset-controller  [subject]
                   Pod.Scheduled web-1-a  by default-scheduler  [own]
                   Pod.Started web-1-a  by kubelet  [own]
+                  Pod.Ready web-1-a  by kubelet  [own]
 
         Deployment.Update web  by kubectl  [root]
           Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
@@ -136,6 +142,7 @@ def test_an_image_change_replaces_the_pods_in_one_trace() -> None:
                 Pod.Create web-2-a  by replicaset-controller  [subject]
                   Pod.Scheduled web-2-a  by default-scheduler  [own]
                   Pod.Started web-2-a  by kubelet  [own]
+                  Pod.Ready web-2-a  by kubelet  [own]
           Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
             ReplicaSet.Update web-1  by deployment-controller  [subject]
               ReplicaSet.SuccessfulDelete web-1  by replicaset-controller  [owner]
@@ -170,6 +177,7 @@ def test_scaling_creates_and_deletes_pods() -> None:
                 Pod.Create web-1-b  by replicaset-controller  [subject]
                   Pod.Scheduled web-1-b  by default-scheduler  [own]
                   Pod.Started web-1-b  by kubelet  [own]
+                  Pod.Ready web-1-b  by kubelet  [own]
 
         Deployment.Update web  by kubectl  [root]
           Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
@@ -234,6 +242,7 @@ def test_a_rollback_goes_back_to_who_rolled_back() -> None:
                 Pod.Create web-1-b  by replicaset-controller  [subject]
                   Pod.Scheduled web-1-b  by default-scheduler  [own]
                   Pod.Started web-1-b  by kubelet  [own]
+                  Pod.Ready web-1-b  by kubelet  [own]
           Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
             ReplicaSet.Update web-2  by deployment-controller  [subject]
               ReplicaSet.SuccessfulDelete web-2  by replicaset-controller  [owner]

@@ -57,6 +57,7 @@ def test_what_a_rollout_does_after_first_contact_goes_back_to_the_change_before(
               Pod.Create web-1-a  by replicaset-controller  [owner]
                 Pod.Scheduled web-1-a  by default-scheduler  [own]
                 Pod.Started web-1-a  by kubelet  [own]
+                Pod.Ready web-1-a  by kubelet  [own]
         """,
     )
 
@@ -80,6 +81,7 @@ def test_what_a_list_after_a_gap_shows_is_news() -> None:
         Deployment.Update web  by kubectl  [root]
           ReplicaSet.Update web-1  by deployment-controller  [owner]
             Pod.Create web-1-b  by replicaset-controller  [owner]
+              Pod.Ready web-1-b  by kubelet  [own]
 
         Pod.Delete other-1-a  by unknown  [root]
         """,
@@ -107,6 +109,7 @@ def test_a_trace_is_closed_as_incomplete_when_it_takes_too_long() -> None:
         (continues Deployment.Create web trace)
         Pod.Scheduled web-1-a  by default-scheduler  [own]
           Pod.Started web-1-a  by kubelet  [own]
+          Pod.Ready web-1-a  by kubelet  [own]
         """,
     )
 
@@ -133,6 +136,7 @@ def test_a_slow_pod_does_not_tear_its_rollout_apart() -> None:
                   Pod.Pulled web-1-a  by kubelet  [own]
                   Pod.Scheduled web-1-a  by default-scheduler  [own]
                   Pod.Started web-1-a  by kubelet  [own]
+                  Pod.Ready web-1-a  by kubelet  [own]
         """,
     )
 
@@ -152,6 +156,7 @@ def test_episodes_of_an_object_are_told_apart() -> None:
         Pod.Create lone  by kubectl  [root]
           Pod.Scheduled lone  by default-scheduler  [own]
           Pod.Started lone  by kubelet  [own]
+          Pod.Ready lone  by kubelet  [own]
 
         (continues Pod.Create lone trace)
         Pod.Unhealthy lone  by kubelet  [own] error

@@ -22,10 +22,12 @@ def test_a_stateful_set_creates_its_pods_one_after_the_other_in_the_old_words_an
             Pod.Create db-0  by statefulset-controller  [subject]
               Pod.Scheduled db-0  by default-scheduler  [own]
               Pod.Started db-0  by kubelet  [own]
+              Pod.Ready db-0  by kubelet  [own]
           StatefulSet.SuccessfulCreate db  by statefulset-controller  [owner]
             Pod.Create db-1  by statefulset-controller  [subject]
               Pod.Scheduled db-1  by default-scheduler  [own]
               Pod.Started db-1  by kubelet  [own]
+              Pod.Ready db-1  by kubelet  [own]
         """,
     )
 
@@ -60,6 +62,7 @@ def test_a_stateful_set_replaces_a_pod_by_one_of_the_same_name() -> None:
             Pod.Create db-0  by statefulset-controller  [subject]
               Pod.Scheduled db-0  by default-scheduler  [own]
               Pod.Started db-0  by kubelet  [own]
+              Pod.Ready db-0  by kubelet  [own]
 
         StatefulSet.Update db  by kubectl  [root]
           StatefulSet.SuccessfulDelete db  by statefulset-controller  [owner]
@@ -69,6 +72,7 @@ def test_a_stateful_set_replaces_a_pod_by_one_of_the_same_name() -> None:
             Pod.Create db-0  by statefulset-controller  [subject]
               Pod.Scheduled db-0  by default-scheduler  [own]
               Pod.Started db-0  by kubelet  [own]
+              Pod.Ready db-0  by kubelet  [own]
         """,
     )
 
@@ -98,11 +102,13 @@ def test_a_stateful_set_pod_deleted_by_hand_comes_again_when_it_is_gone() -> Non
           Pod.Create db-0  by statefulset-controller  [owner]
             Pod.Scheduled db-0  by default-scheduler  [own]
             Pod.Started db-0  by kubelet  [own]
+            Pod.Ready db-0  by kubelet  [own]
 
         Pod.Delete db-1  by unknown  [root]
           Pod.Create db-1  by statefulset-controller  [owner]
             Pod.Scheduled db-1  by default-scheduler  [own]
             Pod.Started db-1  by kubelet  [own]
+            Pod.Ready db-1  by kubelet  [own]
         """,
     )
 
@@ -132,6 +138,7 @@ def test_a_stateful_set_scales_down_from_the_end() -> None:
           Pod.Create db-0  by statefulset-controller  [owner]
             Pod.Scheduled db-0  by default-scheduler  [own]
             Pod.Started db-0  by kubelet  [own]
+            Pod.Ready db-0  by kubelet  [own]
         """,
     )
 
@@ -162,6 +169,7 @@ def test_a_daemon_set_replaces_its_pods_on_every_node_when_its_template_changes(
             Pod.Create agent-node-a  by daemonset-controller  [subject]
               Pod.Scheduled agent-node-a  by default-scheduler  [own]
               Pod.Started agent-node-a  by kubelet  [own]
+              Pod.Ready agent-node-a  by kubelet  [own]
           DaemonSet.SuccessfulDelete agent  by daemonset-controller  [owner]
             Pod.Delete agent-b  by daemonset-controller  [subject]
               Pod.Killing agent-b  by kubelet  [own]
@@ -169,6 +177,7 @@ def test_a_daemon_set_replaces_its_pods_on_every_node_when_its_template_changes(
             Pod.Create agent-node-b  by daemonset-controller  [subject]
               Pod.Scheduled agent-node-b  by default-scheduler  [own]
               Pod.Started agent-node-b  by kubelet  [own]
+              Pod.Ready agent-node-b  by kubelet  [own]
         """,
     )
 
@@ -195,12 +204,14 @@ def test_a_daemon_set_pod_deleted_by_hand_is_replaced_on_its_own_node() -> None:
           Pod.Create agent-x  by daemonset-controller  [owner]
             Pod.Scheduled agent-x  by default-scheduler  [own]
             Pod.Started agent-x  by kubelet  [own]
+            Pod.Ready agent-x  by kubelet  [own]
 
         Pod.Delete agent-b  by unknown  [root]
           Pod.Killing agent-b  by kubelet  [own]
           Pod.Create agent-y  by daemonset-controller  [owner]
             Pod.Scheduled agent-y  by default-scheduler  [own]
             Pod.Started agent-y  by kubelet  [own]
+            Pod.Ready agent-y  by kubelet  [own]
         """,
     )
 
@@ -227,6 +238,7 @@ def test_a_stateful_set_makes_its_claims_before_its_pods() -> None:
             Pod.Create db-0  by statefulset-controller  [subject]
               Pod.Scheduled db-0  by default-scheduler  [own]
               Pod.Started db-0  by kubelet  [own]
+              Pod.Ready db-0  by kubelet  [own]
         """,
     )
 

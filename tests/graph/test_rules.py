@@ -140,6 +140,14 @@ CASES: list[Case] = [
         "Marking for deletion Pod web-854b7f4f-x2x8p from Node node-1", told("deletes", source="self"),
     ),
     (
+        "kubelet-tells-how-its-node-stands", "kubelet", "Node", "NodeNotReady",
+        "Node node-1 status is now: NodeNotReady", told("turns", source="self"),
+    ),
+    (
+        "kubelet-evicts-pod", "kubelet", "Pod", "Evicted",
+        "The node was low on resource: memory. Threshold quantity: 100Mi, available: 60Mi.", told("turns", source="self"),
+    ),
+    (
         "scheduler-preempts-pod", "default-scheduler", "Pod", "Preempted",
         f"Preempted by pod {UID} on node worker-0", told("deletes", source="self", by="related"),
     ),

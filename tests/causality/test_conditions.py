@@ -1,0 +1,371 @@
+"""Conditions and phases that turn: what they follow from, what follows from them, and what they end."""
+
+import json
+from typing import Any
+
+import pytest
+
+from kspan.times import SECOND
+from tests.causality.actors import done, new_pod, new_replicas, rolled_out, run, running
+from tests.causality.cluster import MANAGER, Cluster, Thing
+from tests.causality.drawing import CLUSTER, shows
+from tests.causality.test_limits import refusal
+from tests.causality.test_nodes import NOT_READY, node
+from tests.recordings import fold
+
+
+def lasting(c: Cluster) -> dict[str, int]:
+    """How long the spans last, in whole seconds, by name."""
+    return {row["name"]: (row["end_time"] - row["start_time"]) // SECOND for row in fold(CLUSTER, c.records)["spans"]}
+
+
+def ready(c: Cluster, pod: Thing, status: str, *, by: str = "kubelet") -> None:
+    c.condition(pod, "Ready", status, by=by)
+
+
+def available(c: Cluster, web: Thing, status: str) -> None:
+    c.condition(web, "Available", status, reason="MinimumReplicasUnavailable" if status == "False" else "")
+
+
+def test_what_the_kubelet_begins_lasts_until_it_is_done() -> None:
+    """A pull until the image is there, a start until the Pod is ready, whatever else happens to the Pod meanwhile."""
+    c = Cluster()
+    pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "app"}])
+    run(c, pod, started=False)
+    container = "spec.containers{app}"
+    c.event(pod, "Pulling", "Pulling image", by="kubelet", field_path=container)
+    c.wait(10)
+    c.event(pod, "FailedMount", "not yet", by="kubelet", warning=True)
+    c.wait(10)
+    c.event(pod, "Pulled", "Successfully pulled image", by="kubelet", field_path=container)
+    c.event(pod, "Started", "Started container app", by="kubelet", field_path=container)
+    c.wait(5)
+    c.event(pod, "Unhealthy", "Startup probe failed", by="kubelet", warning=True, field_path=container)
+    c.wait(5)
+    running(c, pod)
+    found = lasting(c)
+    assert (found["Pod.Pulling"], found["Pod.Started"], found["Pod.Create"]) == (20, 10, 30)
+
+
+def test_a_rollout_is_available_because_its_last_pod_is_ready() -> None:
+    c = Cluster()
+    web = c.apply("Deployment", "web", replicas=2)
+    rs = new_replicas(c, web, "web-1", 2)
+    c.condition(web, "Progressing", "True", reason="NewReplicaSetCreated")
+    available(c, web, "False")
+    for letter in "ab":
+        run(c, new_pod(c, rs, f"web-1-{letter}"))
+    done(c, rs, web)
+    available(c, web, "True")
+    shows(
+        c,
+        """
+        Deployment.Create web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-1  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                Pod.Create web-1-a  by replicaset-controller  [subject]
+                  Pod.Scheduled web-1-a  by default-scheduler  [own]
+                  Pod.Started web-1-a  by kubelet  [own]
+                  Pod.Ready web-1-a  by kubelet  [own]
+              ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                Pod.Create web-1-b  by replicaset-controller  [subject]
+                  Pod.Scheduled web-1-b  by default-scheduler  [own]
+                  Pod.Started web-1-b  by kubelet  [own]
+                  Pod.Ready web-1-b  by kubelet  [own]
+                    Deployment.Available web  by deployment-controller  [owner]
+        """,
+    )
+
+
+def test_a_pod_that_is_not_ready_any_more_makes_its_deployment_unavailable() -> None:
+    """Long after the rollout: an episode of it, in which all that follows hangs together."""
+    c = Cluster()
+    web, _, (pod,) = rolled_out(c, "web")
+    available(c, web, "True")
+    c.wait(300)
+    ready(c, pod, "False")
+    available(c, web, "False")
+    c.wait(20)
+    ready(c, pod, "True")
+    available(c, web, "True")
+    shows(
+        c,
+        """
+        Deployment.Create web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-1  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                Pod.Create web-1-a  by replicaset-controller  [subject]
+                  Pod.Scheduled web-1-a  by default-scheduler  [own]
+                  Pod.Started web-1-a  by kubelet  [own]
+                  Pod.Ready web-1-a  by kubelet  [own]
+                    Deployment.Available web  by deployment-controller  [owner]
+
+        (continues Deployment.Create web trace)
+        Pod.Ready=False web-1-a  by kubelet  [own]
+          Deployment.Available=False web  by deployment-controller  [owner]
+          Pod.Ready web-1-a  by kubelet  [own]
+            Deployment.Available web  by deployment-controller  [owner]
+        """,
+    )
+
+
+def test_a_deployment_that_was_scaled_up_is_unavailable_for_that() -> None:
+    c = Cluster()
+    web, _, _ = rolled_out(c, "web")
+    available(c, web, "True")
+    c.first_list()
+    c.update(web, by="kubectl", subresource="scale", replicas=3)
+    available(c, web, "False")
+    shows(
+        c,
+        """
+        (incomplete)
+        Deployment.Update web  by kubectl  [root]
+          Deployment.Available=False web  by deployment-controller  [own]
+        """,
+    )
+
+
+def test_a_controller_that_is_behind_tells_of_the_change_that_it_looked_at() -> None:
+    c = Cluster()
+    widget = c.apply("Widget", "a", size=1)
+    c.wait(1)
+    c.update(widget, by="kubectl-patch", size=2)
+    c.condition(widget, "Ready", "True", by="widget-controller", observed=1)
+    c.wait(2)
+    c.condition(widget, "Ready", "False", reason="ResizeFailed", by="widget-controller")
+    shows(
+        c,
+        """
+        Widget.Create a  by kubectl  [root]
+          Widget.Ready a  by widget-controller  [own]
+
+        Widget.Update a  by kubectl  [root]
+          Widget.Ready=False a  by widget-controller  [own] error
+        """,
+    )
+
+
+def test_what_is_not_so_at_the_start_did_not_turn_unless_it_failed() -> None:
+    c = Cluster()
+    for name, reason in (("new", "Creating"), ("broken", "InvalidSize")):
+        widget = c.apply("Widget", name, size=1)
+        c.condition(widget, "Ready", "False", reason=reason, by="widget-controller")
+        c.condition(widget, "Synced", "Unknown", by="widget-controller")
+    shows(
+        c,
+        """
+        Widget.Create new  by kubectl  [root]
+
+        Widget.Create broken  by kubectl  [root]
+          Widget.Ready=False broken  by widget-controller  [own] error
+        """,
+    )
+
+
+def test_a_condition_that_is_only_there_while_it_holds() -> None:
+    """As Argo CD has them (no status), and as the ReplicaSet controller removes ReplicaFailure."""
+    c = Cluster()
+    widget = c.apply("Widget", "a", size=1)
+    c.status(widget, by="widget-controller", conditions=[{"type": "SyncError", "message": "no such chart"}])
+    c.wait(3)
+    c.status(widget, by="widget-controller", conditions=[])
+    shows(
+        c,
+        """
+        Widget.Create a  by kubectl  [root]
+          Widget.SyncError a  by widget-controller  [own] error
+          Widget.SyncError=False a  by widget-controller  [own]
+        """,
+    )
+
+
+def test_a_claim_is_bound_by_its_phase() -> None:
+    c = Cluster()
+    claim = c.apply("PersistentVolumeClaim", "data", storageClassName="fast")
+    c.status(claim, phase="Pending")
+    c.status(claim, phase="Bound")
+    c.wait(2)
+    c.status(claim, phase="Lost")
+    shows(
+        c,
+        """
+        PersistentVolumeClaim.Create data  by kubectl  [root]
+          PersistentVolumeClaim.Bound data  by persistentvolume-controller  [own]
+          PersistentVolumeClaim.Lost data  by persistentvolume-controller  [own] error
+        """,
+    )
+
+
+def test_a_node_that_is_not_heard_of_makes_its_pods_unready_and_its_return_makes_them_ready() -> None:
+    c = Cluster()
+    host = node(c)
+    web, _, (pod,) = rolled_out(c, "web")
+    available(c, web, "True")
+    c.first_list()
+    c.condition(host, "Ready", "Unknown", reason="NodeStatusUnknown")
+    ready(c, pod, "False", by=MANAGER)
+    c.update(host, by=MANAGER, taints=[{**NOT_READY, "effect": "NoSchedule"}])
+    available(c, web, "False")
+    c.wait(40)
+    c.condition(host, "Ready", "True", by="kubelet")
+    c.update(host, by=MANAGER, taints=[])
+    ready(c, pod, "True")
+    available(c, web, "True")
+    shows(
+        c,
+        """
+        Node.Ready=Unknown node-a  by node-controller  [root] error
+          Pod.Ready=False web-1-a  by node-controller  [place]
+            Deployment.Available=False web  by deployment-controller  [owner]
+          Node.Update node-a  by kube-controller-manager  [own]
+          Node.Ready node-a  by kubelet  [own]
+            Node.Update node-a  by kube-controller-manager  [own]
+            Pod.Ready web-1-a  by kubelet  [place]
+              Deployment.Available web  by deployment-controller  [owner]
+        """,
+    )
+
+
+def test_a_node_that_is_not_heard_of_has_one_turn() -> None:
+    """Its other conditions are unknown as well."""
+    c = Cluster()
+    host = node(c)
+    c.condition(host, "MemoryPressure", "False", by="kubelet")
+    c.first_list()
+    kinds = ("Ready", "MemoryPressure", "DiskPressure")
+    c.status(host, conditions=[{"type": t, "status": "Unknown", "reason": "NodeStatusUnknown"} for t in kinds])
+    shows(
+        c,
+        """
+        (incomplete)
+        Node.Ready=Unknown node-a  by node-controller  [root] error
+        """,
+    )
+
+
+def test_a_pod_that_the_kubelet_evicts_for_the_pressure_on_its_node_is_replaced_for_that() -> None:
+    c = Cluster()
+    host = node(c)
+    _, rs, (pod,) = rolled_out(c, "web")
+    c.first_list()
+    c.condition(host, "MemoryPressure", "True", reason="KubeletHasInsufficientMemory", by="kubelet")
+    c.event(pod, "Evicted", "The node was low on resource: memory.", by="kubelet", host="node-a", warning=True)
+    c.condition(pod, "DisruptionTarget", "True", reason="TerminationByKubelet", by="kubelet")
+    c.status(pod, by="kubelet", phase="Failed", reason="Evicted", message="The node was low on resource: memory.")
+    run(c, new_pod(c, rs, "web-1-b"), "node-b")
+    done(c, rs)
+    shows(
+        c,
+        """
+        Node.MemoryPressure node-a  by kubelet  [root] error
+          Pod.Failed web-1-a  by kubelet  [place] error
+            Pod.Evicted web-1-a  by kubelet  [own] error
+            ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+              Pod.Create web-1-b  by replicaset-controller  [subject]
+                Pod.Scheduled web-1-b  by default-scheduler  [own]
+                Pod.Started web-1-b  by kubelet  [own]
+                Pod.Ready web-1-b  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_refusal_ends_with_what_was_created_at_last() -> None:
+    c = Cluster()
+    quota = c.apply("ResourceQuota", "few", hard={"pods": "0"})
+    web, rs, _ = rolled_out(c, "web", 0)
+    c.first_list()
+    c.update(web, by="kubectl", subresource="scale", replicas=1)
+    c.update(rs, by=MANAGER, replicas=1)
+    c.event(rs, "FailedCreate", refusal("web-1-b", "few"), by="replicaset-controller", warning=True)
+    c.condition(rs, "ReplicaFailure", "True", reason="FailedCreate", message=refusal("web-1-b", "few"))
+    c.wait(10)
+    c.update(quota, by="kubectl-patch", hard={"pods": "10"})
+    c.wait(10)
+    pod = new_pod(c, rs, "web-1-b")
+    c.status(rs, conditions=[])
+    run(c, pod)
+    done(c, rs, web)
+    shows(
+        c,
+        """
+        Deployment.Update web  by kubectl  [root]
+          ReplicaSet.Update web-1  by deployment-controller  [owner]
+            ReplicaSet.FailedCreate web-1  by replicaset-controller  [own] error
+            ReplicaSet.ReplicaFailure web-1  by replicaset-controller  [own] error
+
+        ResourceQuota.Update few  by kubectl  [root]
+          ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [subject]
+            Pod.Create web-1-b  by replicaset-controller  [subject]
+              ReplicaSet.ReplicaFailure=False web-1  by replicaset-controller  [owner]
+              Pod.Scheduled web-1-b  by default-scheduler  [own]
+              Pod.Started web-1-b  by kubelet  [own]
+              Pod.Ready web-1-b  by kubelet  [own]
+        """,
+    )
+
+
+def test_what_flaps_is_told_once_and_counted() -> None:
+    c = Cluster()
+    widget = c.apply("Widget", "a", size=1)
+    for n in range(40):
+        c.condition(widget, "Ready", "False" if n % 2 else "True", by="widget-controller")
+    shows(
+        c,
+        """
+        Widget.Create a  by kubectl  [root]
+          Widget.Ready a  by widget-controller  [own] +19
+          Widget.Ready=False a  by widget-controller  [own] +19
+        """,
+    )
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"conditions": "yes"},
+        {"conditions": {"Ready": True}},
+        {"conditions": [None, 7, {"type": None}, {"status": "True"}, {"type": "Ready", "status": "perhaps"}]},
+        {"conditions": [{"type": "x" * 400}]},
+        [],
+        "fine",
+        None,
+    ],
+)
+def test_a_status_of_another_form_is_nothing(status: Any) -> None:
+    c = Cluster()
+    widget = c.apply("Widget", "a", size=1)
+    widget.raw["status"] = status
+    c.label(widget)
+    shows(c, "Widget.Create a  by kubectl  [root]")
+
+
+def test_of_thousands_of_conditions_some_are_followed() -> None:
+    c = Cluster()
+    widget = c.apply("Widget", "a", size=1)
+    c.status(widget, by="widget-controller", conditions=[{"type": f"T{n}", "status": "True"} for n in range(5_000)])
+    assert 1 < len(fold(CLUSTER, c.records)["spans"]) < 50
+
+
+def test_a_turn_has_its_own_time_and_says_what_it_was() -> None:
+    c = Cluster()
+    widget = c.apply("Widget", "a", size=1)
+    c.wait(100)
+    told = c.records[0].recorded_at // SECOND + 10
+    entry = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "Done",
+        "message": "all \u001b[31mred",
+        "observedGeneration": 1,
+    }
+    entry["lastTransitionTime"] = "2026-11-22T10:00:10Z"
+    c.status(widget, by="widget-controller", conditions=[entry])
+    (row,) = [r for r in fold(CLUSTER, c.records)["spans"] if r["name"] == "Widget.Ready"]
+    assert row["start_time"] == told * SECOND
+    kept = {key.rpartition(".")[2]: value for key, value in row["attributes"].items() if "condition" in key}
+    assert json.dumps(kept) == json.dumps(
+        {"type": "Ready", "status": "True", "reason": "Done", "message": "all \u001b[31mred"}
+    )
