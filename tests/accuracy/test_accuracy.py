@@ -4,13 +4,13 @@ The truth is for scoring only; nothing in the program reads it.
 """
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.accuracy.score_traces import score
-from tests.accuracy.scoring import export
-from tests.recordings import RECORDINGS, SCENARIOS, recording
+from tests.accuracy.document import DOCUMENT, OURS, Scored, folders, read_section, score_recording, section, write
+from tests.recordings import RECORDINGS, SCENARIOS
 
 LEAST = {"found": 1.0, "times": 1.0, "grouping": 0.99, "root": 0.99, "above": 0.99}
 """On the mean of the scenarios."""
@@ -20,13 +20,13 @@ LEAST_ANYWHERE = {"found": 1.0, "times": 1.0, "grouping": 0.97, "root": 0.97, "a
 
 
 @pytest.fixture(scope="module")
-def scores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("spans")
-    found = {}
-    for scenario in SCENARIOS:
-        export(recording(scenario), folder / f"{scenario}.jsonl")
-        found[scenario] = score(str(RECORDINGS / scenario / "truth.json"), str(folder / f"{scenario}.jsonl"))
-    return found
+def scored(tmp_path_factory: pytest.TempPathFactory) -> list[Scored]:
+    return [score_recording(folder) for folder in folders(RECORDINGS)]
+
+
+@pytest.fixture(scope="module")
+def scores(scored: list[Scored]) -> dict[str, dict[str, Any]]:
+    return {one.row["scenario"]: one.row for one in scored}
 
 
 @pytest.mark.parametrize("column", LEAST)
@@ -40,3 +40,25 @@ def test_the_mean_of_the_recordings_does_not_fall(scores: dict[str, dict[str, An
 def test_no_recording_falls_behind(scores: dict[str, dict[str, Any]], scenario: str, column: str) -> None:
     value = scores[scenario][column]
     assert math.isnan(value) or value >= LEAST_ANYWHERE[column]
+
+
+def test_the_document_is_what_the_script_writes(scored: list[Scored]) -> None:
+    written = read_section(DOCUMENT.read_text(encoding="utf-8"), OURS)
+    assert written == section(OURS, scored).rstrip("\n") + "\n", "the traces changed: run 'make accuracy'"
+
+
+def test_what_lowers_a_score_is_listed(scored: list[Scored]) -> None:
+    for one in scored:
+        right = all(
+            math.isnan(one.row[column]) or one.row[column] == 1 for column in ("found", "grouping", "root", "above")
+        )
+        assert right == (not one.misses), one.row["scenario"]
+
+
+def test_without_other_recordings_their_section_stays_as_it_was(scored: list[Scored], tmp_path: Path) -> None:
+    path = tmp_path / "accuracy.md"
+    write(scored[:1], scored[1:2], path)
+    both = path.read_text()
+    write(scored[:1], [], path)
+    assert path.read_text() == both
+    assert scored[1].row["scenario"] in both
