@@ -70,7 +70,8 @@ class GapRow(msgspec.Struct, frozen=True, gc=False):
 class ObjectRow(msgspec.Struct, frozen=True, gc=False):
     """A row of ``objects``: one Kubernetes object, alive or gone, as it was last seen.
 
-    ``state`` is the fold's own record of a live object (msgpack), empty once the object is past mattering.
+    ``state`` is the fold's own record (msgpack) of an object that is ``remembered``: it lives, or was deleted or spoken
+    of a short while ago. Of any other it is empty.
     """
 
     uid: str
@@ -86,6 +87,7 @@ class ObjectRow(msgspec.Struct, frozen=True, gc=False):
     created_at: int
     seen_at: int
     deleted_at: int
+    remembered: bool
     state: bytes
 
 
@@ -135,8 +137,8 @@ class SpanRow(msgspec.Struct, frozen=True, gc=False):
     ``service.instance.id``. ``error`` is true where the span's status is Error, with ``message`` as its description.
     """
 
-    span_id: str
     trace_id: str
+    span_id: str
     parent_span_id: str
     remote_parent: bool
     state: SpanState
@@ -191,13 +193,21 @@ class TraceRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class Delta(msgspec.Struct):
-    """What a run of records changed in the projection: rows to write (whole), spans and traces to forget."""
+    """What a run of records changed in the projection, to be applied in this order: spans to drop (each a trace id
+    and a span id), rows to write whole, in the place of any of the same key, and rows to update.
 
+    An updated row is there, as an earlier delta wrote it, and differs from it in neither its key nor any column that
+    an index is about: most writes are of this kind, and must not cost a page in every index.
+    """
+
+    dropped_spans: list[tuple[str, str]] = []
     objects: list[ObjectRow] = []
     owners: list[OwnerRow] = []
     spans: list[SpanRow] = []
     traces: list[TraceRow] = []
     gaps: list[GapRow] = []
-    dropped_spans: list[str] = []
+    updated_objects: list[ObjectRow] = []
+    updated_spans: list[SpanRow] = []
+    updated_traces: list[TraceRow] = []
     clock: bytes = b""
     """The fold's scalar state (msgpack): logical time and the measured lag."""

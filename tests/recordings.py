@@ -13,7 +13,7 @@ from kspan.daemon.replay import find_cluster
 from kspan.graph import Fold, built_in_rules
 from kspan.ingest import read_frames
 from kspan.ingest.streams import Step, Streams
-from kspan.model import LogRecord, RecordType
+from kspan.model import Delta, LogRecord, RecordType
 from kspan.store import Store, open_store
 from kspan.times import SECOND
 
@@ -62,25 +62,37 @@ def project(cluster: str, records: Iterable[LogRecord], *, batch: int = 500, fin
 
 def fold(cluster: str, records: Iterable[LogRecord], cuts: Sequence[int] = ()) -> Rows:
     """The rows that a fold alone gives, asked for its delta after each of ``cuts`` and once the clock has run out."""
-    tables: dict[str, dict[Any, dict[str, Any]]] = {table: {} for table in TABLES}
+    tables: dict[str, dict[Any, Any]] = {table: {} for table in TABLES}
     folding = Fold(cluster, built_in_rules())
-
-    def take() -> None:
-        delta = folding.take_delta()
-        for table, keys in KEYS.items():
-            for row in getattr(delta, table):
-                tables[table][tuple(getattr(row, key) for key in keys)] = msgspec.structs.asdict(row)
-        for span_id in delta.dropped_spans:
-            tables["spans"].pop((span_id,), None)
 
     number = 0
     for number, record in enumerate(records, 1):
         folding.apply(number, record)
         if number in cuts:
-            take()
+            apply_delta(tables, folding.take_delta())
     folding.apply(number + 1, LogRecord(RecordType.TICK, folding.now + RUN_OUT))
-    take()
-    return {table: [row for _, row in sorted(found.items())] for table, found in tables.items()}
+    apply_delta(tables, folding.take_delta())
+    return {table: [msgspec.structs.asdict(row) for _, row in sorted(found.items())] for table, found in tables.items()}
+
+
+def apply_delta(tables: dict[str, dict[Any, Any]], delta: Delta) -> None:
+    """What a store does with a delta, with rows by table and key."""
+    for key in delta.dropped_spans:
+        del tables["spans"][key]
+    for table, keys in KEYS.items():
+        for row in getattr(delta, table):
+            tables[table][tuple(getattr(row, key) for key in keys)] = row
+        for row in getattr(delta, f"updated_{table}", ()):
+            key = tuple(getattr(row, key) for key in keys)
+            assert all(getattr(row, column) == getattr(tables[table][key], column) for column in _INDEXED[table])
+            tables[table][key] = row
+
+
+_INDEXED = {
+    "objects": ("resource", "kind", "namespace", "name", "seen_at", "deleted_at", "remembered"),
+    "spans": ("start_time", "object_kind", "object_namespace", "object_name"),
+    "traces": ("state", "opened_at", "closed_at", "start_time"),
+}
 
 
 def structure(found: Rows) -> dict[str, tuple[str, str, str, str, str]]:

@@ -1,41 +1,24 @@
 """The single writer: steps in, transactions of journal, cursors and projection out."""
 
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from kspan.daemon.versions import Versions
 from kspan.errors import StoreError
 from kspan.graph import Fold, Rules
-from kspan.ingest.streams import Step, version_order
+from kspan.ingest.streams import Step
 from kspan.model import Cursor, LogRecord, ObjectRow, RecordType
 from kspan.settings import FoldSettings
-from kspan.store import KnownVersion, Store
+from kspan.store import Store
 from kspan.times import SECOND
 
 BATCH = 500
 """Records in a transaction: enough that the fsync of a commit is shared, few enough that it takes some tens of ms."""
 
-REMEMBERED = 200_000
-"""uids whose newest version is kept in memory; one that was dropped is looked up in the journal again."""
-
 RULES_CHANGED = (
     "the history was made with other rules; what comes now goes by these; 'kspan db rebuild' applies them to all of it"
 )
-
-UNKNOWN = KnownVersion("", deleted=False)
-
-
-def is_news(record: LogRecord, known: KnownVersion) -> bool:
-    """Whether the journal does not have this version of the object, or a newer one, already."""
-    if known is UNKNOWN:
-        return True
-    if known.deleted:
-        return False
-    mine, theirs = version_order(record.resource_version), version_order(known.resource_version)
-    if mine == theirs:
-        return record.type is RecordType.DELETED or record.resource_version != known.resource_version
-    return mine > theirs
 
 
 class Projector:
@@ -55,11 +38,10 @@ class Projector:
         self._batch = batch
         self._steps: list[Step] = []
         self._waiting = 0
-        self._versions: OrderedDict[str, KnownVersion] = OrderedDict()
         self._sequence = store.last_sequence(cluster)
-        self._load()
+        self._versions = self._load()
 
-    def _load(self) -> None:
+    def _load(self) -> Versions:
         live = self.store.load_projection(self.cluster)
         if live.last_seq != self._sequence:
             raise StoreError(
@@ -73,6 +55,7 @@ class Projector:
             (row.fold for row in live.traces),
             live.clock,
         )
+        return Versions(self.store, self.cluster, live.newest)
 
     def add(self, steps: Iterable[Step]) -> None:
         """Takes in steps; commits when a batch is full."""
@@ -87,7 +70,7 @@ class Projector:
         if not self._steps:
             return
         steps, self._steps, self._waiting = self._steps, [], 0
-        self._look_up({record.uid for step in steps for record in step.records})
+        self._versions.look_up(record for step in steps for record in step.records)
         accepted = [new for step in steps for record in step.records if (new := self._admit(record)) is not None]
         cursors = {step.cursor.resource: step.cursor for step in steps if step.cursor is not None}
         self._commit(accepted, list(cursors.values()))
@@ -120,27 +103,20 @@ class Projector:
     def news_among(self, records: Sequence[LogRecord]) -> list[LogRecord]:
         """Those whose version of their object the journal does not have."""
         self.flush()
-        self._look_up({record.uid for record in records})
-        return [record for record in records if is_news(record, self._versions.get(record.uid, UNKNOWN))]
+        self._versions.look_up(records)
+        return [record for record in records if self._versions.is_news(record)]
 
     # ---------------------------------------------------------------------------------------------------------------
-
-    def _look_up(self, uids: set[str]) -> None:
-        unknown = [uid for uid in uids if uid and uid not in self._versions]
-        if unknown and self._sequence:
-            self._versions.update(self.store.known_versions(self.cluster, unknown))
 
     def _admit(self, record: LogRecord) -> LogRecord | None:
         if not record.uid:
             return record
-        known = self._versions.get(record.uid, UNKNOWN)
-        if not is_news(record, known):
+        if not self._versions.is_news(record):
             self.known_already += 1
             return None
-        self._versions[record.uid] = KnownVersion(record.resource_version, record.type is RecordType.DELETED)
-        self._versions.move_to_end(record.uid)
-        if record.type is RecordType.LISTED and known is not UNKNOWN:
-            return msgspec.structs.replace(record, type=RecordType.MODIFIED)
+        if record.type is RecordType.LISTED and self._versions.knows(record):
+            record = msgspec.structs.replace(record, type=RecordType.MODIFIED)
+        self._versions.note(record)
         return record
 
     def _commit(self, records: list[LogRecord], cursors: list[Cursor]) -> None:
@@ -148,7 +124,7 @@ class Projector:
         for record in records:
             self._sequence += 1
             self.fold.apply(self._sequence, record)
-        self.store.commit(self.cluster, first, records, cursors, self.fold.take_delta())
+        delta = self.fold.take_delta()
+        self.store.commit(self.cluster, first, records, cursors, delta, self._versions.newest())
         self.appended += len(records)
-        while len(self._versions) > REMEMBERED:
-            self._versions.popitem(last=False)
+        self._versions.forget()

@@ -16,7 +16,7 @@ TABLES = ("objects", "owners", "spans", "traces", "gaps")
 KEYS = {
     "objects": ("uid",),
     "owners": ("uid", "owner_uid"),
-    "spans": ("span_id",),
+    "spans": ("trace_id", "span_id"),
     "traces": ("trace_id",),
     "gaps": ("seq",),
 }

@@ -215,6 +215,12 @@ class Daemon:
             _logger.warning("cannot prune, trying again later: %s", error)
             return
         self._metrics.pruned.inc(gone.records)
+        for target, count in gone.waiting.items():
+            _logger.warning(
+                "%d traces are older than the retention and are kept, with everything since, until they are taken",
+                count,
+                extra={"target": target},
+            )
         if gone.records or gone.traces:
             _logger.info("pruned %d records, %d traces, %d objects", gone.records, gone.traces, gone.objects)
 

@@ -347,13 +347,18 @@ def content(payload: bytes) -> bytes:
     return msgspec.json.encode(kept) if kept else b""
 
 
+_MOST_DIGITS = len(str(2**63)) - 1
+
+
 def version_number(resource_version: str) -> int:
     """The resourceVersion as a number, 0 where it is none.
 
     Comparable within one resource by the API's own promise (KEP-5504); across resources a hint, since one etcd counts
-    them all unless Events were given an etcd of their own.
+    them all unless Events were given an etcd of their own. etcd counts in 63 bits; a greater number is none of its.
     """
-    return int(resource_version) if resource_version.isascii() and resource_version.isdigit() else 0
+    if not (resource_version.isascii() and resource_version.isdigit()) or len(resource_version) > _MOST_DIGITS:
+        return 0
+    return int(resource_version)
 
 
 def name_time(event: Event) -> int:

@@ -293,6 +293,7 @@ class Observer:
         now = self.state.clock.now
         obj.reached = moment(record, parse_time_or_zero(meta.deletionTimestamp))
         obj.deleted = obj.settled = now
+        self.state.rewritten.add(obj.uid)
         obj.moving = False
         obj.forget = now + self.settings.max_trace_age
         self.state.wait(obj.forget, 2, 0, obj.uid)

@@ -127,6 +127,7 @@ class Placer:
         if trace is None:
             check = now + self.settings.settle
             trace = self.state.traces[name] = Trace(name, now, now, check, previous_trace=previous)
+            self.state.opened.add(name)
             self.state.wait(check, 1, 0, name)
         trace.active = max(trace.active, now)
         trace.warning = trace.warning or occ.warning
@@ -199,6 +200,4 @@ class Placer:
         trace.active = max(trace.active, self.state.clock.now)
         self.state.dirty_spans[last.id] = None
         self.state.dirty_traces[trace.id] = None
-        self.state.dirty_spans.pop(occ.id, None)
-        self.state.delta.dropped_spans.append(occ.id)
-        self.state.forget_occurrence(occ)
+        self.state.drop_occurrence(occ)

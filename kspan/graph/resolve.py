@@ -122,7 +122,7 @@ class Resolver:
             node = obj.node if obj is not None and obj.node else (occ.instance if occ.actor == "kubelet" else "")
             place = occ, starts[occ.id], ends[occ.id], node
             row = closed_root_row(*place, outcome, incomplete=incomplete) if occ is root else closed_span_row(*place)
-            self.state.delta.spans.append(row)
+            self.state.write_span(row, final=True)
         self.state.delta.traces.append(
             TraceRow(
                 trace_id=trace.id,

@@ -32,6 +32,7 @@ def object_row(obj: ObjectState, *, live: bool) -> ObjectRow:
         created_at=obj.created,
         seen_at=obj.seen,
         deleted_at=obj.deleted,
+        remembered=live,
         state=_encode(obj) if live else b"",
     )
 
@@ -62,8 +63,8 @@ def _span_row(
     if related is not None and related[0] not in (occ.trace, occ.link_trace):
         links.append(SpanLink(*related, {}))
     return SpanRow(
-        span_id=occ.id,
         trace_id=occ.trace,
+        span_id=occ.id,
         parent_span_id=occ.remote_parent or occ.parent,
         remote_parent=bool(occ.remote_parent),
         state=state,
@@ -158,18 +159,21 @@ def take_delta(state: State) -> Delta:
     for uid in state.dirty_objects:
         obj = state.object(uid)
         if obj is not None:
-            delta.objects.append(object_row(obj, live=True))
+            (delta.objects if uid in state.rewritten else delta.updated_objects).append(object_row(obj, live=True))
     for span in state.dirty_spans:
         occ = state.occurrence(span)
         if occ is not None:
-            delta.spans.append(waiting_span_row(occ))
+            state.write_span(waiting_span_row(occ), final=False)
     for name in state.dirty_traces:
         trace = state.traces.get(name)
         if trace is not None:
-            delta.traces.append(open_trace_row(trace, len(state.members[name])))
+            row = open_trace_row(trace, len(state.members[name]))
+            (delta.traces if name in state.opened else delta.updated_traces).append(row)
     delta.clock = _encode(state.clock)
     state.dirty_objects.clear()
     state.dirty_spans.clear()
     state.dirty_traces.clear()
+    state.rewritten.clear()
+    state.opened.clear()
     state.delta = Delta()
     return delta

@@ -13,7 +13,7 @@ import msgspec
 import networkx as nx
 
 from kspan.graph.facts import Clock, ObjectState, Occurrence, Refusal, Trace
-from kspan.model import Delta, GapRow, OwnerRow
+from kspan.model import Delta, GapRow, OwnerRow, SpanRow
 
 
 class State:
@@ -37,6 +37,10 @@ class State:
         self.dirty_spans: dict[str, None] = {}
         self.dirty_traces: dict[str, None] = {}
         self.delta = Delta()
+        # What the database has, as far as it decides between writing a row whole and updating it.
+        self.rewritten: set[str] = set()
+        self.opened: set[str] = set()
+        self._stored_spans: dict[str, tuple[str, int]] = {}
 
     # objects -----------------------------------------------------------------------------------------------------
 
@@ -46,6 +50,9 @@ class State:
 
     def put_object(self, obj: ObjectState) -> None:
         """Remembers an object under its uid and its name."""
+        old = self._objects.get(obj.uid)
+        if old is None or _found_by(old) != _found_by(obj):
+            self.rewritten.add(obj.uid)
         self.ownership.add_node(obj.uid, object=obj)
         self._objects[obj.uid] = obj
         if obj.name:
@@ -119,6 +126,28 @@ class State:
         self.wait(deadline, 0, occ.arrival, occ.id)
         self.dirty_spans[occ.id] = None
 
+    def drop_occurrence(self, occ: Occurrence) -> None:
+        """Lets an occurrence go that became a repeat of another, and its row."""
+        self.dirty_spans.pop(occ.id, None)
+        stored = self._stored_spans.pop(occ.id, None)
+        if stored is not None:
+            self.delta.dropped_spans.append((stored[0], occ.id))
+        self.forget_occurrence(occ)
+
+    def write_span(self, row: SpanRow, *, final: bool) -> None:
+        """Puts a row into the delta, in the place of the one that the database has of the occurrence: under another
+        trace, or with another start (indexes go by both), that one has to go first."""
+        place = (row.trace_id, row.start_time)
+        stored = self._stored_spans.pop(row.span_id, None)
+        if stored == place:
+            self.delta.updated_spans.append(row)
+        else:
+            if stored is not None:
+                self.delta.dropped_spans.append((stored[0], row.span_id))
+            self.delta.spans.append(row)
+        if not final:
+            self._stored_spans[row.span_id] = place
+
     def _index(self, occ: Occurrence) -> None:
         self.causality.add_node(occ.id, occurrence=occ)
         self._occurrences[occ.id] = occ
@@ -139,7 +168,7 @@ class State:
         self.dirty_spans[occ.id] = None
 
     def forget_occurrence(self, occ: Occurrence) -> None:
-        """Lets an occurrence go: its trace is closed, or it became a repeat of another."""
+        """Lets an occurrence go: its trace is closed."""
         self.causality.remove_node(occ.id)
         del self._occurrences[occ.id]
         if occ.subject is not None and occ.subject.name:
@@ -190,6 +219,7 @@ class State:
         loaded = [(msgspec.msgpack.decode(raw, type=Occurrence), hold) for raw, hold in occurrences]
         for occ, hold in sorted(loaded, key=lambda pair: pair[0].arrival):
             self._index(occ)
+            self._stored_spans[occ.id] = (occ.trace, occ.time)
             if occ.decided:
                 self.members[occ.trace].add(occ.id)
             else:
@@ -203,4 +233,9 @@ class State:
             self.traces[trace.id] = trace
             self.wait(trace.check, 1, 0, trace.id)
         self.dirty_objects.clear()
+        self.rewritten.clear()
         self.delta = Delta()
+
+
+def _found_by(obj: ObjectState) -> tuple[str, ...]:
+    return obj.resource, obj.kind, obj.namespace, obj.name

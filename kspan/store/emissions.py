@@ -1,11 +1,15 @@
-"""Emissions: which closed traces a target still has to get, and what became of those it was sent."""
+"""Emissions: which closed traces a target still has to get, and what became of those it was sent.
+
+Traces close in the order of logical time. So a mark for each target, before which none waits any more, keeps the look
+for what does from walking through all that went out long ago.
+"""
 
 from collections.abc import Collection
 from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
-from kspan.model import SpanRow, TraceRow, TraceState
+from kspan.model import SpanRow, SpanState, TraceRow
 from kspan.store import rows, schema
 from kspan.store.bulk import dialect_insert
 
@@ -16,7 +20,20 @@ REJECTED: Final = "rejected"
 
 def unemitted(connection: Connection, cluster: str, target: str, limit: int) -> list[TraceRow]:
     """Closed traces that ``target`` neither took nor rejected, by time of closing and trace id."""
-    traces, sent = schema.traces, schema.emissions
+    traces = schema.traces
+    query = (
+        rows.select_rows(traces, TraceRow)
+        .where(waits(connection, cluster, target))
+        .order_by(traces.c.closed_at, traces.c.trace_id)
+        .limit(limit)
+    )
+    return rows.fetch(connection, query, TraceRow)
+
+
+def waits(connection: Connection, cluster: str, target: str) -> ColumnElement[bool]:
+    """The condition for a row of ``traces`` that ``target`` still has to get."""
+    traces, sent, exports = schema.traces, schema.emissions, schema.export_state
+    mark = select(exports.c.done_before).where(exports.c.cluster == cluster, exports.c.target == target)
     done = (
         select(sent.c.trace_id)
         .where(
@@ -27,13 +44,27 @@ def unemitted(connection: Connection, cluster: str, target: str, limit: int) -> 
         )
         .exists()
     )
-    query = (
-        rows.select_rows(traces, TraceRow)
-        .where(traces.c.cluster == cluster, traces.c.state == TraceState.CLOSED, ~done)
-        .order_by(traces.c.closed_at, traces.c.trace_id)
-        .limit(limit)
-    )
-    return rows.fetch(connection, query, TraceRow)
+    since = connection.execute(mark).scalar_one_or_none() or 0
+    return and_(traces.c.cluster == cluster, schema.CLOSED, traces.c.closed_at >= since, ~done)
+
+
+def advance(connection: Connection, cluster: str, target: str | None = None) -> None:
+    """Bring the mark of a target, or of each that has one, to the first trace that waits for it."""
+    traces, exports = schema.traces, schema.export_state
+    if target is None:
+        known = select(exports.c.target).where(exports.c.cluster == cluster)
+        for name in connection.execute(known).scalars().all():
+            advance(connection, cluster, name)
+        return
+    first = select(traces.c.closed_at).where(waits(connection, cluster, target)).order_by(traces.c.closed_at).limit(1)
+    moment = connection.execute(first).scalar_one_or_none()
+    if moment is None:
+        last = select(func.max(traces.c.closed_at)).where(traces.c.cluster == cluster, schema.CLOSED)
+        moment = connection.execute(last).scalar_one() or 0
+    statement = dialect_insert(exports, connection.dialect.name)
+    changed = {"done_before": statement.excluded.done_before}
+    upsert = statement.on_conflict_do_update(index_elements=["cluster", "target"], set_=changed)
+    connection.execute(upsert, {"cluster": cluster, "target": target, "done_before": moment})
 
 
 def spans_of(connection: Connection, cluster: str, trace_ids: Collection[str]) -> list[SpanRow]:
@@ -41,7 +72,7 @@ def spans_of(connection: Connection, cluster: str, trace_ids: Collection[str]) -
     table = schema.spans
     query = (
         rows.select_rows(table, SpanRow)
-        .where(table.c.cluster == cluster, schema.CLOSED)
+        .where(table.c.cluster == cluster, table.c.state == SpanState.CLOSED)
         .order_by(table.c.trace_id, table.c.start_time, table.c.span_id)
     )
     found: list[SpanRow] = []
@@ -71,3 +102,5 @@ def mark(
     )
     shared = {"cluster": cluster, "target": target, "status": status, "updated_at": at, "reason": reason}
     connection.execute(upsert, [shared | {"trace_id": trace, "attempts": 1} for trace in trace_ids])
+    if status != FAILED:
+        advance(connection, cluster, target)

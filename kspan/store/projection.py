@@ -1,10 +1,12 @@
 """The projection as a whole: loading what is live, clearing, reading it through."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, select, tuple_
+import msgspec
+from sqlalchemy import Connection, delete, select, text, tuple_
 
-from kspan.model import ObjectRow, OwnerRow, SpanRow, TraceRow, TraceState
+from kspan.model import ObjectRow, OwnerRow, SpanRow, SpanState, TraceRow
 from kspan.store import rows, schema
 from kspan.store.bulk import dialect_insert
 from kspan.store.views import Projection
@@ -12,22 +14,30 @@ from kspan.store.views import Projection
 _RUN: Final = 1000
 
 
-def write_position(connection: Connection, cluster: str, last_seq: int, clock: bytes) -> None:
-    """Note where in the journal the projection stands, and the fold's clock unless it is empty."""
+def write_position(
+    connection: Connection, cluster: str, last_seq: int, clock: bytes, newest: Mapping[str, str] | None = None
+) -> None:
+    """Note where in the journal the projection stands, and, unless they are empty, the fold's clock and the newest
+    versions."""
     table = schema.fold_state
     statement = dialect_insert(table, connection.dialect.name)
     changed = {"last_seq": statement.excluded.last_seq}
     if clock:
         changed["clock"] = statement.excluded.clock
+    if newest:
+        changed["newest"] = statement.excluded.newest
     upsert = statement.on_conflict_do_update(index_elements=["cluster"], set_=changed)
-    connection.execute(upsert, {"cluster": cluster, "clock": clock, "last_seq": last_seq})
+    values = {"clock": clock, "last_seq": last_seq, "newest": msgspec.msgpack.encode(newest or {}), "pruned_to": 0}
+    connection.execute(upsert, {"cluster": cluster} | values)
 
 
 def clear(connection: Connection, cluster: str) -> None:
-    """Delete a cluster's projection; ``fold_state`` keeps its row, by which the cluster is known."""
-    rows.clear(connection, cluster)
-    table = schema.fold_state
-    connection.execute(table.update().where(table.c.cluster == cluster).values(clock=b"", last_seq=0))
+    """Delete a cluster's projection; what is told of the journal stays."""
+    for table, _ in rows.PROJECTION.values():
+        connection.execute(delete(table).where(table.c.cluster == cluster))
+    state, exports = schema.fold_state, schema.export_state
+    connection.execute(state.update().where(state.c.cluster == cluster).values(clock=b"", last_seq=0))
+    connection.execute(exports.update().where(exports.c.cluster == cluster).values(done_before=0))
 
 
 def live_objects(connection: Connection, cluster: str, resource: str) -> list[ObjectRow]:
@@ -35,35 +45,42 @@ def live_objects(connection: Connection, cluster: str, resource: str) -> list[Ob
     table = schema.objects
     query = (
         rows.select_rows(table, ObjectRow)
-        .where(table.c.cluster == cluster, table.c.resource == resource, schema.ALIVE)
+        .where(table.c.cluster == cluster, table.c.resource == resource, table.c.deleted_at == 0, schema.REMEMBERED)
         .order_by(table.c.uid)
     )
     return rows.fetch(connection, query, ObjectRow)
 
 
 def load(connection: Connection, cluster: str) -> Projection:
-    """What is live or unresolved; every query goes through a partial index, however long the history is."""
+    """What is live or unresolved; every query follows an index to just that, however long the history is."""
     objects, owners, spans, traces = schema.objects, schema.owners, schema.spans, schema.traces
-    living = rows.select_rows(objects, ObjectRow).where(objects.c.cluster == cluster, schema.HAS_STATE)
+    living = rows.select_rows(objects, ObjectRow).where(objects.c.cluster == cluster, schema.REMEMBERED)
     owned = (
         rows.select_rows(owners, OwnerRow)
         .join(objects, (objects.c.cluster == owners.c.cluster) & (objects.c.uid == owners.c.uid))
-        .where(objects.c.cluster == cluster, schema.HAS_STATE)
+        .where(objects.c.cluster == cluster, schema.REMEMBERED)
     )
-    unfinished = rows.select_rows(spans, SpanRow).where(spans.c.cluster == cluster, schema.UNFINISHED)
-    still_open = rows.select_rows(traces, TraceRow).where(
-        traces.c.cluster == cluster, traces.c.state == TraceState.OPEN
+    still_open = rows.select_rows(traces, TraceRow).where(traces.c.cluster == cluster, schema.OPEN)
+    waiting = rows.select_rows(spans, SpanRow).where(spans.c.cluster == cluster, spans.c.trace_id == "")
+    placed = (
+        rows.select_rows(spans, SpanRow)
+        .join(traces, (traces.c.cluster == spans.c.cluster) & (traces.c.trace_id == spans.c.trace_id))
+        .where(traces.c.cluster == cluster, text("traces.state = 'open'"), spans.c.state == SpanState.OPEN)
     )
     state = schema.fold_state
-    position = select(state.c.clock, state.c.last_seq).where(state.c.cluster == cluster)
-    clock, last_seq = connection.execute(position).one_or_none() or (b"", 0)
+    position = select(state.c.clock, state.c.last_seq, state.c.newest).where(state.c.cluster == cluster)
+    clock, last_seq, newest = connection.execute(position).one_or_none() or (b"", 0, b"\x80")
     return Projection(
         objects=rows.fetch(connection, living.order_by(objects.c.uid), ObjectRow),
         owners=rows.fetch(connection, owned.order_by(owners.c.uid, owners.c.owner_uid), OwnerRow),
-        spans=rows.fetch(connection, unfinished.order_by(spans.c.span_id), SpanRow),
+        spans=[
+            *rows.fetch(connection, waiting.order_by(spans.c.span_id), SpanRow),
+            *rows.fetch(connection, placed.order_by(spans.c.trace_id, spans.c.span_id), SpanRow),
+        ],
         traces=rows.fetch(connection, still_open.order_by(traces.c.trace_id), TraceRow),
         clock=clock,
         last_seq=last_seq,
+        newest=msgspec.msgpack.decode(newest, type=dict[str, str]),
     )
 
 

@@ -4,15 +4,14 @@ A table's columns are ``cluster`` (and ``seq`` in the journal), then the fields 
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cache
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Delete, Select, Table, bindparam, delete, select
+from sqlalchemy import Connection, Select, Table, select
 
 from kspan.model import Cursor, Delta, GapRow, ObjectRow, OwnerRow, SpanRow, TraceRow
 from kspan.store import schema
-from kspan.store.bulk import upsert_rows
+from kspan.store.bulk import delete_keys, update_rows, upsert_rows
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 
@@ -45,29 +44,18 @@ def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def write_delta(connection: Connection, cluster: str, delta: Delta) -> None:
-    """Write a delta's rows; spans that are both written and dropped are dropped. Its clock is not looked at."""
+    """Apply a delta; its clock is not looked at."""
+    delete_keys(connection, schema.spans, cluster, delta.dropped_spans)
     upsert_rows(connection, schema.objects, cluster, delta.objects)
     upsert_rows(connection, schema.owners, cluster, delta.owners)
     upsert_rows(connection, schema.spans, cluster, delta.spans)
     upsert_rows(connection, schema.traces, cluster, delta.traces)
     upsert_rows(connection, schema.gaps, cluster, delta.gaps)
-    if delta.dropped_spans:
-        dropped = [{"at_cluster": cluster, "at_span": span} for span in delta.dropped_spans]
-        connection.execute(_drop_span(), dropped)
+    update_rows(connection, schema.objects, cluster, delta.updated_objects)
+    update_rows(connection, schema.spans, cluster, delta.updated_spans)
+    update_rows(connection, schema.traces, cluster, delta.updated_traces)
 
 
 def write_cursors(connection: Connection, cluster: str, cursors: Sequence[Cursor]) -> None:
     """Upsert stream cursors."""
     upsert_rows(connection, schema.cursors, cluster, cursors)
-
-
-def clear(connection: Connection, cluster: str) -> None:
-    """Delete a cluster's rows from every table of the projection."""
-    for table, _ in PROJECTION.values():
-        connection.execute(delete(table).where(table.c.cluster == cluster))
-
-
-@cache
-def _drop_span() -> Delete:
-    spans = schema.spans
-    return delete(spans).where(spans.c.cluster == bindparam("at_cluster"), spans.c.span_id == bindparam("at_span"))

@@ -1,16 +1,20 @@
 """The tables: kspan's SQL interface, the same on SQLite and PostgreSQL.
 
 Every key starts with ``cluster`` (the cluster's uid), so that one database can hold many. A time is a BIGINT of Unix
-nanoseconds in UTC (0: not known). Text columns are never NULL: what is not there is empty. ``fold_state`` and the
-columns ``state`` of ``objects`` and ``fold`` of ``spans`` and ``traces`` are the fold's own (msgpack) and no part of
-the interface.
+nanoseconds in UTC (0: not known). Text columns are never NULL: what is not there is empty. ``fold_state``,
+``export_state`` and the columns ``state`` of ``objects`` and ``fold`` of ``spans`` and ``traces`` are internal and no
+part of the interface.
+
+What a commit writes must not grow with the history, so what is written together lies together: records by number, the
+versions of a workload's objects by name, the spans of a trace by trace, and those that have none yet at one place.
+Only what is new once for an object or a trace (its row) goes to a place of its own.
 
 What changes here needs a migration (``migrations/``); a test holds the two together.
 """
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Computed, Double, Index, LargeBinary, MetaData, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Double, Index, LargeBinary, MetaData, Table, Text, text
 from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.types import TypeEngine
 
@@ -23,10 +27,11 @@ REVISION: Final = "kspan0002"
 metadata: Final = MetaData(naming_convention={"pk": "%(table_name)s_pkey"})
 
 # Conditions of partial indexes. A query has to repeat one literally (no bound value) for SQLite to use its index.
-HAS_STATE: Final = text("length(state) > 0")
-ALIVE: Final = text("deleted_at = 0")
-UNFINISHED: Final = text("state IN ('pending', 'open')")
+REMEMBERED: Final = text("remembered")
+PAST: Final = text("NOT remembered")
+OPEN: Final = text("state = 'open'")
 CLOSED: Final = text("state = 'closed'")
+PLACED: Final = text("trace_id <> ''")
 HAS_UID: Final = text("uid <> ''")
 
 
@@ -68,16 +73,9 @@ journal = Table(
     _column("reason", Text, "of a GAP: why something may be missing"),
     _column("gap_from", Text, "of a GAP: the last resourceVersion known before it"),
     _column("gap_to", Text, "of a GAP: the first resourceVersion known after it"),
-    Column(
-        "deletion",
-        Boolean,
-        Computed("type = 'DELETED'", persisted=True),
-        nullable=False,
-        comment="whether type is DELETED (generated)",
-    ),
-    # A DELETED may carry the resourceVersion of the last MODIFIED, so it counts apart. The index serves every look-up
-    # by uid: uids are scattered, and each further index on them would be a further page to write for every record.
-    Index("journal_version", "cluster", "uid", "resource_version", "deletion", unique=True, **_partial(HAS_UID)),
+    # By name and not by uid: the names of a workload's objects and Events are neighbours, uids are scattered over the
+    # whole index, and each would be a page to write.
+    Index("journal_object", "cluster", "kind", "namespace", "name", "uid", "seq", **_partial(HAS_UID)),
     comment="All that was received: the only source of truth, append-only",
     **_CLUSTERED,
 )
@@ -122,12 +120,13 @@ objects = Table(
     _column("owner_uid", Text, "uid of the controlling owner; empty where there is none"),
     _column("node", Text, "node that it is on; empty where that means nothing"),
     _column("created_at", BigInteger, "creationTimestamp (Unix ns UTC)"),
-    _column("seen_at", BigInteger, "when it was last seen (Unix ns UTC)"),
+    _column("seen_at", BigInteger, "when it was first seen (Unix ns UTC)"),
     _column("deleted_at", BigInteger, "when it was deleted (Unix ns UTC); 0 while it lives"),
-    _column("state", LargeBinary, "internal: the fold's record (msgpack); empty once it is past mattering"),
+    _column("remembered", Boolean, "whether it lives, or was deleted or only spoken of a short while ago"),
+    _column("state", LargeBinary, "internal: the fold's record (msgpack); empty for one that is not remembered"),
     Index("objects_name", "cluster", "kind", "namespace", "name"),
-    Index("objects_live", "cluster", "resource", **_partial(ALIVE)),
-    Index("objects_state", "cluster", "uid", **_partial(HAS_STATE)),
+    Index("objects_remembered", "cluster", "resource", **_partial(REMEMBERED)),
+    Index("objects_past", "cluster", "deleted_at", "seen_at", **_partial(PAST)),
     comment="Every object that was seen, alive or gone, as it was last seen",
 )
 
@@ -148,8 +147,8 @@ spans = Table(
     "spans",
     metadata,
     _cluster(),
-    _key("span_id", Text, "span id, 16 hexadecimal digits"),
-    _column("trace_id", Text, "trace id, 32 hexadecimal digits; empty while the cause is not known"),
+    _key("trace_id", Text, "trace id, 32 hexadecimal digits; empty while the cause is not known"),
+    _key("span_id", Text, "span id, 16 hexadecimal digits; unique within the trace"),
     _column("parent_span_id", Text, "span id of the cause; empty for a root"),
     _column("remote_parent", Boolean, "whether the parent came with the object's annotations"),
     _column("state", Word(SpanState), "pending (no cause yet), open (its trace may change) or closed (final)"),
@@ -173,11 +172,17 @@ spans = Table(
     _column("events", Json(list[SpanEvent]), "span events: JSON [{time: Unix ns, name, attributes}]"),
     _column("links", Json(list[SpanLink]), "span links: JSON [{trace_id, span_id, attributes}]"),
     _column("fold", LargeBinary, "internal: the fold's record (msgpack)"),
-    # Only closed spans are in these: the few that are not are found by their state, and are written three times.
-    Index("spans_trace", "cluster", "trace_id", **_partial(CLOSED)),
-    Index("spans_unfinished", "cluster", "span_id", **_partial(UNFINISHED)),
-    Index("spans_object", "cluster", "object_uid", **_partial(CLOSED)),
-    Index("spans_start", "cluster", "start_time", **_partial(CLOSED)),
+    # Only spans that are in a trace, open or closed: those that wait for their cause do so for some seconds.
+    Index(
+        "spans_object",
+        "cluster",
+        "object_kind",
+        "object_namespace",
+        "object_name",
+        "start_time",
+        **_partial(PLACED),
+    ),
+    Index("spans_start", "cluster", "start_time", **_partial(PLACED)),
     comment="Occurrences",
 )
 
@@ -197,7 +202,9 @@ traces = Table(
     _column("incomplete", Boolean, "whether it was closed by age, with something still on its way"),
     _column("error", Boolean, "whether it failed in the end"),
     _column("fold", LargeBinary, "internal: the fold's record (msgpack)"),
-    Index("traces_closed", "cluster", "state", "closed_at", "trace_id"),
+    Index("traces_open", "cluster", "opened_at", **_partial(OPEN)),
+    Index("traces_closed", "cluster", "closed_at", "trace_id", **_partial(CLOSED)),
+    Index("traces_start", "cluster", "start_time", **_partial(CLOSED)),
     comment="Trees of occurrences under one root cause",
 )
 
@@ -221,6 +228,18 @@ fold_state = Table(
     _cluster(),
     _column("clock", LargeBinary, "internal: the fold's scalar state (msgpack)"),
     _column("last_seq", BigInteger, "internal: the journal position that the projection stands at"),
-    comment="Internal: where the projection stands",
+    _column("newest", LargeBinary, "internal: the greatest resourceVersion journalled of each kind (msgpack)"),
+    _column("pruned_to", BigInteger, "internal: what is left of the journal up to here is state, as of a first list"),
+    comment="Internal: where journal and projection stand",
+    **_CLUSTERED,
+)
+
+export_state = Table(
+    "export_state",
+    metadata,
+    _cluster(),
+    _key("target", Text, "where traces go: the exporter's name"),
+    _column("done_before", BigInteger, "internal: of the traces closed before (Unix ns UTC) none waits for the target"),
+    comment="Internal: how far each target has got",
     **_CLUSTERED,
 )

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -58,13 +58,16 @@ class Store:
         with self._read("read the journal") as connection:
             return journal.last_sequence(connection, cluster)
 
-    def known_versions(self, cluster: str, uids: Collection[str]) -> dict[str, KnownVersion]:
-        """The newest journalled version of each of ``uids`` that the journal has."""
+    def known_versions(self, cluster: str, records: Sequence[LogRecord]) -> dict[str, KnownVersion]:
+        """The newest version that the journal has of the objects of these records, by uid.
+
+        Objects are looked up by kind, namespace, name and uid.
+        """
         with self._read("read the journal") as connection:
-            return journal.known_versions(connection, cluster, uids)
+            return journal.known_versions(connection, cluster, records)
 
     def last_payload(self, cluster: str, uid: str) -> bytes:
-        """The newest payload of an object, as JSON; empty when the journal has none."""
+        """The newest payload of one of ``objects``, as JSON; empty when the journal has none."""
         with self._read("read the journal") as connection:
             return journal.last_payload(connection, cluster, uid)
 
@@ -76,12 +79,18 @@ class Store:
             return {cursor.resource: cursor for cursor in rows.fetch(connection, query, Cursor)}
 
     def commit(
-        self, cluster: str, first_seq: int, records: Sequence[LogRecord], cursors: Sequence[Cursor], delta: Delta
+        self,
+        cluster: str,
+        first_seq: int,
+        records: Sequence[LogRecord],
+        cursors: Sequence[Cursor],
+        delta: Delta,
+        newest: Mapping[str, str] | None = None,
     ) -> None:
         """Append ``records`` (as ``first_seq``, ``first_seq + 1`` …) with the cursors and the delta, all or nothing.
 
-        Raises ``StoreError``, too, when ``first_seq`` does not follow the journal's last sequence number, and when
-        the journal has a version of an object already.
+        ``newest`` is kept for ``Projection.newest``, in the place of what was told before. Raises ``StoreError``, too,
+        when ``first_seq`` does not follow the journal's last sequence number.
         """
         with self._write("commit") as connection:
             last = journal.last_sequence(connection, cluster)
@@ -90,7 +99,7 @@ class Store:
             journal.append(connection, cluster, first_seq, records)
             rows.write_cursors(connection, cluster, cursors)
             rows.write_delta(connection, cluster, delta)
-            projection.write_position(connection, cluster, last + len(records), delta.clock)
+            projection.write_position(connection, cluster, last + len(records), delta.clock, newest)
 
     def replay(self, cluster: str, after: int = 0, batch: int = 1000) -> Iterator[list[tuple[int, LogRecord]]]:
         """The journal from the sequence number that follows ``after`` on, in runs of at most ``batch`` records.
@@ -135,6 +144,7 @@ class Store:
                 rows.write_delta(connection, cluster, delta)
                 projection.write_position(connection, cluster, last, delta.clock)
             projection.write_position(connection, cluster, last, b"")
+            emissions.advance(connection, cluster)
 
     def projection_rows(self, cluster: str, table: str) -> Iterator[dict[str, Any]]:
         """The rows of ``objects``, ``owners``, ``spans``, ``traces`` or ``gaps`` in the order of their key.

@@ -15,9 +15,10 @@ class KnownVersion(msgspec.Struct, frozen=True, gc=False):
 class Projection(msgspec.Struct, frozen=True):
     """What a fold needs to go on: everything that is live or unresolved, no history.
 
-    ``objects`` are those with a ``state``, ``owners`` theirs, ``spans`` the pending and open ones, ``traces`` the open
-    ones, each in the order of its key. ``last_seq`` is the journal position that all this stands at; where it is less
-    than the journal's last sequence number the projection was cleared, and has to be rebuilt.
+    ``objects`` are those that are remembered, ``owners`` theirs, ``spans`` the pending and open ones, ``traces`` the
+    open ones, each in the order of its key. ``last_seq`` is the journal position that all this stands at; where it is
+    less than the journal's last sequence number the projection was cleared, and has to be rebuilt. ``newest`` is the
+    greatest resourceVersion that was journalled of each kind, as whoever committed told.
     """
 
     objects: list[ObjectRow]
@@ -26,6 +27,7 @@ class Projection(msgspec.Struct, frozen=True):
     traces: list[TraceRow]
     clock: bytes
     last_seq: int
+    newest: dict[str, str]
 
 
 class ClusterStats(msgspec.Struct, frozen=True):

@@ -69,20 +69,11 @@ def _create_stream_tables() -> None:
         _text("reason", "of a GAP: why something may be missing"),
         _text("gap_from", "of a GAP: the last resourceVersion known before it"),
         _text("gap_to", "of a GAP: the first resourceVersion known after it"),
-        sa.Column(
-            "deletion",
-            sa.Boolean(),
-            sa.Computed("type = 'DELETED'", persisted=True),
-            nullable=False,
-            comment="whether type is DELETED (generated)",
-        ),
         sa.PrimaryKeyConstraint("cluster", "seq", name="journal_pkey"),
         comment="All that was received: the only source of truth, append-only",
         **_CLUSTERED,
     )
-    _index(
-        "journal_version", "journal", "cluster", "uid", "resource_version", "deletion", where="uid <> ''", unique=True
-    )
+    _index("journal_object", "journal", "cluster", "kind", "namespace", "name", "uid", "seq", where="uid <> ''")
     op.create_table(
         "cursors",
         _text("cluster", "uid of the cluster (of its kube-system namespace)"),
@@ -123,15 +114,16 @@ def _create_object_tables() -> None:
         _text("owner_uid", "uid of the controlling owner; empty where there is none"),
         _text("node", "node that it is on; empty where that means nothing"),
         _int("created_at", "creationTimestamp (Unix ns UTC)"),
-        _int("seen_at", "when it was last seen (Unix ns UTC)"),
+        _int("seen_at", "when it was first seen (Unix ns UTC)"),
         _int("deleted_at", "when it was deleted (Unix ns UTC); 0 while it lives"),
-        _bytes("state", "internal: the fold's record (msgpack); empty once it is past mattering"),
+        _bool("remembered", "whether it lives, or was deleted or only spoken of a short while ago"),
+        _bytes("state", "internal: the fold's record (msgpack); empty for one that is not remembered"),
         sa.PrimaryKeyConstraint("cluster", "uid", name="objects_pkey"),
         comment="Every object that was seen, alive or gone, as it was last seen",
     )
-    _index("objects_live", "objects", "cluster", "resource", where="deleted_at = 0")
     _index("objects_name", "objects", "cluster", "kind", "namespace", "name")
-    _index("objects_state", "objects", "cluster", "uid", where="length(state) > 0")
+    _index("objects_past", "objects", "cluster", "deleted_at", "seen_at", where="NOT remembered")
+    _index("objects_remembered", "objects", "cluster", "resource", where="remembered")
     op.create_table(
         "owners",
         _text("cluster", "uid of the cluster (of its kube-system namespace)"),
@@ -150,8 +142,8 @@ def _create_trace_tables() -> None:
     op.create_table(
         "spans",
         _text("cluster", "uid of the cluster (of its kube-system namespace)"),
-        _text("span_id", "span id, 16 hexadecimal digits"),
         _text("trace_id", "trace id, 32 hexadecimal digits; empty while the cause is not known"),
+        _text("span_id", "span id, 16 hexadecimal digits; unique within the trace"),
         _text("parent_span_id", "span id of the cause; empty for a root"),
         _bool("remote_parent", "whether the parent came with the object's annotations"),
         _text("state", "pending (no cause yet), open (its trace may change) or closed (final)"),
@@ -175,13 +167,12 @@ def _create_trace_tables() -> None:
         _json("events", "span events: JSON [{time: Unix ns, name, attributes}]"),
         _json("links", "span links: JSON [{trace_id, span_id, attributes}]"),
         _bytes("fold", "internal: the fold's record (msgpack)"),
-        sa.PrimaryKeyConstraint("cluster", "span_id", name="spans_pkey"),
+        sa.PrimaryKeyConstraint("cluster", "trace_id", "span_id", name="spans_pkey"),
         comment="Occurrences",
     )
-    _index("spans_object", "spans", "cluster", "object_uid", where="state = 'closed'")
-    _index("spans_start", "spans", "cluster", "start_time", where="state = 'closed'")
-    _index("spans_trace", "spans", "cluster", "trace_id", where="state = 'closed'")
-    _index("spans_unfinished", "spans", "cluster", "span_id", where="state IN ('pending', 'open')")
+    named = ("object_kind", "object_namespace", "object_name", "start_time")
+    _index("spans_object", "spans", "cluster", *named, where="trace_id <> ''")
+    _index("spans_start", "spans", "cluster", "start_time", where="trace_id <> ''")
     op.create_table(
         "traces",
         _text("cluster", "uid of the cluster (of its kube-system namespace)"),
@@ -200,7 +191,9 @@ def _create_trace_tables() -> None:
         sa.PrimaryKeyConstraint("cluster", "trace_id", name="traces_pkey"),
         comment="Trees of occurrences under one root cause",
     )
-    _index("traces_closed", "traces", "cluster", "state", "closed_at", "trace_id")
+    _index("traces_closed", "traces", "cluster", "closed_at", "trace_id", where="state = 'closed'")
+    _index("traces_open", "traces", "cluster", "opened_at", where="state = 'open'")
+    _index("traces_start", "traces", "cluster", "start_time", where="state = 'closed'")
     op.create_table(
         "emissions",
         _text("cluster", "uid of the cluster (of its kube-system namespace)"),
@@ -219,7 +212,18 @@ def _create_trace_tables() -> None:
         _text("cluster", "uid of the cluster (of its kube-system namespace)"),
         _bytes("clock", "internal: the fold's scalar state (msgpack)"),
         _int("last_seq", "internal: the journal position that the projection stands at"),
+        _bytes("newest", "internal: the greatest resourceVersion journalled of each kind (msgpack)"),
+        _int("pruned_to", "internal: what is left of the journal up to here is state, as of a first list"),
         sa.PrimaryKeyConstraint("cluster", name="fold_state_pkey"),
-        comment="Internal: where the projection stands",
+        comment="Internal: where journal and projection stand",
+        **_CLUSTERED,
+    )
+    op.create_table(
+        "export_state",
+        _text("cluster", "uid of the cluster (of its kube-system namespace)"),
+        _text("target", "where traces go: the exporter's name"),
+        _int("done_before", "internal: of the traces closed before (Unix ns UTC) none waits for the target"),
+        sa.PrimaryKeyConstraint("cluster", "target", name="export_state_pkey"),
+        comment="Internal: how far each target has got",
         **_CLUSTERED,
     )

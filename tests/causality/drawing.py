@@ -20,7 +20,7 @@ from kspan.times import MILLISECOND
 from kspan.vocabulary import INCOMPLETE
 from tests.causality.actors import kill, new_replicas, rolled_out, scale
 from tests.causality.cluster import Cluster
-from tests.recordings import RUN_OUT, Rows, fold, structure
+from tests.recordings import RUN_OUT, Rows, apply_delta, fold, structure
 
 JITTER = 2_000
 """Milliseconds by which a record may come later than it did: within ``hold``."""
@@ -151,9 +151,5 @@ def fold_with_restarts(records: list[LogRecord]) -> Rows:
         folding.apply(number, record)
         delta, now = folding.take_delta(), folding.now
         clock = delta.clock or clock
-        for table, keys in KEYS.items():
-            for row in getattr(delta, table):
-                tables[table][tuple(getattr(row, key) for key in keys)] = row
-        for span in delta.dropped_spans:
-            tables["spans"].pop((span,), None)
+        apply_delta(tables, delta)
     return {table: [msgspec.structs.asdict(row) for _, row in sorted(found.items())] for table, found in tables.items()}

@@ -153,15 +153,16 @@ def test_verify_tells_rows_that_were_tampered_with_and_rebuild_mends_them(tmp_pa
     db = tmp_path / "db.sqlite"
     kspan("replay", ROLLING_UPDATE, "--db", db, "--export", f"file:{tmp_path}/spans.jsonl")
     with sqlite3.connect(db) as connection:
-        span, _ = connection.execute("select span_id, name from spans where name = 'Pod.Scheduled'").fetchone()
+        found = connection.execute("select trace_id, span_id from spans where name = 'Pod.Scheduled'")
+        trace, span = found.fetchone()
         gone = connection.execute("select trace_id from traces order by trace_id").fetchone()[0]
         connection.execute("update spans set name = 'Pod.Tampered' where span_id = ?", (span,))
         connection.execute("delete from traces where trace_id = ?", (gone,))
         connection.commit()
     connection.close()
-    found = kspan("db", "verify", "--db", db)
-    assert found.returncode == 1
-    assert found.stdout.splitlines() == [f"spans {span}: differs in name", f"traces {gone}: missing"]
+    told = kspan("db", "verify", "--db", db)
+    assert told.returncode == 1
+    assert told.stdout.splitlines() == [f"spans {trace} {span}: differs in name", f"traces {gone}: missing"]
     assert kspan("db", "rebuild", "--db", db).returncode == 0
     assert kspan("db", "verify", "--db", db).returncode == 0
     # What was sent before stays marked as sent.

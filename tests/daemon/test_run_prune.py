@@ -8,7 +8,7 @@ from kspan.daemon.rebuild import rebuild
 from kspan.graph import built_in_rules
 from kspan.ingest.streams import Step
 from kspan.model import LogRecord, RecordType
-from kspan.store import Store, open_store
+from kspan.store import Store, open_store, pruning
 from kspan.store.pruning import Pruned, prune
 from kspan.times import SECOND
 from tests.recordings import journal, rows
@@ -84,6 +84,60 @@ def test_what_a_target_has_still_to_get_stays_with_its_journal() -> None:
         assert prune(store, cluster, end_of(store, cluster) + DAY, ["another", TARGET]).traces == 0
         assert [entry for entry in kept(store, cluster) if entry[1].recorded_at >= opened] == needed
         assert rows(store, cluster)["spans"] == before["spans"]
+
+
+def test_traces_that_wait_for_a_target_are_told() -> None:
+    with open_store("sqlite://") as store:
+        cluster, _ = fill(store)
+        emit_all(store, cluster, "another")
+        count = len(rows(store, cluster)["traces"])
+        assert prune(store, cluster, end_of(store, cluster) + DAY, ["another", TARGET]).waiting == {TARGET: count}
+        first = min(row["closed_at"] for row in rows(store, cluster)["traces"])
+        assert prune(store, cluster, first, [TARGET]).waiting == {}
+
+
+def test_no_record_is_rewritten_and_what_is_left_is_read_as_a_first_list() -> None:
+    with open_store("sqlite://") as store:
+        cluster, projector = fill(store)
+        emit_all(store, cluster)
+        prune(store, cluster, end_of(store, cluster) + DAY, [TARGET])
+        with store.reading("look") as connection:
+            stored = set(connection.exec_driver_sql("SELECT type FROM journal").scalars())
+        assert RecordType.MODIFIED in stored
+        left = kept(store, cluster)
+        assert {record.type for _, record in left if record.uid} == {RecordType.LISTED}
+        again = msgspec.structs.replace(left[0][1], type=RecordType.MODIFIED, resource_version="999999999")
+        projector.add([Step([again])])
+        projector.flush()
+        assert kept(store, cluster)[-1][1].type is RecordType.MODIFIED
+
+
+def test_what_was_kept_as_state_goes_once_its_object_is_gone() -> None:
+    with open_store("sqlite://") as store:
+        cluster, projector = fill(store)
+        emit_all(store, cluster)
+        prune(store, cluster, end_of(store, cluster) + DAY, [TARGET])
+        victim = next(record for _, record in kept(store, cluster) if record.kind == "Pod")
+        gone = msgspec.structs.replace(
+            victim, type=RecordType.DELETED, resource_version="999999999", recorded_at=end_of(store, cluster) + DAY
+        )
+        projector.add([Step([gone])])
+        projector.run_out()
+        emit_all(store, cluster)
+        prune(store, cluster, end_of(store, cluster) + DAY, [TARGET])
+        assert victim.uid not in {record.uid for _, record in kept(store, cluster)}
+
+
+def test_the_writer_gets_a_turn_between_the_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pruning, "WINDOW", 50)
+    pauses: list[float] = []
+    with open_store("sqlite://") as store:
+        cluster, _ = fill(store)
+        emit_all(store, cluster)
+        records = len(kept(store, cluster))
+        prune(store, cluster, end_of(store, cluster) + DAY, [TARGET], pauses.append)
+        assert len(pauses) >= records // 50
+        assert all(seconds > 0 for seconds in pauses)
 
 
 def test_what_a_target_refused_for_good_is_not_waited_for() -> None:

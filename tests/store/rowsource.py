@@ -50,6 +50,7 @@ def object_row(number: int, state: bytes = b"\x80", deleted_at: int = 0) -> Obje
         created_at=10,
         seen_at=20,
         deleted_at=deleted_at,
+        remembered=bool(state),
         state=state,
     )
 
@@ -114,7 +115,7 @@ def full_delta(number: int) -> Delta:
     return Delta(
         objects=[object_row(number)],
         owners=[owner_row(number)],
-        spans=[span_row(number)],
+        spans=[span_row(number, trace=number)],
         traces=[trace_row(number)],
         gaps=[gap_row(number)],
         clock=b"clock-%d" % number,

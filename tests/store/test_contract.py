@@ -72,18 +72,9 @@ def test_record_types_come_back_as_members_of_the_enumeration(store: Store) -> N
     assert type(loaded.traces[0].state) is TraceState
 
 
-def test_the_same_version_of_an_object_is_refused(store: Store) -> None:
-    store.commit(CLUSTER, 1, [record(1)], [], Delta())
-    with pytest.raises(StoreError, match="cannot commit"):
-        store.commit(CLUSTER, 2, [record(1, RecordType.LISTED)], [], Delta())
-    assert store.last_sequence(CLUSTER) == 1
-
-
 def test_a_deletion_may_carry_the_version_of_the_last_change(store: Store) -> None:
     store.commit(CLUSTER, 1, [record(1), record(1, RecordType.DELETED)], [], Delta())
-    assert store.known_versions(CLUSTER, ["uid-1"]) == {"uid-1": KnownVersion("1", deleted=True)}
-    with pytest.raises(StoreError):
-        store.commit(CLUSTER, 3, [record(1, RecordType.DELETED)], [], Delta())
+    assert store.known_versions(CLUSTER, [record(1)]) == {"uid-1": KnownVersion("1", deleted=True)}
 
 
 def test_records_without_an_object_may_repeat(store: Store) -> None:
@@ -121,8 +112,10 @@ def test_what_no_database_can_store_is_a_store_error(store: Store) -> None:
 
 def test_the_newest_version_is_the_one_that_was_journalled_last(store: Store) -> None:
     versions = [msgspec.structs.replace(record(1), resource_version=v) for v in ("9", "10", "8")]
-    store.commit(CLUSTER, 1, [*versions, record(2), LogRecord(RecordType.TICK, 1)], [], Delta())
-    assert store.known_versions(CLUSTER, ["uid-1", "uid-2", "uid-3", ""]) == {
+    tick = LogRecord(RecordType.TICK, 1)
+    namesake = msgspec.structs.replace(record(2), uid="uid-4")
+    store.commit(CLUSTER, 1, [*versions, record(2), tick], [], Delta())
+    assert store.known_versions(CLUSTER, [record(1), record(2), record(3), namesake, tick]) == {
         "uid-1": KnownVersion("8", deleted=False),
         "uid-2": KnownVersion("2", deleted=False),
     }
@@ -130,13 +123,13 @@ def test_the_newest_version_is_the_one_that_was_journalled_last(store: Store) ->
 
 def test_known_versions_takes_any_number_of_uids(store: Store) -> None:
     store.commit(CLUSTER, 1, [record(n) for n in range(1, 252)], [], Delta())
-    known = store.known_versions(CLUSTER, {f"uid-{n}" for n in range(1, 300)})
+    known = store.known_versions(CLUSTER, [record(n) for n in range(1, 300)])
     assert known == {f"uid-{n}": KnownVersion(str(n), deleted=False) for n in range(1, 252)}
 
 
 def test_the_last_payload_is_the_newest_that_is_not_empty(store: Store) -> None:
-    expiry = LogRecord(RecordType.DELETED, 9, uid="uid-1", resource_version="1")
-    store.commit(CLUSTER, 1, [record(1), expiry], [], Delta())
+    deletion = msgspec.structs.replace(record(1), type=RecordType.DELETED, payload=b"")
+    store.commit(CLUSTER, 1, [record(1), deletion], [], Delta(objects=[object_row(1)]))
     assert store.last_payload(CLUSTER, "uid-1") == record(1).payload
     assert store.last_payload(CLUSTER, "uid-2") == b""
     assert store.last_payload(CLUSTER, "") == b""
@@ -144,18 +137,45 @@ def test_the_last_payload_is_the_newest_that_is_not_empty(store: Store) -> None:
 
 def test_a_delta_writes_whole_rows_and_replaces_them(store: Store) -> None:
     store.commit(CLUSTER, 1, [record(1)], [], full_delta(1))
-    later = Delta(objects=[object_row(1, state=b"", deleted_at=99)], spans=[span_row(1, trace=7, start=500)])
+    later = Delta(objects=[object_row(1, state=b"", deleted_at=99)], spans=[span_row(1, start=500)])
     store.commit(CLUSTER, 2, [record(2)], [], later)
     rows = snapshot(store)
     assert rows["objects"] == [msgspec.structs.asdict(object_row(1, state=b"", deleted_at=99))]
-    assert rows["spans"] == [msgspec.structs.asdict(span_row(1, trace=7, start=500))]
+    assert rows["spans"] == [msgspec.structs.asdict(span_row(1, start=500))]
     assert [len(rows[table]) for table in TABLES] == [1, 1, 1, 1, 1]
 
 
-def test_dropped_spans_are_gone(store: Store) -> None:
-    store.commit(CLUSTER, 1, [record(1)], [], Delta(spans=[span_row(1), span_row(2), span_row(3)]))
-    store.commit(CLUSTER, 2, [record(2)], [], Delta(spans=[span_row(4)], dropped_spans=[f"{2:016x}", f"{4:016x}"]))
-    assert [row["span_id"] for row in store.projection_rows(CLUSTER, "spans")] == [f"{1:016x}", f"{3:016x}"]
+def test_an_update_changes_all_but_what_indexes_are_about(store: Store) -> None:
+    store.commit(CLUSTER, 1, [record(1)], [], full_delta(1))
+    thing = msgspec.structs.replace(
+        object_row(1), api_version="v2", resource_version="7", generation=8, owner_uid="", node="n", state=b"new"
+    )
+    span = msgspec.structs.replace(
+        span_row(1, SpanState.CLOSED), parent_span_id="2" * 16, attributes={"a": 1}, events=[], fold=b"", end_time=999
+    )
+    trace = msgspec.structs.replace(trace_row(1), span_count=7, fold=b"new")
+    store.commit(
+        CLUSTER, 2, [], [], Delta(updated_objects=[thing], updated_spans=[span], updated_traces=[trace], clock=b"2")
+    )
+    rows = snapshot(store)
+    assert rows["objects"] == [msgspec.structs.asdict(thing)]
+    assert rows["spans"] == [msgspec.structs.asdict(span)]
+    assert rows["traces"] == [msgspec.structs.asdict(trace)]
+
+
+def test_a_span_that_changes_its_trace_is_dropped_there_and_written_here(store: Store) -> None:
+    key = (f"{1:032x}", f"{1:016x}")
+    store.commit(CLUSTER, 1, [record(1)], [], Delta(spans=[span_row(n) for n in (1, 2, 3)]))
+    store.commit(CLUSTER, 2, [record(2)], [], Delta(dropped_spans=[key, ("", "4")], spans=[span_row(1, trace=7)]))
+    found = [(row["trace_id"], row["span_id"]) for row in store.projection_rows(CLUSTER, "spans")]
+    assert found == [(f"{t:032x}", f"{s:016x}") for t, s in ((1, 2), (1, 3), (7, 1))]
+
+
+def test_what_is_told_of_the_newest_versions_stays_until_something_else_is_told(store: Store) -> None:
+    store.commit(CLUSTER, 1, [record(1)], [], Delta(), {"Pod": "9" * 30})
+    store.commit(CLUSTER, 2, [record(2)], [], Delta(), {})
+    store.clear_projection(CLUSTER)
+    assert store.load_projection(CLUSTER).newest == {"Pod": "9" * 30}
 
 
 def test_the_clock_stays_until_a_delta_brings_another(store: Store) -> None:
@@ -166,10 +186,11 @@ def test_the_clock_stays_until_a_delta_brings_another(store: Store) -> None:
 
 
 def test_the_loaded_projection_holds_what_is_live_or_unresolved_and_nothing_else(store: Store) -> None:
+    pending = msgspec.structs.replace(span_row(1, SpanState.PENDING), trace_id="")
     delta = Delta(
         objects=[object_row(2), object_row(1), object_row(3, state=b"", deleted_at=9)],
         owners=[owner_row(1), owner_row(3)],
-        spans=[span_row(2), span_row(1, SpanState.PENDING), span_row(3, SpanState.CLOSED)],
+        spans=[span_row(2), pending, span_row(3, SpanState.CLOSED, trace=2)],
         traces=[trace_row(1), trace_row(2, TraceState.CLOSED, closed_at=9)],
         clock=b"clock",
     )
@@ -177,15 +198,15 @@ def test_the_loaded_projection_holds_what_is_live_or_unresolved_and_nothing_else
     loaded = store.load_projection(CLUSTER)
     assert loaded.objects == [object_row(1), object_row(2)]
     assert loaded.owners == [owner_row(1)]
-    assert loaded.spans == [span_row(1, SpanState.PENDING), span_row(2)]
+    assert loaded.spans == [pending, span_row(2)]
     assert loaded.traces == [trace_row(1)]
     assert (loaded.clock, loaded.last_seq) == (b"clock", 1)
 
 
 def test_live_objects_are_those_that_were_not_deleted(store: Store) -> None:
-    delta = Delta(objects=[object_row(2, state=b""), object_row(1), object_row(3, deleted_at=9)])
+    delta = Delta(objects=[object_row(2), object_row(1), object_row(3, deleted_at=9), object_row(4, state=b"")])
     store.commit(CLUSTER, 1, [record(1)], [], delta)
-    assert store.live_objects(CLUSTER, "v1/pods") == [object_row(1), object_row(2, state=b"")]
+    assert store.live_objects(CLUSTER, "v1/pods") == [object_row(1), object_row(2)]
     assert store.live_objects(CLUSTER, "v1/nodes") == []
 
 
@@ -274,6 +295,22 @@ def test_each_target_gets_every_trace_until_it_took_or_rejected_it(store: Store)
     assert stats.emissions == {"otlp": {"emitted": 1, "rejected": 1}}
 
 
+def test_what_closes_in_the_very_moment_of_the_last_that_was_sent_is_sent_too(store: Store) -> None:
+    closed_traces(store, 10, 20)
+    store.mark_emitted(CLUSTER, "otlp", [f"{n:032x}" for n in (1, 2)], 60)
+    late = [trace_row(0, TraceState.CLOSED, closed_at=20), trace_row(3, TraceState.CLOSED, closed_at=30)]
+    store.commit(CLUSTER, 2, [record(2)], [], Delta(traces=late))
+    assert [trace.trace_id for trace in store.unemitted_traces(CLUSTER, "otlp", 10)] == [f"{n:032x}" for n in (0, 3)]
+
+
+def test_after_a_rebuild_what_closed_at_another_time_is_sent_too(store: Store) -> None:
+    closed_traces(store, 10, 20, 30)
+    store.mark_emitted(CLUSTER, "otlp", [f"{n:032x}" for n in (1, 2, 3)], 60)
+    rebuilt = [trace_row(n, TraceState.CLOSED, closed_at=n) for n in (1, 2, 3, 4)]
+    store.rebuild(CLUSTER, [Delta(traces=rebuilt)])
+    assert [trace.trace_id for trace in store.unemitted_traces(CLUSTER, "otlp", 10)] == [f"{4:032x}"]
+
+
 def test_the_spans_of_traces_are_the_closed_ones_by_trace_and_start(store: Store) -> None:
     spans = [
         span_row(1, SpanState.CLOSED, trace=2, start=50),
@@ -345,7 +382,8 @@ def test_hostile_strings_come_back_as_they_went_in(
     entry = msgspec.structs.replace(record(seq), name=name, reason=reason, payload=msgspec.json.encode(attributes))
     span = msgspec.structs.replace(span_row(1), message=message, attributes=attributes, service=key, fold=state)
     thing = msgspec.structs.replace(object_row(1, state=b"x" + state), name=name, namespace=key)
-    store.commit(CLUSTER, seq, [entry], [], Delta(spans=[span], objects=[thing], clock=b"c" + state))
+    delta = Delta(spans=[span], traces=[trace_row(1)], objects=[thing], clock=b"c" + state)
+    store.commit(CLUSTER, seq, [entry], [], delta)
     loaded = store.load_projection(CLUSTER)
     assert list(store.replay(CLUSTER, after=seq - 1)) == [[(seq, entry)]]
     assert (loaded.spans, loaded.objects, loaded.clock) == ([span], [thing], b"c" + state)
