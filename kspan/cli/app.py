@@ -422,3 +422,29 @@ def list_rules(
     from kspan.cli.rules import run_list
 
     run_list(rules, output)
+
+
+@rules_app.command("explain")
+def explain_rules(
+    files: Annotated[
+        list[str], typer.Argument(metavar="RECORDING...", help="What 'kspan replay' reads; - is standard input.")
+    ],
+    rules: RulesFile = None,
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="toml or json.")] = "toml",
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on after bad input; count what is skipped.")] = False,
+    no_progress: NoProgress = False,
+) -> None:
+    """List the Events of a recording that no rule understands, with a rule to start from where one would help.
+
+    What is printed is a rules file: what would help most comes first, and what needs no rule is a remark. Look through
+    the rules, correct what they mean, keep those that are right.
+
+    \b
+    Examples:
+      kspan rules explain incident.jsonl.gz > my-rules.toml
+      kspan rules explain incident.jsonl.gz --rules my-rules.toml
+      kubectl get events -A -o json | kspan rules explain - -o json
+    """
+    from kspan.cli.rules import run_explain
+
+    run_explain(files, rules, output, skip_bad=skip_bad, progress=not no_progress)

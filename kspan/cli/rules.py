@@ -1,10 +1,15 @@
-"""``kspan rules check`` and ``list``."""
+"""``kspan rules check``, ``list`` and ``explain``."""
 
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from kspan.cli.common import load_rules, read_rules_file
-from kspan.cli.output import check_format, write_rows
-from kspan.graph import Rule, built_in_rules, check_rules
+from kspan.cli.common import load_rules, progress_bar, read_rules_file
+from kspan.cli.output import check_format, encode_json, write_rows
+from kspan.graph import Rule, Rules, built_in_rules, check_rules
+
+if TYPE_CHECKING:
+    from kspan.daemon.explaining import Explained, Group
 
 
 def run_check(path: str) -> int:
@@ -52,3 +57,95 @@ def _cells(rule: Rule) -> list[str]:
 def _first(names: tuple[str, ...]) -> str:
     more = f" +{len(names) - 1}" if len(names) > 1 else ""
     return names[0] + more if names else "*"
+
+
+def run_explain(files: Sequence[str], path: str | None, output: str, *, skip_bad: bool, progress: bool) -> None:
+    """Prints the Events that no rule understood: a rules file to start from, with remarks, or JSON."""
+    check_format(output, ("toml", "json"))
+    rules = load_rules(path)
+
+    from kspan.daemon.explaining import explain
+    from kspan.daemon.replay import replay
+    from kspan.errors import InputError
+    from kspan.ingest.frames import read_frames, total_size
+    from kspan.store import open_store
+
+    def on_skip(error: InputError) -> None:
+        print(f"kspan: skipped: {error}", file=sys.stderr)
+
+    with open_store("sqlite://") as store, progress_bar("reading", total_size(files), shown=progress) as advance:
+        frames = read_frames(files, skip_bad=skip_bad, on_progress=advance, on_skip=on_skip)
+        done = replay(store, frames, rules, on_bad=on_skip if skip_bad else None)
+        found = explain(store, done.cluster, rules)
+    if output == "json":
+        sys.stdout.write(encode_json([_as_json(group) for group in found.groups]).decode() + "\n")
+    else:
+        _print_toml(found, rules)
+    print(f"kspan: {_summed_up(found)}", file=sys.stderr)
+
+
+def _as_json(group: "Group") -> dict[str, object]:
+    return {name: getattr(group, name) for name in group.__struct_fields__}
+
+
+def _summed_up(found: "Explained") -> str:
+    from kspan.daemon.explaining import Need
+
+    fine = sum(group.count for group in found.groups if group.need in (Need.MENTIONS, Need.NOTHING))
+    open_ = found.events - found.understood - fine
+    return (
+        f"{found.events} occurrences of Events: {found.understood} understood by rules, {fine} that go back to what "
+        f"happened to their own object, {open_} that a rule may help"
+    )
+
+
+def _print_toml(found: "Explained", rules: Rules) -> None:
+    """Valid TOML: what is no rule is a remark. A rule that one before it makes superfluous is left out."""
+    from kspan.daemon.explaining import Need
+
+    text, names = "", {rule.name for rule in rules.rules}
+    for need in Need:
+        groups = [group for group in found.groups if group.need is need]
+        if groups:
+            print(f"# {_HEADINGS[need]}\n")
+        for group in groups:
+            print(_remark(group))
+            rule = _named_anew(group.rule, names)
+            if rule and not check_rules(text + rule, built_in_rules())[1]:
+                text += rule
+                print(rule)
+            elif rule:
+                print("# A rule above takes it too.\n")
+        if groups and not any(group.rule for group in groups):
+            print()
+
+
+_HEADINGS = {
+    "joins": "These name another object whose change at the time is in another trace: a rule would join the two.",
+    "refines": "These name another object whose change at the time is in the same trace: a rule would hang it below.",
+    "lost": "Nothing was found that these go back to: a rule can say what they follow from.",
+    "mentions": "These name another object, but nothing happened to that at the time: a rule has nothing to tell.",
+    "nothing": "These go back to what happened to their own object, and need no rule.",
+}
+
+
+def _remark(group: "Group") -> str:
+    from kspan.emit.text import harmless
+
+    head = f"# {group.count} x  {group.component}  {group.kind}.{group.reason}"
+    lines = [head, f"#   {group.shape}"] + ([f"#   such as: {group.example[:300]}"] if group.rule else [])
+    return "\n".join(harmless(line) for line in lines)
+
+
+def _named_anew(rule: str, names: set[str]) -> str:
+    """The rule under a name that is not taken."""
+    if not rule:
+        return ""
+    line = rule.splitlines()[1]
+    name = line.removeprefix('name = "').removesuffix('"')
+    free, number = name, 1
+    while free in names:
+        number += 1
+        free = f"{name}-{number}"
+    names.add(free)
+    return rule.replace(line, f'name = "{free}"', 1)
