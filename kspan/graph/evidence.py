@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from kspan.graph.facts import SYNTHETIC_UPDATE, Birth, Cause, Loss, ObjectState, Occurrence, Turned
 from kspan.graph.objects import decode_spec
+from kspan.graph.rules import Subject
 from kspan.graph.state import State
 from kspan.times import SECOND
 
@@ -82,7 +83,12 @@ def made_by(obj: ObjectState, occ: Occurrence) -> Cause | None:
 
 
 def told_delta(state: State, event: Occurrence) -> tuple[Cause, ObjectState] | None:
-    """The delta of its subject that a subject-Event speaks of, with the subject; None where there is none (yet)."""
+    """The delta of its subject that a subject-Event speaks of, with the subject; None where there is none (yet).
+
+    It was written after the version of the reporting object that the reporter looked at, and before the Event: of
+    those the first, or where a repeat keeps the version of the first time, the nearest in time. Versions decide
+    wherever they are known; where nobody watched, or where Events have an etcd of their own, the nearest in time does.
+    """
     told = event.subject
     if told is None or told.means not in VERBS:
         return None
@@ -90,39 +96,32 @@ def told_delta(state: State, event: Occurrence) -> tuple[Cause, ObjectState] | N
         (cause, obj)
         for obj in state.named(told.kind, told.namespace, told.name)
         for cause in obj.causes
-        if cause.verb in VERBS[told.means] and _speaks_of(event, cause)
+        if cause.verb in VERBS[told.means] and _fits(told, cause)
     ]
-    return min(fitting, key=lambda pair: (abs(pair[0].time - event.time), pair[0].span), default=None) or _next_delta(
-        state, event
-    )
+    if told.means != "turns":
+        # Of itself an object may tell what it saw done already.
+        seen_rv = event.seen_rv if told.source != "self" else 0
+        between = [pair for pair in fitting if max(seen_rv, SYNTHETIC_UPDATE) < pair[0].rv < event.rv]
+        if between and seen_rv and event.event_count <= 1:
+            return min(between, key=lambda pair: (pair[0].rv, pair[0].span))
+        fitting = [p for p in between if abs(p[0].time - event.time) <= MATCH] or [
+            p for p in fitting if not p[0].exact or not SYNTHETIC_UPDATE < p[0].rv <= seen_rv
+        ]
+    near = [pair for pair in fitting if _near(event, pair[0])]
+    return min(near, key=lambda pair: (abs(pair[0].time - event.time), pair[0].span), default=None)
 
 
-def _next_delta(state: State, event: Occurrence) -> tuple[Cause, ObjectState] | None:
-    """The first fitting delta after the version that the reporter looked at.
-
-    For deltas whose time is not known: a scaling bears none, and after an outage of ours its receipt tells nothing.
-    """
-    told = event.subject
-    if told is None or told.means not in VERBS or told.means == "turns" or not event.seen_rv:
-        return None
-    after = [
-        (cause, obj)
-        for obj in state.named(told.kind, told.namespace, told.name)
-        for cause in obj.causes
-        if cause.verb in VERBS[told.means]
-        and told.replicas_to in (-1, cause.replicas)
-        and max(event.seen_rv, SYNTHETIC_UPDATE) < cause.rv < event.rv
-    ]
-    return min(after, key=lambda pair: (pair[0].rv, pair[0].span), default=None)
+def _fits(told: Subject, cause: Cause) -> bool:
+    grown_from = told.replicas_from in (-1, cause.before) or cause.before < 0
+    return told.replicas_to in (-1, cause.replicas) and grown_from and (told.means != "turns" or not cause.manual)
 
 
-def _speaks_of(event: Occurrence, cause: Cause) -> bool:
-    told = event.subject
-    if told is None or abs(cause.time - event.time) > MATCH:
+def _near(event: Occurrence, cause: Cause) -> bool:
+    if abs(cause.time - event.time) > MATCH or event.subject is None:
         return False
-    if told.means == "turns":  # The mark comes after it was told.
-        return not cause.manual and cause.time >= event.time - SLACK
-    return told.replicas_to in (-1, cause.replicas) and cause.time <= event.latest + SLACK
+    if event.subject.means == "turns":  # The mark comes after it was told.
+        return cause.time >= event.time - SLACK
+    return cause.time <= event.latest + SLACK
 
 
 def telling_event(state: State, change: Occurrence) -> Occurrence | None:
