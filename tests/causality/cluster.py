@@ -24,14 +24,21 @@ MANAGER = "kube-controller-manager"
 HOUR = 3600.0
 
 API = {
+    "Application": "argoproj.io/v1alpha1/applications",
+    "ApplicationSet": "argoproj.io/v1alpha1/applicationsets",
+    "Certificate": "cert-manager.io/v1/certificates",
+    "CertificateRequest": "cert-manager.io/v1/certificaterequests",
     "ConfigMap": "v1/configmaps",
     "CronJob": "batch/v1/cronjobs",
     "DaemonSet": "apps/v1/daemonsets",
     "Deployment": "apps/v1/deployments",
     "HorizontalPodAutoscaler": "autoscaling/v2/horizontalpodautoscalers",
     "Job": "batch/v1/jobs",
+    "Kustomization": "kustomize.toolkit.fluxcd.io/v1/kustomizations",
     "Namespace": "v1/namespaces",
     "Node": "v1/nodes",
+    "NodeClaim": "karpenter.sh/v1/nodeclaims",
+    "PersistentVolume": "v1/persistentvolumes",
     "PersistentVolumeClaim": "v1/persistentvolumeclaims",
     "Pod": "v1/pods",
     "ReplicaSet": "apps/v1/replicasets",
@@ -39,8 +46,8 @@ API = {
     "StatefulSet": "apps/v1/statefulsets",
     "Widget": "example.com/v1/widgets",
 }
-CLUSTER_WIDE = ("Namespace", "Node")
-WITHOUT_GENERATION = ("ConfigMap", "Namespace", "Node", "PersistentVolumeClaim", "ResourceQuota")
+CLUSTER_WIDE = ("Namespace", "Node", "NodeClaim", "PersistentVolume")
+WITHOUT_GENERATION = ("ConfigMap", "Namespace", "Node", "PersistentVolume", "PersistentVolumeClaim", "ResourceQuota")
 OBSERVING = ("Deployment", "ReplicaSet", "Widget")
 WITHOUT_SPEC = ("ConfigMap",)
 WITH_TEMPLATE = ("DaemonSet", "Deployment", "Job", "ReplicaSet", "StatefulSet")

@@ -105,7 +105,10 @@ def renamed(records: list[LogRecord]) -> list[LogRecord]:
     """The records of the same cluster, but for the names: all differ, and sort the other way round."""
     names = sorted({record.name for record in records if record.kind not in ("Event", "Namespace", "")})
     others = {name: f"{len(names) - rank:03}-other" for rank, name in enumerate(names)}
-    word = re.compile(rf"(?<![\w/:-])({'|'.join(sorted(names, key=len, reverse=True))})(?![\w:-])".encode())
+    some = "|".join(sorted(names, key=len, reverse=True))
+    # After a slash it may be an image's, but not so in the messages of Flux ("Deployment/shop/web configured") and
+    # Karpenter ("nodeclaim/default-x").
+    word = re.compile(rf"(?:(?<![\w/:-])|(?<=t/shop/)|(?<=nodeclaim/))({some})(?![\w:-])".encode())
 
     def rename(record: LogRecord) -> LogRecord:
         payload = word.sub(lambda found: others[found[1].decode()].encode(), record.payload)
