@@ -79,3 +79,8 @@ def span_id(*identity: str) -> str:
 def trace_id(*identity: str) -> str:
     """32 hexadecimal digits: the trace id of an identity (cluster uid, root object's uid, generation, episode …)."""
     return _digest(16, ("trace", *identity))
+
+
+def unnamed(kind: str, namespace: str, name: str) -> str:
+    """Stands for the uid of an object that an Event names without one. No uid looks like it."""
+    return f"{kind}/{namespace}/{name}"

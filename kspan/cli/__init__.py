@@ -12,7 +12,10 @@ def main() -> None:
 
         program()(prog_name="kspan")
     except KspanError as error:
-        print(f"kspan: error: {error}", file=sys.stderr)
+        from kspan.emit.text import harmless
+
+        # It may repeat what came from the cluster: names, messages.
+        print(f"kspan: error: {harmless(str(error))}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:
         # The reader (head, less) has seen enough. Without this Python complains again while it shuts down.

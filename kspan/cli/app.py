@@ -6,6 +6,7 @@ import typer
 
 from kspan import __version__
 from kspan.cli import configuration
+from kspan.cli.ask import questions
 from kspan.cli.options import (
     CONTEXTS,
     EXPORT_HELP,
@@ -35,6 +36,7 @@ rules_app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="See, check and write the rules that understand Events."
 )
 app.add_typer(rules_app, name="rules")
+app.add_typer(questions)
 
 
 def _version(value: bool) -> None:

@@ -4,13 +4,16 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kspan.cli.durations import parse_duration
 from kspan.errors import RulesError, SettingsError, StoreError
-from kspan.graph import Rules, built_in_rules, parse_rules
 from kspan.settings import FoldSettings
 from kspan.store import Store, open_store
 from kspan.times import SECOND
+
+if TYPE_CHECKING:
+    from kspan.graph import Rules
 
 Advance = Callable[[int], None]
 
@@ -32,8 +35,11 @@ def database_url(db: str | None) -> str:
     return db or f"sqlite:///{state_directory() / 'kspan.sqlite'}"
 
 
-def load_rules(path: str | None) -> Rules:
+def load_rules(path: str | None) -> "Rules":
     """The built-in rules, with those of this file over them. Raises RulesError."""
+    # Here and not above: questions to the history need no graph, and are quicker without its libraries.
+    from kspan.graph import built_in_rules, parse_rules
+
     return built_in_rules() if path is None else parse_rules(path, read_rules_file(path))
 
 

@@ -55,7 +55,7 @@ def write_rows(columns: Sequence[str], rows: Iterable[Row], output: str, *, noun
         _write(columns, counted, output)
         sys.stdout.flush()
     except BrokenPipeError:
-        _silence_stdout()
+        silence_stdout()
         return counted.count
     if output in ("table", "record"):
         print(f"{counted.count} {noun}{'' if counted.count == 1 else 's'}", file=sys.stderr)
@@ -88,7 +88,8 @@ class _Counted:
             yield row
 
 
-def _silence_stdout() -> None:
+def silence_stdout() -> None:
+    """Let nothing more be written: the reader of the pipe went away."""
     # What is still in the buffer is flushed at the end of the process, which would complain once more.
     with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a descriptor is wanted
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
@@ -192,7 +193,7 @@ def _write_table(columns: Sequence[str], rows: Iterable[Row]) -> None:
     line_width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     if line_width is not None:
         widths = fit(widths, line_width)
-    with _printable(sys.stdout):
+    with printable(sys.stdout):
         for line in chain((header, ["-" * width for width in widths]), cells, map(_cells, source)):
             print(_line(line, widths, right, line_width))
 
@@ -209,7 +210,8 @@ def _write_records(columns: Sequence[str], rows: Iterable[Row]) -> None:
 
 
 @contextlib.contextmanager
-def _printable(stream: TextIO) -> Iterator[None]:
+def printable(stream: TextIO) -> Iterator[None]:
+    """Within the block, whatever the stream's encoding lacks is written as an escape."""
     # A terminal that is not UTF-8 shows what it lacks as \u2026, instead of ending the program.
     if not hasattr(stream, "reconfigure"):
         yield

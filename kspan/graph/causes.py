@@ -7,13 +7,13 @@ after the delta it speaks of was decided takes its place above it, as it would h
 from kspan.graph import evidence
 from kspan.graph.choosing import OWNER, SUBJECT, UNKNOWN, Choice, Chooser
 from kspan.graph.context import read_context
-from kspan.graph.events import unnamed
 from kspan.graph.facts import Occurrence
 from kspan.graph.observe import Observer
 from kspan.graph.placing import Placer
 from kspan.graph.rules import Rules
 from kspan.graph.state import State
 from kspan.settings import FoldSettings
+from kspan.vocabulary import unnamed
 
 
 class Causes:

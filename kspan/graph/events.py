@@ -15,7 +15,7 @@ from kspan.graph.state import State
 from kspan.model import LogRecord, RecordType
 from kspan.settings import FoldSettings
 from kspan.times import SECOND, parse_time_or_zero
-from kspan.vocabulary import span_id
+from kspan.vocabulary import span_id, unnamed
 
 MOST_LAG = 300 * SECOND
 """An Event that is later was not slow on its way: nobody was watching, or a clock is wrong."""
@@ -182,11 +182,6 @@ def _aim(told: Subject, event: Event, obj: ObjectState) -> Subject:
 
 def _at_target(told: Subject, obj: ObjectState) -> Subject:
     return msgspec.structs.replace(told, kind=obj.target_kind, namespace=obj.namespace, name=obj.target_name)
-
-
-def unnamed(kind: str, namespace: str, name: str) -> str:
-    """Stands for the uid of an object that an Event names without one. No uid looks like it."""
-    return f"{kind}/{namespace}/{name}"
 
 
 def is_combined(message: str) -> bool:

@@ -42,6 +42,15 @@ def waiting_span_row(occ: Occurrence) -> SpanRow:
     return _span_row(occ, SpanState.OPEN if occ.decided else SpanState.PENDING, occ.time, occ.time, {}, _encode(occ))
 
 
+def told_so_far(row: SpanRow) -> SpanRow:
+    """The row of a span that is not closed, with the attributes and repeats that are known by now (its node is not)."""
+    if not row.fold:
+        return row
+    occ = msgspec.msgpack.decode(row.fold, type=Occurrence)
+    repeats = [_span_event(occ, r.time, r.count, r.message) for r in occ.repeats]
+    return msgspec.structs.replace(row, attributes=_attributes(occ, ""), events=repeats)
+
+
 def closed_span_row(occ: Occurrence, start: int, end: int, node: str) -> SpanRow:
     """The final row of a span that is not the root of its trace."""
     return _span_row(occ, SpanState.CLOSED, start, end, _attributes(occ, node), b"")

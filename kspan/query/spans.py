@@ -1,0 +1,109 @@
+"""Spans as questions read them: whatever their state, with all that is known of them."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Select, func, literal, select, text
+
+from kspan import vocabulary
+from kspan.model import SpanRow, SpanState
+from kspan.store import rows, schema
+
+spans: Final = schema.spans
+
+PLACED: Final = text("trace_id <> ''")
+OPEN: Final = text("state = 'open'")
+# Conditions of partial indexes, literally.
+
+DEEPEST: Final = 1_000
+"""Steps of one chain that are followed: a real one has about ten."""
+
+
+def fetch(connection: Connection, query: Select[Any]) -> Iterator[SpanRow]:
+    """The spans of a ``rows.select_rows(spans, SpanRow)``; those that are not closed with what is known by now."""
+    for row in connection.execute(query):
+        yield _whole(SpanRow(*row))
+
+
+def _whole(row: SpanRow) -> SpanRow:
+    if row.state is SpanState.CLOSED:
+        return row
+    # Here and not above: the graph's libraries cost a tenth of a second, and most answers need none of it.
+    from kspan.graph.rows import told_so_far
+
+    return told_so_far(row)
+
+
+def of_trace(connection: Connection, cluster: str, trace_id: str) -> list[SpanRow]:
+    """All spans of a trace, by start."""
+    query = rows.select_rows(spans, SpanRow).where(spans.c.cluster == cluster, spans.c.trace_id == trace_id)
+    return sorted(fetch(connection, query), key=lambda span: (span.start_time, span.span_id))
+
+
+def one(connection: Connection, cluster: str, trace_id: str, span_id: str) -> SpanRow | None:
+    """A span by its ids."""
+    here = (spans.c.cluster == cluster, spans.c.trace_id == trace_id, spans.c.span_id == span_id)
+    return next(fetch(connection, rows.select_rows(spans, SpanRow).where(*here)), None)
+
+
+def line_of(connection: Connection, cluster: str, trace_id: str, span_id: str) -> list[SpanRow]:
+    """A span and its ancestors within its trace, nearest first, at most ``DEEPEST``."""
+    here = (spans.c.cluster == cluster, spans.c.trace_id == trace_id)
+    first = select(spans.c.span_id, spans.c.parent_span_id, literal(0).label("depth")).where(
+        *here, spans.c.span_id == span_id
+    )
+    line = first.cte("line", recursive=True)
+    above = select(spans.c.span_id, spans.c.parent_span_id, line.c.depth + 1).where(
+        *here, spans.c.span_id == line.c.parent_span_id, line.c.parent_span_id != "", line.c.depth < DEEPEST
+    )
+    line = line.union_all(above)
+    query = (
+        rows.select_rows(spans, SpanRow)
+        .join(line, line.c.span_id == spans.c.span_id)
+        .where(*here)
+        .order_by(line.c.depth)
+    )
+    return _until_it_turns(fetch(connection, query))
+
+
+def _until_it_turns(line: Iterator[SpanRow]) -> list[SpanRow]:
+    # A ring of parents is nothing that the fold makes, but a damaged database can have one.
+    found: dict[str, SpanRow] = {}
+    for span in line:
+        if span.span_id in found:
+            break
+        found[span.span_id] = span
+    return list(found.values())
+
+
+def summary_of(span: SpanRow) -> str:
+    """What changed, in readable words; empty where the span is no change, or nothing of it is known."""
+    text = span.attributes.get(vocabulary.CHANGE_SUMMARY, "")
+    return text if isinstance(text, str) else ""
+
+
+def who(span: SpanRow) -> str:
+    """The component that did it, as exactly as is known: ``kubectl-set`` rather than ``kubectl``."""
+    manager = span.attributes.get(vocabulary.FIELD_MANAGER)
+    if isinstance(manager, str) and manager.startswith(f"{span.service}-"):
+        return manager
+    return span.service
+
+
+def times(span: SpanRow) -> int:
+    """How often it happened: an Event's counts jump, so they tell more than the number of repeats that were seen."""
+    counts = [event.attributes.get(vocabulary.EVENT_COUNT) for event in span.events]
+    known = [count for count in counts if isinstance(count, int)]
+    first = span.attributes.get(vocabulary.EVENT_COUNT, 1)
+    told = max(known) - first + 1 if known and isinstance(first, int) else 0
+    return max(told, 1 + len(span.events))
+
+
+def distinct(column: ColumnElement[str], *conditions: ColumnElement[bool], name: str) -> Select[str]:
+    """The different values of a column under conditions, by one seek each in an index that begins with these
+    (neither database does that for SELECT DISTINCT). ``name`` tells two of them in one statement apart."""
+    first = select(func.min(column).label("value")).where(*conditions)
+    walk = first.cte(name, recursive=True)
+    after = select(func.min(column)).where(*conditions, column > walk.c.value).correlate(walk).scalar_subquery()
+    walk = walk.union_all(select(after).where(walk.c.value.is_not(None)))
+    return select(walk.c.value).where(walk.c.value.is_not(None))

@@ -1,0 +1,214 @@
+"""``kspan timeline``: what happened between two moments, oldest first, and what goes on happening.
+
+It is read in pages, each in a transaction of its own: a reader who leaves a pager open for an hour must not keep
+the database from tidying up its log.
+"""
+
+from collections.abc import Iterator, Sequence
+from heapq import merge
+from itertools import groupby
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, tuple_
+
+from kspan.model import SpanRow, SpanState
+from kspan.query import spans as reading
+from kspan.query.finding import at_places, kinds_meant, places
+from kspan.query.naming import KindName
+from kspan.store import Store, rows, schema
+from kspan.store.rows import chunks
+from kspan.times import LATEST, SECOND
+
+spans, traces = schema.spans, schema.traces
+
+PAGE: Final = 1_000
+
+_FEW: Final = 32
+"""Up to so many objects are each followed through their own index."""
+
+_OLDEST: Final = 1_200 * SECOND
+"""A span's repeats come while its trace is open, which is for max_trace_age (15 min) unless set otherwise."""
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Which occurrences. Times in ns: ``since`` at or after, ``until`` before (0: unbounded)."""
+
+    since: int = 0
+    until: int = 0
+    kind: KindName | None = None
+    namespace: str = ""
+    name: str = ""
+    errors: bool = False
+
+
+class Line(msgspec.Struct, frozen=True):
+    """An occurrence. ``time`` is its start; where that was before what is asked for, the first repeat after it."""
+
+    time: int
+    span: SpanRow
+
+
+def timeline(store: Store, cluster: str, wanted: Wanted) -> Iterator[Line]:
+    """The occurrences, oldest first. What changes while they are read may be missing, but nothing comes twice."""
+    with store.reading("read the timeline") as connection:
+        sources = _sources(connection, cluster, wanted)
+        early = [line for where in sources for line in _before(connection, cluster, wanted, where)]
+        early += _undecided(connection, cluster, wanted)
+    pages = (_pages(store, cluster, wanted, where) for where in sources)
+    # What waited for its cause when we began may have got it, and a later start, by the time its page is read.
+    waiting = {line.span.span_id for line in early}
+    placed = (line for line in merge(*pages, key=_order) if line.span.span_id not in waiting)
+    yield from merge(sorted(early, key=_order), placed, key=_order)
+
+
+def _order(line: Line) -> tuple[int, str, str]:
+    return line.time, line.span.trace_id, line.span.span_id
+
+
+# Where to look
+
+
+def _sources(connection: Connection, cluster: str, wanted: Wanted) -> list[list[ColumnElement[bool]]]:
+    """Conditions that together give what is wanted, each in the order of an index."""
+    if not wanted.name:
+        return [_beside_the_clock(connection, cluster, wanted)]
+    found = places(connection, cluster, wanted.kind, wanted.namespace, wanted.name)
+    if len(found) > _FEW:
+        return [[at_places(found, _columns(plain=False))]]
+    return [[at_places([place], _columns(plain=True))] for place in found]
+
+
+def _columns(*, plain: bool) -> tuple[ColumnElement[str], ...]:
+    columns = (spans.c.object_kind, spans.c.object_namespace, spans.c.object_name)
+    return columns if plain else tuple(func.coalesce(column, "") for column in columns)
+
+
+def _beside_the_clock(connection: Connection, cluster: str, wanted: Wanted) -> list[ColumnElement[bool]]:
+    """Kind and namespace are looked at row by row: an index of them would have to be sorted by time for each page."""
+    kind, namespace, name = _columns(plain=False)
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.kind:
+        conditions.append(kind.in_(kinds_meant(connection, cluster, wanted.kind)))
+    if wanted.namespace:
+        inside = namespace == wanted.namespace
+        itself = and_(kind == "Namespace", name == wanted.namespace)
+        conditions.append(inside if wanted.kind else or_(inside, itself))
+    return conditions
+
+
+# Reading
+
+
+def _pages(store: Store, cluster: str, wanted: Wanted, where: list[ColumnElement[bool]]) -> Iterator[Line]:
+    after: tuple[int, str, str] = (wanted.since, "", "")
+    while True:
+        with store.reading("read the timeline") as connection:
+            page = [
+                Line(span.start_time, span) for span in reading.fetch(connection, _page(cluster, wanted, where, after))
+            ]
+        yield from page
+        if len(page) < PAGE:
+            return
+        after = _order(page[-1])
+
+
+def _page(cluster: str, wanted: Wanted, where: list[ColumnElement[bool]], after: tuple[int, str, str]) -> Select[Any]:
+    time, trace_id, span_id = after
+    beyond = or_(spans.c.start_time > time, tuple_(spans.c.trace_id, spans.c.span_id) > tuple_(trace_id, span_id))
+    here = [spans.c.cluster == cluster, spans.c.start_time >= time]
+    conditions: list[ColumnElement[bool]] = [*here, beyond, *where]
+    conditions += [spans.c.start_time < wanted.until] if wanted.until else []
+    conditions += [spans.c.error] if wanted.errors else []
+    query = rows.select_rows(spans, SpanRow).where(*conditions, reading.PLACED)
+    return query.order_by(spans.c.start_time, spans.c.trace_id, spans.c.span_id).limit(PAGE)
+
+
+def _before(connection: Connection, cluster: str, wanted: Wanted, where: list[ColumnElement[bool]]) -> Iterator[Line]:
+    """What began before, but happened again in the time that is asked for."""
+    if not wanted.since:
+        return
+    query = rows.select_rows(spans, SpanRow).where(
+        spans.c.cluster == cluster,
+        spans.c.start_time >= wanted.since - _OLDEST,
+        spans.c.start_time < wanted.since,
+        or_(spans.c.events != [], spans.c.state == SpanState.OPEN),
+        reading.PLACED,
+        *where,
+    )
+    for span in reading.fetch(connection, query):
+        again = [e.time for e in span.events if wanted.since <= e.time < (wanted.until or LATEST)]
+        if again and (span.error or not wanted.errors):
+            yield Line(min(again), span)
+
+
+def _undecided(connection: Connection, cluster: str, wanted: Wanted) -> Iterator[Line]:
+    query = rows.select_rows(spans, SpanRow).where(spans.c.cluster == cluster, spans.c.trace_id == "")
+    for span in reading.fetch(connection, query):
+        if wanted.since <= span.start_time < (wanted.until or LATEST) and passes(wanted, span):
+            yield Line(span.start_time, span)
+
+
+def passes(wanted: Wanted, span: SpanRow) -> bool:
+    """Whether a span is about what is wanted, whenever it was."""
+    kind = wanted.kind
+    if not kind and not wanted.name and (span.object_kind, span.object_name) == ("Namespace", wanted.namespace):
+        return span.error or not wanted.errors
+    return (
+        (kind is None or span.object_kind == kind.built_in or (not kind.built_in and kind.means(span.object_kind)))
+        and wanted.namespace in ("", span.object_namespace)
+        and wanted.name in ("", span.object_name)
+        and (span.error or not wanted.errors)
+    )
+
+
+class Follower:
+    """What is new since it was last asked. ``seen`` are the ids of spans that were shown already.
+
+    Every occurrence waits some seconds for its cause, and stays some more in an open trace: whoever looks each second
+    sees it there. What came and went in between, when the daemon caught up, is found by the time its trace was closed.
+    """
+
+    def __init__(self, store: Store, cluster: str, wanted: Wanted, seen: set[str]) -> None:
+        self._store = store
+        self._cluster = cluster
+        self._wanted = wanted
+        self._seen = seen
+        self._closed_at = -1
+
+    def poll(self) -> list[Line]:
+        """What was not seen yet, by time."""
+        with self._store.reading("follow the timeline") as connection:
+            recent = self._recent_traces(connection)
+            ids = self._members(connection, recent)
+            fresh = [span for span in self._read(connection, ids) if passes(self._wanted, span)]
+        self._seen = {span_id for _, span_id in ids}
+        return sorted((Line(s.start_time, s) for s in fresh if s.start_time >= self._wanted.since), key=_order)
+
+    def _recent_traces(self, connection: Connection) -> list[str]:
+        """Open traces, and those that were closed since the last look."""
+        mine = traces.c.cluster == self._cluster
+        still_open = connection.execute(select(traces.c.trace_id).where(mine, reading.OPEN)).scalars().all()
+        if self._closed_at < 0:
+            newest = select(func.max(traces.c.closed_at)).where(mine, schema.CLOSED)
+            self._closed_at = connection.execute(newest).scalar_one() or 0
+        since = select(traces.c.trace_id, traces.c.closed_at).where(mine, schema.CLOSED)
+        closed = connection.execute(since.where(traces.c.closed_at >= self._closed_at)).all()
+        self._closed_at = max([self._closed_at, *(closed_at for _, closed_at in closed)])
+        return [*still_open, *(trace_id for trace_id, _ in closed)]
+
+    def _members(self, connection: Connection, trace_ids: Sequence[str]) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        for ids in chunks(["", *trace_ids]):
+            query = select(spans.c.trace_id, spans.c.span_id).where(
+                spans.c.cluster == self._cluster, spans.c.trace_id.in_(ids)
+            )
+            found += [(trace_id, span_id) for trace_id, span_id in connection.execute(query)]
+        return found
+
+    def _read(self, connection: Connection, ids: Sequence[tuple[str, str]]) -> Iterator[SpanRow]:
+        fresh = sorted((trace_id, span_id) for trace_id, span_id in ids if span_id not in self._seen)
+        for trace_id, group in groupby(fresh, key=lambda pair: pair[0]):
+            for span_ids in chunks([span_id for _, span_id in group]):
+                mine = (spans.c.cluster == self._cluster, spans.c.trace_id == trace_id, spans.c.span_id.in_(span_ids))
+                yield from reading.fetch(connection, rows.select_rows(spans, SpanRow).where(*mine))

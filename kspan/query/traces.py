@@ -1,0 +1,248 @@
+"""``kspan traces`` and ``kspan trace``: which traces there are, newest first, and one of them whole."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from itertools import islice
+from typing import Final
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, and_, exists, not_, select
+
+from kspan.errors import QueryError
+from kspan.model import SpanRow, TraceRow, TraceState
+from kspan.query import spans as reading
+from kspan.query.finding import Place, at_places, places
+from kspan.query.naming import KindName
+from kspan.store import rows, schema
+from kspan.store.rows import chunks
+
+spans, traces = schema.spans, schema.traces
+
+_RARE: Final = 2_000
+"""Up to so many spans their traces are looked up; what matches more is soon met on the way back through the traces."""
+
+_SHOWN: Final = 5
+
+
+class Status(StrEnum):
+    """How a trace went. One can be both error and incomplete."""
+
+    OK = "ok"
+    ERROR = "error"
+    INCOMPLETE = "incomplete"
+    OPEN = "open"
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Which traces. Times in ns (0: unbounded): the trace began at or after ``since`` and before ``until``.
+
+    ``kind``, ``namespace`` and ``name`` are of an object that any of its spans is about (one object: all three of the
+    same); ``actor`` is the service of its root; ``shortest`` its least duration (ns).
+    """
+
+    since: int = 0
+    until: int = 0
+    kind: KindName | None = None
+    namespace: str = ""
+    name: str = ""
+    actor: str = ""
+    status: Status | None = None
+    shortest: int = 0
+
+
+class TraceSummary(msgspec.Struct, frozen=True):
+    """A trace and its root; of a trace that is open what is known by now. ``root`` is None where it has no spans."""
+
+    trace: TraceRow
+    root: SpanRow | None
+
+    @property
+    def duration(self) -> int:
+        """Nanoseconds from its earliest start to its latest end."""
+        return self.trace.end_time - self.trace.start_time
+
+    @property
+    def statuses(self) -> list[Status]:
+        """In words."""
+        trace = self.trace
+        if trace.state is TraceState.OPEN:
+            return [Status.OPEN]
+        told = {Status.ERROR: trace.error, Status.INCOMPLETE: trace.incomplete}
+        return [status for status, holds in told.items() if holds] or [Status.OK]
+
+
+def list_traces(connection: Connection, cluster: str, wanted: Filter, limit: int | None) -> list[TraceSummary]:
+    """The newest traces that pass, newest first, at most ``limit`` (None: all)."""
+    objects = _objects(connection, cluster, wanted)
+    if objects == []:
+        return []
+    among = _among(connection, cluster, objects) if objects else None
+    found = []
+    if wanted.status in (None, Status.OPEN):
+        found += _open(connection, cluster, wanted, objects, limit)
+    if wanted.status is not Status.OPEN:
+        found += _closed(connection, cluster, wanted, objects, among, limit)
+    found.sort(key=lambda summary: (summary.trace.start_time, summary.trace.trace_id), reverse=True)
+    return found[:limit]
+
+
+def _objects(connection: Connection, cluster: str, wanted: Filter) -> list[Place] | None:
+    """The objects that are asked for (as far as they are), None where no object is."""
+    if wanted.kind is None and not wanted.namespace and not wanted.name:
+        return None
+    found = places(connection, cluster, wanted.kind, wanted.namespace, wanted.name)
+    whole_namespace = wanted.kind is None and not wanted.name
+    # Who asks for a namespace wants to know of its deletion, too.
+    return [*found, ("Namespace", "", wanted.namespace)] if whole_namespace else found
+
+
+def _among(connection: Connection, cluster: str, objects: Sequence[Place]) -> list[str] | None:
+    """The traces in which these objects are, if they are few; else None."""
+    found: set[str] = set()
+    left = _RARE
+    for place in objects:
+        query = select(spans.c.trace_id).where(spans.c.cluster == cluster, _is_about([place]), reading.PLACED)
+        ids = list(connection.execute(query.limit(left)).scalars())
+        left -= len(ids)
+        if not left:
+            return None
+        found.update(ids)
+    return sorted(found)
+
+
+def _is_about(objects: Sequence[Place]) -> ColumnElement[bool]:
+    return at_places(objects, (spans.c.object_kind, spans.c.object_namespace, spans.c.object_name))
+
+
+def _closed(
+    connection: Connection,
+    cluster: str,
+    wanted: Filter,
+    objects: Sequence[Place] | None,
+    among: list[str] | None,
+    limit: int | None,
+) -> list[TraceSummary]:
+    conditions = [traces.c.cluster == cluster, *_conditions(wanted)]
+    if among is not None:
+        found = [
+            t for ids in chunks(among) for t in _newest(connection, [*conditions, traces.c.trace_id.in_(ids)], limit)
+        ]
+        found = sorted(found, key=lambda trace: (-trace.start_time, trace.trace_id))[:limit]
+    else:
+        if objects:
+            conditions.append(_any_span(_is_about(objects)))
+        found = _newest(connection, conditions, limit)
+    roots = _roots(connection, cluster, [trace.trace_id for trace in found])
+    return [TraceSummary(trace, roots.get(trace.trace_id)) for trace in found]
+
+
+def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+    length = traces.c.end_time - traces.c.start_time
+    given = [
+        (wanted.since, traces.c.start_time >= wanted.since),
+        (wanted.until, traces.c.start_time < wanted.until),
+        (wanted.shortest, length >= wanted.shortest),
+        (wanted.status is Status.OK, and_(not_(traces.c.error), not_(traces.c.incomplete))),
+        (wanted.status is Status.ERROR, traces.c.error),
+        (wanted.status is Status.INCOMPLETE, traces.c.incomplete),
+        (wanted.actor, _any_span(spans.c.span_id == traces.c.root_span_id, spans.c.service == wanted.actor)),
+    ]
+    return [condition for is_given, condition in given if is_given]
+
+
+def _any_span(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    mine = (spans.c.cluster == traces.c.cluster, spans.c.trace_id == traces.c.trace_id)
+    return exists().where(*mine, *conditions).correlate(traces)
+
+
+def _newest(connection: Connection, conditions: Sequence[ColumnElement[bool]], limit: int | None) -> list[TraceRow]:
+    query = rows.select_rows(traces, TraceRow).where(*conditions, schema.CLOSED)
+    query = query.order_by(traces.c.start_time.desc()).limit(limit)
+    return rows.fetch(connection, query, TraceRow)
+
+
+def _roots(connection: Connection, cluster: str, trace_ids: Sequence[str]) -> dict[str, SpanRow]:
+    found: dict[str, SpanRow] = {}
+    mine = (spans.c.cluster == traces.c.cluster, spans.c.trace_id == traces.c.trace_id)
+    for ids in chunks(trace_ids):
+        query = (
+            rows.select_rows(spans, SpanRow)
+            .join(traces, and_(*mine, spans.c.span_id == traces.c.root_span_id))
+            .where(traces.c.cluster == cluster, traces.c.trace_id.in_(ids))
+        )
+        found |= {span.trace_id: span for span in reading.fetch(connection, query)}
+    return found
+
+
+# Traces that are open
+
+
+def _open(
+    connection: Connection, cluster: str, wanted: Filter, objects: Sequence[Place] | None, limit: int | None
+) -> list[TraceSummary]:
+    """The open traces that pass, the newest ``limit`` of them looked at in full: their rows tell no more than when
+    something first came."""
+    conditions: list[ColumnElement[bool]] = [traces.c.cluster == cluster]
+    if objects:
+        conditions.append(_any_span(_is_about(objects)))
+    query = rows.select_rows(traces, TraceRow).where(*conditions, reading.OPEN)
+    query = query.order_by(traces.c.opened_at.desc()).limit(limit)
+    found = (summarise(connection, cluster, trace) for trace in rows.fetch(connection, query, TraceRow))
+    return [summary for summary in found if _passes(summary, wanted)]
+
+
+def _passes(summary: TraceSummary, wanted: Filter) -> bool:
+    start = summary.trace.start_time
+    return (
+        start >= wanted.since
+        and (not wanted.until or start < wanted.until)
+        and summary.duration >= wanted.shortest
+        and wanted.actor in ("", summary.root.service if summary.root else "")
+    )
+
+
+def summarise(connection: Connection, cluster: str, trace: TraceRow) -> TraceSummary:
+    """A trace with its root, and one that is open with its times as they are known by now."""
+    return _summary(trace, reading.of_trace(connection, cluster, trace.trace_id))
+
+
+def _summary(trace: TraceRow, members: Sequence[SpanRow]) -> TraceSummary:
+    known = {span.span_id for span in members}
+    tops = (span for span in members if span.span_id == trace.root_span_id or span.parent_span_id not in known)
+    root = next(tops, None)
+    if trace.state is TraceState.CLOSED or root is None:
+        return TraceSummary(trace, root)
+    ends = (max(span.end_time, *(event.time for event in span.events), 0) for span in members)
+    return TraceSummary(
+        msgspec.structs.replace(
+            trace,
+            root_span_id=root.span_id,
+            start_time=min(span.start_time for span in members),
+            end_time=max(ends),
+            span_count=len(members),
+            error=any(span.error for span in members),
+        ),
+        root,
+    )
+
+
+# One trace
+
+
+def find_trace(connection: Connection, cluster: str, prefix: str) -> tuple[TraceRow, list[SpanRow]]:
+    """The trace whose id begins with ``prefix``, and its spans by start. Raises QueryError for none or several."""
+    begin = prefix.strip().lower()
+    if not begin or not set(begin) <= set("0123456789abcdef"):
+        raise QueryError(f"{prefix!r} is no trace id: write 32 hexadecimal digits, or the first of them")
+    query = rows.select_rows(traces, TraceRow).where(
+        traces.c.cluster == cluster, traces.c.trace_id >= begin, traces.c.trace_id < begin + "g"
+    )
+    found = rows.fetch(connection, query.order_by(traces.c.trace_id).limit(_SHOWN + 1), TraceRow)
+    if not found:
+        raise QueryError(f"no trace has an id that begins with {begin!r}; 'kspan traces' lists them")
+    if len(found) > 1:
+        listed = ", ".join(trace.trace_id for trace in islice(found, _SHOWN))
+        more = " …" if len(found) > _SHOWN else ""
+        raise QueryError(f"several traces have an id that begins with {begin!r}: {listed}{more}")
+    members = reading.of_trace(connection, cluster, found[0].trace_id)
+    return _summary(found[0], members).trace, members

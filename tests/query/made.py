@@ -1,0 +1,42 @@
+"""Histories made of rows, for what no recording has."""
+
+from typing import Any
+
+from kspan.model import Delta, ObjectRow, SpanRow, SpanState, TraceRow, TraceState
+from kspan.store import Store
+from tests.emit.rows import START, make_span, make_trace
+
+CLUSTER = "made"
+
+
+def make_object(kind: str, name: str, **columns: Any) -> ObjectRow:
+    """An object in namespace shop, with the uid that ``make_span`` gives it."""
+    row: dict[str, Any] = dict.fromkeys(ObjectRow.__struct_fields__, "")
+    row |= {"uid": f"uid-of-{kind}-{name}", "kind": kind, "namespace": "shop", "name": name, "api_version": "v1"}
+    row |= {"generation": 0, "created_at": START, "seen_at": START, "deleted_at": 0, "state": b""}
+    row |= {"remembered": True} if "remembered" in row else {}
+    return ObjectRow(**{**row, **columns})
+
+
+def make_open_trace(spans: list[SpanRow], **columns: Any) -> TraceRow:
+    """A trace as its row is while it is open: it tells no root and no times."""
+    row = make_trace(spans, state=TraceState.OPEN, closed_at=0, start_time=0, end_time=0, root_span_id="")
+    return TraceRow(**{**{name: getattr(row, name) for name in row.__struct_fields__}, **columns})
+
+
+def make_pending(name: str, **columns: Any) -> SpanRow:
+    """A span that waits for its cause."""
+    return make_span(name, **{"trace_id": "", "rule": "", "confidence": 0.0, "state": SpanState.PENDING, **columns})
+
+
+def commit(
+    store: Store,
+    objects: list[ObjectRow] | None = None,
+    spans: list[SpanRow] | None = None,
+    traces: list[TraceRow] | None = None,
+    *,
+    cluster: str = CLUSTER,
+) -> None:
+    """Writes rows as the daemon does."""
+    delta = Delta(objects=objects or [], spans=spans or [], traces=traces or [])
+    store.commit(cluster, store.last_sequence(cluster) + 1, [], [], delta)

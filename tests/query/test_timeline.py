@@ -1,0 +1,158 @@
+"""What happened between two moments, and what goes on happening."""
+
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from kspan.daemon.projector import Projector
+from kspan.graph import built_in_rules
+from kspan.ingest.streams import Step
+from kspan.model import SpanEvent
+from kspan.query.naming import parse_kind
+from kspan.query.timeline import PAGE, Follower, Line, Wanted, timeline
+from kspan.store import Store
+from kspan.times import SECOND, parse_time
+from tests.causality.actors import rolled_out
+from tests.causality.cluster import Cluster
+from tests.emit.rows import START, make_span, make_trace
+from tests.query.conftest import Histories, History
+from tests.query.made import CLUSTER, commit, make_object, make_pending
+
+
+def lines(history: History, **wanted: Any) -> list[Line]:
+    return list(timeline(history.store, history.cluster, Wanted(**wanted)))
+
+
+def told(found: list[Line]) -> list[str]:
+    return [f"{line.span.name} {line.span.object_name}" for line in found]
+
+
+def test_every_occurrence_is_there_once_oldest_first(histories: Histories) -> None:
+    history = histories("02-rolling-update")
+    found = lines(history)
+    spans = list(history.store.projection_rows(history.cluster, "spans"))
+    assert sorted((line.span.trace_id, line.span.span_id) for line in found) == sorted(
+        (row["trace_id"], row["span_id"]) for row in spans
+    )
+    assert [line.time for line in found] == sorted(line.time for line in found)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"kind": parse_kind("po")},
+        {"namespace": "rolling-update"},
+        {"kind": parse_kind("deploy"), "name": "web"},
+        {"name": "web-854b7f4f", "namespace": "rolling-update"},
+        {"name": "nothing"},
+        {"kind": parse_kind("gadget")},
+        {"errors": True},
+        {"since": parse_time("2026-11-22T10:25:20Z"), "until": parse_time("2026-11-22T10:25:40Z")},
+    ],
+)
+def test_filters_give_what_going_through_everything_gives(histories: Histories, wanted: dict[str, Any]) -> None:
+    history = histories("02-rolling-update")
+
+    def fits(line: Line) -> bool:
+        span, kind = line.span, wanted.get("kind")
+        return (
+            (kind is None or kind.means(span.object_kind) or span.object_kind == kind.built_in)
+            and wanted.get("namespace", span.object_namespace) == span.object_namespace
+            and wanted.get("name", span.object_name) == span.object_name
+            and (span.error or not wanted.get("errors"))
+            and wanted.get("since", 0) <= line.time < wanted.get("until", line.time + 1)
+        )
+
+    assert lines(history, **wanted) == list(filter(fits, lines(history)))
+
+
+def test_the_namespaces_own_deletion_is_in_its_timeline(histories: Histories) -> None:
+    assert "Namespace.Delete delete-cascade" in told(lines(histories("11-delete-cascade"), namespace="delete-cascade"))
+
+
+def test_pages_lose_and_repeat_nothing_even_where_thousands_happen_at_once(store: Store) -> None:
+    spans = [
+        make_span("Pod.Create", trace=f"t{n % 3}", key=str(n), subject=f"p{n}", start=START + n // (PAGE + 7))
+        for n in range(2 * PAGE + 50)
+    ]
+    traces = [make_trace([span for span in spans if span.trace_id == one.trace_id]) for one in spans[:3]]
+    commit(store, [], spans, traces)
+    found = lines(History(store, CLUSTER))
+    assert len(found) == len(spans)
+    assert {line.span.span_id for line in found} == {span.span_id for span in spans}
+
+
+def test_it_is_read_while_it_is_printed(store: Store) -> None:
+    spans = [make_span("Pod.Create", key=str(n), start=START + n) for n in range(PAGE + 1)]
+    commit(store, [], spans, [make_trace(spans)])
+    reading = timeline(store, CLUSTER, Wanted())
+    assert len(list(islice(reading, PAGE))) == PAGE
+    # Nothing is held open between two pages: a commit gets through, and what it brings later is read.
+    commit(store, [], [make_span("Pod.Delete", trace="late", start=START + 2 * PAGE)])
+    assert told(list(reading)) == ["Pod.Create web", "Pod.Delete web"]
+
+
+def test_what_began_before_and_happened_again_is_there_at_its_first_repeat(store: Store) -> None:
+    repeats = [SpanEvent(START + n * SECOND, "BackOff", {}) for n in (60, 120, 180)]
+    span = make_span("Pod.BackOff", events=repeats, end=START + 180 * SECOND, error=True)
+    commit(store, [make_object("Pod", "web")], [span], [make_trace([span])])
+    history = History(store, CLUSTER)
+    assert [line.time for line in lines(history)] == [START]
+    for more in ({}, {"name": "web"}, {"namespace": "shop", "errors": True}):
+        (line,) = lines(history, since=START + 90 * SECOND, **more)
+        assert line.time == START + 120 * SECOND
+    assert lines(history, since=START + 130 * SECOND, until=START + 170 * SECOND) == []
+
+
+def test_what_waits_for_its_cause_is_there_too(store: Store) -> None:
+    commit(store, [], [make_pending("Pod.Failed", error=True), make_pending("Pod.Pulled", start=START + 5)])
+    history = History(store, CLUSTER)
+    assert told(lines(history)) == ["Pod.Failed web", "Pod.Pulled web"]
+    assert told(lines(history, errors=True)) == ["Pod.Failed web"]
+    assert told(lines(history, since=START + 1)) == ["Pod.Pulled web"]
+
+
+def test_following_tells_every_occurrence_once_as_it_comes(store: Store) -> None:
+    cluster = Cluster()
+    rolled_out(cluster, "web")
+    cluster.wait(120)
+    rolled_out(cluster, "api")
+    cluster.settle_mail()
+    projector = Projector(store, CLUSTER, built_in_rules())
+    follower = Follower(store, CLUSTER, Wanted(), set())
+    seen: list[str] = []
+    for record in cluster.records:
+        projector.add([Step([record])])
+        projector.flush()
+        seen += [line.span.span_id for line in follower.poll()]
+    projector.run_out()
+    seen += [line.span.span_id for line in follower.poll()]
+    assert len(seen) == len(set(seen))
+    assert set(seen) == {line.span.span_id for line in lines(History(store, CLUSTER))}
+    assert follower.poll() == []
+
+
+def test_following_finds_what_came_and_was_closed_between_two_looks(store: Store) -> None:
+    before = make_span("Pod.Create", trace="before")
+    commit(store, [], [before], [make_trace([before])])
+    follower = Follower(store, CLUSTER, Wanted(), {before.span_id})
+    assert follower.poll() == []
+    later = make_span("Pod.Delete", trace="later", start=START + SECOND)
+    commit(store, [], [later], [make_trace([later], closed_at=START + 90 * SECOND)])
+    assert told(follower.poll()) == ["Pod.Delete web"]
+    assert follower.poll() == []
+
+
+def test_following_looks_only_at_what_is_asked_for(store: Store) -> None:
+    wanted = Wanted(since=START, namespace="shop", kind=parse_kind("po"), errors=True)
+    follower = Follower(store, CLUSTER, wanted, set())
+    spans = [
+        make_pending("Pod.Failed", key="1", error=True),
+        make_pending("Pod.Failed", key="2", error=True, object_namespace="test"),
+        make_pending("Pod.Pulled", key="3"),
+        make_pending("Node.Failed", key="4", error=True),
+        make_pending("Pod.Failed", key="5", error=True, start=START - 1),
+    ]
+    commit(store, [], spans)
+    assert [line.span for line in follower.poll()] == spans[:1]
