@@ -202,7 +202,7 @@ def _write_records(columns: Sequence[str], rows: Iterable[Row]) -> None:
     """A line for each column of each row, nothing cut: for rows that are too wide to be read across."""
     header = [harmless(name) for name in columns]
     width = max(map(cell_len, header), default=0)
-    with _printable(sys.stdout):
+    with printable(sys.stdout):
         for number, row in enumerate(rows, 1):
             print(f"{'' if number == 1 else chr(10)}-- {number}")
             for name, cell in zip(header, _cells(row), strict=True):

@@ -3,17 +3,13 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, func, literal, select, text
+from sqlalchemy import ColumnElement, Connection, Select, func, literal, select
 
 from kspan import vocabulary
 from kspan.model import SpanRow, SpanState
 from kspan.store import rows, schema
 
 spans: Final = schema.spans
-
-PLACED: Final = text("trace_id <> ''")
-OPEN: Final = text("state = 'open'")
-# Conditions of partial indexes, literally.
 
 DEEPEST: Final = 1_000
 """Steps of one chain that are followed: a real one has about ten."""

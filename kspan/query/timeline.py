@@ -120,7 +120,7 @@ def _page(cluster: str, wanted: Wanted, where: list[ColumnElement[bool]], after:
     conditions: list[ColumnElement[bool]] = [*here, beyond, *where]
     conditions += [spans.c.start_time < wanted.until] if wanted.until else []
     conditions += [spans.c.error] if wanted.errors else []
-    query = rows.select_rows(spans, SpanRow).where(*conditions, reading.PLACED)
+    query = rows.select_rows(spans, SpanRow).where(*conditions, schema.PLACED)
     return query.order_by(spans.c.start_time, spans.c.trace_id, spans.c.span_id).limit(PAGE)
 
 
@@ -133,7 +133,7 @@ def _before(connection: Connection, cluster: str, wanted: Wanted, where: list[Co
         spans.c.start_time >= wanted.since - _OLDEST,
         spans.c.start_time < wanted.since,
         or_(spans.c.events != [], spans.c.state == SpanState.OPEN),
-        reading.PLACED,
+        schema.PLACED,
         *where,
     )
     for span in reading.fetch(connection, query):
@@ -188,7 +188,7 @@ class Follower:
     def _recent_traces(self, connection: Connection) -> list[str]:
         """Open traces, and those that were closed since the last look."""
         mine = traces.c.cluster == self._cluster
-        still_open = connection.execute(select(traces.c.trace_id).where(mine, reading.OPEN)).scalars().all()
+        still_open = connection.execute(select(traces.c.trace_id).where(mine, schema.OPEN)).scalars().all()
         if self._closed_at < 0:
             newest = select(func.max(traces.c.closed_at)).where(mine, schema.CLOSED)
             self._closed_at = connection.execute(newest).scalar_one() or 0

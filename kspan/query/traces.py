@@ -101,7 +101,7 @@ def _among(connection: Connection, cluster: str, objects: Sequence[Place]) -> li
     found: set[str] = set()
     left = _RARE
     for place in objects:
-        query = select(spans.c.trace_id).where(spans.c.cluster == cluster, _is_about([place]), reading.PLACED)
+        query = select(spans.c.trace_id).where(spans.c.cluster == cluster, _is_about([place]), schema.PLACED)
         ids = list(connection.execute(query.limit(left)).scalars())
         left -= len(ids)
         if not left:
@@ -185,7 +185,7 @@ def _open(
     conditions: list[ColumnElement[bool]] = [traces.c.cluster == cluster]
     if objects:
         conditions.append(_any_span(_is_about(objects)))
-    query = rows.select_rows(traces, TraceRow).where(*conditions, reading.OPEN)
+    query = rows.select_rows(traces, TraceRow).where(*conditions, schema.OPEN)
     query = query.order_by(traces.c.opened_at.desc()).limit(limit)
     found = (summarise(connection, cluster, trace) for trace in rows.fetch(connection, query, TraceRow))
     return [summary for summary in found if _passes(summary, wanted)]

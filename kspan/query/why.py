@@ -112,7 +112,7 @@ def _newest(connection: Connection, cluster: str, found: Found, until: int) -> S
             spans.c.object_name == here.name,
             spans.c.object_uid.in_(uids),
             spans.c.start_time <= until,
-            reading.PLACED,
+            schema.PLACED,
         )
         .order_by(spans.c.start_time.desc())
         .limit(16)

@@ -32,6 +32,7 @@ PAST: Final = text("NOT remembered")
 OPEN: Final = text("state = 'open'")
 CLOSED: Final = text("state = 'closed'")
 PLACED: Final = text("trace_id <> ''")
+FOLLOWING: Final = text("previous_trace_id <> ''")
 HAS_UID: Final = text("uid <> ''")
 
 
@@ -205,6 +206,7 @@ traces = Table(
     Index("traces_open", "cluster", "opened_at", **_partial(OPEN)),
     Index("traces_closed", "cluster", "closed_at", "trace_id", **_partial(CLOSED)),
     Index("traces_start", "cluster", "start_time", **_partial(CLOSED)),
+    Index("traces_previous", "cluster", "previous_trace_id", **_partial(FOLLOWING)),
     comment="Trees of occurrences under one root cause",
 )
 

@@ -193,6 +193,7 @@ def _create_trace_tables() -> None:
     )
     _index("traces_closed", "traces", "cluster", "closed_at", "trace_id", where="state = 'closed'")
     _index("traces_open", "traces", "cluster", "opened_at", where="state = 'open'")
+    _index("traces_previous", "traces", "cluster", "previous_trace_id", where="previous_trace_id <> ''")
     _index("traces_start", "traces", "cluster", "start_time", where="state = 'closed'")
     op.create_table(
         "emissions",
