@@ -38,12 +38,17 @@ class Pattern:
         except re2.error as error:
             raise PatternError(_explained(error)) from error
         self._tokens = _tokens(text)
+        self._named = tuple(self._compiled.groupindex.items())
         self.groups = [name for token in self._tokens if (name := _group_name(token))]
 
     def match(self, message: str) -> dict[str, str | None] | None:
         """What the named groups hold, None where the message is not of this form."""
-        found = self._compiled.match(message)
-        return found.groupdict() if found is not None else None
+        # RE2 works on UTF-8, and its binding is twice as fast where it is given that.
+        found = self._compiled.match(message.encode(errors="replace"))
+        if found is None:
+            return None
+        held = ((name, found.group(index)) for name, index in self._named)
+        return {name: text.decode(errors="replace") if text is not None else None for name, text in held}
 
     def covers(self, other: "Pattern") -> bool:
         """Whether this certainly matches whatever ``other`` matches. False where that cannot be told."""

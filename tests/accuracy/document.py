@@ -35,6 +35,20 @@ not in the recordings, and nothing in kspan reads it. `make accuracy` prints the
 `nan`: there is nothing in the recording that the column could be about. The scorer is `tests/accuracy/score_traces.py`.
 """
 
+WHY = {
+    ("13-custom-controller", "Widget.Ready"): """\
+the Event's series says that it was last observed 26 s after its start and after the patch of the
+  Widget; the truth has the second occurrence next to the first.""",
+    ("15-storm", "Pod.MissingClusterDNS"): """\
+the kubelet repeats this Event all the time, also while a rollout deletes the Pod. The newest that
+  happened to the Pod is then its deletion, and a repeat does not say which version of the Pod its reporter looked at.
+  The truth counts all repeats to the creation.""",
+    ("15-storm", "ReplicaSet.SuccessfulDelete"): """\
+the Event of the Deployment that scaled the ReplicaSet came a minute after it, when all below had
+  been decided without it, and took no place above.""",
+}
+"""What was found out about misses, by scenario and kind; it is told where there still are any."""
+
 OURS, OTHERS = "ours", "others"
 TITLES = {
     OURS: """\
@@ -104,12 +118,15 @@ def _misses(scored: Scored) -> list[str]:
         return []
     several = len(scored.misses)
     lines = [f"**{scored.row['scenario']}**: {several} of {scored.row['events']} occurrences", ""]
+    kinds = dict.fromkeys(miss.kind for miss in scored.misses)
+    known = [(kind, WHY[scored.row["scenario"], kind]) for kind in kinds if (scored.row["scenario"], kind) in WHY]
+    lines += [f"- Why {kind}: {why}" for kind, why in known]
     for miss in scored.misses[:LISTED]:
         lines.append(f"- `{miss.occurrence}` ({', '.join(miss.columns)})")
         lines.append(f"  belongs to {miss.belongs}; is in the trace of {miss.found}, by rule {miss.rule}")
-    kinds = Counter(miss.kind for miss in scored.misses[LISTED:])
-    if kinds:
-        counted = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
+    more = Counter(miss.kind for miss in scored.misses[LISTED:])
+    if more:
+        counted = sorted(more.items(), key=lambda item: (-item[1], item[0]))
         lines.append(f"- and {several - LISTED} more: " + ", ".join(f"{count} {kind}" for kind, count in counted))
     return [*lines, ""]
 
