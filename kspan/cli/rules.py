@@ -17,8 +17,11 @@ def run_check(path: str) -> int:
     base = built_in_rules()
     rules, mistakes = check_rules(read_rules_file(path), base)
     source = "<stdin>" if path == "-" else path
+
+    from kspan.emit.text import harmless
+
     for mistake in mistakes:
-        print(f"{source}:{mistake.line}: {mistake.problem}")
+        print(harmless(f"{source}:{mistake.line}: {mistake.problem}"))
     if mistakes:
         several = "s" if len(mistakes) > 1 else ""
         print(f"kspan: error: {source}: {len(mistakes)} mistake{several}", file=sys.stderr)

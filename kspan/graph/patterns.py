@@ -55,7 +55,7 @@ class Pattern:
         mine, theirs = ([_unnamed(token) for token in p._tokens] for p in (self, other))  # noqa: SLF001
         if mine == theirs:
             return True
-        if not _ABOUT_WHAT_FOLLOWS.isdisjoint(mine):
+        if not _ABOUT_WHAT_FOLLOWS.isdisjoint(mine) or r"\Q" in theirs:
             return False
         rest = theirs[len(mine) :]
         if theirs[: len(mine)] == mine and rest[0] not in _QUANTIFIERS and not _has_alternatives(rest):
@@ -121,12 +121,17 @@ def _unnamed(piece: str) -> str:
     return "(" if piece.startswith((*_OPENERS, "(?:")) else piece
 
 
+def _is_flags(piece: str) -> bool:
+    return piece.startswith("(?") and piece.endswith(")")
+
+
 def _has_alternatives(tokens: list[str]) -> bool:
     depth = 0
     for piece in tokens:
         if piece == "|" and depth == 0:
             return True
-        depth += piece.startswith("(") - (piece == ")")
+        if not _is_flags(piece):
+            depth += piece.startswith("(") - (piece == ")")
     return False
 
 
@@ -135,7 +140,7 @@ def _beginning(tokens: list[str]) -> str:
     if _has_alternatives(tokens):
         return ""
     text = ""
-    for token, following in zip(tokens, [*tokens[1:], ""], strict=True):
+    for token, following in zip(tokens, [*tokens, ""][1:], strict=True):
         literal = token[1:] if len(token) == 2 and token[0] == "\\" and not token[1].isalnum() else token
         if (token in _META or len(literal) != 1) or (following and following in _QUANTIFIERS):
             break

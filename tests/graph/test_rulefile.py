@@ -5,6 +5,8 @@ import time
 from textwrap import dedent
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kspan.errors import RulesError
 from kspan.graph import Rules, built_in_rules, check_rules, parse_rules
@@ -255,6 +257,8 @@ NOT_SHADOWED = [
     ("a(?P<name>b)", "a(?P<name>b)?"),
     (r"Created pod: (?P<name>\S+) on", r"Created pod: (?P<name>\S+)"),
     (r"x\b", "x(?P<name>y)"),
+    ("a", "a(?s)b|(?P<name>c)"),
+    ("x", r"x\Q(\E|(?P<name>b)"),
     ("[(?:]", "[(](?P<name>y)"),
 ]
 
@@ -278,12 +282,38 @@ def two_rules(first: str, second: str) -> str:
     )
 
 
+_ATOMS = st.sampled_from(
+    ["a", "b", "ab", r"\d", r"\S", "[ab]", "[^a]", ".", r"\.", "(?P<name>a)", "(a|b)", "(?:ab)", "()"]
+)
+_PIECES = st.tuples(_ATOMS, st.sampled_from(["", "", "", "*", "+", "?", "{2}", "*?"])).map("".join)
+_SEQUENCES = st.lists(_PIECES, max_size=4).map("".join)
+_PATTERNS = st.lists(_SEQUENCES, min_size=1, max_size=2).map("|".join)
+
+
+@given(first=_PATTERNS, rest=_SEQUENCES, data=st.data())
+@settings(max_examples=300, deadline=None)
+def test_what_is_said_to_be_covered_is(first: str, rest: str, data: st.DataObject) -> None:
+    """Otherwise a rule that does match would be called a mistake."""
+    second = data.draw(st.one_of(st.just(first + rest), _PATTERNS))
+    second = second.replace("(?P<name>", "(")
+    covering, covered = Pattern(first.replace("(?P<name>", "(")), Pattern(second)
+    if covering.covers(covered):
+        message = data.draw(st.from_regex(rf"\A(?i:{second})"))
+        if covered.match(message) is not None:
+            assert covering.match(message) is not None, (first, second, message)
+
+
 @pytest.mark.parametrize("change", ['component = ["a", "c"]', 'kind = ["K", "L"]', 'reason = "S"'])
 def test_a_rule_for_more_than_the_one_before_it_is_no_mistake(change: str) -> None:
     first, second = two_rules("", "(?P<name>x)").split("[[rule]]")[1:]
     key = change.split(" =", maxsplit=1)[0]
     second = re.sub(rf"{key} = .*", change, second)
     assert mistakes(f"[[rule]]{first}[[rule]]{second}") == []
+
+
+def test_a_rule_for_any_message_after_one_for_some_is_no_mistake() -> None:
+    text = two_rules("Created", "x").replace("message = 'x'\nsubject = 'Pod'", "message = ''\nsubject_from = 'self'")
+    assert mistakes(text) == []
 
 
 def test_several_rules_together_can_shadow_one() -> None:
