@@ -1,10 +1,11 @@
 """The words that the layers share: journal records on the way in, rows of the projection on the way out.
 
-Pure data, no behaviour beyond construction. Units, everywhere in kspan: a time is an ``int`` of Unix nanoseconds in
+Pure data, hardly any behaviour. Units, everywhere in kspan: a time is an ``int`` of Unix nanoseconds in
 UTC (0: not known); a uid is the API server's string; ids of spans and traces are lower-case hexadecimal (16 and 32
 digits), as in OTLP/JSON; a resourceVersion is the API server's string.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -31,6 +32,8 @@ class LogRecord(msgspec.Struct, frozen=True, gc=False):
     ``payload`` is the object as JSON, as the API server sent it (empty: an Event's expiry, a GAP, a TICK).
     ``resource`` names the stream: ``v1/pods``, ``apps/v1/deployments`` (empty for a TICK).
     ``gap_from`` and ``gap_to`` bound the resourceVersions that a GAP is about; ``reason`` says why it is there.
+    ``era`` is how often the stream's resourceVersions had started over before (etcd was restored from a backup): only
+    within an era do they tell which is newer.
     """
 
     type: RecordType
@@ -46,14 +49,27 @@ class LogRecord(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
     gap_from: str = ""
     gap_to: str = ""
+    era: int = 0
 
 
 class Cursor(msgspec.Struct, frozen=True, gc=False):
-    """How far a stream was read: everything up to ``resource_version`` is in the journal."""
+    """How far a stream was read: everything up to ``resource_version`` is in the journal.
+
+    ``scope`` names the namespaces that this is true of, in order, separated by commas; empty for the whole cluster.
+    ``era`` is that of the records (``LogRecord``).
+    """
 
     resource: str
     resource_version: str
     updated_at: int
+    scope: str = ""
+    era: int = 0
+
+
+def scope_of(namespaces: Iterable[str]) -> str:
+    """The scope (``Cursor``) of these namespaces; an empty name among them stands for the whole cluster."""
+    names = set(namespaces)
+    return "" if "" in names else ",".join(sorted(names))
 
 
 class GapRow(msgspec.Struct, frozen=True, gc=False):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from kspan.ingest.normalize import Frame, FrameType
-from kspan.ingest.streams import EVENTS, Known, Step, Streams
+from kspan.ingest.streams import EVENTS, Known, Step, Streams, covers, head_of, version_order
 from kspan.model import Cursor, ObjectRow
 
 
@@ -19,6 +19,9 @@ class LiveStreams(Streams):
     A list is over at its BOOKMARK and at nothing else: a slow one, while other streams go on, would otherwise be taken
     for complete, and what had not come yet for deleted. One that broke off is followed by the LIST of the next try and
     says nothing of what it did not show. What a first list showed before it broke off, and the next does not, is gone.
+    The BOOKMARK has the namespaces that the list is of in the end: those that were refused are left out.
+
+    An API server lists what is newest. A list from before the cursor tells that resourceVersions started over.
     """
 
     def __init__(self, known: Known, cursors: Mapping[str, Cursor], accept: Callable[[str], bool] = watched) -> None:
@@ -32,8 +35,14 @@ class LiveStreams(Streams):
         return super().feed(frame)
 
     def _finish_lists(self, frame: Frame) -> Iterator[Step]:
-        if frame.type is FrameType.BOOKMARK and frame.resource in self._lists:
+        current = self._lists.get(frame.resource)
+        if frame.type is FrameType.BOOKMARK and current is not None:
+            current.scope = head_of(frame).scope
+            current.missing = {uid: row for uid, row in current.missing.items() if covers(current.scope, row.namespace)}
             yield from self._finish(frame.resource)
+
+    def _went_back(self, version: str, cursor: Cursor) -> bool:
+        return 0 <= version_order(version) < version_order(cursor.resource_version)
 
     def _begin(self, frame: Frame) -> None:
         super()._begin(frame)
@@ -55,4 +64,4 @@ class LiveStreams(Streams):
         yield from super()._finish(resource)
         left = self._left_over.pop(resource, None)
         if left and current is not None:
-            yield Step([self._vanished(row, current.received) for row in left.values()])
+            yield Step([self._vanished(row, current) for row in left.values() if covers(current.scope, row.namespace)])

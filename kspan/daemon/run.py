@@ -24,6 +24,7 @@ from kspan.errors import StoreError
 from kspan.graph import Rules
 from kspan.ingest.kube import Connection, Selection, Watcher
 from kspan.ingest.normalize import Frame, FrameType
+from kspan.model import Cursor
 from kspan.settings import FoldSettings
 from kspan.store import Store
 from kspan.store.pruning import prune
@@ -77,7 +78,7 @@ class Watching(Protocol):
         """Whether everything was listed, is resumed or cannot be."""
 
 
-MakeWatcher = Callable[[Callable[[Frame], None], Mapping[str, str], "Observer"], Watching]
+MakeWatcher = Callable[[Callable[[Frame], None], Mapping[str, Cursor], "Observer"], Watching]
 
 
 class Observer:
@@ -133,8 +134,8 @@ class Daemon:
         )  # fmt: skip
         self._exports = exports
         self._schedule = self._planned()
-        cursors = {name: cursor.resource_version for name, cursor in store.cursors(cluster).items()}
-        self._watcher = make_watcher(self._deliver, cursors, Observer(metrics, self._passage, clock))
+        observer = Observer(metrics, self._passage, clock)
+        self._watcher = make_watcher(self._deliver, store.cursors(cluster), observer)
 
     def _planned(self) -> Schedule:
         schedule = Schedule(self._clock)
@@ -327,7 +328,7 @@ def run(
     Raises SettingsError, ExportError and StoreError for what is wrong from the start.
     """
 
-    def make_watcher(deliver: Callable[[Frame], None], cursors: Mapping[str, str], observer: Observer) -> Watching:
+    def make_watcher(deliver: Callable[[Frame], None], cursors: Mapping[str, Cursor], observer: Observer) -> Watching:
         return Watcher(connection, selection, deliver, cursors, observer)
 
     tune_garbage_collection()

@@ -2,7 +2,7 @@
 
 A record is known already if the journal has its version of the object, or a newer one. Most records need no look: they
 are newer than everything that was journalled of their kind and is not in memory. That leaves the items of a list, what
-comes again after a restart, and versions that are no numbers.
+comes again after a restart, and versions that are no numbers or started over.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,6 +28,7 @@ class _Version(msgspec.Struct, frozen=True, gc=False):
     kind: str
     resource_version: str
     deleted: bool
+    era: int
 
 
 class Heights:
@@ -77,17 +78,20 @@ class Versions:
             return
         kinds = {record.uid: record.kind for record in unknown}
         for uid, known in self._store.known_versions(self._cluster, unknown).items():
-            self._young[uid] = _Version(kinds[uid], known.resource_version, known.deleted)
+            self._young[uid] = _Version(kinds[uid], known.resource_version, known.deleted, known.era)
 
     def knows(self, record: LogRecord) -> bool:
-        """Whether the journal has any version of the object, as far as was looked up."""
-        return self._find(record.uid) is not None
+        """Whether the journal has the object, and not its deletion, as far as was looked up."""
+        known = self._find(record.uid)
+        return known is not None and not known.deleted
 
     def is_news(self, record: LogRecord) -> bool:
         """Whether the journal does not have this version of the object, or a newer one, already."""
         known = self._find(record.uid)
         if known is None:
             return True
+        if record.era != known.era:
+            return record.era > known.era and _differs(record, known)
         if known.deleted:
             return False
         mine, theirs = version_order(record.resource_version), version_order(known.resource_version)
@@ -97,7 +101,8 @@ class Versions:
 
     def note(self, record: LogRecord) -> None:
         """Take in a record that goes into the journal."""
-        self._young[record.uid] = _Version(record.kind, record.resource_version, record.type is RecordType.DELETED)
+        deleted = record.type is RecordType.DELETED
+        self._young[record.uid] = _Version(record.kind, record.resource_version, deleted, record.era)
         self._grown |= self._journalled.raise_to(record.kind, record.resource_version)
 
     def newest(self) -> dict[str, str]:
@@ -115,3 +120,10 @@ class Versions:
 
     def _find(self, uid: str) -> _Version | None:
         return self._young.get(uid) or self._old.get(uid)
+
+
+def _differs(record: LogRecord, known: _Version) -> bool:
+    """Whether a version of a later era is another: versions started over, and what was deleted can be back."""
+    if record.type is RecordType.DELETED:
+        return not known.deleted
+    return known.deleted or record.resource_version != known.resource_version

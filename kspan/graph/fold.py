@@ -8,7 +8,7 @@ import heapq
 from collections.abc import Iterable
 
 from kspan.graph.causes import Causes
-from kspan.graph.objects import version_number
+from kspan.graph.objects import ERA, version_number
 from kspan.graph.observe import Observer
 from kspan.graph.resolve import Resolver
 from kspan.graph.rows import take_delta
@@ -49,7 +49,9 @@ class Fold:
         self._wake(now)
         clock.now = now
         if record.type is RecordType.GAP:
-            clock.gaps[record.resource] = (version_number(record.gap_from), version_number(record.gap_to))
+            start, end = version_number(record.gap_from, record.era), version_number(record.gap_to, record.era)
+            # Versions that started over did so in this gap.
+            clock.gaps[record.resource] = (start - ERA if start > end else start, end)
             self.state.add_gap(
                 GapRow(sequence, record.resource, record.gap_from, record.gap_to, record.reason, record.recorded_at)
             )

@@ -349,16 +349,19 @@ def content(payload: bytes) -> bytes:
 
 _MOST_DIGITS = len(str(2**63)) - 1
 
+ERA = 1 << 48
+"""What versions that started over are raised by: more than a cluster's etcd ever counts to."""
 
-def version_number(resource_version: str) -> int:
-    """The resourceVersion as a number, 0 where it is none.
+
+def version_number(resource_version: str, era: int = 0) -> int:
+    """The resourceVersion as a number, 0 where it is none; those of a later ``era`` (LogRecord) are greater.
 
     Comparable within one resource by the API's own promise (KEP-5504); across resources a hint, since one etcd counts
     them all unless Events were given an etcd of their own. etcd counts in 63 bits; a greater number is none of its.
     """
     if not (resource_version.isascii() and resource_version.isdigit()) or len(resource_version) > _MOST_DIGITS:
         return 0
-    return int(resource_version)
+    return int(resource_version) + era * ERA
 
 
 def name_time(event: Event) -> int:

@@ -7,6 +7,8 @@ interleave plays no part here.
 import zlib
 from typing import TypeVar
 
+import msgspec
+
 from kspan.graph import change
 from kspan.graph.conditions import PHASE, ended_phase, standing
 from kspan.graph.context import carried
@@ -69,6 +71,8 @@ class Observer:
     def _object(self, record: LogRecord, obj: KubeObject) -> None:
         meta = obj.metadata
         known = self.state.object(meta.uid)
+        if known is not None and known.deleted and record.type is not RecordType.DELETED:
+            known = _revived(known)
         old = known if known is not None and known.rv else None
         spec = decode_spec(bytes(obj.spec)) if obj.kind in BUILT_IN else Spec()
         status = decode_status(bytes(obj.status))
@@ -123,7 +127,7 @@ class Observer:
             name=meta.name,
             resource=record.resource,
             api_version=obj.apiVersion,
-            rv=version_number(meta.resourceVersion) or max(old.rv, 1),
+            rv=version_number(meta.resourceVersion, record.era) or max(old.rv, 1),
             resource_version=meta.resourceVersion,
             generation=meta.generation,
             created=parse_time_or_zero(meta.creationTimestamp) or old.created or now,
@@ -310,6 +314,9 @@ class Observer:
         time = moment(record, floor)
         identity = str(obj.generation) if obj.generation and not version else f"v{obj.resource_version}"
         key = (obj.uid, verb) if verb in ("Create", "Delete") else (obj.uid, verb, identity)
+        if record.era:
+            # Restored from a backup, an object goes through its generations again, and they are others.
+            key = (*key, f"era {record.era}")
         return Occurrence(
             id=span_id(self.state.cluster, *key),
             uid=obj.uid,
@@ -346,6 +353,11 @@ class Observer:
     def current_lag(self) -> int:
         """How late Events come, in ns, as of now."""
         return self.events.current_lag()
+
+
+def _revived(obj: ObjectState) -> ObjectState:
+    """An object that was deleted and is there again (etcd was restored): what it is has to be seen anew."""
+    return msgspec.structs.replace(obj, rv=0, deleted=0, deleting=False, forget=0)
 
 
 def _owners(meta: Metadata) -> tuple[str, tuple[str, ...]]:

@@ -74,6 +74,7 @@ journal = Table(
     _column("reason", Text, "of a GAP: why something may be missing"),
     _column("gap_from", Text, "of a GAP: the last resourceVersion known before it"),
     _column("gap_to", Text, "of a GAP: the first resourceVersion known after it"),
+    _column("era", BigInteger, "how often the stream's resourceVersions had started over (etcd restored)"),
     # By name and not by uid: the names of a workload's objects and Events are neighbours, uids are scattered over the
     # whole index, and each would be a page to write.
     Index("journal_object", "cluster", "kind", "namespace", "name", "uid", "seq", **_partial(HAS_UID)),
@@ -88,6 +89,8 @@ cursors = Table(
     _key("resource", Text, "the stream: v1/pods, apps/v1/deployments"),
     _column("resource_version", Text, "everything up to this resourceVersion is in the journal"),
     _column("updated_at", BigInteger, "when it got there (Unix ns UTC)"),
+    _column("scope", Text, "the namespaces that this is true of, separated by commas; empty: the whole cluster"),
+    _column("era", BigInteger, "how often the stream's resourceVersions had started over (etcd restored)"),
     comment="How far each stream was read",
     **_CLUSTERED,
 )

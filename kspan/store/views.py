@@ -6,10 +6,11 @@ from kspan.model import ObjectRow, OwnerRow, SpanRow, TraceRow
 
 
 class KnownVersion(msgspec.Struct, frozen=True, gc=False):
-    """The newest journalled version of an object, and whether that was its deletion."""
+    """The newest journalled version of an object, whether that was its deletion, and the era of its stream then."""
 
     resource_version: str
     deleted: bool
+    era: int = 0
 
 
 class Projection(msgspec.Struct, frozen=True):

@@ -26,7 +26,7 @@ CHANGES = (FrameType.ADDED, FrameType.MODIFIED, FrameType.DELETED)
 DEADLINE = 120.0
 """Seconds in which all that was served has to be emitted."""
 
-QUIET = ("--hold", "1s", "--settle", "3s", "--max-trace-age", "30s")
+QUIET = ("--hold", "2s", "--settle", "4s", "--max-trace-age", "30s")
 """A compressed recording is over in seconds; so is the waiting. What never comes to rest (a crash loop, a Pod that fits
 nowhere) is closed by its age: more than a compressed recording lasts, so that no trace is cut in the middle of it."""
 
@@ -80,11 +80,14 @@ class Receiver(NamedTuple):
     http_endpoint: str
 
 
-def start(kubeconfig: Path, database: Path, rotel: Rotel | Receiver, log: Path) -> subprocess.Popen[bytes]:
+def start(
+    kubeconfig: Path, database: Path, rotel: Rotel | Receiver | None, log: Path, *flags: str
+) -> subprocess.Popen[bytes]:
+    """``kspan run``, which sends to a receiver if there is to be one."""
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "kspan", "run", "--kubeconfig", str(kubeconfig), "--db", str(database), *QUIET]
-    command += ["--export", "otlp", "--listen", f"127.0.0.1:{port}"]
-    environment = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": rotel.http_endpoint}
+    command += ["--export", "otlp" if rotel else "none", "--listen", f"127.0.0.1:{port}", *flags]
+    environment = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": rotel.http_endpoint if rotel else ""}
     with log.open("ab") as output:
         return subprocess.Popen(command, env=environment, stdout=output, stderr=output)
 

@@ -1,5 +1,6 @@
 """What a daemon needs goes away and comes back: nothing is lost, and what may be missing is said."""
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ from tests.acceptance.harness import (
     wait_until_all_is_emitted,
 )
 from tests.apiserver import ApiServer
+from tests.daemon.small_cluster import get
 from tests.emit.receivers import free_ports, reserved_ports, run_rotel
 
 SCENARIO = "02-rolling-update"
@@ -68,25 +70,27 @@ def test_a_receiver_that_is_away_for_the_whole_run_gets_everything_when_it_is_ba
     assert log.read_text().count("takes no traces") <= 3  # An outage is told when it begins, not at every try.
 
 
-def deployment(name: str, replicas: int) -> dict[str, object]:
+def told(store: Store, cluster: str) -> dict[str, list[str]]:
+    """Names of the Deployments in the journal, by the type of the record."""
+    found: dict[str, list[str]] = {}
+    for records in store.replay(cluster):
+        for _, record in records:
+            if record.resource == DEPLOYMENTS:
+                found.setdefault(record.type.value, []).append(record.name)
+    return found
+
+
+def deployment(name: str, replicas: int, namespace: str = "default") -> dict[str, object]:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": name, "namespace": "default", "generation": 1},
+        "metadata": {"name": name, "namespace": namespace, "generation": 1},
         "spec": {"replicas": replicas},
     }
 
 
 def test_an_api_server_that_restarts_and_has_forgotten_is_listed_again_and_the_gap_is_told(tmp_path: Path) -> None:
     database, log = tmp_path / "kspan.sqlite", tmp_path / "kspan.log"
-
-    def told(store: Store, cluster: str) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for records in store.replay(cluster):
-            for _, record in records:
-                if record.resource == DEPLOYMENTS:
-                    found.setdefault(record.type.value, []).append(record.name)
-        return found
 
     with ApiServer() as server:
         for name in ("stays", "changes", "vanishes"):
@@ -117,3 +121,70 @@ def test_an_api_server_that_restarts_and_has_forgotten_is_listed_again_and_the_g
         finally:
             daemon.kill()
             daemon.wait()
+
+
+def test_an_etcd_restored_from_a_backup_is_a_gap_and_what_happens_after_it_is_told(tmp_path: Path) -> None:
+    database, log = tmp_path / "kspan.sqlite", tmp_path / "kspan.log"
+    with ApiServer() as server:
+        for name in ("reverted", "same"):
+            server.put(DEPLOYMENTS, deployment(name, 1))
+        backup = server.storage.backup()
+        server.patch(DEPLOYMENTS, "default", "reverted", {"spec": {"replicas": 5}})
+        for name in ("lost-1", "lost-2", "lost-3"):
+            server.put(DEPLOYMENTS, deployment(name, 1))
+        kubeconfig = server.kubeconfig(tmp_path / "kubeconfig")
+        (port,) = free_ports(1)
+        daemon = start(kubeconfig, database, None, log, "--listen", f"127.0.0.1:{port}")
+        failures = re.compile(rf'kspan_watch_restarts_total.*"disconnected",resource="{DEPLOYMENTS}".* ([0-9.]+)')
+        try:
+            wait_for(lambda: ask(database, lambda s, c: len(told(s, c).get("LISTED", [])) == 5), "the first list")
+            server.stop()
+            server.storage.restore(backup)
+            page = f"http://127.0.0.1:{port}/metrics"
+            wait_for(lambda: any(float(n) > 1 for n in failures.findall(get(page)[1])), "nobody answers")
+            server.start()
+            wait_for(lambda: ask(database, lambda s, c: "GAP" in told(s, c)), "the gap")
+            server.patch(DEPLOYMENTS, "default", "same", {"spec": {"replicas": 2}})
+            wait_for(lambda: ask(database, lambda s, c: "same" in told(s, c).get("MODIFIED", [])), "the news")
+            with open_store(str(database), read_only=True) as store:
+                (cluster,) = store.clusters()
+                found = told(store, cluster)
+                (gap,) = [row for row in store.projection_rows(cluster, "gaps") if row["resource"] == DEPLOYMENTS]
+            assert sorted(found["DELETED"]) == ["lost-1", "lost-2", "lost-3"]
+            assert found["MODIFIED"] == ["reverted", "same"]
+            assert "ADDED" not in found
+            assert int(gap["from_version"]) > int(gap["to_version"])
+            assert "was etcd restored?" in gap["reason"]
+            daemon.terminate()
+            assert daemon.wait(15) == 0
+        finally:
+            daemon.kill()
+            daemon.wait()
+
+
+def test_other_namespaces_after_a_restart_delete_nothing_and_make_nothing(tmp_path: Path) -> None:
+    database, log = tmp_path / "kspan.sqlite", tmp_path / "kspan.log"
+    with ApiServer() as server:
+        for namespace in ("bank", "shop"):
+            server.put(DEPLOYMENTS, deployment(f"in-{namespace}", 1, namespace))
+        kubeconfig = server.kubeconfig(tmp_path / "kubeconfig")
+
+        def watch(namespaces: list[str], until: Callable[[dict[str, list[str]]], bool]) -> dict[str, list[str]]:
+            flags = [flag for name in namespaces for flag in ("--namespace", name)]
+            daemon = start(kubeconfig, database, None, log, *flags)
+            try:
+                wait_for(lambda: ask(database, lambda s, c: until(told(s, c))), f"what {namespaces} hold")
+                daemon.terminate()
+                assert daemon.wait(15) == 0
+            finally:
+                daemon.kill()
+                daemon.wait()
+            with open_store(str(database), read_only=True) as store:
+                return told(store, store.clusters()[0])
+
+        assert watch(["shop"], lambda found: "LISTED" in found) == {"LISTED": ["in-shop"]}
+        server.put(DEPLOYMENTS, deployment("more-shop", 1, "shop"))
+        found = watch(["bank"], lambda found: "GAP" in found)
+        assert found == {"LISTED": ["in-shop", "in-bank"], "GAP": [""]}
+        found = watch([], lambda found: len(found["GAP"]) == 2)
+        assert found == {"LISTED": ["in-shop", "in-bank", "more-shop"], "GAP": ["", ""]}

@@ -41,6 +41,13 @@ class Entry(NamedTuple):
     before: Stored | None
 
 
+class Backup(NamedTuple):
+    """The state at one time: ``objects`` by resource and key."""
+
+    version: int
+    objects: "dict[str, dict[Key, Stored]]"
+
+
 class ExpiredError(Exception):
     """The resourceVersion was compacted away."""
 
@@ -313,6 +320,25 @@ class Storage:
                     # No list may ever show a version that cannot be watched from.
                     now = self.position(collection)
                     collection.compact(now if version is None else min(version, now))
+
+    # backups ---------------------------------------------------------------------------------------------------------
+
+    def backup(self) -> Backup:
+        """What there is, to be restored later."""
+        with self.lock:
+            return Backup(self.version, {name: dict(found.objects) for name, found in self._collections.items()})
+
+    def restore(self, backup: Backup) -> None:
+        """As etcd does: objects and resourceVersions are those of the backup, and nothing is known of the past."""
+        with self.lock:
+            self.version = backup.version
+            self._snapshots.clear()
+            for name, collection in self._collections.items():
+                collection.objects = dict(backup.objects.get(name, {}))
+                collection.forget(backup.version)
+            names = list(self._collections)
+        for name in names:
+            self._tell(name)
 
     # changes ---------------------------------------------------------------------------------------------------------
 

@@ -121,7 +121,8 @@ class Watch:
                 return
             if entries:
                 index += len(entries)
-                await self._send(entries)
+                # From a version that is yet to come a watch says nothing.
+                await self._send(entry for entry in entries if entry.version > (self._options.version or 0))
             elif self._collection.gone:
                 await self._connection.end()
                 return

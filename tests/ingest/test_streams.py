@@ -161,3 +161,78 @@ def test_a_deletion_with_the_version_of_the_last_change_is_journalled_once(store
     ingest(store, [frame("ADDED", 0, pod("a", 11)), deleted, deleted, frame("MODIFIED", 3, pod("a", 12))])
     assert told(store) == [("ADDED", "a", "11"), ("DELETED", "a", "11")]
     assert journal(store)[1].type is RecordType.DELETED
+
+
+# Namespaces -----------------------------------------------------------------------------------------------------------
+
+
+def pod_in(namespace: str, name: str, version: int) -> dict[str, Any]:
+    found = pod(name, version)
+    found["metadata"]["namespace"] = namespace
+    return found
+
+
+def listing_of(namespaces: list[str], at: float, version: int, *pods: dict[str, Any]) -> list[Frame]:
+    head = {"metadata": {"resourceVersion": str(version)}, "namespaces": namespaces}
+    items = [frame("LISTED", at, item) for item in pods]
+    return [frame("LIST", at, head), *items, frame("BOOKMARK", at, head)]
+
+
+def test_what_left_the_watched_namespaces_is_no_deletion(store: Store) -> None:
+    ingest(store, listing(0, 10, pod_in("shop", "stays", 3), pod_in("other", "left", 5), pod_in("shop", "gone", 7)))
+    ingest(store, listing_of(["shop"], 60, 20, pod_in("shop", "stays", 3)))
+    assert told(store)[3:] == [("GAP", "", ""), ("DELETED", "gone", "7")]
+    assert journal(store)[3].reason == "other namespaces are watched: shop after all"
+    assert store.cursors(CLUSTER)[PODS].scope == "shop"
+
+
+def test_what_comes_into_view_is_state_and_what_was_in_view_is_compared(store: Store) -> None:
+    ingest(store, listing_of(["shop"], 0, 10, pod_in("shop", "same", 3), pod_in("shop", "changed", 4)))
+    ingest(
+        store,
+        listing_of(
+            ["bank", "shop"],
+            60,
+            20,
+            pod_in("shop", "same", 3),
+            pod_in("shop", "changed", 15),
+            pod_in("shop", "new", 16),
+            pod_in("bank", "there before", 2),
+        ),
+    )
+    assert told(store)[2:] == [
+        ("GAP", "", ""),
+        ("MODIFIED", "changed", "15"),
+        ("ADDED", "new", "16"),
+        ("LISTED", "there before", "2"),
+    ]
+    assert store.cursors(CLUSTER)[PODS].scope == "bank,shop"
+
+
+def test_what_comes_into_view_again_is_compared_with_what_was_known_of_it(store: Store) -> None:
+    ingest(store, listing(0, 10, pod_in("shop", "a", 3), pod_in("other", "b", 4), pod_in("other", "c", 5)))
+    ingest(store, listing_of(["shop"], 60, 20, pod_in("shop", "a", 3)))
+    ingest(store, listing(120, 30, pod_in("shop", "a", 3), pod_in("other", "b", 25)))
+    assert told(store)[4:] == [("GAP", "", ""), ("MODIFIED", "b", "25"), ("DELETED", "c", "5")]
+
+
+def test_other_namespaces_are_noticed_on_a_cluster_in_which_nothing_happened(store: Store) -> None:
+    ingest(store, listing(0, 10, pod_in("shop", "a", 3), pod_in("other", "b", 4)))
+    ingest(store, listing_of(["shop"], 60, 10, pod_in("shop", "a", 3)))
+    assert told(store)[2:] == [("GAP", "", "")]
+    assert store.cursors(CLUSTER)[PODS].scope == "shop"
+
+
+def test_the_same_namespaces_in_another_order_are_the_same(store: Store) -> None:
+    ingest(store, listing_of(["b", "a"], 0, 10, pod_in("a", "x", 3)))
+    ingest(store, listing_of(["a", "b", "a"], 60, 10, pod_in("a", "x", 3)))
+    assert told(store) == [("LISTED", "x", "3")]
+
+
+def test_a_recording_that_is_replayed_again_has_nothing_new_to_say(store: Store) -> None:
+    frames = [*listing(0, 10, pod("a", 3)), frame("MODIFIED", 1, pod("a", 12)), frame("DELETED", 2, pod("a", 13))]
+    ingest(store, frames)
+    before = told(store)
+    ingest(store, frames)
+    assert told(store) == before
+    assert store.cursors(CLUSTER)[PODS].era == 0

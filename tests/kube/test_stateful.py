@@ -10,6 +10,7 @@ import pytest
 
 from kspan.ingest.kube import Connection, Selection, Timing, Watcher, connect
 from kspan.ingest.normalize import Frame, FrameType
+from kspan.model import Cursor
 from tests.apiserver import ApiServer
 from tests.apiserver.faults import (
     BadLine,
@@ -126,6 +127,50 @@ def test_a_cursor_that_is_still_there_needs_no_list(tmp_path: Path) -> None:
         with reflecting(to(server, tmp_path), version=version) as got:
             until(lambda: any(line.startswith("ADDED new") for line in got.words()), "what came since")
             assert not any(line.startswith("LIST") for line in got.words())
+
+
+def test_an_etcd_that_was_restored_is_noticed_as_soon_as_it_answers(tmp_path: Path) -> None:
+    with ApiServer() as server:
+        server.put(PODS, manifest("a"))
+        backup = server.storage.backup()
+        for name in ("b", "c", "d"):
+            server.put(PODS, manifest(name))
+        with reflecting(to(server, tmp_path)) as got:
+            agree(server, got)
+            server.stop()
+            server.storage.restore(backup)
+            until(lambda: got.reasons().count("disconnected") > 1, "nobody answers")
+            server.start()
+            server.put(PODS, manifest("e"))
+            agree(server, got)
+            assert truth(server).keys() == {"a", "e"}
+            assert any("was etcd restored?" in frame.object.decode() for frame in got.frames)
+
+
+def test_a_cursor_of_other_namespaces_is_not_resumed(tmp_path: Path) -> None:
+    with ApiServer() as server:
+        version = server.put(PODS, manifest("a"))
+        cursors = {
+            resource: Cursor(resource, version, 0, scope)
+            for resource, scope in {
+                PODS: "shop",
+                "v1/events": "",
+                "apps/v1/deployments": "default",
+                "v1/nodes": "",
+            }.items()
+        }
+        got = Collector()
+        watcher = Watcher(to(server, tmp_path), Selection(namespaces=("default",)), got.deliver, cursors, got)
+        watcher.start()
+        until(watcher.synced, "in sync")
+        watcher.stop()
+        assert watcher.join(DEADLINE)
+        assert {resource: server.requests_seen(resource, "list") for resource in cursors} == {
+            PODS: 1,
+            "v1/events": 1,
+            "apps/v1/deployments": 0,
+            "v1/nodes": 0,
+        }
 
 
 def test_a_server_that_is_restarted_and_compacted_meanwhile_is_made_up_for(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from kspan.errors import SettingsError
 from kspan.ingest.kube import Selection, Watcher
 from kspan.ingest.kube.selection import DEFAULT
 from kspan.ingest.normalize import Frame
+from kspan.model import Cursor
 from tests.kube.scripted import Reply, Request, ScriptedServer, change, failure, listed, pod
 from tests.kube.watching import DEADLINE, Collector, connection_to, until
 
@@ -88,7 +89,7 @@ class Cluster:
 
 @contextmanager
 def watching(
-    cluster: Cluster, folder: Path, selection: Selection = EVERYTHING_USUAL, cursors: dict[str, str] | None = None
+    cluster: Cluster, folder: Path, selection: Selection = EVERYTHING_USUAL, cursors: dict[str, Cursor] | None = None
 ) -> Iterator[tuple[Watcher, Collector, ScriptedServer]]:
     collector = Collector()
     with ScriptedServer(cluster) as server:
@@ -171,7 +172,11 @@ def test_what_is_refused_stops_nothing_else_and_counts_as_in_sync(tmp_path: Path
 def test_cursors_are_resumed_those_of_named_kinds_too(tmp_path: Path) -> None:
     cluster = Cluster()
     cluster.install("example.com", "widgets", "Widget")
-    cursors = {target.resource: "42" for target in DEFAULT} | {"example.com/v1/widgets": "43", "gone.io/v1/things": "4"}
+    versions = {target.resource: "42" for target in DEFAULT} | {
+        "example.com/v1/widgets": "43",
+        "gone.io/v1/things": "4",
+    }
+    cursors = {resource: Cursor(resource, version, 0) for resource, version in versions.items()}
     with watching(cluster, tmp_path, cursors=cursors) as (watcher, got, server):
         until(lambda: len(cluster.open) == len(DEFAULT) + 2, "all watches")
         until(watcher.synced, "in sync")

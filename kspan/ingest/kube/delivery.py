@@ -1,6 +1,6 @@
 """Frames of one stream, and the kinds that they name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -32,9 +32,13 @@ class Delivery:
                 self._seen.add(pair)
                 self._named(*pair)
 
-    def marker(self, kind: FrameType, version: str) -> None:
-        """Delivers the LIST that begins a list, or the BOOKMARK that ends it or says that nothing is new."""
-        self._send(kind, msgspec.json.encode({"metadata": {"resourceVersion": version}}))
+    def marker(self, kind: FrameType, version: str, namespaces: Sequence[str] = ()) -> None:
+        """Delivers the LIST that begins a list, or the BOOKMARK that ends it or says that nothing is new.
+
+        ``namespaces`` are those that the list is of; none where it is of the whole cluster.
+        """
+        scope = {"namespaces": list(namespaces)} if any(namespaces) else {}
+        self._send(kind, msgspec.json.encode({"metadata": {"resourceVersion": version}} | scope))
 
     def error(self, status: bytes, message: str) -> None:
         """Delivers an ERROR: the API server's Status, or one made of the message where it sent none."""

@@ -95,7 +95,7 @@ class Reflector:
             first = first or version
             stream.version = version
         if first:
-            self._delivery.marker(FrameType.BOOKMARK, first)
+            self._delivery.marker(FrameType.BOOKMARK, first, [s.namespace for s in self._streams if s.version])
         # Not earlier: inside the list a NOTE would seem to end it.
         for reason in self._bad:
             self._delivery.note(reason)
@@ -106,7 +106,7 @@ class Reflector:
         page = self._page(stream, limit, "")
         version = page.version
         if not begun:
-            self._delivery.marker(FrameType.LIST, version)
+            self._delivery.marker(FrameType.LIST, version, [each.namespace for each in self._streams])
         while True:
             for raw in page.items:
                 self._halt.check()

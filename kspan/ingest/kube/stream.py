@@ -24,6 +24,9 @@ OVER = 0.9
 """Of its timeout: a watch that lasted so long was ended for it."""
 
 
+_AWAY = frozenset({Ending.DISCONNECTED, Ending.SERVER_ERROR})
+"""What answers after these may be another API server than before, on an etcd that was restored from a backup."""
+
 FLAPS = 2
 """Watches in a row that were opened and failed without news, after which an open one is not believed at once."""
 
@@ -76,6 +79,7 @@ class Stream:
         self._failures = 0
         self._list_failures = 0
         self._flaps = 0
+        self._away = False
         self._lines = 0
         self._news = 0
 
@@ -110,7 +114,10 @@ class Stream:
         timeout = round(self._random.uniform(self._timing.watch_min, self._timing.watch_max))
         started = time.monotonic()
         self._lines = self._news = 0
-        ending, error = self._read(halt, max(1, timeout))
+        ending, error = self._look_back() if self._away else (Ending.TIMEOUT, None)
+        if ending is Ending.TIMEOUT:
+            self._away = False
+            ending, error = self._read(halt, max(1, timeout))
         halt.check()
         lasted = time.monotonic() - started
         if ending is Ending.TIMEOUT and not self._lines and lasted >= timeout * OVER:
@@ -132,6 +139,7 @@ class Stream:
             self._delivery.error(error.body, str(error))
             return Ending.GONE, error
         except ApiError as error:
+            self._away = error.ending in _AWAY
             return error.ending, error
         try:
             with halt.hold(stream):
@@ -202,9 +210,10 @@ class Stream:
             self._delivery.note(reason)
 
     def _look_back(self) -> tuple[Ending, Exception | None]:
-        """Whether the silence of a whole watch has a reason: from a version that is yet to come, watches say nothing.
+        """Whether versions went back, after an outage, or a watch without a word.
 
-        That is what a cluster looks like whose etcd was restored from a backup.
+        From a version that is yet to come, watches say nothing. That is what a cluster looks like whose etcd was
+        restored from a backup.
         """
         try:
             newest = self._connection.list_page(self._delivery.target, self.namespace, limit=1).version

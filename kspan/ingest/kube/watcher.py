@@ -18,6 +18,7 @@ from kspan.ingest.kube.reflector import Reflector
 from kspan.ingest.kube.selection import CRDS, Selection, Target
 from kspan.ingest.kube.status import Silent, WatchObserver
 from kspan.ingest.normalize import Frame, FrameType
+from kspan.model import Cursor, scope_of
 
 log = logging.getLogger("kspan.watch")
 
@@ -37,8 +38,8 @@ class Watcher:
     """Delivers every watched resource of a cluster, each from a thread of its own, until it is stopped.
 
     ``deliver`` may block, which stops the reading of that resource's socket, and raises Stopped to end its thread.
-    ``cursors`` maps resources to the resourceVersions to resume from; one that is not there is listed, and so is one
-    that is watched in several namespaces: their versions say nothing of one another.
+    ``cursors`` tell by resource from where to resume; one that is not there is listed, one that was watched in other
+    namespaces too, and one that is watched in several: their versions say nothing of one another.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Watcher:
         connection: Connection,
         selection: Selection,
         deliver: Deliver,
-        cursors: Mapping[str, str],
+        cursors: Mapping[str, Cursor],
         observer: WatchObserver,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -138,7 +139,8 @@ class Watcher:
             return
         delivery = Delivery(target, self._deliver, self._notice, self._clock)
         scopes = self._selection.scopes(target)
-        version = self._cursors.pop(resource, "")
+        cursor = self._cursors.pop(resource, None)
+        version = cursor.resource_version if cursor is not None and cursor.scope == scope_of(scopes) else ""
         reflector = Reflector(self._connection, delivery, scopes, version, self._observer)
         self._run(resource, reflector)
 
@@ -217,7 +219,7 @@ class Watcher:
         for resource, item in gone.items():
             log.info("%s is no longer served", resource, extra={"resource": resource})
             item.reflector.stop()
-        self._cursors = {resource: version for resource, version in self._cursors.items() if resource in keep}
+        self._cursors = {resource: cursor for resource, cursor in self._cursors.items() if resource in keep}
         return True
 
     def _report_absent(self, absent: set[str]) -> None:
