@@ -177,16 +177,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 SCRIPT = """
-import json, sys
-from kspan.cli import running
-from kspan.errors import KspanError
-options = json.loads(sys.argv[1])
-exec(sys.argv[2])
-try:
-    sys.exit(running.run_daemon(**options))
-except KspanError as error:
-    print(f"kspan: error: {error}", file=sys.stderr)
-    sys.exit(2)
+import sys
+exec(sys.argv.pop(1))
+from kspan.cli import main
+main()
 """
 
 
@@ -197,28 +191,14 @@ class Process:
     """``kspan run`` in a process of its own; ``sabotage`` is what is done to the program in it before it runs."""
 
     def __init__(self, kubeconfig: Path, database: Path, export: list[str], sabotage: str = "", **options: Any) -> None:
-        given = {
-            "db": str(database),
-            "export": export,
-            "kubeconfig": str(kubeconfig),
-            "context": None,
-            "watch": [],
-            "namespaces": [],
-            "all_kinds": False,
-            "cluster": "",
-            "cluster_name": "",
-            "rules": None,
-            "listen": "127.0.0.1:0",
-            "retention": "7d",
-            "redact_env": True,
-            "hold": "5s",
-            "settle": "10s",
-            "max_trace_age": "15m",
-            "log_level": "info",
-        } | options
+        flags = ["run", "--kubeconfig", str(kubeconfig), "--db", str(database)]
+        flags += [part for target in export for part in ("--export", target)]
+        for name, value in ({"listen": "127.0.0.1:0"} | options).items():
+            flag = f"--{name.replace('_', '-')}"
+            flags += [flag] if value is True else [flag, str(value)]
         self._log = database.with_name(f"{database.name}.{next(_numbers)}.log")
         with self._log.open("wb") as log:
-            command = [sys.executable, "-W", "error", "-c", SCRIPT, json.dumps(given), sabotage]
+            command = [sys.executable, "-W", "error", "-c", SCRIPT, sabotage, *flags]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
     def __enter__(self) -> Self:
