@@ -134,7 +134,9 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, str | int | float | Decimal | datetime | date | time) or value is None:
+    if isinstance(value, Decimal):
+        return Decimal(_shortest(value)) if value.is_finite() else None
+    if isinstance(value, str | int | float | datetime | date | time) or value is None:
         return value
     return to_text(value)
 
@@ -172,12 +174,18 @@ def to_text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.15g}"
     if isinstance(value, Decimal):
-        return f"{value:f}"
+        return _shortest(value)
     if isinstance(value, bytes | memoryview):
         return "\\x" + bytes(value).hex()
     if isinstance(value, datetime | date | time):
         return value.isoformat(*(" ",) if isinstance(value, datetime) else ())
     return encode_json(value).decode() if isinstance(value, dict | list | tuple) else str(value)
+
+
+def _shortest(value: Decimal) -> str:
+    # PostgreSQL's averages have twenty digits: those that say nothing are left out.
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 # Tables

@@ -34,7 +34,7 @@ _SETTINGS: Final = """
     SELECT set_config('standard_conforming_strings', 'on', true), set_config('cursor_tuple_fraction', %s, true),
            current_setting('transaction_read_only')
 """
-_EXPLAINED: Final = frozenset({"SELECT", "WITH", "VALUES", "TABLE"})
+_EXPLAINED: Final = ("SELECT", "WITH", "VALUES", "TABLE")
 
 
 @contextlib.contextmanager
@@ -79,12 +79,23 @@ def _limit_time(cursor: Any, budget: Budget) -> None:
 
 
 def _explain(driver: Any, statement: Statement, text: str, values: list[str], budget: Budget) -> Result:
-    if not _EXPLAINED & set(statement.words[1:4]):
-        raise QueryError("only reading is allowed: EXPLAIN is for SELECT, WITH, VALUES and TABLE")
+    # PostgreSQL takes EXPLAIN ANALYZE of CREATE TABLE AS and SELECT INTO for reading; INTO is no name without quotes.
+    if _explained(statement) not in _EXPLAINED or "INTO" in statement.words:
+        raise QueryError(f"only reading is allowed: EXPLAIN is for {', '.join(_EXPLAINED)}")
     # Prepared: the extended protocol takes one statement only.
     with psycopg.RawCursor(driver) as cursor, budget.running():
         cursor.execute(text.encode(), values, prepare=True)
         return Result([column.name for column in cursor.description or ()], iter(cursor.fetchall()))
+
+
+def _explained(statement: Statement) -> str:
+    """The word with which the statement begins that is to be explained."""
+    tokens = [token for token in statement.tokens[1:] if token.kind != "blank"]
+    if tokens and tokens[0].text == "(":
+        closing = next((number for number, token in enumerate(tokens) if token.text == ")"), 0)
+        tokens = tokens[closing + 1 :]
+    words = (token.text.upper() for token in tokens if token.text != "(")
+    return next((word for word in words if word not in ("ANALYZE", "VERBOSE")), "")
 
 
 def _select(driver: Any, text: str, values: list[str], budget: Budget) -> Iterator[Result]:

@@ -9,6 +9,7 @@ from kspan.errors import QueryError
 from kspan.query.sql import PAGE, Budget, Result
 from kspan.query.sqltext import Statement
 from kspan.store.types import decompress
+from kspan.times import format_time
 
 _STEPS: Final = 10_000
 """Instructions of SQLite's virtual machine between two looks at the clock: about a millisecond."""
@@ -64,7 +65,9 @@ def _rows(cursor: sqlite3.Cursor, budget: Budget) -> Iterator[tuple[Any, ...]]:
 def _guarded(driver: sqlite3.Connection, budget: Budget) -> Iterator[None]:
     factory = driver.text_factory
     driver.text_factory = _text
+    # What the migrations make on PostgreSQL.
     driver.create_function("payload_json", 1, _payload_json, deterministic=True)
+    driver.create_function("utc", 1, _utc, deterministic=True)
     driver.set_authorizer(authorize)
     driver.set_progress_handler(lambda: budget.spent, _STEPS)
     try:
@@ -122,6 +125,10 @@ def _number_if_it_is_one(value: str | int) -> str | int | float:
 
 def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
+
+
+def _utc(ns: int | None) -> str | None:
+    return f"{format_time(ns)[:23]}Z" if ns and ns > 0 else None
 
 
 def _payload_json(payload: bytes | None) -> str | None:

@@ -33,15 +33,16 @@ class Result:
 class Budget:
     """The time that a statement may take: only what passes while the database works counts."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         """``seconds`` 0: no limit."""
         self.seconds = seconds
+        self._clock = clock
         self._left = seconds
         self._began: float | None = None
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        self._began = time.monotonic()
+        self._began = self._clock()
         try:
             yield
         finally:
@@ -49,7 +50,7 @@ class Budget:
 
     @property
     def left(self) -> float:
-        return self._left - (time.monotonic() - self._began if self._began is not None else 0.0)
+        return self._left - (self._clock() - self._began if self._began is not None else 0.0)
 
     @property
     def spent(self) -> bool:

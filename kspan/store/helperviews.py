@@ -9,7 +9,7 @@ import msgspec
 
 _CLUSTER: Final = ("cluster", "TEXT", "uid of the cluster")
 _TRACE: Final = ("trace_id", "TEXT", "trace id, 32 hexadecimal digits")
-_AT: Final = "(RFC 3339, UTC, to the millisecond)"
+_AT: Final = "(RFC 3339, UTC, milliseconds)"
 
 
 class View(msgspec.Struct, frozen=True):
@@ -19,6 +19,12 @@ class View(msgspec.Struct, frozen=True):
     comment: str
     columns: tuple[tuple[str, str, str], ...]
 
+
+FUNCTIONS: Final = (
+    ("utc(ns)", f"A time (Unix ns) as text {_AT}; NULL for 0"),
+    ("payload_json(payload)", "The JSON of a payload of the journal, to be taken apart with -> 'key' and ->> 'key'"),
+)
+"""Functions beside those of the database: PostgreSQL has them, on SQLite ``kspan sql`` brings them along."""
 
 VIEWS: Final = (
     View(
@@ -84,6 +90,7 @@ VIEWS: Final = (
             ("change", "TEXT", "all that changed, readable"),
             ("who", "TEXT", "the tool or the controller at the root of the trace: kubectl, helm, argocd ..."),
             ("manager", "TEXT", "field manager that wrote this very change"),
+            ("ready_seconds", "NUMERIC", "until the last of its new Pods was first ready (s); NULL if none was"),
             ("seconds", "NUMERIC", "until all that it led to had come to an end (s); NULL while it runs"),
             ("outcome", "TEXT", "running, done, failed, or unfinished (its trace was closed by age)"),
             ("message", "TEXT", "why it failed"),
@@ -114,6 +121,25 @@ VIEWS: Final = (
             ("change", "TEXT", "what changed there, readable"),
             ("after_seconds", "NUMERIC", "time between the root and this (s); NULL while the root is not known"),
             ("fatal", "BOOLEAN", "whether the whole trace failed in the end"),
+        ),
+    ),
+    View(
+        "image_pulls",
+        "A row for each image that a kubelet pulled; one that was there already was not pulled",
+        (
+            _CLUSTER,
+            _TRACE,
+            ("span_id", "TEXT", "span id"),
+            ("at", "TEXT", f"when it began {_AT}"),
+            ("start_time", "BIGINT", "when it began (Unix ns UTC)"),
+            ("namespace", "TEXT", "namespace of the Pod"),
+            ("pod", "TEXT", "name of the Pod"),
+            ("container", "TEXT", "container that the image is for"),
+            ("node", "TEXT", "node that pulled it"),
+            ("registry", "TEXT", "host that it came from: docker.io where the image names none"),
+            ("image", "TEXT", "the image, as the Pod names it"),
+            ("seconds", "NUMERIC", "until it was there, or failed (s)"),
+            ("times", "BIGINT", "how often it was tried"),
         ),
     ),
 )

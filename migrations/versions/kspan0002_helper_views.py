@@ -1,4 +1,4 @@
-"""Helper views beside the tables.
+"""Helper views beside the tables, and on PostgreSQL the functions that ``kspan sql`` brings along on SQLite.
 
 They are derived from the tables: a migration that alters a table which they read drops them first, and makes them
 again.
@@ -120,6 +120,7 @@ def _rollouts(words: Words) -> str:
             {change} AS change,
             CASE WHEN r.service <> '' THEN r.service ELSE s.service END AS who,
             {_attribute(words, "s", "kspan.field_manager")} AS manager,
+            {_ready(words)} AS ready_seconds,
             CASE WHEN s.state = 'closed' THEN {words.seconds("s.start_time", "s.end_time")} END AS seconds,
             CASE WHEN s.state <> 'closed' THEN 'running' WHEN s.error OR t.error THEN 'failed'
                 WHEN t.incomplete THEN 'unfinished' ELSE 'done' END AS outcome,
@@ -148,16 +149,31 @@ def _side(words: Words, change: str, *, before: bool) -> str:
     return f"CASE WHEN {arrow} > 0 THEN {value} ELSE '' END"
 
 
+_OF_THE_WORKLOAD = """
+    FROM spans p
+    JOIN objects o ON o.cluster = p.cluster AND o.uid = p.object_uid
+    LEFT JOIN objects w ON w.cluster = o.cluster AND w.uid = o.owner_uid
+    WHERE p.cluster = s.cluster AND p.trace_id = s.trace_id AND p.start_time >= s.start_time
+        AND (o.owner_uid = s.object_uid OR w.owner_uid = s.object_uid)
+"""
+"""Occurrences to the Pods of a workload ``s`` in a trace: its own, or those of a ReplicaSet of its own."""
+
+
 def _restarts(words: Words) -> str:
-    """Starts of its Pods' containers but the first: the Pods are its own, or those of a ReplicaSet of its own."""
+    """Starts of its Pods' containers but the first of each."""
     container = _attribute(words, "p", "k8s.container.name")
     return f"""(
         SELECT coalesce(sum(1 + {words.length("p.events")}), 0) - count(DISTINCT p.object_uid || {container})
-        FROM spans p
-        JOIN objects o ON o.cluster = p.cluster AND o.uid = p.object_uid
-        LEFT JOIN objects w ON w.cluster = o.cluster AND w.uid = o.owner_uid
-        WHERE p.cluster = s.cluster AND p.trace_id = s.trace_id AND p.name = 'Pod.Started'
-            AND p.start_time >= s.start_time AND (o.owner_uid = s.object_uid OR w.owner_uid = s.object_uid)
+        {_OF_THE_WORKLOAD} AND p.name = 'Pod.Started'
+    )"""
+
+
+def _ready(words: Words) -> str:
+    """From the change until the last of its Pods was ready for the first time."""
+    return f"""(
+        SELECT {words.seconds("s.start_time", "max(f.ready)")} FROM (
+            SELECT min(p.start_time) AS ready {_OF_THE_WORKLOAD} AND p.name = 'Pod.Ready' GROUP BY p.object_uid
+        ) f
     )"""
 
 
@@ -179,13 +195,50 @@ def _failures(words: Words) -> str:
     """
 
 
-_VIEWS = {"occurrences": _occurrences, "ancestry": _ancestry, "rollouts": _rollouts, "failures": _failures}
+def _image_pulls(words: Words) -> str:
+    image = "substr(s.message, 16, length(s.message) - 16)"
+    host = f"substr({image}, 1, {words.position}({image} || '/', '/') - 1)"
+    # As container runtimes read an image's name: a first part without a dot or a colon is no registry.
+    named = f"({image} LIKE '%/%' AND ({host} LIKE '%.%' OR {host} LIKE '%:%' OR {host} = 'localhost'))"
+    return f"""
+        SELECT s.cluster, s.trace_id, s.span_id, {words.at("s.start_time")} AS at, s.start_time,
+            s.object_namespace AS namespace, s.object_name AS pod,
+            {_attribute(words, "s", "k8s.container.name")} AS container,
+            {_attribute(words, "s", "k8s.node.name")} AS node,
+            CASE WHEN {named} THEN {host} ELSE 'docker.io' END AS registry, {image} AS image,
+            {words.seconds("s.start_time", "s.end_time")} AS seconds, 1 + {words.length("s.events")} AS times
+        FROM spans s
+        WHERE s.name = 'Pod.Pulling' AND s.message LIKE 'Pulling image "%"' AND s.state = 'closed'
+    """
+
+
+_VIEWS = {
+    "occurrences": _occurrences,
+    "ancestry": _ancestry,
+    "rollouts": _rollouts,
+    "failures": _failures,
+    "image_pulls": _image_pulls,
+}
+
+_POSTGRESQL_FUNCTIONS = (
+    f"""
+    CREATE FUNCTION utc (ns BIGINT) RETURNS TEXT LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$ SELECT CASE WHEN ns > 0 THEN {_postgresql_at("ns")} END $$
+    """,
+    """
+    CREATE FUNCTION payload_json (payload JSONB) RETURNS JSONB LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT payload $$
+    """,
+)
 
 
 def upgrade() -> None:
     connection = op.get_bind()
     words = _WORDS[connection.dialect.name]
-    for name, made in _VIEWS.items():
-        # The driver's own way: a colon in the text is no parameter. psycopg wants a per cent sign twice.
-        text = f"CREATE VIEW {name} AS {made(words)}"
-        connection.exec_driver_sql(text if connection.dialect.name == "sqlite" else text.replace("%", "%%"))
+    statements = [f"CREATE VIEW {name} AS {made(words)}" for name, made in _VIEWS.items()]
+    if connection.dialect.name != "sqlite":
+        # psycopg wants a per cent sign twice.
+        statements = [text.replace("%", "%%") for text in (*_POSTGRESQL_FUNCTIONS, *statements)]
+    for text in statements:
+        # The driver's own way: a colon in the text is no parameter.
+        connection.exec_driver_sql(text)

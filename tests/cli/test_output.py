@@ -80,9 +80,9 @@ def test_json_lines_are_an_object_a_line(capsysbinary: pytest.CaptureFixture[byt
 
 def test_values_of_postgresql_become_json(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     moment = datetime(2026, 11, 22, 10, 25, tzinfo=UTC)
-    row = [Decimal("12.50"), {"a": [1, b"x"]}, moment, True, float("nan")]
+    row = [Decimal("12.50000"), {"a": [1, b"x"]}, moment, True, float("nan")]
     out = written(capsysbinary, "json", "abcde", [row])
-    assert out == '[{"a":12.50,"b":{"a":[1,"\\\\x78"]},"c":"2026-11-22T10:25:00Z","d":true,"e":null}]\n'
+    assert out == '[{"a":12.5,"b":{"a":[1,"\\\\x78"]},"c":"2026-11-22T10:25:00Z","d":true,"e":null}]\n'
 
 
 def test_columns_of_one_name_are_all_there() -> None:
