@@ -10,6 +10,7 @@ from kspan.graph.facts import Cause, Loss, ObjectState, Occurrence
 from kspan.graph.infer import infer_changes
 from kspan.graph.objects import decode_spec
 from kspan.graph.observe import Observer
+from kspan.graph.orders import ordered_by_owner
 from kspan.graph.placing import CARRIED, OWN, OWNER, PLACE, ROOT, SUBJECT, UNKNOWN, Choice
 from kspan.graph.rules import Disruption, Rules
 from kspan.graph.state import State
@@ -159,7 +160,7 @@ class Chooser:
             return self._disrupted(occ, obj)
         owner = self._owner(obj)
         if owner is not None:
-            order = evidence.ordered_by_owner(self.state, occ, obj, owner)
+            order = ordered_by_owner(self.state, occ, obj, owner, occ.time - self.settings.max_trace_age)
             if order is not None:
                 occ.actor = self.rules.actors.get(owner.kind, owner.kind)
                 return Choice(order, OWNER, 0.85)

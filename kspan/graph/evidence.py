@@ -8,7 +8,6 @@ time only where that says nothing.
 from collections.abc import Callable, Iterable
 
 from kspan.graph.facts import SYNTHETIC_UPDATE, Birth, Cause, Loss, ObjectState, Occurrence, Turned
-from kspan.graph.objects import decode_spec
 from kspan.graph.rules import Subject
 from kspan.graph.state import State
 from kspan.times import SECOND
@@ -37,9 +36,6 @@ VERBS = {
 
 MOST_BELOW = 5_000
 """Dependents that are looked at for one turn of their owner."""
-
-HISTORY_LIMIT = 10
-"""Old ReplicaSets that a Deployment keeps where revisionHistoryLimit is unset (k8s.io/api apps/v1 DeploymentSpec)."""
 
 
 def before(cause: Cause, occ: Occurrence) -> bool:
@@ -189,43 +185,6 @@ def trigger(owner: ObjectState, obj: ObjectState | None, occ: Occurrence, seen_r
         grown = newest(c for c in known if c.template == own.template or (c.added > 0 and not c.template_changed))
         return grown or last
     return last
-
-
-def ordered_by_owner(state: State, change: Occurrence, obj: ObjectState, owner: ObjectState) -> Cause | None:
-    """The owner's change by which its controller deleted this dependent; None where it was not that controller.
-
-    A scale-down deletes as many as it removes; a new pod template replaces all that are older (StatefulSet, DaemonSet);
-    a Job that has ended deletes what still runs; a rollout sweeps away the ReplicaSets beyond the history limit.
-    """
-    changes = [c for c in owner.causes if c.verb != "Delete" and before(c, change)]
-    last = newest(changes)
-    if owner.kind == "Deployment":
-        return last if _beyond_history(state, change, obj, owner) else None
-    for cause in sorted(changes, key=lambda c: c.order, reverse=True):
-        if (
-            cause.template_changed
-            and owner.kind in ("StatefulSet", "DaemonSet")
-            and obj.rv
-            and obj.created <= cause.time
-        ):
-            return cause
-        if cause.added < 0:
-            gone = sum(cause.rv < loss.rv < change.rv and not loss.ended for loss in owner.losses)
-            return cause if gone < -cause.added else None
-    return last if owner.kind == "Job" and not owner.moving else None
-
-
-def _beyond_history(state: State, change: Occurrence, obj: ObjectState, owner: ObjectState) -> bool:
-    if obj.kind != "ReplicaSet" or obj.replicas:
-        return False
-    limit = decode_spec(owner.spec).revisionHistoryLimit
-    idle = 0
-    for uid in state.ownership.succ[owner.uid]:
-        other = state.object(uid)
-        if other is not None and other.kind == "ReplicaSet" and not other.replicas:
-            gone = newest(c for c in other.causes if c.verb == "Delete")
-            idle += gone is None or gone.rv >= change.rv
-    return idle > (HISTORY_LIMIT if limit is None else limit)
 
 
 def replaced(

@@ -212,7 +212,8 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     ``settled`` and ``forget`` (when to let it go) in logical time, ``reached`` the best estimate of when it
     came to rest. ``template`` and ``labels`` are fingerprints. ``latent`` is its
     newest change of labels alone: it becomes an occurrence only if something follows from it. ``ended`` is when a Job
-    was done or had failed. ``conditions`` is how it stands by its own status."""
+    was done or had failed. ``conditions`` is how it stands by its own status.
+    ``index`` is the ordinal of a StatefulSet's Pod (-1: not told)."""
 
     uid: str
     kind: str = ""
@@ -257,6 +258,7 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     ended: int = 0
     conditions: Standing = ()
     turns: list[Turned] = []
+    index: int = -1
 
 
 class Trace(msgspec.Struct, array_like=True, gc=False):

@@ -85,6 +85,20 @@ class Taint(msgspec.Struct, frozen=True, gc=False):
     value: str = ""
 
 
+class RollingUpdate(msgspec.Struct, gc=False):
+    """apps/v1 RollingUpdateStatefulSetStrategy."""
+
+    partition: int | None = None
+    maxUnavailable: int | str | None = None
+
+
+class UpdateStrategy(msgspec.Struct, gc=False):
+    """apps/v1 StatefulSetUpdateStrategy and DaemonSetUpdateStrategy."""
+
+    type: str = ""
+    rollingUpdate: RollingUpdate | None = None
+
+
 class Spec(msgspec.Struct, gc=False):
     """The parts of a built-in kind's spec that causality reads."""
 
@@ -95,6 +109,8 @@ class Spec(msgspec.Struct, gc=False):
     revisionHistoryLimit: int | None = None
     ttlSecondsAfterFinished: int | None = None
     nodeName: str = ""
+    podManagementPolicy: str = ""
+    updateStrategy: UpdateStrategy | None = None
     scaleTargetRef: ScaleTarget | None = None
     taints: list[Taint] | None = None
     template: Raw = Raw(b"")
@@ -231,6 +247,7 @@ _any_status = msgspec.json.Decoder(AnyStatus)
 _entries = msgspec.json.Decoder(list[Raw])
 _condition = msgspec.json.Decoder(Condition)
 _template = msgspec.json.Decoder(Template)
+_labels = msgspec.json.Decoder(dict[str, str])
 _affinity = msgspec.json.Decoder(Affinity)
 _members = msgspec.json.Decoder(dict[str, Raw])
 
@@ -318,6 +335,17 @@ def template_fingerprint(raw: bytes) -> int:
     labels = sorted((k, v) for k, v in (found.metadata.labels or {}).items() if k != "pod-template-hash")
     annotations = sorted((found.metadata.annotations or {}).items())
     return zlib.crc32(msgspec.json.encode([labels, annotations]), zlib.crc32(bytes(found.spec)))
+
+
+def pod_index(labels: bytes) -> int:
+    """The ordinal of a StatefulSet's Pod by its label (since Kubernetes 1.28); -1 without one."""
+    if b'"apps.kubernetes.io/pod-index"' not in labels:
+        return -1
+    try:
+        index = _labels.decode(labels).get("apps.kubernetes.io/pod-index", "")
+    except msgspec.MsgspecError:
+        return -1
+    return int(index) if index.isascii() and index.isdigit() and len(index) < 10 else -1
 
 
 def wanted_node(affinity: bytes) -> str:

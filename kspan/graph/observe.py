@@ -23,6 +23,7 @@ from kspan.graph.objects import (
     decode_object,
     decode_spec,
     decode_status,
+    pod_index,
     template_fingerprint,
     version_number,
     wanted_node,
@@ -167,6 +168,7 @@ class Observer:
             episodes=old.episodes,
             conditions=standing(obj.kind, status) if obj.status else (),
             turns=old.turns,
+            index=pod_index(bytes(meta.labels)) if obj.kind == "Pod" else -1,
         )
         self.state.put_object(new)
         return new

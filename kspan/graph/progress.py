@@ -57,23 +57,30 @@ def _replica_set(obj: KubeObject, spec: Spec, status: Status) -> Progress:
 
 def _stateful_set(obj: KubeObject, spec: Spec, status: Status) -> Progress:
     wanted = 1 if spec.replicas is None else spec.replicas
+    rolling = spec.updateStrategy.rollingUpdate if spec.updateStrategy is not None else None
+    updated = max(0, wanted - ((rolling.partition if rolling is not None else None) or 0))
     moving = (
         status.observedGeneration < obj.metadata.generation
         or status.replicas != wanted
         or status.readyReplicas < wanted
-        or status.updatedReplicas < wanted
+        or (status.updatedReplicas < updated and not _on_delete(spec))
     )
     return Progress(moving=moving, failed=False)
 
 
-def _daemon_set(obj: KubeObject, _spec: Spec, status: Status) -> Progress:
+def _daemon_set(obj: KubeObject, spec: Spec, status: Status) -> Progress:
     wanted = status.desiredNumberScheduled
     moving = (
         status.observedGeneration < obj.metadata.generation
-        or status.updatedNumberScheduled < wanted
+        or (status.updatedNumberScheduled < wanted and not _on_delete(spec))
         or status.numberAvailable < wanted
     )
     return Progress(moving=moving, failed=False)
+
+
+def _on_delete(spec: Spec) -> bool:
+    """Whether Pods are updated only when somebody deletes them."""
+    return spec.updateStrategy is not None and spec.updateStrategy.type == "OnDelete"
 
 
 def _job(_obj: KubeObject, spec: Spec, status: Status) -> Progress:
