@@ -185,7 +185,7 @@ class _Reader:
         if problem := _problem(_hint(self._commands[command], option.name), value):
             return problem
         try:
-            if option.metavar == "TIME":
+            if _takes_duration(option):
                 parse_duration(value, key)
         except SettingsError as error:
             return str(error).removeprefix(f"{key} ")
@@ -247,6 +247,11 @@ def _problem(hint: Any, value: Any) -> str:
     if type(value) is hint or (hint is float and type(value) is int):
         return ""
     return f"must be {_WORDS.get(hint, 'something else')}, not {_shown(value)}"
+
+
+def _takes_duration(option: Any) -> bool:
+    # TIME can be a moment, too; those have no default.
+    return option.metavar == "TIME" and bool(option.default)
 
 
 def _choices(hint: Any) -> list[str]:
