@@ -29,6 +29,7 @@ OBJECT_RESOURCE_VERSION = "k8s.object.resource_version"
 
 RULE = "kspan.rule"
 CONFIDENCE = "kspan.confidence"
+EVENT_RULE = "kspan.event.rule"
 CHANGE = "kspan.change"
 CHANGE_SUMMARY = "kspan.change.summary"
 CONDITION_TYPE = "kspan.condition.type"

@@ -139,6 +139,8 @@ def _attributes(occ: Occurrence, node: str) -> dict[str, Any]:
     kept = {key: value for key, value in found.items() if value != ""}
     if occ.event_uid:
         kept[words.EVENT_COUNT] = occ.event_count
+    if occ.subject is not None:
+        kept[words.EVENT_RULE] = occ.subject.rule
     kept[words.RULE] = occ.rule
     kept[words.CONFIDENCE] = occ.confidence
     return kept

@@ -18,7 +18,7 @@ class Subject(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What an Event says about another object: ``means`` it, to whom, and the replicas around it (-1: not said).
 
     For ``explains`` only ``after`` is set. An empty ``kind`` asks to look where ``source`` says. ``by`` is the uid of
-    the object for whose sake it happened.
+    the object for whose sake it happened, ``rule`` the name of the rule that read it.
     """
 
     means: str
@@ -31,6 +31,7 @@ class Subject(msgspec.Struct, frozen=True, array_like=True, gc=False):
     after: str = ""
     source: str = ""
     by: str = ""
+    rule: str = ""
 
 
 class Disruption(msgspec.Struct, frozen=True):
@@ -76,6 +77,7 @@ class Rule(msgspec.Struct, frozen=True):
             after=self.after,
             source=self.subject_from,
             by=self.by,
+            rule=self.name,
         )
 
     def as_row(self) -> dict[str, Any]:
