@@ -2,7 +2,8 @@
 
 from tests.causality.actors import done
 from tests.causality.cluster import Cluster
-from tests.causality.drawing import shows
+from tests.causality.drawing import CLUSTER, shows
+from tests.recordings import fold
 
 PROVISIONER = "ebs.csi.aws.com_ebs-csi-controller-6b7_2f1c"
 VOLUME = "pvc-5c3004bd-f476-11e8-aef3-42010a840052"
@@ -23,6 +24,15 @@ def test_a_volume_is_provisioned_for_its_claim() -> None:
             PersistentVolume.Create {VOLUME}  by {PROVISIONER}  [subject]
         """,
     )
+
+
+def test_the_span_of_an_event_names_the_rule_that_read_it() -> None:
+    c = Cluster()
+    claim = c.apply("PersistentVolumeClaim", "data", storageClassName="fast")
+    c.event(claim, "ProvisioningSucceeded", f"Successfully provisioned volume {VOLUME}", by=PROVISIONER)
+    c.event(claim, "Resizing", "External resizer is resizing volume", by=PROVISIONER)
+    named = {row["reason"]: row["attributes"].get("kspan.event.rule") for row in fold(CLUSTER, c.records)["spans"]}
+    assert named == {"Create": None, "ProvisioningSucceeded": "claim-gets-volume", "Resizing": None}
 
 
 def test_a_node_claim_is_created_for_the_pod_that_needs_it() -> None:
