@@ -35,13 +35,25 @@ class Writer(msgspec.Struct, frozen=True, array_like=True, gc=False):
     fields: int
 
 
+_NOBODY = "before-first-apply"
+"""Stands for whoever wrote before the first server-side apply (structured-merge-diff, managedFields)."""
+
+
 def writers(entries: Sequence[ManagedFieldsEntry] | None) -> tuple[Writer, ...]:
     """The writers of an object outside its status."""
     return tuple(
         Writer(e.manager, e.subresource, parse_time_or_zero(e.time), zlib.crc32(bytes(e.fieldsV1)))
         for e in entries or ()
-        if e.subresource != "status"
+        if e.manager != _NOBODY and not _of_status(e)
     )
+
+
+def _of_status(entry: ManagedFieldsEntry) -> bool:
+    """Before Kubernetes 1.22 an entry did not tell its subresource."""
+    if entry.subresource:
+        return entry.subresource == "status"
+    fields = bytes(entry.fieldsV1)
+    return b'"f:status"' in fields and b'"f:spec"' not in fields
 
 
 def last_write(entries: Sequence[ManagedFieldsEntry] | None) -> int:
@@ -59,13 +71,13 @@ def owning_manager(entries: Sequence[ManagedFieldsEntry] | None) -> str:
 
 def status_writers(entries: Sequence[ManagedFieldsEntry] | None) -> frozenset[str]:
     """The managers who write the status: the controllers of this very object."""
-    return frozenset(e.manager for e in entries or () if e.subresource == "status")
+    return frozenset(e.manager for e in entries or () if _of_status(e))
 
 
 def status_writer(entries: Sequence[ManagedFieldsEntry] | None, field: str) -> tuple[str, int]:
     """(manager, ns) of the newest write to the status that names a field or the key of a list there; the newest of all
     where none does, ``("", 0)`` where nobody wrote to the status."""
-    told = [e for e in entries or () if e.subresource == "status"]
+    told = [e for e in entries or () if _of_status(e)]
     naming = [e for e in told if field.encode() in bytes(e.fieldsV1)]
     found = [(parse_time_or_zero(e.time), e.manager) for e in naming or told]
     time, manager = max(found, default=(0, ""))

@@ -6,6 +6,7 @@ Whatever is chosen depends on which occurrences are known, never on the order in
 from collections.abc import Callable
 
 from kspan.graph import evidence
+from kspan.graph.conditions import ended_phase
 from kspan.graph.facts import Cause, Loss, ObjectState, Occurrence
 from kspan.graph.infer import infer_changes
 from kspan.graph.objects import decode_spec
@@ -83,10 +84,12 @@ class Chooser:
         confidence = 0.95 if seen_rv else 0.9
         if owner is not None and owner.kind == "CronJob" and occ.verb == "Create":
             return Choice(None, ROOT, 0.8)  # A tick is caused by the clock.
+        if owner is not None and owner.kind == "Node":
+            return Choice(None, ROOT, 0.8)  # The kubelet mirrors a Pod that stands in a file.
         obj, visited = self.state.object(occ.uid), set[str]()
         while owner is not None and owner.uid not in visited:
             self.infer(owner, occ)
-            cause = evidence.trigger(owner, obj, occ, seen_rv)
+            cause = evidence.trigger(self.state, owner, obj, occ, seen_rv)
             if not visited and occ.verb == "Create" and obj is not None:
                 occasion = self._occasion(owner, obj, occ, cause)
                 if occasion is not None:
@@ -144,10 +147,15 @@ class Chooser:
             return None
         return evidence.newest(
             c
-            for obj in self.state.named(refused.kind, refused.namespace, refused.name)
-            for c in obj.causes
+            for obj in self.state.bearing(refused.kind, refused.namespace, refused.name)
+            for c in self._brought_out(obj, occ)
             if evidence.before(c, occ) and refused.first <= c.time + evidence.SLACK
         )
+
+    def _brought_out(self, obj: ObjectState, occ: Occurrence) -> list[Cause]:
+        if obj.kind == "Namespace" and obj.latent is not None and obj.latent.rv < occ.rv:
+            self.observer.bring_out(obj)
+        return obj.causes
 
     # deletions -------------------------------------------------------------------------------------------------------
 
@@ -164,6 +172,10 @@ class Chooser:
             if order is not None:
                 occ.actor = self.rules.actors.get(owner.kind, owner.kind)
                 return Choice(order, OWNER, 0.85)
+            done_for = self._cleared_away(occ, obj, owner)
+            if done_for is not None:
+                occ.actor = self.rules.actors.get(owner.kind, owner.kind)
+                return Choice(done_for, OWN, 0.8)
         expired = self._expired(occ, obj)
         if expired is not None:
             occ.actor = "ttl-after-finished-controller"
@@ -191,6 +203,7 @@ class Chooser:
         disruption = self.rules.disruptions.get(obj.disruption, Disruption())
         occ.actor = disruption.actor or occ.actor
         for node in reversed(self.state.named("Node", "", obj.node)) if obj.node else ():
+            self.infer(node, occ)
             turn = evidence.node_turn(node, occ, disruption.node)
             if turn is not None:
                 return Choice(turn, PLACE, 0.8)
@@ -198,6 +211,14 @@ class Chooser:
             if bad is not None and bad.bad:
                 return Choice(self.turns.as_cause(bad), PLACE, 0.8)
         return Choice(None, ROOT, 0.5)
+
+    def _cleared_away(self, occ: Occurrence, pod: ObjectState, owner: ObjectState) -> Cause | None:
+        """The end of a Pod that its controller deletes for that, to make it anew (stateful_set_control.go,
+        daemon_controller.go)."""
+        if owner.kind not in ("StatefulSet", "DaemonSet") or not ended_phase(pod.conditions):
+            return None
+        turn = evidence.newest_turn(pod.turns, occ)
+        return self.turns.as_cause(turn) if turn is not None and occ.time - turn.time <= evidence.MATCH else None
 
     def _expired(self, occ: Occurrence, obj: ObjectState) -> Cause | None:
         """The newest change of a Job whose ttlSecondsAfterFinished has run out."""
@@ -280,8 +301,8 @@ class Chooser:
         kind, namespace, name = ("Node", "", obj.node) if place else (told.kind, told.namespace, told.name)
         there = self.state.named(kind, namespace, name)
         causes = [c for o in there for c in o.causes if c.verb != "Delete"]
-        cause = evidence.newest(c for c in causes if c.time <= occ.latest + evidence.SLACK)
-        turned = [t for o in there for t in o.turns if t.time <= occ.latest + evidence.SLACK]
+        cause = evidence.newest(c for c in causes if evidence.before_event(c, occ))
+        turned = [t for o in there for t in o.turns if evidence.before_event(t, occ)]
         last = max(turned, key=lambda t: (t.rv, t.span), default=None)
         if last is not None and (cause is None or cause.rv < last.rv):
             cause = self.turns.as_cause(last)

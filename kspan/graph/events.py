@@ -177,6 +177,8 @@ def _aim(told: Subject, event: Event, obj: ObjectState) -> Subject:
     if told.source == "self":
         ref = event.involvedObject
         return msgspec.structs.replace(told, kind=ref.kind, namespace=ref.namespace, name=ref.name)
+    if told.source == "namespace":
+        return msgspec.structs.replace(told, kind="Namespace", namespace="", name=event.involvedObject.namespace)
     return _at_target(told, obj) if told.source == "scaleTargetRef" else told
 
 

@@ -60,6 +60,12 @@ def seen_by(cause: Cause, occ: Occurrence) -> bool:
     return cause.time <= occ.latest
 
 
+def before_event(what: Cause | Turned, event: Occurrence) -> bool:
+    """Whether it came before an Event about another object: was written before it, and happened no later."""
+    own_etcd = event.rv <= event.seen_rv  # An Event is written after what it is about, if one etcd counts both.
+    return what.time <= event.latest + SLACK and (own_etcd or what.rv < event.rv)
+
+
 def newest(causes: Iterable[Cause]) -> Cause | None:
     """The newest of them."""
     return max(causes, key=lambda c: c.order, default=None)
@@ -168,13 +174,15 @@ def reported_before(state: State, event: Occurrence, reason: str) -> Occurrence 
 # what an owner's controller acts for ----------------------------------------------------------------------------------
 
 
-def trigger(owner: ObjectState, obj: ObjectState | None, occ: Occurrence, seen_rv: int) -> Cause | None:
+def trigger(state: State, owner: ObjectState, obj: ObjectState | None, occ: Occurrence, seen_rv: int) -> Cause | None:
     """The change of ``owner`` for which its controller made the change ``occ`` of ``obj``; None where there is none.
 
     The newest before it. But a controller can be behind the newest: what it looked at (``seen_rv``, 0: not known)
-    tells, or the pod template, where a ReplicaSet is created or grows for one.
+    tells, or the pod template, where a ReplicaSet is created or grows for one, or the revision that a Pod is made from.
     """
     known = [c for c in owner.causes if c.verb != "Delete" and before(c, occ) and (not seen_rv or c.rv <= seen_rv)]
+    if obj is not None and obj.revision and occ.verb == "Create" and len(known) > 1:
+        known = _up_to_revision(state, owner, obj.revision, known)
     last = newest(known)
     own = made_by(obj, occ) if obj is not None and obj.kind == "ReplicaSet" and len(known) > 1 else None
     if own is None or seen_rv or not own.template:
@@ -185,6 +193,28 @@ def trigger(owner: ObjectState, obj: ObjectState | None, occ: Occurrence, seen_r
         grown = newest(c for c in known if c.template == own.template or (c.added > 0 and not c.template_changed))
         return grown or last
     return last
+
+
+def _up_to_revision(state: State, owner: ObjectState, revision: str, known: list[Cause]) -> list[Cause]:
+    """Without the new templates that came after the one for which the revision was made (or taken up again)."""
+    made = revision_made(state, owner, revision)
+    if not made:
+        return known
+    since = newest(c for c in known if c.template_changed and c.rv < made)
+    return [c for c in known if not c.template_changed or c.rv < made or c is since] or known
+
+
+def revision_made(state: State, owner: ObjectState, revision: str) -> int:
+    """The version that a revision of a StatefulSet or DaemonSet was made at, or taken up again; 1 where that was before
+    anybody watched, 0 where it is not known.
+
+    A StatefulSet's Pods bear its name, a DaemonSet's the hash that is its label too (pkg/controller/statefulset and
+    daemon/update.go).
+    """
+    dependents = (state.object(uid) for uid in state.ownership.succ[owner.uid])
+    revisions = [o for o in dependents if o is not None and o.kind == "ControllerRevision" and o.rv]
+    causes = [o.causes for o in revisions if revision in (o.name, o.revision)]
+    return max((max((c.rv for c in own if c.verb != "Delete"), default=1) for own in causes), default=0)
 
 
 def replaced(

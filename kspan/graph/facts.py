@@ -212,7 +212,8 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     ``settled`` and ``forget`` (when to let it go) in logical time, ``reached`` the best estimate of when it
     came to rest. ``template`` and ``labels`` are fingerprints. ``latent`` is its
     newest change of labels alone: it becomes an occurrence only if something follows from it. ``ended`` is when a Job
-    was done or had failed. ``conditions`` is how it stands by its own status.
+    was done or had failed. ``conditions`` is how it stands by its own status. ``patience`` is how long a Pod stays on a
+    node that was tainted (s), ``revision`` the one of its owner that it was made from.
     ``index`` is the ordinal of a StatefulSet's Pod (-1: not told)."""
 
     uid: str
@@ -259,6 +260,8 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     conditions: Standing = ()
     turns: list[Turned] = []
     index: int = -1
+    patience: int = 0
+    revision: str = ""
 
 
 class Trace(msgspec.Struct, array_like=True, gc=False):

@@ -22,11 +22,12 @@ def infer_changes(state: State, rules: Rules, settings: FoldSettings, obj: Objec
     seen = obj.first_sight
     if seen is None:
         return []
-    newest = change.newest_writer(seen.writers)
+    newest = _last_writer(rules, obj, seen)
     made = []
     if near - obj.created <= settings.max_trace_age:
         made.append(_create(state, rules, obj, seen))
-    updated = newest is not None and seen.generation > 1 and newest.time >= obj.created + SECOND
+    changed = seen.generation > 1 or (obj.kind == "Node" and bool(change.turn_of_node(b"", obj.spec)))
+    updated = newest is not None and changed and newest.time >= obj.created + SECOND
     if newest is not None and updated and near - newest.time <= settings.max_trace_age:
         made.append(_update(state, rules, obj, seen, newest))
     if not made:
@@ -35,9 +36,17 @@ def infer_changes(state: State, rules: Rules, settings: FoldSettings, obj: Objec
     state.dirty_objects[obj.uid] = None
     made = [occ for occ in made if occ.id not in state.causality]
     obj.causes[:0] = [_cause(occ, seen, newest=occ is made[-1]) for occ in made]
+    if obj.kind == "Node" and made and made[-1].verb == "Update":
+        obj.causes[len(made) - 1].turned = change.turn_of_node(b"", obj.spec)
     for occ in made:
         state.add_occurrence(occ, state.clock.now + settings.hold)
     return made
+
+
+def _last_writer(rules: Rules, obj: ObjectState, seen: FirstSight) -> change.Writer | None:
+    """Of a Node the last who was no controller: those write it all the time."""
+    people = [w for w in seen.writers if not rules.is_controller(w.manager)] if obj.kind == "Node" else ()
+    return change.newest_writer(people or seen.writers)
 
 
 def _cause(occ: Occurrence, seen: FirstSight, *, newest: bool) -> Cause:

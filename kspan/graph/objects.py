@@ -3,6 +3,7 @@
 Field names are the API's own. Sources: k8s.io/apimachinery meta/v1 types.go, k8s.io/api core/v1, apps/v1, batch/v1.
 """
 
+import re
 import zlib
 from typing import Literal
 
@@ -99,6 +100,13 @@ class UpdateStrategy(msgspec.Struct, gc=False):
     rollingUpdate: RollingUpdate | None = None
 
 
+class Toleration(msgspec.Struct, gc=False):
+    """core/v1 Toleration."""
+
+    key: str = ""
+    tolerationSeconds: int | None = None
+
+
 class Spec(msgspec.Struct, gc=False):
     """The parts of a built-in kind's spec that causality reads."""
 
@@ -113,6 +121,7 @@ class Spec(msgspec.Struct, gc=False):
     updateStrategy: UpdateStrategy | None = None
     scaleTargetRef: ScaleTarget | None = None
     taints: list[Taint] | None = None
+    tolerations: list[Toleration] | None = None
     template: Raw = Raw(b"")
     affinity: Raw = Raw(b"")
 
@@ -346,6 +355,27 @@ def pod_index(labels: bytes) -> int:
     except msgspec.MsgspecError:
         return -1
     return int(index) if index.isascii() and index.isdigit() and len(index) < 10 else -1
+
+
+_OF_NODE_LIFE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+
+
+def patience(spec: Spec) -> int:
+    """How many seconds a Pod stays at most on a node that somebody tainted with NoExecute; 0 where it does not say.
+
+    What the API server adds to every Pod (300 s on a node that is not ready) does not count: such a node is moving.
+    """
+    seconds = (t.tolerationSeconds or 0 for t in spec.tolerations or () if t.key not in _OF_NODE_LIFE)
+    return max(seconds, default=0)
+
+
+_REVISION = re.compile(rb'"controller-revision-hash": ?"([^"]*)"')
+
+
+def revision_label(labels: bytes) -> str:
+    """The revision of its owner that a Pod of a StatefulSet or DaemonSet was made from; empty where it does not say."""
+    found = _REVISION.search(labels)
+    return found[1].decode(errors="replace") if found is not None else ""
 
 
 def wanted_node(affinity: bytes) -> str:

@@ -23,7 +23,9 @@ from kspan.graph.objects import (
     decode_object,
     decode_spec,
     decode_status,
+    patience,
     pod_index,
+    revision_label,
     template_fingerprint,
     version_number,
     wanted_node,
@@ -37,8 +39,9 @@ from kspan.settings import FoldSettings
 from kspan.times import SECOND, parse_time_or_zero
 from kspan.vocabulary import span_id
 
-LABELLED = ("Node", "Pod")
-"""Kinds whose labels alone make controllers act: by them DaemonSets pick Nodes, and ReplicaSets their Pods."""
+LABELLED = ("Namespace", "Node", "Pod")
+"""Kinds whose labels alone make controllers act: by them DaemonSets pick Nodes, and ReplicaSets their Pods; those of a
+Namespace say what its Pods may do (Pod security)."""
 
 STEPS_KEPT = 256
 """Dependents that went (or came), of one owner: its controller is never further behind with replacing them."""
@@ -169,6 +172,8 @@ class Observer:
             conditions=standing(obj.kind, status) if obj.status else (),
             turns=old.turns,
             index=pod_index(bytes(meta.labels)) if obj.kind == "Pod" else -1,
+            patience=patience(spec) if spec.tolerations else 0,
+            revision=revision_label(bytes(meta.labels)) if obj.kind in ("Pod", "ControllerRevision") else "",
         )
         self.state.put_object(new)
         return new

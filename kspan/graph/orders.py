@@ -65,6 +65,9 @@ class _Update(NamedTuple):
         return self.owner.kind == "DaemonSet" or self._in_turn(pod, strategy.rollingUpdate or RollingUpdate())
 
     def _older(self, pod: ObjectState) -> bool:
+        revision = evidence.revision_made(self.state, self.owner, pod.revision) if pod.revision else 0
+        if revision and self.template.rv > SYNTHETIC_UPDATE:
+            return revision < self.template.rv
         made = next((c for c in pod.causes if c.verb == "Create" and c.rv > SYNTHETIC_UPDATE), None)
         if made is not None and made.exact and self.template.exact and self.template.rv > SYNTHETIC_UPDATE:
             return made.rv < self.template.rv

@@ -12,6 +12,7 @@ from kspan.graph.rows import closed_root_row, closed_span_row, object_row
 from kspan.graph.state import State
 from kspan.model import TraceRow, TraceState
 from kspan.settings import FoldSettings
+from kspan.times import SECOND
 
 CARRIED_KEPT = 1024
 """Closed traces under a remote context that are remembered: a pipeline's context is used for minutes, not for days."""
@@ -26,6 +27,8 @@ _ENDED_BY = {
 def _follower(own: list[Occurrence], i: int) -> Occurrence | None:
     """Until when the i-th of these occurrences of one object lasts: what ends it, or else the next; None without."""
     occ, ends = own[i], _ENDED_BY.get(own[i].reason) if own[i].kind == "Pod" else None
+    if occ.field_path.startswith("spec.initContainers"):
+        ends = None  # One comes after the other.
     for later in own[i + 1 :] if occ.condition or ends else ():
         if later.condition == occ.condition if occ.condition else _ends(occ, later, ends):
             return later
@@ -79,14 +82,24 @@ class Resolver:
 
     def _awaited(self, obj: ObjectState) -> bool:
         """Whether controllers that were refused because of this object, before its newest change, are still to try
-        again."""
-        waiting = (self.state.object(uid) for uid in self.state.refused.get((obj.kind, obj.namespace, obj.name), ()))
+        again, or Pods have yet to leave this Node."""
+        if obj.kind == "Node" and obj.causes and obj.causes[-1].turned == "evicts":
+            return self._stays(obj.name, obj.causes[-1].time)
+        refused = self.state.refused
+        uids = [*refused.get((obj.kind, obj.namespace, obj.name), ()), *refused.get((obj.kind, obj.namespace, ""), ())]
+        waiting = (self.state.object(uid) for uid in uids)
         changed = obj.causes[-1].time if obj.causes else 0
         still = self.state.clock.now - self.settings.settle
         return any(
             w is not None and w.refused is not None and w.refused.first <= changed and (w.moving or w.settled > still)
             for w in waiting
         )
+
+    def _stays(self, node: str, since: int) -> bool:
+        now = self.state.clock.now - self.settings.settle
+        pods = (pod for pod in self.state.objects() if pod.patience and pod.node == node)
+        waiting = self.state.pending
+        return any(pod.uid in waiting or (not pod.deleting and now < since + pod.patience * SECOND) for pod in pods)
 
     def _settle(self, trace: Trace) -> int:
         quiet = self.settings.settle_after_warning if trace.warning else self.settings.settle

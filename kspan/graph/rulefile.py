@@ -191,7 +191,7 @@ class _Reader:
             if fields["subject"]:
                 self.wrong((*path, "subject"), "subject and subject_from exclude each other")
         elif groups is not None:
-            if "name" not in groups:
+            if "name" not in groups and means != "waits":
                 self.wrong((*path, "message"), "message lacks a group (?P<name>...) for the subject's name")
             if not entry.get("subject") and "kind" not in groups:
                 self.wrong(path, "subject is missing: the kind of the object that the message names")

@@ -9,7 +9,7 @@ import msgspec
 from kspan.graph.patterns import Pattern
 
 MEANINGS = ("creates", "deletes", "scales", "applies", "turns", "observes", "waits", "explains")
-SOURCES = ("scaleTargetRef", "nodeName", "self")
+SOURCES = ("scaleTargetRef", "nodeName", "namespace", "self")
 ANYBODY = "*"
 COMBINED = "(combined from similar events): "
 

@@ -48,6 +48,10 @@ class State:
         """The object with this uid, if it is remembered."""
         return self._objects.get(uid)
 
+    def objects(self) -> Iterable[ObjectState]:
+        """All that are remembered. For rare questions: their number is the cluster's size."""
+        return self._objects.values()
+
     def put_object(self, obj: ObjectState) -> None:
         """Remembers an object under its uid and its name."""
         old = self._objects.get(obj.uid)
@@ -112,6 +116,12 @@ class State:
         """The objects that bear or bore this name, oldest first."""
         found = (self.object(uid) for uid in self.by_name.get((kind, namespace, name), ()))
         return sorted((obj for obj in found if obj is not None), key=lambda obj: (obj.created, obj.uid))
+
+    def bearing(self, kind: str, namespace: str, name: str) -> list[ObjectState]:
+        """Like ``named``; without a name all of the kind in the namespace."""
+        if name:
+            return self.named(kind, namespace, name)
+        return [obj for obj in self._objects.values() if (obj.kind, obj.namespace) == (kind, namespace)]
 
     # occurrences ---------------------------------------------------------------------------------------------------
 

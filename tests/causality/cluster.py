@@ -29,12 +29,14 @@ API = {
     "Certificate": "cert-manager.io/v1/certificates",
     "CertificateRequest": "cert-manager.io/v1/certificaterequests",
     "ConfigMap": "v1/configmaps",
+    "ControllerRevision": "apps/v1/controllerrevisions",
     "CronJob": "batch/v1/cronjobs",
     "DaemonSet": "apps/v1/daemonsets",
     "Deployment": "apps/v1/deployments",
     "HorizontalPodAutoscaler": "autoscaling/v2/horizontalpodautoscalers",
     "Job": "batch/v1/jobs",
     "Kustomization": "kustomize.toolkit.fluxcd.io/v1/kustomizations",
+    "LimitRange": "v1/limitranges",
     "Namespace": "v1/namespaces",
     "Node": "v1/nodes",
     "NodeClaim": "karpenter.sh/v1/nodeclaims",
@@ -47,9 +49,18 @@ API = {
     "Widget": "example.com/v1/widgets",
 }
 CLUSTER_WIDE = ("Namespace", "Node", "NodeClaim", "PersistentVolume")
-WITHOUT_GENERATION = ("ConfigMap", "Namespace", "Node", "PersistentVolume", "PersistentVolumeClaim", "ResourceQuota")
+WITHOUT_GENERATION = (
+    "ConfigMap",
+    "ControllerRevision",
+    "LimitRange",
+    "Namespace",
+    "Node",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "ResourceQuota",
+)
 OBSERVING = ("Deployment", "ReplicaSet", "Widget")
-WITHOUT_SPEC = ("ConfigMap",)
+WITHOUT_SPEC = ("ConfigMap", "ControllerRevision")
 WITH_TEMPLATE = ("DaemonSet", "Deployment", "Job", "ReplicaSet", "StatefulSet")
 
 
@@ -260,13 +271,18 @@ class Cluster:
         return self._write(RecordType.DELETED, thing)
 
     def _manage(self, thing: Thing, manager: str, subresource: str, fields: dict[str, Any]) -> None:
-        """The entry of managedFields as the API server writes it: whole seconds; ``scale`` has no time."""
+        """The entry of managedFields as the API server writes it: whole seconds; ``scale`` has no time.
+
+        A manager with ``(apply)`` behind its name applies on the server's side.
+        """
+        manager, applied, _ = manager.partition(" (apply)")
         entries: list[dict[str, Any]] = thing.meta.setdefault("managedFields", [])
         own = [e for e in entries if (e["manager"], e.get("subresource", "")) == (manager, subresource)]
         merged = deepcopy(own[0]["fieldsV1"]) if own else {}
         for key, below in fields.items():
             merged[key] = {**merged.get(key, {}), **below}
-        entry: dict[str, Any] = {"manager": manager, "operation": "Update", "apiVersion": thing.raw["apiVersion"]}
+        entry: dict[str, Any] = {"manager": manager, "operation": "Apply" if applied else "Update"}
+        entry["apiVersion"] = thing.raw["apiVersion"]
         if subresource != "scale":
             entry["time"] = second(self.now + STEP)
         entry |= {"fieldsType": "FieldsV1", "fieldsV1": merged}

@@ -108,7 +108,7 @@ def renamed(records: list[LogRecord]) -> list[LogRecord]:
     some = "|".join(sorted(names, key=len, reverse=True))
     # After a slash it may be an image's, but not so in the messages of Flux ("Deployment/shop/web configured") and
     # Karpenter ("nodeclaim/default-x").
-    word = re.compile(rf"(?:(?<![\w/:-])|(?<=t/shop/)|(?<=nodeclaim/))({some})(?![\w:-])".encode())
+    word = re.compile(rf"(?:(?<![\w/:-])|(?<=t/shop/)|(?<= shop/)|(?<=nodeclaim/))({some})(?![\w:-])".encode())
 
     def rename(record: LogRecord) -> LogRecord:
         payload = word.sub(lambda found: others[found[1].decode()].encode(), record.payload)

@@ -1,7 +1,7 @@
 """Autoscalers and quotas."""
 
 from tests.causality.actors import done, new_pod, new_replicas, rolled_out, run, scale
-from tests.causality.cluster import MANAGER, Cluster
+from tests.causality.cluster import MANAGER, Cluster, Thing
 from tests.causality.drawing import shows
 
 
@@ -142,5 +142,99 @@ def test_a_quota_explains_nothing_to_those_whom_it_did_not_refuse() -> None:
             ReplicaSet.Update web-1  by deployment-controller  [subject]
               ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
                 Pod.Create web-1-c  by replicaset-controller  [subject]
+        """,
+    )
+
+
+def refused(c: Cluster, why: str) -> tuple[Thing, Thing]:
+    """A Deployment of one Pod which is refused: (it, its ReplicaSet)."""
+    web = c.apply("Deployment", "web", replicas=1)
+    rs = new_replicas(c, web, "web-1", 1, told=False)
+    message = f'Error creating: pods "web-1-a" is forbidden: {why}'
+    c.event(rs, "FailedCreate", message, by="replicaset-controller", warning=True)
+    c.wait(20)
+    return web, rs
+
+
+def test_a_pod_that_was_too_big_is_created_because_its_limits_were_raised() -> None:
+    """The message does not name the LimitRange: any in the namespace will do, but no other."""
+    c = Cluster()
+    limits, other = (
+        c.apply("LimitRange", "limits", limits=[1]),
+        c.create("LimitRange", "other", namespace="else", by="me"),
+    )
+    c.first_list()
+    web, rs = refused(c, "maximum memory usage per Container is 1Gi, but limit is 2Gi")
+    c.update(limits, by="kubectl-edit", limits=[2])
+    c.update(other, by="me", limits=[3])
+    c.wait(10)
+    run(c, new_pod(c, rs, "web-1-a", told=False))
+    done(c, rs, web)
+    shows(
+        c,
+        """
+        Deployment.Create web  by kubectl  [root]
+          ReplicaSet.Create web-1  by deployment-controller  [owner]
+            ReplicaSet.FailedCreate web-1  by replicaset-controller  [own] error
+
+        LimitRange.Update limits  by kubectl  [root]
+          Pod.Create web-1-a  by replicaset-controller  [subject]
+            Pod.Scheduled web-1-a  by default-scheduler  [own]
+            Pod.Started web-1-a  by kubelet  [own]
+            Pod.Ready web-1-a  by kubelet  [own]
+
+        LimitRange.Update other  by me  [root]
+        """,
+    )
+
+
+def test_a_pod_that_was_not_safe_is_created_because_the_namespaces_label_was_changed() -> None:
+    c = Cluster()
+    shop = c.create("Namespace", "shop", by="kubectl-create")
+    c.first_list()
+    web, rs = refused(c, 'violates PodSecurity "restricted:latest": runAsNonRoot != true')
+    c.label(shop, **{"pod-security.kubernetes.io/enforce": "privileged"})
+    c.wait(10)
+    run(c, new_pod(c, rs, "web-1-a", told=False))
+    done(c, rs, web)
+    shows(
+        c,
+        """
+        Deployment.Create web  by kubectl  [root]
+          ReplicaSet.Create web-1  by deployment-controller  [owner]
+            ReplicaSet.FailedCreate web-1  by replicaset-controller  [own] error
+
+        Namespace.Update shop  by kubectl  [root]
+          Pod.Create web-1-a  by replicaset-controller  [subject]
+            Pod.Scheduled web-1-a  by default-scheduler  [own]
+            Pod.Started web-1-a  by kubelet  [own]
+            Pod.Ready web-1-a  by kubelet  [own]
+        """,
+    )
+
+
+def test_what_was_refused_and_then_changed_is_created_for_the_change() -> None:
+    c = Cluster()
+    c.apply("LimitRange", "limits", limits=[1])
+    c.first_list()
+    web, _ = refused(c, "[minimum cpu usage per Container is 100m, but request is 50m]")
+    c.update(web, by="kubectl-edit", image="app:v2")
+    two = new_replicas(c, web, "web-2", 1, told=False)
+    run(c, new_pod(c, two, "web-2-a", told=False))
+    done(c, two, web)
+    shows(
+        c,
+        """
+        (incomplete)
+        Deployment.Create web  by kubectl  [root] error
+          ReplicaSet.Create web-1  by deployment-controller  [owner]
+            ReplicaSet.FailedCreate web-1  by replicaset-controller  [own] error
+
+        Deployment.Update web  by kubectl  [root]
+          ReplicaSet.Create web-2  by deployment-controller  [owner]
+            Pod.Create web-2-a  by replicaset-controller  [owner]
+              Pod.Scheduled web-2-a  by default-scheduler  [own]
+              Pod.Started web-2-a  by kubelet  [own]
+              Pod.Ready web-2-a  by kubelet  [own]
         """,
     )

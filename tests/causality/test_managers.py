@@ -3,7 +3,7 @@
 import pytest
 
 from tests.causality.actors import done, new_replicas, rolled_out, scale
-from tests.causality.cluster import MANAGER, Cluster
+from tests.causality.cluster import MANAGER, STEP, Cluster, second
 from tests.causality.drawing import shows
 
 WIDGETS = "widget-controller"
@@ -118,6 +118,59 @@ def test_a_tool_that_applies_is_a_root(manager: str) -> None:
         Deployment.Create web  by {manager}  [root]
           Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
             ReplicaSet.Create web-1  by deployment-controller  [subject]
+        """,
+    )
+
+
+@pytest.mark.parametrize("manager", ["kubectl", "argocd-controller", "my-platform"])
+def test_who_applies_on_the_servers_side_is_the_root_of_what_that_changes(manager: str) -> None:
+    """The first time, what was there before is put down to nobody, at the same time."""
+    c = Cluster()
+    web, one, _ = rolled_out(c, "web", by=f"{manager} (apply)")
+    c.first_list()
+    own = web.meta["managedFields"][0]
+    nobody = {**own, "manager": "before-first-apply", "operation": "Update", "time": second(c.now + STEP)}
+    web.meta["managedFields"] = [nobody]
+    c.update(web, by=f"{manager} (apply)", image="app:v2")
+    two = new_replicas(c, web, "web-2", 1, told=False)
+    scale(c, web, one, 0, told=False)
+    c.wait(20)
+    c.update(web, by=f"{manager} (apply)", replicas=2)
+    scale(c, web, two, 2, told=False)
+    done(c, one, two, web)
+    shows(
+        c,
+        f"""
+        Deployment.Update web  by {manager}  [root]
+          ReplicaSet.Create web-2  by deployment-controller  [owner]
+          ReplicaSet.Update web-1  by deployment-controller  [owner]
+
+        Deployment.Update web  by {manager}  [root]
+          ReplicaSet.Update web-2  by deployment-controller  [owner]
+        """,
+    )
+
+
+def test_before_kubernetes_1_22_the_status_is_told_by_its_fields() -> None:
+    """Whoever writes the status alone has changed nothing: what was there goes back to kubectl."""
+    c = Cluster()
+    web = c.apply("Deployment", "web", by="kubectl", replicas=1)
+    c.wait(5)
+    c.update(web, by="kubectl", image="app:v2")
+    c.wait(5)
+    c.status(web, observedGeneration=2)
+    del web.meta["managedFields"][1]["subresource"]
+    c.first_list(1)
+    new_replicas(c, web, "web-2", 1, old=True)
+    shows(
+        c,
+        """
+        Deployment.Create web  by unknown  [root]
+
+        (incomplete)
+        Deployment.Update web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-2  by deployment-controller  [subject]
         """,
     )
 

@@ -1,6 +1,6 @@
 """What happens to a node, and through it to the Pods that are on it."""
 
-from tests.causality.actors import done, kill, new_pod, only, rolled_out, run
+from tests.causality.actors import done, kill, new_pod, new_replicas, only, rolled_out, run
 from tests.causality.cluster import MANAGER, Cluster, Thing
 from tests.causality.drawing import shows
 
@@ -356,5 +356,170 @@ def test_an_autoscaler_that_taints_a_node_and_empties_it_is_the_root() -> None:
               Pod.Scheduled web-1-b  by default-scheduler  [own]
               Pod.Started web-1-b  by kubelet  [own]
               Pod.Ready web-1-b  by kubelet  [own]
+        """,
+    )
+
+
+def test_who_tolerates_a_taint_for_a_while_leaves_because_of_it_then() -> None:
+    """The trace waits for those who stay on for a time of their own, and for nobody else."""
+    c = Cluster()
+    old = node(c)
+    web = c.apply("Deployment", "web", replicas=2)
+    rs = new_replicas(c, web, "web-1", 2)
+    patient, lasting = ([{"key": "gone", "effect": "NoExecute", **more}] for more in ({"tolerationSeconds": 60}, {}))
+    one, two = new_pod(c, rs, "web-1-a", tolerations=patient), new_pod(c, rs, "web-1-b", tolerations=lasting)
+    for pod in (one, two):
+        run(c, pod)
+    done(c, rs, web)
+    c.first_list()
+    c.update(old, by="kubectl-taint", taints=[{"key": "gone", "effect": "NoExecute"}])
+    c.wait(60)
+    evict(c, one, "DeletionByTaintManager")
+    run(c, new_pod(c, rs, "web-1-c", told=False), "node-b")
+    c.gone(one)
+    shows(
+        c,
+        """
+        Node.Update node-a  by kubectl  [root]
+          Pod.Delete web-1-a  by taint-eviction-controller  [place]
+            Pod.Killing web-1-a  by kubelet  [own]
+            Pod.Create web-1-c  by replicaset-controller  [owner]
+              Pod.Scheduled web-1-c  by default-scheduler  [own]
+              Pod.Started web-1-c  by kubelet  [own]
+              Pod.Ready web-1-c  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_drain_of_a_node_that_was_cordoned_shortly_before_anybody_watched() -> None:
+    c = Cluster()
+    old = node(c)
+    _, rs, (pod,) = rolled_out(c, "web")
+    c.wait(7200)
+    c.update(old, by="kubectl", unschedulable=True)
+    c.update(old, by=MANAGER, taints=[{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}])
+    c.events.clear()
+    c.first_list(30)
+    evict(c, pod, "EvictionByEvictionAPI")
+    run(c, new_pod(c, rs, "web-1-b", told=False), "node-b")
+    c.gone(pod)
+    shows(
+        c,
+        """
+        Node.Update node-a  by kubectl  [root]
+          Pod.Delete web-1-a  by unknown  [place]
+            Pod.Killing web-1-a  by kubelet  [own]
+            Pod.Create web-1-b  by replicaset-controller  [owner]
+              Pod.Scheduled web-1-b  by default-scheduler  [own]
+              Pod.Started web-1-b  by kubelet  [own]
+              Pod.Ready web-1-b  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_drain_of_a_node_that_was_cordoned_long_ago_is_nobodys_that_is_known() -> None:
+    c = Cluster()
+    old = node(c)
+    _, rs, (pod,) = rolled_out(c, "web")
+    c.update(old, by="kubectl", unschedulable=True)
+    c.first_list()
+    evict(c, pod, "EvictionByEvictionAPI")
+    run(c, new_pod(c, rs, "web-1-b", told=False), "node-b")
+    c.gone(pod)
+    shows(
+        c,
+        """
+        Pod.Delete web-1-a  by unknown  [root]
+          Pod.Killing web-1-a  by kubelet  [own]
+          Pod.Create web-1-b  by replicaset-controller  [owner]
+            Pod.Scheduled web-1-b  by default-scheduler  [own]
+            Pod.Started web-1-b  by kubelet  [own]
+            Pod.Ready web-1-b  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_drain_that_a_disruption_budget_holds_up_goes_on_with_the_next_pod_that_is_ready() -> None:
+    """An eviction that is refused leaves no trace: kubectl tries again every five seconds."""
+    c = Cluster()
+    old = node(c)
+    _, rs, (one, two) = rolled_out(c, "web", 2)
+    c.first_list()
+    c.update(old, by="kubectl", unschedulable=True)
+    evict(c, one, "EvictionByEvictionAPI")
+    new = new_pod(c, rs, "web-1-c", told=False)
+    c.wait(40)
+    run(c, new, "node-b")
+    c.gone(one)
+    c.wait(5)
+    evict(c, two, "EvictionByEvictionAPI")
+    run(c, new_pod(c, rs, "web-1-d", told=False), "node-b")
+    c.gone(two)
+    shows(
+        c,
+        """
+        Node.Update node-a  by kubectl  [root]
+          Pod.Delete web-1-a  by unknown  [place]
+            Pod.Killing web-1-a  by kubelet  [own]
+            Pod.Create web-1-c  by replicaset-controller  [owner]
+              Pod.Scheduled web-1-c  by default-scheduler  [own]
+              Pod.Started web-1-c  by kubelet  [own]
+              Pod.Ready web-1-c  by kubelet  [own]
+          Pod.Delete web-1-b  by unknown  [place]
+            Pod.Killing web-1-b  by kubelet  [own]
+            Pod.Create web-1-d  by replicaset-controller  [owner]
+              Pod.Scheduled web-1-d  by default-scheduler  [own]
+              Pod.Started web-1-d  by kubelet  [own]
+              Pod.Ready web-1-d  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_pod_that_the_kubelet_mirrors_is_nobodys_effect() -> None:
+    c = Cluster()
+    host = node(c)
+    c.first_list()
+    c.update(host, by="kubectl", unschedulable=False)
+    c.wait(1)
+    run(
+        c, c.create("Pod", "etcd-node-a", owner=host, by="kubelet", namespace="kube-system", containers=[{"name": "x"}])
+    )
+    shows(
+        c,
+        """
+        Node.Update node-a  by kubectl  [root]
+
+        Pod.Create etcd-node-a  by kubelet  [root]
+          Pod.Scheduled etcd-node-a  by default-scheduler  [own]
+          Pod.Started etcd-node-a  by kubelet  [own]
+          Pod.Ready etcd-node-a  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_node_that_shuts_down_takes_its_pods_with_it() -> None:
+    c = Cluster()
+    host = node(c)
+    _, rs, (pod,) = rolled_out(c, "web")
+    c.first_list()
+    c.condition(host, "Ready", "False", reason="KubeletNotReady", message="node is shutting down", by="kubelet")
+    c.event(host, "NodeNotReady", "Node node-a status is now: NodeNotReady", by="kubelet", uid="node-a")
+    c.condition(pod, "DisruptionTarget", "True", reason="TerminationByKubelet", by="kubelet")
+    message = "Pod was terminated in response to imminent node shutdown."
+    c.status(pod, by="kubelet", phase="Failed", reason="Terminated", message=message)
+    run(c, new_pod(c, rs, "web-1-b"), "node-b")
+    done(c, rs)
+    shows(
+        c,
+        """
+        (incomplete)
+        Node.Ready=False node-a  by kubelet  [root] error
+          Node.NodeNotReady node-a  by kubelet  [own]
+          Pod.Failed web-1-a  by kubelet  [place] error
+            ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+              Pod.Create web-1-b  by replicaset-controller  [subject]
+                Pod.Scheduled web-1-b  by default-scheduler  [own]
+                Pod.Started web-1-b  by kubelet  [own]
+                Pod.Ready web-1-b  by kubelet  [own]
         """,
     )

@@ -1,8 +1,10 @@
 """StatefulSets, DaemonSets and what they bring with them."""
 
-from tests.causality.actors import done, kill, new_pod, only, run
-from tests.causality.cluster import MANAGER, Cluster
+from tests.causality.actors import done, kill, new_pod, only, run, running
+from tests.causality.cluster import MANAGER, Cluster, Thing
 from tests.causality.drawing import shows
+
+STS = "statefulset-controller"
 
 
 def test_a_stateful_set_creates_its_pods_one_after_the_other_in_the_old_words_and_the_new() -> None:
@@ -255,5 +257,175 @@ def test_a_claim_is_bound_because_it_was_created() -> None:
         PersistentVolumeClaim.Create data  by kubectl  [root]
           PersistentVolumeClaim.WaitForFirstConsumer data  by persistentvolume-controller  [own]
           PersistentVolumeClaim.Update data  by kube-controller-manager  [own]
+        """,
+    )
+
+
+def revision(c: Cluster, owner: Thing, name: str) -> None:
+    """The controller keeps the new template of its object as a revision before it acts."""
+    labels = {"controller-revision-hash": name} if owner.kind == "DaemonSet" else {}
+    c.create("ControllerRevision", f"{owner.name}-{name}", owner=owner, labels=labels, data={"spec": name}, revision=1)
+
+
+def test_a_pod_of_a_daemon_set_is_made_for_the_change_that_made_its_revision() -> None:
+    """The second change comes while the controller is still at the first one's Pods."""
+    c = Cluster()
+    agent = c.apply("DaemonSet", "agent")
+    revision(c, agent, "one")
+    old = new_pod(c, agent, "agent-a", told=False, affinity=only("node-a"), labels={"controller-revision-hash": "one"})
+    run(c, old)
+    done(c, agent)
+    c.first_list()
+    c.update(agent, by="kubectl-set", image="agent:v2")
+    revision(c, agent, "two")
+    kill(c, old)
+    c.wait(2)
+    c.update(agent, by="kubectl-set", image="agent:v3")
+    c.gone(old)
+    labels = {"controller-revision-hash": "two"}
+    new = new_pod(c, agent, "agent-b", told=False, affinity=only("node-a"), labels=labels)
+    revision(c, agent, "three")
+    kill(c, new)
+    c.gone(new)
+    labels = {"controller-revision-hash": "three"}
+    run(c, new_pod(c, agent, "agent-c", told=False, affinity=only("node-a"), labels=labels))
+    done(c, agent)
+    shows(
+        c,
+        """
+        DaemonSet.Update agent  by kubectl  [root]
+          ControllerRevision.Create agent-two  by daemonset-controller  [owner]
+          Pod.Delete agent-a  by daemonset-controller  [owner]
+            Pod.Killing agent-a  by kubelet  [own]
+          Pod.Create agent-b  by daemonset-controller  [owner]
+
+        DaemonSet.Update agent  by kubectl  [root]
+          ControllerRevision.Create agent-three  by daemonset-controller  [owner]
+          Pod.Delete agent-b  by daemonset-controller  [owner]
+            Pod.Killing agent-b  by kubelet  [own]
+          Pod.Create agent-c  by daemonset-controller  [owner]
+            Pod.Scheduled agent-c  by default-scheduler  [own]
+            Pod.Started agent-c  by kubelet  [own]
+            Pod.Ready agent-c  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_pod_of_a_stateful_set_is_made_for_the_change_that_made_its_revision() -> None:
+    """And where the template stays as it is, for the newest change all the same."""
+    c = Cluster()
+    db = c.apply("StatefulSet", "db", replicas=0)
+    revision(c, db, "one")
+    done(c, db)
+    c.first_list()
+    c.update(db, by="kubectl-set", image="db:v2")
+    revision(c, db, "two")
+    c.update(db, by="kubectl", subresource="scale", replicas=1)
+    c.wait(1)
+    c.update(db, by="kubectl-set", image="db:v3")
+    run(c, new_pod(c, db, "db-0", told=False, labels={"controller-revision-hash": "db-two"}))
+    done(c, db)
+    shows(
+        c,
+        """
+        StatefulSet.Update db  by kubectl  [root]
+          ControllerRevision.Create db-two  by statefulset-controller  [owner]
+
+        StatefulSet.Update db  by kubectl  [root]
+          Pod.Create db-0  by statefulset-controller  [owner]
+            Pod.Scheduled db-0  by default-scheduler  [own]
+            Pod.Started db-0  by kubelet  [own]
+            Pod.Ready db-0  by kubelet  [own]
+
+        StatefulSet.Update db  by kubectl  [root]
+        """,
+    )
+
+
+def test_a_stateful_set_pod_that_failed_is_cleared_away_and_made_again() -> None:
+    c = Cluster()
+    db = c.apply("StatefulSet", "db", replicas=1)
+    pod = new_pod(c, db, "db-0", told=False)
+    run(c, pod)
+    done(c, db)
+    c.first_list()
+    running(c, pod, "Failed")
+    c.event(db, "RecreatingFailedPod", "StatefulSet shop/db is recreating failed Pod db-0", by=STS, warning=True)
+    c.gone(pod)
+    c.event(db, "SuccessfulDelete", "delete Pod db-0 in StatefulSet db successful", by=STS)
+    run(c, new_pod(c, db, "db-0", message="create Pod db-0 in StatefulSet db successful"))
+    done(c, db)
+    shows(
+        c,
+        """
+        Pod.Failed db-0  by kubelet  [root] error
+          StatefulSet.RecreatingFailedPod db  by statefulset-controller  [subject] error
+          StatefulSet.SuccessfulDelete db  by statefulset-controller  [own]
+            Pod.Delete db-0  by statefulset-controller  [subject]
+          StatefulSet.SuccessfulCreate db  by statefulset-controller  [owner]
+            Pod.Create db-0  by statefulset-controller  [subject]
+              Pod.Scheduled db-0  by default-scheduler  [own]
+              Pod.Started db-0  by kubelet  [own]
+              Pod.Ready db-0  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_daemon_set_pod_that_failed_is_cleared_away_and_made_again() -> None:
+    c = Cluster()
+    agent = c.apply("DaemonSet", "agent")
+    pod = new_pod(c, agent, "agent-a", told=False, affinity=only("node-a"))
+    run(c, pod)
+    done(c, agent)
+    c.first_list()
+    running(c, pod, "Failed")
+    message = "Found failed daemon pod shop/agent-a on node node-a, will try to kill it"
+    c.event(agent, "FailedDaemonPod", message, by="daemonset-controller", warning=True)
+    c.delete(pod)
+    c.event(agent, "SuccessfulDelete", "Deleted pod: agent-a", by="daemonset-controller")
+    c.gone(pod)
+    run(c, new_pod(c, agent, "agent-b", affinity=only("node-a")))
+    done(c, agent)
+    shows(
+        c,
+        """
+        Pod.Failed agent-a  by kubelet  [root] error
+          DaemonSet.FailedDaemonPod agent  by daemonset-controller  [subject] error
+          DaemonSet.SuccessfulDelete agent  by daemonset-controller  [own]
+            Pod.Delete agent-a  by daemonset-controller  [subject]
+          DaemonSet.SuccessfulCreate agent  by daemonset-controller  [owner]
+            Pod.Create agent-b  by daemonset-controller  [subject]
+              Pod.Scheduled agent-b  by default-scheduler  [own]
+              Pod.Started agent-b  by kubelet  [own]
+              Pod.Ready agent-b  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_pods_containers_start_one_after_the_other() -> None:
+    """Those that come first, one beside them, and the one that it is all for; all are the Pod's own."""
+    c = Cluster()
+    pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "app"}])
+    run(c, pod, started=False)
+    for path in ("initContainers{setup}", "initContainers{proxy}", "containers{app}"):
+        for reason in ("Pulled", "Created", "Started"):
+            c.event(pod, reason, reason, by="kubelet", host="node-a", field_path=f"spec.{path}")
+        c.wait(2)
+    running(c, pod)
+    shows(
+        c,
+        """
+        Pod.Create lone  by kubectl  [root]
+          Pod.Scheduled lone  by default-scheduler  [own]
+          Pod.Pulled lone  by kubelet  [own]
+          Pod.Created lone  by kubelet  [own]
+          Pod.Started lone  by kubelet  [own]
+          Pod.Pulled lone  by kubelet  [own]
+          Pod.Created lone  by kubelet  [own]
+          Pod.Started lone  by kubelet  [own]
+          Pod.Pulled lone  by kubelet  [own]
+          Pod.Created lone  by kubelet  [own]
+          Pod.Started lone  by kubelet  [own]
+          Pod.Ready lone  by kubelet  [own]
         """,
     )

@@ -141,6 +141,16 @@ CASES: list[Case] = [
         "Marking for deletion Pod web-854b7f4f-x2x8p from Node node-1", told("deletes", source="self"),
     ),
     (
+        "limit-range-refuses-pod", "replicaset-controller", "ReplicaSet", "FailedCreate",
+        'Error creating: pods "web-2-x" is forbidden: minimum memory usage per Container is 100Mi, but request is 50Mi',
+        told("waits", "LimitRange"),
+    ),
+    (
+        "pod-security-refuses-pod", "replicaset-controller", "ReplicaSet", "FailedCreate",
+        'Error creating: pods "web-2-x" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true',
+        told("waits", source="namespace"),
+    ),
+    (
         "kubelet-tells-how-its-node-stands", "kubelet", "Node", "NodeNotReady",
         "Node node-1 status is now: NodeNotReady", told("turns", source="self"),
     ),
