@@ -99,7 +99,10 @@ class Resolver:
         now = self.state.clock.now - self.settings.settle
         pods = (pod for pod in self.state.objects() if pod.patience and pod.node == node)
         waiting = self.state.pending
-        return any(pod.uid in waiting or (not pod.deleting and now < since + pod.patience * SECOND) for pod in pods)
+        return any(
+            pod.uid in waiting or (not pod.deleting and now < max(since, pod.created) + pod.patience * SECOND)
+            for pod in pods
+        )
 
     def _settle(self, trace: Trace) -> int:
         quiet = self.settings.settle_after_warning if trace.warning else self.settings.settle

@@ -523,3 +523,38 @@ def test_a_node_that_shuts_down_takes_its_pods_with_it() -> None:
                 Pod.Ready web-1-b  by kubelet  [own]
         """,
     )
+
+
+def test_who_comes_to_a_tainted_node_stays_as_long_as_it_tolerates_it() -> None:
+    c = Cluster()
+    old = node(c)
+    web = c.apply("Deployment", "web", replicas=1)
+    rs = new_replicas(c, web, "web-1", 1)
+    patient = [{"key": "gone", "effect": "NoExecute", "tolerationSeconds": 40}]
+    one = new_pod(c, rs, "web-1-a", tolerations=patient)
+    run(c, one)
+    done(c, rs, web)
+    c.first_list()
+    c.update(old, by="kubectl-taint", taints=[{"key": "gone", "effect": "NoExecute"}])
+    c.wait(40)
+    evict(c, one, "DeletionByTaintManager")
+    two = new_pod(c, rs, "web-1-b", told=False, tolerations=patient)
+    run(c, two)
+    c.gone(one)
+    c.wait(40)
+    evict(c, two, "DeletionByTaintManager")
+    c.gone(two)
+    shows(
+        c,
+        """
+        Node.Update node-a  by kubectl  [root]
+          Pod.Delete web-1-a  by taint-eviction-controller  [place]
+            Pod.Killing web-1-a  by kubelet  [own]
+            Pod.Create web-1-b  by replicaset-controller  [owner]
+              Pod.Scheduled web-1-b  by default-scheduler  [own]
+              Pod.Started web-1-b  by kubelet  [own]
+              Pod.Ready web-1-b  by kubelet  [own]
+          Pod.Delete web-1-b  by taint-eviction-controller  [place]
+            Pod.Killing web-1-b  by kubelet  [own]
+        """,
+    )
