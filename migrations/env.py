@@ -17,8 +17,13 @@ def render(kind: str, item: Any, _autogenerate: Any) -> str | Literal[False]:
         return False
     if isinstance(item, Word):
         return "sa.Text()"
-    plain = "Text" if isinstance(item, Json) else "LargeBinary"
-    return f'sa.{plain}().with_variant(sa.dialects.postgresql.JSONB(), "postgresql")'
+    plain, other = ("LargeBinary", "JSON") if isinstance(item, Payload) else ("Text", "JSONB")
+    return f'sa.{plain}().with_variant(sa.dialects.postgresql.{other}(), "postgresql")'
+
+
+def is_ours(name: str | None, kind: str, _parents: Any) -> bool:
+    """Partitions come and go with time, and are no part of the schema."""
+    return kind != "table" or not str(name).startswith("journal_")
 
 
 def run(connection: Connection) -> None:
@@ -27,6 +32,7 @@ def run(connection: Connection) -> None:
         connection=connection,
         target_metadata=metadata,
         render_item=render,
+        include_name=is_ours,
         transactional_ddl=True,
         render_as_batch=connection.dialect.name == "sqlite",
     )

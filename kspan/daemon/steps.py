@@ -1,7 +1,6 @@
 """Steps into the database, for as long as it takes."""
 
 import logging
-import sqlite3
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -9,7 +8,6 @@ from functools import partial
 from typing import Final, TypeVar
 
 import msgspec
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
 from kspan.daemon.metrics import Metrics
 from kspan.daemon.projector import RULES_CHANGED, Projector
@@ -18,7 +16,7 @@ from kspan.graph import Rules
 from kspan.ingest.streams import Step
 from kspan.model import Cursor, LogRecord, ObjectRow
 from kspan.settings import FoldSettings
-from kspan.store import Store
+from kspan.store import Store, is_about_data
 
 _logger = logging.getLogger(__name__)
 
@@ -43,24 +41,6 @@ def at_latest(step: Step, moment: int) -> Step:
         for record in step.records
     ]
     return Step(records, step.cursor)
-
-
-_ABOUT_DATA: Final = (
-    StatementError,
-    sqlite3.DataError,
-    sqlite3.IntegrityError,
-    UnicodeError,
-    OverflowError,
-    msgspec.MsgspecError,
-)
-
-
-def is_about_data(error: BaseException) -> bool:
-    """Whether the database refused what it was given: trying again cannot help, leaving it out does."""
-    cause = error.__cause__
-    if isinstance(cause, DBAPIError):
-        return isinstance(cause, DataError | IntegrityError)
-    return isinstance(cause, _ABOUT_DATA)
 
 
 class LiveProjector(Projector):

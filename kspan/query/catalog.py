@@ -5,11 +5,11 @@ from typing import Final
 import msgspec
 
 from kspan.store.helperviews import VIEWS
-from kspan.store.schema import fold_state, metadata
+from kspan.store.schema import INTERNAL, metadata
 
 _TYPES: Final = {
     "sqlite": {"LargeBinary": "BLOB", "Json": "TEXT", "Payload": "BLOB", "Double": "REAL", "Boolean": "BOOLEAN"},
-    "postgresql": {"LargeBinary": "BYTEA", "Json": "JSONB", "Payload": "JSONB", "Double": "DOUBLE PRECISION"},
+    "postgresql": {"LargeBinary": "BYTEA", "Json": "JSONB", "Payload": "JSON", "Double": "DOUBLE PRECISION"},
 }
 
 
@@ -33,7 +33,7 @@ class TableInfo(msgspec.Struct, frozen=True):
 
 def catalog(dialect: str) -> list[TableInfo]:
     """The tables that are part of the interface, then the views."""
-    tables = [table for table in metadata.tables.values() if table is not fold_state]
+    tables = [table for table in metadata.tables.values() if table not in INTERNAL]
     return [
         *(
             TableInfo(

@@ -1,4 +1,4 @@
-"""The journal and its projection, durable in one database: SQLite now, PostgreSQL by the same code.
+"""The journal and its projection, durable in one database: SQLite or PostgreSQL.
 
 What it promises:
 
@@ -14,8 +14,9 @@ What it promises:
 Importing this package imports SQLAlchemy.
 """
 
+from kspan.store.engine import is_about_data
 from kspan.store.opening import open_store
 from kspan.store.store import Store
 from kspan.store.views import ClusterStats, KnownVersion, Projection
 
-__all__ = ["ClusterStats", "KnownVersion", "Projection", "Store", "open_store"]
+__all__ = ["ClusterStats", "KnownVersion", "Projection", "Store", "is_about_data", "open_store"]

@@ -17,6 +17,8 @@ from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.dialects.sqlite import pysqlite
 from sqlalchemy.sql.dml import UpdateBase
 
+from kspan.store import copying
+from kspan.store.characters import to_jsonb
 from kspan.store.types import Json, Payload, Word, compress
 
 _Encoder = Callable[[Any], Any]
@@ -54,16 +56,21 @@ class _Statement:
 
     def run(self, connection: Connection, rows: Iterable[list[Any]]) -> None:
         """Execute it for each row."""
-        encoded = [self._encode(row) for row in rows]
+        encoded = [self._picked(row) for row in self.encoded(rows)]
         if self.names is not None:
             names = self.names
             connection.exec_driver_sql(self.sql, [dict(zip(names, row, strict=True)) for row in encoded])
         else:
             connection.exec_driver_sql(self.sql, encoded)
 
-    def _encode(self, row: list[Any]) -> tuple[Any, ...]:
-        for position, encode in self.encoders:
-            row[position] = encode(row[position])
+    def encoded(self, rows: Iterable[list[Any]]) -> Iterable[list[Any]]:
+        """The rows with the driver's values, each still with one for every column."""
+        for row in rows:
+            for position, encode in self.encoders:
+                row[position] = encode(row[position])
+            yield row
+
+    def _picked(self, row: list[Any]) -> tuple[Any, ...]:
         return tuple(row) if self.pick is None else self.pick(row)
 
 
@@ -71,18 +78,18 @@ def _encoder(kind: Any, dialect: str) -> _Encoder | None:
     if isinstance(kind, Word):
         return attrgetter("value")
     if isinstance(kind, Json):
-        return _json
+        return _json if dialect == "sqlite" else to_jsonb
     if isinstance(kind, Payload):
-        return compress if dialect == "sqlite" else _text
+        return compress if dialect == "sqlite" else _or_null
     return None
+
+
+def _or_null(payload: bytes) -> bytes | None:
+    return payload or None
 
 
 def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
-
-
-def _text(payload: bytes) -> str | None:
-    return payload.decode() if payload else None
 
 
 def dialect_insert(table: Table, dialect: str) -> sqlite.Insert | postgresql.Insert:
@@ -109,12 +116,17 @@ def _upsert(table: Table, dialect: str) -> _Statement:
 
 @cache
 def _update(table: Table, dialect: str) -> _Statement:
-    """Sets what no index is about: an index with a column among those that are set is written, changed or not."""
+    statement = update(table).where(*(column == bindparam(_KEY + column.name) for column in table.primary_key))
+    names = [*_not_indexed(table), *(_KEY + column.name for column in table.primary_key)]
+    return _Statement(list(table.columns), dialect, statement, names)
+
+
+@cache
+def _not_indexed(table: Table) -> list[str]:
+    """What no index is about: an index with a column among those that are set is written, changed or not."""
     indexed = {column.name for index in table.indexes for column in index.columns}
     indexed |= {name for index in table.indexes for name in _names(table.columns) if name in _condition(index)}
-    changed = [c.name for c in table.columns if not c.primary_key and c.name not in indexed]
-    statement = update(table).where(*(column == bindparam(_KEY + column.name) for column in table.primary_key))
-    return _Statement(list(table.columns), dialect, statement, [*changed, *(_KEY + c.name for c in table.primary_key)])
+    return [c.name for c in table.columns if not c.primary_key and c.name not in indexed]
 
 
 def _condition(index: Any) -> set[str]:
@@ -133,15 +145,29 @@ def _whole(cluster: str, rows: Iterable[msgspec.Struct]) -> Iterable[list[Any]]:
     return ([cluster, *msgspec.structs.astuple(row)] for row in rows)
 
 
+def _are_copied(connection: Connection, rows: Sequence[msgspec.Struct]) -> bool:
+    return connection.dialect.name == "postgresql" and len(rows) >= copying.WORTH_IT
+
+
 def upsert_rows(connection: Connection, table: Table, cluster: str, rows: Sequence[msgspec.Struct]) -> None:
     """Write whole rows, replacing those of the same key; the last of several for one key stays."""
-    if rows:
-        _upsert(table, connection.dialect.name).run(connection, _whole(cluster, rows))
+    if not rows:
+        return
+    statement = _upsert(table, connection.dialect.name)
+    if _are_copied(connection, rows):
+        copying.upsert(connection, table, statement.encoded(_whole(cluster, rows)))
+    else:
+        statement.run(connection, _whole(cluster, rows))
 
 
 def update_rows(connection: Connection, table: Table, cluster: str, rows: Sequence[msgspec.Struct]) -> None:
     """Update rows that are there and differ in no column of the key or of an index."""
-    if rows:
+    if not rows:
+        return
+    if _are_copied(connection, rows):
+        encoded = _upsert(table, connection.dialect.name).encoded(_whole(cluster, rows))
+        copying.update(connection, table, cluster, encoded, _not_indexed(table))
+    else:
         _update(table, connection.dialect.name).run(connection, _whole(cluster, rows))
 
 
@@ -155,7 +181,11 @@ def insert_numbered(
     connection: Connection, table: Table, cluster: str, first: int, rows: Sequence[msgspec.Struct]
 ) -> None:
     """Insert rows that are numbered from ``first`` on, in the column after ``cluster``."""
-    if rows:
-        statement = _insert(table, connection.dialect.name)
-        numbered = enumerate(rows, first)
-        statement.run(connection, ([cluster, number, *msgspec.structs.astuple(row)] for number, row in numbered))
+    if not rows:
+        return
+    statement = _insert(table, connection.dialect.name)
+    numbered = ([cluster, number, *msgspec.structs.astuple(row)] for number, row in enumerate(rows, first))
+    if connection.dialect.name == "postgresql":
+        copying.insert(connection, table, statement.encoded(numbered))
+    else:
+        statement.run(connection, numbered)

@@ -11,10 +11,11 @@ import msgspec
 import zstandard
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool, StaticPool
 
 from kspan.errors import StoreError
+from kspan.store import postgres
 from kspan.store.location import Location
 
 PAGE_SIZE: Final = 16384
@@ -46,11 +47,7 @@ def make_engine(location: Location, *, read_only: bool) -> Engine:
     """An engine on ``location``; nothing is opened yet. Raises ``StoreError`` where the driver is not installed."""
     if location.url.get_backend_name() == "sqlite":
         return _sqlite_engine(location.path, read_only=read_only)
-    try:
-        options = {"postgresql_readonly": True} if read_only else {}
-        return create_engine(location.url, execution_options=options)
-    except (ModuleNotFoundError, NoSuchModuleError) as error:
-        raise StoreError(f"{location.name}: no driver for this database: install kspan[postgres]") from error
+    return postgres.make_engine(location, read_only=read_only)
 
 
 def _sqlite_engine(path: Path | None, *, read_only: bool) -> Engine:
@@ -98,7 +95,11 @@ def transaction(engine: Engine, *, writing: bool) -> Iterator[Connection]:
 
     A rollback that fails too (a full disk, a connection that is gone) never hides the error that led to it.
     """
-    with engine.connect().execution_options(kspan_writing=writing) as connection:
+    options: dict[str, Any] = {"kspan_writing": writing}
+    if engine.dialect.name == "postgresql":
+        # Several queries of a reader are about one moment; a writer waits for another and then sees what that did.
+        options["isolation_level"] = "READ COMMITTED" if writing else "REPEATABLE READ"
+    with engine.connect().execution_options(**options) as connection:
         try:
             connection.begin()
             yield connection
@@ -118,6 +119,28 @@ def translated(name: str, doing: str) -> Iterator[None]:
         yield
     except _ERRORS as error:
         raise StoreError(f"{name}: cannot {doing}: {_reason(error)}") from error
+
+
+_ABOUT_DATA: Final = (
+    StatementError,
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    UnicodeError,
+    OverflowError,
+    msgspec.MsgspecError,
+)
+
+_PROGRAM_LIMIT: Final = "54"
+"""Class of SQLSTATE: PostgreSQL has a limit for what goes into an index, and calls it an operational error."""
+
+
+def is_about_data(error: BaseException) -> bool:
+    """Whether the database refused what it was given: trying again cannot help, leaving it out does."""
+    cause = error.__cause__
+    if isinstance(cause, DBAPIError):
+        state = getattr(cause.orig, "sqlstate", None) or ""
+        return isinstance(cause, DataError | IntegrityError) or state.startswith(_PROGRAM_LIMIT)
+    return isinstance(cause, _ABOUT_DATA)
 
 
 def _reason(error: BaseException) -> str:

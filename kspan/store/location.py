@@ -40,9 +40,8 @@ def locate(url: str) -> Location:
         backend = parsed.get_backend_name()
     except (ArgumentError, ValueError) as error:
         raise StoreError("the database URL cannot be parsed: expected sqlite:///PATH or postgresql://…") from error
-    if backend == "postgresql":
-        driver = parsed.set(drivername="postgresql+psycopg") if parsed.drivername == "postgresql" else parsed
-        return Location(driver, None, parsed.render_as_string(hide_password=True))
+    if backend in ("postgresql", "postgres"):
+        return _server(parsed)
     if backend != "sqlite":
         raise StoreError(f"{backend} databases are not supported: use sqlite:///PATH or postgresql://…")
     if parsed.query or parsed.host:
@@ -50,6 +49,14 @@ def locate(url: str) -> Location:
     if parsed.database in (None, "", ":memory:"):
         return Location(parsed, None, "sqlite://")
     return _file(Path(str(parsed.database)))
+
+
+def _server(url: URL) -> Location:
+    if url.drivername not in ("postgresql", "postgres", "postgresql+psycopg"):
+        raise StoreError(f"{url.drivername}:// is not supported: use postgresql+psycopg://USER:PASSWORD@HOST/DATABASE")
+    # What a message shows has no password, wherever it was given: in its place or among the options.
+    name = URL.create("postgresql", url.username, None, url.host, url.port, url.database).render_as_string()
+    return Location(url.set(drivername="postgresql+psycopg"), None, name)
 
 
 def _file(path: Path) -> Location:

@@ -79,6 +79,8 @@ journal = Table(
     # whole index, and each would be a page to write.
     Index("journal_object", "cluster", "kind", "namespace", "name", "uid", "seq", **_partial(HAS_UID)),
     comment="All that was received: the only source of truth, append-only",
+    # A partition a day (``partitions``). There the key has recorded_at too; that seq is unique is up to the writer.
+    postgresql_partition_by="RANGE (recorded_at)",
     **_CLUSTERED,
 )
 
@@ -248,3 +250,17 @@ export_state = Table(
     comment="Internal: how far each target has got",
     **_CLUSTERED,
 )
+
+leader_state = Table(
+    "leader_state",
+    metadata,
+    _cluster(),
+    _column("epoch", BigInteger, "internal: how many writers there were; only the newest may write"),
+    _column("holder", Text, "host and process of the newest writer"),
+    _column("since", BigInteger, "since when it writes (Unix ns UTC)"),
+    comment="Internal: who writes to a cluster's tables on PostgreSQL; on SQLite a locked file says so",
+    **_CLUSTERED,
+)
+
+INTERNAL: Final = (fold_state, export_state, leader_state)
+"""Tables that are no part of the SQL interface."""

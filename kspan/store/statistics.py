@@ -24,7 +24,7 @@ def of_cluster(connection: Connection, cluster: str, size: int) -> ClusterStats:
         rows={
             table.name: sum(_count(connection, table, cluster).values())
             for table in schema.metadata.sorted_tables
-            if table not in (schema.fold_state, schema.export_state)
+            if table not in schema.INTERNAL
         },
         journal={
             str(key[0]): n for key, n in _count(connection, schema.journal, cluster, schema.journal.c.type).items()

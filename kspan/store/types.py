@@ -1,7 +1,8 @@
 """Column types whose form differs between SQLite and PostgreSQL.
 
-On SQLite a JSON value is text that SQL's ``json_extract`` reads, and a payload is JSON compressed with zstd; on
-PostgreSQL both are JSONB. Python sees the same values on either.
+A JSON value is JSONB on PostgreSQL, and on SQLite text that SQL's ``json_extract`` reads. A payload has to stay as it
+came, to the byte: it is JSON on PostgreSQL (JSONB would sort its keys, and knows no NUL), and on SQLite JSON compressed
+with zstd. Python sees the same values on either.
 """
 
 import threading
@@ -10,9 +11,11 @@ from typing import Any
 
 import msgspec
 import zstandard
-from sqlalchemy import Dialect, LargeBinary, Text, TypeDecorator
+from sqlalchemy import ColumnElement, Dialect, LargeBinary, Text, TypeDecorator, cast, type_coerce
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import TypeEngine, UserDefinedType
+
+from kspan.store.characters import to_jsonb
 
 _POSTGRESQL = "postgresql"
 
@@ -33,7 +36,7 @@ class Json(TypeDecorator[Any]):
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         if dialect.name == _POSTGRESQL:
-            return msgspec.to_builtins(value)
+            return msgspec.json.decode(to_jsonb(value))
         return msgspec.json.encode(value).decode()
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
@@ -64,30 +67,35 @@ def decompress(stored: bytes) -> bytes:
 
 
 class Payload(TypeDecorator[bytes]):
-    """An object as JSON bytes; NULL in the database where it is empty.
-
-    SQLite gives back the very bytes that were stored; PostgreSQL, whose JSONB keeps the value and not the text,
-    gives back an equal value.
-    """
+    """An object as JSON bytes; NULL in the database where it is empty."""
 
     impl = LargeBinary
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        # none_as_null: an empty payload is SQL's NULL, not JSON's null.
-        return dialect.type_descriptor(JSONB(none_as_null=True) if dialect.name == _POSTGRESQL else LargeBinary())
+        return dialect.type_descriptor(_VerbatimJson() if dialect.name == _POSTGRESQL else LargeBinary())
 
-    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> Any:
+    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> str | bytes | None:
         if not value:
             return None
-        return msgspec.json.decode(value) if dialect.name == _POSTGRESQL else compress(value)
+        return value.decode() if dialect.name == _POSTGRESQL else compress(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> bytes:
         if value is None:
             return b""
-        if dialect.name == _POSTGRESQL:
-            return msgspec.json.encode(value)
-        return decompress(value)
+        return value.encode() if dialect.name == _POSTGRESQL else decompress(value)
+
+
+class _VerbatimJson(UserDefinedType[str]):
+    """PostgreSQL's JSON, read as the text that it is kept as."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "JSON"
+
+    def column_expression(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        return type_coerce(cast(column, Text), Payload())
 
 
 class Word(TypeDecorator[StrEnum]):

@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 revision = "kspan0001"
 down_revision = None
@@ -12,8 +12,12 @@ down_revision = None
 _CLUSTERED: dict[str, Any] = {"sqlite_with_rowid": False}
 
 
+# Sorted by code points, as SQLite does: whoever reads a table in the order of its key gets the same order on both.
+_TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+
 def _text(name: str, comment: str) -> sa.Column[str]:
-    return sa.Column(name, sa.Text(), nullable=False, comment=comment)
+    return sa.Column(name, _TEXT, nullable=False, comment=comment)
 
 
 def _int(name: str, comment: str) -> sa.Column[int]:
@@ -36,13 +40,13 @@ def _json(name: str, comment: str) -> sa.Column[Any]:
     return sa.Column(name, sa.Text().with_variant(JSONB(), "postgresql"), nullable=False, comment=comment)
 
 
-def _payload(name: str, comment: str) -> sa.Column[Any]:
-    return sa.Column(name, sa.LargeBinary().with_variant(JSONB(), "postgresql"), nullable=True, comment=comment)
-
-
 def _index(name: str, table: str, *columns: str, where: str = "", unique: bool = False) -> None:
     condition: dict[str, Any] = {"sqlite_where": sa.text(where), "postgresql_where": sa.text(where)} if where else {}
     op.create_index(name, table, list(columns), unique=unique, **condition)
+
+
+def _on_postgresql() -> bool:
+    return op.get_context().dialect.name == "postgresql"
 
 
 def upgrade() -> None:
@@ -65,15 +69,24 @@ def _create_stream_tables() -> None:
         _text("kind", "kind of the object"),
         _text("namespace", "namespace of the object; empty where it has none"),
         _text("name", "name of the object"),
-        _payload("payload", "the object as JSON (SQLite: zstd-compressed); NULL where there is none"),
+        sa.Column(
+            "payload",
+            sa.LargeBinary().with_variant(JSON(), "postgresql"),
+            comment="the object as JSON (SQLite: zstd-compressed); NULL where there is none",
+        ),
         _text("reason", "of a GAP: why something may be missing"),
         _text("gap_from", "of a GAP: the last resourceVersion known before it"),
         _text("gap_to", "of a GAP: the first resourceVersion known after it"),
         _int("era", "how often the stream's resourceVersions had started over (etcd restored)"),
-        sa.PrimaryKeyConstraint("cluster", "seq", name="journal_pkey"),
+        # PostgreSQL: a key of a partitioned table has to have what it is partitioned by.
+        sa.PrimaryKeyConstraint("cluster", "seq", *(["recorded_at"] if _on_postgresql() else []), name="journal_pkey"),
         comment="All that was received: the only source of truth, append-only",
+        postgresql_partition_by="RANGE (recorded_at)",
         **_CLUSTERED,
     )
+    if _on_postgresql():
+        # Each of the others is one day, and made when it is due; this one takes what none was made for.
+        op.execute("CREATE TABLE journal_default PARTITION OF journal DEFAULT")
     _index("journal_object", "journal", "cluster", "kind", "namespace", "name", "uid", "seq", where="uid <> ''")
     op.create_table(
         "cursors",
@@ -229,5 +242,15 @@ def _create_trace_tables() -> None:
         _int("done_before", "internal: of the traces closed before (Unix ns UTC) none waits for the target"),
         sa.PrimaryKeyConstraint("cluster", "target", name="export_state_pkey"),
         comment="Internal: how far each target has got",
+        **_CLUSTERED,
+    )
+    op.create_table(
+        "leader_state",
+        _text("cluster", "uid of the cluster (of its kube-system namespace)"),
+        _int("epoch", "internal: how many writers there were; only the newest may write"),
+        _text("holder", "host and process of the newest writer"),
+        _int("since", "since when it writes (Unix ns UTC)"),
+        sa.PrimaryKeyConstraint("cluster", name="leader_state_pkey"),
+        comment="Internal: who writes to a cluster's tables on PostgreSQL; on SQLite a locked file says so",
         **_CLUSTERED,
     )

@@ -226,7 +226,7 @@ _POSTGRESQL_FUNCTIONS = (
     AS $$ SELECT CASE WHEN ns > 0 THEN {_postgresql_at("ns")} END $$
     """,
     """
-    CREATE FUNCTION payload_json (payload JSONB) RETURNS JSONB LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    CREATE FUNCTION payload_json (payload JSON) RETURNS JSON LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS $$ SELECT payload $$
     """,
 )

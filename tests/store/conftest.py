@@ -8,9 +8,15 @@ import pytest
 from kspan.store import Store, open_store
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", "memory", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """An empty store of each kind that is supported."""
-    url = "sqlite://" if request.param == "memory" else f"sqlite:///{tmp_path / 'kspan.sqlite'}"
-    with open_store(url) as opened:
+    with open_store(database_url(request, tmp_path)) as opened:
         yield opened
+
+
+def database_url(request: pytest.FixtureRequest, folder: Path) -> str:
+    """The URL of an empty database of the kind that is asked for."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgres_url"))
+    return "sqlite://" if request.param == "memory" else f"sqlite:///{folder / 'kspan.sqlite'}"

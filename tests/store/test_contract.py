@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kspan.errors import InputError, StoreError
 from kspan.model import Delta, LogRecord, RecordType, SpanState, TraceState
-from kspan.store import KnownVersion, Store
+from kspan.store import KnownVersion, Store, is_about_data
 from tests.store.rowsource import (
     CLUSTER,
     TABLES,
@@ -97,7 +97,7 @@ def test_an_error_in_the_middle_of_a_commit_leaves_nothing(store: Store) -> None
     bad_span = msgspec.structs.replace(span_row(2), end_time=2**63)
     with pytest.raises(StoreError, match="cannot commit") as caught:
         store.commit(CLUSTER, 2, [record(2)], [cursor(2)], msgspec.structs.replace(full_delta(2), spans=[bad_span]))
-    assert isinstance(caught.value.__cause__, OverflowError)
+    assert is_about_data(caught.value)
     assert (snapshot(store), journal(store), store.cursors(CLUSTER), store.load_projection(CLUSTER)) == before
     store.commit(CLUSTER, 2, [record(2)], [cursor(2)], full_delta(2))
     assert store.last_sequence(CLUSTER) == 2
@@ -359,14 +359,11 @@ def test_threads_that_write_and_read_at_once_lose_nothing(store: Store) -> None:
     assert store.unemitted_traces(CLUSTER, "otlp", 100) == []
 
 
-# PostgreSQL's text and JSONB have no NUL, and no database takes lone surrogates: neither is part of the contract.
-hostile = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
+# No database takes lone surrogates. NUL and U+001A are what PostgreSQL's text has to be told in other words.
+hostile = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\0\x1a01"), max_size=30)
+# JSONB keeps a number as its decimal digits: a float beyond 2**53 would come back as an integer that is nearly it.
 values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**63 - 1)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | hostile,
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(-(2**53), 2**53) | hostile,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(hostile, inner, max_size=3),
     max_leaves=5,
 )

@@ -4,12 +4,13 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Table
+from sqlalchemy import Index, Table, inspect
 
 from kspan.model import Cursor, LogRecord
 from kspan.store import open_store, schema
@@ -56,6 +57,39 @@ def test_the_migrated_schema_is_the_declared_one(tmp_path: Path) -> None:
     }
     assert {name: sql.split("WHERE ")[1] for name, sql in partial} == declared
     assert {name for (name,) in clustered} == {t.name for t in schema.metadata.tables.values() if t.kwargs}
+
+
+def test_the_migrated_schema_is_the_declared_one_on_postgresql(postgres_url: str) -> None:
+    engine = make_engine(locate(postgres_url), read_only=True)
+    with transaction(engine, writing=False) as connection:
+        options = {"compare_type": True, "compare_server_default": True, "include_name": is_no_partition}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, schema.metadata) == []
+        partial = connection.exec_driver_sql(
+            "SELECT relname, pg_get_expr(indpred, indrelid) FROM pg_index JOIN pg_class ON oid = indexrelid "
+            "WHERE indpred IS NOT NULL AND NOT relispartition"
+        ).all()
+        keys = inspect(connection).get_pk_constraint("journal")["constrained_columns"]
+        sorted_otherwise = connection.exec_driver_sql(
+            "SELECT table_name, column_name FROM information_schema.columns JOIN information_schema.tables "
+            "USING (table_schema, table_name) WHERE table_schema = 'public' AND table_type = 'BASE TABLE' "
+            "AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'"
+        ).all()
+        payload = connection.exec_driver_sql("SELECT pg_typeof(payload) FROM journal RIGHT JOIN (SELECT) one ON true")
+        assert payload.scalar_one() == "json"
+    engine.dispose()
+    declared = {index.name for table in schema.metadata.tables.values() for index in table.indexes if has_where(index)}
+    assert {name for name, _ in partial} == declared
+    assert keys == ["cluster", "seq", "recorded_at"]
+    assert sorted_otherwise == []
+
+
+def is_no_partition(name: str | None, kind: str, _parents: Any) -> bool:
+    return kind != "table" or not str(name).startswith("journal_")
+
+
+def has_where(index: Index) -> bool:
+    return index.dialect_options["postgresql"]["where"] is not None
 
 
 def test_the_newest_migration_is_the_one_that_the_program_expects() -> None:
