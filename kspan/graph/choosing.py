@@ -279,7 +279,7 @@ class Chooser:
         if told is not None and told.means == "observes" and (observed := self._observed(occ, obj)) is not None:
             return observed
         self.infer(obj, occ)
-        if told is not None and told.after:
+        if told is not None and told.means == "explains":
             cause = evidence.newest(c for c in obj.causes if c.verb == told.after)
             if cause is not None and cause.time <= occ.latest + evidence.SLACK:
                 return Choice(cause, OWN, 0.95)
@@ -300,8 +300,10 @@ class Chooser:
         place = told.source == "nodeName"
         kind, namespace, name = ("Node", "", obj.node) if place else (told.kind, told.namespace, told.name)
         there = self.state.named(kind, namespace, name)
-        causes = [c for o in there for c in o.causes if c.verb != "Delete"]
+        causes = [c for o in there for c in o.causes if (c.verb == told.after if told.after else c.verb != "Delete")]
         cause = evidence.newest(c for c in causes if evidence.before_event(c, occ))
+        if told.after:
+            return Choice(cause, SUBJECT, 0.9) if cause is not None else None
         turned = [t for o in there for t in o.turns if evidence.before_event(t, occ)]
         last = max(turned, key=lambda t: (t.rv, t.span), default=None)
         if last is not None and (cause is None or cause.rv < last.rv):

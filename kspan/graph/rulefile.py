@@ -179,6 +179,8 @@ class _Reader:
             self.wrong((*path, "scope"), f"scope can only be cluster, not {fields['scope']!r}")
         if fields["by"] not in ("", "related"):
             self.wrong((*path, "by"), f"by can only be related, not {fields['by']!r}")
+        if means == "observes" and fields["after"] not in ("", *VERBS):
+            self.wrong((*path, "after"), f"where means is observes, after is one of {', '.join(VERBS)}, or left out")
         if means == "explains":
             if fields["after"] not in VERBS:
                 self.wrong((*path, "after"), f"where means is explains, after is one of {', '.join(VERBS)}")

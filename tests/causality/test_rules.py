@@ -126,3 +126,46 @@ def test_a_certificate_leads_to_its_request() -> None:
             CertificateRequest.Create frontend-1  by cert-manager-certificates-request-manager  [subject]
         """,
     )
+
+
+def test_a_job_that_went_missing_was_deleted() -> None:
+    c = Cluster()
+    cron = c.apply("CronJob", "backup", schedule="* * * * *")
+    c.wait(60)
+    job = c.create("Job", "backup-1", owner=cron)
+    c.event(cron, "SuccessfulCreate", "Created job backup-1", by="cronjob-controller")
+    c.wait(2)
+    c.gone(job)
+    c.event(cron, "MissingJob", "Active job went missing: backup-1", by="cronjob-controller")
+    shows(
+        c,
+        """
+        CronJob.Create backup  by kubectl  [root]
+
+        CronJob.SuccessfulCreate backup  by cronjob-controller  [root]
+          Job.Create backup-1  by cronjob-controller  [subject]
+
+        Job.Delete backup-1  by unknown  [root]
+          CronJob.MissingJob backup  by cronjob-controller  [subject]
+        """,
+    )
+
+
+def test_a_job_made_by_hand_from_a_cron_job_is_found_by_its_controller() -> None:
+    c = Cluster()
+    cron = c.apply("CronJob", "backup", schedule="* * * * *")
+    c.wait(60)
+    job = c.create("Job", "by-hand", owner=cron, by="kubectl-create")
+    message = "Saw a job that the controller did not create or forgot: by-hand"
+    c.event(cron, "UnexpectedJob", message, by="cronjob-controller", warning=True)
+    c.condition(job, "Complete", "True")
+    shows(
+        c,
+        """
+        CronJob.Create backup  by kubectl  [root]
+
+        Job.Create by-hand  by kubectl  [root]
+          CronJob.UnexpectedJob backup  by cronjob-controller  [subject] error
+          Job.Complete by-hand  by job-controller  [own]
+        """,
+    )

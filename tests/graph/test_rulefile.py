@@ -177,6 +177,10 @@ ONE_MISTAKE = {
         with_line('means = "explains"').replace('subject = "Deployment"\n', ""),
         "1: where means is explains, after is one of Create, Update, Delete",
     ),
+    "an observation of what is no change": (
+        with_line('means = "observes"') + '\nafter = "Deleted"',
+        "9: where means is observes, after is one of Create, Update, Delete, or left out",
+    ),
     "an explanation by another object": (
         with_line('means = "explains"') + '\nafter = "Delete"',
         "7: subject says nothing where means is explains",

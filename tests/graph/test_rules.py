@@ -90,7 +90,11 @@ CASES: list[Case] = [
     ),
     (
         "cronjob-misses-job", "cronjob-controller", "CronJob", "MissingJob",
-        "Active job went missing: report-29372345", told("observes", "Job", "report-29372345"),
+        "Active job went missing: report-29372345", told("observes", "Job", "report-29372345", after="Delete"),
+    ),
+    (
+        "cronjob-finds-job", "cronjob-controller", "CronJob", "UnexpectedJob",
+        "Saw a job that the controller did not create or forgot: by-hand", told("observes", "Job", "by-hand", after="Create"),
     ),
     (
         "quota-refuses-pod", "replicaset-controller", "ReplicaSet", "FailedCreate",
