@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from kspan.cli.terminal import Piece, Screen, clock, named, note_of
+from kspan.cli.terminal import Piece, Screen, again, clock, named, note_of
 from kspan.emit.text import duration, harmless
 from kspan.model import ObjectRow, SpanRow, TraceRow, TraceState
 from kspan.query import spans as reading
@@ -126,11 +126,10 @@ def _chain(answer: Why, out: Screen) -> None:
 def _cells(span: SpanRow, *, day: bool) -> list[str]:
     rule = f"{harmless(span.rule)} {span.confidence:.2f}"
     what = f"{span.name} {span.object_name}"
-    times = reading.times(span)
     return [
         clock(span.start_time, day=day),
         harmless(reading.who(span)),
-        harmless(what) + (f" {_TIMES}{times}" if times > 1 else ""),
+        harmless(what) + again(span),
         rule,
     ]
 

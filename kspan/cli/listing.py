@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from kspan.cli.because import span_json
 from kspan.cli.output import encode_json
-from kspan.cli.terminal import Screen, clock, named, note_of
+from kspan.cli.terminal import Screen, again, clock, named, note_of
 from kspan.emit.text import cut, duration, harmless
 from kspan.model import SpanRow, TraceRow
 from kspan.query import spans as reading
@@ -138,12 +138,9 @@ class Timeline:
         """Prints it; red for an error, bold for a change of what is wanted."""
         span = line.span
         note = note_of(span)
-        times = reading.times(span)
-        name = f"{harmless(span.name)} {harmless(span.object_namespace)}/" if span.object_namespace else span.name + " "
-        cells = [
-            harmless(reading.who(span)),
-            harmless(name + span.object_name) + (f" \u00d7{times}" if times > 1 else ""),
-        ]
+        place = f"{span.object_namespace}/" if span.object_namespace else ""
+        what = harmless(f"{span.name} {place}{span.object_name}")
+        cells = [harmless(reading.who(span)), what + again(span)]
         for i, cell in enumerate(cells):
             self._widths[i] = max(self._widths[i], min(cell_len(cell), self._WIDEST[i]))
         padded = [cell + " " * (width - cell_len(cell)) for cell, width in zip(cells, self._widths, strict=True)]

@@ -12,7 +12,7 @@ from rich.text import Text
 from kspan.cli.output import printable, silence_stdout
 from kspan.emit.text import harmless
 from kspan.model import SpanRow
-from kspan.query.spans import summary_of
+from kspan.query.spans import summary_of, times
 from kspan.times import LATEST
 
 Piece = tuple[str, str]
@@ -73,4 +73,18 @@ def named(kind: str, namespace: str, name: str) -> str:
 
 def note_of(span: SpanRow) -> str:
     """What changed, or what was said, on one line."""
-    return harmless(summary_of(span) or span.message)
+    change = harmless(summary_of(span))
+    if not span.error or span.event_uid or span.reason not in ("Create", "Update", "Delete"):
+        return change or harmless(span.message)
+    # A change is no failure: the root of a trace tells how the whole of it ended.
+    outcome = f"failed in the end: {harmless(span.message)}"
+    return f"{change}; {outcome}" if change else outcome
+
+
+def again(span: SpanRow) -> str:
+    """How often it happened, and when last; empty for what happened once."""
+    count = times(span)
+    if count < 2:
+        return ""
+    last = f" until {clock(max(event.time for event in span.events))[:8]}" if span.events else ""
+    return f" \u00d7{count}{last}"

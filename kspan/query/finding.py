@@ -59,18 +59,24 @@ def is_nameless(found: ObjectRow) -> bool:
 
 
 def places(connection: Connection, cluster: str, kind: KindName | None, namespace: str, name: str) -> list[Place]:
-    """Every (kind, namespace, name) that fits what is given; an empty ``namespace`` or ``name`` fits all.
-
-    The places are as exact as what was given: without a ``name`` they have none.
-    """
+    """Every place where objects of this ``name`` were seen, of this kind and in this namespace if they are given."""
     found: list[Place] = []
     for each in kinds_meant(connection, cluster, kind) if kind else known_kinds(connection, cluster):
-        if not namespace and not name:
-            found.append((each, "", ""))
-            continue
         query = select(objects.c.namespace).distinct().where(*_named(cluster, each, namespace, name))
         found.extend((each, inside, name) for inside in connection.execute(query.limit(_MANY)).scalars())
     return found
+
+
+def places_of(connection: Connection, cluster: str, kind: KindName, namespace: str, most: int) -> list[Place] | None:
+    """The places of all objects of a kind, in a namespace if one is given; None where they are more than ``most``."""
+    found: set[Place] = set()
+    for each in kinds_meant(connection, cluster, kind):
+        query = select(objects.c.namespace, objects.c.name).where(*_named(cluster, each, namespace, ""))
+        rows_ = connection.execute(query.order_by(objects.c.namespace, objects.c.name).limit(2 * most + 1)).all()
+        found.update((each, inside, name) for inside, name in rows_)
+        if len(rows_) > 2 * most or len(found) > most:
+            return None
+    return sorted(found)
 
 
 def known_kinds(connection: Connection, cluster: str) -> list[str]:
@@ -220,5 +226,10 @@ def _as_argument(place: Place) -> str:
 
 
 def at_places(found: Sequence[Place], columns: tuple[ColumnElement[str], ...]) -> ColumnElement[bool]:
-    """The condition that (kind, namespace, name) columns are one of these places."""
-    return or_(*(and_(*(c == word for c, word in zip(columns, place, strict=True) if word)) for place in found))
+    """The condition that (kind, namespace, name) columns are one of these places. A place without a name is a kind, in
+    all namespaces if it has none either; one with a name and no namespace is outside of namespaces."""
+    return or_(*(and_(*_is_at(place, columns)) for place in found))
+
+
+def _is_at(place: Place, columns: tuple[ColumnElement[str], ...]) -> list[ColumnElement[bool]]:
+    return [column == word for column, word in zip(columns, place, strict=True) if word or place[2]]

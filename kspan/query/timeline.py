@@ -10,11 +10,11 @@ from itertools import groupby
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, tuple_
 
 from kspan.model import SpanRow, SpanState
 from kspan.query import spans as reading
-from kspan.query.finding import at_places, kinds_meant, places
+from kspan.query.finding import at_places, kinds_meant, places, places_of
 from kspan.query.naming import KindName
 from kspan.store import Store, rows, schema
 from kspan.store.rows import chunks
@@ -71,30 +71,29 @@ def _order(line: Line) -> tuple[int, str, str]:
 
 def _sources(connection: Connection, cluster: str, wanted: Wanted) -> list[list[ColumnElement[bool]]]:
     """Conditions that together give what is wanted, each in the order of an index."""
-    if not wanted.name:
-        return [_beside_the_clock(connection, cluster, wanted)]
-    found = places(connection, cluster, wanted.kind, wanted.namespace, wanted.name)
-    if len(found) > _FEW:
-        return [[at_places(found, _columns(plain=False))]]
-    return [[at_places([place], _columns(plain=True))] for place in found]
-
-
-def _columns(*, plain: bool) -> tuple[ColumnElement[str], ...]:
-    columns = (spans.c.object_kind, spans.c.object_namespace, spans.c.object_name)
-    return columns if plain else tuple(func.coalesce(column, "") for column in columns)
-
-
-def _beside_the_clock(connection: Connection, cluster: str, wanted: Wanted) -> list[ColumnElement[bool]]:
-    """Kind and namespace are looked at row by row: an index of them would have to be sorted by time for each page."""
-    kind, namespace, name = _columns(plain=False)
-    conditions: list[ColumnElement[bool]] = []
+    if wanted.name:
+        found = places(connection, cluster, wanted.kind, wanted.namespace, wanted.name)
+        if len(found) > _FEW:
+            return [[at_places(found, _columns(by_index=False))]]
+        return [[at_places([place], _columns(by_index=True))] for place in found]
     if wanted.kind:
-        conditions.append(kind.in_(kinds_meant(connection, cluster, wanted.kind)))
+        few = places_of(connection, cluster, wanted.kind, wanted.namespace, _FEW)
+        if few is not None:
+            return [[at_places([place], _columns(by_index=True))] for place in few]
+        kind, *_ = _columns(by_index=False)
+        of_kind = kind.in_(kinds_meant(connection, cluster, wanted.kind))
+        return [[of_kind, spans.c.object_namespace == wanted.namespace] if wanted.namespace else [of_kind]]
     if wanted.namespace:
-        inside = namespace == wanted.namespace
-        itself = and_(kind == "Namespace", name == wanted.namespace)
-        conditions.append(inside if wanted.kind else or_(inside, itself))
-    return conditions
+        itself = at_places([("Namespace", "", wanted.namespace)], _columns(by_index=True))
+        return [[spans.c.object_namespace == wanted.namespace], [itself]]
+    return [[]]
+
+
+def _columns(*, by_index: bool) -> tuple[ColumnElement[str], ...]:
+    """Kind, namespace and name. Not ``by_index``: looked at row by row, where the index that they make would give rows
+    that have to be sorted by time again for each page."""
+    columns = (spans.c.object_kind, spans.c.object_namespace, spans.c.object_name)
+    return columns if by_index else tuple(func.coalesce(column, "") for column in columns)
 
 
 # Reading
@@ -119,8 +118,8 @@ def _page(cluster: str, wanted: Wanted, where: list[ColumnElement[bool]], after:
     here = [spans.c.cluster == cluster, spans.c.start_time >= time]
     conditions: list[ColumnElement[bool]] = [*here, beyond, *where]
     conditions += [spans.c.start_time < wanted.until] if wanted.until else []
-    conditions += [spans.c.error] if wanted.errors else []
     query = rows.select_rows(spans, SpanRow).where(*conditions, schema.PLACED)
+    query = query.where(schema.FAILED) if wanted.errors else query
     return query.order_by(spans.c.start_time, spans.c.trace_id, spans.c.span_id).limit(PAGE)
 
 

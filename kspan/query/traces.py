@@ -6,20 +6,24 @@ from itertools import islice
 from typing import Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, exists, not_, select
+from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, select
 
 from kspan.errors import QueryError
 from kspan.model import SpanRow, TraceRow, TraceState
 from kspan.query import spans as reading
-from kspan.query.finding import Place, at_places, places
+from kspan.query.finding import Place, at_places, kinds_meant, places, places_of
 from kspan.query.naming import KindName
 from kspan.store import rows, schema
 from kspan.store.rows import chunks
+from kspan.times import LATEST
 
 spans, traces = schema.spans, schema.traces
 
-_RARE: Final = 2_000
-"""Up to so many spans their traces are looked up; what matches more is soon met on the way back through the traces."""
+_LOOKED_AT: Final = 1_000
+"""Spans of an object (or a namespace ...) whose traces are looked up at first."""
+
+_FEW: Final = 32
+"""Up to so many objects of a kind are each looked up."""
 
 _SHOWN: Final = 5
 
@@ -71,69 +75,90 @@ class TraceSummary(msgspec.Struct, frozen=True):
         return [status for status, holds in told.items() if holds] or [Status.OK]
 
 
+class _Objects(msgspec.Struct, frozen=True):
+    """What spans have to be about, one of ``conditions``; ``by_time``: there is an index that has them by time."""
+
+    conditions: list[ColumnElement[bool]]
+    by_time: bool
+
+
 def list_traces(connection: Connection, cluster: str, wanted: Filter, limit: int | None) -> list[TraceSummary]:
     """The newest traces that pass, newest first, at most ``limit`` (None: all)."""
     objects = _objects(connection, cluster, wanted)
-    if objects == []:
+    if objects is not None and not objects.conditions:
         return []
-    among = _among(connection, cluster, objects) if objects else None
     found = []
     if wanted.status in (None, Status.OPEN):
         found += _open(connection, cluster, wanted, objects, limit)
     if wanted.status is not Status.OPEN:
-        found += _closed(connection, cluster, wanted, objects, among, limit)
+        found += _closed(connection, cluster, wanted, objects, limit)
     found.sort(key=lambda summary: (summary.trace.start_time, summary.trace.trace_id), reverse=True)
     return found[:limit]
 
 
-def _objects(connection: Connection, cluster: str, wanted: Filter) -> list[Place] | None:
-    """The objects that are asked for (as far as they are), None where no object is."""
-    if wanted.kind is None and not wanted.namespace and not wanted.name:
-        return None
-    found = places(connection, cluster, wanted.kind, wanted.namespace, wanted.name)
-    whole_namespace = wanted.kind is None and not wanted.name
-    # Who asks for a namespace wants to know of its deletion, too.
-    return [*found, ("Namespace", "", wanted.namespace)] if whole_namespace else found
+def _objects(connection: Connection, cluster: str, wanted: Filter) -> _Objects | None:
+    """What spans have to be about; None where that is not asked."""
+    columns = (spans.c.object_kind, spans.c.object_namespace, spans.c.object_name)
+    kind, namespace, name = wanted.kind, wanted.namespace, wanted.name
+    if name:
+        found: list[Place] | None = places(connection, cluster, kind, namespace, name)
+    elif kind:
+        found = places_of(connection, cluster, kind, namespace, _FEW)
+    else:
+        found = None
+    if found is not None:
+        return _Objects([at_places([place], columns) for place in found], by_time=True)
+    if kind:
+        kinds = kinds_meant(connection, cluster, kind)
+        return _Objects([at_places([(each, namespace, "")], columns) for each in kinds], by_time=False)
+    if namespace:
+        # Who asks for a namespace wants to know of its deletion, too.
+        itself = at_places([("Namespace", "", namespace)], columns)
+        return _Objects([spans.c.object_namespace == namespace, itself], by_time=True)
+    return None
 
 
-def _among(connection: Connection, cluster: str, objects: Sequence[Place]) -> list[str] | None:
-    """The traces in which these objects are, if they are few; else None."""
-    found: set[str] = set()
-    left = _RARE
-    for place in objects:
-        query = select(spans.c.trace_id).where(spans.c.cluster == cluster, _is_about([place]), schema.PLACED)
-        ids = list(connection.execute(query.limit(left)).scalars())
-        left -= len(ids)
-        if not left:
-            return None
-        found.update(ids)
-    return sorted(found)
-
-
-def _is_about(objects: Sequence[Place]) -> ColumnElement[bool]:
-    return at_places(objects, (spans.c.object_kind, spans.c.object_namespace, spans.c.object_name))
+# Traces that are closed
 
 
 def _closed(
-    connection: Connection,
-    cluster: str,
-    wanted: Filter,
-    objects: Sequence[Place] | None,
-    among: list[str] | None,
-    limit: int | None,
+    connection: Connection, cluster: str, wanted: Filter, objects: _Objects | None, limit: int | None
 ) -> list[TraceSummary]:
     conditions = [traces.c.cluster == cluster, *_conditions(wanted)]
-    if among is not None:
-        found = [
-            t for ids in chunks(among) for t in _newest(connection, [*conditions, traces.c.trace_id.in_(ids)], limit)
-        ]
-        found = sorted(found, key=lambda trace: (-trace.start_time, trace.trace_id))[:limit]
-    else:
-        if objects:
-            conditions.append(_any_span(_is_about(objects)))
+    if objects is None:
         found = _newest(connection, conditions, limit)
+    else:
+        ids, since = _recent(connection, cluster, objects)
+        found = _newest_of(connection, [*conditions, traces.c.start_time >= since], ids, limit)
+        if since > wanted.since and (limit is None or len(found) < limit):
+            found = _newest(connection, [*conditions, _any_span(or_(*objects.conditions))], limit)
     roots = _roots(connection, cluster, [trace.trace_id for trace in found])
     return [TraceSummary(trace, roots.get(trace.trace_id)) for trace in found]
+
+
+def _recent(connection: Connection, cluster: str, objects: _Objects) -> tuple[list[str], int]:
+    """Traces with such spans, by the newest of these; and since when (ns) no trace with such a span is missing."""
+    found: set[str] = set()
+    complete_since = 0
+    for condition in objects.conditions:
+        query = select(spans.c.trace_id, spans.c.start_time).where(spans.c.cluster == cluster, condition, schema.PLACED)
+        if objects.by_time:
+            query = query.order_by(spans.c.start_time.desc())
+        looked_at = connection.execute(query.limit(_LOOKED_AT)).all()
+        found.update(trace_id for trace_id, _ in looked_at)
+        if len(looked_at) == _LOOKED_AT:
+            # A trace that began after the oldest of these spans has none that is older.
+            complete_since = max(complete_since, looked_at[-1].start_time + 1 if objects.by_time else LATEST)
+    return sorted(found), complete_since
+
+
+def _newest_of(
+    connection: Connection, conditions: Sequence[ColumnElement[bool]], ids: Sequence[str], limit: int | None
+) -> list[TraceRow]:
+    found: list[TraceRow] = []
+    for run in chunks(ids):
+        found += _newest(connection, [*conditions, traces.c.trace_id.in_(run)], limit)
+    return sorted(found, key=lambda trace: (-trace.start_time, trace.trace_id))[:limit]
 
 
 def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
@@ -178,13 +203,13 @@ def _roots(connection: Connection, cluster: str, trace_ids: Sequence[str]) -> di
 
 
 def _open(
-    connection: Connection, cluster: str, wanted: Filter, objects: Sequence[Place] | None, limit: int | None
+    connection: Connection, cluster: str, wanted: Filter, objects: _Objects | None, limit: int | None
 ) -> list[TraceSummary]:
     """The open traces that pass, the newest ``limit`` of them looked at in full: their rows tell no more than when
     something first came."""
     conditions: list[ColumnElement[bool]] = [traces.c.cluster == cluster]
     if objects:
-        conditions.append(_any_span(_is_about(objects)))
+        conditions.append(_any_span(or_(*objects.conditions)))
     query = rows.select_rows(traces, TraceRow).where(*conditions, schema.OPEN)
     query = query.order_by(traces.c.opened_at.desc()).limit(limit)
     found = (summarise(connection, cluster, trace) for trace in rows.fetch(connection, query, TraceRow))

@@ -33,6 +33,7 @@ OPEN: Final = text("state = 'open'")
 CLOSED: Final = text("state = 'closed'")
 PLACED: Final = text("trace_id <> ''")
 FOLLOWING: Final = text("previous_trace_id <> ''")
+FAILED: Final = text("error")
 HAS_UID: Final = text("uid <> ''")
 
 
@@ -189,6 +190,8 @@ spans = Table(
         **_partial(PLACED),
     ),
     Index("spans_start", "cluster", "start_time", **_partial(PLACED)),
+    Index("spans_namespace", "cluster", "object_namespace", "start_time", **_partial(PLACED)),
+    Index("spans_failed", "cluster", "start_time", **_partial(text("error AND trace_id <> ''"))),
     comment="Occurrences",
 )
 

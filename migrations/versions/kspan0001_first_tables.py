@@ -188,6 +188,8 @@ def _create_trace_tables() -> None:
     )
     named = ("object_kind", "object_namespace", "object_name", "start_time")
     _index("spans_object", "spans", "cluster", *named, where="trace_id <> ''")
+    _index("spans_failed", "spans", "cluster", "start_time", where="error AND trace_id <> ''")
+    _index("spans_namespace", "spans", "cluster", "object_namespace", "start_time", where="trace_id <> ''")
     _index("spans_start", "spans", "cluster", "start_time", where="trace_id <> ''")
     op.create_table(
         "traces",
