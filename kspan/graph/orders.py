@@ -33,17 +33,25 @@ def ordered_by_owner(
         spec = decode_spec(owner.spec)
         if _Update(state, change, owner, template, spec, last.replicas, since).replaces(obj):
             return last  # A newer one (a lower partition, say) is what the controller saw.
-    for cause in sorted(changes, key=lambda c: c.order, reverse=True):
-        if cause.added < 0 and _removes(change, obj, owner, cause):
-            return cause
+    scaled = _scaled_down(change, obj, owner, changes)
+    if scaled is not None:
+        return scaled
     return last if owner.kind == "Job" and not owner.moving else None
 
 
-def _removes(change: Occurrence, obj: ObjectState, owner: ObjectState, scaling: Cause) -> bool:
-    """Whether a scale-down has this one still to remove; of a StatefulSet it removes the last ordinals."""
-    gone = sum(scaling.rv < loss.rv < change.rv and not loss.ended for loss in owner.losses)
-    last = owner.kind != "StatefulSet" or _ordinal(obj) < 0 or _ordinal(obj) >= scaling.replicas
-    return last and gone < -scaling.added
+def _scaled_down(change: Occurrence, obj: ObjectState, owner: ObjectState, changes: list[Cause]) -> Cause | None:
+    """The newest scale-down, if it and those before it have this one still to remove; of a StatefulSet it removes the
+    last ordinals."""
+    down = evidence.newest(c for c in changes if c.added < 0)
+    if down is None or (owner.kind == "StatefulSet" and 0 <= _ordinal(obj) < down.replicas):
+        return None
+    surplus = 0
+    for cause in sorted(changes, key=lambda c: c.order, reverse=True):
+        surplus -= cause.added
+        gone = sum(cause.rv < loss.rv < change.rv and not loss.ended for loss in owner.losses)
+        if cause.added < 0 and gone < surplus:
+            return down
+    return None
 
 
 class _Update(NamedTuple):

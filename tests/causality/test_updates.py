@@ -1,8 +1,8 @@
-"""Whose doing it is that a Pod of a StatefulSet or DaemonSet goes while its template is new."""
+"""Whose doing it is that a Pod goes: its controller's, for a change of its owner, or somebody else's."""
 
 from typing import Any
 
-from tests.causality.actors import done, kill, new_pod, only, run
+from tests.causality.actors import done, kill, new_pod, only, rolled_out, run
 from tests.causality.cluster import Cluster, Thing
 from tests.causality.drawing import shows
 
@@ -166,5 +166,40 @@ def test_a_pod_that_never_became_ready_stops_the_update_until_somebody_deletes_i
 
         Pod.Delete db-1  by unknown  [root]
           Pod.Killing db-1  by kubelet  [own]
+        """,
+    )
+
+
+def test_two_scale_downs_in_a_row_remove_as_many_as_both() -> None:
+    c = Cluster()
+    _, rs, pods = rolled_out(c, "web", 3)
+    c.first_list()
+    c.update(rs, by="kubectl", subresource="scale", replicas=2)
+    c.update(rs, by="kubectl", subresource="scale", replicas=1)
+    for pod in pods[:2]:
+        kill(c, pod)
+        c.gone(pod)
+    done(c, rs)
+    c.wait(1)
+    kill(c, pods[2])
+    run(c, new_pod(c, rs, "web-1-d", told=False))
+    c.gone(pods[2])
+    shows(
+        c,
+        """
+        ReplicaSet.Update web-1  by kubectl  [root]
+
+        ReplicaSet.Update web-1  by kubectl  [root]
+          Pod.Delete web-1-a  by replicaset-controller  [owner]
+            Pod.Killing web-1-a  by kubelet  [own]
+          Pod.Delete web-1-b  by replicaset-controller  [owner]
+            Pod.Killing web-1-b  by kubelet  [own]
+
+        Pod.Delete web-1-c  by unknown  [root]
+          Pod.Killing web-1-c  by kubelet  [own]
+          Pod.Create web-1-d  by replicaset-controller  [owner]
+            Pod.Scheduled web-1-d  by default-scheduler  [own]
+            Pod.Started web-1-d  by kubelet  [own]
+            Pod.Ready web-1-d  by kubelet  [own]
         """,
     )
