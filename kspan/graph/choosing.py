@@ -19,6 +19,9 @@ from kspan.graph.turns import TurnChooser
 from kspan.settings import FoldSettings
 from kspan.times import SECOND
 
+LETS_IN, SENDS_AWAY = ("opened", "labelled"), ("evicts", "labelled")
+"""Turns of a Node for which the DaemonSet controller puts a Pod onto it, or deletes the one that is there."""
+
 __all__ = ["CARRIED", "OWN", "OWNER", "PLACE", "ROOT", "SUBJECT", "UNKNOWN", "Choice", "Chooser"]
 
 
@@ -108,7 +111,7 @@ class Chooser:
         loss = evidence.replaced(owner, occ, floor, self._ordered) if owner.losses else None
         if loss is not None:
             found.append(Choice(Cause(loss.span, "Delete", loss.rv, loss.time, trace=self._trace_of(loss)), OWNER, 0.9))
-        if owner.kind == "DaemonSet" and obj.node and (opened := self._opened(obj, occ)) is not None:
+        if owner.kind == "DaemonSet" and obj.node and (opened := self._turned(occ, LETS_IN)) is not None:
             found.append(Choice(opened, PLACE, 0.8))
         if owner.refused is not None and (raised := self._allowed(owner, occ, since)) is not None:
             found.append(Choice(raised, SUBJECT, 0.8))
@@ -128,16 +131,15 @@ class Chooser:
         traces = {t.span: t.trace for t in lost.turns} | {c.span: c.trace for c in lost.causes}
         return traces.get(loss.span, "")
 
-    def _opened(self, obj: ObjectState, occ: Occurrence) -> Cause | None:
-        """What let a Pod onto its Node: that it joined, that it was opened, or a label that it was given."""
-        for node in self.state.named("Node", "", obj.node):
-            if node.latent is not None and node.latent.rv < occ.rv:
+    def _turned(self, occ: Occurrence, turns: tuple[str, ...]) -> Cause | None:
+        """What last turned the Node of a Pod in one of these ways."""
+        pod = self.state.object(occ.uid)
+        for node in self.state.named("Node", "", pod.node) if pod is not None and pod.node else ():
+            if "labelled" in turns and node.latent is not None and node.latent.rv < occ.rv:
                 self.observer.bring_out(node)
-            opened = evidence.newest(
-                c for c in node.causes if c.turned in ("opened", "labelled") and evidence.before(c, occ)
-            )
-            if opened is not None:
-                return opened
+            turned = evidence.newest(c for c in node.causes if c.turned in turns and evidence.before(c, occ))
+            if turned is not None:
+                return turned
         return None
 
     def _allowed(self, owner: ObjectState, occ: Occurrence, since: Cause | None) -> Cause | None:
@@ -167,21 +169,27 @@ class Chooser:
             occ.message = obj.disruption
             return self._disrupted(occ, obj)
         owner = self._owner(obj)
-        if owner is not None:
-            order = ordered_by_owner(self.state, occ, obj, owner, occ.time - self.settings.max_trace_age)
-            if order is not None:
-                occ.actor = self.rules.actors.get(owner.kind, owner.kind)
-                return Choice(order, OWNER, 0.85)
-            done_for = self._cleared_away(occ, obj, owner)
-            if done_for is not None:
-                occ.actor = self.rules.actors.get(owner.kind, owner.kind)
-                return Choice(done_for, OWN, 0.8)
+        by_owner = self._of_owners_controller(occ, obj, owner) if owner is not None else None
+        if owner is not None and by_owner is not None:
+            occ.actor = self.rules.actors.get(owner.kind, owner.kind)
+            return by_owner
         expired = self._expired(occ, obj)
         if expired is not None:
             occ.actor = "ttl-after-finished-controller"
             return Choice(expired, OWN, 0.8)
         occ.by_controller = False
         return Choice(None, ROOT, 0.7)
+
+    def _of_owners_controller(self, occ: Occurrence, obj: ObjectState, owner: ObjectState) -> Choice | None:
+        """Why the owner's controller deleted a dependent; None where it was not that controller."""
+        order = ordered_by_owner(self.state, occ, obj, owner, occ.time - self.settings.max_trace_age)
+        if order is not None:
+            return Choice(order, OWNER, 0.85)
+        evicts = self._turned(occ, ("evicts", "opened")) if owner.kind == "DaemonSet" else None
+        if evicts is not None and evicts.turned == "evicts" and occ.time - evicts.time <= evidence.MATCH:
+            return Choice(evicts, PLACE, 0.8)
+        done_for = self._cleared_away(occ, obj, owner)
+        return Choice(done_for, OWN, 0.8) if done_for is not None else None
 
     def _cascade(self, occ: Occurrence, obj: ObjectState) -> Choice | None:
         """The deletion of an owner, or of the namespace."""
@@ -256,9 +264,16 @@ class Chooser:
         choice = self._triggered(actor, delta or event, event.seen_rv)
         if choice.cause is None and event.seen_rv:
             choice = self._triggered(actor, delta or event)
+        if delta is not None and delta.verb == "Delete" and actor.kind == "DaemonSet":
+            choice = self._newer(choice, self._turned(delta, SENDS_AWAY))
         if delta is not None and (subject := self.state.object(delta.uid)) is not None:
             choice = self._or_answered(delta, subject, choice)
         return choice if choice.cause is not None else self.of_event(event)
+
+    def _newer(self, choice: Choice, other: Cause | None) -> Choice:
+        if other is None or (choice.cause is not None and choice.cause.order > other.order):
+            return choice
+        return Choice(other, PLACE, 0.85)
 
     def _for_the_sake_of(self, uid: str, event: Occurrence) -> Choice | None:
         beneficiary = self.state.object(uid)

@@ -558,3 +558,46 @@ def test_who_comes_to_a_tainted_node_stays_as_long_as_it_tolerates_it() -> None:
             Pod.Killing web-1-b  by kubelet  [own]
         """,
     )
+
+
+def test_a_daemon_set_leaves_a_node_that_lost_its_label() -> None:
+    c = Cluster()
+    one = node(c)
+    agent = c.apply("DaemonSet", "agent")
+    pod = new_pod(c, agent, "agent-a", affinity=only("node-a"))
+    run(c, pod)
+    done(c, agent)
+    c.first_list()
+    c.label(one, disk="hdd")
+    kill(c, pod, by=agent)
+    c.gone(pod)
+    shows(
+        c,
+        """
+        Node.Update node-a  by kubectl  [root]
+          DaemonSet.SuccessfulDelete agent  by daemonset-controller  [place]
+            Pod.Delete agent-a  by daemonset-controller  [subject]
+              Pod.Killing agent-a  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_daemon_set_leaves_a_node_with_a_taint_before_anybody_marks_its_pod() -> None:
+    c = Cluster()
+    one = node(c)
+    agent = c.apply("DaemonSet", "agent")
+    pod = new_pod(c, agent, "agent-a", affinity=only("node-a"))
+    run(c, pod)
+    done(c, agent)
+    c.first_list()
+    c.update(one, by="kubectl-taint", taints=[{"key": "gone", "effect": "NoExecute"}])
+    kill(c, pod)
+    c.gone(pod)
+    shows(
+        c,
+        """
+        Node.Update node-a  by kubectl  [root]
+          Pod.Delete agent-a  by daemonset-controller  [place]
+            Pod.Killing agent-a  by kubelet  [own]
+        """,
+    )
