@@ -68,8 +68,9 @@ def object_attributes(kind: str, name: str, uid: str) -> dict[str, str]:
 
 def _digest(size: int, parts: tuple[str, ...]) -> str:
     # Each part carries its length, so that no choice of hostile names can make two identities collide.
-    text = b"".join(b"%d:%s" % (len(raw := part.encode()), raw) for part in parts)
-    return hashlib.blake2b(text, digest_size=size).hexdigest()
+    text = "".join([f"{len(part)}:{part}" for part in parts])
+    raw = text.encode() if text.isascii() else b"".join([b"%d:%s" % (len(p), p) for p in map(str.encode, parts)])
+    return hashlib.blake2b(raw, digest_size=size).hexdigest()
 
 
 def span_id(*identity: str) -> str:

@@ -28,6 +28,8 @@ _WRITER: Final = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA cache_size = -32768",  # KiB: the default of 2 MB is 125 of our pages
     "PRAGMA journal_size_limit = 67108864",
+    # Pages, 64 MB: at full speed a commit writes some hundred, and many of them again and again.
+    "PRAGMA wal_autocheckpoint = 4000",
 )
 _READER: Final = ("PRAGMA query_only = ON", "PRAGMA foreign_keys = ON")
 

@@ -49,7 +49,8 @@ class _Zstd(threading.local):
     """zstd contexts: costly to make for every row, and not to be shared between threads."""
 
     def __init__(self) -> None:
-        self.compressor = zstandard.ZstdCompressor(level=3)
+        # Measured on Events and Pods: level 3 takes a fifth longer and saves nothing.
+        self.compressor = zstandard.ZstdCompressor(level=1)
         self.decompressor = zstandard.ZstdDecompressor()
 
 
