@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -104,6 +104,13 @@ def records_and_unsent(database: Path) -> tuple[int, int]:
     except StoreError:
         return 0, 0  # The tables are not there yet.
     return records, unsent
+
+
+def wait_for(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
 
 
 def wait_until_all_is_emitted(database: Path, daemon: subprocess.Popen[bytes], cluster: Cluster) -> None:

@@ -1,7 +1,6 @@
 """What a daemon needs goes away and comes back: nothing is lost, and what may be missing is said."""
 
 import re
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,13 +8,13 @@ from pathlib import Path
 from kspan.errors import StoreError
 from kspan.store import Store, open_store
 from tests.acceptance.harness import (
-    DEADLINE,
     Receiver,
     records_and_unsent,
     run,
     serving,
     spans_received,
     start,
+    wait_for,
     wait_until_all_is_emitted,
 )
 from tests.apiserver import ApiServer
@@ -24,13 +23,6 @@ from tests.emit.receivers import free_ports, reserved_ports, run_rotel
 
 SCENARIO = "02-rolling-update"
 DEPLOYMENTS = "apps/v1/deployments"
-
-
-def wait_for(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not holds():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.1)
 
 
 def ask(database: Path, question: Callable[[Store, str], bool]) -> bool:
