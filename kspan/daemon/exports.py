@@ -90,7 +90,7 @@ class Export:
     def _settle(self, report: EmitReport) -> int:
         if report.reason:
             # The emitter has told of it.
-            self._delay()
+            self._delay(report.retry_after)
             return 0
         self._wait = self._not_before = 0.0
         self._trouble = ""
@@ -102,9 +102,10 @@ class Export:
         self._trouble = problem
         self._delay()
 
-    def _delay(self) -> None:
+    def _delay(self, at_least: float = 0.0) -> None:
+        """Wait, twice as long as the last time; ``at_least`` (s) is what the receiver asked for."""
         self._wait = min(BACKOFF_MOST, self._wait * 2 or BACKOFF_FIRST)
-        self._not_before = self._monotonic() + self._wait
+        self._not_before = self._monotonic() + max(self._wait, at_least)
 
 
 def open_exports(

@@ -28,6 +28,7 @@ class Passage:
         self._lock = threading.Lock()
         self._synced = False
         self._until = 0
+        self._news = 0
         self._down: dict[str, int] = {}
         self._up: set[str] = set()
 
@@ -37,6 +38,10 @@ class Passage:
             if not self._synced:
                 self._synced = True
                 self._until = max(self._until, now + self._hold)
+
+    def news(self, received: int) -> None:
+        """Something came from a watch."""
+        self._news = received
 
     def cut(self, resource: str, now: int) -> None:
         """The watch of a resource ended."""
@@ -70,10 +75,15 @@ class Passage:
     def stands_still(self, now: int) -> bool:
         """Whether nothing may be decided or closed for lack of news now."""
         with self._lock:
-            if not self._synced or now < self._until:
+            if not self._synced or now < self._until or now < self._last_words():
                 return True
             alone = not self._up
             return any(self._matters(began, now, alone=alone) for began in self._down.values())
+
+    def _last_words(self) -> int:
+        """Until when what came at the end of a standstill is waited for: it counts as received at its beginning, and
+        would otherwise be decided upon at once. On a cluster where there is always news, not for ever."""
+        return min(self._news, self._until + self._hold) + self._hold if self._news and self._until else 0
 
     def _matters(self, began: int, now: int, *, alone: bool) -> bool:
         """Whether a cut is one to wait for. While every watch is cut off nothing comes that could go wrong."""

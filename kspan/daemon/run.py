@@ -193,8 +193,10 @@ class Daemon:
     # -----------------------------------------------------------------------------------------------------------------
 
     def _deliver(self, frame: Frame) -> None:
-        if self._passage.waits_for(frame.resource) and frame.type in _FROM_A_WATCH:
-            self._passage.connected(frame.resource, self._clock())
+        if frame.type in _FROM_A_WATCH:
+            self._passage.news(frame.received)
+            if self._passage.waits_for(frame.resource):
+                self._passage.connected(frame.resource, self._clock())
         self.writer.deliver(frame)
 
     def _is_synced(self) -> bool:

@@ -45,12 +45,14 @@ class SinkResult(msgspec.Struct, frozen=True):
     """What became of the traces of one ``send``.
 
     ``taken`` went out whole. ``rejected`` (trace id → reason) were refused for good. All others were not taken this
-    time, for the ``reason``, which is empty exactly when there are no others.
+    time, for the ``reason``, which is empty exactly when there are no others; ``retry_after`` is how long (s) the
+    receiver asks to wait.
     """
 
     taken: list[str] = []
     rejected: dict[str, str] = {}
     reason: str = ""
+    retry_after: float = 0.0
 
 
 class TraceSink(Protocol):
@@ -65,13 +67,14 @@ class TraceSink(Protocol):
 
 class EmitReport(msgspec.Struct, frozen=True):
     """One round: ``traces`` with ``spans`` went out, ``rejected`` traces were refused for good, ``failed`` were tried
-    and wait for the next round because of ``reason`` (empty: nothing failed)."""
+    and wait for the next round because of ``reason`` (empty: nothing failed), for ``retry_after`` s at least."""
 
     traces: int = 0
     spans: int = 0
     failed: int = 0
     rejected: int = 0
     reason: str = ""
+    retry_after: float = 0.0
 
 
 class Emitter:
@@ -141,6 +144,7 @@ class Emitter:
             failed=len(left),
             rejected=len(result.rejected),
             reason=result.reason,
+            retry_after=result.retry_after,
         )
 
     def _send(self, traces: list[TraceSpans]) -> SinkResult:
@@ -183,4 +187,5 @@ def _sum(one: EmitReport, other: EmitReport) -> EmitReport:
         failed=one.failed + other.failed,
         rejected=one.rejected + other.rejected,
         reason=other.reason,
+        retry_after=other.retry_after,
     )

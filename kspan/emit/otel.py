@@ -28,12 +28,15 @@ class ClusterIdentity(msgspec.Struct, frozen=True):
 class ReasonedExporter(SpanExporter):
     """A SpanExporter that tells why an export failed.
 
-    After a FAILURE, ``reason`` is one line for people, and ``refused`` is true where the receiver said that it will
-    never take these very spans (so that trying again is pointless).
+    After a FAILURE, ``reason`` is one line for people. ``refused`` is true where the receiver said that it will never
+    take these very spans (so that trying again is pointless), ``doubted`` where what it said may be about them or about
+    the way there (403: a firewall that reads along, or credentials). ``retry_after`` is how long (s) it asks to wait.
     """
 
     reason: str = ""
     refused: bool = False
+    doubted: bool = False
+    retry_after: float = 0.0
 
 
 def readable_span(row: SpanRow, cluster: ClusterIdentity) -> ReadableSpan:

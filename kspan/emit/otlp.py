@@ -10,6 +10,8 @@ import logging
 import os
 import threading
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -30,9 +32,16 @@ _CREDENTIAL_PROVIDERS = (
     "OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER",
     "OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER",
 )
-# Malformed, too large, unprocessable: sending the very same bytes again cannot end otherwise. (Not 401, 403, 404:
-# these are about the way, not about the data.)
+# Malformed, too large, unprocessable: sending the very same bytes again cannot end otherwise.
 _REFUSALS = frozenset({400, 413, 422})
+# Try again (OTLP specification, "Retryable Response Codes"; 408 is a server that was slow). For the specification any
+# other 4xx is final; but 401, 403, 404 are mostly about the way: to drop all for an expired token helps nobody.
+_RETRYABLE = frozenset({408, 429})
+_DOUBTED_CODES = frozenset(
+    {"ALREADY_EXISTS", "FAILED_PRECONDITION", "NOT_FOUND", "PERMISSION_DENIED", "UNAUTHENTICATED", "UNIMPLEMENTED"}
+)
+_LONGEST_WAIT_S = 600.0
+"""A Retry-After beyond this is not believed: the receiver may be back long before."""
 
 
 def open_otlp() -> ReasonedExporter:
@@ -85,7 +94,7 @@ class OtlpExporter(ReasonedExporter):
         with _Overheard(self._logger) as overheard:
             result = self._exporter.export(spans)
         self.reason = overheard.message
-        self.refused = overheard.refused
+        self.refused, self.doubted, self.retry_after = overheard.refused, overheard.doubted, overheard.retry_after
         return result
 
     def shutdown(self) -> None:
@@ -101,7 +110,8 @@ class _Overheard(logging.Filter):
         self._heard = logger
         self._thread = threading.get_ident()
         self.message = ""
-        self.refused = False
+        self.refused = self.doubted = False
+        self.retry_after = 0.0
 
     def __enter__(self) -> Self:
         # First in the row: the SDK has a filter there that holds back what it has said before.
@@ -121,6 +131,8 @@ class _Overheard(logging.Filter):
             ours = [argument for argument in arguments if isinstance(argument, _GaveUpError)]
             self.message = harmless(str(ours[0]) if ours else record.getMessage())
             self.refused = any(map(_refuses, arguments))
+            self.doubted = not self.refused and any(map(_is_doubted, arguments))
+            self.retry_after = max((error.retry_after for error in ours), default=0.0)
         return False
 
 
@@ -131,12 +143,21 @@ def _refuses(argument: object) -> bool:
     return argument in _REFUSALS if type(argument) is int else getattr(argument, "name", "") == "INVALID_ARGUMENT"
 
 
+def _is_doubted(argument: object) -> bool:
+    """Is it the code of an answer that may be final, or about the way?"""
+    status = argument.status if isinstance(argument, _GaveUpError) else argument
+    if type(status) is int:
+        return 400 <= status < 500 and status not in _RETRYABLE
+    return getattr(argument, "name", "") in _DOUBTED_CODES
+
+
 class _GaveUpError(Exception):
     """Not a connection error in the SDK's eyes: it returns at once. ``status`` is HTTP's, 0 without an answer."""
 
-    def __init__(self, problem: str, status: int = 0) -> None:
+    def __init__(self, problem: str, status: int = 0, retry_after: float = 0.0) -> None:
         super().__init__(problem)
         self.status = status
+        self.retry_after = retry_after
 
 
 class _OneTrySession(requests.Session):
@@ -149,9 +170,14 @@ class _OneTrySession(requests.Session):
             raise _GaveUpError(f"{_text(url)}: {_innermost(error)}") from error
         if not 200 <= response.status_code < 300:
             problem = f"{_text(url)}: {response.status_code} {response.reason}{_explanation(response)}"
-            raise _GaveUpError(problem, response.status_code)
+            raise _GaveUpError(problem, response.status_code, _retry_after(response))
         _tell_partial_success(response)
         return response
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        # requests lets REQUESTS_CA_BUNDLE win over the CA of a session, which is the one that was named for OTLP.
+        own = self.verify if isinstance(self.verify, str) else verify
+        return super().merge_environment_settings(url, proxies, stream, own, cert)
 
     def _request(self, method: str, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
         try:
@@ -174,6 +200,21 @@ def _tell_partial_success(response: requests.Response) -> None:
         return
     if partial.rejected_spans:
         _logger.warning("the receiver left out %d spans: %s", partial.rejected_spans, partial.error_message)
+
+
+def _retry_after(response: requests.Response) -> float:
+    """Seconds that the receiver asks to wait: Retry-After is a number of them, or a date."""
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), _LONGEST_WAIT_S)
+    try:
+        until = parsedate_to_datetime(text)
+    except ValueError:
+        return 0.0
+    now = datetime.now(UTC)
+    return min(
+        max(0.0, (until if until.tzinfo else until.replace(tzinfo=UTC)).timestamp() - now.timestamp()), _LONGEST_WAIT_S
+    )
 
 
 def _explanation(response: requests.Response) -> str:

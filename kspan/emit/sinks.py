@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+import msgspec
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
@@ -15,6 +16,9 @@ from kspan.model import SpanRow
 _CALL_BYTES = 2 * 1024 * 1024
 _SPAN_BYTES = 1024
 
+IN_VAIN = 12
+"""Refusals in a row after which it is the way, not a trace: halving a call of 512 spans takes ten to find one."""
+
 _Item = tuple[str, ReadableSpan]
 
 
@@ -23,7 +27,8 @@ class SpanSink:
 
     When the receiver refuses a call for good, the call is halved until the spans that it refuses are found, so that
     one bad span sets aside one trace and not the queue behind it. That is believed only of a receiver that has taken
-    something before: one that refuses everything is not the receiver that we look for, and its traces wait.
+    something before: one that refuses everything is not the receiver that we look for, and its traces wait. Where the
+    refusal may be about the way (401, 403, 404 …), it is believed only if others are taken in the same round.
     """
 
     def __init__(self, exporter: SpanExporter, cluster: ClusterIdentity, batch: int = BATCH) -> None:
@@ -45,7 +50,7 @@ class SpanSink:
                 rejected[trace.trace_id] = f"not a span that OTLP can carry: {error}"
         delivered: Counter[str] = Counter()
         refused: dict[str, str] = {}
-        reason = self._deliver(list(_calls(items, sizes, self._batch)), delivered, refused)
+        reason, retry_after = self._deliver(list(_calls(items, sizes, self._batch)), delivered, refused)
         if refused and not self._trusted:
             reason, refused = reason or next(iter(refused.values())), {}
         rejected.update(refused)
@@ -54,15 +59,16 @@ class SpanSink:
             for trace, rows in traces
             if trace.trace_id not in rejected and delivered[trace.trace_id] == len(rows)
         ]
-        return SinkResult(taken, rejected, reason)
+        return SinkResult(taken, rejected, reason, retry_after)
 
     def close(self) -> None:
         """Shut the exporter down."""
         self._exporter.shutdown()
 
-    def _deliver(self, calls: list[list[_Item]], delivered: Counter[str], refused: dict[str, str]) -> str:
-        """Make the calls in order; the reason for which one failed, or an empty string."""
+    def _deliver(self, calls: list[list[_Item]], delivered: Counter[str], refused: dict[str, str]) -> tuple[str, float]:
+        """Make the calls in order; the reason for which one failed, or an empty string, and how long to wait (s)."""
         calls.reverse()
+        in_vain, doubt = 0, ""
         while calls:
             # The rest of a trace that is set aside would be an orphan at the receiver.
             call = [item for item in calls.pop() if item[0] not in refused]
@@ -72,20 +78,38 @@ class SpanSink:
                 self._trusted = True
                 delivered.update(trace_id for trace_id, _ in call)
                 continue
-            reason, final = self._why()
-            if not final:
-                return reason
+            why = self._why()
+            if not (why.refused or why.doubted):
+                return why.reason, why.retry_after
+            in_vain += 1
+            doubt = doubt or (why.reason if why.doubted else "")
+            if doubt and not delivered and in_vain > IN_VAIN:
+                break
             if len(call) == 1:
-                refused[call[0][0]] = reason
+                refused[call[0][0]] = why.reason
             else:
                 middle = len(call) // 2
                 calls += [call[middle:], call[:middle]]
-        return ""
+        if doubt and not delivered:
+            refused.clear()
+            return doubt, 0.0
+        return "", 0.0
 
-    def _why(self) -> tuple[str, bool]:
-        if isinstance(self._exporter, ReasonedExporter):
-            return self._exporter.reason or "the exporter failed", self._exporter.refused
-        return "the exporter failed", False
+    def _why(self) -> "_Failure":
+        exporter = self._exporter
+        if not isinstance(exporter, ReasonedExporter):
+            return _Failure("the exporter failed")
+        reason = exporter.reason or "the exporter failed"
+        return _Failure(reason, exporter.refused, exporter.doubted, exporter.retry_after)
+
+
+class _Failure(msgspec.Struct, frozen=True):
+    """As in ``ReasonedExporter``."""
+
+    reason: str
+    refused: bool = False
+    doubted: bool = False
+    retry_after: float = 0.0
 
 
 def _size(row: SpanRow) -> int:

@@ -24,6 +24,27 @@ def test_it_stands_still_until_a_while_after_every_stream_is_there() -> None:
     assert not passage.stands_still(NOW + HOLD)
 
 
+def test_what_comes_at_the_end_of_a_standstill_is_given_its_time_too() -> None:
+    passage = Passage(HOLD)
+    passage.synced(NOW)
+    passage.news(NOW + HOLD - 1)
+    assert passage.stands_still(NOW + HOLD)
+    assert passage.stands_still(NOW + 2 * HOLD - 2)
+    assert not passage.stands_still(NOW + 2 * HOLD - 1)
+
+
+def test_news_without_end_does_not_stop_it_for_ever() -> None:
+    passage = Passage(HOLD)
+    passage.synced(NOW)
+    until = NOW
+    while passage.stands_still(until):
+        until += SECOND
+        passage.news(until)
+    assert until == NOW + 3 * HOLD
+    passage.news(until + SECOND)
+    assert not passage.stands_still(until + SECOND)
+
+
 def test_a_watch_that_is_renewed_at_once_does_not_stop_it() -> None:
     passage = passing()
     passage.cut("v1/pods", NOW)

@@ -1,6 +1,7 @@
 """``kspan run`` as a process: signals, refusals, HTTP, logs, and what it leaves in the database."""
 
 import json
+import re
 import signal
 import socket
 import time
@@ -11,6 +12,7 @@ import pytest
 
 from kspan.store import open_store
 from tests.daemon.small_cluster import CLUSTER, Process, SmallCluster, get, wait_until
+from tests.emit.receivers import reserved_ports
 
 
 @pytest.fixture
@@ -116,6 +118,29 @@ def test_a_receiver_that_hangs_does_not_hold_up_the_end(
                 daemon.process.terminate()
                 assert daemon.process.wait(15) == 0
                 assert time.monotonic() - began < 10
+
+
+def test_a_target_that_is_away_holds_up_no_other(
+    cluster: SmallCluster, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
+    targets = [f"file:{spans[0]}", "otlp", f"file:{spans[1]}"]
+    with reserved_ports(1) as (port,):
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
+        with Process(config, tmp_path / "db", targets, hold="500ms", settle="1s") as daemon:
+            daemon.wait_ready()
+            for number in range(3):
+                cluster.create(f"number-{number}")
+            wait_until(lambda: all(path.exists() and len(found_in(path)) == 3 for path in spans))
+            wait_until(lambda: 'kspan_failed_exports_total{target="otlp"} 0.0' not in daemon.get("/metrics")[1])
+            assert daemon.ends() == 0
+    with open_store(str(tmp_path / "db"), read_only=True) as store:
+        assert len(store.unemitted_traces(CLUSTER, "otlp", 10)) == 3
+        assert not store.unemitted_traces(CLUSTER, targets[0], 10)
+
+
+def found_in(spans: Path) -> set[str]:
+    return set(re.findall(r"number-\d", spans.read_text()))
 
 
 def test_it_waits_for_an_api_server_that_is_not_there_yet(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import gzip
 import re
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -171,8 +172,17 @@ def span_names(request: ExportTraceServiceRequest) -> list[str]:
     return [span.name for span in spans_in(request)]
 
 
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that gives up breaks its connection off."""
+
+
 @contextmanager
-def run_server(answer: Callable[[ExportTraceServiceRequest], Answer]) -> Iterator[AnsweringServer]:
+def run_server(
+    answer: Callable[[ExportTraceServiceRequest], Answer], tls: ssl.SSLContext | None = None
+) -> Iterator[AnsweringServer]:
     seen: list[ExportTraceServiceRequest] = []
     headers: list[dict[str, str]] = []
 
@@ -197,11 +207,14 @@ def run_server(answer: Callable[[ExportTraceServiceRequest], Answer]) -> Iterato
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Keep the tests' output clean."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _QuietServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield AnsweringServer(f"http://127.0.0.1:{server.server_address[1]}", seen, headers)
+        scheme = "http" if tls is None else "https"
+        yield AnsweringServer(f"{scheme}://127.0.0.1:{server.server_address[1]}", seen, headers)
     finally:
         server.shutdown()
         thread.join()

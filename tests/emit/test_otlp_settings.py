@@ -1,0 +1,238 @@
+"""What the ``OTEL_EXPORTER_OTLP_*`` variables say, against receivers that insist on it; and what an answer means."""
+
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from email.utils import formatdate
+from pathlib import Path
+
+import grpc  # type: ignore[import-untyped]
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
+    TraceServiceServicer,
+    add_TraceServiceServicer_to_server,
+)
+
+from tests.apiserver.certificate import Certificate
+from tests.emit.memory_store import MemoryStore
+from tests.emit.receivers import Answer, run_server, span_names
+from tests.emit.test_otlp import NOW, add_small_traces, emit, emitter
+
+PREFIX = "OTEL_EXPORTER_OTLP_"
+Set = Callable[..., None]
+
+
+@pytest.fixture
+def variables(monkeypatch: pytest.MonkeyPatch) -> Set:
+    """Sets variables: ``ENDPOINT="…"``."""
+
+    def put(**values: str | Path) -> None:
+        for name, value in values.items():
+            monkeypatch.setenv(PREFIX + name, str(value))
+
+    return put
+
+
+@pytest.fixture(scope="module")
+def ours() -> Iterator[Certificate]:
+    """The receiver's certificate."""
+    certificate = Certificate()
+    yield certificate
+    certificate.remove()
+
+
+@pytest.fixture(scope="module")
+def clients() -> Iterator[Certificate]:
+    """A client's certificate."""
+    certificate = Certificate()
+    yield certificate
+    certificate.remove()
+
+
+class _Keeping(TraceServiceServicer):
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self.metadata: dict[str, str] = {}
+
+    def Export(self, request: ExportTraceServiceRequest, context: grpc.ServicerContext) -> ExportTraceServiceResponse:  # noqa: N802
+        self.metadata = dict(context.invocation_metadata())
+        self.seen += span_names(request)
+        return ExportTraceServiceResponse()
+
+
+@contextmanager
+def secure_receiver(protocol: str, own: Certificate, client: Certificate | None) -> Iterator[tuple[str, list[str]]]:
+    """(endpoint, names of the spans that came) of a receiver that may ask for a client's certificate."""
+    if protocol == "grpc":
+        key, certificate = own.key_path.read_bytes(), own.path.read_bytes()
+        asked = client.path.read_bytes() if client else None
+        credentials = grpc.ssl_server_credentials([(key, certificate)], asked, client is not None)
+        server, keeping = grpc.server(ThreadPoolExecutor(max_workers=2)), _Keeping()
+        add_TraceServiceServicer_to_server(keeping, server)  # type: ignore[no-untyped-call]
+        port = server.add_secure_port("127.0.0.1:0", credentials)
+        server.start()
+        yield f"https://127.0.0.1:{port}", keeping.seen
+        server.stop(None).wait()
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own.path, own.key_path)
+    if client:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(client.path)
+    seen: list[str] = []
+
+    def answer(request: ExportTraceServiceRequest) -> Answer:
+        seen.extend(span_names(request))
+        return Answer()
+
+    with run_server(answer, context) as receiver:
+        yield receiver.endpoint, seen
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+@pytest.mark.parametrize("specific", ["", "TRACES_"])
+def test_a_receivers_certificate_is_checked_with_the_ca_that_is_named(
+    store: MemoryStore, variables: Set, ours: Certificate, protocol: str, specific: str
+) -> None:
+    add_small_traces(store, 1)
+    with secure_receiver(protocol, ours, None) as (endpoint, seen):
+        path = "/v1/traces" if specific and protocol != "grpc" else ""
+        variables(**{f"{specific}ENDPOINT": endpoint + path, f"{specific}PROTOCOL": protocol, "TIMEOUT": "3"})
+        report = emit(store)
+        assert (report.traces, report.failed, seen) == (0, 1, [])
+        variables(**{f"{specific}CERTIFICATE": ours.path})
+        assert emit(store).traces == 1
+        assert seen == ["Pod.T0"]
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_a_receiver_that_asks_for_our_certificate_is_shown_it(
+    store: MemoryStore, variables: Set, ours: Certificate, clients: Certificate, protocol: str
+) -> None:
+    add_small_traces(store, 1)
+    with secure_receiver(protocol, ours, clients) as (endpoint, seen):
+        variables(ENDPOINT=endpoint, PROTOCOL=protocol, CERTIFICATE=ours.path, TIMEOUT="3")
+        assert emit(store).failed == 1
+        variables(CLIENT_CERTIFICATE=clients.path, CLIENT_KEY=clients.key_path)
+        assert emit(store).traces == 1
+        assert seen == ["Pod.T0"]
+
+
+def test_variables_for_traces_come_before_those_for_all(store: MemoryStore, variables: Set) -> None:
+    add_small_traces(store, 1)
+    with run_server(lambda _: Answer()) as server:
+        variables(ENDPOINT="http://127.0.0.1:1", TRACES_ENDPOINT=f"{server.endpoint}/mine")
+        variables(HEADERS="x-a=all,x-b=all", TRACES_HEADERS="x-a=traces,authorization=Bearer%20abc")
+        variables(COMPRESSION="none", TRACES_COMPRESSION="gzip")
+        assert emit(store).traces == 1
+    (headers,) = server.headers
+    assert headers["x-a"] == "traces"
+    assert headers["authorization"] == "Bearer abc"
+    assert headers["content-encoding"] == "gzip"
+
+
+def test_headers_and_compression_go_with_grpc_too(store: MemoryStore, variables: Set) -> None:
+    add_small_traces(store, 1)
+    server, keeping = grpc.server(ThreadPoolExecutor(max_workers=2)), _Keeping()
+    add_TraceServiceServicer_to_server(keeping, server)  # type: ignore[no-untyped-call]
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    variables(ENDPOINT=f"http://127.0.0.1:{port}", PROTOCOL="grpc", HEADERS="x-tenant=blue", COMPRESSION="gzip")
+    assert emit(store).traces == 1
+    server.stop(None).wait()
+    assert keeping.metadata["x-tenant"] == "blue"
+
+
+@pytest.mark.parametrize("name", ["TIMEOUT", "TRACES_TIMEOUT"])
+def test_a_receiver_that_does_not_answer_is_given_up_after_the_timeout(
+    store: MemoryStore, variables: Set, name: str
+) -> None:
+    add_small_traces(store, 1)
+
+    def slow(_: ExportTraceServiceRequest) -> Answer:
+        time.sleep(4)
+        return Answer()
+
+    with run_server(slow) as server:
+        variables(ENDPOINT=server.endpoint, **{name: "1"})
+        began = time.monotonic()
+        report = emit(store)
+        assert report.failed == 1
+        assert 0.9 < time.monotonic() - began < 3
+        assert "timed out" in report.reason
+
+
+# What an answer means -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_what_may_end_otherwise_is_tried_again_when_the_receiver_says(
+    store: MemoryStore, variables: Set, status: int
+) -> None:
+    add_small_traces(store, 3)
+    with run_server(lambda _: Answer(status, headers={"Retry-After": "37"})) as server:
+        variables(ENDPOINT=server.endpoint)
+        report = emit(store)
+    assert (report.failed, report.rejected, report.retry_after) == (3, 0, 37)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "text, seconds", [("", 0), ("soon", 0), ("-5", 0), ("99999999", 600), (formatdate(0, usegmt=True), 0)]
+)
+def test_a_retry_after_is_believed_within_reason(store: MemoryStore, variables: Set, text: str, seconds: float) -> None:
+    add_small_traces(store, 1)
+    with run_server(lambda _: Answer(503, headers={"Retry-After": text})) as server:
+        variables(ENDPOINT=server.endpoint)
+        assert emit(store).retry_after == seconds
+
+
+def test_a_retry_after_may_be_a_date(store: MemoryStore, variables: Set) -> None:
+    add_small_traces(store, 1)
+    with run_server(
+        lambda _: Answer(429, headers={"Retry-After": formatdate(time.time() + 60, usegmt=True)})
+    ) as server:
+        variables(ENDPOINT=server.endpoint)
+        assert 50 < emit(store).retry_after <= 60
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405])
+def test_a_refusal_of_everything_is_about_the_way_and_found_out_with_few_requests(
+    store: MemoryStore, variables: Set, status: int
+) -> None:
+    add_small_traces(store, 400)
+    answers = [200]
+    with run_server(lambda _: Answer(answers[-1])) as server:
+        variables(ENDPOINT=server.endpoint)
+        one = emitter(store, batch=100)
+        assert one.emit_pending(NOW, limit=100).traces == 100
+        answers.append(status)
+        report = one.emit_pending(NOW)
+        assert (report.traces, report.rejected) == (0, 0)
+        assert str(status) in report.reason
+        assert len(server.requests) < 20
+        answers.append(200)
+        assert one.emit_pending(NOW).traces == 300
+        one.close()
+
+
+@pytest.mark.parametrize("bad", [0, 7, 19])
+@pytest.mark.parametrize("status", [403, 404, 413])
+def test_one_trace_that_is_refused_while_others_pass_is_set_aside(
+    store: MemoryStore, variables: Set, status: int, bad: int
+) -> None:
+    ids = add_small_traces(store, 20)
+    with run_server(lambda request: Answer(status if f"Pod.T{bad}" in span_names(request) else 200)) as server:
+        variables(ENDPOINT=server.endpoint)
+        report = emit(store)
+    assert (report.traces, report.failed, report.rejected, report.reason) == (19, 0, 1, "")
+    emission = store.emission("otlp", ids[bad])
+    assert emission is not None
+    assert emission.rejected
+    assert str(status) in emission.reason
