@@ -1,52 +1,44 @@
-"""Histories that are asked: databases made by real replays of recordings."""
+"""Histories that are asked, on either store: databases made by real replays of recordings, and empty ones."""
 
 from collections.abc import Callable, Iterator
-from functools import cache
+from pathlib import Path
 
+import msgspec
 import pytest
 
-from kspan.daemon.replay import replay
-from kspan.graph import built_in_rules
-from kspan.ingest import read_frames
 from kspan.store import Store, open_store
-from tests.recordings import recording
+from tests.historydb import fill
+from tests.postgres import TEMPLATE, PostgresServer
+
+STORES = ("sqlite", "postgresql")
 
 
-class History:
-    """A store with the history of one cluster."""
+class History(msgspec.Struct):
+    """A store, and the cluster in it that is asked about."""
 
-    def __init__(self, store: Store, cluster: str) -> None:
-        self.store = store
-        self.cluster = cluster
-
-    def ask(self, question: Callable[..., object], *args: object, **options: object) -> object:
-        """The answer to a question that takes (connection, cluster, ...)."""
-        with self.store.reading("ask") as connection:
-            return question(connection, self.cluster, *args, **options)
+    store: Store
+    cluster: str
 
 
 Histories = Callable[[str], History]
 
 
-@pytest.fixture(scope="session")
-def histories() -> Iterator[Histories]:
-    """The history of each recording, replayed once."""
-    opened: list[Store] = []
-
-    @cache
-    def of(scenario: str) -> History:
-        store = open_store("sqlite://")
-        opened.append(store)
-        done = replay(store, read_frames([str(recording(scenario))]), built_in_rules())
-        return History(store, done.cluster)
-
-    yield of
-    for store in opened:
-        store.close()
+@pytest.fixture(scope="session", params=STORES)
+def histories(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Histories]:
+    """The history of each recording."""
+    if request.param == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        url = server.url(server.create(TEMPLATE))
+    else:
+        url = str(tmp_path_factory.mktemp("histories") / "kspan.sqlite")
+    fill(url)
+    with open_store(url, read_only=True) as opened:
+        yield lambda scenario: History(opened, scenario)
 
 
-@pytest.fixture
-def store() -> Iterator[Store]:
+@pytest.fixture(params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """An empty store."""
-    with open_store("sqlite://") as opened:
+    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else str(tmp_path / "kspan.sqlite")
+    with open_store(url) as opened:
         yield opened
