@@ -13,6 +13,7 @@ from kspan.times import format_time
 
 _GAP = "  "
 _TIMES = "\u00d7"
+_VERBS = {"Create": "created", "Update": "changed", "Delete": "deleted"}
 
 
 def as_text(answer: Why, out: Screen) -> None:
@@ -49,24 +50,21 @@ def _headline(answer: Why) -> list[list[Piece]]:
     if len(answer.steps) > 1:
         before = f" {duration(first.start_time - last.start_time)} before"
         sentence += _because(last, before) if _is_root(answer) else _going_back(last, before)
-    elif _is_root(answer):
-        sentence += [(" by ", ""), (_who(last), "bold")]
-    lines.append(sentence)
+        change = harmless(reading.summary_of(last)) or ("" if last.reason in _VERBS else note_of(last))
+        lines += [sentence + ([(":", "")] if change else []), *([[(f"  {change}", "bold")]] if change else [])]
+    else:
+        lines.append([*sentence, (" by ", ""), (_who(last), "bold")] if _is_root(answer) else sentence)
     if last.error and last is not first and last.message:
         lines.append([(f"it failed in the end: {harmless(last.message)}", "red")])
     return lines
 
 
 def _because(root: SpanRow, before: str) -> list[Piece]:
-    verb = {"Create": "created", "Update": "changed", "Delete": "deleted"}.get(root.reason)
-    note = harmless(reading.summary_of(root)) or ("" if verb else note_of(root))
     what = named(root.object_kind, root.object_namespace, root.object_name)
-    if verb:
-        told: list[Piece] = [(", because ", ""), (_who(root), "bold"), (f" {verb} ", ""), (what, "bold"), (before, "")]
-    else:
-        told = [(", because of ", ""), (harmless(root.reason), "bold"), (" on ", ""), (what, "bold")]
-        told.append((f" by {_who(root)}{before}", ""))
-    return [*told, *([(": ", ""), (note, "bold")] if note else [])]
+    if verb := _VERBS.get(root.reason):
+        return [(", because ", ""), (_who(root), "bold"), (f" {verb} ", ""), (what, "bold"), (before, "")]
+    told: list[Piece] = [(", because of ", ""), (harmless(root.reason), "bold"), (" on ", ""), (what, "bold")]
+    return [*told, (f" by {_who(root)}{before}", "")]
 
 
 def _going_back(first_known: SpanRow, before: str) -> list[Piece]:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import re
 import signal
 import sqlite3
 import subprocess
@@ -22,6 +23,7 @@ from kspan.ingest import read_frames
 from kspan.store import open_store
 from tests.cli.test_commands import kspan, refused
 from tests.emit.rows import START, make_span, make_trace
+from tests.postgres import TEMPLATE, PostgresServer
 from tests.query.made import CLUSTER, commit, make_object, make_pending
 from tests.recordings import recording
 
@@ -45,9 +47,9 @@ def test_why_says_it_in_a_sentence_and_then_step_by_step(db: Path) -> None:
         "Pod rolling-update/web-854b7f4f-9xzlt  created 2026-11-22 10:25:05, gone since 2026-11-22"
     )
     assert lines[1] == (
-        "Killing at 2026-11-22 10:25:52.054 UTC, because kubectl changed Deployment rolling-update/web 2.3s before: "
-        "image: registry.example.com/shop/web:v2 → registry.example.com/shop/web:v1"
+        "Killing at 2026-11-22 10:25:52.054 UTC, because kubectl changed Deployment rolling-update/web 2.3s before:"
     )
+    assert lines[2] == "  image: registry.example.com/shop/web:v2 → registry.example.com/shop/web:v1"
     steps = [line for line in lines if line.startswith(("├╴", "└╴"))]
     assert len(steps) == 6
     assert steps[0].split()[:3] == ["├╴10:25:52.054", "kubelet", "Pod.Killing"]
@@ -162,6 +164,17 @@ def on_a_terminal(*args: str | Path, **environment: str) -> str:
     return printed.decode()
 
 
+def test_what_the_readme_shows_is_what_is_printed(db: Path) -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    command, *shown = text.partition("$ kspan why ")[2].partition("\n```")[0].splitlines()
+    printed = on_a_terminal("why", *command.split(), "--db", db, NO_COLOR="1", COLUMNS="112")
+    lines = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", printed).splitlines()]
+    assert len(shown) > 15
+    remaining = iter(lines)
+    for line in shown:
+        assert line.strip() == "…" or line in remaining, line
+
+
 @pytest.mark.parametrize("args", [("why", POD), ("traces",), ("timeline", "--errors")], ids=" ".join)
 def test_colours_are_for_terminals_and_no_color_is_honoured(db: Path, args: tuple[str, ...]) -> None:
     assert "\x1b[" in on_a_terminal(*args, "--db", db)
@@ -265,6 +278,17 @@ def test_a_database_that_is_not_there_or_not_ours_is_refused(tmp_path: Path, arg
     assert "not" in refused(kspan(*args, "--db", other))
     (tmp_path / "text").write_text("no database at all, only some text that is long enough")
     assert "is not an SQLite database" in refused(kspan(*args, "--db", tmp_path / "text"))
+
+
+def test_a_server_that_is_not_there_or_refuses_the_password_is_told_apart(postgres: PostgresServer) -> None:
+    wrong = refused(kspan("why", "pod/x", "--db", postgres.url(TEMPLATE, tcp=True, password="wrong-one")))
+    assert "password authentication failed" in wrong
+    assert "wrong-one" not in wrong
+    refused(kspan("why", "pod/x", "--db", postgres.url("no_such_database")))
+    refused(kspan("why", "pod/x", "--db", "postgresql://kspan@127.0.0.1:1/kspan"))
+    theirs = postgres.create()
+    postgres.execute("CREATE TABLE theirs (id int)", theirs)
+    assert "not" in refused(kspan("traces", "--db", postgres.url(theirs)))
 
 
 def test_a_database_of_several_clusters_has_to_be_told_which(tmp_path: Path) -> None:
