@@ -72,9 +72,7 @@ class Template:
 
     def filled(self, shift: Shift) -> bytes:
         """The bytes of a copy."""
-        return b"".join(
-            [*(part + shift(*gap) for part, gap in zip(self._parts, self._gaps, strict=True)), self._rest]
-        )
+        return b"".join([*(part + shift(*gap) for part, gap in zip(self._parts, self._gaps, strict=True)), self._rest])
 
 
 def deltas(recording: Path, resources: Collection[str] = ()) -> list[Frame]:

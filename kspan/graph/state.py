@@ -40,7 +40,7 @@ class State:
         # What the database has, as far as it decides between writing a row whole and updating it.
         self.rewritten: set[str] = set()
         self.opened: set[str] = set()
-        self._stored_spans: dict[str, tuple[str, int]] = {}
+        self._stored_spans: dict[str, tuple[str, int, bool]] = {}
 
     # objects -----------------------------------------------------------------------------------------------------
 
@@ -145,16 +145,13 @@ class State:
         self.forget_occurrence(occ)
 
     def write_span(self, row: SpanRow, *, final: bool) -> None:
-        """Puts a row into the delta, in the place of the one that the database has of the occurrence: under another
-        trace, or with another start (indexes go by both), that one has to go first."""
-        place = (row.trace_id, row.start_time)
+        """Puts a row into the delta, in the place of the one that the database has of the occurrence: that one has to
+        go first if it is under another trace. Whole, if anything differs that an index is about."""
+        place = (row.trace_id, row.start_time, row.error)
         stored = self._stored_spans.pop(row.span_id, None)
-        if stored == place:
-            self.delta.updated_spans.append(row)
-        else:
-            if stored is not None:
-                self.delta.dropped_spans.append((stored[0], row.span_id))
-            self.delta.spans.append(row)
+        (self.delta.updated_spans if stored == place else self.delta.spans).append(row)
+        if stored is not None and stored[0] != row.trace_id:
+            self.delta.dropped_spans.append((stored[0], row.span_id))
         if not final:
             self._stored_spans[row.span_id] = place
 
@@ -229,7 +226,7 @@ class State:
         loaded = [(msgspec.msgpack.decode(raw, type=Occurrence), hold) for raw, hold in occurrences]
         for occ, hold in sorted(loaded, key=lambda pair: pair[0].arrival):
             self._index(occ)
-            self._stored_spans[occ.id] = (occ.trace, occ.time)
+            self._stored_spans[occ.id] = (occ.trace, occ.time, occ.warning)
             if occ.decided:
                 self.members[occ.trace].add(occ.id)
             else:

@@ -117,13 +117,16 @@ def _upsert(table: Table, dialect: str) -> _Statement:
 @cache
 def _update(table: Table, dialect: str) -> _Statement:
     statement = update(table).where(*(column == bindparam(_KEY + column.name) for column in table.primary_key))
-    names = [*_not_indexed(table), *(_KEY + column.name for column in table.primary_key)]
+    names = [*not_indexed(table), *(_KEY + column.name for column in table.primary_key)]
     return _Statement(list(table.columns), dialect, statement, names)
 
 
 @cache
-def _not_indexed(table: Table) -> list[str]:
-    """What no index is about: an index with a column among those that are set is written, changed or not."""
+def not_indexed(table: Table) -> list[str]:
+    """The columns that no index is about: one that has a column among those that are set is written, changed or not.
+
+    Only these change in a row that a delta updates: an index on another means a change in ``kspan/graph/state.py``.
+    """
     indexed = {column.name for index in table.indexes for column in index.columns}
     indexed |= {name for index in table.indexes for name in _names(table.columns) if name in _condition(index)}
     return [c.name for c in table.columns if not c.primary_key and c.name not in indexed]
@@ -166,7 +169,7 @@ def update_rows(connection: Connection, table: Table, cluster: str, rows: Sequen
         return
     if _are_copied(connection, rows):
         encoded = _upsert(table, connection.dialect.name).encoded(_whole(cluster, rows))
-        copying.update(connection, table, cluster, encoded, _not_indexed(table))
+        copying.update(connection, table, cluster, encoded, not_indexed(table))
     else:
         _update(table, connection.dialect.name).run(connection, _whole(cluster, rows))
 
