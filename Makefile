@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test accuracy bench clean
+.PHONY: demo test accuracy docs bench clean
 
 demo: $(STAMP)
 	@$(BIN)/kspan demo
@@ -19,6 +19,9 @@ test: $(STAMP)
 
 accuracy: $(STAMP)
 	@$(BIN)/python -m tests.accuracy $(RECORDINGS)
+
+docs: $(STAMP)
+	@$(BIN)/python -m tests.sql
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks.ingest $(RECORDING)

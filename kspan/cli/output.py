@@ -136,7 +136,9 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, Decimal):
         return Decimal(_shortest(value)) if value.is_finite() else None
-    if isinstance(value, str | int | float | datetime | date | time) or value is None:
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, int | float | datetime | date | time) or value is None:
         return value
     return to_text(value)
 

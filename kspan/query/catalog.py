@@ -37,11 +37,11 @@ def catalog(dialect: str) -> list[TableInfo]:
     return [
         *(
             TableInfo(
-                table.name,
+                str(table.name),
                 "table",
-                table.comment or "",
+                str(table.comment),
                 tuple(
-                    ColumnInfo(c.name, _type(type(c.type).__name__, dialect), c.primary_key, c.comment or "")
+                    ColumnInfo(str(c.name), _type(type(c.type).__name__, dialect), c.primary_key, str(c.comment))
                     for c in table.columns
                 ),
             )

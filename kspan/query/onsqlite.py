@@ -53,12 +53,15 @@ def run(
 
 
 def _rows(cursor: sqlite3.Cursor, budget: Budget) -> Iterator[tuple[Any, ...]]:
+    # The first rows of a slow statement are there at once, those of a quick one come many at a time.
+    size = 1
     while True:
         with _translated(budget), budget.running():
-            page = cursor.fetchmany(PAGE)
+            page = cursor.fetchmany(size)
         yield from page
-        if len(page) < PAGE:
+        if len(page) < size:
             return
+        size = min(2 * size, PAGE)
 
 
 @contextlib.contextmanager
