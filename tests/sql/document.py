@@ -19,7 +19,7 @@ def with_schema(text: str) -> str:
 
 def _lines() -> Iterator[str]:
     yield "Written by `make docs` from the tables' own comments. Types are SQLite's / PostgreSQL's where they differ."
-    yield "Text is never NULL: what is not there is empty. Columns that are called internal are no part of the interface."
+    yield "Text is never NULL: what is not there is empty. What is called internal is no part of the interface."
     other = {table.name: table for table in catalog("postgresql")}
     tables = catalog("sqlite")
     for kind, heading in (("view", "Views"), ("table", "Tables")):
