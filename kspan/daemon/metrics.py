@@ -4,12 +4,24 @@ from collections import Counter as Tally
 from collections.abc import Callable, Sequence
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from kspan import __version__
 from kspan.emit.emitter import EmitReport
 from kspan.model import LogRecord, RecordType
 from kspan.times import SECOND, parse_time_or_zero
+
+# When each counter was made: as many lines again, and nobody asks.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -25,13 +37,16 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
+        Info("kspan_build", "What is running.", registry=registry).info({"version": __version__})
         self._records = Counter("kspan_records", "Records appended to the journal.", ["type"], registry=registry)
+        for kind in RecordType:
+            self._records.labels(kind.value)  # A rate needs the zero.
         self._commit = Histogram(
-            "kspan_commit_seconds", "Time to fold and commit a batch.", buckets=_COMMIT_BUCKETS, registry=registry
+            "kspan_commit_seconds", "Seconds to fold and commit a batch.", buckets=_COMMIT_BUCKETS, registry=registry
         )
         self._lag = Histogram(
             "kspan_event_lag_seconds",
-            "From an Event's own time to its commit (the newest Event of each commit).",
+            "Seconds from an Event's own time to its commit (the newest Event of each commit).",
             buckets=_LAG_BUCKETS,
             registry=registry,
         )

@@ -77,6 +77,9 @@ class Watching(Protocol):
     def synced(self) -> bool:
         """Whether everything was listed, is resumed or cannot be."""
 
+    def awaited(self) -> list[str]:
+        """The resources that are not listed yet, as far as they are known."""
+
 
 MakeWatcher = Callable[[Callable[[Frame], None], Mapping[str, Cursor], "Observer"], Watching]
 
@@ -166,7 +169,8 @@ class Daemon:
         """Why the daemon is not ready, a line each."""
         found = []
         if not self._is_synced():
-            found.append("watches: not every resource was listed yet")
+            missing = ", ".join(self._watcher.awaited()) or "what the API server has"
+            found.append(f"watches: not listed yet: {missing}")
         if self.writer.trouble:
             found.append(f"database: {self.writer.trouble}")
         if self.writer.queue.blocked:

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from kspan.store import open_store
-from tests.daemon.small_cluster import CLUSTER, Process, SmallCluster, get, wait_until
+from tests.apiserver import ApiServer, Stall
+from tests.daemon.small_cluster import CLUSTER, Process, SmallCluster, wait_until
 from tests.emit.receivers import reserved_ports
 
 
@@ -155,23 +157,67 @@ def test_it_waits_for_an_api_server_that_is_not_there_yet(tmp_path: Path) -> Non
         assert daemon.process.wait(15) == 0
 
 
-def test_it_tells_the_metrics_that_the_documentation_names(config: Path, tmp_path: Path) -> None:
-    with Process(config, tmp_path / "db", [f"file:{tmp_path / 'spans.jsonl'}"]) as daemon:
+METRICS = {
+    "kspan_build": "info",
+    "kspan_records": "counter",
+    "kspan_commit_seconds": "histogram",
+    "kspan_event_lag_seconds": "histogram",
+    "kspan_failed_commits": "counter",
+    "kspan_skipped_objects": "counter",
+    "kspan_gaps": "counter",
+    "kspan_queue_length": "gauge",
+    "kspan_queue_bytes": "gauge",
+    "kspan_open_traces": "gauge",
+    "kspan_pending_occurrences": "gauge",
+    "kspan_emitted_spans": "counter",
+    "kspan_emitted_traces": "counter",
+    "kspan_rejected_traces": "counter",
+    "kspan_failed_exports": "counter",
+    "kspan_watch_restarts": "counter",
+    "kspan_watch_connected": "gauge",
+    "kspan_invalid_trace_contexts": "counter",
+    "kspan_pruned_records": "counter",
+}
+
+
+def test_every_metric_is_told_with_its_meaning_and_named_as_prometheus_wants(
+    cluster: SmallCluster, config: Path, tmp_path: Path
+) -> None:
+    target = f"file:{tmp_path / 'spans.jsonl'}"
+    with Process(config, tmp_path / "db", [target], hold="500ms", settle="1s") as daemon:
         daemon.wait_ready()
-        url = daemon.url
-        text = get(url + "/metrics")[1]
-        assert get(url + "/")[0] == 404
-    found = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
-    assert found >= {
-        "kspan_records_total",
-        "kspan_commit_seconds",
-        "kspan_event_lag_seconds",
-        "kspan_queue_length",
-        "kspan_open_traces",
-        "kspan_pending_occurrences",
-        "kspan_emitted_spans_total",
-        "kspan_failed_exports_total",
-        "kspan_watch_restarts_total",
-        "kspan_gaps_total",
-        "process_resident_memory_bytes",
+        cluster.create("one")
+        wait_until(lambda: re.search(r"kspan_emitted_spans_total\{.*\} 1\.0", daemon.get("/metrics")[1]))
+        text = daemon.get("/metrics")[1]
+        status, paths = daemon.get("/")
+    assert (status, paths) == (404, "/healthz\n/metrics\n/readyz\n")
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    ours = {name: family for name, family in families.items() if name.startswith("kspan_")}
+    kinds = {name: family.type for name, family in ours.items()}
+    # The text format has no infos: they are gauges of 1.
+    assert kinds == {
+        name.replace("build", "build_info"): kind.replace("info", "gauge") for name, kind in METRICS.items()
     }
+    for name, family in ours.items():
+        assert family.documentation.endswith("."), name
+        assert not re.search("_(ms|millis|minutes|kb|mb)(_|$)", name), "base units: seconds and bytes"
+        if family.type == "counter":
+            assert all(sample.name == f"{name}_total" for sample in family.samples)
+    values = {
+        (s.name, s.labels.get("target", s.labels.get("type", ""))): s.value for f in ours.values() for s in f.samples
+    }
+    assert values["kspan_records_total", "ADDED"] == 1
+    assert values["kspan_records_total", "GAP"] == 0
+    assert values["kspan_emitted_spans_total", target] == 1
+    assert values["kspan_commit_seconds_count", ""] >= 1
+    assert families["process_resident_memory_bytes"].samples[0].value > 1_000_000
+
+
+def test_what_is_not_ready_is_named(tmp_path: Path) -> None:
+    with ApiServer() as server:
+        fault = server.faults.add(Stall(), resource="v1/pods", verb="list")
+        with Process(server.kubeconfig(tmp_path / "kubeconfig"), tmp_path / "db", ["none"]) as daemon:
+            wait_until(lambda: daemon.get("/readyz") == (503, "watches: not listed yet: v1/pods\n"))
+            fault.lift()
+            daemon.wait_ready()
+            assert daemon.ends() == 0

@@ -102,9 +102,13 @@ class Watcher:
 
     def synced(self) -> bool:
         """Whether all that was asked for was listed or is resumed, or is known to be refused or absent."""
+        return self._planned and not self.awaited()
+
+    def awaited(self) -> list[str]:
+        """The resources that were asked for and are neither listed nor resumed yet, as far as they are known."""
         with self._lock:
-            first = [item.reflector for resource, item in self._running.items() if resource in self._first]
-        return self._planned and all(reflector.synced for reflector in first)
+            first = {name: item.reflector for name, item in self._running.items() if name in self._first}
+        return sorted(name for name, reflector in first.items() if not reflector.synced)
 
     def resources(self) -> list[str]:
         """The names of all resources that are watched now."""
