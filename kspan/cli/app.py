@@ -151,6 +151,11 @@ Namespaces = Annotated[list[str], typer.Option("--namespace", "-n", metavar="NS"
 AllKinds = Annotated[bool, typer.Option("--all-kinds", help="Watch every kind that the cluster serves.")]
 
 
+RedactEnv = Annotated[
+    bool, typer.Option("--redact-env/--no-redact-env", help="Mask the values of environment variables.")
+]
+
+
 @app.command()
 def run(
     db: Db = None,
@@ -177,9 +182,7 @@ def run(
         str, typer.Option("--cluster-name", envvar="KSPAN_CLUSTER_NAME", metavar="NAME", help="k8s.cluster.name.")
     ] = "",
     rules: RulesFile = None,
-    redact_env: Annotated[
-        bool, typer.Option("--redact-env/--no-redact-env", help="Mask the values of environment variables.")
-    ] = True,
+    redact_env: RedactEnv = True,
     hold: Hold = "5s",
     settle: Settle = "10s",
     max_trace_age: MaxTraceAge = "15m",
@@ -234,9 +237,10 @@ def record(
     watch: Watch = [],  # noqa: B006
     namespace: Namespaces = [],  # noqa: B006
     all_kinds: AllKinds = False,
+    redact_env: RedactEnv = True,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
 ) -> None:
-    """Record what a cluster says, to replay it later or elsewhere. Secrets and environment values are masked.
+    """Record what a cluster says, to replay it later or elsewhere. Secrets are masked, and so are environment values.
 
     \b
     Examples:
@@ -253,6 +257,7 @@ def record(
         watch=watch,
         namespaces=namespace,
         all_kinds=all_kinds,
+        redact_env=redact_env,
         force=force,
     )
 

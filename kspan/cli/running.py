@@ -85,6 +85,7 @@ def run_record(
     watch: Sequence[str],
     namespaces: Sequence[str],
     all_kinds: bool,
+    redact_env: bool,
     force: bool,
 ) -> None:
     """Records what the watches deliver for ``duration`` (``0``: until SIGTERM or SIGINT)."""
@@ -102,7 +103,7 @@ def run_record(
         signal.signal(number, lambda *_: stop.set())
     try:
         selection = Selection(tuple(watch), tuple(namespaces), all_kinds)
-        recorded = record(connection, selection, path, seconds, stop)
+        recorded = record(connection, selection, path, seconds, stop, redact_env=redact_env)
     finally:
         connection.close()
     print(

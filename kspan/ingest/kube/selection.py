@@ -100,6 +100,7 @@ _DEFAULT = (
     "v1/nodes",
     "v1/persistentvolumeclaims",
     "v1/pods",
+    "v1/resourcequotas",
     "apps/v1/daemonsets",
     "apps/v1/deployments",
     "apps/v1/replicasets",
