@@ -146,7 +146,7 @@ _WATCHED = {
         "replicationcontrollers",
         "resourcequotas",
     },
-    "apps": {"daemonsets", "deployments", "replicasets", "statefulsets"},
+    "apps": {"controllerrevisions", "daemonsets", "deployments", "replicasets", "statefulsets"},
     "autoscaling": {"horizontalpodautoscalers"},
     "batch": {"cronjobs", "jobs"},
     "policy": {"poddisruptionbudgets"},

@@ -112,7 +112,8 @@ def test_every_object_of_a_recording_becomes_a_record() -> None:
     [
         "v1/events", "v1/pods", "v1/nodes", "v1/namespaces", "v1/resourcequotas", "v1/persistentvolumeclaims",
         "v1/replicationcontrollers", "apps/v1/deployments", "apps/v1/replicasets", "apps/v1/statefulsets",
-        "apps/v1/daemonsets", "batch/v1/jobs", "batch/v1/cronjobs", "autoscaling/v1/horizontalpodautoscalers",
+        "apps/v1/controllerrevisions", "apps/v1/daemonsets", "batch/v1/jobs", "batch/v1/cronjobs",
+        "autoscaling/v1/horizontalpodautoscalers",
         "autoscaling/v2/horizontalpodautoscalers", "policy/v1/poddisruptionbudgets", "example.com/v1/widgets",
         "cluster.x-k8s.io/v1beta1/machines",
     ],
@@ -125,7 +126,7 @@ def test_what_makes_causes_is_watched(resource: str) -> None:
     "resource",
     [
         "events.k8s.io/v1/events", "v1/secrets", "v1/configmaps", "coordination.k8s.io/v1/leases", "k8s.io/v1/things",
-        "apps/v1/controllerrevisions", "v1/deployments", "extensions/v1beta1/deployments", "", "pods", "/v1/pods",
+        "v1/deployments", "extensions/v1beta1/deployments", "", "pods", "/v1/pods",
         "example.com/v1/widgets/status",
     ],
 )  # fmt: skip

@@ -101,6 +101,7 @@ _DEFAULT = (
     "v1/persistentvolumeclaims",
     "v1/pods",
     "v1/resourcequotas",
+    "apps/v1/controllerrevisions",
     "apps/v1/daemonsets",
     "apps/v1/deployments",
     "apps/v1/replicasets",
