@@ -113,7 +113,7 @@ def _tokens(text: str, dialect: str) -> Iterator[Token]:
         if kind == "comment":
             kind, end = _comment(text, position, nested=dialect == "postgresql")
         elif kind == "other" and found[0] in _OPENING[dialect]:
-            kind = "open"
+            kind, end = "open", len(text)
         yield Token(kind, text[position:end])
         position = end
 

@@ -29,10 +29,11 @@ FUNCTIONS: Final = (
 VIEWS: Final = (
     View(
         "occurrences",
-        "Spans for people: readable times, and what one looks for in the attributes as columns. A row for each span",
+        "Spans for people: readable times, and what one looks for in the attributes as columns. "
+        "A row for each span that is in a trace: one that waits for its cause, for some seconds, is not",
         (
             _CLUSTER,
-            ("trace_id", "TEXT", "trace id, 32 hexadecimal digits; empty while the cause is not known"),
+            _TRACE,
             ("span_id", "TEXT", "span id, 16 hexadecimal digits"),
             ("parent_span_id", "TEXT", "span id of the cause; empty for a root"),
             ("at", "TEXT", f"when it began {_AT}"),
@@ -55,7 +56,7 @@ VIEWS: Final = (
             ("message", "TEXT", "message"),
             ("rule", "TEXT", "rule that drew the edge to the cause"),
             ("confidence", "DOUBLE PRECISION", "confidence in that edge, 0 to 1"),
-            ("state", "TEXT", "pending, open or closed: manager, change, node and container are known once closed"),
+            ("state", "TEXT", "open or closed: manager, change, node and container are known once closed"),
         ),
     ),
     View(
