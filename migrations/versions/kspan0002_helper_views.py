@@ -53,13 +53,19 @@ _POSTGRESQL_ANCESTORS = """
         WITH RECURSIVE up (value, key, path) AS (
             SELECT s.span_id, 0::bigint, ARRAY[s.span_id]
             UNION ALL
-            SELECT p.parent_span_id, up.key + 1, up.path || p.parent_span_id FROM up JOIN spans p
-            ON p.cluster = s.cluster AND p.trace_id = s.trace_id AND p.span_id = up.value
-            WHERE p.parent_span_id <> '' AND NOT p.remote_parent AND p.parent_span_id <> ALL (up.path)
+            SELECT p.parent_span_id, up.key + 1, up.path || p.parent_span_id
+            FROM up CROSS JOIN LATERAL (
+                SELECT parent_span_id FROM spans
+                WHERE cluster = s.cluster AND trace_id = s.trace_id AND span_id = up.value
+                    AND parent_span_id <> '' AND NOT remote_parent
+                OFFSET 0
+            ) p
+            WHERE p.parent_span_id <> ALL (up.path)
         )
         SELECT value, key FROM up
     ) a
 """
+# OFFSET 0: each step looks one span up; joined freely, PostgreSQL would read the whole trace for each span of it.
 
 _WORDS = {
     "sqlite": Words(

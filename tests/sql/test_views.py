@@ -1,5 +1,6 @@
 """The helper views, on both stores."""
 
+import re
 from typing import Any
 
 import psycopg
@@ -73,7 +74,7 @@ def test_the_ancestry_of_a_span_or_a_trace_is_looked_up_and_not_searched(history
             assert "SEARCH p USING INDEX sqlite_autoindex_spans_1 (cluster=? AND trace_id=? AND span_id=?)" in found
         else:
             assert "Seq Scan" not in found
-            assert "Index Scan using spans_pkey on spans p" in found
+            assert re.search(r"Index Cond: \(\(cluster = .*\(trace_id = .*\(span_id = up\w*\.value\)\)", found), found
     by_span = plan(history, "SELECT * FROM ancestry WHERE span = :x")
     if history.dialect == "sqlite":
         assert "SCAN s USING COVERING INDEX" in by_span
