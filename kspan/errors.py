@@ -26,6 +26,10 @@ class StoreError(KspanError):
     """The database cannot be opened, is not ours, is newer than this program, or failed while in use."""
 
 
+class FencedError(KspanError):
+    """Another process has become the one who writes to the cluster. No StoreError: nothing can be tried again."""
+
+
 class RulesError(KspanError):
     """A rules file is not valid; the message names the file, the entry and the reason."""
 

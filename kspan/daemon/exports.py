@@ -10,7 +10,7 @@ from kspan.daemon.metrics import Metrics
 from kspan.emit.emitter import EmitReport, Emitter
 from kspan.emit.exporters import Target, open_sink
 from kspan.emit.otel import ClusterIdentity
-from kspan.errors import StoreError
+from kspan.errors import FencedError, StoreError
 from kspan.store import Store
 
 _logger = logging.getLogger(__name__)
@@ -80,6 +80,10 @@ class Export:
         """How many traces were dealt with; 0 after trouble."""
         try:
             report = self._emitter.emit_pending(now, limit=ROUND)
+        except FencedError:
+            if not self._stopping:
+                raise
+            return 0
         except StoreError as error:
             self._metrics.export_failed(self.target)
             self._postpone(str(error))

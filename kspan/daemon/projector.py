@@ -30,6 +30,8 @@ class Projector:
     def __init__(
         self, store: Store, cluster: str, rules: Rules, settings: FoldSettings | None = None, batch: int = BATCH
     ) -> None:
+        # Before anything is read: what another writes from now on would not be seen.
+        store.must_lead(cluster)
         self.store = store
         self.cluster = cluster
         self.fold = Fold(cluster, rules, settings)

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType as StackFrame
 from typing import Final, Protocol
 
@@ -40,6 +40,9 @@ FAREWELL_S: Final = 1.0
 
 LOOK_S: Final = 0.25
 """Seconds between two looks at whether everything is alive."""
+
+LEAD_S: Final = 1.0
+"""Seconds between two looks at who may write to the cluster: so long a daemon that died is missed."""
 
 DAY: Final = 86_400 * SECOND
 
@@ -143,6 +146,7 @@ class Daemon:
     def _planned(self) -> Schedule:
         schedule = Schedule(self._clock)
         schedule.every(self._options.tick_s, "tick", self._tick)
+        schedule.every(LEAD_S, "leadership", self._stay_leader)
         for export in self._exports:
             schedule.every(self._options.emit_s, f"emit to {export.target}", export.run)
         if self._options.retention:
@@ -214,6 +218,11 @@ class Daemon:
             self._passage.synced(now)
         self.writer.tick(now)
 
+    def _stay_leader(self, _now: int) -> None:
+        # The writer tells of a database that is away; that another has taken over is the end.
+        with suppress(StoreError):
+            self._store.lead(self._cluster)
+
     def _prune(self, now: int) -> None:
         targets = [export.target for export in self._exports]
         try:
@@ -284,6 +293,31 @@ class Supervisor:
                 return found
         return ""
 
+    def wait_to_lead(self, store: Store, cluster: str) -> bool:
+        """Waits until no other process writes to the cluster; False if a signal or a death came first.
+
+        Raises FencedError.
+        """
+        told = ""
+        while not self._stop.is_set():
+            try:
+                trouble = store.lead(cluster)
+            except StoreError as error:
+                trouble, line = str(error), f"database: {error}"
+            else:
+                line = f"leadership: another kspan ({trouble}) writes to this cluster"
+            if not trouble:
+                return True
+            self._problems = lambda line=line: [line]  # type: ignore[misc]
+            if trouble != told:
+                _logger.info("waiting to take over cluster %s: %s", cluster, line)
+                told = trouble
+            if not self._server.is_alive():
+                self._died("the HTTP server", None)
+                break
+            self._stop.wait(LEAD_S)
+        return False
+
     def watch_over(self, daemon: Daemon) -> int:
         """Runs the daemon until a signal or a death; the exit code."""
         self._problems = daemon.problems
@@ -343,18 +377,21 @@ def run(
     known = options.cluster or only_cluster(store)
     # Opened before anything is asked: what is wrong with a target is told at once.
     exports = open_exports(store, known, options.cluster_name, targets, metrics)
+    leads = bool(known) and not store.lead(known)
     with supervisor.serving():
         cluster = options.cluster
         if not cluster:
             # What is closed needs no API server to go out.
-            with _emitting(exports, options.emit_s) as emission:
+            with _emitting(exports if leads else [], options.emit_s) as emission:
                 cluster = supervisor.find_cluster(lambda: cluster_uid(connection, store), emission)
         if not cluster:
-            finish_all(exports, time.time_ns(), STOP_S)
+            finish_all(exports if leads else [], time.time_ns(), STOP_S)
             return supervisor.exit_code
         if cluster != known:
-            finish_all(exports, time.time_ns(), FAREWELL_S)
+            finish_all(exports if leads else [], time.time_ns(), FAREWELL_S)
             exports = open_exports(store, cluster, options.cluster_name, targets, metrics)
+        if not supervisor.wait_to_lead(store, cluster):
+            return supervisor.exit_code
         _logger.info("watching cluster %s at %s into %s", cluster, connection.host, store.name)
         daemon = Daemon(store, cluster, rules, exports, options, metrics, make_watcher)
         return supervisor.watch_over(daemon)

@@ -114,6 +114,13 @@ def transaction(engine: Engine, *, writing: bool) -> Iterator[Connection]:
             raise
 
 
+def take_time(connection: Connection) -> None:
+    """Let the transaction of ``connection`` last as long as it likes; for what is done once."""
+    if connection.dialect.name == "postgresql":
+        for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            connection.exec_driver_sql(f"SET LOCAL {name} = 0")
+
+
 @contextlib.contextmanager
 def translated(name: str, doing: str) -> Iterator[None]:
     """Turn what a database raises into a ``StoreError`` of one line, chained: ``NAME: cannot DOING: reason``."""

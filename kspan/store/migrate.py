@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, inspect, text
 
 from kspan.errors import StoreError
-from kspan.store.engine import transaction
+from kspan.store.engine import take_time, transaction
 from kspan.store.location import Location
 from kspan.store.schema import REVISION
 
@@ -66,6 +66,10 @@ def migrate(engine: Engine, location: Location, revision: str) -> None:
     if revision:
         _refuse_unknown(revision, location)
     with transaction(engine, writing=True) as connection:
+        take_time(connection)
+        if connection.dialect.name == "postgresql":
+            # Two that start at the same time: the second finds that all was done.
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('kspan migration', 0))"))
         upgrade(connection)
 
 

@@ -1,7 +1,9 @@
 """Opening a database: refusing what is not ours, locking, migrating."""
 
 from kspan.errors import StoreError
+from kspan.store import postgres
 from kspan.store.engine import make_engine, prepare_file, translated
+from kspan.store.leadership import Leadership
 from kspan.store.location import Location, WriterLock, check_file, locate
 from kspan.store.migrate import check_readable, migrate, revision_of
 from kspan.store.store import Store
@@ -11,7 +13,8 @@ def open_store(url: str, *, read_only: bool = False) -> Store:
     """Open a database, bringing its tables up to date, or making them, unless ``read_only``.
 
     ``url`` is an SQLAlchemy URL (``sqlite://`` is memory, ``sqlite:///PATH`` a file, ``postgresql://…``) or the plain
-    path of an SQLite file, whose directory must exist. One store at a time may write to an SQLite file.
+    path of an SQLite file, whose directory must exist. One store at a time may write to an SQLite file, and on a server
+    one to each cluster: who that is is settled by ``Store.lead``, or when something is first written.
 
     Raises ``StoreError`` for a database that is not ours or newer than this program, that another process is writing
     to, or that cannot be opened; such a database is left as it was.
@@ -45,4 +48,8 @@ def _open(location: Location, lock: WriterLock | None, *, read_only: bool) -> St
     except BaseException:
         engine.dispose()
         raise
-    return Store(engine, location, lock)
+    if engine.dialect.name != "postgresql" or read_only:
+        return Store(engine, location, lock)
+    # A session for each cluster, for as long as it is written to: not out of those that take turns.
+    sessions = postgres.make_engine(location, read_only=False, pooled=False)
+    return Store(engine, location, lock, Leadership(sessions, location.name))

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 
 from kspan.errors import StoreError
 from kspan.store.characters import escape, from_jsonb, unescape
@@ -38,8 +38,11 @@ _SESSION: Final = {
 _WRITER: Final = {"statement_timeout": "60000", "idle_in_transaction_session_timeout": "30000"}
 
 
-def make_engine(location: Location, *, read_only: bool) -> Engine:
-    """An engine on a server. Raises ``StoreError`` where psycopg is not installed."""
+def make_engine(location: Location, *, read_only: bool, pooled: bool = True) -> Engine:
+    """An engine on a server; its connections are kept, or closed where it is not ``pooled``.
+
+    Raises ``StoreError`` where psycopg is not installed.
+    """
     missing = f"{location.name}: PostgreSQL needs the driver psycopg: pip install 'kspan[postgres]'"
     try:
         import psycopg  # noqa: F401
@@ -48,7 +51,8 @@ def make_engine(location: Location, *, read_only: bool) -> Engine:
             location.url,
             connect_args={name: value for name, value in _CONNECT.items() if name not in location.url.query},
             execution_options={"postgresql_readonly": True} if read_only else {},
-            pool_pre_ping=True,
+            pool_pre_ping=pooled,
+            poolclass=QueuePool if pooled else NullPool,
         )
     except (ImportError, NoSuchModuleError) as error:
         raise StoreError(missing) from error

@@ -3,12 +3,14 @@
 Kept, whatever its age: what is not decided or closed, what a target still has to get, and everything from the earliest
 of these on. Of each object that is alive the newest record stays: that is what a relist is compared with, what an odd
 repeat is recognised by, and what a rebuild begins from. No record is rewritten; a mark says up to where what is left is
-state, as of a first list (LISTED when it is replayed). Closed traces that every target has had go with their spans and
-emissions, deleted objects with their owners: a projection without its journal could be neither verified nor rebuilt.
+state, as of a first list (LISTED when it is replayed). On PostgreSQL whole days of the journal are dropped where that
+can be (``partitions``). Closed traces that every target has had go with their spans and emissions, deleted objects with
+their owners: a projection without its journal could be neither verified nor rebuilt.
 """
 
 import time
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from itertools import accumulate, takewhile
 from typing import Any, Final
 
@@ -16,7 +18,7 @@ import msgspec
 from sqlalchemy import Connection, Row, delete, func, select, update
 
 from kspan.model import RecordType
-from kspan.store import schema
+from kspan.store import partitions, schema
 from kspan.store.emissions import waits
 from kspan.store.journal import NEWS, last_sequence
 from kspan.store.rows import chunks
@@ -54,21 +56,26 @@ def prune(
     with store._read("look for what is old") as connection:  # noqa: SLF001 -- one package
         limit = _needed_from(connection, cluster, before, targets)
         waiting = _waiting(connection, cluster, before, targets)
-    journal = _JournalWalk(cluster, limit)
-    records = sum(_in_turns(store, "prune the journal", journal.step, pause))
-    traces = sum(_in_turns(store, "prune traces", lambda c: _prune_traces(c, cluster, limit), pause))
-    objects = sum(_in_turns(store, "prune objects", lambda c: _prune_objects(c, cluster, limit), pause))
+    walk = partial(_in_turns, store, cluster, pause)
+    records = partitions.prune(store, cluster, limit) if store.dialect == "postgresql" else 0
+    records += sum(walk("prune the journal", _JournalWalk(cluster, limit).step))
+    traces = sum(walk("prune traces", lambda c: _prune_traces(c, cluster, limit)))
+    objects = sum(walk("prune objects", lambda c: _prune_objects(c, cluster, limit)))
     return Pruned(records, traces, objects, waiting)
 
 
 def _in_turns(
-    store: Store, doing: str, step: Callable[[Connection], tuple[int, bool]], pause: Callable[[float], None]
+    store: Store,
+    cluster: str,
+    pause: Callable[[float], None],
+    doing: str,
+    step: Callable[[Connection], tuple[int, bool]],
 ) -> Iterator[int]:
     """How many rows each transaction deleted, until a step says that it was the last."""
     done = False
     while not done:
         began = time.perf_counter()
-        with store._write(doing) as connection:  # noqa: SLF001
+        with store._write(doing, cluster) as connection:  # noqa: SLF001
             count, done = step(connection)
         yield count
         if not done:

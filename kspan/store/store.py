@@ -11,8 +11,10 @@ from sqlalchemy import Connection, Engine, select
 from kspan.errors import StoreError
 from kspan.model import Cursor, Delta, LogRecord, ObjectRow, SpanRow, TraceRow
 from kspan.store import emissions, journal, projection, rows, schema, statistics
-from kspan.store.engine import transaction, translated
+from kspan.store.engine import take_time, transaction, translated
+from kspan.store.leadership import Leadership
 from kspan.store.location import Location, WriterLock
+from kspan.store.partitions import Partitions
 from kspan.store.views import ClusterStats, KnownVersion, Projection
 
 
@@ -22,18 +24,24 @@ class Store:
     Every method raises ``StoreError`` when the database fails; what it was to write is then not written at all.
     """
 
-    def __init__(self, engine: Engine, location: Location, lock: WriterLock | None) -> None:
+    def __init__(
+        self, engine: Engine, location: Location, lock: WriterLock | None, leadership: Leadership | None = None
+    ) -> None:
         self.name = location.name
         self.dialect = engine.dialect.name
         self._engine = engine
         self._location = location
         self._lock = lock
+        self._leadership = leadership
+        self._partitions = Partitions(engine) if leadership is not None else None
         # Writers queue here and not at SQLite's lock, where they would poll.
         self._turn = threading.RLock()
         self._writing: Connection | None = None
 
     def close(self) -> None:
         """Close the database and let another writer in. Calling it again does nothing."""
+        if self._leadership is not None:
+            self._leadership.close()
         self._engine.dispose()
         if self._lock is not None:
             self._lock.release()
@@ -45,6 +53,19 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def lead(self, cluster: str) -> str:
+        """Become the one who may write to a cluster, or stay it: empty, or else who it is.
+
+        An SQLite file was locked when it was opened. Raises FencedError where this store was the one, and another has
+        become it since.
+        """
+        return self._leadership.claim(cluster) if self._leadership is not None else ""
+
+    def must_lead(self, cluster: str) -> None:
+        """``lead``; raises StoreError where it is another who may write to the cluster."""
+        if holder := self.lead(cluster):
+            raise StoreError(f"{self.name}: another kspan ({holder}) is writing to cluster {cluster}; stop it first")
 
     # The journal
 
@@ -92,7 +113,10 @@ class Store:
         ``newest`` is kept for ``Projection.newest``, in the place of what was told before. Raises ``StoreError``, too,
         when ``first_seq`` does not follow the journal's last sequence number.
         """
-        with self._write("commit") as connection:
+        if self._partitions is not None:
+            with translated(self.name, "commit"):
+                self._partitions.prepare(records)
+        with self._write("commit", cluster) as connection:
             last = journal.last_sequence(connection, cluster)
             if records and first_seq != last + 1:
                 raise StoreError(f"{self.name}: cannot commit: the journal ends at {last}, {first_seq} does not follow")
@@ -128,7 +152,7 @@ class Store:
 
     def clear_projection(self, cluster: str) -> None:
         """Empty the projection of a cluster; its journal, cursors and emissions stay."""
-        with self._write("clear the projection") as connection:
+        with self._write("clear the projection", cluster) as connection:
             projection.clear(connection, cluster)
 
     def rebuild(self, cluster: str, deltas: Iterable[Delta]) -> None:
@@ -137,7 +161,8 @@ class Store:
         ``deltas`` may come from a generator that reads this store's journal: ``replay`` works while it runs. What the
         generator raises is passed on, and the old projection stays.
         """
-        with self._write("rebuild the projection") as connection:
+        with self._write("rebuild the projection", cluster) as connection:
+            take_time(connection)
             projection.clear(connection, cluster)
             last = journal.last_sequence(connection, cluster)
             for delta in deltas:
@@ -173,7 +198,7 @@ class Store:
 
     def mark_emitted(self, cluster: str, target: str, trace_ids: Collection[str], at: int) -> None:
         """Note that ``target`` took some traces, at ``at`` (Unix ns)."""
-        with self._write("mark traces as emitted") as connection:
+        with self._write("mark traces as emitted", cluster) as connection:
             emissions.mark(connection, cluster, target, trace_ids, at, emissions.EMITTED, "")
 
     def mark_failed(
@@ -181,7 +206,7 @@ class Store:
     ) -> None:
         """Note that ``target`` did not take some traces, at ``at`` (Unix ns); ``rejected``: never try again."""
         status = emissions.REJECTED if rejected else emissions.FAILED
-        with self._write("mark traces as failed") as connection:
+        with self._write("mark traces as failed", cluster) as connection:
             emissions.mark(connection, cluster, target, trace_ids, at, status, reason)
 
     def stats(self, cluster: str | None = None) -> list[ClusterStats]:
@@ -214,8 +239,12 @@ class Store:
                 yield connection
 
     @contextlib.contextmanager
-    def _write(self, doing: str) -> Iterator[Connection]:
+    def _write(self, doing: str, cluster: str) -> Iterator[Connection]:
+        if self._leadership is not None and not self._leadership.was_claimed(cluster):
+            self.must_lead(cluster)
         with self._turn, translated(self.name, doing), transaction(self._engine, writing=True) as connection:
+            if self._leadership is not None:
+                self._leadership.check(connection, cluster)
             self._writing = connection
             try:
                 yield connection

@@ -81,7 +81,7 @@ class Receiver(NamedTuple):
 
 
 def start(
-    kubeconfig: Path, database: Path, rotel: Rotel | Receiver | None, log: Path, *flags: str
+    kubeconfig: Path, database: Path | str, rotel: Rotel | Receiver | None, log: Path, *flags: str
 ) -> subprocess.Popen[bytes]:
     """``kspan run``, which sends to a receiver if there is to be one."""
     (port,) = free_ports(1)
@@ -92,7 +92,7 @@ def start(
         return subprocess.Popen(command, env=environment, stdout=output, stderr=output)
 
 
-def records_and_unsent(database: Path) -> tuple[int, int]:
+def records_and_unsent(database: Path | str) -> tuple[int, int]:
     """How many records are journalled, and how much of what they tell has not been emitted."""
     records = unsent = 0
     try:
@@ -113,7 +113,7 @@ def wait_for(holds: Callable[[], bool], what: str) -> None:
         time.sleep(0.1)
 
 
-def wait_until_all_is_emitted(database: Path, daemon: subprocess.Popen[bytes], cluster: Cluster) -> None:
+def wait_until_all_is_emitted(database: Path | str, daemon: subprocess.Popen[bytes], cluster: Cluster) -> None:
     deadline = time.monotonic() + DEADLINE
     seen, since = 0, time.monotonic()
     while True:

@@ -197,7 +197,7 @@ def test_a_record_that_the_database_cannot_hold_is_left_out_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open_store(str(tmp_path / "db")) as store:
-        with store._write("prepare") as connection:
+        with store._write("prepare", CLUSTER) as connection:
             connection.exec_driver_sql(
                 "CREATE TRIGGER odd BEFORE INSERT ON journal WHEN NEW.name = 'odd' "
                 "BEGIN SELECT RAISE(ABORT, 'no such thing'); END"
