@@ -41,15 +41,18 @@ _NOBODY = "before-first-apply"
 
 def writers(entries: Sequence[ManagedFieldsEntry] | None) -> tuple[Writer, ...]:
     """The writers of an object outside its status."""
-    return tuple(
-        Writer(e.manager, e.subresource, parse_time_or_zero(e.time), zlib.crc32(bytes(e.fieldsV1)))
-        for e in entries or ()
-        if e.manager != _NOBODY and not _of_status(e)
-    )
+    found, old = [], True
+    for entry in entries or ():
+        if entry.subresource:
+            old = False
+        if entry.subresource != "status" and entry.manager != _NOBODY:
+            found.append(entry)
+    if old and len(found) > 1:  # Before Kubernetes 1.22 no entry told its subresource.
+        found = [entry for entry in found if not _of_status(entry)]
+    return tuple([Writer(e.manager, e.subresource, parse_time_or_zero(e.time), zlib.crc32(e.fieldsV1)) for e in found])
 
 
 def _of_status(entry: ManagedFieldsEntry) -> bool:
-    """Before Kubernetes 1.22 an entry did not tell its subresource."""
     if entry.subresource:
         return entry.subresource == "status"
     fields = bytes(entry.fieldsV1)

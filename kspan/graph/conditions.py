@@ -83,6 +83,8 @@ class Turn(NamedTuple):
 def standing(kind: str, status: Status) -> Standing:
     """How the object stands, as far as its turns are followed."""
     habits = _KINDS.get(kind, _UNKNOWN_KIND)
+    if not status.conditions and not habits.phases:
+        return ()
     phase = ((status.phase, PHASE),) if status.phase in habits.phases else ()
     if phase and kind == "Pod":
         return phase  # It ended, and its conditions only say so again.

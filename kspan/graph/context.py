@@ -23,7 +23,7 @@ def read_context(text: str) -> tuple[str, str] | None:
     Version ff and ids of zeros alone are invalid, and so is upper case. Version 00 ends with the flags; what a later
     version adds has to begin with a dash.
     """
-    found = _TRACEPARENT.fullmatch(text)
+    found = _TRACEPARENT.fullmatch(text) if text else None
     if found is None or (found["version"] == "00" and found["more"]):
         return None
     return found["trace"], found["span"]

@@ -121,7 +121,7 @@ class Spec(msgspec.Struct, gc=False):
     updateStrategy: UpdateStrategy | None = None
     scaleTargetRef: ScaleTarget | None = None
     taints: list[Taint] | None = None
-    tolerations: list[Toleration] | None = None
+    tolerations: Raw = Raw(b"")
     template: Raw = Raw(b"")
     affinity: Raw = Raw(b"")
 
@@ -257,6 +257,7 @@ _entries = msgspec.json.Decoder(list[Raw])
 _condition = msgspec.json.Decoder(Condition)
 _template = msgspec.json.Decoder(Template)
 _labels = msgspec.json.Decoder(dict[str, str])
+_tolerations = msgspec.json.Decoder(list[Toleration])
 _affinity = msgspec.json.Decoder(Affinity)
 _members = msgspec.json.Decoder(dict[str, Raw])
 
@@ -360,13 +361,16 @@ def pod_index(labels: bytes) -> int:
 _OF_NODE_LIFE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
-def patience(spec: Spec) -> int:
+def patience(tolerations: bytes) -> int:
     """How many seconds a Pod stays at most on a node that somebody tainted with NoExecute; 0 where it does not say.
 
     What the API server adds to every Pod (300 s on a node that is not ready) does not count: such a node is moving.
     """
-    seconds = (t.tolerationSeconds or 0 for t in spec.tolerations or () if t.key not in _OF_NODE_LIFE)
-    return max(seconds, default=0)
+    try:
+        found = _tolerations.decode(tolerations) if b"tolerationSeconds" in tolerations else []
+    except msgspec.MsgspecError:
+        return 0
+    return max((t.tolerationSeconds or 0 for t in found if t.key not in _OF_NODE_LIFE), default=0)
 
 
 _REVISION = re.compile(rb'"controller-revision-hash": ?"([^"]*)"')

@@ -102,7 +102,8 @@ class Observer:
             self._labelled(record, new, old)
         if gone:
             self._gone(record, meta, new)
-        elif not asked:  # What goes turns on its way: its deletion says so.
+        elif not asked and new.conditions != (known.conditions if known is not None else ()):
+            # What goes turns on its way, too: its deletion says so.
             self._turned(record, meta, status, new, known)
 
     def _turned(
@@ -171,12 +172,21 @@ class Observer:
             episodes=old.episodes,
             conditions=standing(obj.kind, status) if obj.status else (),
             turns=old.turns,
-            index=pod_index(bytes(meta.labels)) if obj.kind == "Pod" else -1,
-            patience=patience(spec) if spec.tolerations else 0,
-            revision=revision_label(bytes(meta.labels)) if obj.kind in ("Pod", "ControllerRevision") else "",
         )
+        self._made_as(new, obj, spec, known)
         self.state.put_object(new)
         return new
+
+    def _made_as(self, new: ObjectState, obj: KubeObject, spec: Spec, known: ObjectState | None) -> None:
+        """What a Pod (or a revision) keeps from its first record on, but for its labels."""
+        if new.kind not in ("Pod", "ControllerRevision"):
+            return
+        if known is not None and known.rv and known.labels == new.labels and new.labels:
+            new.index, new.revision, new.patience = known.index, known.revision, known.patience
+            return
+        labels = bytes(obj.metadata.labels)
+        new.index, new.revision = pod_index(labels), revision_label(labels)
+        new.patience = patience(bytes(spec.tolerations))
 
     def _own(self, meta: Metadata) -> None:
         for ref in meta.ownerReferences or ():
@@ -349,7 +359,8 @@ class Observer:
         # After an outage of ours all of it comes at once: what is still to be decided, or in an open trace, is not old.
         obj.causes = [c for c in obj.causes if c.time >= horizon or c.span in live or c is obj.causes[-1]]
         obj.causes.append(cause)
-        obj.losses, obj.births = self._recent(obj.losses), self._recent(obj.births)
+        if obj.losses:
+            obj.losses, obj.births = self._recent(obj.losses), self._recent(obj.births)
         self.state.add_occurrence(occ, self.state.clock.now + self.settings.hold)
         self.state.dirty_objects[obj.uid] = None
 

@@ -55,8 +55,6 @@ class TurnObserver:
     ) -> list[Occurrence]:
         """What turned since ``old``, in the order of the status."""
         before = old.conditions if old is not None else ()
-        if before == obj.conditions:
-            return []
         found = turned(obj.kind, before, obj.conditions, status)
         return [self._note(record, meta, status, obj, turn) for turn in found if self._make_room(obj)]
 
