@@ -48,11 +48,18 @@ def parse_time_or_zero(text: str | None) -> int:
     """Like ``parse_time``; 0 (not known) for None, an empty text, one that is no time, or one out of all bounds."""
     if not text:
         return 0
+    return _cached(text) if len(text) < 40 else _or_zero(text)  # What is longer is not worth keeping.
+
+
+def _or_zero(text: str) -> int:
     try:
         ns = parse_time(text)
     except ValueError:
         return 0
     return ns if 0 < ns < LATEST else 0
+
+
+_cached = lru_cache(maxsize=4096)(_or_zero)
 
 
 def format_time(ns: int) -> str:

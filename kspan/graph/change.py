@@ -23,6 +23,8 @@ SUMMARY_LIMIT = 160
 
 _MASK = "<redacted>"
 
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
 _MIRROR = "node.kubernetes.io/unschedulable"
 
 
@@ -173,6 +175,17 @@ def _summary(patch: list[dict[str, Any]], before: Any) -> str:
     return text if len(text) <= SUMMARY_LIMIT else text[: SUMMARY_LIMIT - 1] + "…"
 
 
+def _differing(before: bytes, after: bytes) -> tuple[Any, Any]:
+    """The two, without the members that are the same: a pod template is large, and seldom what changes."""
+    try:
+        old, new = _members.decode(before), _members.decode(after)
+    except msgspec.MsgspecError:
+        return msgspec.json.decode(before), msgspec.json.decode(after)
+    same = {key for key in old.keys() & new.keys() if old[key] == new[key]}
+    first, second = ({k: msgspec.json.decode(v) for k, v in side.items() if k not in same} for side in (old, new))
+    return first, second
+
+
 def describe(before: bytes, after: bytes) -> tuple[str, str]:
     """(JSON patch, readable summary) between two specs given as JSON; both empty where nothing (readable) differs.
 
@@ -182,7 +195,7 @@ def describe(before: bytes, after: bytes) -> tuple[str, str]:
     if not before or not after or before == after:
         return "", ""
     try:
-        old, new = (_redact({"spec": msgspec.json.decode(raw)}) for raw in (before, after))
+        old, new = (_redact({"spec": side}) for side in _differing(before, after))
     except (msgspec.MsgspecError, RecursionError):
         return "", ""
     patch = jsonpatch.make_patch(old, new).patch

@@ -88,15 +88,23 @@ def standing(kind: str, status: Status) -> Standing:
     phase = ((status.phase, PHASE),) if status.phase in habits.phases else ()
     if phase and kind == "Pod":
         return phase  # It ended, and its conditions only say so again.
-    found: dict[str, str] = {}
-    for condition in status.conditions or ():
-        if condition.type not in habits.quiet and 0 < len(condition.type) <= LONGEST and len(found) < MOST:
-            found[condition.type] = condition.status
-    for name, value in found.items():
-        # A node that is not heard of has unknown pressure as well: that only doubles Ready=Unknown.
-        if value == "Unknown" and _TROUBLE.search(name):
-            found[name] = "False"
-    return (*found.items(), *phase) if found else phase
+    quiet = habits.quiet
+    found: list[tuple[str, str]] = [(c.type, c.status) for c in status.conditions or () if c.type not in quiet]
+    if kind != "Pod" or len(found) > 1:  # Pods are the most numerous kind, and mostly but ready or not.
+        found = _tidied(found)
+    return (*found, *phase)
+
+
+def _tidied(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Each type once, and no more of them than can be followed.
+
+    A node that is not heard of has unknown pressure as well: that only doubles Ready=Unknown.
+    """
+    once: dict[str, str] = {}
+    for name, value in found:
+        if 0 < len(name) <= LONGEST and len(once) < MOST:
+            once[name] = "False" if value == "Unknown" and _TROUBLE.search(name) else value
+    return list(once.items())
 
 
 def turned(kind: str, before: Standing, now: Standing, status: Status) -> Iterator[Turn]:
