@@ -252,6 +252,8 @@ class Observer:
                 new.latent = occ
         if old.owner and not new.owner and new.latent is not None:
             self._lose(old, self.bring_out(new), new.rv)
+        elif new.owner and not old.owner and new.latent is not None:
+            self.bring_out(new)
 
     def bring_out(self, obj: ObjectState) -> Occurrence:
         """The latent change of an object becomes an occurrence, for something follows from it."""
@@ -260,7 +262,7 @@ class Observer:
         obj.latent = None
         self.state.clock.arrivals += 1
         occ.arrival, occ.received = self.state.clock.arrivals, self.state.clock.now
-        turned = "labelled" if obj.kind == "Node" else ""
+        turned = "labelled" if obj.kind == "Node" else "joined" if obj.owner else ""
         self._add_change(obj, occ, Cause(occ.id, occ.verb, occ.rv, occ.time, turned=turned, manual=True))
         return occ
 

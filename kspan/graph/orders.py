@@ -36,6 +36,8 @@ def ordered_by_owner(
     scaled = _scaled_down(change, obj, owner, changes)
     if scaled is not None:
         return scaled
+    if owner.kind in ("ReplicaSet", "ReplicationController"):
+        return _crowded_out(state, change, owner, last)
     return last if owner.kind == "Job" and not owner.moving else None
 
 
@@ -52,6 +54,20 @@ def _scaled_down(change: Occurrence, obj: ObjectState, owner: ObjectState, chang
         if cause.added < 0 and gone < surplus:
             return down
     return None
+
+
+def _crowded_out(state: State, change: Occurrence, owner: ObjectState, last: Cause | None) -> Cause | None:
+    """The labels for which the controller adopted a Pod (controller_ref_manager.go), if it has one too many since."""
+    joined = evidence.newest(
+        cause
+        for other in _dependents(state, owner)
+        for cause in other.causes
+        if cause.turned == "joined" and evidence.before(cause, change)
+    )
+    if joined is None or (last is not None and last.order > joined.order):
+        return None
+    gone = any(joined.rv < loss.rv < change.rv and not loss.ended for loss in owner.losses)
+    return None if gone or change.time - joined.time > evidence.MATCH else joined
 
 
 class _Update(NamedTuple):

@@ -212,6 +212,27 @@ def test_pods_adopted_beyond_what_is_wanted_are_deleted_for_the_adopter() -> Non
     )
 
 
+def test_a_pod_that_somebody_labels_into_a_replica_set_makes_one_too_many() -> None:
+    c = Cluster()
+    _, rs, (pod,) = rolled_out(c, "web")
+    stray = c.create("Pod", "stray", by="kubectl-run", labels={"app": "other"}, containers=[])
+    run(c, stray)
+    c.first_list()
+    c.label(stray, app="web")
+    c.own(stray, rs)
+    kill(c, pod, by=rs)
+    c.gone(pod)
+    shows(
+        c,
+        """
+        Pod.Update stray  by kubectl  [root]
+          ReplicaSet.SuccessfulDelete web-1  by replicaset-controller  [owner]
+            Pod.Delete web-1-a  by replicaset-controller  [subject]
+              Pod.Killing web-1-a  by kubelet  [own]
+        """,
+    )
+
+
 def test_a_pod_that_somebody_labels_out_of_its_replica_set_is_replaced_for_that() -> None:
     """The label alone starts nothing; but the ReplicaSet lets the Pod go, and that is what its replacement is for."""
     c = Cluster()
