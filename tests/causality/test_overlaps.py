@@ -1,6 +1,6 @@
 """Changes that come so close together that recency would mix them up."""
 
-from tests.causality.actors import done, new_pod, new_replicas, rolled_out, scale
+from tests.causality.actors import done, new_pod, new_replicas, rolled_out, scale, scaled
 from tests.causality.cluster import Cluster
 from tests.causality.drawing import shows
 
@@ -132,5 +132,37 @@ def test_a_late_event_names_the_change_that_it_was_about() -> None:
         Deployment.Update web  by kubectl  [root]
           Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
             ReplicaSet.Create web-3  by deployment-controller  [subject]
+        """,
+    )
+
+
+def test_an_event_is_about_the_delta_after_what_its_reporter_looked_at_however_near_another_is() -> None:
+    """The same scaling twice, and the Event of the first is written only after the second."""
+    c = Cluster()
+    web, rs, _ = rolled_out(c, "web")
+    c.first_list()
+    first = c.update(web, by="kubectl", subresource="scale", replicas=2).version
+    scale(c, web, rs, 2, told=False)
+    c.wait(3)
+    c.update(web, by="kubectl", subresource="scale", replicas=1)
+    scale(c, web, rs, 1, told=False)
+    c.wait(3)
+    second = c.update(web, by="kubectl", subresource="scale", replicas=2).version
+    scale(c, web, rs, 2, seen=second)
+    scaled(c, web, rs, 1, 2, seen=first)
+    done(c, rs, web)
+    shows(
+        c,
+        """
+        Deployment.Update web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-1  by deployment-controller  [subject]
+
+        Deployment.Update web  by kubectl  [root]
+          ReplicaSet.Update web-1  by deployment-controller  [owner]
+
+        Deployment.Update web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-1  by deployment-controller  [subject]
         """,
     )
