@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from kspan.store import open_store
+from tests.acceptance.conftest import Undisturbed
 from tests.acceptance.harness import (
     records_and_unsent,
-    run,
     serving,
     spans_received,
     start,
@@ -92,14 +92,9 @@ def locked(database: Path) -> Iterator[None]:
         other.communicate()
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return run(SCENARIO, tmp_path_factory.mktemp("outages") / "undisturbed")
-
-
 @pytest.mark.parametrize("outage, said", [(full, "full"), (locked, "locked")])
 def test_an_outage_of_the_database_is_told_and_waited_out_and_nothing_is_lost(
-    tmp_path: Path, undisturbed: dict[str, str], outage: Callable[[Path], AbstractContextManager[None]], said: str
+    tmp_path: Path, undisturbed: Undisturbed, outage: Callable[[Path], AbstractContextManager[None]], said: str
 ) -> None:
     log, (port,) = tmp_path / "kspan.log", free_ports(1)
     page = f"http://127.0.0.1:{port}"
@@ -119,7 +114,7 @@ def test_an_outage_of_the_database_is_told_and_waited_out_and_nothing_is_lost(
             wait_until_all_is_emitted(database, daemon, cluster)
             daemon.terminate()
             assert daemon.wait(15) == 0
-            assert spans_received(rotel) == undisturbed
+            assert spans_received(rotel) == undisturbed(SCENARIO)
         finally:
             daemon.kill()
             daemon.wait()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.conftest import Undisturbed
 from tests.acceptance.harness import run
 from tests.recordings import SCENARIOS
 
@@ -27,9 +28,11 @@ def lives(scenario: str) -> list[float]:
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("scenario", CHOSEN)
-def test_the_traces_of_a_daemon_that_is_killed_are_those_of_one_that_is_not(scenario: str, tmp_path: Path) -> None:
-    undisturbed = run(scenario, tmp_path / "undisturbed")
+def test_the_traces_of_a_daemon_that_is_killed_are_those_of_one_that_is_not(
+    scenario: str, tmp_path: Path, undisturbed: Undisturbed
+) -> None:
+    expected = undisturbed(scenario)
     disturbed = run(scenario, tmp_path / "disturbed", lives(scenario))
-    assert sorted(disturbed) == sorted(undisturbed)
-    assert disturbed == undisturbed
-    assert len(undisturbed) > 10
+    assert sorted(disturbed) == sorted(expected)
+    assert disturbed == expected
+    assert len(expected) > 10

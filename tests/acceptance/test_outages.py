@@ -7,10 +7,10 @@ from pathlib import Path
 
 from kspan.errors import StoreError
 from kspan.store import Store, open_store
+from tests.acceptance.conftest import Undisturbed
 from tests.acceptance.harness import (
     Receiver,
     records_and_unsent,
-    run,
     serving,
     spans_received,
     start,
@@ -40,8 +40,9 @@ def all_closed(store: Store, cluster: str) -> bool:
     return not live.spans and not live.traces
 
 
-def test_a_receiver_that_is_away_for_the_whole_run_gets_everything_when_it_is_back(tmp_path: Path) -> None:
-    undisturbed = run(SCENARIO, tmp_path / "undisturbed")
+def test_a_receiver_that_is_away_for_the_whole_run_gets_everything_when_it_is_back(
+    tmp_path: Path, undisturbed: Undisturbed
+) -> None:
     database, log = tmp_path / "kspan.sqlite", tmp_path / "kspan.log"
     with serving(SCENARIO, tmp_path) as cluster, ExitStack() as away:
         ports = away.enter_context(reserved_ports(2))
@@ -55,7 +56,7 @@ def test_a_receiver_that_is_away_for_the_whole_run_gets_everything_when_it_is_ba
                 wait_until_all_is_emitted(database, daemon, cluster)
                 daemon.terminate()
                 assert daemon.wait(15) == 0
-                assert spans_received(rotel) == undisturbed
+                assert spans_received(rotel) == undisturbed(SCENARIO)
         finally:
             daemon.kill()
             daemon.wait()
