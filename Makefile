@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test accuracy docs bench clean
+.PHONY: demo test accuracy docs bench growth clean
 
 demo: $(STAMP)
 	@$(BIN)/kspan demo
@@ -24,7 +24,10 @@ docs: $(STAMP)
 	@$(BIN)/python -m tests.sql
 
 bench: $(STAMP)
-	@$(BIN)/python -m benchmarks.ingest $(RECORDING)
+	@$(BIN)/python -m benchmarks $(RECORDING)
+
+growth: $(STAMP)
+	@$(BIN)/python -m benchmarks.growth $(RECORDING)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'kspan needs Python 3.11 or later (make PYTHON=...)' >&2; exit 1; }

@@ -1,7 +1,7 @@
 """Rows of the projection as spans of the OpenTelemetry SDK, with our own ids."""
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import msgspec
 from opentelemetry.sdk.resources import Resource
@@ -76,6 +76,17 @@ def _links(links: Sequence[SpanLink]) -> list[Link]:
     ]
 
 
+class _HashedOnce(Resource):
+    """A resource whose hash is computed once: the SDK makes JSON of all attributes for it, once for every span."""
+
+    @cached_property
+    def _hash(self) -> int:
+        return super().__hash__()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
 @lru_cache(maxsize=4096)
 def _resource(service: str, instance: str, cluster_uid: str, cluster_name: str) -> Resource:
     attributes = {"service.name": valid_text(service)}
@@ -86,7 +97,7 @@ def _resource(service: str, instance: str, cluster_uid: str, cluster_name: str) 
     if cluster_name:
         attributes[vocabulary.CLUSTER_NAME] = valid_text(cluster_name)
     # Not Resource.create(): that would describe the process that sends, not the component that acted.
-    return Resource(attributes)
+    return _HashedOnce(attributes)
 
 
 def valid_text(text: str) -> str:

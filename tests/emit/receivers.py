@@ -96,10 +96,13 @@ class Rotel:
 
 
 @contextmanager
-def run_rotel(folder: Path, ports: list[int] | None = None) -> Iterator[Rotel]:
-    """A collector that listens on ``ports`` (gRPC, HTTP; free ones otherwise) until the block ends."""
+def run_rotel(folder: Path, ports: list[int] | None = None, *, detailed: bool = True) -> Iterator[Rotel]:
+    """A collector that listens on ``ports`` (gRPC, HTTP; free ones otherwise) until the block ends.
+
+    It prints all that it receives, unless not ``detailed``.
+    """
     for attempt in range(_START_ATTEMPTS):
-        rotel = _start_rotel(folder, ports or free_ports(2), attempt)
+        rotel = _start_rotel(folder, ports or free_ports(2), attempt, detailed=detailed)
         try:
             # A port may have been taken since: then the process ends, and another one is tried.
             wait_until(lambda rotel=rotel: rotel.process.poll() is not None or _listens(rotel), "a listening rotel")  # type: ignore[misc]
@@ -116,7 +119,7 @@ def run_rotel(folder: Path, ports: list[int] | None = None) -> Iterator[Rotel]:
     raise AssertionError(f"rotel did not start: {rotel.text()}")
 
 
-def _start_rotel(folder: Path, ports: list[int], attempt: int) -> Rotel:
+def _start_rotel(folder: Path, ports: list[int], attempt: int, *, detailed: bool) -> Rotel:
     output = folder / f"rotel-{attempt}.log"
     with output.open("wb") as log:
         process = subprocess.Popen(
@@ -127,8 +130,7 @@ def _start_rotel(folder: Path, ports: list[int], attempt: int) -> Rotel:
                 f"--otlp-grpc-endpoint=127.0.0.1:{ports[0]}",
                 f"--otlp-http-endpoint=127.0.0.1:{ports[1]}",
                 "--exporter=blackhole",
-                "--debug-log=traces",
-                "--debug-log-verbosity=detailed",
+                *(("--debug-log=traces", "--debug-log-verbosity=detailed") if detailed else ()),
             ],
             stdin=subprocess.DEVNULL,
             stdout=log,

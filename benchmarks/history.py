@@ -1,0 +1,152 @@
+"""A store with a long history: one recording, projected as it is, and then copied within the database.
+
+The copies are rows as the first one's are, with uids, names, ids, versions and times of their own: scattered keys stay
+scattered, neighbours stay neighbours. Payloads are not changed; nothing that is measured reads them.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from sqlalchemy import Connection, Table, text
+
+from benchmarks.storm import VERSIONS, deltas, span_of
+from kspan.daemon.projector import Projector
+from kspan.graph import built_in_rules
+from kspan.graph.facts import Clock
+from kspan.ingest.normalize import Frame
+from kspan.ingest.streams import Streams
+from kspan.store import Store, schema
+
+CLUSTER: Final = "8d1f7a52-0000-4000-8000-00000000be7c"
+TARGET: Final = "otlp"
+
+# What a column's value becomes in copy :k. {c} is the column.
+_HEX: Final = {"sqlite": "printf('%04x', :k)", "postgresql": "lpad(to_hex(CAST(:k AS integer)), 4, '0')"}
+_TIMES: Final = frozenset(
+    {
+        "recorded_at",
+        "created_at",
+        "seen_at",
+        "deleted_at",
+        "start_time",
+        "end_time",
+        "opened_at",
+        "closed_at",
+        "updated_at",
+    }
+)
+_UIDS: Final = frozenset({"uid", "owner_uid", "object_uid", "event_uid"})
+_NAMES: Final = frozenset({"name", "object_name", "owner_name"})
+_IDS: Final = frozenset({"trace_id", "previous_trace_id", "span_id", "parent_span_id", "root_span_id"})
+
+
+class History(msgspec.Struct, frozen=True):
+    """What was made: records and spans in all, the number of copies, and the time (ns) between two."""
+
+    records: int
+    spans: int
+    copies: int
+    period: int
+    frames: list[Frame]
+
+
+def make(store: Store, recording: Path, records: int, spans: int, progress: Callable[[str], None]) -> History:
+    """Fill an empty store with about so many journal records and spans."""
+    frames = deltas(recording)
+    progress(f"projecting {recording}")
+    projector = Projector(store, CLUSTER, built_in_rules())
+    streams = Streams(projector, {})
+    for frame in frames:
+        projector.add(streams.feed(frame))
+    projector.add(streams.finish())
+    projector.run_out()
+    _mark_emitted(store)
+    with store.reading("count") as connection:
+        each = store.last_sequence(CLUSTER)
+        found = connection.execute(text("SELECT count(*) FROM spans")).scalar_one()
+    # The clock ran out past the recording's end.
+    period = span_of(frames) + 1_000 * 1_000_000_000
+    copies = max(1, records // each) - 1
+    every = max(1, round(copies * found / max(1, spans - found)))
+    for number in range(1, copies + 1):
+        with store._write("copy") as connection:  # noqa: SLF001 -- made for measuring
+            _copy(connection, schema.journal, number, each, period)
+            _copy(connection, schema.objects, number, each, period)
+            _copy(connection, schema.owners, number, each, period)
+            if number % every == 0:
+                for table in (schema.spans, schema.traces, schema.emissions):
+                    _copy(connection, table, number, each, period)
+        if number % 10 == 0:
+            progress(f"{number} of {copies} copies, {number * each:,} records")
+    _move_on(store, copies, each, period)
+    with store.reading("count") as connection:
+        found = connection.execute(text("SELECT count(*) FROM spans")).scalar_one()
+    return History(store.last_sequence(CLUSTER), found, copies, period, frames)
+
+
+def _mark_emitted(store: Store) -> None:
+    while traces := store.unemitted_traces(CLUSTER, TARGET, 500):
+        store.mark_emitted(CLUSTER, TARGET, [trace.trace_id for trace in traces], traces[-1].closed_at)
+
+
+def _copy(connection: Connection, table: Table, number: int, each: int, period: int) -> None:
+    dialect = connection.dialect.name
+    values = {column.name: _value(table.name, column.name, _HEX[dialect]) for column in table.columns}
+    which = {
+        "journal": "seq <= :each",
+        "objects": "seen_at < :until AND NOT remembered",
+        "owners": "uid IN (SELECT uid FROM objects WHERE cluster = :cluster AND seen_at < :until AND NOT remembered)",
+        "spans": "trace_id IN (SELECT trace_id FROM traces WHERE cluster = :cluster AND opened_at < :until)",
+        "traces": "opened_at < :until",
+        "emissions": "trace_id IN (SELECT trace_id FROM traces WHERE cluster = :cluster AND opened_at < :until)",
+    }[table.name]
+    statement = (
+        f"INSERT INTO {table.name} ({', '.join(values)}) SELECT {', '.join(values.values())} "  # noqa: S608
+        f"FROM {table.name} WHERE cluster = :cluster AND {which} ON CONFLICT DO NOTHING"
+    )
+    first = text("SELECT min(recorded_at) FROM journal WHERE cluster = :cluster AND seq = 1")
+    until = connection.execute(first, {"cluster": CLUSTER}).scalar_one() + period - 1
+    given: dict[str, object] = {"k": number, "each": each, "period": number * period, "versions": number * VERSIONS}
+    given |= {"cluster": CLUSTER, "until": until, "turn": number % 16}
+    connection.execute(text(statement), given)
+
+
+def _value(table: str, column: str, digits: str) -> str:
+    if column == "seq":
+        return "seq + :k * :each"
+    if column in _TIMES:
+        return f"CASE WHEN {column} > 0 THEN {column} + :period ELSE 0 END"
+    if column in _UIDS:
+        other = f"substr({column}, 1, 9) || {digits} || substr({column}, 14)"
+        return f"CASE WHEN length({column}) = 36 THEN {other} ELSE {column} END"
+    if (column in _NAMES and table != "spans") or column == "object_name":
+        return f"replace({column}, 'app-', 'app-' || CAST(:k AS TEXT) || '-')"
+    if column == "resource_version":
+        later = "CAST(CAST(resource_version AS BIGINT) + :versions AS TEXT)"
+        return f"CASE WHEN resource_version = '' THEN '' ELSE {later} END"
+    if column in _IDS:
+        # Turned, so that the ids of a copy are as scattered as those of the first.
+        turned = f"substr({column}, 1 + :turn) || substr({column}, 1, :turn)"
+        return f"CASE WHEN {column} = '' THEN '' ELSE substr({turned}, 1, 8) || {digits} || substr({turned}, 13) END"
+    return column
+
+
+def _move_on(store: Store, copies: int, each: int, period: int) -> None:
+    """The projection now stands at the end of the last copy."""
+    live = store.load_projection(CLUSTER)
+    clock = msgspec.msgpack.decode(live.clock, type=Clock)
+    clock.now += copies * period
+    newest = {kind: str(int(version) + copies * VERSIONS) for kind, version in live.newest.items()}
+    with store._write("move on") as connection:  # noqa: SLF001
+        table = schema.fold_state
+        connection.execute(
+            table.update()
+            .where(table.c.cluster == CLUSTER)
+            .values(
+                clock=msgspec.msgpack.encode(clock), newest=msgspec.msgpack.encode(newest), last_seq=each * (copies + 1)
+            )
+        )
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("ANALYZE")

@@ -1,0 +1,124 @@
+"""What a hundred thousand living objects cost: memory, start-up, and each line."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from benchmarks.storm import Shift, Template, deltas
+from kspan.daemon.projector import Projector
+from kspan.graph import built_in_rules
+from kspan.ingest.normalize import Frame, FrameType, to_record
+from kspan.ingest.streams import Step, Streams
+from kspan.model import RecordType
+from kspan.store import Store, open_store
+from kspan.times import SECOND
+
+CLUSTER: Final = "benchmark"
+
+KINDS: Final = ("v1/pods", "apps/v1/replicasets", "apps/v1/deployments")
+
+OPEN: Final = """
+import resource, sys, time
+began = time.perf_counter()
+from kspan.daemon.run import tune_garbage_collection
+from kspan.daemon.projector import Projector
+from kspan.graph import built_in_rules
+from kspan.store import open_store
+tune_garbage_collection()
+with open_store(sys.argv[1]) as store:
+    projector = Projector(store, sys.argv[2], built_in_rules())
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print(time.perf_counter() - began, used.ru_utime + used.ru_stime)
+    print([int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(("VmRSS", "VmHWM"))])
+"""
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """A process that took up what lives: seconds by the clock and of the processor, MB at the end and at the most."""
+
+    seconds: float
+    processor: float
+    resident: float
+    peak: float
+
+
+class Population:
+    """Makes the objects of a recording live, in as many copies as are asked for: each as it was when it was well."""
+
+    def __init__(self, recording: Path) -> None:
+        self._lives = list(_lives(deltas(recording, KINDS)))
+        self._templates = [(frame, Template(frame.object)) for frame in self._lives]
+        self.objects = sum(1 for frame in self._lives if frame.type is FrameType.ADDED)
+
+    def grow(self, projector: Projector, first: int, last: int) -> None:
+        """Copies ``first`` up to (without) ``last``."""
+        for number in range(first, last):
+            shift = Shift(number, 0)
+            for frame, template in self._templates:
+                record = to_record(RecordType(frame.type.value), frame.received, frame.resource, template.filled(shift))
+                projector.add([Step([record])])
+        projector.run_out()
+
+
+def _lives(frames: list[Frame]) -> Iterator[Frame]:
+    """Of each object its creation, and the newest version that was not being deleted."""
+    added: dict[bytes, Frame] = {}
+    newest: dict[bytes, Frame] = {}
+    for frame in frames:
+        uid = msgspec.json.decode(frame.object, type=_Object).metadata.uid.encode()
+        if frame.type is FrameType.ADDED:
+            added[uid] = frame
+        elif frame.type is FrameType.MODIFIED and b'"deletionTimestamp"' not in frame.object:
+            newest[uid] = frame
+    yield from sorted([*added.values(), *newest.values()], key=lambda frame: frame.received)
+
+
+class _Metadata(msgspec.Struct):
+    uid: str = ""
+
+
+class _Object(msgspec.Struct):
+    metadata: _Metadata
+
+
+def open_again(database: Path) -> Opened:
+    """Start a process on the database."""
+    command = [sys.executable, "-c", OPEN, str(database), CLUSTER]
+    first, second = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    seconds, processor = map(float, first.split())
+    peak, resident = (kilobytes / 1024 for kilobytes in msgspec.json.decode(second, type=list[int]))
+    return Opened(seconds, processor, resident, peak)
+
+
+def per_line(store: Store, recording: Path, number: int, lines: int) -> float:
+    """Microseconds of processor time that a line (of all that the recording has, mixed) takes, on this store."""
+    frames = [frame for frame in deltas(recording) if frame.resource in (*KINDS, "v1/events")][:lines]
+    shift = Shift(number, 0)
+    now = time.time_ns()
+    made = [
+        Frame(now + n * SECOND // 1_000, f.resource, f.type, Template(f.object).filled(shift), f.source, f.line)
+        for n, f in enumerate(frames)
+    ]
+    projector = Projector(store, CLUSTER, built_in_rules())
+    streams = Streams(projector, store.cursors(CLUSTER))
+    began = time.thread_time()
+    for frame in made:
+        projector.add(streams.feed(frame))
+    projector.flush()
+    return (time.thread_time() - began) / len(made) * 1e6
+
+
+def populate(recording: Path, database: Path, sizes: list[int], lines: int) -> Iterator[tuple[int, float]]:
+    """Grow a database to each number of living objects; (objects, microseconds a line) at each."""
+    population, copies = Population(recording), 0
+    with open_store(str(database)) as store:
+        for step, size in enumerate(sizes):
+            wanted = max(1, round(size / population.objects))
+            population.grow(Projector(store, CLUSTER, built_in_rules()), copies, wanted)
+            copies = wanted
+            yield copies * population.objects, per_line(store, recording, 60_000 + step, lines)

@@ -1,0 +1,40 @@
+"""How fast closed spans are read, built, encoded and sent over OTLP/HTTP to a real receiver."""
+
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+from benchmarks.storm import deltas
+from kspan.daemon.projector import Projector
+from kspan.emit.emitter import Emitter
+from kspan.emit.exporters import open_sink, parse_target
+from kspan.emit.otel import ClusterIdentity
+from kspan.graph import built_in_rules
+from kspan.ingest.streams import Streams
+from kspan.store import open_store
+from tests.emit.receivers import run_rotel
+
+CLUSTER: Final = "benchmark"
+
+
+def send(recording: Path, folder: Path) -> tuple[int, float, float]:
+    """(spans, seconds by the clock, seconds of the processor) for all that a recording becomes."""
+    with open_store(str(folder / "sending.sqlite")) as store, run_rotel(folder, detailed=False) as rotel:
+        projector = Projector(store, CLUSTER, built_in_rules())
+        streams = Streams(projector, {})
+        for frame in deltas(recording):
+            projector.add(streams.feed(frame))
+        projector.add(streams.finish())
+        projector.run_out()
+        os.environ |= {"OTEL_EXPORTER_OTLP_ENDPOINT": rotel.http_endpoint, "NO_PROXY": "127.0.0.1"}
+        sink = open_sink(parse_target("otlp"), ClusterIdentity(CLUSTER, ""))
+        assert sink is not None
+        emitter = Emitter(store, CLUSTER, "otlp", sink)
+        began, processor = time.perf_counter(), time.process_time()
+        report = emitter.emit_pending(time.time_ns())
+        spent = time.perf_counter() - began, time.process_time() - processor
+        emitter.close()
+        if report.reason:
+            raise SystemExit(f"the receiver did not take the spans: {report.reason}")
+    return report.spans, *spent

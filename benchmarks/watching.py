@@ -1,0 +1,133 @@
+"""A watch over loopback HTTP into a database: how fast, and how long a line takes.
+
+The tests' API server runs as a process of its own and serves what a recording becomes in copies; the daemon's watcher
+and writer take it into an SQLite file (WAL, synchronous=FULL), causality on, nothing exported.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from benchmarks.storm import copies, deltas
+from kspan.daemon.metrics import Metrics
+from kspan.daemon.passage import Passage
+from kspan.daemon.writer import Writer
+from kspan.graph import built_in_rules
+from kspan.ingest.kube import Selection, Watcher, connect
+from kspan.model import LogRecord
+from kspan.settings import FoldSettings
+from kspan.store import open_store
+from kspan.times import SECOND, format_time, parse_time
+
+CLUSTER: Final = "benchmark"
+
+QUIET_S: Final = 3.0
+"""Seconds without a new record after which all of them are taken to have come."""
+
+POLL_S: Final = 0.1
+
+
+class Watched(msgspec.Struct, frozen=True):
+    """What came of it: records, seconds of the clock from the first to the last, of which of the processor, and how
+    long each record took from its receipt to its commit (ns, sorted). ``halves``: seconds for the first and the last
+    half of the records."""
+
+    records: int
+    seconds: float
+    processor: float
+    halves: tuple[float, float]
+    latencies: list[int]
+
+    def percentile(self, part: float) -> float:
+        """Milliseconds."""
+        return self.latencies[min(len(self.latencies) - 1, int(part * len(self.latencies)))] / 1e6
+
+
+class _Clock(Metrics):
+    """Metrics that remember when each record was committed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.latencies: list[int] = []
+        self.commits: list[tuple[float, int]] = []
+
+    def committed(self, records: Sequence[LogRecord], seconds: float, now: int) -> None:
+        super().committed(records, seconds, now)
+        at = time.time_ns()
+        self.latencies += [at - record.recorded_at for record in records]
+        self.commits.append((time.perf_counter(), len(records)))
+
+
+class _Nobody:
+    def restarted(self, resource: str, reason: str) -> None:
+        """Not of interest here."""
+
+    def connected(self, resource: str) -> None:
+        """Not of interest here."""
+
+    def refused(self, resource: str, status: int) -> None:
+        """Not of interest here."""
+
+
+def write_copies(recording: Path, resource: str, lines: int, per_second: float, out: Path) -> None:
+    """A recording of so many lines, from the deltas of one resource in ``recording``, so many a second."""
+    began = parse_time("2026-01-01T00:00:00Z")
+    head = {"received": format_time(began), "resource": resource, "type": "LIST"}
+    empty = {"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}}
+    with out.open("wb") as file:
+        file.write(msgspec.json.encode(head | {"object": empty}) + b"\n")
+        for number, frame in enumerate(islice(copies(deltas(recording, [resource])), lines)):
+            line = head | {"received": format_time(began + int(number / per_second * SECOND)), "type": frame.type}
+            file.write(msgspec.json.encode(line | {"object": msgspec.Raw(frame.object)}) + b"\n")
+
+
+def watch(recording: Path, resource: str, folder: Path, speed: float) -> Watched:
+    """Serve a recording, and take it in. ``speed`` 0: as fast as it goes."""
+    kubeconfig, database = folder / "kubeconfig", folder / f"{resource.replace('/', '-')}-{speed}.sqlite"
+    command = [sys.executable, "-m", "tests.apiserver", "--recording", str(recording), "--speed", str(speed)]
+    command += ["--resource", resource, "--wait-for", resource, "--kubeconfig", str(kubeconfig)]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        server.stdout.readline()
+        return _take_in(str(kubeconfig), str(database), resource)
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+def _take_in(kubeconfig: str, database: str, resource: str) -> Watched:
+    settings, clock = FoldSettings(), _Clock()
+    with open_store(database) as store:
+        passage = Passage(settings.hold)
+        writer = Writer(store, CLUSTER, built_in_rules(), settings, metrics=clock, passage=passage)
+        watcher = Watcher(connect(kubeconfig), Selection((resource,)), writer.deliver, {}, _Nobody())
+        writer.start()
+        began, processor = time.perf_counter(), time.process_time()
+        watcher.start()
+        while not clock.commits or time.perf_counter() - clock.commits[-1][0] < QUIET_S:
+            time.sleep(POLL_S)
+            if time.perf_counter() - began > 60 and not clock.commits:
+                raise SystemExit("nothing came")
+        processor = time.process_time() - processor
+        watcher.stop()
+        writer.stop(5.0)
+        watcher.join(5.0)
+    return _told(clock, began, processor)
+
+
+def _told(clock: _Clock, began: float, processor: float) -> Watched:
+    total, seen = sum(count for _, count in clock.commits), 0
+    middle = end = began
+    for at, count in clock.commits:
+        seen += count
+        if seen <= total // 2:
+            middle = at
+        end = at
+    return Watched(total, end - began, processor, (middle - began, end - middle), sorted(clock.latencies))
