@@ -125,6 +125,14 @@ def rolled_out(c: Cluster, name: str, replicas: int = 1, **more: Any) -> tuple[T
     return web, rs, pods
 
 
+def settled(name: str, replicas: int = 1, **more: Any) -> tuple[Cluster, Thing, Thing, list[Thing]]:
+    """A cluster that is watched from now on, with a Deployment that was there long before: (it, and ``rolled_out``)."""
+    c = Cluster()
+    web, rs, pods = rolled_out(c, name, replicas, **more)
+    c.first_list()
+    return c, web, rs, pods
+
+
 def only(node: str) -> dict[str, Any]:
     """The affinity by which the DaemonSet controller wants a Pod on one node."""
     terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}]

@@ -1,14 +1,12 @@
 """Deletions are changes: by hand, by cascade, with a namespace; and what replaces the deleted."""
 
-from tests.causality.actors import done, kill, new_pod, new_replicas, rolled_out, run, scale
+from tests.causality.actors import done, kill, new_pod, new_replicas, rolled_out, run, scale, settled
 from tests.causality.cluster import Cluster
 from tests.causality.drawing import shows
 
 
 def test_a_pod_deleted_by_hand_is_the_cause_of_its_replacement() -> None:
-    c = Cluster()
-    _, rs, (pod,) = rolled_out(c, "web")
-    c.first_list()
+    c, _, rs, (pod,) = settled("web")
     kill(c, pod)
     run(c, new_pod(c, rs, "web-1-b"))
     c.gone(pod)
@@ -27,9 +25,7 @@ def test_a_pod_deleted_by_hand_is_the_cause_of_its_replacement() -> None:
 
 
 def test_of_two_pods_deleted_by_hand_each_causes_one_replacement() -> None:
-    c = Cluster()
-    _, rs, (one, two) = rolled_out(c, "web", 2)
-    c.first_list()
+    c, _, rs, (one, two) = settled("web", 2)
     kill(c, one)
     kill(c, two)
     run(c, new_pod(c, rs, "web-1-c", told=False))
@@ -59,9 +55,7 @@ def test_of_two_pods_deleted_by_hand_each_causes_one_replacement() -> None:
 
 def test_a_pod_that_was_replaced_does_not_explain_what_is_created_later() -> None:
     """The one that finished by itself is replaced because it finished, not because of the deletion before."""
-    c = Cluster()
-    _, rs, (one, two) = rolled_out(c, "web", 2)
-    c.first_list()
+    c, _, rs, (one, two) = settled("web", 2)
     kill(c, one)
     run(c, new_pod(c, rs, "web-1-c", told=False))
     c.gone(one)
@@ -86,9 +80,7 @@ def test_a_pod_that_was_replaced_does_not_explain_what_is_created_later() -> Non
 
 
 def test_foreground_deletion_goes_down_from_the_owner() -> None:
-    c = Cluster()
-    web, rs, (pod,) = rolled_out(c, "web")
-    c.first_list()
+    c, web, rs, (pod,) = settled("web")
     c.delete(web, finalizers=("foregroundDeletion",))
     c.delete(rs, finalizers=("foregroundDeletion",))
     kill(c, pod)
@@ -108,9 +100,7 @@ def test_foreground_deletion_goes_down_from_the_owner() -> None:
 
 
 def test_background_deletion_goes_down_from_the_owner_that_is_gone() -> None:
-    c = Cluster()
-    web, rs, (pod,) = rolled_out(c, "web")
-    c.first_list()
+    c, web, rs, (pod,) = settled("web")
     c.gone(web)
     c.gone(rs)
     kill(c, pod)
@@ -129,9 +119,7 @@ def test_background_deletion_goes_down_from_the_owner_that_is_gone() -> None:
 
 def test_orphans_do_not_go_with_their_owner() -> None:
     """What happens to them later is not the doing of whoever deleted it."""
-    c = Cluster()
-    web, rs, (pod,) = rolled_out(c, "web")
-    c.first_list()
+    c, web, rs, (pod,) = settled("web")
     c.delete(web, finalizers=("orphan",))
     c.own(rs, None)
     c.gone(web)
@@ -235,9 +223,7 @@ def test_a_pod_that_somebody_labels_into_a_replica_set_makes_one_too_many() -> N
 
 def test_a_pod_that_somebody_labels_out_of_its_replica_set_is_replaced_for_that() -> None:
     """The label alone starts nothing; but the ReplicaSet lets the Pod go, and that is what its replacement is for."""
-    c = Cluster()
-    _, rs, (pod,) = rolled_out(c, "web")
-    c.first_list()
+    c, _, rs, (pod,) = settled("web")
     c.label(pod, app="debugged")
     c.own(pod, None)
     run(c, new_pod(c, rs, "web-1-b"))
@@ -320,9 +306,7 @@ def test_old_replica_sets_that_a_rollout_sweeps_away_are_its_own() -> None:
 
 
 def test_a_replica_set_deleted_by_hand_is_made_again() -> None:
-    c = Cluster()
-    web, rs, (pod,) = rolled_out(c, "web")
-    c.first_list()
+    c, web, rs, (pod,) = settled("web")
     c.gone(rs)
     again = new_replicas(c, web, "web-1", 1)
     kill(c, pod)

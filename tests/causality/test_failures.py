@@ -1,14 +1,12 @@
 """Rollouts that fail, or nearly."""
 
-from tests.causality.actors import done, kill, new_pod, new_replicas, rolled_out, run, scale
+from tests.causality.actors import done, kill, new_pod, new_replicas, run, scale, settled
 from tests.causality.cluster import Cluster
 from tests.causality.drawing import shows
 
 
 def test_a_failed_rollout_makes_the_root_an_error() -> None:
-    c = Cluster()
-    web, _, _ = rolled_out(c, "web")
-    c.first_list()
+    c, web, _, _ = settled("web")
     c.update(web, by="kubectl-set", image="app:broken")
     two = new_replicas(c, web, "web-2", 1)
     pod = new_pod(c, two, "web-2-a")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.causality.actors import done, new_replicas, rolled_out, scale
+from tests.causality.actors import done, new_replicas, rolled_out, scale, settled
 from tests.causality.cluster import MANAGER, STEP, Cluster, second
 from tests.causality.drawing import shows
 
@@ -65,9 +65,7 @@ def test_a_human_who_edits_what_a_controller_owns_is_the_root_of_the_edit_and_of
 
 
 def test_a_replica_set_scaled_by_hand_is_scaled_back_because_of_that() -> None:
-    c = Cluster()
-    web, rs, _ = rolled_out(c, "web")
-    c.first_list()
+    c, web, rs, _ = settled("web")
     c.update(rs, by="kubectl", subresource="scale", replicas=3)
     c.wait(1)
     scale(c, web, rs, 1)
@@ -125,9 +123,7 @@ def test_a_tool_that_applies_is_a_root(manager: str) -> None:
 @pytest.mark.parametrize("manager", ["kubectl", "argocd-controller", "my-platform"])
 def test_who_applies_on_the_servers_side_is_the_root_of_what_that_changes(manager: str) -> None:
     """The first time, what was there before is put down to nobody, at the same time."""
-    c = Cluster()
-    web, one, _ = rolled_out(c, "web", by=f"{manager} (apply)")
-    c.first_list()
+    c, web, one, _ = settled("web", by=f"{manager} (apply)")
     own = web.meta["managedFields"][0]
     nobody = {**own, "manager": "before-first-apply", "operation": "Update", "time": second(c.now + STEP)}
     web.meta["managedFields"] = [nobody]
@@ -190,9 +186,7 @@ def test_labels_and_annotations_start_nothing() -> None:
 
 
 def test_labels_are_no_cause_of_what_comes_next() -> None:
-    c = Cluster()
-    web, rs, _ = rolled_out(c, "web")
-    c.first_list()
+    c, web, rs, _ = settled("web")
     c.update(web, by="kubectl", subresource="scale", replicas=2)
     c.label(web, team="blue")
     scale(c, web, rs, 2)

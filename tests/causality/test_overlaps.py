@@ -1,6 +1,6 @@
 """Changes that come so close together that recency would mix them up."""
 
-from tests.causality.actors import done, new_pod, new_replicas, rolled_out, scale, scaled
+from tests.causality.actors import done, new_pod, new_replicas, rolled_out, scale, scaled, settled
 from tests.causality.cluster import Cluster
 from tests.causality.drawing import shows
 
@@ -44,9 +44,7 @@ def test_two_deployments_changed_in_the_same_second_are_not_mixed_up() -> None:
 
 def test_a_second_change_does_not_take_over_what_the_controller_did_for_the_first() -> None:
     """The controller still looks at the first change's version when the second has been written."""
-    c = Cluster()
-    web, one, _ = rolled_out(c, "web", 2)
-    c.first_list()
+    c, web, one, _ = settled("web", 2)
     first = c.update(web, by="kubectl-set", image="app:v2").version
     two = new_replicas(c, web, "web-2", 1)
     c.wait(2)
@@ -79,9 +77,7 @@ def test_a_second_change_does_not_take_over_what_the_controller_did_for_the_firs
 
 
 def test_without_events_the_pod_template_tells_which_of_two_changes_a_replica_set_is_for() -> None:
-    c = Cluster()
-    web, _, _ = rolled_out(c, "web", 4)
-    c.first_list()
+    c, web, _, _ = settled("web", 4)
     c.update(web, by="kubectl-set", image="app:v2")
     two = new_replicas(c, web, "web-2", 1, told=False)
     c.wait(2)
@@ -109,9 +105,7 @@ def test_without_events_the_pod_template_tells_which_of_two_changes_a_replica_se
 
 def test_a_late_event_names_the_change_that_it_was_about() -> None:
     """Its ReplicaSet was decided meanwhile, on the evidence of the objects alone."""
-    c = Cluster()
-    web, one, _ = rolled_out(c, "web", 2)
-    c.first_list()
+    c, web, one, _ = settled("web", 2)
     first = c.update(web, by="kubectl-set", image="app:v2").version
     two = new_replicas(c, web, "web-2", 1)
     c.wait(2)
@@ -138,9 +132,7 @@ def test_a_late_event_names_the_change_that_it_was_about() -> None:
 
 def test_an_event_is_about_the_delta_after_what_its_reporter_looked_at_however_near_another_is() -> None:
     """The same scaling twice, and the Event of the first is written only after the second."""
-    c = Cluster()
-    web, rs, _ = rolled_out(c, "web")
-    c.first_list()
+    c, web, rs, _ = settled("web")
     first = c.update(web, by="kubectl", subresource="scale", replicas=2).version
     scale(c, web, rs, 2, told=False)
     c.wait(3)

@@ -1,6 +1,6 @@
 """Deployments: created, changed, scaled, rolled back, while Events come early, late or never."""
 
-from tests.causality.actors import done, kill, new_pod, new_replicas, rolled_out, run, scale
+from tests.causality.actors import done, kill, new_pod, new_replicas, rolled_out, run, scale, settled
 from tests.causality.cluster import Cluster
 from tests.causality.drawing import shows
 
@@ -153,9 +153,7 @@ def test_an_image_change_replaces_the_pods_in_one_trace() -> None:
 
 
 def test_scaling_creates_and_deletes_pods() -> None:
-    c = Cluster()
-    web, rs, pods = rolled_out(c, "web")
-    c.first_list()
+    c, web, rs, pods = settled("web")
     c.update(web, by="kubectl", subresource="scale", replicas=2)
     scale(c, web, rs, 2)
     pods.append(new_pod(c, rs, "web-1-b"))
@@ -190,9 +188,7 @@ def test_scaling_creates_and_deletes_pods() -> None:
 
 
 def test_the_deletes_of_a_scale_down_are_the_replica_sets_even_when_their_events_are_lost() -> None:
-    c = Cluster()
-    web, rs, pods = rolled_out(c, "web", 3)
-    c.first_list()
+    c, web, rs, pods = settled("web", 3)
     c.update(web, by="kubectl", subresource="scale", replicas=1)
     scale(c, web, rs, 1, told=False)
     kill(c, pods[1])
@@ -253,9 +249,7 @@ def test_a_rollback_goes_back_to_who_rolled_back() -> None:
 
 
 def test_a_rollout_restart_is_a_change_of_its_own() -> None:
-    c = Cluster()
-    web, one, _ = rolled_out(c, "web")
-    c.first_list()
+    c, web, one, _ = settled("web")
     template = web.raw["spec"]["template"]
     annotated = {**template["metadata"], "annotations": {"kubectl.kubernetes.io/restartedAt": "2026-11-22T10:16:40Z"}}
     c.update(web, by="kubectl-rollout", template={**template, "metadata": annotated})
@@ -275,9 +269,7 @@ def test_a_rollout_restart_is_a_change_of_its_own() -> None:
 
 
 def test_what_changed_while_paused_is_rolled_out_by_the_resuming() -> None:
-    c = Cluster()
-    web, one, _ = rolled_out(c, "web")
-    c.first_list()
+    c, web, one, _ = settled("web")
     c.update(web, by="kubectl-rollout", paused=True)
     c.wait(20)
     c.update(web, by="kubectl-set", image="app:v2")

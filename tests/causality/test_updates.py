@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.causality.actors import done, kill, new_pod, only, rolled_out, run
+from tests.causality.actors import done, kill, new_pod, only, run, settled
 from tests.causality.cluster import Cluster, Thing
 from tests.causality.drawing import shows
 
@@ -171,9 +171,7 @@ def test_a_pod_that_never_became_ready_stops_the_update_until_somebody_deletes_i
 
 
 def test_two_scale_downs_in_a_row_remove_as_many_as_both() -> None:
-    c = Cluster()
-    _, rs, pods = rolled_out(c, "web", 3)
-    c.first_list()
+    c, _, rs, pods = settled("web", 3)
     c.update(rs, by="kubectl", subresource="scale", replicas=2)
     c.update(rs, by="kubectl", subresource="scale", replicas=1)
     for pod in pods[:2]:
