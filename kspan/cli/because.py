@@ -154,6 +154,9 @@ def _end(answer: Why, out: Screen) -> None:
         out.line((f"  ⋮ caused from outside: the object carried span {span} of trace {trace}", "cyan"))
     elif answer.lost:
         out.line((f"  ⋮ goes back to trace {harmless(answer.lost)}, which is not kept any more", "cyan"))
+    elif answer.related:
+        trace, span = answer.related
+        out.line((f"  ⋮ related: the object still carried span {span} of trace {trace}", "cyan"))
     elif not _is_root(answer):
         out.line(("  ⋮ nothing is known to have caused this (it may lie before kspan was looking)", "cyan"))
 
@@ -205,6 +208,7 @@ def as_json(answer: Why) -> dict[str, Any]:
         "undecided": [span_json(span) for span in answer.undecided],
         "chain": [_step_json(step) for step in answer.steps],
         "remote_parent": dict(zip(("trace_id", "span_id"), answer.remote, strict=True)) if answer.remote else None,
+        "related": dict(zip(("trace_id", "span_id"), answer.related, strict=True)) if answer.related else None,
         "lost_trace_id": answer.lost or None,
         "trace": _trace(trace) if trace else None,
         "effects": [_effect(effect) for effect in answer.effects],

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, select, tuple_
 
 from kspan.errors import QueryError
 from kspan.model import SpanRow, TraceRow, TraceState
@@ -14,12 +14,12 @@ from kspan.query import spans as reading
 from kspan.query.finding import Place, at_places, kinds_meant, places, places_of
 from kspan.query.naming import KindName
 from kspan.store import rows, schema
-from kspan.store.rows import chunks
+from kspan.store.rows import CHUNK, chunks
 from kspan.times import LATEST
 
 spans, traces = schema.spans, schema.traces
 
-_LOOKED_AT: Final = 1_000
+_LOOKED_AT: Final = 500
 """Spans of an object (or a namespace ...) whose traces are looked up at first."""
 
 _FEW: Final = 32
@@ -126,14 +126,15 @@ def _closed(
 ) -> list[TraceSummary]:
     conditions = [traces.c.cluster == cluster, *_conditions(wanted)]
     if objects is None:
-        found = _newest(connection, conditions, limit)
-    else:
-        ids, since = _recent(connection, cluster, objects)
-        found = _newest_of(connection, [*conditions, traces.c.start_time >= since], ids, limit)
-        if since > wanted.since and (limit is None or len(found) < limit):
-            found = _newest(connection, [*conditions, _any_span(or_(*objects.conditions))], limit)
-    roots = _roots(connection, cluster, [trace.trace_id for trace in found])
-    return [TraceSummary(trace, roots.get(trace.trace_id)) for trace in found]
+        return _newest(connection, cluster, conditions, wanted.actor, limit)
+    ids, since = _recent(connection, cluster, objects)
+    recent = [*conditions, traces.c.start_time >= since]
+    found: list[TraceSummary] = []
+    for run in chunks(ids):
+        found += _newest(connection, cluster, [*recent, traces.c.trace_id.in_(run)], wanted.actor, limit)
+    if since > wanted.since and (limit is None or len(found) < limit):
+        return _newest(connection, cluster, [*conditions, _any_span(or_(*objects.conditions))], wanted.actor, limit)
+    return found
 
 
 def _recent(connection: Connection, cluster: str, objects: _Objects) -> tuple[list[str], int]:
@@ -152,15 +153,6 @@ def _recent(connection: Connection, cluster: str, objects: _Objects) -> tuple[li
     return sorted(found), complete_since
 
 
-def _newest_of(
-    connection: Connection, conditions: Sequence[ColumnElement[bool]], ids: Sequence[str], limit: int | None
-) -> list[TraceRow]:
-    found: list[TraceRow] = []
-    for run in chunks(ids):
-        found += _newest(connection, [*conditions, traces.c.trace_id.in_(run)], limit)
-    return sorted(found, key=lambda trace: (-trace.start_time, trace.trace_id))[:limit]
-
-
 def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
     length = traces.c.end_time - traces.c.start_time
     given = [
@@ -170,7 +162,6 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
         (wanted.status is Status.OK, and_(not_(traces.c.error), not_(traces.c.incomplete))),
         (wanted.status is Status.ERROR, traces.c.error),
         (wanted.status is Status.INCOMPLETE, traces.c.incomplete),
-        (wanted.actor, _any_span(spans.c.span_id == traces.c.root_span_id, spans.c.service == wanted.actor)),
     ]
     return [condition for is_given, condition in given if is_given]
 
@@ -180,13 +171,31 @@ def _any_span(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
     return exists().where(*mine, *conditions).correlate(traces)
 
 
-def _newest(connection: Connection, conditions: Sequence[ColumnElement[bool]], limit: int | None) -> list[TraceRow]:
+def _newest(
+    connection: Connection, cluster: str, conditions: Sequence[ColumnElement[bool]], actor: str, limit: int | None
+) -> list[TraceSummary]:
+    """The newest traces under these conditions whose root is the actor's (empty: anybody's), newest first."""
+    found: list[TraceSummary] = []
+    key = tuple_(traces.c.start_time, traces.c.trace_id)
     query = rows.select_rows(traces, TraceRow).where(*conditions, schema.CLOSED)
-    query = query.order_by(traces.c.start_time.desc()).limit(limit)
-    return rows.fetch(connection, query, TraceRow)
+    # In pages, as roots are looked up by trace: asked for both at once, a planner may begin with all roots there are.
+    query = query.order_by(traces.c.start_time.desc(), traces.c.trace_id.desc())
+    size = limit if limit is not None and not actor else CHUNK
+    page = rows.fetch(connection, query.limit(size), TraceRow)
+    while page:
+        roots = _roots(connection, cluster, [trace.trace_id for trace in page], actor)
+        wanted = (trace for trace in page if not actor or trace.trace_id in roots)
+        found += [TraceSummary(trace, roots.get(trace.trace_id)) for trace in wanted]
+        if len(page) < size or (limit is not None and len(found) >= limit):
+            break
+        last = page[-1]
+        before = (traces.c.start_time <= last.start_time, key < tuple_(last.start_time, last.trace_id))
+        page = rows.fetch(connection, query.where(*before).limit(size), TraceRow)
+    return found[:limit]
 
 
-def _roots(connection: Connection, cluster: str, trace_ids: Sequence[str]) -> dict[str, SpanRow]:
+def _roots(connection: Connection, cluster: str, trace_ids: Sequence[str], actor: str) -> dict[str, SpanRow]:
+    """By trace id; only those of the actor, if one is given."""
     found: dict[str, SpanRow] = {}
     mine = (spans.c.cluster == traces.c.cluster, spans.c.trace_id == traces.c.trace_id)
     for ids in chunks(trace_ids):
@@ -195,6 +204,7 @@ def _roots(connection: Connection, cluster: str, trace_ids: Sequence[str]) -> di
             .join(traces, and_(*mine, spans.c.span_id == traces.c.root_span_id))
             .where(traces.c.cluster == cluster, traces.c.trace_id.in_(ids))
         )
+        query = query.where(spans.c.service == actor) if actor else query
         found |= {span.trace_id: span for span in reading.fetch(connection, query)}
     return found
 

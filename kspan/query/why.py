@@ -54,9 +54,9 @@ class Why(msgspec.Struct, frozen=True):
 
     ``undecided`` are newer occurrences of the object whose cause is not chosen yet, newest first. ``steps`` lead from
     its newest decided occurrence to the root cause. Where the chain leaves the database, ``remote`` is the (trace id,
-    span id) that the object carried, and ``lost`` the trace that is not kept any more. ``trace`` is that of the last
-    step: ``effects`` are what else is in it (``more_effects`` sorts are left out), ``followed`` the traces that go on
-    from it.
+    span id) that the object carried, and ``lost`` the trace that is not kept any more; ``related`` is the (trace id,
+    span id) that the object had carried since before the last step. ``trace`` is that of the last step: ``effects``
+    are what else is in it (``more_effects`` sorts are left out), ``followed`` the traces that go on from it.
     """
 
     found: Found
@@ -64,6 +64,7 @@ class Why(msgspec.Struct, frozen=True):
     steps: list[Step]
     remote: tuple[str, str] | None
     lost: str
+    related: tuple[str, str] | None
     trace: TraceRow | None
     effects: list[Effect]
     more_effects: int
@@ -81,8 +82,9 @@ def why(connection: Connection, cluster: str, wanted: ObjectName, *, at: int = 0
     newest = _newest(connection, cluster, found, until)
     if newest is None and not undecided:
         raise QueryError(_nothing_happened(found.object, at))
-    steps, remote, lost = _chain(connection, cluster, newest) if newest else ([], None, "")
+    steps = _chain(connection, cluster, newest) if newest else []
     trace = _trace(connection, cluster, steps[-1].span.trace_id) if steps else None
+    remote, lost, related = _end(steps[-1].span, trace) if steps else (None, "", None)
     effects = _effects(connection, cluster, steps) if steps else []
     return Why(
         found=found,
@@ -90,6 +92,7 @@ def why(connection: Connection, cluster: str, wanted: ObjectName, *, at: int = 0
         steps=steps,
         remote=remote,
         lost=lost,
+        related=related,
         trace=trace,
         effects=effects[:EFFECTS],
         more_effects=max(len(effects) - EFFECTS, 0),
@@ -144,8 +147,8 @@ def _nothing_happened(here: ObjectRow, at: int) -> str:
 # The chain
 
 
-def _chain(connection: Connection, cluster: str, newest: SpanRow) -> tuple[list[Step], tuple[str, str] | None, str]:
-    """The steps from ``newest`` up, and where the chain left the database: a remote parent, or a trace that is gone."""
+def _chain(connection: Connection, cluster: str, newest: SpanRow) -> list[Step]:
+    """The steps from ``newest`` up to where nothing before is known."""
     steps: list[Step] = []
     walked: set[tuple[str, str]] = set()
     here: SpanRow | None = newest
@@ -158,16 +161,17 @@ def _chain(connection: Connection, cluster: str, newest: SpanRow) -> tuple[list[
             if linked:
                 break
         here = linked
-    last = steps[-1].span
-    if last.remote_parent:
-        return steps, (last.trace_id, last.parent_span_id), ""
-    if not last.links or here is not None:
-        return steps, None, ""
-    link = last.links[0]
-    if _trace(connection, cluster, link.trace_id):
-        # Its spans here are those of an earlier change that carried the same context.
-        return steps, (link.trace_id, link.span_id), ""
-    return steps, None, link.trace_id
+    return steps
+
+
+def _end(last: SpanRow, trace: TraceRow | None) -> tuple[tuple[str, str] | None, str, tuple[str, str] | None]:
+    """What the last step names and the database has not: a remote parent, the trace that its own continues, and the
+    context that its object carried from before."""
+    remote = (last.trace_id, last.parent_span_id) if last.remote_parent else None
+    previous = trace.previous_trace_id if trace is not None else ""
+    lost = next((link.trace_id for link in last.links if link.trace_id == previous), "")
+    related = next(((link.trace_id, link.span_id) for link in last.links if link.trace_id != previous), None)
+    return remote, lost, related
 
 
 def _linked(connection: Connection, cluster: str, span: SpanRow) -> SpanRow | None:

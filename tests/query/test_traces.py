@@ -86,6 +86,20 @@ def test_what_many_spans_match_is_found_too(store: Store) -> None:
     assert [summary.trace.trace_id for summary in found] == [group[0].trace_id for group in groups[:-4:-1]]
 
 
+def test_a_rare_actor_is_found_far_back_and_all_means_all(store: Store) -> None:
+    spans = [
+        make_span("Pod.Create", trace=f"t{n}", start=START + n // 2, service="helm" if n % 700 == 5 else "kubelet")
+        for n in range(1500)
+    ]
+    commit(store, [], spans, [make_trace([span]) for span in spans])
+    history = History(store, CLUSTER)
+    found = [summary.trace.trace_id for summary in listed(history, actor="helm")]
+    assert found == [spans[n].trace_id for n in (1405, 705, 5)]
+    assert [summary.trace.trace_id for summary in listed(history, 1, actor="helm")] == found[:1]
+    everything = listed(history, None)
+    assert len({summary.trace.trace_id for summary in everything}) == len(everything) == 1500
+
+
 def test_an_open_trace_is_listed_with_what_is_known_of_it(store: Store) -> None:
     spans = [
         make_span("Deployment.Update", service="kubectl", state=SpanState.OPEN),

@@ -128,7 +128,7 @@ def test_an_episode_goes_on_through_its_link_to_the_rollout_it_came_from(store: 
 
 def test_an_episode_of_a_trace_that_is_not_kept_says_so(store: Store) -> None:
     late = make_span("Pod.BackOff", links=[SpanLink("ab" * 16, "cd" * 8, {})])
-    commit(store, [make_object("Pod", "web")], [late], [make_trace([late])])
+    commit(store, [make_object("Pod", "web")], [late], [make_trace([late], previous_trace_id="ab" * 16)])
     answer = ask(made(store), "pod/web")
     assert answer.lost == "ab" * 16
     assert len(answer.steps) == 1
@@ -138,6 +138,13 @@ def test_a_remote_parent_ends_the_chain_with_its_trace(store: Store) -> None:
     root = make_span("Deployment.Update", parent_span_id="cd" * 8, remote_parent=True, rule="carried")
     commit(store, [make_object("Deployment", "web")], [root], [make_trace([root])])
     assert ask(made(store), "deploy/web").remote == (root.trace_id, "cd" * 8)
+
+
+def test_a_context_that_the_object_carried_before_is_related_and_no_cause(store: Store) -> None:
+    root = make_span("Deployment.Update", links=[SpanLink("ab" * 16, "cd" * 8, {})])
+    commit(store, [make_object("Deployment", "web")], [root], [make_trace([root])])
+    answer = ask(made(store), "deploy/web")
+    assert (answer.related, answer.lost, answer.remote) == (("ab" * 16, "cd" * 8), "", None)
 
 
 # What is not decided or not closed
