@@ -1,4 +1,4 @@
-"""The commands that ask the history, and their options; what they do is in ``asking.py``."""
+"""The commands that ask the history, and their options; what they do is in ``asking.py`` and ``sql.py``."""
 
 from typing import Annotated
 
@@ -157,4 +157,69 @@ def timeline(
         kind=kind,
         namespace=namespace,
         name=name,
+    )
+
+
+@questions.command()
+def sql(
+    statement: Annotated[
+        str | None,
+        typer.Argument(metavar="[STATEMENT]", help="One SQL statement; - is standard input.", show_default=False),
+    ] = None,
+    db: Db = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FORMAT", help="table, record, json, jsonl, csv or parquet.")
+    ] = "table",
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            min=0,
+            metavar="N",
+            help="Rows at most, 0: all [default: 1000 of a table, else all].",
+            show_default=False,
+        ),
+    ] = None,
+    timeout: Annotated[
+        str, typer.Option("--timeout", metavar="TIME", help="Stop a statement after this long (0: never).")
+    ] = "30s",
+    param: Annotated[list[str], typer.Option("--param", "-p", metavar="NAME=VALUE", help="The value of :NAME.")] = [],  # noqa: B006
+    since: Annotated[
+        str, typer.Option("--since", metavar="TIME", help="The value of :since, in ns: 2h, 10:25, ...")
+    ] = "",
+    until: Annotated[str, typer.Option("--until", metavar="TIME", help="The value of :until, in ns.")] = "",
+    cluster: Annotated[
+        str, typer.Option("--cluster", metavar="UID", help="The value of :cluster [default: the only one].")
+    ] = "",
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Show tables and views, or the columns of the one named.")
+    ] = False,
+) -> None:
+    """Ask the database in SQL. Nothing can be written, whatever the statement is.
+
+    Tables and views are explained in docs/sql.md, with questions to start from. Times in tables are Unix nanoseconds,
+    columns named 'at' are for people. Without a statement, on a terminal: a prompt with completion.
+
+    \b
+    Examples:
+      kspan sql "SELECT at, namespace, name, change, who, outcome FROM rollouts ORDER BY start_time DESC"
+      kspan sql "SELECT at, name, object, message FROM failures WHERE start_time > :since" --since 2h
+      kspan sql "SELECT * FROM occurrences WHERE object = :pod" -p pod=web-0 -o json
+      kspan sql -o parquet "SELECT * FROM spans" > spans.parquet
+      kspan sql --schema rollouts
+      kspan sql
+    """
+    from kspan.cli.sql import run_sql
+
+    run_sql(
+        statement,
+        db,
+        output=output,
+        limit=limit,
+        timeout=timeout,
+        since=since,
+        until=until,
+        cluster=cluster,
+        parameters=param,
+        schema=schema,
     )
