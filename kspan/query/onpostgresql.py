@@ -102,19 +102,28 @@ def _select(driver: Any, text: str, values: list[str], budget: Budget) -> Iterat
     with psycopg.RawServerCursor(driver, "kspan_sql") as cursor:
         with budget.running():
             cursor.execute(text.encode(), values)
-        yield Result([column.name for column in cursor.description or ()], _rows(driver, cursor, budget))
+        # DECLARE runs nothing yet: the first row tells whether there is something to be written at all.
+        first = _fetch(driver, cursor, 1, budget)
+        yield Result([column.name for column in cursor.description or ()], _rows(driver, cursor, first, budget))
 
 
-def _rows(driver: Any, cursor: Any, budget: Budget) -> Iterator[tuple[Any, ...]]:
-    with driver.cursor() as settings:
-        while True:
-            with _translated(budget):
-                _limit_time(settings, budget)
-                with budget.running():
-                    page = cursor.fetchmany(PAGE)
-            yield from page
-            if len(page) < PAGE:
-                return
+def _rows(driver: Any, cursor: Any, page: list[tuple[Any, ...]], budget: Budget) -> Iterator[tuple[Any, ...]]:
+    # The first rows of a slow statement are there at once, those of a quick one come many at a time.
+    size = 1
+    while True:
+        yield from page
+        if len(page) < size:
+            return
+        size = min(2 * size, PAGE)
+        page = _fetch(driver, cursor, size, budget)
+
+
+def _fetch(driver: Any, cursor: Any, size: int, budget: Budget) -> list[tuple[Any, ...]]:
+    with _translated(budget):
+        with driver.cursor() as settings:
+            _limit_time(settings, budget)
+        with budget.running():
+            return list(cursor.fetchmany(size))
 
 
 @contextlib.contextmanager

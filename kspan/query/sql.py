@@ -15,8 +15,8 @@ from kspan.errors import QueryError
 from kspan.query.sqltext import Statement
 from kspan.store import Store
 
-PAGE: Final = 500
-"""Rows that are fetched at a time."""
+PAGE: Final = 2000
+"""Rows that are fetched at a time, at most."""
 
 _READING: Final = ("SELECT", "WITH", "VALUES", "TABLE", "EXPLAIN")
 _OF_SQLITE: Final = ("SELECT", "WITH", "VALUES", "EXPLAIN", "PRAGMA")
