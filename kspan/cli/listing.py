@@ -8,8 +8,8 @@ import msgspec
 from rich.cells import cell_len
 
 from kspan.cli.because import span_json
-from kspan.cli.output import encode_json
 from kspan.cli.terminal import Screen, again, clock, named, note_of
+from kspan.cli.values import encode_json
 from kspan.emit.text import cut, duration, harmless
 from kspan.model import SpanRow, TraceRow
 from kspan.query import spans as reading

@@ -10,14 +10,13 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime, time
 from decimal import Decimal
 from itertools import chain, islice
 from typing import IO, Any, Final, TextIO
 
-import msgspec
 from rich.cells import cell_len
 
+from kspan.cli.values import Row, encode_json, to_text
 from kspan.emit.text import cut, harmless
 from kspan.errors import SettingsError
 
@@ -28,10 +27,6 @@ _SAMPLE: Final = 1000
 
 _NARROWEST: Final = 6
 """Cells that a column keeps when a table is fitted into a terminal; what still does not fit is cut off the line."""
-
-_encoder: Final = msgspec.json.Encoder(decimal_format="number")
-
-Row = Sequence[Any]
 
 
 def check_format(output: str, allowed: Sequence[str] = FORMATS) -> None:
@@ -124,25 +119,6 @@ def _write_json(names: Sequence[str], rows: Iterable[Row], *, lines: bool) -> No
     out.write(("" if lines else "[]\n").encode() if empty else last.encode())
 
 
-def encode_json(value: Any) -> bytes:
-    """``value`` as JSON: bytes as ``\\x…`` in hexadecimal, as PostgreSQL writes them, and times in RFC 3339."""
-    return _encoder.encode(_plain(value))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Decimal):
-        return Decimal(_shortest(value)) if value.is_finite() else None
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, int | float | datetime | date | time) or value is None:
-        return value
-    return to_text(value)
-
-
 def _write_csv(columns: Sequence[str], rows: Iterable[Row]) -> None:
     """As RFC 4180 says: CRLF, quotes where they are needed; NULL is empty."""
     out = csv.writer(_Utf8Lines(_utf8(sys.stdout)), lineterminator="\r\n")
@@ -163,31 +139,6 @@ def _utf8(stream: TextIO) -> IO[bytes]:
     # What programs read is UTF-8 whatever the locale says.
     stream.flush()
     return stream.buffer
-
-
-def to_text(value: Any) -> str:
-    """A value as a cell: NULL is empty, a JSON value is JSON, bytes are ``\\x…`` in hexadecimal."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return f"{value:.15g}"
-    if isinstance(value, Decimal):
-        return _shortest(value)
-    if isinstance(value, bytes | memoryview):
-        return "\\x" + bytes(value).hex()
-    if isinstance(value, datetime | date | time):
-        return value.isoformat(*(" ",) if isinstance(value, datetime) else ())
-    return encode_json(value).decode() if isinstance(value, dict | list | tuple) else str(value)
-
-
-def _shortest(value: Decimal) -> str:
-    # PostgreSQL's averages have twenty digits: those that say nothing are left out.
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 # Tables

@@ -5,7 +5,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, Final, TextIO
 
-from kspan.cli.output import Row, to_text
+from kspan.cli.values import Row, to_text
 from kspan.errors import SettingsError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from kspan import __version__
 from kspan.cli.common import state_directory
 from kspan.cli.completion import SqlCompleter
 from kspan.cli.output import FORMATS, check_format, write_rows
-from kspan.cli.sql import Asking, add_parameter, answer, show_schema
+from kspan.cli.statement import Asking, add_parameter, answer, show_schema
 from kspan.errors import KspanError, QueryError
 from kspan.query.catalog import catalog
 from kspan.query.sqltext import is_complete

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kspan.cli.common import load_rules, progress_bar, read_rules_file
-from kspan.cli.output import check_format, encode_json, write_rows
+from kspan.cli.output import check_format, write_rows
+from kspan.cli.values import encode_json
 from kspan.graph import Rule, Rules, built_in_rules, check_rules
 
 if TYPE_CHECKING:

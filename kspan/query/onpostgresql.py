@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from kspan.errors import QueryError
-from kspan.query.sql import PAGE, Budget, Result
+from kspan.query.answer import PAGE, Budget, Result
 from kspan.query.sqltext import Statement
 
 # Volatile, but without any effect on others.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from kspan.errors import QueryError
-from kspan.query.sql import PAGE, Budget, Result
+from kspan.query.answer import PAGE, Budget, Result
 from kspan.query.sqltext import Statement
 from kspan.store.types import decompress
 from kspan.times import format_time

@@ -13,7 +13,8 @@ import pytest
 from psycopg import sql
 
 from kspan.errors import KspanError, QueryError
-from kspan.query.sql import Budget, run_statement
+from kspan.query.answer import Budget
+from kspan.query.sql import run_statement
 from kspan.query.sqltext import Statement, Token, read_statement
 from kspan.store import Store, open_store
 
