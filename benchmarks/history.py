@@ -71,7 +71,7 @@ def make(store: Store, recording: Path, records: int, spans: int, progress: Call
     copies = max(1, records // each) - 1
     every = max(1, round(copies * found / max(1, spans - found)))
     for number in range(1, copies + 1):
-        with store._write("copy") as connection:  # noqa: SLF001 -- made for measuring
+        with store._write("copy", CLUSTER) as connection:  # noqa: SLF001 -- made for measuring
             _copy(connection, schema.journal, number, each, period)
             _copy(connection, schema.objects, number, each, period)
             _copy(connection, schema.owners, number, each, period)
@@ -139,7 +139,7 @@ def _move_on(store: Store, copies: int, each: int, period: int) -> None:
     clock = msgspec.msgpack.decode(live.clock, type=Clock)
     clock.now += copies * period
     newest = {kind: str(int(version) + copies * VERSIONS) for kind, version in live.newest.items()}
-    with store._write("move on") as connection:  # noqa: SLF001
+    with store._write("move on", CLUSTER) as connection:  # noqa: SLF001
         table = schema.fold_state
         connection.execute(
             table.update()
