@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, delete, select, text, tuple_
+from sqlalchemy import Connection, delete, select, tuple_
 
 from kspan.model import ObjectRow, OwnerRow, SpanRow, SpanState, TraceRow
 from kspan.store import rows, schema
@@ -55,29 +55,26 @@ def load(connection: Connection, cluster: str) -> Projection:
     """What is live or unresolved; every query follows an index to just that, however long the history is."""
     objects, owners, spans, traces = schema.objects, schema.owners, schema.spans, schema.traces
     living = rows.select_rows(objects, ObjectRow).where(objects.c.cluster == cluster, schema.REMEMBERED)
-    owned = (
-        rows.select_rows(owners, OwnerRow)
-        .join(objects, (objects.c.cluster == owners.c.cluster) & (objects.c.uid == owners.c.uid))
-        .where(objects.c.cluster == cluster, schema.REMEMBERED)
-    )
+    remembered = select(objects.c.uid).where(objects.c.cluster == cluster, schema.REMEMBERED)
+    owned = rows.select_rows(owners, OwnerRow).where(owners.c.cluster == cluster, owners.c.uid.in_(remembered))
     still_open = rows.select_rows(traces, TraceRow).where(traces.c.cluster == cluster, schema.OPEN)
     waiting = rows.select_rows(spans, SpanRow).where(spans.c.cluster == cluster, spans.c.trace_id == "")
-    placed = (
-        rows.select_rows(spans, SpanRow)
-        .join(traces, (traces.c.cluster == spans.c.cluster) & (traces.c.trace_id == spans.c.trace_id))
-        .where(traces.c.cluster == cluster, text("traces.state = 'open'"), spans.c.state == SpanState.OPEN)
+    open_ids = select(traces.c.trace_id).where(traces.c.cluster == cluster, schema.OPEN)
+    placed = rows.select_rows(spans, SpanRow).where(
+        spans.c.cluster == cluster, spans.c.trace_id.in_(open_ids), spans.c.state == SpanState.OPEN
     )
     state = schema.fold_state
     position = select(state.c.clock, state.c.last_seq, state.c.newest).where(state.c.cluster == cluster)
     clock, last_seq, newest = connection.execute(position).one_or_none() or (b"", 0, b"\x80")
     return Projection(
-        objects=rows.fetch(connection, living.order_by(objects.c.uid), ObjectRow),
-        owners=rows.fetch(connection, owned.order_by(owners.c.uid, owners.c.owner_uid), OwnerRow),
+        # Sorted here: asked for an order, SQLite walks through the whole key, history and all.
+        objects=sorted(rows.fetch(connection, living, ObjectRow), key=lambda row: row.uid),
+        owners=sorted(rows.fetch(connection, owned, OwnerRow), key=lambda row: (row.uid, row.owner_uid)),
         spans=[
             *rows.fetch(connection, waiting.order_by(spans.c.span_id), SpanRow),
-            *rows.fetch(connection, placed.order_by(spans.c.trace_id, spans.c.span_id), SpanRow),
+            *sorted(rows.fetch(connection, placed, SpanRow), key=lambda row: (row.trace_id, row.span_id)),
         ],
-        traces=rows.fetch(connection, still_open.order_by(traces.c.trace_id), TraceRow),
+        traces=sorted(rows.fetch(connection, still_open, TraceRow), key=lambda row: row.trace_id),
         clock=clock,
         last_seq=last_seq,
         newest=msgspec.msgpack.decode(newest, type=dict[str, str]),
