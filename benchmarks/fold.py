@@ -1,0 +1,96 @@
+"""How fast the fold is by itself, and against that of another checkout, in turns.
+
+    python -m benchmarks.fold RECORDING [--against CHECKOUT] [--runs 5]
+
+Each run is a process of its own with the other checkout's ``kspan``: it applies the journal that RECORDING becomes and
+takes a delta every 500 records. Time is the processor's: these runs wait for nothing.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+
+BATCH = 500
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fold", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("recording", type=Path)
+    parser.add_argument("--against", type=Path, help="a checkout whose fold it is compared with")
+    parser.add_argument("--runs", type=int, default=5)
+    options = parser.parse_args()
+    here = Path(__file__).parents[1]
+    checkouts = {"this fold": here} | ({"the other": options.against.resolve()} if options.against else {})
+    with tempfile.TemporaryDirectory() as folder:
+        journal = Path(folder) / "journal"
+        records = _write_journal(options.recording, journal)
+        took: dict[str, list[float]] = {name: [] for name in checkouts}
+        for _ in range(options.runs):
+            for name, checkout in checkouts.items():
+                took[name].append(_run(checkout, journal))
+    rates = {name: records / statistics.median(seconds) for name, seconds in took.items()}
+    for name, seconds in took.items():
+        print(f"{name:12}{rates[name]:10,.0f} records/s, median of {len(seconds)} runs over {records:,} records")
+    if options.against:
+        print(f"{'ratio':12}{rates['this fold'] / rates['the other']:10.2f}")
+
+
+def _write_journal(recording: Path, out: Path) -> int:
+    from kspan.daemon.projector import Projector
+    from kspan.daemon.replay import find_cluster
+    from kspan.graph import built_in_rules
+    from kspan.ingest import read_frames
+    from kspan.ingest.streams import Streams
+    from kspan.store import open_store
+
+    cluster, frames = find_cluster(read_frames([str(recording)]))
+    with open_store("sqlite://") as store:
+        projector = Projector(store, cluster, built_in_rules())
+        streams = Streams(projector, {})
+        for frame in frames:
+            projector.add(streams.feed(frame))
+        projector.add(streams.finish())
+        projector.flush()
+        records = [record for run in store.replay(cluster) for _, record in run]
+    out.write_bytes(msgspec.msgpack.encode((cluster, records)))
+    return len(records)
+
+
+def _run(checkout: Path, journal: Path) -> float:
+    command = [sys.executable, str(Path(__file__).resolve()), "--once", str(journal)]
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": str(checkout)}, capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
+
+
+def _once(journal: Path) -> float:
+    """Seconds of processor time. Uses no more of ``kspan`` than any checkout has."""
+    from kspan.daemon.run import tune_garbage_collection
+    from kspan.graph import Fold, built_in_rules
+    from kspan.model import LogRecord
+
+    cluster, records = msgspec.msgpack.decode(journal.read_bytes(), type=tuple[str, list[LogRecord]])
+    fold = Fold(cluster, built_in_rules())
+    tune_garbage_collection()
+    began = time.process_time()
+    for sequence, record in enumerate(records, 1):
+        fold.apply(sequence, record)
+        if sequence % BATCH == 0:
+            fold.take_delta()
+    fold.take_delta()
+    return time.process_time() - began
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--once"]:
+        print(_once(Path(sys.argv[2])))
+    else:
+        main()
