@@ -54,7 +54,7 @@ def live_objects(connection: Connection, cluster: str, resource: str) -> list[Ob
 def load(connection: Connection, cluster: str) -> Projection:
     """What is live or unresolved; every query follows an index to just that, however long the history is."""
     objects, owners, spans, traces = schema.objects, schema.owners, schema.spans, schema.traces
-    living = rows.select_rows(objects, ObjectRow).where(objects.c.cluster == cluster, schema.REMEMBERED)
+    living = select(objects.c.uid, objects.c.state).where(objects.c.cluster == cluster, schema.REMEMBERED)
     remembered = select(objects.c.uid).where(objects.c.cluster == cluster, schema.REMEMBERED)
     owned = rows.select_rows(owners, OwnerRow).where(owners.c.cluster == cluster, owners.c.uid.in_(remembered))
     still_open = rows.select_rows(traces, TraceRow).where(traces.c.cluster == cluster, schema.OPEN)
@@ -68,7 +68,7 @@ def load(connection: Connection, cluster: str) -> Projection:
     clock, last_seq, newest = connection.execute(position).one_or_none() or (b"", 0, b"\x80")
     return Projection(
         # Sorted here: asked for an order, SQLite walks through the whole key, history and all.
-        objects=sorted(rows.fetch(connection, living, ObjectRow), key=lambda row: row.uid),
+        objects=[state for _, state in sorted(tuple(row) for row in connection.execute(living))],
         owners=sorted(rows.fetch(connection, owned, OwnerRow), key=lambda row: (row.uid, row.owner_uid)),
         spans=[
             *rows.fetch(connection, waiting.order_by(spans.c.span_id), SpanRow),

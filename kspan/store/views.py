@@ -2,7 +2,7 @@
 
 import msgspec
 
-from kspan.model import ObjectRow, OwnerRow, SpanRow, TraceRow
+from kspan.model import OwnerRow, SpanRow, TraceRow
 
 
 class KnownVersion(msgspec.Struct, frozen=True, gc=False):
@@ -16,13 +16,14 @@ class KnownVersion(msgspec.Struct, frozen=True, gc=False):
 class Projection(msgspec.Struct, frozen=True):
     """What a fold needs to go on: everything that is live or unresolved, no history.
 
-    ``objects`` are those that are remembered, ``owners`` theirs, ``spans`` the pending and open ones, ``traces`` the
-    open ones, each in the order of its key. ``last_seq`` is the journal position that all this stands at; where it is
-    less than the journal's last sequence number the projection was cleared, and has to be rebuilt. ``newest`` is the
-    greatest resourceVersion that was journalled of each kind, as whoever committed told.
+    ``objects`` are the states of those that are remembered (the column alone: a cluster has a hundred thousand),
+    ``owners`` theirs, ``spans`` the pending and open ones, ``traces`` the open ones, each in the order of its key.
+    ``last_seq`` is the journal position that all this stands at; where it is less than the journal's last sequence
+    number the projection was cleared, and has to be rebuilt. ``newest`` is the greatest resourceVersion that was
+    journalled of each kind, as whoever committed told.
     """
 
-    objects: list[ObjectRow]
+    objects: list[bytes]
     owners: list[OwnerRow]
     spans: list[SpanRow]
     traces: list[TraceRow]
