@@ -4,6 +4,7 @@ Each statement is given twice: as a user gives it, and to the database alone, wi
 before left out. The role on PostgreSQL is a superuser.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -315,7 +316,11 @@ def test_what_postgresql_alone_can_read_is_answered(untouched: tuple[Store, Path
 def test_what_a_function_did_all_the_same_is_rolled_back(untouched: tuple[Store, Path]) -> None:
     """A large object would stay, and a lock be held: the first is undone, the second ends with the transaction."""
     store, _ = untouched
-    assert ask_database_alone(store, "SELECT lo_create(0)")
+    [(version,)] = ask_database_alone(store, "SELECT current_setting('server_version_num')::int")
+    # From PostgreSQL 16 on the first is not even begun.
+    refused = pytest.raises(QueryError, match="in a read-only transaction")
+    with refused if isinstance(version, int) and version >= 160_000 else contextlib.nullcontext():
+        assert ask_database_alone(store, "SELECT lo_create(0)")
     assert ask_database_alone(store, "SELECT pg_advisory_xact_lock(7)")
 
 
