@@ -178,7 +178,9 @@ def _nothing(connection: Connection, cluster: str, wanted: ObjectName) -> str:
     if near:
         return f"{_asked(wanted)} was not seen; did you mean {' or '.join(near)}?"
     known = sorted({(o.kind, o.namespace, o.name) for o in _around(connection, cluster, kinds, wanted)})
-    told = _listed([_as_argument(place) for place in known]) if len(known) <= _SHOWN else f"{len(known)} others"
+    if len(known) > _SHOWN:
+        return f"{_asked(wanted)} was not seen; there are {len(known)} others"
+    told = _listed([_as_argument(place) for place in known])
     return f"{_asked(wanted)} was not seen; there is {told or 'none at all'}"
 
 
