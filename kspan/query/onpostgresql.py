@@ -45,15 +45,20 @@ def run(
     text, order = statement.numbered()
     # As text, PostgreSQL gives each of them the type that its place in the statement asks for.
     values = [str(parameters[name]) for name in order]
+    with _undone(driver), _translated(budget):
+        _prepare(driver, statement, budget, limit)
+        if statement.words[0] == "EXPLAIN":
+            yield _explain(driver, statement, text, values, budget)
+        else:
+            yield from _select(driver, text, values, budget)
+
+
+@contextlib.contextmanager
+def _undone(driver: Any) -> Iterator[None]:
+    """Whatever a function did in spite of all, it was not done. A connection that is lost has nothing to undo."""
     try:
-        with _translated(budget):
-            _prepare(driver, statement, budget, limit)
-            if statement.words[0] == "EXPLAIN":
-                yield _explain(driver, statement, text, values, budget)
-            else:
-                yield from _select(driver, text, values, budget)
+        yield
     finally:
-        # Whatever a function did in spite of all, it was not done. A connection that is lost has nothing to undo.
         with contextlib.suppress(psycopg.Error):
             driver.rollback()
 
@@ -99,7 +104,9 @@ def _explained(statement: Statement) -> str:
 
 
 def _select(driver: Any, text: str, values: list[str], budget: Budget) -> Iterator[Result]:
-    with psycopg.RawServerCursor(driver, "kspan_sql") as cursor:
+    # Undone first: a cursor ends with its transaction, while the CLOSE that psycopg would send falls under the
+    # statement's own time limit, and a cursor whose CLOSE was cancelled is never closed.
+    with psycopg.RawServerCursor(driver, "kspan_sql") as cursor, _undone(driver):
         with budget.running():
             cursor.execute(text.encode(), values)
         # DECLARE runs nothing yet: the first row tells whether there is something to be written at all.

@@ -15,6 +15,7 @@ from psycopg import sql
 
 from kspan.errors import KspanError, QueryError
 from kspan.query.answer import Budget
+from kspan.query.onpostgresql import run as on_postgresql
 from kspan.query.sql import run_statement
 from kspan.query.sqltext import Statement, Token, read_statement
 from kspan.store import Store, open_store
@@ -334,6 +335,25 @@ def test_a_statement_ends_with_its_time(history: Store) -> None:
         ):
             for _ in result.rows:
                 pass
+
+
+@pytest.mark.parametrize("untouched", ["postgresql"], indirect=True)
+def test_a_cursor_ends_with_its_transaction_and_not_by_a_statement_under_its_time_limit(
+    untouched: tuple[Store, Path], tmp_path: Path
+) -> None:
+    store, _ = untouched
+    with store.reading("look") as connection, (tmp_path / "protocol").open("wb") as protocol:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        driver.pgconn.trace(protocol.fileno())
+        statement = read_statement("SELECT generate_series(1, 10)", store.dialect)
+        with on_postgresql(driver, statement, {}, Budget(60), 0) as result:
+            assert next(result.rows) == (1,)
+        driver.pgconn.untrace()
+    sent = (tmp_path / "protocol").read_text()
+    assert "DECLARE" in sent
+    assert "ROLLBACK" in sent
+    assert "CLOSE" not in sent
 
 
 def test_the_time_in_which_rows_are_read_by_nobody_is_not_counted() -> None:
