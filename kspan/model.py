@@ -117,11 +117,25 @@ class OwnerRow(msgspec.Struct, frozen=True, gc=False):
     controller: bool
 
 
+class PendingRow(msgspec.Struct, frozen=True, gc=False):
+    """A row of ``pending``: an occurrence that waits for what may explain it, and is in no trace yet.
+
+    ``arrival`` numbers all occurrences in the order in which they came; ``fold`` is the fold's own record (msgpack).
+    """
+
+    arrival: int
+    object_kind: str
+    object_namespace: str
+    object_name: str
+    start_time: int
+    fold: bytes
+
+
 class SpanState(StrEnum):
     """The life of an occurrence."""
 
     PENDING = "pending"
-    """Waiting for what may explain it."""
+    """Waiting for what may explain it: not in ``spans`` yet (``PendingRow``)."""
     OPEN = "open"
     """Has its cause; its trace is still open."""
     CLOSED = "closed"
@@ -209,14 +223,16 @@ class TraceRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class Delta(msgspec.Struct):
-    """What a run of records changed in the projection, to be applied in this order: spans to drop (each a trace id
-    and a span id), rows to write whole, in the place of any of the same key, and rows to update.
+    """What a run of records changed in the projection, to be applied in this order: rows to drop, by their keys (a
+    trace id and a span id; an arrival), rows to write whole, in the place of any of the same key, and rows to update.
 
     An updated row is there, as an earlier delta wrote it, and differs from it in neither its key nor any column that
     an index is about: most writes are of this kind, and must not cost a page in every index.
     """
 
     dropped_spans: list[tuple[str, str]] = []
+    dropped_pending: list[tuple[int]] = []
+    pending: list[PendingRow] = []
     objects: list[ObjectRow] = []
     owners: list[OwnerRow] = []
     spans: list[SpanRow] = []

@@ -79,8 +79,11 @@ def fold(cluster: str, records: Iterable[LogRecord], cuts: Sequence[int] = ()) -
 
 def apply_delta(tables: dict[str, dict[Any, Any]], delta: Delta) -> None:
     """What a store does with a delta, with rows by table and key."""
+    key: tuple[Any, ...]
     for key in delta.dropped_spans:
         del tables["spans"][key]
+    for key in delta.dropped_pending:
+        del tables["pending"][key]
     for table, keys in KEYS.items():
         for row in getattr(delta, table):
             tables[table][tuple(getattr(row, key) for key in keys)] = row

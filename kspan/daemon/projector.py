@@ -1,6 +1,7 @@
 """The single writer: steps in, transactions of journal, cursors and projection out."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import msgspec
 
@@ -53,7 +54,7 @@ class Projector:
         self.fold.load(
             _emptied(live.objects),
             live.owners,
-            live.spans,
+            chain((row.fold for row in live.pending), (row.fold for row in live.spans)),
             (row.fold for row in live.traces),
             live.clock,
         )

@@ -12,10 +12,11 @@ from kspan.model import Delta
 from kspan.settings import FoldSettings
 from kspan.store import Store, open_store
 
-TABLES = ("objects", "owners", "spans", "traces", "gaps")
+TABLES = ("objects", "owners", "pending", "spans", "traces", "gaps")
 KEYS = {
     "objects": ("uid",),
     "owners": ("uid", "owner_uid"),
+    "pending": ("arrival",),
     "spans": ("trace_id", "span_id"),
     "traces": ("trace_id",),
     "gaps": ("seq",),

@@ -20,9 +20,6 @@ from kspan.vocabulary import span_id, unnamed
 MOST_LAG = 300 * SECOND
 """An Event that is later was not slow on its way: nobody was watching, or a clock is wrong."""
 
-TRACKED_EVENTS = 64
-"""Event objects whose repeats are followed, for one object: a Pod has about ten, a hostile reporter any number."""
-
 
 class EventObserver:
     """Turns the deltas of Events into occurrences."""
@@ -41,7 +38,7 @@ class EventObserver:
         ref = event.involvedObject
         obj = self._involved(event)
         count = (event.series.count if event.series else 0) or event.count or 1
-        track = obj.events.get(event.metadata.uid)
+        track = self.state.tracks.newest(obj, event.metadata.uid)
         if track is not None and count <= track.count and event.message == track.message:
             return  # Written again, but nothing happened again.
         time, latest = self._event_time(record, event, first=track is None and count == 1)
@@ -83,7 +80,6 @@ class EventObserver:
         if occ.subject is not None:
             occ.subject = _aim(occ.subject, event, obj)
             self._note_refusal(occ, obj)
-        self._track(obj, event, count, track)
         self._measure_lag(occ, record)
         self.state.add_occurrence(occ, self.state.clock.now + self.settings.hold)
 
@@ -104,7 +100,9 @@ class EventObserver:
         uid = ref.uid if ref.uid != ref.name else ""
         uid = uid or unnamed(ref.kind, ref.namespace, ref.name)
         obj = self.state.spoken_of(uid, ref.kind, ref.namespace, ref.name, self.settings.max_trace_age)
-        obj.api_version = obj.api_version or ref.apiVersion
+        if ref.apiVersion and not obj.api_version:
+            obj.api_version = ref.apiVersion
+            self.state.dirty_objects[obj.uid] = None
         return obj
 
     def _event_time(self, record: LogRecord, event: Event, *, first: bool) -> tuple[int, int]:
@@ -134,12 +132,6 @@ class EventObserver:
             first = min(first, old.first)
             last = max(last, old.last)
         self.state.refuse(obj, Refusal(told.kind, told.namespace, told.name, first, last))
-
-    def _track(self, obj: ObjectState, event: Event, count: int, track: EventTrack | None) -> None:
-        obj.events[event.metadata.uid] = EventTrack(count, event.message, track.span if track else "")
-        if len(obj.events) > TRACKED_EVENTS:
-            del obj.events[next(iter(obj.events))]
-        self.state.dirty_objects[obj.uid] = None
 
     def _measure_lag(self, occ: Occurrence, record: LogRecord) -> None:
         """A peak that halves each minute: how late Events come lately."""

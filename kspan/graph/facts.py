@@ -117,11 +117,12 @@ class Refusal(msgspec.Struct, array_like=True, gc=False):
 
 
 class EventTrack(msgspec.Struct, array_like=True, gc=False):
-    """How far the repeats of one Event object were followed: ``span`` is that of the last decided occurrence."""
+    """How far the repeats of one Event object were followed: its count and message as of the occurrence that came as
+    the ``arrival``-th."""
 
     count: int
     message: str
-    span: str
+    arrival: int
 
 
 class FirstSight(msgspec.Struct, array_like=True, gc=False):
@@ -135,11 +136,12 @@ class FirstSight(msgspec.Struct, array_like=True, gc=False):
 
 
 class Repeat(msgspec.Struct, array_like=True, gc=False):
-    """A repeat of an Event on its span."""
+    """A repeat of an Event on its span; ``arrival`` is that of the occurrence which it was."""
 
     time: int
     count: int
     message: str
+    arrival: int
 
 
 class Occurrence(msgspec.Struct, array_like=True, gc=False):
@@ -215,7 +217,8 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     newest change of labels alone: it becomes an occurrence only if something follows from it. ``ended`` is when a Job
     was done or had failed. ``conditions`` is how it stands by its own status. ``patience`` is how long a Pod stays on a
     node that was tainted (s), ``revision`` the one of its owner that it was made from.
-    ``index`` is the ordinal of a StatefulSet's Pod (-1: not told)."""
+    ``index`` is the ordinal of a StatefulSet's Pod (-1: not told). ``events`` are tracks of Event objects whose
+    occurrences are in closed traces (``graph.tracks`` has those of the others)."""
 
     uid: str
     kind: str = ""

@@ -14,7 +14,7 @@ from kspan.graph.resolve import Resolver
 from kspan.graph.rows import take_delta
 from kspan.graph.rules import Rules
 from kspan.graph.state import State
-from kspan.model import Delta, GapRow, LogRecord, OwnerRow, RecordType, SpanRow
+from kspan.model import Delta, GapRow, LogRecord, OwnerRow, RecordType
 from kspan.settings import FoldSettings
 
 
@@ -34,13 +34,16 @@ class Fold:
         self,
         objects: Iterable[bytes],
         owners: Iterable[OwnerRow],
-        spans: Iterable[SpanRow],
+        occurrences: Iterable[bytes],
         traces: Iterable[bytes],
         clock: bytes,
     ) -> None:
-        """Goes on from the rows of what was live; on a new Fold, before the first record."""
-        hold = self.settings.hold
-        self.state.load(objects, owners, ((row.fold, hold) for row in spans), traces, clock)
+        """Goes on from the rows of what was live; on a new Fold, before the first record.
+
+        ``objects``, ``occurrences`` (those that wait and those in open traces) and ``traces`` are the fold's own
+        records (msgpack) of them.
+        """
+        self.state.load(objects, owners, occurrences, traces, clock, self.settings.hold)
 
     def apply(self, sequence: int, record: LogRecord) -> None:
         """Takes in the next record of the journal; ``sequence`` is its number there."""

@@ -134,6 +134,8 @@ class Placer:
         occ.trace = name
         self.state.members[name].add(occ.id)
         self.state.effect(occ.parent, occ)
+        if occ.event_uid:
+            self.state.tracks.placed(occ)
         self.state.dirty_traces[name] = None
         self.state.dirty_spans[occ.id] = None
         self._note_trace(occ)
@@ -161,19 +163,10 @@ class Placer:
 
     def repeats(self, occ: Occurrence, cause: str) -> bool:
         """Makes a repeat with the same cause a span event of the span before it."""
-        obj = self.state.object(occ.reported_uid)
-        track = obj.events.get(occ.event_uid) if obj is not None else None
-        if obj is None or track is None:
+        last = self.state.tracks.placed_before(occ)
+        if last is None or last.cause != cause or last.message != occ.message or is_combined(occ.message):
             return False
-        self.state.dirty_objects[obj.uid] = None
-        last = self.state.occurrence(track.span) if track.span else None
-        if last is None or not last.trace or last.cause != cause or last.message != occ.message:
-            track.span = occ.id
-            return False
-        if is_combined(occ.message) and last.id != occ.id:
-            track.span = occ.id
-            return False
-        self._repeat(occ, last, Repeat(occ.time, occ.event_count, occ.message))
+        self._repeat(occ, last, Repeat(occ.time, occ.event_count, occ.message, occ.arrival))
         return True
 
     def turns_again(self, occ: Occurrence, cause: str) -> bool:
@@ -187,13 +180,14 @@ class Placer:
             if last is not None and last.trace and (last.reason, last.cause) == (occ.reason, cause):
                 this.span, this.trace = last.id, last.trace
                 self.state.dirty_objects[obj.uid] = None
-                self._repeat(occ, last, Repeat(occ.time, _count(last) + 1, occ.message))
+                self._repeat(occ, last, Repeat(occ.time, _count(last) + 1, occ.message, occ.arrival))
                 return True
         return False
 
     def _repeat(self, occ: Occurrence, last: Occurrence, repeat: Repeat) -> None:
         if len(last.repeats) == REPEATS_KEPT:
-            last.repeats.pop()  # The newest one tells until when, and how many there were.
+            # The newest one tells until when, and how many there were.
+            repeat = max(last.repeats.pop(), repeat, key=lambda r: r.arrival)
         last.repeats.append(repeat)
         last.warning = last.warning or occ.warning
         trace = self.state.traces[last.trace]

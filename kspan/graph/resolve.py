@@ -138,7 +138,7 @@ class Resolver:
             node = obj.node if obj is not None and obj.node else (occ.instance if occ.actor == "kubelet" else "")
             place = occ, starts[occ.id], ends[occ.id], node
             row = closed_root_row(*place, outcome, incomplete=incomplete) if occ is root else closed_span_row(*place)
-            self.state.write_span(row, final=True)
+            self.state.write_span(occ, row, final=True)
         self.state.delta.traces.append(
             TraceRow(
                 trace_id=trace.id,
@@ -230,8 +230,7 @@ class Resolver:
         for occ in members:
             if occ.remote_parent and trace.id not in self.state.clock.carried:
                 self.state.clock.carried = [*self.state.clock.carried[-CARRIED_KEPT:], trace.id]
-            self.state.dirty_spans.pop(occ.id, None)
-            self.state.forget_occurrence(occ)
+            self.state.close_occurrence(occ)
         self.state.dirty_traces.pop(trace.id, None)
         del self.state.members[trace.id]
         del self.state.traces[trace.id]

@@ -9,11 +9,12 @@ from kspan import vocabulary as words
 from kspan.graph.context import read_context
 from kspan.graph.facts import ObjectState, Occurrence, Trace
 from kspan.graph.state import State
-from kspan.model import Delta, ObjectRow, SpanEvent, SpanLink, SpanRow, SpanState, TraceRow, TraceState
+from kspan.model import Delta, ObjectRow, PendingRow, SpanEvent, SpanLink, SpanRow, SpanState, TraceRow, TraceState
 from kspan.times import format_time
 
 _CONTAINER = re.compile(r"spec\.(?:initContainers|containers|ephemeralContainers)\{(.+)\}")
 _encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Occurrence).decode
 
 
 def object_row(obj: ObjectState, *, live: bool) -> ObjectRow:
@@ -37,18 +38,28 @@ def object_row(obj: ObjectState, *, live: bool) -> ObjectRow:
     )
 
 
-def waiting_span_row(occ: Occurrence) -> SpanRow:
-    """A row of ``spans`` for an occurrence that waits for its cause or whose trace is open."""
-    return _span_row(occ, SpanState.OPEN if occ.decided else SpanState.PENDING, occ.time, occ.time, {}, _encode(occ))
+def pending_row(occ: Occurrence) -> PendingRow:
+    """A row of ``pending``, for an occurrence that waits for its cause."""
+    return PendingRow(occ.arrival, occ.kind, occ.namespace, occ.name, occ.time, _encode(occ))
+
+
+def open_span_row(occ: Occurrence) -> SpanRow:
+    """A row of ``spans`` for an occurrence whose trace is open."""
+    return _span_row(occ, SpanState.OPEN, occ.time, occ.time, {}, _encode(occ))
 
 
 def told_so_far(row: SpanRow) -> SpanRow:
     """The row of a span that is not closed, with the attributes and repeats that are known by now (its node is not)."""
-    if not row.fold:
-        return row
-    occ = msgspec.msgpack.decode(row.fold, type=Occurrence)
-    repeats = [_span_event(occ, r.time, r.count, r.message) for r in occ.repeats]
-    return msgspec.structs.replace(row, attributes=_attributes(occ, ""), events=repeats)
+    return _so_far(_decode(row.fold), row.state) if row.fold else row
+
+
+def span_to_be(row: PendingRow) -> SpanRow:
+    """What is known by now of the span that an occurrence will become which waits for its cause."""
+    return _so_far(_decode(row.fold), SpanState.PENDING)
+
+
+def _so_far(occ: Occurrence, state: SpanState) -> SpanRow:
+    return _span_row(occ, state, occ.time, occ.time, _attributes(occ, ""), b"")
 
 
 def closed_span_row(occ: Occurrence, start: int, end: int, node: str) -> SpanRow:
@@ -173,8 +184,10 @@ def take_delta(state: State) -> Delta:
             (delta.objects if uid in state.rewritten else delta.updated_objects).append(object_row(obj, live=True))
     for span in state.dirty_spans:
         occ = state.occurrence(span)
-        if occ is not None:
-            state.write_span(waiting_span_row(occ), final=False)
+        if occ is not None and occ.decided:
+            state.write_span(occ, open_span_row(occ), final=False)
+        elif occ is not None:
+            state.write_pending(occ, pending_row(occ))
     for name in state.dirty_traces:
         trace = state.traces.get(name)
         if trace is not None:

@@ -14,7 +14,8 @@ import msgspec
 import networkx as nx
 
 from kspan.graph.facts import Clock, ObjectState, Occurrence, Refusal, Trace
-from kspan.model import Delta, GapRow, OwnerRow, SpanRow
+from kspan.graph.tracks import EventTracks
+from kspan.model import Delta, GapRow, OwnerRow, PendingRow, SpanRow
 
 
 class State:
@@ -32,6 +33,7 @@ class State:
         self.by_name: dict[tuple[str, str, str], list[str]] = {}
         self.told: dict[tuple[str, str, str], list[str]] = defaultdict(list)
         self.pending: dict[str, set[str]] = defaultdict(set)
+        self.tracks = EventTracks()
         self.refused: dict[tuple[str, str, str], set[str]] = defaultdict(set)
         self.deadlines: list[tuple[int, int, int, str]] = []
         self.dirty_objects: dict[str, None] = {}
@@ -42,6 +44,7 @@ class State:
         self.rewritten: set[str] = set()
         self.opened: set[str] = set()
         self._stored_spans: dict[str, tuple[str, int, bool]] = {}
+        self._stored_pending: set[int] = set()
 
     # objects -----------------------------------------------------------------------------------------------------
 
@@ -83,6 +86,7 @@ class State:
         self._no_longer_refused(obj)
         obj.refused = refusal
         self.refused[refusal.kind, refusal.namespace, refusal.name].add(obj.uid)
+        self.dirty_objects[obj.uid] = None
 
     def _no_longer_refused(self, obj: ObjectState) -> None:
         if obj.refused is not None:
@@ -145,11 +149,23 @@ class State:
         stored = self._stored_spans.pop(occ.id, None)
         if stored is not None:
             self.delta.dropped_spans.append((stored[0], occ.id))
+        self._drop_pending(occ)
         self.forget_occurrence(occ)
 
-    def write_span(self, row: SpanRow, *, final: bool) -> None:
+    def write_pending(self, occ: Occurrence, row: PendingRow) -> None:
+        """Puts the row of an occurrence that waits into the delta."""
+        self.delta.pending.append(row)
+        self._stored_pending.add(occ.arrival)
+
+    def _drop_pending(self, occ: Occurrence) -> None:
+        if occ.arrival in self._stored_pending:
+            self._stored_pending.remove(occ.arrival)
+            self.delta.dropped_pending.append((occ.arrival,))
+
+    def write_span(self, occ: Occurrence, row: SpanRow, *, final: bool) -> None:
         """Puts a row into the delta, in the place of the one that the database has of the occurrence: that one has to
         go first if it is under another trace. Whole, if anything differs that an index is about."""
+        self._drop_pending(occ)
         place = (row.trace_id, row.start_time, row.error)
         stored = self._stored_spans.pop(row.span_id, None)
         (self.delta.updated_spans if stored == place else self.delta.spans).append(row)
@@ -161,6 +177,8 @@ class State:
     def _index(self, occ: Occurrence) -> None:
         self.causality.add_node(occ.id, occurrence=occ)
         self._occurrences[occ.id] = occ
+        if occ.event_uid:
+            self.tracks.add(occ)
         self.index_told(occ)
 
     def index_told(self, occ: Occurrence) -> None:
@@ -178,14 +196,24 @@ class State:
         self.dirty_spans[occ.id] = None
 
     def forget_occurrence(self, occ: Occurrence) -> None:
-        """Lets an occurrence go: its trace is closed."""
+        """Lets an occurrence go."""
         self.causality.remove_node(occ.id)
         del self._occurrences[occ.id]
+        if occ.event_uid:
+            self.tracks.forget(occ)
         if occ.subject is not None and occ.subject.name:
             key = (occ.subject.kind, occ.subject.namespace, occ.subject.name)
             self.told[key].remove(occ.id)
             if not self.told[key]:
                 del self.told[key]
+
+    def close_occurrence(self, occ: Occurrence) -> None:
+        """Lets an occurrence go whose trace is closed: its object remembers what has to be known of it."""
+        self.dirty_spans.pop(occ.id, None)
+        obj = self.object(occ.reported_uid) if occ.event_uid else None
+        if obj is not None and self.tracks.keep(occ, obj):
+            self.dirty_objects[obj.uid] = None
+        self.forget_occurrence(occ)
 
     def effect(self, cause: str, occ: Occurrence) -> None:
         """Draws the edge cause -> occurrence, in the place of the one that may have been there."""
@@ -210,11 +238,12 @@ class State:
         self,
         objects: Iterable[bytes],
         owners: Iterable[OwnerRow],
-        occurrences: Iterable[tuple[bytes, int]],
+        occurrences: Iterable[bytes],
         traces: Iterable[bytes],
         clock: bytes,
+        hold: int,
     ) -> None:
-        """Takes up what the rows of a projection say is live. ``occurrences`` come with their deadlines' base (ns)."""
+        """Takes up what the rows of a projection say is live. What waits does so for ``hold`` (ns)."""
         if clock:
             self.clock = msgspec.msgpack.decode(clock, type=Clock)
         for raw in objects:
@@ -226,16 +255,17 @@ class State:
                 self.wait(obj.forget, 2, 0, obj.uid)
         for row in owners:
             self.ownership.add_edge(row.owner_uid, row.uid, row=row)
-        loaded = [(msgspec.msgpack.decode(raw, type=Occurrence), hold) for raw, hold in occurrences]
-        for occ, hold in sorted(loaded, key=lambda pair: pair[0].arrival):
+        loaded = [msgspec.msgpack.decode(raw, type=Occurrence) for raw in occurrences]
+        for occ in sorted(loaded, key=lambda occ: occ.arrival):
             self._index(occ)
-            self._stored_spans[occ.id] = (occ.trace, occ.time, occ.warning)
             if occ.decided:
+                self._stored_spans[occ.id] = (occ.trace, occ.time, occ.warning)
                 self.members[occ.trace].add(occ.id)
             else:
+                self._stored_pending.add(occ.arrival)
                 self.pending[occ.uid].add(occ.id)
                 self.wait(occ.received + hold, 0, occ.arrival, occ.id)
-        for occ, _ in loaded:
+        for occ in loaded:
             if occ.decided:
                 self.effect(occ.parent, occ)
         for raw in traces:

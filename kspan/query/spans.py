@@ -6,7 +6,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Select, func, literal, select
 
 from kspan import vocabulary
-from kspan.model import SpanRow, SpanState
+from kspan.model import PendingRow, SpanRow, SpanState
 from kspan.store import rows, schema
 
 spans: Final = schema.spans
@@ -28,6 +28,16 @@ def _whole(row: SpanRow) -> SpanRow:
     from kspan.graph.rows import told_so_far
 
     return told_so_far(row)
+
+
+def waiting(connection: Connection, cluster: str, *where: ColumnElement[bool]) -> Iterator[SpanRow]:
+    """The spans that occurrences will become which wait for their cause, in the order in which those came."""
+    from kspan.graph.rows import span_to_be
+
+    pending = schema.pending
+    query = rows.select_rows(pending, PendingRow).where(pending.c.cluster == cluster, *where)
+    for row in connection.execute(query.order_by(pending.c.arrival)):
+        yield span_to_be(PendingRow(*row))
 
 
 def of_trace(connection: Connection, cluster: str, trace_id: str) -> list[SpanRow]:

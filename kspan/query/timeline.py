@@ -118,7 +118,7 @@ def _page(cluster: str, wanted: Wanted, where: list[ColumnElement[bool]], after:
     here = [spans.c.cluster == cluster, spans.c.start_time >= time]
     conditions: list[ColumnElement[bool]] = [*here, beyond, *where]
     conditions += [spans.c.start_time < wanted.until] if wanted.until else []
-    query = rows.select_rows(spans, SpanRow).where(*conditions, schema.PLACED)
+    query = rows.select_rows(spans, SpanRow).where(*conditions)
     query = query.where(schema.FAILED) if wanted.errors else query
     return query.order_by(spans.c.start_time, spans.c.trace_id, spans.c.span_id).limit(PAGE)
 
@@ -132,7 +132,6 @@ def _before(connection: Connection, cluster: str, wanted: Wanted, where: list[Co
         spans.c.start_time >= wanted.since - _OLDEST,
         spans.c.start_time < wanted.since,
         or_(spans.c.events != [], spans.c.state == SpanState.OPEN),
-        schema.PLACED,
         *where,
     )
     for span in reading.fetch(connection, query):
@@ -142,8 +141,7 @@ def _before(connection: Connection, cluster: str, wanted: Wanted, where: list[Co
 
 
 def _undecided(connection: Connection, cluster: str, wanted: Wanted) -> Iterator[Line]:
-    query = rows.select_rows(spans, SpanRow).where(spans.c.cluster == cluster, spans.c.trace_id == "")
-    for span in reading.fetch(connection, query):
+    for span in reading.waiting(connection, cluster):
         if wanted.since <= span.start_time < (wanted.until or LATEST) and passes(wanted, span):
             yield Line(span.start_time, span)
 
@@ -178,11 +176,14 @@ class Follower:
     def poll(self) -> list[Line]:
         """What was not seen yet, by time."""
         with self._store.reading("follow the timeline") as connection:
-            recent = self._recent_traces(connection)
-            ids = self._members(connection, recent)
-            fresh = [span for span in self._read(connection, ids) if passes(self._wanted, span)]
-        self._seen = {span_id for _, span_id in ids}
-        return sorted((Line(s.start_time, s) for s in fresh if s.start_time >= self._wanted.since), key=_order)
+            waiting = list(reading.waiting(connection, self._cluster))
+            ids = self._members(connection, self._recent_traces(connection))
+            fresh = [span for span in waiting if span.span_id not in self._seen]
+            fresh += self._read(connection, ids)
+        self._seen = {span_id for _, span_id in ids} | {span.span_id for span in waiting}
+        since = self._wanted.since
+        lines = (Line(s.start_time, s) for s in fresh if s.start_time >= since and passes(self._wanted, s))
+        return sorted(lines, key=_order)
 
     def _recent_traces(self, connection: Connection) -> list[str]:
         """Open traces, and those that were closed since the last look."""
@@ -198,7 +199,7 @@ class Follower:
 
     def _members(self, connection: Connection, trace_ids: Sequence[str]) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
-        for ids in chunks(["", *trace_ids]):
+        for ids in chunks(trace_ids):
             query = select(spans.c.trace_id, spans.c.span_id).where(
                 spans.c.cluster == self._cluster, spans.c.trace_id.in_(ids)
             )

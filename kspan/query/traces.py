@@ -142,7 +142,7 @@ def _recent(connection: Connection, cluster: str, objects: _Objects) -> tuple[li
     found: set[str] = set()
     complete_since = 0
     for condition in objects.conditions:
-        query = select(spans.c.trace_id, spans.c.start_time).where(spans.c.cluster == cluster, condition, schema.PLACED)
+        query = select(spans.c.trace_id, spans.c.start_time).where(spans.c.cluster == cluster, condition)
         if objects.by_time:
             query = query.order_by(spans.c.start_time.desc())
         looked_at = connection.execute(query.limit(_LOOKED_AT)).all()

@@ -115,7 +115,6 @@ def _newest(connection: Connection, cluster: str, found: Found, until: int) -> S
             spans.c.object_name == here.name,
             spans.c.object_uid.in_(uids),
             spans.c.start_time <= until,
-            schema.PLACED,
         )
         .order_by(spans.c.start_time.desc())
         .limit(16)
@@ -128,13 +127,15 @@ def _newest(connection: Connection, cluster: str, found: Found, until: int) -> S
 
 
 def _undecided(connection: Connection, cluster: str, here: ObjectRow, until: int) -> list[SpanRow]:
-    query = rows.select_rows(spans, SpanRow).where(
-        spans.c.cluster == cluster,
-        spans.c.trace_id == "",
-        spans.c.object_uid == here.uid,
-        spans.c.start_time <= until,
+    pending = schema.pending.c
+    of_name = (
+        pending.object_kind == here.kind,
+        pending.object_namespace == here.namespace,
+        pending.object_name == here.name,
+        pending.start_time <= until,
     )
-    return sorted(reading.fetch(connection, query), key=lambda span: -span.start_time)
+    found = [span for span in reading.waiting(connection, cluster, *of_name) if span.object_uid == here.uid]
+    return sorted(found, key=lambda span: -span.start_time)
 
 
 def _nothing_happened(here: ObjectRow, at: int) -> str:

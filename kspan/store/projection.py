@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, delete, select, tuple_
 
-from kspan.model import ObjectRow, OwnerRow, SpanRow, SpanState, TraceRow
+from kspan.model import ObjectRow, OwnerRow, PendingRow, SpanRow, SpanState, TraceRow
 from kspan.store import rows, schema
 from kspan.store.bulk import dialect_insert
 from kspan.store.views import Projection
@@ -58,7 +58,8 @@ def load(connection: Connection, cluster: str) -> Projection:
     remembered = select(objects.c.uid).where(objects.c.cluster == cluster, schema.REMEMBERED)
     owned = rows.select_rows(owners, OwnerRow).where(owners.c.cluster == cluster, owners.c.uid.in_(remembered))
     still_open = rows.select_rows(traces, TraceRow).where(traces.c.cluster == cluster, schema.OPEN)
-    waiting = rows.select_rows(spans, SpanRow).where(spans.c.cluster == cluster, spans.c.trace_id == "")
+    pending = schema.pending
+    waiting = rows.select_rows(pending, PendingRow).where(pending.c.cluster == cluster).order_by(pending.c.arrival)
     open_ids = select(traces.c.trace_id).where(traces.c.cluster == cluster, schema.OPEN)
     placed = rows.select_rows(spans, SpanRow).where(
         spans.c.cluster == cluster, spans.c.trace_id.in_(open_ids), spans.c.state == SpanState.OPEN
@@ -70,10 +71,8 @@ def load(connection: Connection, cluster: str) -> Projection:
         # Sorted here: asked for an order, SQLite walks through the whole key, history and all.
         objects=[state for _, state in sorted(tuple(row) for row in connection.execute(living))],
         owners=sorted(rows.fetch(connection, owned, OwnerRow), key=lambda row: (row.uid, row.owner_uid)),
-        spans=[
-            *rows.fetch(connection, waiting.order_by(spans.c.span_id), SpanRow),
-            *sorted(rows.fetch(connection, placed, SpanRow), key=lambda row: (row.trace_id, row.span_id)),
-        ],
+        pending=rows.fetch(connection, waiting, PendingRow),
+        spans=sorted(rows.fetch(connection, placed, SpanRow), key=lambda row: (row.trace_id, row.span_id)),
         traces=sorted(rows.fetch(connection, still_open, TraceRow), key=lambda row: row.trace_id),
         clock=clock,
         last_seq=last_seq,

@@ -84,8 +84,8 @@ def _in_turns(
 
 def _needed_from(connection: Connection, cluster: str, before: int, targets: Collection[str]) -> int:
     """``before``, or the time from which on the journal is needed if that is earlier."""
-    traces, spans = schema.traces, schema.spans
-    waiting = select(func.min(spans.c.start_time)).where(spans.c.cluster == cluster, spans.c.trace_id == "")
+    traces, pending = schema.traces, schema.pending
+    waiting = select(func.min(pending.c.start_time)).where(pending.c.cluster == cluster)
     opened = select(func.min(traces.c.opened_at)).where(traces.c.cluster == cluster, schema.OPEN)
     unsent = [
         select(func.min(traces.c.opened_at)).where(waits(connection, cluster, target)) for target in sorted(targets)

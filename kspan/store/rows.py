@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from sqlalchemy import Connection, Select, Table, select
 
-from kspan.model import Cursor, Delta, GapRow, ObjectRow, OwnerRow, SpanRow, TraceRow
+from kspan.model import Cursor, Delta, GapRow, ObjectRow, OwnerRow, PendingRow, SpanRow, TraceRow
 from kspan.store import schema
 from kspan.store.bulk import delete_keys, update_rows, upsert_rows
 
@@ -18,6 +18,7 @@ Row = TypeVar("Row", bound=msgspec.Struct)
 PROJECTION: Final[dict[str, tuple[Table, type[msgspec.Struct]]]] = {
     "objects": (schema.objects, ObjectRow),
     "owners": (schema.owners, OwnerRow),
+    "pending": (schema.pending, PendingRow),
     "spans": (schema.spans, SpanRow),
     "traces": (schema.traces, TraceRow),
     "gaps": (schema.gaps, GapRow),
@@ -46,6 +47,8 @@ def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
 def write_delta(connection: Connection, cluster: str, delta: Delta) -> None:
     """Apply a delta; its clock is not looked at."""
     delete_keys(connection, schema.spans, cluster, delta.dropped_spans)
+    delete_keys(connection, schema.pending, cluster, delta.dropped_pending)
+    upsert_rows(connection, schema.pending, cluster, delta.pending)
     upsert_rows(connection, schema.objects, cluster, delta.objects)
     upsert_rows(connection, schema.owners, cluster, delta.owners)
     upsert_rows(connection, schema.spans, cluster, delta.spans)

@@ -1,12 +1,12 @@
 """The tables: kspan's SQL interface, the same on SQLite and PostgreSQL.
 
 Every key starts with ``cluster`` (the cluster's uid), so that one database can hold many. A time is a BIGINT of Unix
-nanoseconds in UTC (0: not known). Text columns are never NULL: what is not there is empty. ``fold_state``,
-``export_state`` and the columns ``state`` of ``objects`` and ``fold`` of ``spans`` and ``traces`` are internal and no
-part of the interface.
+nanoseconds in UTC (0: not known). Text columns are never NULL: what is not there is empty. ``pending``,
+``fold_state``, ``export_state`` and the columns ``state`` of ``objects`` and ``fold`` of ``spans`` and ``traces`` are
+internal and no part of the interface.
 
 What a commit writes must not grow with the history, so what is written together lies together: records by number, the
-versions of a workload's objects by name, the spans of a trace by trace, and those that have none yet at one place.
+versions of a workload's objects by name, the spans of a trace by trace, and what waits for its cause by arrival.
 Only what is new once for an object or a trace (its row) goes to a place of its own.
 
 What changes here needs a migration (``migrations/``); a test holds the two together.
@@ -31,7 +31,6 @@ REMEMBERED: Final = text("remembered")
 PAST: Final = text("NOT remembered")
 OPEN: Final = text("state = 'open'")
 CLOSED: Final = text("state = 'closed'")
-PLACED: Final = text("trace_id <> ''")
 FOLLOWING: Final = text("previous_trace_id <> ''")
 FAILED: Final = text("error")
 HAS_UID: Final = text("uid <> ''")
@@ -154,11 +153,11 @@ spans = Table(
     "spans",
     metadata,
     _cluster(),
-    _key("trace_id", Text, "trace id, 32 hexadecimal digits; empty while the cause is not known"),
+    _key("trace_id", Text, "trace id, 32 hexadecimal digits"),
     _key("span_id", Text, "span id, 16 hexadecimal digits; unique within the trace"),
     _column("parent_span_id", Text, "span id of the cause; empty for a root"),
     _column("remote_parent", Boolean, "whether the parent came with the object's annotations"),
-    _column("state", Word(SpanState), "pending (no cause yet), open (its trace may change) or closed (final)"),
+    _column("state", Word(SpanState), "open (its trace may change) or closed (final)"),
     _column("name", Text, "Kind.Reason"),
     _column("rule", Text, "rule that drew the edge to the cause"),
     _column("confidence", Double, "confidence in that edge, 0 to 1"),
@@ -179,20 +178,26 @@ spans = Table(
     _column("events", Json(list[SpanEvent]), "span events: JSON [{time: Unix ns, name, attributes}]"),
     _column("links", Json(list[SpanLink]), "span links: JSON [{trace_id, span_id, attributes}]"),
     _column("fold", LargeBinary, "internal: the fold's record (msgpack)"),
-    # Only spans that are in a trace, open or closed: those that wait for their cause do so for some seconds.
-    Index(
-        "spans_object",
-        "cluster",
-        "object_kind",
-        "object_namespace",
-        "object_name",
-        "start_time",
-        **_partial(PLACED),
-    ),
-    Index("spans_start", "cluster", "start_time", **_partial(PLACED)),
-    Index("spans_namespace", "cluster", "object_namespace", "start_time", **_partial(PLACED)),
-    Index("spans_failed", "cluster", "start_time", **_partial(text("error AND trace_id <> ''"))),
+    Index("spans_object", "cluster", "object_kind", "object_namespace", "object_name", "start_time"),
+    Index("spans_start", "cluster", "start_time"),
+    Index("spans_namespace", "cluster", "object_namespace", "start_time"),
+    Index("spans_failed", "cluster", "start_time", **_partial(FAILED)),
     comment="Occurrences",
+)
+
+pending = Table(
+    "pending",
+    metadata,
+    _cluster(),
+    _key("arrival", BigInteger, "internal: which of all occurrences it was, in the order of their coming"),
+    _column("object_kind", Text, "kind of the object that it happened to"),
+    _column("object_namespace", Text, "namespace of that object"),
+    _column("object_name", Text, "name of that object"),
+    _column("start_time", BigInteger, "when it happened (Unix ns UTC)"),
+    _column("fold", LargeBinary, "internal: the fold's record (msgpack)"),
+    # In the order of arrival: what waits came last, and goes first. Among the spans each would be a page to write.
+    comment="Internal: occurrences that wait for what may explain them; spans in some seconds",
+    **_CLUSTERED,
 )
 
 traces = Table(
@@ -265,5 +270,5 @@ leader_state = Table(
     **_CLUSTERED,
 )
 
-INTERNAL: Final = (fold_state, export_state, leader_state)
+INTERNAL: Final = (pending, fold_state, export_state, leader_state)
 """Tables that are no part of the SQL interface."""

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from kspan.model import OwnerRow, SpanRow, TraceRow
+from kspan.model import OwnerRow, PendingRow, SpanRow, TraceRow
 
 
 class KnownVersion(msgspec.Struct, frozen=True, gc=False):
@@ -17,7 +17,7 @@ class Projection(msgspec.Struct, frozen=True):
     """What a fold needs to go on: everything that is live or unresolved, no history.
 
     ``objects`` are the states of those that are remembered (the column alone: a cluster has a hundred thousand),
-    ``owners`` theirs, ``spans`` the pending and open ones, ``traces`` the open ones, each in the order of its key.
+    ``owners`` theirs, ``pending`` what waits, ``spans`` and ``traces`` the open ones, each in the order of its key.
     ``last_seq`` is the journal position that all this stands at; where it is less than the journal's last sequence
     number the projection was cleared, and has to be rebuilt. ``newest`` is the greatest resourceVersion that was
     journalled of each kind, as whoever committed told.
@@ -25,6 +25,7 @@ class Projection(msgspec.Struct, frozen=True):
 
     objects: list[bytes]
     owners: list[OwnerRow]
+    pending: list[PendingRow]
     spans: list[SpanRow]
     traces: list[TraceRow]
     clock: bytes

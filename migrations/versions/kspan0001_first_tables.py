@@ -162,11 +162,11 @@ def _create_trace_tables() -> None:
     op.create_table(
         "spans",
         _text("cluster", "uid of the cluster (of its kube-system namespace)"),
-        _text("trace_id", "trace id, 32 hexadecimal digits; empty while the cause is not known"),
+        _text("trace_id", "trace id, 32 hexadecimal digits"),
         _text("span_id", "span id, 16 hexadecimal digits; unique within the trace"),
         _text("parent_span_id", "span id of the cause; empty for a root"),
         _bool("remote_parent", "whether the parent came with the object's annotations"),
-        _text("state", "pending (no cause yet), open (its trace may change) or closed (final)"),
+        _text("state", "open (its trace may change) or closed (final)"),
         _text("name", "Kind.Reason"),
         _text("rule", "rule that drew the edge to the cause"),
         _float("confidence", "confidence in that edge, 0 to 1"),
@@ -191,10 +191,23 @@ def _create_trace_tables() -> None:
         comment="Occurrences",
     )
     named = ("object_kind", "object_namespace", "object_name", "start_time")
-    _index("spans_object", "spans", "cluster", *named, where="trace_id <> ''")
-    _index("spans_failed", "spans", "cluster", "start_time", where="error AND trace_id <> ''")
-    _index("spans_namespace", "spans", "cluster", "object_namespace", "start_time", where="trace_id <> ''")
-    _index("spans_start", "spans", "cluster", "start_time", where="trace_id <> ''")
+    _index("spans_object", "spans", "cluster", *named)
+    _index("spans_failed", "spans", "cluster", "start_time", where="error")
+    _index("spans_namespace", "spans", "cluster", "object_namespace", "start_time")
+    _index("spans_start", "spans", "cluster", "start_time")
+    op.create_table(
+        "pending",
+        _text("cluster", "uid of the cluster (of its kube-system namespace)"),
+        _int("arrival", "internal: which of all occurrences it was, in the order of their coming"),
+        _text("object_kind", "kind of the object that it happened to"),
+        _text("object_namespace", "namespace of that object"),
+        _text("object_name", "name of that object"),
+        _int("start_time", "when it happened (Unix ns UTC)"),
+        _bytes("fold", "internal: the fold's record (msgpack)"),
+        sa.PrimaryKeyConstraint("cluster", "arrival", name="pending_pkey"),
+        comment="Internal: occurrences that wait for what may explain them; spans in some seconds",
+        **_CLUSTERED,
+    )
     op.create_table(
         "traces",
         _text("cluster", "uid of the cluster (of its kube-system namespace)"),

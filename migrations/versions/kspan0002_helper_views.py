@@ -89,7 +89,6 @@ _WORDS = {
 
 
 # The condition of the indexes: SQLite uses one only where a query repeats it.
-_PLACED = "s.trace_id <> ''"
 
 
 def _attribute(words: Words, span: str, name: str) -> str:
@@ -110,7 +109,6 @@ def _occurrences(words: Words) -> str:
             1 + {words.length("s.events")} AS times,
             s.error, s.message, s.rule, s.confidence, s.state
         FROM spans s
-        WHERE {_PLACED}
     """
 
 
@@ -141,7 +139,7 @@ def _rollouts(words: Words) -> str:
         LEFT JOIN traces t ON t.cluster = s.cluster AND t.trace_id = s.trace_id
         LEFT JOIN spans r ON r.cluster = t.cluster AND r.trace_id = t.trace_id AND r.span_id = t.root_span_id
         WHERE s.object_kind IN ('Deployment', 'StatefulSet', 'DaemonSet') AND s.reason IN ('Create', 'Update')
-            AND s.event_uid = '' AND {_PLACED}
+            AND s.event_uid = ''
             AND (s.reason = 'Create' OR s.state <> 'closed' OR {patch} IS NULL OR {patch} LIKE '%"/spec/template%')
     """
 
@@ -202,7 +200,7 @@ def _failures(words: Words) -> str:
         FROM spans s
         LEFT JOIN traces t ON t.cluster = s.cluster AND t.trace_id = s.trace_id
         LEFT JOIN spans r ON r.cluster = t.cluster AND r.trace_id = t.trace_id AND r.span_id = t.root_span_id
-        WHERE s.error AND {_PLACED} AND (s.event_uid <> '' OR s.parent_span_id <> '')
+        WHERE s.error AND (s.event_uid <> '' OR s.parent_span_id <> '')
     """
 
 
@@ -219,7 +217,7 @@ def _image_pulls(words: Words) -> str:
             CASE WHEN {named} THEN {host} ELSE 'docker.io' END AS registry, {image} AS image,
             {words.seconds("s.start_time", "s.end_time")} AS seconds, 1 + {words.length("s.events")} AS times
         FROM spans s
-        WHERE s.name = 'Pod.Pulling' AND {_PLACED} AND s.message LIKE 'Pulling image "%"' AND s.state = 'closed'
+        WHERE s.name = 'Pod.Pulling' AND s.message LIKE 'Pulling image "%"' AND s.state = 'closed'
     """
 
 

@@ -100,7 +100,7 @@ def records_and_unsent(database: Path | str) -> tuple[int, int]:
             for cluster in store.clusters():
                 records += store.last_sequence(cluster)
                 live = store.load_projection(cluster)
-                unsent += len(live.spans) + len(live.traces) + len(store.unemitted_traces(cluster, "otlp", 1_000))
+                unsent += len(live.pending) + len(live.traces) + len(store.unemitted_traces(cluster, "otlp", 1_000))
     except StoreError:
         return 0, 0  # The tables are not there yet.
     return records, unsent

@@ -37,7 +37,7 @@ def ask(database: Path, question: Callable[[Store, str], bool]) -> bool:
 
 def all_closed(store: Store, cluster: str) -> bool:
     live = store.load_projection(cluster)
-    return not live.spans and not live.traces
+    return not live.pending and not live.spans and not live.traces
 
 
 def test_a_receiver_that_is_away_for_the_whole_run_gets_everything_when_it_is_back(

@@ -15,7 +15,7 @@ import msgspec
 
 from kspan.daemon.rebuild import KEYS
 from kspan.graph import Fold, built_in_rules
-from kspan.model import LogRecord, OwnerRow, RecordType, SpanRow
+from kspan.model import LogRecord, OwnerRow, RecordType
 from kspan.times import MILLISECOND
 from kspan.vocabulary import INCOMPLETE
 from tests.causality.actors import kill, new_replicas, rolled_out, scale
@@ -142,11 +142,12 @@ def fold_with_restarts(records: list[LogRecord]) -> Rows:
         folding = Fold(CLUSTER, built_in_rules())
         living = {row.uid for row in tables["objects"].values() if row.state}
         owners: list[OwnerRow] = [row for row in tables["owners"].values() if row.uid in living]
-        spans: list[SpanRow] = [row for row in tables["spans"].values() if row.state != "closed"]
+        waiting = [row.fold for row in tables["pending"].values()]
+        waiting += [row.fold for row in tables["spans"].values() if row.state != "closed"]
         folding.load(
             [row.state for row in tables["objects"].values() if row.state],
             owners,
-            spans,
+            waiting,
             [row.fold for row in tables["traces"].values() if row.state != "closed"],
             clock,
         )

@@ -153,11 +153,13 @@ def test_what_is_pending_or_open_stays() -> None:
         cluster, _ = fill(store, finish=False)
         emit_all(store, cluster)
         unfinished = [row for row in rows(store, cluster)["spans"] if row["state"] != "closed"]
+        pending = rows(store, cluster)["pending"]
         assert unfinished
-        since = min(row["start_time"] for row in unfinished if row["state"] == "pending")
+        since = min(row["start_time"] for row in pending)
         needed = [entry for entry in kept(store, cluster) if entry[1].recorded_at >= since]
         prune(store, cluster, end_of(store, cluster) + DAY, [TARGET])
         assert [row for row in rows(store, cluster)["spans"] if row["state"] != "closed"] == unfinished
+        assert rows(store, cluster)["pending"] == pending
         assert [entry for entry in kept(store, cluster) if entry[1].recorded_at >= since] == needed
 
 

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from kspan.model import Delta, ObjectRow, SpanRow, SpanState, TraceRow, TraceState
+from kspan.graph.facts import Occurrence
+from kspan.graph.rows import pending_row
+from kspan.model import Delta, ObjectRow, PendingRow, SpanRow, SpanState, TraceRow, TraceState
 from kspan.store import Store
 from tests.emit.rows import START, make_span, make_trace
 
@@ -38,5 +40,28 @@ def commit(
     cluster: str = CLUSTER,
 ) -> None:
     """Writes rows as the daemon does."""
-    delta = Delta(objects=objects or [], spans=spans or [], traces=traces or [])
+    placed = [span for span in spans or [] if span.state is not SpanState.PENDING]
+    waiting = [_waiting(span) for span in spans or [] if span.state is SpanState.PENDING]
+    delta = Delta(objects=objects or [], spans=placed, traces=traces or [], pending=waiting)
     store.commit(cluster, store.last_sequence(cluster) + 1, [], [], delta)
+
+
+def _waiting(span: SpanRow) -> PendingRow:
+    """The row of the occurrence that will become this span."""
+    return pending_row(
+        Occurrence(
+            id=span.span_id,
+            uid=span.object_uid,
+            kind=span.object_kind,
+            namespace=span.object_namespace,
+            name=span.object_name,
+            reason=span.reason,
+            arrival=int(span.span_id, 16) % 2**62,
+            received=span.start_time,
+            time=span.start_time,
+            latest=span.start_time,
+            warning=span.error,
+            message=span.message,
+            actor=span.service,
+        )
+    )

@@ -7,6 +7,7 @@ from kspan.model import (
     LogRecord,
     ObjectRow,
     OwnerRow,
+    PendingRow,
     RecordType,
     SpanEvent,
     SpanLink,
@@ -17,7 +18,7 @@ from kspan.model import (
 )
 
 CLUSTER = "8d1f7a52-0000-4000-8000-000000000001"
-TABLES = ("objects", "owners", "spans", "traces", "gaps")
+TABLES = ("objects", "owners", "pending", "spans", "traces", "gaps")
 
 
 def record(number: int, kind: RecordType = RecordType.MODIFIED, uid: str = "") -> LogRecord:
@@ -57,6 +58,10 @@ def object_row(number: int, state: bytes = b"\x80", deleted_at: int = 0) -> Obje
 
 def owner_row(number: int) -> OwnerRow:
     return OwnerRow(f"uid-{number}", "uid-owner", "ReplicaSet", "web", controller=True)
+
+
+def pending_row(number: int) -> PendingRow:
+    return PendingRow(number, "Pod", "default", f"web-{number}", 100, b"\x90")
 
 
 def span_row(number: int, state: SpanState = SpanState.OPEN, trace: int = 1, start: int = 100) -> SpanRow:
@@ -115,6 +120,7 @@ def full_delta(number: int) -> Delta:
     return Delta(
         objects=[object_row(number)],
         owners=[owner_row(number)],
+        pending=[pending_row(number)],
         spans=[span_row(number, trace=number)],
         traces=[trace_row(number)],
         gaps=[gap_row(number)],

@@ -19,6 +19,7 @@ from tests.store.rowsource import (
     full_delta,
     object_row,
     owner_row,
+    pending_row,
     record,
     span_row,
     trace_row,
@@ -142,7 +143,7 @@ def test_a_delta_writes_whole_rows_and_replaces_them(store: Store) -> None:
     rows = snapshot(store)
     assert rows["objects"] == [msgspec.structs.asdict(object_row(1, state=b"", deleted_at=99))]
     assert rows["spans"] == [msgspec.structs.asdict(span_row(1, start=500))]
-    assert [len(rows[table]) for table in TABLES] == [1, 1, 1, 1, 1]
+    assert [len(rows[table]) for table in TABLES] == [1, 1, 1, 1, 1, 1]
 
 
 def test_an_update_changes_all_but_what_indexes_are_about(store: Store) -> None:
@@ -171,6 +172,13 @@ def test_a_span_that_changes_its_trace_is_dropped_there_and_written_here(store: 
     assert found == [(f"{t:032x}", f"{s:016x}") for t, s in ((1, 2), (1, 3), (7, 1))]
 
 
+def test_what_waits_goes_by_its_number(store: Store) -> None:
+    store.commit(CLUSTER, 1, [record(1)], [], Delta(pending=[pending_row(n) for n in (1, 2, 3)]))
+    again = msgspec.structs.replace(pending_row(3), fold=b"again")
+    store.commit(CLUSTER, 2, [record(2)], [], Delta(dropped_pending=[(2,), (9,)], pending=[again]))
+    assert store.load_projection(CLUSTER).pending == [pending_row(1), again]
+
+
 def test_what_is_told_of_the_newest_versions_stays_until_something_else_is_told(store: Store) -> None:
     store.commit(CLUSTER, 1, [record(1)], [], Delta(), {"Pod": "9" * 30})
     store.commit(CLUSTER, 2, [record(2)], [], Delta(), {})
@@ -186,11 +194,11 @@ def test_the_clock_stays_until_a_delta_brings_another(store: Store) -> None:
 
 
 def test_the_loaded_projection_holds_what_is_live_or_unresolved_and_nothing_else(store: Store) -> None:
-    pending = msgspec.structs.replace(span_row(1, SpanState.PENDING), trace_id="")
     delta = Delta(
         objects=[object_row(2, b"two"), object_row(1, b"one"), object_row(3, state=b"", deleted_at=9)],
         owners=[owner_row(1), owner_row(3)],
-        spans=[span_row(2), pending, span_row(3, SpanState.CLOSED, trace=2)],
+        pending=[pending_row(12), pending_row(7)],
+        spans=[span_row(2), span_row(3, SpanState.CLOSED, trace=2)],
         traces=[trace_row(1), trace_row(2, TraceState.CLOSED, closed_at=9)],
         clock=b"clock",
     )
@@ -198,7 +206,8 @@ def test_the_loaded_projection_holds_what_is_live_or_unresolved_and_nothing_else
     loaded = store.load_projection(CLUSTER)
     assert loaded.objects == [b"one", b"two"]
     assert loaded.owners == [owner_row(1)]
-    assert loaded.spans == [pending, span_row(2)]
+    assert loaded.pending == [pending_row(7), pending_row(12)]
+    assert loaded.spans == [span_row(2)]
     assert loaded.traces == [trace_row(1)]
     assert (loaded.clock, loaded.last_seq) == (b"clock", 1)
 
@@ -216,7 +225,7 @@ def test_clusters_do_not_see_each_other(store: Store) -> None:
     store.clear_projection(OTHER)
     assert store.clusters() == [CLUSTER, OTHER]
     assert store.cursors(CLUSTER) == {"v1/pods": cursor(1)}
-    assert [len(rows) for rows in snapshot(store).values()] == [1, 1, 1, 1, 1]
+    assert [len(rows) for rows in snapshot(store).values()] == [1, 1, 1, 1, 1, 1]
     assert store.load_projection(OTHER).objects == []
 
 
