@@ -19,7 +19,7 @@ def _key(occ: Occurrence) -> Key:
 
 def _track(occ: Occurrence) -> EventTrack:
     """What the newest that an occurrence gathered says."""
-    last = max(occ.repeats, key=lambda repeat: repeat.arrival, default=None)
+    last = max(occ.repeats, key=lambda repeat: repeat.arrival) if occ.repeats else None
     if last is None or last.arrival < occ.arrival:
         return EventTrack(occ.event_count, occ.message, occ.arrival)
     return EventTrack(last.count, last.message, last.arrival)
@@ -37,9 +37,9 @@ class EventTracks:
         """Takes in an occurrence of an Event, in the order of arrival."""
         key = _key(occ)
         live = self._live.setdefault(key, {})
-        known = self._newest.get(key)
-        if not live or (known is not None and known.arrival < occ.arrival):
-            self._newest[key] = _track(occ)
+        known, track = self._newest.get(key), _track(occ)
+        if not live or (known is not None and known.arrival < track.arrival):
+            self._newest[key] = track
         live[occ.id] = occ
 
     def newest(self, obj: ObjectState, event_uid: str) -> EventTrack | None:
@@ -79,7 +79,8 @@ class EventTracks:
             self._newest.pop(key, None)
             self._placed.pop(key, None)
             return
-        if self._newest.get(key) is not None and self._newest[key].arrival == _track(occ).arrival:
+        newest = self._newest.get(key)
+        if newest is not None and (occ.repeats or newest.arrival == occ.arrival):
             del self._newest[key]
         if self._placed.get(key) is occ:
             del self._placed[key]
