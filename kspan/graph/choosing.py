@@ -298,7 +298,7 @@ class Chooser:
             cause = evidence.newest(c for c in obj.causes if c.verb == told.after)
             if cause is not None and cause.time <= occ.latest + evidence.SLACK:
                 return Choice(cause, OWN, 0.95)
-        cause = evidence.newest(c for c in obj.causes if evidence.seen_by(c, occ))
+        cause = evidence.newest(c for c in obj.causes if evidence.seen_by(c, occ)) if obj.causes else None
         if cause is not None:
             return Choice(cause, OWN, 0.95 if occ.seen_rv else 0.8)
         if obj.causes and obj.causes[0].time - occ.latest <= self.settings.hold:
@@ -341,5 +341,7 @@ class Chooser:
 
     def infer(self, obj: ObjectState, occ: Occurrence) -> None:
         """Makes up the changes of a listed object that nobody saw and ``occ`` may go back to."""
+        if obj.first_sight is None:
+            return
         for inferred in infer_changes(self.state, self.rules, self.settings, obj, occ.time):
             self.decide(inferred)

@@ -139,7 +139,7 @@ class EventObserver:
         if record.type is RecordType.LISTED:
             return
         sample = record.recorded_at - occ.time
-        if MOST_LAG > sample >= self.current_lag():
+        if 0 <= sample < MOST_LAG and sample >= self.current_lag():
             clock.lag, clock.lag_at = sample, clock.now
 
     def current_lag(self) -> int:

@@ -138,15 +138,17 @@ def telling_event(state: State, change: Occurrence) -> Occurrence | None:
 
 def told_about(state: State, kind: str, namespace: str, name: str) -> list[Occurrence]:
     """The subject-Events that speak of the object with this name."""
-    found = (state.occurrence(span) for span in state.told.get((kind, namespace, name), ()))
-    return [event for event in found if event is not None]
+    told = state.told.get((kind, namespace, name))
+    return [event for span in told if (event := state.occurrence(span)) is not None] if told else []
 
 
 def told_of(state: State, occ: Occurrence) -> Occurrence | None:
     """The newest subject-Event about the object of ``occ`` before it, where no delta of the object is known."""
+    if not state.told.get((occ.kind, occ.namespace, occ.name)):
+        return None
     events = told_about(state, occ.kind, occ.namespace, occ.name)
     earlier = [e for e in events if e.time <= occ.latest + SLACK and (e.uid != occ.uid or _first(e, occ))]
-    return max(earlier, key=lambda e: (e.time, e.id), default=None)
+    return max(earlier, key=lambda e: (e.time, e.id)) if earlier else None
 
 
 def _first(event: Occurrence, occ: Occurrence) -> bool:

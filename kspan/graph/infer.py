@@ -34,7 +34,7 @@ def infer_changes(state: State, rules: Rules, settings: FoldSettings, obj: Objec
         return []
     obj.first_sight = None  # Once: from now on they are known like all others.
     state.dirty_objects[obj.uid] = None
-    made = [occ for occ in made if occ.id not in state.causality]
+    made = [occ for occ in made if not state.holds(occ.id)]
     obj.causes[:0] = [_cause(occ, seen, newest=occ is made[-1]) for occ in made]
     if obj.kind == "Node" and made and made[-1].verb == "Update":
         obj.causes[len(made) - 1].turned = change.turn_of_node(b"", obj.spec)

@@ -355,11 +355,11 @@ class Observer:
         )
 
     def _add_change(self, obj: ObjectState, occ: Occurrence, cause: Cause) -> None:
-        if occ.id in self.state.causality:
+        if self.state.holds(occ.id):
             return
-        horizon, live = self.state.clock.now - self.settings.max_trace_age, self.state.causality
+        horizon, live = self.state.clock.now - self.settings.max_trace_age, self.state.holds
         # After an outage of ours all of it comes at once: what is still to be decided, or in an open trace, is not old.
-        obj.causes = [c for c in obj.causes if c.time >= horizon or c.span in live or c is obj.causes[-1]]
+        obj.causes = [c for c in obj.causes if c.time >= horizon or live(c.span) or c is obj.causes[-1]]
         obj.causes.append(cause)
         if obj.losses:
             obj.losses, obj.births = self._recent(obj.losses), self._recent(obj.births)
@@ -367,8 +367,8 @@ class Observer:
         self.state.dirty_objects[obj.uid] = None
 
     def _recent(self, steps: list[Step]) -> list[Step]:
-        horizon, live = self.state.clock.now - self.settings.max_trace_age, self.state.causality
-        return [x for x in steps if x.last >= horizon or x.span in live][1 - STEPS_KEPT :]
+        horizon, live = self.state.clock.now - self.settings.max_trace_age, self.state.holds
+        return [x for x in steps if x.last >= horizon or live(x.span)][1 - STEPS_KEPT :]
 
     def current_lag(self) -> int:
         """How late Events come, in ns, as of now."""

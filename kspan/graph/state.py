@@ -1,8 +1,9 @@
 """The live state of the fold: two digraphs, and indexes derived from them.
 
 ``ownership`` (owner -> dependent, nodes are uids) carries an ObjectState on each node; ``causality`` (cause -> effect,
-nodes are span ids) an Occurrence. Everything else here can be computed from the two and is kept only for speed, so that
-a restart needs nothing but the rows of what is live.
+nodes are span ids) an Occurrence, from when its cause is decided: half of the Events turn out to be repeats, and never
+are in it. Everything else here can be computed from the two and what waits, and is kept only for speed, so that a
+restart needs nothing but the rows of what is live.
 """
 
 import heapq
@@ -132,6 +133,10 @@ class State:
 
     # occurrences ---------------------------------------------------------------------------------------------------
 
+    def holds(self, span: str) -> bool:
+        """Whether there is such an occurrence, which waits or is in an open trace."""
+        return span in self._occurrences
+
     def occurrence(self, span: str) -> Occurrence | None:
         """The occurrence with this span id, if it waits or is in an open trace."""
         return self._occurrences.get(span)
@@ -175,7 +180,6 @@ class State:
             self._stored_spans[row.span_id] = place
 
     def _index(self, occ: Occurrence) -> None:
-        self.causality.add_node(occ.id, occurrence=occ)
         self._occurrences[occ.id] = occ
         if occ.event_uid:
             self.tracks.add(occ)
@@ -197,7 +201,8 @@ class State:
 
     def forget_occurrence(self, occ: Occurrence) -> None:
         """Lets an occurrence go."""
-        self.causality.remove_node(occ.id)
+        if occ.id in self.causality:
+            self.causality.remove_node(occ.id)
         del self._occurrences[occ.id]
         if occ.event_uid:
             self.tracks.forget(occ)
@@ -217,8 +222,11 @@ class State:
 
     def effect(self, cause: str, occ: Occurrence) -> None:
         """Draws the edge cause -> occurrence, in the place of the one that may have been there."""
-        for old in list(self.causality.pred[occ.id]):
-            self.causality.remove_edge(old, occ.id)
+        if occ.id in self.causality:
+            for old in list(self.causality.pred[occ.id]):
+                self.causality.remove_edge(old, occ.id)
+        else:
+            self.causality.add_node(occ.id, occurrence=occ)
         if cause and cause in self.causality:
             self.causality.add_edge(cause, occ.id, rule=occ.rule, confidence=occ.confidence)
 
@@ -265,9 +273,10 @@ class State:
                 self._stored_pending.add(occ.arrival)
                 self.pending[occ.uid].add(occ.id)
                 self.wait(occ.received + hold, 0, occ.arrival, occ.id)
-        for occ in loaded:
-            if occ.decided:
-                self.effect(occ.parent, occ)
+        placed = [occ for occ in loaded if occ.decided]
+        self.causality.add_nodes_from((occ.id, {"occurrence": occ}) for occ in placed)
+        for occ in placed:
+            self.effect(occ.parent, occ)
         for raw in traces:
             trace = msgspec.msgpack.decode(raw, type=Trace)
             self.traces[trace.id] = trace

@@ -9,12 +9,17 @@ from kspan.graph.facts import EventTrack, ObjectState, Occurrence
 TRACKED_EVENTS = 64
 """Event objects that an object remembers past their traces: a Pod has about ten, a hostile reporter any number."""
 
-Key = tuple[str, str]
-"""The uid of the object on which an Event is tracked, and the Event's."""
 
+class _Followed:
+    """The occurrences of one Event that are in the graph, in the order of arrival. ``newest`` and ``placed`` are made
+    again when they are asked for (None)."""
 
-def _key(occ: Occurrence) -> Key:
-    return occ.reported_uid, occ.event_uid
+    __slots__ = ("live", "newest", "placed")
+
+    def __init__(self) -> None:
+        self.live: dict[str, Occurrence] = {}
+        self.newest: EventTrack | None = None
+        self.placed: Occurrence | None = None
 
 
 def _track(occ: Occurrence) -> EventTrack:
@@ -26,64 +31,58 @@ def _track(occ: Occurrence) -> EventTrack:
 
 
 class EventTracks:
-    """The occurrences of Events that are in the graph, by Event. Two look-ups are kept, and made again when asked."""
+    """The Events that have occurrences in the graph, by uid."""
 
     def __init__(self) -> None:
-        self._live: dict[Key, dict[str, Occurrence]] = {}
-        self._newest: dict[Key, EventTrack] = {}
-        self._placed: dict[Key, Occurrence] = {}
+        self._events: dict[str, _Followed] = {}
+
+    def __len__(self) -> int:
+        return len(self._events)
 
     def add(self, occ: Occurrence) -> None:
         """Takes in an occurrence of an Event, in the order of arrival."""
-        key = _key(occ)
-        live = self._live.setdefault(key, {})
-        known, track = self._newest.get(key), _track(occ)
-        if not live or (known is not None and known.arrival < track.arrival):
-            self._newest[key] = track
-        live[occ.id] = occ
+        event = self._events.get(occ.event_uid)
+        if event is None:
+            event = self._events[occ.event_uid] = _Followed()
+        newest, track = event.newest, _track(occ)
+        if not event.live or (newest is not None and newest.arrival < track.arrival):
+            event.newest = track
+        event.live[occ.id] = occ
 
     def newest(self, obj: ObjectState, event_uid: str) -> EventTrack | None:
-        """How far an Event of this object was followed, if it was."""
-        key = obj.uid, event_uid
-        kept, track = obj.events.get(event_uid), self._newest.get(key)
-        if track is None and key in self._live:
-            track = self._newest[key] = max(map(_track, self._live[key].values()), key=lambda t: t.arrival)
-        if track is None or (kept is not None and kept.arrival > track.arrival):
+        """How far an Event about this object was followed, if it was."""
+        kept, event = obj.events.get(event_uid), self._events.get(event_uid)
+        if event is None:
             return kept
-        return track
+        if event.newest is None:
+            event.newest = max(map(_track, event.live.values()), key=lambda track: track.arrival)
+        return kept if kept is not None and kept.arrival > event.newest.arrival else event.newest
 
     def placed(self, occ: Occurrence) -> None:
         """Notes that an occurrence has its place in a trace."""
-        known = self._placed.get(_key(occ))
-        if known is not None and known.arrival < occ.arrival:
-            self._placed[_key(occ)] = occ
+        event = self._events[occ.event_uid]
+        if event.placed is not None and event.placed.arrival < occ.arrival:
+            event.placed = occ
 
     def placed_before(self, occ: Occurrence) -> Occurrence | None:
-        """The newest occurrence of the same Event that is in a trace."""
-        key = _key(occ)
-        found = self._placed.get(key)
-        if found is None:
-            there = reversed(self._live.get(key, {}).values())
-            found = next((other for other in there if other.trace and other is not occ), None)
-            if found is not None:
-                self._placed[key] = found
-        return found
+        """The newest other occurrence of the same Event that is in a trace."""
+        event = self._events.get(occ.event_uid)
+        if event is not None and event.placed is None:
+            there = reversed(event.live.values())
+            event.placed = next((other for other in there if other.trace and other is not occ), None)
+        return event.placed if event is not None else None
 
     def forget(self, occ: Occurrence) -> None:
         """Lets an occurrence go."""
-        key = _key(occ)
-        live = self._live[key]
-        del live[occ.id]
-        if not live:
-            del self._live[key]
-            self._newest.pop(key, None)
-            self._placed.pop(key, None)
+        event = self._events[occ.event_uid]
+        del event.live[occ.id]
+        if not event.live:
+            del self._events[occ.event_uid]
             return
-        newest = self._newest.get(key)
-        if newest is not None and (occ.repeats or newest.arrival == occ.arrival):
-            del self._newest[key]
-        if self._placed.get(key) is occ:
-            del self._placed[key]
+        if event.newest is not None and (occ.repeats or event.newest.arrival == occ.arrival):
+            event.newest = None
+        if event.placed is occ:
+            event.placed = None
 
     def keep(self, occ: Occurrence, obj: ObjectState) -> bool:
         """Has the object remember how far this occurrence goes, whose trace is closed; whether that is news."""
@@ -94,6 +93,3 @@ class EventTracks:
         if len(obj.events) > TRACKED_EVENTS:
             del obj.events[next(iter(obj.events))]
         return True
-
-    def __len__(self) -> int:
-        return len(self._live)

@@ -59,8 +59,8 @@ class TurnObserver:
         return [self._note(record, meta, status, obj, turn) for turn in found if self._make_room(obj)]
 
     def _make_room(self, obj: ObjectState) -> bool:
-        horizon, live = self.state.clock.now - self.settings.max_trace_age, self.state.causality
-        kept = [t for t in obj.turns if t.time >= horizon or t.span in live]
+        horizon, live = self.state.clock.now - self.settings.max_trace_age, self.state.holds
+        kept = [t for t in obj.turns if t.time >= horizon or live(t.span)]
         waiting = sum((occ := self.state.occurrence(t.span)) is not None and not occ.decided for t in kept)
         obj.turns = kept[-2 * TURNS_KEPT :]
         return waiting < TURNS_KEPT
