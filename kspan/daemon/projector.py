@@ -9,7 +9,7 @@ from kspan.daemon.versions import Versions
 from kspan.errors import StoreError
 from kspan.graph import Fold, Rules
 from kspan.ingest.streams import Step
-from kspan.model import Cursor, LogRecord, ObjectRow, RecordType
+from kspan.model import Cursor, Delta, LogRecord, ObjectRow, RecordType
 from kspan.settings import FoldSettings
 from kspan.store import Store
 from kspan.times import SECOND
@@ -97,15 +97,18 @@ class Projector:
     def live_objects(self, resource: str) -> Sequence[ObjectRow]:
         """The objects of a stream that are not deleted."""
         self.flush()
+        self.store.settle()
         return self.store.live_objects(self.cluster, resource)
 
     def last_payload(self, uid: str) -> bytes:
         """The newest payload of an object, as JSON."""
+        self.store.settle()
         return self.store.last_payload(self.cluster, uid)
 
     def news_among(self, records: Sequence[LogRecord]) -> list[LogRecord]:
         """Those whose version of their object the journal does not have."""
         self.flush()
+        self.store.settle()
         self._versions.look_up(records)
         return [record for record in records if self._versions.is_news(record)]
 
@@ -127,10 +130,12 @@ class Projector:
         for record in records:
             self._sequence += 1
             self.fold.apply(self._sequence, record)
-        delta = self.fold.take_delta()
-        self.store.commit(self.cluster, first, records, cursors, delta, self._versions.newest())
+        self._write(first, records, cursors, self.fold.take_delta())
         self.appended += len(records)
         self._versions.forget()
+
+    def _write(self, first: int, records: list[LogRecord], cursors: list[Cursor], delta: Delta) -> None:
+        self.store.commit(self.cluster, first, records, cursors, delta, self._versions.newest())
 
 
 def _emptied(states: list[bytes]) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ from kspan.daemon.projector import RULES_CHANGED, Projector
 from kspan.errors import StoreError
 from kspan.graph import Rules
 from kspan.ingest.streams import Step
-from kspan.model import Cursor, LogRecord, ObjectRow
+from kspan.model import Cursor, Delta, LogRecord, ObjectRow
 from kspan.settings import FoldSettings
 from kspan.store import Store, is_about_data
 
@@ -44,7 +44,11 @@ def at_latest(step: Step, moment: int) -> Step:
 
 
 class LiveProjector(Projector):
-    """A projector that commits when it is told to, and tells what it committed."""
+    """A projector that commits when it is told to, and tells what it committed.
+
+    It does not wait for the disk: meanwhile the next steps can be folded. What went wrong the next commit tells, or
+    ``store.settle``.
+    """
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class LiveProjector(Projector):
     ) -> None:
         self._metrics = metrics
         self._clock = clock
+        self._began = 0.0
         super().__init__(store, cluster, rules, settings, batch=sys.maxsize)
 
     @property
@@ -75,14 +80,23 @@ class LiveProjector(Projector):
         return len(self.fold.state.traces)
 
     def _commit(self, records: list[LogRecord], cursors: list[Cursor]) -> None:
-        began, invalid = time.perf_counter(), self.fold.invalid_contexts
+        self._began, invalid = time.perf_counter(), self.fold.invalid_contexts
         super()._commit(records, cursors)
         self._metrics.invalid_contexts.inc(self.fold.invalid_contexts - invalid)
-        self._metrics.committed(records, time.perf_counter() - began, self._clock())
+
+    def _write(self, first: int, records: list[LogRecord], cursors: list[Cursor], delta: Delta) -> None:
+        began = self._began
+
+        def done() -> None:
+            self._metrics.committed(records, time.perf_counter() - began, self._clock())
+
+        self.store.commit_behind(self.cluster, first, records, cursors, delta, self._versions.newest(), done)
 
 
 class StepWriter:
     """Applies steps, each run of them in one transaction, and tries again until the database takes them.
+
+    The last run is kept until it is known to be durable: if it is not, it is applied again, before anything else.
 
     ``pause(seconds)`` waits before a further try and says whether there is to be one (GivenUpError otherwise);
     ``mended()`` is called when an outage is over. For one thread.
@@ -101,6 +115,9 @@ class StepWriter:
     ) -> None:
         self._trouble = ""
         self._trying_since = 0.0
+        self._store = store
+        self._uncertain: Sequence[Step] = ()
+        self._uncertain_from = 0
         self._metrics = metrics
         self._pause = pause
         self._mended = mended
@@ -129,7 +146,10 @@ class StepWriter:
         return self._sequence - self._first
 
     def apply(self, steps: Sequence[Step]) -> None:
-        """Commits the steps in one transaction; one that the database refuses for what is in it is left out."""
+        """Commits the steps in one transaction; one that the database refuses for what is in it is left out.
+
+        They are durable when the next are applied, or ``settle`` was called.
+        """
         try:
             self._insist(lambda projector: self._commit(projector, steps))
         except StoreError:
@@ -144,8 +164,20 @@ class StepWriter:
             deadline = projector.fold.next_deadline()
             if deadline and deadline <= until:
                 projector.let_time_pass(until)
+                self._store.settle()
 
         self._insist(go_on)
+
+    def settle(self) -> None:
+        """Waits until all that was applied is durable."""
+        if self._uncertain:
+            self._insist(lambda _: self._store.settle())
+            self._uncertain = ()
+
+    @property
+    def uncertain(self) -> int:
+        """Records that were applied and are not known to be durable."""
+        return sum(len(step.records) for step in self._uncertain)
 
     def measure(self) -> None:
         """Tell the metrics what waits."""
@@ -181,10 +213,10 @@ class StepWriter:
             self._insist(lambda projector: self._commit(projector, [Step([], step.cursor)]))
 
     def _commit(self, projector: LiveProjector, steps: Sequence[Step]) -> None:
-        # A connection can break after the commit and before its answer: the steps are in the journal then.
-        if projector.sequence == self._sequence:
-            projector.add(steps)
-            projector.flush()
+        start = projector.sequence
+        projector.add(steps)
+        projector.flush()
+        self._uncertain, self._uncertain_from = steps, start
 
     def _insist(self, do: Callable[[LiveProjector], Found]) -> Found:
         """Do it until it works. Raises StoreError for what is about the data, GivenUpError."""
@@ -211,7 +243,11 @@ class StepWriter:
 
     def _reopened(self) -> LiveProjector:
         if self._projector is None:
-            self._projector = self._open()
+            projector = self._open()
+            # A connection can break after the commit and before its answer: the steps are in the journal then.
+            if self._uncertain and projector.sequence == self._uncertain_from:
+                self._commit(projector, self._uncertain)
+            self._projector = projector
         return self._projector
 
     def _tell(self, error: StoreError) -> None:

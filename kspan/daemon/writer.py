@@ -114,7 +114,7 @@ class Writer:
         self._ending.set()
         if self._thread.ident is not None:
             self._thread.join(timeout)
-        return not self._thread.is_alive() and not self._batch
+        return not self._thread.is_alive() and not self._batch and not self._steps.uncertain
 
     def is_alive(self) -> bool:
         """Whether the writer's thread is running."""
@@ -126,7 +126,8 @@ class Writer:
         try:
             self._write()
         except GivenUpError:
-            _logger.warning("stopped with %d records not committed: they will be read again", self._waiting)
+            left = self._waiting + self._steps.uncertain
+            _logger.warning("stopped with %d records not committed: they will be read again", left)
         except BaseException as error:
             self.failure = error
         finally:
@@ -134,6 +135,8 @@ class Writer:
 
     def _write(self) -> None:
         while True:
+            if not self._batch and not len(self.queue):
+                self._steps.settle()
             items = self.queue.take(BATCH, self._patience())
             self._look_at_the_time()
             for item in items:
@@ -148,6 +151,7 @@ class Writer:
             if not items and self.queue.closed:
                 break
         self._commit()
+        self._steps.settle()
 
     def _patience(self) -> float | None:
         return None if not self._batch else max(0.0, self._since + LINGER - time.monotonic())

@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, select
 from kspan.errors import StoreError
 from kspan.model import Cursor, Delta, LogRecord, ObjectRow, SpanRow, TraceRow
 from kspan.store import emissions, journal, projection, rows, schema, statistics
+from kspan.store.behind import Behind
 from kspan.store.engine import take_time, transaction, translated
 from kspan.store.leadership import Leadership
 from kspan.store.location import Location, WriterLock
@@ -34,12 +35,15 @@ class Store:
         self._lock = lock
         self._leadership = leadership
         self._partitions = Partitions(engine) if leadership is not None else None
-        # Writers queue here and not at SQLite's lock, where they would poll.
-        self._turn = threading.RLock()
+        # Writers queue here and not at SQLite's lock, where they would poll. A turn may end on another thread than it
+        # began on; in memory readers take turns, too, and one may be inside a write.
+        self._turn = threading.RLock() if location.in_memory else threading.Lock()
+        self._behind = Behind()
         self._writing: Connection | None = None
 
     def close(self) -> None:
         """Close the database and let another writer in. Calling it again does nothing."""
+        self._behind.close()
         if self._leadership is not None:
             self._leadership.close()
         self._engine.dispose()
@@ -113,6 +117,53 @@ class Store:
         ``newest`` is kept for ``Projection.newest``, in the place of what was told before. Raises ``StoreError``, too,
         when ``first_seq`` does not follow the journal's last sequence number.
         """
+        self.settle()
+        with self._written(cluster, first_seq, records, cursors, delta, newest):
+            pass
+
+    def commit_behind(
+        self,
+        cluster: str,
+        first_seq: int,
+        records: Sequence[LogRecord],
+        cursors: Sequence[Cursor],
+        delta: Delta,
+        newest: Mapping[str, str] | None,
+        done: Callable[[], None],
+    ) -> None:
+        """As ``commit``, but does not wait for the disk: ``done`` is called, on another thread, once all is durable.
+
+        For one thread, which calls ``settle`` before it relies on it: that, and the next commit, raise what went wrong.
+        """
+        self.settle()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._written(cluster, first_seq, records, cursors, delta, newest))
+            transaction = stack.pop_all()
+
+        def end() -> None:
+            transaction.close()
+            done()
+
+        if self._location.in_memory:
+            end()
+        else:
+            self._behind.end(end)
+
+    def settle(self) -> None:
+        """Wait for what was committed behind. Raises StoreError where that failed: it is not written then."""
+        self._behind.settle()
+
+    @contextlib.contextmanager
+    def _written(
+        self,
+        cluster: str,
+        first_seq: int,
+        records: Sequence[LogRecord],
+        cursors: Sequence[Cursor],
+        delta: Delta,
+        newest: Mapping[str, str] | None,
+    ) -> Iterator[None]:
+        """A transaction that has everything but its end, which is that of the block."""
         if self._partitions is not None:
             with translated(self.name, "commit"):
                 self._partitions.prepare(records)
@@ -124,6 +175,7 @@ class Store:
             rows.write_cursors(connection, cluster, cursors)
             rows.write_delta(connection, cluster, delta)
             projection.write_position(connection, cluster, last + len(records), delta.clock, newest)
+            yield
 
     def replay(self, cluster: str, after: int = 0, batch: int = 1000) -> Iterator[list[tuple[int, LogRecord]]]:
         """The journal from the sequence number that follows ``after`` on, in runs of at most ``batch`` records.

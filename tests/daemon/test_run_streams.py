@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from kspan.daemon.projector import Projector
 from kspan.daemon.rebuild import verify
 from kspan.daemon.versions import Versions
 from kspan.graph import built_in_rules
@@ -87,7 +88,7 @@ def test_versions_that_start_over_are_a_gap_and_what_follows_is_news(tmp_path: P
 def test_what_happens_after_a_restoration_has_spans_of_its_own(tmp_path: Path) -> None:
     with open_store(str(tmp_path / "db")) as store:
         write(store, *RESTORED)
-        write(store, Frame(NOW + 2_000 * SECOND, DEPLOYMENTS, FrameType.NOTE, b"{}", "test", 1))
+        Projector(store, CLUSTER, built_in_rules()).run_out()
         found = [(row["reason"], row["object_name"]) for row in store.projection_rows(CLUSTER, "spans")]
         assert sorted(found) == [
             ("Create", "deleted"),

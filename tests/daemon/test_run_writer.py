@@ -6,9 +6,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from kspan.daemon.framequeue import FrameQueue
 from kspan.daemon.metrics import Metrics
@@ -128,24 +130,51 @@ def test_a_commit_whose_answer_was_lost_is_not_made_twice(tmp_path: Path, monkey
     from kspan.errors import StoreError
 
     with open_store(str(tmp_path / "db")) as store:
-        commit = store.commit
-        broken: list[object] = []
+        settle = store.settle
+        broken: list[int] = []
 
-        def commit_and_break(*arguments: object) -> None:
-            commit(*arguments)  # type: ignore[arg-type]
-            if len(broken) < 3:
-                broken.append(arguments)
+        def settle_and_break() -> None:
+            settle()
+            journalled = store.last_sequence(CLUSTER)
+            if journalled and len(broken) < 3:
+                broken.append(journalled)
                 raise StoreError("the connection broke")
 
-        monkeypatch.setattr(store, "commit", commit_and_break)
+        monkeypatch.setattr(store, "settle", settle_and_break)
         with running(make(store)) as writer:
             writer.deliver(frame(FrameType.LIST, version=5))
             writer.deliver(frame(FrameType.BOOKMARK, version=5))
             writer.deliver(frame(FrameType.LIST, version=9))
             writer.deliver(frame(FrameType.LISTED, name="a", version=8))
             writer.deliver(frame(FrameType.BOOKMARK, version=9))
-        assert broken
+        assert len(broken) == 3
         assert told(store) == [("GAP", "", ""), ("ADDED", "a", "8")]
+
+
+def test_a_commit_that_failed_after_all_was_written_is_made_again_before_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster, frames = frames_of("02-rolling-update")
+    expected, expected_rows = undisturbed(cluster, frames)
+    with open_store(str(tmp_path / "db")) as store:
+        commit, tries = SQLiteDialect_pysqlite.do_commit, list[int]()
+
+        def fail_now_and_then(dialect: SQLiteDialect_pysqlite, connection: Any) -> None:
+            if threading.current_thread().name == "commit":
+                tries.append(len(tries))
+                if tries[-1] in (1, 4, 5, 9):
+                    raise sqlite3.OperationalError("disk I/O error")
+            commit(dialect, connection)  # type: ignore[no-untyped-call]
+
+        monkeypatch.setattr(SQLiteDialect_pysqlite, "do_commit", fail_now_and_then)
+        with running(make(store, cluster)) as writer:
+            for number, one in enumerate(frames):
+                writer.deliver(one)
+                if number % 20 == 0:
+                    wait_until(lambda: not len(writer.queue))
+        assert len(tries) > 10
+        assert journal(store, cluster) == expected
+        assert rows(store, cluster) == expected_rows
 
 
 def test_a_full_disk_is_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

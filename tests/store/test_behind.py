@@ -1,0 +1,43 @@
+"""Transactions that are ended on a thread of their own."""
+
+import threading
+
+import pytest
+
+from kspan.store.behind import Behind
+
+
+def test_what_went_wrong_is_raised_once_by_whoever_waits() -> None:
+    behind = Behind()
+
+    def fail() -> None:
+        raise OSError("disk full")
+
+    behind.end(fail)
+    with pytest.raises(OSError, match="disk full"):
+        behind.settle()
+    behind.settle()
+    behind.close()
+
+
+def test_who_wrote_goes_on_and_who_settles_waits() -> None:
+    behind, go, ended = Behind(), threading.Event(), list[str]()
+
+    def commit() -> None:
+        go.wait(10)
+        ended.append(threading.current_thread().name)
+
+    behind.end(commit)
+    assert ended == []
+    go.set()
+    behind.settle()
+    assert ended == ["commit"]
+    behind.close()
+    behind.close()
+
+
+def test_nothing_to_settle_waits_for_nothing() -> None:
+    behind = Behind()
+    behind.settle()
+    behind.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "commit"]
