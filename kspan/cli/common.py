@@ -44,9 +44,11 @@ def load_rules(path: str | None) -> "Rules":
 
 
 def read_rules_file(path: str) -> str:
-    """The text of a rules file; ``-`` is standard input. Raises RulesError."""
+    """The text of a rules file; ``-`` is standard input. Raises RulesError, and InputError where that is closed."""
+    from kspan.ingest.text import standard_input
+
     try:
-        raw = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        raw = standard_input().read() if path == "-" else Path(path).read_bytes()
         return raw.decode("utf-8-sig")
     except OSError as error:
         raise RulesError(f"{path}: {error.strerror}") from error

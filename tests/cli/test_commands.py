@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import resource
 import shutil
 import sqlite3
@@ -147,6 +148,16 @@ def test_a_mistake_gets_one_clear_line_and_exit_code_2(tmp_path: Path, args: tup
     extra = () if "--db" in args else ("--db", "sqlite://")
     message = refused(kspan(*args, *extra, cwd=tmp_path))
     assert len(message) > 15
+
+
+@pytest.mark.parametrize(
+    "command", [("replay", "-"), ("rules", "explain", "-"), ("rules", "check", "-"), ("sql",)], ids=" ".join
+)
+def test_a_closed_standard_input_is_refused_in_words(tmp_path: Path, command: tuple[str, ...]) -> None:
+    script = f"exec {sys.executable} -m kspan {' '.join(command)} <&-"
+    environment = os.environ | {"KSPAN_DB": str(tmp_path / "db.sqlite")}
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, env=environment)
+    assert refused(done) == "<stdin>: standard input is closed"
 
 
 def test_verify_tells_rows_that_were_tampered_with_and_rebuild_mends_them(tmp_path: Path) -> None:
