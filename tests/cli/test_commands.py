@@ -194,9 +194,11 @@ def test_stats_tell_records_rows_traces_and_what_was_sent(tmp_path: Path) -> Non
 
 
 def test_the_readers_end_of_a_pipe_may_go_away(tmp_path: Path) -> None:
-    script = f"{sys.executable} -m kspan demo --db {tmp_path / 'demo.sqlite'} | head -1"
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    script = f"{sys.executable} -m kspan demo --db {tmp_path / 'demo.sqlite'} | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
     assert "Traceback" not in done.stderr
+    assert done.stdout.startswith("✓ Deployment")
 
 
 def test_help_answers_in_under_0_4_seconds() -> None:
