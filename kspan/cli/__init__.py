@@ -16,6 +16,8 @@ def main() -> None:
 
         # It may repeat what came from the cluster: names, messages.
         print(f"kspan: error: {harmless(str(error))}", file=sys.stderr)
+        for note in getattr(error, "__notes__", ()):
+            print(f"kspan: {note}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:
         # The reader (head, less) has seen enough. Without this Python complains again while it shuts down.

@@ -35,6 +35,11 @@ def database_url(db: str | None) -> str:
     return db or f"sqlite:///{state_directory() / 'kspan.sqlite'}"
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 span``, ``2 spans``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def load_rules(path: str | None) -> "Rules":
     """The built-in rules, with those of this file over them. Raises RulesError."""
     # Here and not above: questions to the history need no graph, and are quicker without its libraries.

@@ -8,20 +8,27 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.emit.receivers import reserved_ports
 from tests.recordings import RECORDINGS, recording
 
 ROLLING_UPDATE = recording("02-rolling-update")
 CAPTURE = RECORDINGS.parent / "kspan-go" / "deployment-2-pods.yaml"
 
 
-def kspan(*args: str | Path, stdin: bytes | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "kspan", *map(str, args)], input=stdin, capture_output=True, cwd=cwd, check=False
-    )
+def kspan(
+    *args: str | Path,
+    stdin: bytes | None = None,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "kspan", *map(str, args)]
+    env = os.environ | (environment or {})
+    done = subprocess.run(command, input=stdin, capture_output=True, cwd=cwd, env=env, check=False)
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
@@ -52,6 +59,20 @@ def test_a_second_replay_into_the_same_database_adds_and_sends_nothing(tmp_path:
     assert "kspan: 0 records journalled" in again.stderr
     assert "known already" in again.stderr
     assert (tmp_path / "spans.jsonl").read_bytes() == sent
+    # Whoever wants to look once more is told how.
+    assert "'kspan traces' shows it" in again.stderr
+
+
+def test_a_target_that_fails_is_told_once_and_keeps_nothing_from_the_others(tmp_path: Path) -> None:
+    with reserved_ports(1) as (port,):
+        nowhere = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"}
+        targets = ("--export", "otlp", "--export", f"file:{tmp_path}/spans.jsonl")
+        done = kspan("replay", ROLLING_UPDATE, "--db", tmp_path / "db.sqlite", *targets, environment=nowhere)
+    message = refused(done)
+    assert message.startswith(f"otlp: http://127.0.0.1:{port}/v1/traces: ")
+    assert message.endswith("; what was not sent waits in the database, run the command again")
+    assert done.stderr.count("refused") == 1
+    assert len((tmp_path / "spans.jsonl").read_bytes().splitlines()) == 10
 
 
 def test_the_demo_prints_the_rolling_update_as_trees(tmp_path: Path) -> None:
@@ -79,7 +100,7 @@ def test_a_capture_of_the_go_kspan_becomes_one_rollout() -> None:
     done = kspan("replay", CAPTURE, "--db", "sqlite://")
     assert done.returncode == 0
     assert "Deployment.Update px" in done.stdout
-    assert "1 traces (24 spans) to console" in done.stderr
+    assert "1 trace (24 spans) to console" in done.stderr
 
 
 def test_kubectl_output_becomes_history(tmp_path: Path) -> None:
@@ -107,7 +128,9 @@ def test_a_bad_line_is_named_and_what_came_before_it_is_kept(tmp_path: Path, pro
     bad = tmp_path / "bad.jsonl"
     bad.write_bytes(b"".join(lines[:400]) + BAD_LINES[problem] + b"\n" + b"".join(lines[400:]))
     db = tmp_path / "db.sqlite"
-    assert refused(kspan("replay", bad, "--db", db, "--export", "none")).startswith(f"{bad}:401: ")
+    told = kspan("replay", bad, "--db", db, "--export", "none")
+    assert refused(told).startswith(f"{bad}:401: ")
+    assert "--skip-bad goes on" in told.stderr
     assert "The projection is what" in kspan("db", "verify", "--db", db).stdout
     with sqlite3.connect(db) as connection:
         assert connection.execute("select count(*) from journal").fetchone()[0] > 50
