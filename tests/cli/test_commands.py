@@ -204,6 +204,22 @@ def test_verify_tells_rows_that_were_tampered_with_and_rebuild_mends_them(tmp_pa
     assert "0 traces (0 spans)" in again.stderr
 
 
+def test_verify_tells_of_a_row_that_cannot_be_read_and_rebuild_mends_it(tmp_path: Path) -> None:
+    db = tmp_path / "db.sqlite"
+    kspan("replay", ROLLING_UPDATE, "--db", db, "--export", "none")
+    with sqlite3.connect(db) as connection:
+        connection.execute("update spans set attributes = 'no JSON' where name = 'Pod.Scheduled'")
+        connection.execute("update traces set error = not error")
+        connection.commit()
+    connection.close()
+    told = kspan("db", "verify", "--db", db)
+    assert told.returncode == 1
+    assert "spans a row: unreadable" in told.stdout.splitlines()
+    assert "differs in error" in told.stdout
+    assert kspan("db", "rebuild", "--db", db).returncode == 0
+    assert kspan("db", "verify", "--db", db).returncode == 0
+
+
 def test_stats_tell_records_rows_traces_and_what_was_sent(tmp_path: Path) -> None:
     db = tmp_path / "db.sqlite"
     kspan("replay", ROLLING_UPDATE, "--db", db, "--export", f"file:{tmp_path}/spans.jsonl")
