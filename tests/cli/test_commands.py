@@ -259,5 +259,12 @@ def test_every_command_has_help(command: tuple[str, ...]) -> None:
     assert "Usage: kspan" in done.stdout
 
 
+@pytest.mark.parametrize("command", [(), ("db",), ("rules",)])
+def test_the_list_of_commands_is_whole_on_a_terminal_of_80_columns(command: tuple[str, ...]) -> None:
+    commands = kspan(*command, "--help", environment={"COLUMNS": "80"}).stdout.partition("Commands:")[2]
+    assert commands
+    assert "..." not in commands
+
+
 def test_the_installed_program_is_on_the_path_of_its_environment() -> None:
     assert shutil.which("kspan", path=str(Path(sys.executable).parent)) is not None
