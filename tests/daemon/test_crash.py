@@ -63,7 +63,7 @@ def left_half_done(database: Path, whole: int) -> bool:
             return False
         query = "select (select count(*) from journal), (select count(*) from emissions), (select count(*) from traces)"
         records, sent, traces = connection.execute(query).fetchone()
-        return 0 < records < whole or (records == whole and sent < traces)
+        return bool(0 < records < whole or (records == whole and sent < traces))
     finally:
         connection.close()
 
