@@ -183,6 +183,13 @@ def test_a_closed_standard_input_is_refused_in_words(tmp_path: Path, command: tu
     assert refused(done) == "<stdin>: standard input is closed"
 
 
+@pytest.mark.parametrize("source,code", [(ROLLING_UPDATE, 0), ("no-such-file", 2)])
+def test_a_closed_standard_error_changes_nothing_but_that_nothing_is_told(source: str | Path, code: int) -> None:
+    script = f"exec {sys.executable} -m kspan replay {source} --db sqlite:// --export none 2>&-"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, "")
+
+
 def test_verify_tells_rows_that_were_tampered_with_and_rebuild_mends_them(tmp_path: Path) -> None:
     db = tmp_path / "db.sqlite"
     kspan("replay", ROLLING_UPDATE, "--db", db, "--export", f"file:{tmp_path}/spans.jsonl")
