@@ -31,5 +31,5 @@ def main() -> None:
         sys.stdout = None
         sys.exit(0)
     except KeyboardInterrupt:
-        print("kspan: interrupted; what was committed is kept, run it again to go on", file=sys.stderr)
+        # Before a command began; from a command on, the command line's library ends with the same code.
         sys.exit(130)

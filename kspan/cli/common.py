@@ -40,6 +40,16 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
+@contextlib.contextmanager
+def told_if_interrupted() -> Iterator[None]:
+    """On Ctrl-C, says what became of the work. The command line's library then ends the program, without a word."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("kspan: interrupted; what was committed is kept, run it again to go on", file=sys.stderr)
+        raise
+
+
 def load_rules(path: str | None) -> "Rules":
     """The built-in rules, with those of this file over them. Raises RulesError."""
     # Here and not above: questions to the history need no graph, and are quicker without its libraries.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 
-from kspan.cli.common import counted, database_url, load_rules, progress_bar, state_directory
+from kspan.cli.common import counted, database_url, load_rules, progress_bar, state_directory, told_if_interrupted
 from kspan.daemon.projector import RULES_CHANGED
 from kspan.daemon.replay import Replayed
 from kspan.daemon.replay import replay as ingest
@@ -34,6 +34,7 @@ class _Skipped:
         print(f"kspan: skipped: {error}", file=sys.stderr)
 
 
+@told_if_interrupted()
 def run_replay(
     files: Sequence[str],
     db: str | None,

@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -188,6 +189,20 @@ def test_a_closed_standard_error_changes_nothing_but_that_nothing_is_told(source
     script = f"exec {sys.executable} -m kspan replay {source} --db sqlite:// --export none 2>&-"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (code, "")
+
+
+def test_an_interrupted_replay_says_that_it_can_go_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "kspan", "replay", "-", "--db", str(tmp_path / "db.sqlite"), "--export", "none"]
+    started = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    lines = gzip.decompress(ROLLING_UPDATE.read_bytes())
+    assert started.stdin is not None
+    # Ten times what a pipe holds: when all of it is taken, the replay is at work.
+    started.stdin.write(lines[: lines.rindex(b"\n", 0, len(lines) // 2) + 1].decode())
+    started.stdin.flush()
+    started.send_signal(signal.SIGINT)
+    _, told = started.communicate()
+    assert started.returncode == 130
+    assert told == "kspan: interrupted; what was committed is kept, run it again to go on\n"
 
 
 def test_verify_tells_rows_that_were_tampered_with_and_rebuild_mends_them(tmp_path: Path) -> None:
