@@ -40,7 +40,7 @@ CONDITION_MESSAGE = "kspan.condition.message"
 FIELD_MANAGER = "kspan.field_manager"
 INCOMPLETE = "kspan.trace.incomplete"
 
-# Kinds for which the semantic conventions define k8s.<kind>.name and k8s.<kind>.uid.
+# Kinds for which the semantic conventions define k8s.<kind>.name and k8s.<kind>.uid (of a Namespace, the name alone).
 _KINDS = {
     "Pod": "pod",
     "Deployment": "deployment",
@@ -55,6 +55,7 @@ _KINDS = {
     "ReplicationController": "replicationcontroller",
     "ResourceQuota": "resourcequota",
     "PersistentVolumeClaim": "persistentvolumeclaim",
+    "PersistentVolume": "persistentvolume",
 }
 
 

@@ -89,9 +89,9 @@ def demo(db: OwnDb = None, no_progress: NoProgress = False) -> None:
     run_demo(db, progress=not no_progress)
 
 
-@app.command()
+@app.command(short_help="Turn recordings into traces, on their own clock.")
 def replay(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Recordings; - is standard input.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Recordings; - is standard input.")],
     db: Db = None,
     export: Annotated[list[str], typer.Option("--export", metavar="TARGET", help=EXPORT_HELP)] = ["console"],  # noqa: B006
     cluster: Annotated[
@@ -156,7 +156,7 @@ RedactEnv = Annotated[
 ]
 
 
-@app.command()
+@app.command(short_help="Watch a cluster, keep its history, emit traces.")
 def run(
     db: Db = None,
     export: Annotated[list[str], typer.Option("--export", metavar="TARGET", help=EXPORT_HELP)] = ["otlp"],  # noqa: B006
@@ -262,7 +262,7 @@ def record(
     )
 
 
-@db.command()
+@db.command(short_help="Compare the projection with what the journal says.")
 def verify(
     db: Db = None,
     cluster: Cluster = "",
@@ -289,7 +289,7 @@ def verify(
     raise typer.Exit(run_verify(db, cluster, rules, settings, progress=not no_progress))
 
 
-@db.command()
+@db.command(short_help="Make the projection afresh from the journal.")
 def rebuild(
     db: Db = None,
     cluster: Cluster = "",
@@ -315,7 +315,7 @@ def rebuild(
     run_rebuild(db, cluster, rules, settings, progress=not no_progress)
 
 
-@db.command()
+@db.command(short_help="Show how much there is: rows, traces, size.")
 def stats(
     db: Db = None,
     output: Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="table or json.")] = "table",
@@ -347,7 +347,7 @@ def check_rules_file(
     raise typer.Exit(run_check(file))
 
 
-@rules_app.command("list")
+@rules_app.command("list", short_help="Show the rules in force, in their order.")
 def list_rules(
     rules: RulesFile = None,
     output: Annotated[
@@ -366,10 +366,10 @@ def list_rules(
     run_list(rules, output)
 
 
-@rules_app.command("explain")
+@rules_app.command("explain", short_help="List the Events that no rule understands.")
 def explain_rules(
     files: Annotated[
-        list[str], typer.Argument(metavar="RECORDING...", help="What 'kspan replay' reads; - is standard input.")
+        list[str], typer.Argument(metavar="RECORDING", help="What 'kspan replay' reads; - is standard input.")
     ],
     rules: RulesFile = None,
     output: Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="toml or json.")] = "toml",

@@ -25,7 +25,7 @@ Until = Annotated[str, typer.Option("--until", metavar="TIME", help="What began 
 questions = typer.Typer(rich_markup_mode=None)
 
 
-@questions.command(epilog=TIMES)
+@questions.command(epilog=TIMES, short_help="Show what caused what happened to an object.")
 def why(
     words: Annotated[list[str], typer.Argument(metavar="KIND/NAME", help="The object: pod/web-0, deploy/web ...")],
     namespace: Namespace = "",

@@ -35,6 +35,21 @@ def database_url(db: str | None) -> str:
     return db or f"sqlite:///{state_directory() / 'kspan.sqlite'}"
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 span``, ``2 spans``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+@contextlib.contextmanager
+def told_if_interrupted() -> Iterator[None]:
+    """On Ctrl-C, says what became of the work. The command line's library then ends the program, without a word."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("kspan: interrupted; what was committed is kept, run it again to go on", file=sys.stderr)
+        raise
+
+
 def load_rules(path: str | None) -> "Rules":
     """The built-in rules, with those of this file over them. Raises RulesError."""
     # Here and not above: questions to the history need no graph, and are quicker without its libraries.
@@ -44,9 +59,11 @@ def load_rules(path: str | None) -> "Rules":
 
 
 def read_rules_file(path: str) -> str:
-    """The text of a rules file; ``-`` is standard input. Raises RulesError."""
+    """The text of a rules file; ``-`` is standard input. Raises RulesError, and InputError where that is closed."""
+    from kspan.ingest.text import standard_input
+
     try:
-        raw = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        raw = standard_input().read() if path == "-" else Path(path).read_bytes()
         return raw.decode("utf-8-sig")
     except OSError as error:
         raise RulesError(f"{path}: {error.strerror}") from error

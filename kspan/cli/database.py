@@ -4,7 +4,7 @@ import sys
 
 import msgspec
 
-from kspan.cli.common import load_rules, open_existing, progress_bar, the_cluster
+from kspan.cli.common import counted, load_rules, open_existing, progress_bar, the_cluster
 from kspan.daemon import rebuild as rebuilding
 from kspan.errors import SettingsError
 from kspan.settings import FoldSettings
@@ -32,10 +32,8 @@ def run_verify(db: str | None, cluster: str, rules: str | None, settings: FoldSe
     if other_rules:
         print("kspan: the projection was made with other rules than these (see --rules)", file=sys.stderr)
     if differences:
-        print(
-            f"kspan: {len(differences)} rows are not what {total} journal records say; 'kspan db rebuild' mends that",
-            file=sys.stderr,
-        )
+        rows = f"{counted(len(differences), 'row')} {'is' if len(differences) == 1 else 'are'}"
+        print(f"kspan: {rows} not what {total} journal records say; 'kspan db rebuild' mends that", file=sys.stderr)
         return 1
     print(f"The projection is what {total} journal records say.")
     return 0

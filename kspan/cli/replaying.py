@@ -1,13 +1,14 @@
 """``kspan replay`` and ``kspan demo``."""
 
+import logging
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 
-from kspan.cli.common import database_url, load_rules, progress_bar, state_directory
+from kspan.cli.common import counted, database_url, load_rules, progress_bar, state_directory, told_if_interrupted
 from kspan.daemon.projector import RULES_CHANGED
 from kspan.daemon.replay import Replayed
 from kspan.daemon.replay import replay as ingest
@@ -15,7 +16,9 @@ from kspan.emit.emitter import EmitReport, Emitter
 from kspan.emit.exporters import Target, TargetKind, open_sink, parse_target
 from kspan.emit.otel import ClusterIdentity
 from kspan.errors import ExportError, InputError
+from kspan.graph import Rules
 from kspan.ingest.frames import read_frames, total_size
+from kspan.ingest.normalize import Frame
 from kspan.settings import FoldSettings
 from kspan.store import Store, open_store
 
@@ -31,6 +34,7 @@ class _Skipped:
         print(f"kspan: skipped: {error}", file=sys.stderr)
 
 
+@told_if_interrupted()
 def run_replay(
     files: Sequence[str],
     db: str | None,
@@ -55,42 +59,68 @@ def run_replay(
         with progress_bar("reading", total_size(files), shown=progress) as advance:
             frames = read_frames(files, skip_bad=skip_bad, on_progress=advance, on_skip=skipped)
             on_bad = skipped if skip_bad else None
-            done = ingest(store, frames, compiled, cluster=cluster, settings=settings, on_bad=on_bad)
+            done = _ingest(store, frames, compiled, cluster=cluster, settings=settings, on_bad=on_bad)
         reports = [_emit(store, done.cluster, cluster_name, target) for target in targets]
+        waits = "" if store.name == "sqlite://" else "what was not sent waits in the database, "
     if done.rules_changed:
         print(f"kspan: {RULES_CHANGED}", file=sys.stderr)
     print(_told(done, skipped.count, targets, reports), file=sys.stderr)
+    failures = [f"{to.name}: {report.reason}" for to, report in zip(targets, reports, strict=True) if report.reason]
+    if failures:
+        raise ExportError(f"{'; '.join(failures)}; {waits}run the command again")
+    sent = [report.traces + report.rejected for to, report in zip(targets, reports, strict=True) if to.kind != "none"]
+    if sent and not any(sent) and done.known_already and not done.appended:
+        # Whoever replays a file again, to look at it once more, sees nothing.
+        print(
+            "kspan: what was exported before is not exported again; 'kspan traces' shows it, a new --db starts afresh",
+            file=sys.stderr,
+        )
+
+
+def _ingest(
+    store: Store,
+    frames: Iterable[Frame],
+    rules: Rules,
+    *,
+    cluster: str,
+    settings: FoldSettings,
+    on_bad: Callable[[InputError], None] | None,
+) -> Replayed:
+    try:
+        return ingest(store, frames, rules, cluster=cluster, settings=settings, on_bad=on_bad)
+    except InputError as error:
+        if error.line > 1:
+            error.add_note("what came before it is kept; --skip-bad goes on, and exports what there is")
+        raise
 
 
 def _emit(store: Store, cluster: str, cluster_name: str, target: Target) -> EmitReport:
     sink = open_sink(target, ClusterIdentity(cluster, cluster_name))
     if sink is None:
         return EmitReport()
+    # Here the report is told, so that the emitter's own words for the log of a daemon are not.
+    logging.getLogger(Emitter.__module__).addHandler(logging.NullHandler())
     emitter = Emitter(store, cluster, target.name, sink)
     try:
-        report = emitter.emit_pending(time.time_ns())
+        return emitter.emit_pending(time.time_ns())
     finally:
         emitter.close()
-    if report.reason:
-        raise ExportError(
-            f"{target.name}: {report.reason}; what was not sent waits in the database, run the command again"
-        )
-    return report
 
 
 def _told(done: Replayed, skipped: int, targets: Sequence[Target], reports: Sequence[EmitReport]) -> str:
-    parts = [f"{done.appended} records journalled"]
+    parts = [f"{counted(done.appended, 'record')} journalled"]
     if done.known_already:
         parts.append(f"{done.known_already} known already")
     if skipped:
         parts.append(f"{skipped} skipped as bad")
     if done.invalid_contexts:
-        parts.append(f"{done.invalid_contexts} invalid trace contexts ignored")
+        parts.append(f"{counted(done.invalid_contexts, 'invalid trace context')} ignored")
     for target, report in zip(targets, reports, strict=True):
         if target.kind is not TargetKind.NONE:
-            parts.append(f"{report.traces} traces ({report.spans} spans) to {target.name}")
+            sent = f"{counted(report.traces, 'trace')} ({counted(report.spans, 'span')})"
+            parts.append(f"{sent} to {target.name}")
         if report.rejected:
-            parts.append(f"{report.rejected} traces refused by {target.name} (see the table emissions)")
+            parts.append(f"{counted(report.rejected, 'trace')} refused by {target.name} (see the table emissions)")
     return "kspan: " + ", ".join(parts)
 
 

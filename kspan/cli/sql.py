@@ -33,6 +33,11 @@ def run_sql(
         with open_existing(db, read_only=True) as store:
             show_schema(store.dialect, statement, output)
         return
+    if statement in (None, "-"):
+        # Questions are quicker without the readers of recordings, and with a statement none is needed.
+        from kspan.ingest.text import standard_input
+
+        standard_input()  # refuses a closed one
     if statement is None and sys.stdin.isatty() and sys.stdout.isatty():
         from kspan.cli.prompt import run_prompt
 

@@ -10,7 +10,7 @@ from kspan.graph import Fold, Rules
 from kspan.graph.facts import Clock
 from kspan.model import Delta
 from kspan.settings import FoldSettings
-from kspan.store import Store, open_store
+from kspan.store import Store, is_about_data, open_store
 
 TABLES = ("objects", "owners", "pending", "spans", "traces", "gaps")
 KEYS = {
@@ -28,7 +28,8 @@ Row = dict[str, Any]
 class Difference(msgspec.Struct, frozen=True):
     """A row that the database has otherwise than the journal says. ``columns`` is empty where a whole row is.
 
-    ``problem`` is ``missing`` (the journal says there should be one), ``unexpected``, or ``differs``.
+    ``problem`` is ``missing`` (the journal says there should be one), ``unexpected``, ``differs``, or ``unreadable``
+    (some row is, and nothing after it was compared).
     """
 
     table: str
@@ -74,7 +75,13 @@ def verify(
         for delta in project(store, cluster, rules, settings, on_progress):
             fresh.commit(cluster, 0, [], [], delta)
         for table in TABLES:
-            yield from _compare(table, fresh.projection_rows(cluster, table), store.projection_rows(cluster, table))
+            try:
+                yield from _compare(table, fresh.projection_rows(cluster, table), store.projection_rows(cluster, table))
+            except StoreError as error:
+                if not is_about_data(error):
+                    raise
+                # Something in it is not what its column holds (no JSON, say): no more of this table can be compared.
+                yield Difference(table, "a row", "unreadable")
 
 
 def _compare(table: str, expected: Iterator[Row], found: Iterator[Row]) -> Iterator[Difference]:

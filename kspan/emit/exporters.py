@@ -1,5 +1,6 @@
 """What ``--export`` means: the targets, and the ways out that they open. Light: the SDK is imported when it is used."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,8 +53,8 @@ def parse_target(text: str) -> Target:
 def open_exporter(target: Target) -> "ReasonedExporter":
     """The exporter of an ``otlp`` or ``file`` target (others have none: ``SettingsError``).
 
-    ``ExportError`` if the file's directory does not exist; ``SettingsError`` if the environment's OTLP settings
-    cannot be used. Connections and files are opened at the first export.
+    ``ExportError`` if the file's directory does not exist, or what would be written to may not be; ``SettingsError``
+    if the environment's OTLP settings cannot be used. Connections and files are opened at the first export.
     """
     if target.kind is TargetKind.OTLP:
         from kspan.emit.otlp import open_otlp
@@ -61,13 +62,24 @@ def open_exporter(target: Target) -> "ReasonedExporter":
         return open_otlp()
     if target.path is None:
         raise SettingsError(f"{target.name} has no exporter")
-    if not target.path.parent.is_dir():
-        raise ExportError(f"cannot export to {target.path}: there is no directory {target.path.parent}")
-    if target.path.is_dir():
-        raise ExportError(f"cannot export to {target.path}: it is a directory")
+    if problem := _why_not(target.path):
+        raise ExportError(f"cannot export to {target.path}: {problem}")
     from kspan.emit.jsonfile import JsonFileExporter
 
     return JsonFileExporter(target.path)
+
+
+def _why_not(path: Path) -> str:
+    """Why a file cannot be written to, as far as that can be told before it is; empty where it can."""
+    try:
+        if not path.parent.is_dir():
+            return f"there is no directory {path.parent}"
+        if path.is_dir():
+            return "it is a directory"
+        written = path if path.exists() else path.parent
+    except OSError as error:
+        return error.strerror or str(error)
+    return "" if os.access(written, os.W_OK, effective_ids=True) else f"no permission to write to {written}"
 
 
 def open_sink(target: Target, cluster: "ClusterIdentity", *, console: "Console | None" = None) -> "TraceSink | None":

@@ -91,8 +91,8 @@ def _open_appending(path: str, flags: int) -> int:
     try:
         return os.open(path, flags, 0o666)
     except OSError:
-        # A pipe or a terminal (/dev/stdout) may be opened for writing alone.
-        if Path(path).is_file():
+        # A pipe or a terminal (/dev/stdout) may be opened for writing alone. What is not there cannot.
+        if not Path(path).exists() or Path(path).is_file():
             raise
         return os.open(path, os.O_WRONLY | os.O_APPEND)
 

@@ -25,6 +25,7 @@ _KNOWN_COLORS = {
 _OTHER_COLORS = ("bright_cyan", "bright_green", "bright_magenta", "bright_yellow", "bright_blue")
 _DURATION_WIDTH = 6
 _GAP = 2
+_LEAST_TITLE = 16  # cells of the header's object: with less, it would not be known again
 _MAX_RAILS = 48  # cells of indentation; what is deeper hangs from here
 
 
@@ -193,16 +194,22 @@ def _header(trace: TraceRow, lines: Sequence[_Line], length: int, width: int, gl
     title = _title(root)
     dot = len(glyphs.dot)
     room = width - 2 - cell_len(actor) - sum(dot + len(fact) for fact, _ in facts)
-    beside = cell_len(title) + sum(dot + len(word) for word, _ in more) <= room
+    if cell_len(title) + sum(dot + len(word) for word, _ in more) <= room:
+        first, second = [*facts, *more], []
+    elif room >= min(cell_len(title), _LEAST_TITLE):
+        first, second = facts, more
+    else:
+        first, second = [], [*facts, *more]
+        room = width - 2 - cell_len(actor)
     text = _text((mark + " ", marks[0][1]), (cut_middle(title, max(room, 12)), "bold"), (actor, ""))
-    for fact in [*facts, *more] if beside else facts:
+    for fact in first:
         text.append(glyphs.dot, "dim").append(*fact)
     text.truncate(width, overflow="ellipsis")
     yield text
-    if more and not beside:
+    if second:
         text = _text(("  ", ""))
-        for word in more:
-            text.append(glyphs.dot if len(text) > 2 else "", "dim").append(*word)
+        for fact in second:
+            text.append(glyphs.dot if len(text) > 2 else "", "dim").append(*fact)
         text.truncate(width, overflow="ellipsis")
         yield text
 

@@ -9,7 +9,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from kspan.errors import InputError
 
@@ -32,6 +32,14 @@ class BrokenInputError(Exception):
 def source_name(path: str) -> str:
     """What messages call an input: the path as the user gave it, ``<stdin>`` for ``-``."""
     return "<stdin>" if path == STDIN else path
+
+
+def standard_input() -> BinaryIO:
+    """The bytes of standard input. Raises InputError where the program was started without one (``<&-``)."""
+    stdin: TextIO | None = sys.stdin
+    if stdin is None:
+        raise InputError(source_name(STDIN), 0, "standard input is closed")
+    return stdin.buffer
 
 
 def total_size(paths: Sequence[str]) -> int | None:
@@ -57,11 +65,11 @@ def total_size(paths: Sequence[str]) -> int | None:
 def read_chunks(path: str, stdin: BinaryIO | None, on_progress: Callable[[int], None] | None) -> Iterator[bytes]:
     """The bytes of a file (``-``: of ``stdin``) in chunks, unpacked if they are gzip'd, without a byte order mark.
 
-    Raises InputError where the file cannot be opened, BrokenInputError where it cannot be read to its end.
+    Raises InputError where it cannot be opened, BrokenInputError where it cannot be read to its end.
     """
     source = source_name(path)
     if path == STDIN:
-        yield from _unpack(_read(stdin or sys.stdin.buffer, on_progress))
+        yield from _unpack(_read(stdin or standard_input(), on_progress))
         return
     try:
         file = Path(path).open("rb")  # noqa: SIM115 - closed below, when the generator ends

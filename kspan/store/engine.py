@@ -154,6 +154,9 @@ def is_about_data(error: BaseException) -> bool:
 
 def _reason(error: BaseException) -> str:
     cause: Any = error.orig if isinstance(error, DBAPIError | StatementError) and error.orig else error
+    if isinstance(cause, UnicodeDecodeError):
+        # What a driver writes is UTF-8: only a damaged file has anything else.
+        return "the database is damaged: it has text that is not UTF-8"
     # PostgreSQL's messages have several lines, SQLAlchemy's append the statement: the first line says it.
     lines = str(cause).strip().splitlines()
     return lines[0] if lines else type(cause).__name__

@@ -2,25 +2,34 @@
 
 import gzip
 import json
+import os
 import resource
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.emit.receivers import reserved_ports
 from tests.recordings import RECORDINGS, recording
 
 ROLLING_UPDATE = recording("02-rolling-update")
 CAPTURE = RECORDINGS.parent / "kspan-go" / "deployment-2-pods.yaml"
 
 
-def kspan(*args: str | Path, stdin: bytes | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "kspan", *map(str, args)], input=stdin, capture_output=True, cwd=cwd, check=False
-    )
+def kspan(
+    *args: str | Path,
+    stdin: bytes | None = None,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "kspan", *map(str, args)]
+    env = os.environ | (environment or {})
+    done = subprocess.run(command, input=stdin, capture_output=True, cwd=cwd, env=env, check=False)
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
@@ -51,6 +60,20 @@ def test_a_second_replay_into_the_same_database_adds_and_sends_nothing(tmp_path:
     assert "kspan: 0 records journalled" in again.stderr
     assert "known already" in again.stderr
     assert (tmp_path / "spans.jsonl").read_bytes() == sent
+    # Whoever wants to look once more is told how.
+    assert "'kspan traces' shows it" in again.stderr
+
+
+def test_a_target_that_fails_is_told_once_and_keeps_nothing_from_the_others(tmp_path: Path) -> None:
+    with reserved_ports(1) as (port,):
+        nowhere = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"}
+        targets = ("--export", "otlp", "--export", f"file:{tmp_path}/spans.jsonl")
+        done = kspan("replay", ROLLING_UPDATE, "--db", tmp_path / "db.sqlite", *targets, environment=nowhere)
+    message = refused(done)
+    assert message.startswith(f"otlp: http://127.0.0.1:{port}/v1/traces: ")
+    assert message.endswith("; what was not sent waits in the database, run the command again")
+    assert done.stderr.count("refused") == 1
+    assert len((tmp_path / "spans.jsonl").read_bytes().splitlines()) == 10
 
 
 def test_the_demo_prints_the_rolling_update_as_trees(tmp_path: Path) -> None:
@@ -78,7 +101,7 @@ def test_a_capture_of_the_go_kspan_becomes_one_rollout() -> None:
     done = kspan("replay", CAPTURE, "--db", "sqlite://")
     assert done.returncode == 0
     assert "Deployment.Update px" in done.stdout
-    assert "1 traces (24 spans) to console" in done.stderr
+    assert "1 trace (24 spans) to console" in done.stderr
 
 
 def test_kubectl_output_becomes_history(tmp_path: Path) -> None:
@@ -106,7 +129,9 @@ def test_a_bad_line_is_named_and_what_came_before_it_is_kept(tmp_path: Path, pro
     bad = tmp_path / "bad.jsonl"
     bad.write_bytes(b"".join(lines[:400]) + BAD_LINES[problem] + b"\n" + b"".join(lines[400:]))
     db = tmp_path / "db.sqlite"
-    assert refused(kspan("replay", bad, "--db", db, "--export", "none")).startswith(f"{bad}:401: ")
+    told = kspan("replay", bad, "--db", db, "--export", "none")
+    assert refused(told).startswith(f"{bad}:401: ")
+    assert "--skip-bad goes on" in told.stderr
     assert "The projection is what" in kspan("db", "verify", "--db", db).stdout
     with sqlite3.connect(db) as connection:
         assert connection.execute("select count(*) from journal").fetchone()[0] > 50
@@ -149,6 +174,37 @@ def test_a_mistake_gets_one_clear_line_and_exit_code_2(tmp_path: Path, args: tup
     assert len(message) > 15
 
 
+@pytest.mark.parametrize(
+    "command", [("replay", "-"), ("rules", "explain", "-"), ("rules", "check", "-"), ("sql",)], ids=" ".join
+)
+def test_a_closed_standard_input_is_refused_in_words(tmp_path: Path, command: tuple[str, ...]) -> None:
+    script = f"exec {sys.executable} -m kspan {' '.join(command)} <&-"
+    environment = os.environ | {"KSPAN_DB": str(tmp_path / "db.sqlite")}
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, env=environment)
+    assert refused(done) == "<stdin>: standard input is closed"
+
+
+@pytest.mark.parametrize("source,code", [(ROLLING_UPDATE, 0), ("no-such-file", 2)])
+def test_a_closed_standard_error_changes_nothing_but_that_nothing_is_told(source: str | Path, code: int) -> None:
+    script = f"exec {sys.executable} -m kspan replay {source} --db sqlite:// --export none 2>&-"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, "")
+
+
+def test_an_interrupted_replay_says_that_it_can_go_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "kspan", "replay", "-", "--db", str(tmp_path / "db.sqlite"), "--export", "none"]
+    started = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    lines = gzip.decompress(ROLLING_UPDATE.read_bytes())
+    assert started.stdin is not None
+    # Ten times what a pipe holds: when all of it is taken, the replay is at work.
+    started.stdin.write(lines[: lines.rindex(b"\n", 0, len(lines) // 2) + 1].decode())
+    started.stdin.flush()
+    started.send_signal(signal.SIGINT)
+    _, told = started.communicate()
+    assert started.returncode == 130
+    assert told == "kspan: interrupted; what was committed is kept, run it again to go on\n"
+
+
 def test_verify_tells_rows_that_were_tampered_with_and_rebuild_mends_them(tmp_path: Path) -> None:
     db = tmp_path / "db.sqlite"
     kspan("replay", ROLLING_UPDATE, "--db", db, "--export", f"file:{tmp_path}/spans.jsonl")
@@ -170,6 +226,22 @@ def test_verify_tells_rows_that_were_tampered_with_and_rebuild_mends_them(tmp_pa
     assert "0 traces (0 spans)" in again.stderr
 
 
+def test_verify_tells_of_a_row_that_cannot_be_read_and_rebuild_mends_it(tmp_path: Path) -> None:
+    db = tmp_path / "db.sqlite"
+    kspan("replay", ROLLING_UPDATE, "--db", db, "--export", "none")
+    with sqlite3.connect(db) as connection:
+        connection.execute("update spans set attributes = 'no JSON' where name = 'Pod.Scheduled'")
+        connection.execute("update traces set error = not error")
+        connection.commit()
+    connection.close()
+    told = kspan("db", "verify", "--db", db)
+    assert told.returncode == 1
+    assert "spans a row: unreadable" in told.stdout.splitlines()
+    assert "differs in error" in told.stdout
+    assert kspan("db", "rebuild", "--db", db).returncode == 0
+    assert kspan("db", "verify", "--db", db).returncode == 0
+
+
 def test_stats_tell_records_rows_traces_and_what_was_sent(tmp_path: Path) -> None:
     db = tmp_path / "db.sqlite"
     kspan("replay", ROLLING_UPDATE, "--db", db, "--export", f"file:{tmp_path}/spans.jsonl")
@@ -183,9 +255,11 @@ def test_stats_tell_records_rows_traces_and_what_was_sent(tmp_path: Path) -> Non
 
 
 def test_the_readers_end_of_a_pipe_may_go_away(tmp_path: Path) -> None:
-    script = f"{sys.executable} -m kspan demo --db {tmp_path / 'demo.sqlite'} | head -1"
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    script = f"{sys.executable} -m kspan demo --db {tmp_path / 'demo.sqlite'} | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
     assert "Traceback" not in done.stderr
+    assert done.stdout.startswith("✓ Deployment")
 
 
 def test_help_answers_in_under_0_4_seconds() -> None:
@@ -205,6 +279,13 @@ def test_every_command_has_help(command: tuple[str, ...]) -> None:
     done = kspan(*command, "--help")
     assert done.returncode == 0
     assert "Usage: kspan" in done.stdout
+
+
+@pytest.mark.parametrize("command", [(), ("db",), ("rules",)])
+def test_the_list_of_commands_is_whole_on_a_terminal_of_80_columns(command: tuple[str, ...]) -> None:
+    commands = kspan(*command, "--help", environment={"COLUMNS": "80"}).stdout.partition("Commands:")[2]
+    assert commands
+    assert "..." not in commands
 
 
 def test_the_installed_program_is_on_the_path_of_its_environment() -> None:

@@ -111,7 +111,7 @@ def context_of(value: str, key: str) -> bytes:
 
 def test_replay_sums_up_the_invalid_trace_contexts() -> None:
     bad = context_of("hello", "tracing.k8s.io/traceparent")
-    assert "1 invalid trace contexts ignored" in kspan("replay", "-", "--db", "sqlite://", stdin=bad).stderr
+    assert "1 invalid trace context ignored" in kspan("replay", "-", "--db", "sqlite://", stdin=bad).stderr
 
 
 def test_the_annotations_with_a_trace_context_can_be_chosen(tmp_path: Path) -> None:

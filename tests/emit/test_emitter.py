@@ -1,7 +1,10 @@
 """What goes out when, and what is marked; what ``--export`` means."""
 
 import logging
-from collections.abc import Sequence
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -189,6 +192,31 @@ def test_a_file_in_a_directory_that_does_not_exist_is_an_export_error(tmp_path: 
         open_exporter(parse_target(f"file:{tmp_path}/nowhere/out.jsonl"))
     with pytest.raises(ExportError, match="is a directory"):
         open_exporter(parse_target(f"file:{tmp_path}"))
+
+
+@pytest.mark.parametrize("mode,words", [(0o555, "no permission to write to"), (0, "Permission denied")])
+def test_a_directory_that_may_not_be_written_to_is_told_before_anything_is_read(mode: int, words: str) -> None:
+    # Not tmp_path, which only its owner can enter.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        closed = Path(folder) / "closed"
+        closed.mkdir()
+        closed.chmod(mode)
+        with unprivileged(), pytest.raises(ExportError, match=words):
+            open_exporter(parse_target(f"file:{closed}/out.jsonl"))
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """Permissions mean nothing to root: be someone else for a while."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def test_nothing_is_made_before_the_first_export(tmp_path: Path) -> None:

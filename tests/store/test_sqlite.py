@@ -155,6 +155,16 @@ def test_a_database_from_a_newer_kspan_is_refused(database: Path, read_only: boo
         open_store(str(database), read_only=read_only)
 
 
+def test_a_damaged_database_is_told_so(database: Path) -> None:
+    open_store(str(database)).close()
+    content = bytearray(database.read_bytes())
+    found = content.index(b"CREATE TABLE journal")
+    content[found : found + 12] = b"\xff" * 12
+    database.write_bytes(content)
+    with pytest.raises(StoreError, match=r"cannot open the database: .*(damaged|malformed)"):
+        open_store(str(database))
+
+
 @pytest.mark.parametrize("content", [b"{}", b"SQLite format 3\0" + b"\xff" * 200, b"\x1f\x8b\x08" + b"\0" * 50])
 def test_a_file_that_is_no_database_is_refused_and_left_as_it_was(database: Path, content: bytes) -> None:
     database.write_bytes(content)
