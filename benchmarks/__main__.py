@@ -18,7 +18,7 @@ from tests.recordings import all_files
 RATE = 500
 """Lines a second at which the time from receipt to commit is measured."""
 
-LINES = 5_000
+LINES = 10_000
 
 
 def main() -> None:
