@@ -73,9 +73,11 @@ class Partitions:
         """Make what these records need, and the next day's; what cannot be made at once is tried again later."""
         wanted = {record.recorded_at // DAY for record in records}
         if wanted:
-            self._make(wanted | {max(wanted) + 1})
+            self.prepare_days(wanted | {max(wanted) + 1})
 
-    def _make(self, wanted: set[int]) -> None:
+    def prepare_days(self, days: Iterable[int]) -> None:
+        """Make the partitions of these days (since 1970)."""
+        wanted = set(days)
         if self._there is not None and wanted <= self._there:
             return
         now = time.monotonic()
