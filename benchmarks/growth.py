@@ -1,6 +1,6 @@
 """What becomes of kspan on a long history (``make growth RECORDING=...``).
 
-    python -m benchmarks.growth RECORDING [--records 10000000] [--spans 1000000] [--days N] [--db URL]
+    python -m benchmarks.growth RECORDING [--records 10000000] [--spans 1000000] [--days N] [--prune SHARE] [--db URL]
 
 Without --db in an SQLite file in a temporary folder. The database has to be empty. The table tells figure, limit and
 their ratio; it judges nothing. What is compared runs in turns with its peer, so that both meet the same machine: the
@@ -237,7 +237,7 @@ def measure(url: str, folder: str, options: argparse.Namespace) -> None:
         beside = empty_beside(big, url) if big.dialect == "postgresql" else open_store(f"{folder}/empty.sqlite")
         with beside as small:
             ingest(big, small, frames[:20_000])
-        cut = frames[0].received - history.period * history.copies * 9 // 10
+        cut = frames[0].received - int(history.period * history.copies * (1 - options.prune))
         pruning(big, frames[20_000:], cut)
     start_up(url, "start-up after pruning")
 
@@ -248,6 +248,9 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=10_000_000)
     parser.add_argument("--spans", type=int, default=1_000_000)
     parser.add_argument("--days", type=float, default=0, help="let the history be this long; without, it is dense")
+    parser.add_argument(
+        "--prune", type=float, default=0.1, help="share of the history; PostgreSQL drops whole days of it"
+    )
     parser.add_argument("--db", help="SQLAlchemy URL of an empty database")
     parser.add_argument("--folder", help="for the SQLite files")
     options = parser.parse_args()
