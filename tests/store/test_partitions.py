@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from kspan.model import Delta, LogRecord, RecordType
-from kspan.store import Store, open_store, partitions
+from kspan.store import Store, dropping, open_store
 from kspan.store.partitions import DAY
 from kspan.store.pruning import prune
 from tests.postgres import PostgresServer
@@ -123,7 +123,7 @@ def test_a_day_with_something_of_another_cluster_is_not_dropped_but_emptied(days
 
 
 def test_a_day_of_which_much_is_needed_is_not_dropped(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partitions, "KEPT", 1)
+    monkeypatch.setattr(dropping, "KEPT", 1)
     commit(days.store, *(on_day(0, n) for n in (1, 2, 3)), delta=Delta(objects=[object_row(1), object_row(2)]))
     commit(days.store, on_day(9, 4))
     assert prune(days.store, CLUSTER, (FIRST + 2) * DAY).records == 1
