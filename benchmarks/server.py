@@ -78,17 +78,18 @@ class ServerTime:
         self._store = store
         self._pids: list[int] = []
         self.is_known = False
-        if store.dialect == "postgresql":
-            self.find()
-            self.is_known = bool(self._pids) and all(_name(pid) == "postgres" for pid in self._pids)
+        self.find()
 
     def find(self) -> None:
         """Look for the sessions that there are now."""
+        if self._store.dialect != "postgresql":
+            return
         query = (
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
         )
         with self._store.reading("look for sessions") as connection:
             self._pids = list(connection.exec_driver_sql(query).scalars())
+        self.is_known = bool(self._pids) and all(_name(pid) == "postgres" for pid in self._pids)
 
     def used(self) -> float:
         """Seconds of all sessions' processes so far; 0 where that is not known."""
