@@ -1,14 +1,13 @@
 """What becomes of kspan on a long history (``make growth RECORDING=...``).
 
-    python -m benchmarks.growth RECORDING [--records 10000000] [--spans 1000000] [--db URL]
+    python -m benchmarks.growth RECORDING [--records 10000000] [--spans 1000000] [--days N] [--prune SHARE] [--db URL]
 
 Without --db in an SQLite file in a temporary folder. The database has to be empty. The table tells figure, limit and
-their ratio; it judges nothing. What is compared runs in turns with its peer, so that both meet the same machine.
+their ratio; it judges nothing. What is compared runs in turns with its peer, so that both meet the same machine: the
+empty store is of the same kind as the other, on PostgreSQL in a schema of the same database.
 """
 
 import argparse
-import os
-import platform
 import random
 import resource
 import statistics
@@ -18,12 +17,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 
 from benchmarks.history import CLUSTER, TARGET, History, make
+from benchmarks.server import ServerTime, empty_beside, settings_of, settle
 from benchmarks.storm import Shift, Template
-from benchmarks.table import say
+from benchmarks.table import machine, say
 from kspan.daemon.projector import Projector
 from kspan.daemon.run import tune_garbage_collection
 from kspan.graph import built_in_rules
@@ -34,10 +34,14 @@ from kspan.query.traces import Filter, find_trace, list_traces
 from kspan.query.why import why
 from kspan.store import Store, open_store
 from kspan.store.pruning import prune
+from kspan.store.statistics import database_size
 from kspan.times import SECOND
 
 CHUNK = 500
 """Records in a transaction, and in a turn."""
+
+WARM_UP = 6
+"""Turns that are not counted: sessions, statements and the first pages."""
 
 QUERIES = 30
 
@@ -53,25 +57,34 @@ with open_store(sys.argv[1]) as store:
 
 def row(what: str, figure: str, limit: str, ratio: float) -> None:
     """A row of the table."""
-    print(f"{what:46}{figure:>16}{limit:>12}{ratio:8.2f}", flush=True)
+    print(f"{what:62}{figure:>16}{limit:>12}{ratio:8.2f}", flush=True)
 
 
 class Ingest:
     """A projector that takes in frames, and how long each turn took it (seconds, of processor and by the clock)."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, server: ServerTime | None = None) -> None:
+        self._server = server
         self.projector = Projector(store, CLUSTER, built_in_rules(), batch=CHUNK)
         self.streams = Streams(self.projector, store.cursors(CLUSTER))
         self.cpu: list[float] = []
         self.wall: list[float] = []
+        self.served: list[float] = []
 
     def take(self, frames: list[Frame]) -> None:
+        served = self._server.used() if self._server is not None else 0.0
         cpu, wall = time.thread_time(), time.perf_counter()
         for frame in frames:
             self.projector.add(self.streams.feed(frame))
         self.projector.flush()
         self.cpu.append(time.thread_time() - cpu)
         self.wall.append(time.perf_counter() - wall)
+        self.served.append(self._server.used() - served if self._server is not None else 0.0)
+
+    def forget(self) -> None:
+        """How long it took so far."""
+        for times in (self.cpu, self.wall, self.served):
+            times.clear()
 
 
 def next_copy(history: History, number: int) -> list[Frame]:
@@ -87,21 +100,35 @@ def next_copy(history: History, number: int) -> list[Frame]:
 def ingest(big: Store, small: Store, frames: list[Frame]) -> None:
     """The same frames into both, a batch here and a batch there."""
     say(f"taking in {len(frames):,} records twice")
-    ways = Ingest(big), Ingest(small)
+    server = ServerTime(big)
+    ways = Ingest(big, server), Ingest(small, server)
     source = iter(frames)
-    while chunk := list(islice(source, CHUNK)):
-        for way in ways:
+    for turn in count():
+        chunk = list(islice(source, CHUNK))
+        if not chunk:
+            break
+        # The sessions come with the first transactions, and the first to go takes turns, too.
+        if turn == WARM_UP:
+            server.find()
+            for way in ways:
+                way.forget()
+        for way in ways if turn % 2 else ways[::-1]:
             way.take(chunk)
-    for what, here, there in (
-        ("processor", ways[0].cpu, ways[1].cpu),
-        ("clock", ways[0].wall, ways[1].wall),
-    ):
-        slower = statistics.median(here) / statistics.median(there)
-        rates = f"{CHUNK / statistics.median(here):,.0f} to {CHUNK / statistics.median(there):,.0f}"
-        row(f"ingest, records/s to those on an empty store ({what})", rates, "1.15", slower / 1.15)
+    _compare("processor", ways[0].cpu, ways[1].cpu)
+    if server.is_known:
+        _compare("server's processor", ways[0].served, ways[1].served)
+        both = [[c + s for c, s in zip(way.cpu, way.served, strict=True)] for way in ways]
+        _compare("both processors", *both)
+    _compare("clock", ways[0].wall, ways[1].wall)
 
 
-def start_up(url: str) -> None:
+def _compare(what: str, here: list[float], there: list[float]) -> None:
+    slower = statistics.median(here) / statistics.median(there)
+    rates = f"{CHUNK / statistics.median(here):,.0f} to {CHUNK / statistics.median(there):,.0f}"
+    row(f"ingest, records/s to those on an empty store ({what})", rates, "1.15", slower / 1.15)
+
+
+def start_up(url: str, name: str) -> None:
     """A process that opens the store and takes up what is live."""
     wall, cpu = [], []
     for _ in range(3):
@@ -110,7 +137,7 @@ def start_up(url: str) -> None:
         wall.append(time.perf_counter() - began)
         cpu.append(_children() - spent)
     for what, took in (("clock", wall), ("processor", cpu)):
-        row(f"start-up ({what})", f"{statistics.median(took):.2f} s", "3 s", statistics.median(took) / 3)
+        row(f"{name} ({what})", f"{statistics.median(took):.2f} s", "3 s", statistics.median(took) / 3)
 
 
 def _children() -> float:
@@ -183,31 +210,54 @@ def pruning(store: Store, frames: list[Frame], before: int) -> None:
     row("longest commit before", f"{alone:.3f} s", "0.5 s", alone / 0.5)
 
 
+def fill(url: str, options: argparse.Namespace) -> History:
+    """Make the store, let it settle, and say what it is and where."""
+    began = time.perf_counter()
+    with open_store(url) as store:
+        history = make(store, options.recording, options.records, options.spans, options.days, say)
+        say(f"made in {time.perf_counter() - began:.0f} s")
+        settle(store)
+        say(f"settled after {time.perf_counter() - began:.0f} s")
+        path = Path(url) if store.dialect == "sqlite" else None
+        with store.reading("ask for the size") as connection:
+            size = f"{database_size(connection, path) / 1e9:.1f} GB"
+        print(f"{history.records:,} records, {history.spans:,} spans, {size}, over {history.days:.1f} days")
+        print(settings_of(store))
+    return history
+
+
+def measure(url: str, folder: str, options: argparse.Namespace) -> None:
+    """Fill, and print the table."""
+    history = fill(url, options)
+    print(f"{'':62}{'figure':>16}{'limit':>12}{'ratio':>8}", flush=True)
+    start_up(url, "start-up")
+    with open_store(url) as big:
+        questions(big)
+        frames = next_copy(history, history.copies + 1)
+        beside = empty_beside(big, url) if big.dialect == "postgresql" else open_store(f"{folder}/empty.sqlite")
+        with beside as small:
+            ingest(big, small, frames[:20_000])
+        cut = frames[0].received - int(history.period * history.copies * (1 - options.prune))
+        pruning(big, frames[20_000:], cut)
+    start_up(url, "start-up after pruning")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__.partition("\n")[0])
     parser.add_argument("recording", type=Path)
     parser.add_argument("--records", type=int, default=10_000_000)
     parser.add_argument("--spans", type=int, default=1_000_000)
+    parser.add_argument("--days", type=float, default=0, help="let the history be this long; without, it is dense")
+    parser.add_argument(
+        "--prune", type=float, default=0.1, help="share of the history; PostgreSQL drops whole days of it"
+    )
     parser.add_argument("--db", help="SQLAlchemy URL of an empty database")
     parser.add_argument("--folder", help="for the SQLite files")
     options = parser.parse_args()
     tune_garbage_collection()
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    machine()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        url = options.db or f"{folder}/growth.sqlite"
-        began = time.perf_counter()
-        with open_store(url) as big, open_store(f"{folder}/empty.sqlite") as small:
-            history = make(big, options.recording, options.records, options.spans, say)
-            say(f"made in {time.perf_counter() - began:.0f} s")
-            size = big.stats(CLUSTER)[0].size if options.records <= 1_000_000 else 0
-            print(f"{history.records:,} records, {history.spans:,} spans in {big.name.rpartition('/')[2]} {size or ''}")
-            print(f"{'':46}{'figure':>16}{'limit':>12}{'ratio':>8}")
-            questions(big)
-            frames = next_copy(history, history.copies + 1)
-            ingest(big, small, frames[:20_000])
-            cut = frames[0].received - history.period * history.copies * 9 // 10
-            pruning(big, frames[20_000:], cut)
-        start_up(url)
+        measure(options.db or f"{folder}/growth.sqlite", folder, options)
 
 
 main()

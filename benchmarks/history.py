@@ -18,6 +18,8 @@ from kspan.graph.facts import Clock
 from kspan.ingest.normalize import Frame
 from kspan.ingest.streams import Streams
 from kspan.store import Store, schema
+from kspan.store.partitions import DAY
+from kspan.times import SECOND
 
 CLUSTER: Final = "8d1f7a52-0000-4000-8000-00000000be7c"
 TARGET: Final = "otlp"
@@ -43,17 +45,20 @@ _IDS: Final = frozenset({"trace_id", "previous_trace_id", "span_id", "parent_spa
 
 
 class History(msgspec.Struct, frozen=True):
-    """What was made: records and spans in all, the number of copies, and the time (ns) between two."""
+    """What was made: records and spans in all, the number of copies, the time (ns) between two, and days in all."""
 
     records: int
     spans: int
     copies: int
     period: int
+    days: float
     frames: list[Frame]
 
 
-def make(store: Store, recording: Path, records: int, spans: int, progress: Callable[[str], None]) -> History:
-    """Fill an empty store with about so many journal records and spans."""
+def make(
+    store: Store, recording: Path, records: int, spans: int, days: float, progress: Callable[[str], None]
+) -> History:
+    """Fill an empty store with about so many journal records and spans, over so many days or as dense as they come."""
     frames = deltas(recording)
     progress(f"projecting {recording}")
     projector = Projector(store, CLUSTER, built_in_rules())
@@ -66,10 +71,11 @@ def make(store: Store, recording: Path, records: int, spans: int, progress: Call
     with store.reading("count") as connection:
         each = store.last_sequence(CLUSTER)
         found = connection.execute(text("SELECT count(*) FROM spans")).scalar_one()
-    # The clock ran out past the recording's end.
-    period = span_of(frames) + 1_000 * 1_000_000_000
     copies = max(1, records // each) - 1
+    # The clock ran out past the recording's end.
+    period = max(span_of(frames) + 1_000 * SECOND, int(days * DAY) // (copies + 1))
     every = max(1, round(copies * found / max(1, spans - found)))
+    _prepare(store, frames[0].received, frames[0].received + (copies + 2) * period)
     for number in range(1, copies + 1):
         with store._write("copy", CLUSTER) as connection:  # noqa: SLF001 -- made for measuring
             _copy(connection, schema.journal, number, each, period)
@@ -83,7 +89,16 @@ def make(store: Store, recording: Path, records: int, spans: int, progress: Call
     _move_on(store, copies, each, period)
     with store.reading("count") as connection:
         found = connection.execute(text("SELECT count(*) FROM spans")).scalar_one()
-    return History(store.last_sequence(CLUSTER), found, copies, period, frames)
+    return History(store.last_sequence(CLUSTER), found, copies, period, (copies + 1) * period / DAY, frames)
+
+
+def _prepare(store: Store, first: int, last: int) -> None:
+    """The journal's days, which a commit would make; and how much there is, which autovacuum would find out."""
+    if store._partitions is None:  # noqa: SLF001
+        return
+    store._partitions.prepare_days(range(first // DAY, last // DAY + 1))  # noqa: SLF001
+    with store._write("look at what is there", CLUSTER) as connection:  # noqa: SLF001
+        connection.exec_driver_sql("ANALYZE")
 
 
 def _mark_emitted(store: Store) -> None:
@@ -94,17 +109,21 @@ def _mark_emitted(store: Store) -> None:
 def _copy(connection: Connection, table: Table, number: int, each: int, period: int) -> None:
     dialect = connection.dialect.name
     values = {column.name: _value(table.name, column.name, _HEX[dialect]) for column in table.columns}
+    # Conditions that an index is about: a copy must not take longer the more there are.
+    past = "cluster = :cluster AND NOT remembered AND deleted_at < :until AND seen_at < :until"
+    closed = "cluster = :cluster AND state = 'closed' AND closed_at < :until"
+    of_trace = f"cluster = :cluster AND trace_id IN (SELECT trace_id FROM traces WHERE {closed})"  # noqa: S608
     which = {
-        "journal": "seq <= :each",
-        "objects": "seen_at < :until AND NOT remembered",
-        "owners": "uid IN (SELECT uid FROM objects WHERE cluster = :cluster AND seen_at < :until AND NOT remembered)",
-        "spans": "trace_id IN (SELECT trace_id FROM traces WHERE cluster = :cluster AND opened_at < :until)",
-        "traces": "opened_at < :until",
-        "emissions": "trace_id IN (SELECT trace_id FROM traces WHERE cluster = :cluster AND opened_at < :until)",
+        "journal": "cluster = :cluster AND seq <= :each AND recorded_at < :until",
+        "objects": past,
+        "owners": f"cluster = :cluster AND uid IN (SELECT uid FROM objects WHERE {past})",  # noqa: S608
+        "spans": of_trace,
+        "traces": closed,
+        "emissions": of_trace,
     }[table.name]
     statement = (
         f"INSERT INTO {table.name} ({', '.join(values)}) SELECT {', '.join(values.values())} "  # noqa: S608
-        f"FROM {table.name} WHERE cluster = :cluster AND {which} ON CONFLICT DO NOTHING"
+        f"FROM {table.name} WHERE {which} ON CONFLICT DO NOTHING"
     )
     first = text("SELECT min(recorded_at) FROM journal WHERE cluster = :cluster AND seq = 1")
     until = connection.execute(first, {"cluster": CLUSTER}).scalar_one() + period - 1
@@ -148,5 +167,3 @@ def _move_on(store: Store, copies: int, each: int, period: int) -> None:
                 clock=msgspec.msgpack.encode(clock), newest=msgspec.msgpack.encode(newest), last_seq=each * (copies + 1)
             )
         )
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("ANALYZE")

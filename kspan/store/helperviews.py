@@ -93,7 +93,7 @@ VIEWS: Final = (
             ("manager", "TEXT", "field manager that wrote this very change"),
             ("ready_seconds", "NUMERIC", "until the last of its new Pods was first ready (s); NULL if none was"),
             ("seconds", "NUMERIC", "until all that it led to had come to an end (s); NULL while it runs"),
-            ("outcome", "TEXT", "running, done, failed, or unfinished (its trace was closed by age)"),
+            ("outcome", "TEXT", "running, done, failed, unfinished (closed by age), unknown (not seen ready)"),
             ("message", "TEXT", "why it failed"),
             ("restarts", "BIGINT", "restarts of its containers in the trace"),
         ),

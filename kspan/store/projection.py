@@ -1,6 +1,7 @@
 """The projection as a whole: loading what is live, clearing, reading it through."""
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -43,12 +44,11 @@ def clear(connection: Connection, cluster: str) -> None:
 def live_objects(connection: Connection, cluster: str, resource: str) -> list[ObjectRow]:
     """The objects of a stream that were not deleted, by uid."""
     table = schema.objects
-    query = (
-        rows.select_rows(table, ObjectRow)
-        .where(table.c.cluster == cluster, table.c.resource == resource, table.c.deleted_at == 0, schema.REMEMBERED)
-        .order_by(table.c.uid)
+    query = rows.select_rows(table, ObjectRow).where(
+        table.c.cluster == cluster, table.c.resource == resource, table.c.deleted_at == 0, schema.REMEMBERED
     )
-    return rows.fetch(connection, query, ObjectRow)
+    # Sorted here, as in ``load``.
+    return sorted(rows.fetch(connection, query, ObjectRow), key=attrgetter("uid"))
 
 
 def load(connection: Connection, cluster: str) -> Projection:

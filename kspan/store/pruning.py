@@ -4,7 +4,7 @@ Kept, whatever its age: what is not decided or closed, what a target still has t
 of these on. Of each object that is alive the newest record stays: that is what a relist is compared with, what an odd
 repeat is recognised by, and what a rebuild begins from. No record is rewritten; a mark says up to where what is left is
 state, as of a first list (LISTED when it is replayed). On PostgreSQL whole days of the journal are dropped where that
-can be (``partitions``). Closed traces that every target has had go with their spans and emissions, deleted objects with
+can be (``dropping``). Closed traces that every target has had go with their spans and emissions, deleted objects with
 their owners: a projection without its journal could be neither verified nor rebuilt.
 """
 
@@ -18,7 +18,7 @@ import msgspec
 from sqlalchemy import Connection, Row, delete, func, select, update
 
 from kspan.model import RecordType
-from kspan.store import partitions, schema
+from kspan.store import dropping, schema
 from kspan.store.emissions import waits
 from kspan.store.journal import NEWS, last_sequence
 from kspan.store.rows import chunks
@@ -57,7 +57,7 @@ def prune(
         limit = _needed_from(connection, cluster, before, targets)
         waiting = _waiting(connection, cluster, before, targets)
     walk = partial(_in_turns, store, cluster, pause)
-    records = partitions.prune(store, cluster, limit) if store.dialect == "postgresql" else 0
+    records = dropping.prune(store, cluster, limit) if store.dialect == "postgresql" else 0
     records += sum(walk("prune the journal", _JournalWalk(cluster, limit).step))
     traces = sum(walk("prune traces", lambda c: _prune_traces(c, cluster, limit)))
     objects = sum(walk("prune objects", lambda c: _prune_objects(c, cluster, limit)))

@@ -132,7 +132,7 @@ def _rollouts(words: Words) -> str:
             {_ready(words)} AS ready_seconds,
             CASE WHEN s.state = 'closed' THEN {words.seconds("s.start_time", "s.end_time")} END AS seconds,
             CASE WHEN s.state <> 'closed' THEN 'running' WHEN s.error OR t.error THEN 'failed'
-                WHEN t.incomplete THEN 'unfinished' ELSE 'done' END AS outcome,
+                WHEN t.incomplete THEN 'unfinished' WHEN {_BECAME_READY} THEN 'done' ELSE 'unknown' END AS outcome,
             CASE WHEN s.error THEN s.message WHEN t.error THEN r.message ELSE '' END AS message,
             {_restarts(words)} AS restarts
         FROM spans s
@@ -166,6 +166,16 @@ _OF_THE_WORKLOAD = """
         AND (o.owner_uid = s.object_uid OR w.owner_uid = s.object_uid)
 """
 """Occurrences to the Pods of a workload ``s`` in a trace: its own, or those of a ReplicaSet of its own."""
+
+
+# A Deployment without replicas has no Pods, and is available. The other kinds have no such condition.
+_BECAME_READY = f"""(
+    EXISTS (SELECT 1 {_OF_THE_WORKLOAD} AND p.name = 'Pod.Ready')
+    OR EXISTS (
+        SELECT 1 FROM spans a WHERE a.cluster = s.cluster AND a.trace_id = s.trace_id AND a.object_uid = s.object_uid
+            AND a.name = 'Deployment.Available' AND a.start_time >= s.start_time
+    )
+)"""
 
 
 def _restarts(words: Words) -> str:

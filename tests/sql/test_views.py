@@ -119,6 +119,13 @@ def test_a_scaling_is_no_rollout_and_a_change_of_the_template_is_one(history: St
     ]
 
 
+def test_a_rollout_of_which_nothing_got_ready_is_not_called_done(history: Store) -> None:
+    query = "SELECT action, outcome, ready_seconds FROM rollouts WHERE cluster = :c ORDER BY start_time"
+    assert ask(history, query, c="05-unschedulable")[0] == ("Create", "unknown", None)
+    # The first is state as of the first list: how it went was before.
+    assert [row[1] for row in ask(history, query, c="02-rolling-update")] == ["unknown", "done", "done"]
+
+
 def test_a_rollout_goes_back_to_who_began_it_and_names_who_wrote_it(history: Store) -> None:
     query = "SELECT DISTINCT who, manager FROM rollouts WHERE cluster = :c"
     assert ask(history, query, c="13-custom-controller") == [("kubectl", "widget-controller")]

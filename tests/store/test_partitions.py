@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from kspan.model import Delta, LogRecord, RecordType
-from kspan.store import Store, open_store, partitions
+from kspan.store import Store, dropping, open_store
 from kspan.store.partitions import DAY
 from kspan.store.pruning import prune
 from tests.postgres import PostgresServer
@@ -123,11 +123,28 @@ def test_a_day_with_something_of_another_cluster_is_not_dropped_but_emptied(days
 
 
 def test_a_day_of_which_much_is_needed_is_not_dropped(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partitions, "KEPT", 1)
+    monkeypatch.setattr(dropping, "KEPT", 1)
     commit(days.store, *(on_day(0, n) for n in (1, 2, 3)), delta=Delta(objects=[object_row(1), object_row(2)]))
     commit(days.store, on_day(9, 4))
     assert prune(days.store, CLUSTER, (FIRST + 2) * DAY).records == 1
     assert days.counts() == {"journal_20241004": 2, "journal_20241013": 1}
+
+
+def test_a_day_that_was_taken_out_and_could_not_be_deleted_is_deleted_by_the_next_run(days: Days) -> None:
+    tables = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE '%journal_2024%'"
+    commit(days.store, on_day(0, 1), on_day(9, 2))
+    with days.connect() as reader:
+        days.ask("CREATE TABLE gone_journal_20240101 (LIKE journal)")
+        reader.execute("SELECT count(*) FROM gone_journal_20240101")
+        assert prune(days.store, CLUSTER, (FIRST + 2) * DAY).records == 1
+        assert {name for (name,) in days.ask(tables)} == {
+            "gone_journal_20240101",
+            "journal_20241013",
+            "journal_20241014",
+        }
+    assert prune(days.store, CLUSTER, (FIRST + 2) * DAY).records == 0
+    assert not any(str(name).startswith("gone") for (name,) in days.ask(tables))
+    assert days.counts() == {"journal_20241013": 1}
 
 
 def test_what_came_late_over_midnight_keeps_its_day_until_all_before_it_may_go(days: Days) -> None:

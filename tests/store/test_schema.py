@@ -75,6 +75,9 @@ def test_the_migrated_schema_is_the_declared_one_on_postgresql(postgres_url: str
             "USING (table_schema, table_name) WHERE table_schema = 'public' AND table_type = 'BASE TABLE' "
             "AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'"
         ).all()
+        stored = connection.exec_driver_sql(
+            "SELECT relname, reloptions FROM pg_class WHERE reloptions IS NOT NULL"
+        ).all()
         payload = connection.exec_driver_sql("SELECT pg_typeof(payload) FROM journal RIGHT JOIN (SELECT) one ON true")
         assert payload.scalar_one() == "json"
     engine.dispose()
@@ -82,6 +85,10 @@ def test_the_migrated_schema_is_the_declared_one_on_postgresql(postgres_url: str
     assert {name for name, _ in partial} == declared
     assert keys == ["cluster", "seq", "recorded_at"]
     assert sorted_otherwise == []
+    kept = "autovacuum_vacuum_scale_factor=0.05"
+    assert {name: options for name, options in stored if name in schema.metadata.tables} == {
+        name: [f"fillfactor={share}", kept] for name, share in (("objects", 60), ("spans", 80), ("traces", 60))
+    }
 
 
 def is_no_partition(name: str | None, kind: str, _parents: Any) -> bool:

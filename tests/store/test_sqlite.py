@@ -1,6 +1,7 @@
 """What holds for SQLite files: settings, locks, refusals, and a process that is killed."""
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -18,7 +19,8 @@ from kspan.errors import StoreError
 from kspan.model import Delta, TraceState
 from kspan.store import Store, open_store, schema
 from kspan.store.engine import PAGE_SIZE
-from tests.store.rowsource import CLUSTER, cursor, full_delta, record, trace_row
+from kspan.store.pruning import prune
+from tests.store.rowsource import CLUSTER, cursor, full_delta, object_row, record, trace_row
 
 ROOT = Path(__file__).parents[2]
 
@@ -369,14 +371,24 @@ def test_the_look_for_what_waits_for_a_target_begins_at_the_first_that_does(data
             assert connection.exec_driver_sql("SELECT done_before FROM export_state").scalar_one() == 991
 
 
-def test_no_look_up_walks_through_the_history(database: Path) -> None:
+def listen(store: Store) -> list[tuple[str, Any]]:
+    """The statements, with their parameters, that the store executes from now on."""
     statements: list[tuple[str, Any]] = []
+    event.listen(
+        store._engine,
+        "before_cursor_execute",
+        lambda _connection, _cursor, statement, parameters, *_: statements.append((statement, parameters)),
+    )
+    return statements
+
+
+# All rows of a cluster, in the order of the key or by an index that tells nothing but the cluster.
+WALK = re.compile(r"SEARCH (objects|owners|spans|traces|emissions) USING .*(autoindex\w*|PRIMARY KEY) \(cluster=\?\)")
+
+
+def test_no_look_up_walks_through_the_history(database: Path) -> None:
     with open_store(str(database)) as store:
-        event.listen(
-            store._engine,
-            "before_cursor_execute",
-            lambda _connection, _cursor, statement, parameters, *_: statements.append((statement, parameters)),
-        )
+        statements = listen(store)
         store.load_projection(CLUSTER)
         store.clusters()
         store.last_sequence(CLUSTER)
@@ -398,4 +410,21 @@ def test_no_look_up_walks_through_the_history(database: Path) -> None:
             if "uid-1" in map(str, parameters):
                 assert any("INDEX journal_object" in step or "INDEX sqlite_autoindex_objects" in step for step in plan)
                 assert not any(step.endswith("PRIMARY KEY (cluster=?)") for step in plan), (statement, plan)
-            assert not any("AUTOMATIC" in step for step in plan), (statement, plan)
+            assert not any("AUTOMATIC" in step or WALK.match(step) for step in plan), (statement, plan)
+
+
+def test_pruning_walks_through_nothing_but_what_is_old(database: Path) -> None:
+    gone = object_row(2, state=b"", deleted_at=2)
+    closed = trace_row(1, TraceState.CLOSED, closed_at=1)
+    with open_store(str(database)) as store:
+        store.commit(CLUSTER, 1, [record(1), record(2)], [], Delta(objects=[gone], traces=[closed]))
+        store.mark_emitted(CLUSTER, "otlp", [closed.trace_id], 1)
+        statements = listen(store)
+        pruned = prune(store, CLUSTER, record(3).recorded_at, ["otlp"])
+    assert (pruned.records, pruned.traces, pruned.objects) == (1, 1, 1)
+    planned = [each for each in statements if each[0].startswith(("SELECT", "DELETE", "UPDATE"))]
+    assert len(planned) > 15
+    with sqlite(database) as connection:
+        for statement, parameters in planned:
+            plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+            assert not any(step.startswith("SCAN") or WALK.match(step) for step in plan), (statement, plan)
