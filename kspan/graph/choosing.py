@@ -99,6 +99,9 @@ class Chooser:
                     return occasion
             if cause is not None:
                 return Choice(cause, OWNER, confidence)
+            told = evidence.told_of(self.state, owner, occ) if not owner.causes else None
+            if told is not None and occ.time - told.time <= evidence.MATCH:
+                return Choice(Cause(told.id, "", told.rv, told.time, trace=told.trace), SUBJECT, 0.8)
             visited.add(owner.uid)
             owner, seen_rv, confidence = self._owner(owner), 0, confidence - 0.1
         return UNKNOWN
@@ -242,6 +245,8 @@ class Chooser:
     def of_actor(self, event: Occurrence, delta: Occurrence | None) -> Choice:
         """The cause of what a controller says it did to a subject."""
         told, actor = event.subject, self.state.object(event.uid)
+        if event.top_level:
+            return Choice(None, ROOT, 1.0)
         if actor is not None and told is not None and told.means == "turns":
             turn = evidence.near_turn(actor, event)
             if turn is not None:
@@ -285,8 +290,6 @@ class Chooser:
 
     def of_event(self, occ: Occurrence) -> Choice:
         """Rules 3 and 4 for an Event about its own object."""
-        if occ.top_level:
-            return Choice(None, ROOT, 1.0)
         obj = self.state.object(occ.uid)
         if obj is None:
             return UNKNOWN
@@ -303,7 +306,7 @@ class Chooser:
             return Choice(cause, OWN, 0.95 if occ.seen_rv else 0.8)
         if obj.causes and obj.causes[0].time - occ.latest <= self.settings.hold:
             return Choice(obj.causes[0], OWN, 0.6)  # The delta was received after the fact that it caused.
-        event = evidence.told_of(self.state, occ)
+        event = evidence.told_of(self.state, occ, occ)
         if event is not None:
             return Choice(Cause(event.id, "", event.rv, event.time, trace=event.trace), SUBJECT, 0.8)
         return self._triggered_by_time(self._owner(obj), occ)
@@ -340,6 +343,12 @@ class Chooser:
         return UNKNOWN
 
     def infer(self, obj: ObjectState, occ: Occurrence) -> None:
-        """Makes up the changes of a listed object that nobody saw and ``occ`` may go back to."""
+        """Makes up the changes of a listed object that nobody saw and ``occ`` may go back to; a top-level Event of it
+        may stand in for one."""
+        if self.state.top_level:
+            for span in self.state.top_level.get((obj.kind, obj.namespace, obj.name), ()):
+                event = self.state.occurrence(span)
+                if event is not None and event.id != occ.id:
+                    self.decide(event)
         for inferred in infer_changes(self.state, self.rules, self.settings, obj, occ.time):
             self.decide(inferred)

@@ -20,6 +20,11 @@ from kspan.vocabulary import span_id, unnamed
 MOST_LAG = 300 * SECOND
 """An Event that is later was not slow on its way: nobody was watching, or a clock is wrong."""
 
+_KINDS = {
+    kind.lower(): kind for kind in ("CronJob", "DaemonSet", "Deployment", "HelmRelease", "Job", "Pod", "StatefulSet")
+}
+"""Kinds by the names that Flux 1 has for them in its Events, which are those of resources."""
+
 TRACKED_EVENTS = 64
 """Event objects whose repeats are followed, for one object: a Pod has about ten, a hostile reporter any number."""
 
@@ -39,6 +44,7 @@ class EventObserver:
 
     def _event(self, record: LogRecord, event: Event) -> None:
         ref = event.involvedObject
+        ref.kind = _KINDS.get(ref.kind, ref.kind)
         obj = self._involved(event)
         count = (event.series.count if event.series else 0) or event.count or 1
         track = obj.events.get(event.metadata.uid)
@@ -80,6 +86,8 @@ class EventObserver:
             top_level=(event.metadata.annotations or {}).get("topLevelSpan") == "true",
             subject=self.rules.subject(component, ref.kind, event.reason, ref.namespace, event.message),
         )
+        if occ.top_level and occ.subject is None:
+            occ.subject = Subject("applies", source="self", starts=True)
         if occ.subject is not None:
             occ.subject = _aim(occ.subject, event, obj)
             self._note_refusal(occ, obj)

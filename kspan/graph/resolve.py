@@ -166,12 +166,14 @@ class Resolver:
                 occ.link_trace = occ.link_span = ""
 
     def _starts(self, children: dict[str, list[Occurrence]]) -> dict[str, int]:
-        """No effect starts before its cause: an Event's time may be a cut-off second, a delta's that of its receipt."""
+        """No effect starts before its cause: an Event's time may be a cut-off second, a delta's that of its receipt.
+        A top-level Event tells of what was begun before it."""
         starts: dict[str, int] = {}
         waiting = [(occ, 0) for occ in children[""]]
         while waiting:
             occ, floor = waiting.pop()
-            starts[occ.id] = max(occ.time, floor)
+            time = min([occ.time, *(c.time for c in children.get(occ.id, ()))]) if occ.top_level else occ.time
+            starts[occ.id] = max(time, floor)
             waiting.extend((child, starts[occ.id]) for child in children.get(occ.id, ()))
         return starts
 

@@ -31,6 +31,7 @@ class State:
         self.members: dict[str, set[str]] = defaultdict(set)
         self.by_name: dict[tuple[str, str, str], list[str]] = {}
         self.told: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+        self.top_level: dict[tuple[str, str, str], list[str]] = defaultdict(list)
         self.pending: dict[str, set[str]] = defaultdict(set)
         self.refused: dict[tuple[str, str, str], set[str]] = defaultdict(set)
         self.deadlines: list[tuple[int, int, int, str]] = []
@@ -162,6 +163,8 @@ class State:
         self.causality.add_node(occ.id, occurrence=occ)
         self._occurrences[occ.id] = occ
         self.index_told(occ)
+        if occ.top_level:
+            self.top_level[occ.kind, occ.namespace, occ.name].append(occ.id)
 
     def index_told(self, occ: Occurrence) -> None:
         """Makes a subject-Event known under the name of its subject."""
@@ -186,6 +189,8 @@ class State:
             self.told[key].remove(occ.id)
             if not self.told[key]:
                 del self.told[key]
+        if occ.top_level:
+            self.top_level[occ.kind, occ.namespace, occ.name].remove(occ.id)
 
     def effect(self, cause: str, occ: Occurrence) -> None:
         """Draws the edge cause -> occurrence, in the place of the one that may have been there."""
