@@ -142,6 +142,17 @@ class Repeat(msgspec.Struct, array_like=True, gc=False):
     message: str
 
 
+class Note(msgspec.Struct, array_like=True, gc=False):
+    """A turn that is no news by itself, on the span that it repeats; the fields are as in ``conditions.Turn``."""
+
+    time: int
+    name: str
+    type: str
+    status: str
+    reason: str
+    message: str
+
+
 class Occurrence(msgspec.Struct, array_like=True, gc=False):
     """Anything that happened to an object: a change, a deletion, a condition's turn, an Event. It becomes one span.
 
@@ -206,6 +217,7 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     condition: str = ""
     status: str = ""
     because: str = ""
+    notes: list[Note] = []
 
 
 class ObjectState(msgspec.Struct, array_like=True, gc=False):
@@ -215,7 +227,7 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     newest change of labels alone: it becomes an occurrence only if something follows from it. ``ended`` is when a Job
     was done or had failed. ``conditions`` is how it stands by its own status. ``patience`` is how long a Pod stays on a
     node that was tainted (s), ``revision`` the one of its owner that it was made from.
-    ``index`` is the ordinal of a StatefulSet's Pod (-1: not told)."""
+    ``index`` is the ordinal of a StatefulSet's Pod (-1: not told). ``notes`` announce its deletion."""
 
     uid: str
     kind: str = ""
@@ -263,6 +275,7 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     index: int = -1
     patience: int = 0
     revision: str = ""
+    notes: list[Note] = []
 
 
 class Trace(msgspec.Struct, array_like=True, gc=False):

@@ -102,8 +102,7 @@ class Observer:
             self._labelled(record, new, old)
         if gone:
             self._gone(record, meta, new)
-        elif not asked and new.conditions != (known.conditions if known is not None else ()):
-            # What goes turns on its way, too: its deletion says so.
+        elif new.conditions != (known.conditions if known is not None else ()):
             self._turned(record, meta, status, new, known)
 
     def _turned(
@@ -172,6 +171,7 @@ class Observer:
             episodes=old.episodes,
             conditions=standing(obj.kind, status) if obj.status else (),
             turns=old.turns,
+            notes=old.notes,
         )
         self._made_as(new, obj, spec, known)
         self.state.put_object(new)
@@ -295,6 +295,7 @@ class Observer:
         occ.actor = "unknown"
         occ.by_controller = True
         occ.related = new.traceparent
+        self.turns.announced(new, occ)
         cause = Cause(occ.id, occ.verb, occ.rv, occ.time, turned="deleted" if new.kind == "Node" else "")
         self._add_change(new, occ, cause)
         if not ended_phase(new.conditions):  # Of one that had ended, its controller took leave then.
