@@ -55,11 +55,12 @@ class Chooser:
             return self._of_deletion(occ, obj)
         if not occ.by_controller and not (occ.verb == "Create" and obj.owner):
             return Choice(None, ROOT, 0.95 if occ.manager else 0.5)
-        by_owner = self._triggered(self._owner(obj), occ) if obj.owner else UNKNOWN
+        by_owner = self._triggered(self._owner(obj), occ) if obj.owner or obj.claim else UNKNOWN
         return self._or_answered(occ, obj, by_owner)
 
     def _owner(self, obj: ObjectState) -> ObjectState | None:
-        return self.state.object(obj.owner) if obj.owner else None
+        """Whose controller made it what it is: its owner's, or of a volume that of its claim."""
+        return self.state.object(obj.owner or obj.claim) if obj.owner or obj.claim else None
 
     def _or_answered(self, occ: Occurrence, obj: ObjectState, choice: Choice) -> Choice:
         """A controller's change may answer a newer change of the very object: what somebody did to an object that has
@@ -180,6 +181,10 @@ class Chooser:
         if expired is not None:
             occ.actor = "ttl-after-finished-controller"
             return Choice(expired, OWN, 0.8)
+        freed = self.turns.freed(occ, obj) if obj.claim else None
+        if freed is not None and decode_spec(obj.spec).persistentVolumeReclaimPolicy == "Delete":
+            occ.actor = "persistentvolume-controller"
+            return Choice(freed, OWNER, 0.85)
         occ.by_controller = False
         return Choice(None, ROOT, 0.7)
 
@@ -280,8 +285,10 @@ class Chooser:
             return choice
         return Choice(other, PLACE, 0.85)
 
-    def _for_the_sake_of(self, uid: str, event: Occurrence) -> Choice | None:
-        beneficiary = self.state.object(uid)
+    def _for_the_sake_of(self, by: str, event: Occurrence) -> Choice | None:
+        namespace, slash, name = by.partition("/")
+        bearers = self.state.named(event.kind, namespace, name) if slash else ()
+        beneficiary = next(reversed(bearers), None) if slash else self.state.object(by)
         if beneficiary is None:
             return None
         self.infer(beneficiary, event)

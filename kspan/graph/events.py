@@ -181,7 +181,8 @@ def _aim(told: Subject, event: Event, obj: ObjectState) -> Subject:
     The node of a Pod is looked up when the cause is chosen: it may not be known yet.
     """
     if told.by:
-        told = msgspec.structs.replace(told, by=event.related.uid if event.related is not None else "")
+        named = "" if told.by == "related" else told.by
+        told = msgspec.structs.replace(told, by=event.related.uid if event.related is not None else named)
     if told.source == "self":
         ref = event.involvedObject
         return msgspec.structs.replace(told, kind=ref.kind, namespace=ref.namespace, name=ref.name)

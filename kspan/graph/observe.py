@@ -172,6 +172,7 @@ class Observer:
             conditions=standing(obj.kind, status) if obj.status else (),
             turns=old.turns,
             notes=old.notes,
+            claim=spec.claimRef.uid if spec.claimRef is not None else "",
         )
         self._made_as(new, obj, spec, known)
         self.state.put_object(new)

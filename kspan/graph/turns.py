@@ -11,9 +11,13 @@ from kspan.graph.conditions import PHASE
 from kspan.graph.facts import Cause, ObjectState, Occurrence, Turned
 from kspan.graph.placing import OWN, OWNER, PLACE, ROOT, UNKNOWN, Choice
 from kspan.graph.state import State
+from kspan.times import SECOND
 
 _LEFT_NODE = frozenset(["Evicted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated"])
 """Reasons of a failed Pod that its kubelet ended for the sake of the node (pkg/kubelet eviction, nodeshutdown)."""
+
+DECISION = 5 * SECOND
+"""A controller writes what it has decided into the status at once, at the end of the same pass."""
 
 
 class TurnChooser:
@@ -83,7 +87,17 @@ class TurnChooser:
                 return Choice(self.as_cause(found), PLACE, 0.95)
         return None
 
+    def freed(self, occ: Occurrence, volume: ObjectState) -> Cause | None:
+        """The deletion of the claim that a volume was bound to, before ``occ``."""
+        claim = self.state.object(volume.claim)
+        return evidence.newest(c for c in claim.causes if c.verb == "Delete" and c.rv < occ.rv) if claim else None
+
     def _newest(self, occ: Occurrence, obj: ObjectState, turn: Turned) -> Choice:
+        if obj.claim and (freed := self.freed(occ, obj)) is not None:
+            return Choice(freed, OWNER, 0.9)
+        decided = self._decision(obj, turn) if obj.events and obj.kind not in ("Pod", "Node") else None
+        if decided is not None:
+            return Choice(decided, OWN, 0.8)
         own = evidence.newest(
             c
             for c in obj.causes
@@ -99,3 +113,18 @@ class TurnChooser:
         if own is not None:
             return Choice(own, OWN, 0.95 if occ.generation and own.generation else 0.9)
         return UNKNOWN
+
+    def _decision(self, obj: ObjectState, turn: Turned) -> Cause | None:
+        """What the object's own controller has just decided and told by an Event (an autoscaler's new size)."""
+        told = {track.span for track in obj.events.values()} | self.state.pending.get(obj.uid, set())
+        found = [
+            event
+            for event in map(self.state.occurrence, told)
+            if event is not None and event.subject is not None and event.subject.starts and event.uid == obj.uid
+            if -evidence.SLACK <= turn.time - event.time <= DECISION
+        ]
+        event = max(found, key=lambda e: (e.time, e.id), default=None)
+        if event is None:
+            return None
+        self.decide(event)
+        return Cause(event.id, "", event.rv, event.time, trace=event.trace)
