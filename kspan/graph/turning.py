@@ -30,6 +30,7 @@ LONGEST_MESSAGE = 1024
 SHARED_MANAGER = "kube-controller-manager"
 
 _REPORTERS = {
+    "HorizontalPodAutoscaler": "horizontal-pod-autoscaler",
     "Node": "node-controller",
     "PersistentVolume": "persistentvolume-controller",
     "PersistentVolumeClaim": "persistentvolume-controller",

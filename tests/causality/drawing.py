@@ -2,8 +2,8 @@
 
 One line a span, indented by two spaces a level: ``Kind.Reason name  by service  [rule]``, then ``+n`` for n repeats,
 ``error`` for the status and ``->`` for a link to another trace than that which an episode continues. Traces come in the
-order of their roots' starts; an episode says what it continues. Where that is asked for, ``{…}`` names the conditions
-that are noted on a span.
+order of their roots' starts; an episode says what it continues. Where that is asked for, each ``*`` below a span is a
+condition that is noted on it.
 """
 
 import random
@@ -78,17 +78,20 @@ def _trace(
     waiting = [(0, root)]
     while waiting:
         depth, row = waiting.pop()
-        lines.append("  " * depth + _line(row, trace["previous_trace_id"], notes=notes))
+        lines.append("  " * depth + _line(row, trace["previous_trace_id"]))
+        lines += ["  " * (depth + 1) + f"* {name}" for name in _noted(row)] if notes else []
         waiting.extend((depth + 1, child) for child in reversed(children[row["span_id"]]))
     return lines
 
 
-def _line(row: dict[str, Any], previous: str, *, notes: bool) -> str:
+def _noted(row: dict[str, Any]) -> list[str]:
+    return [event.name for event in row["events"] if not is_repeat(event.attributes)]
+
+
+def _line(row: dict[str, Any], previous: str) -> str:
     line = f"{row['name']} {row['object_name']}  by {row['service']}  [{row['rule']}]"
-    noted = [event.name for event in row["events"] if not is_repeat(event.attributes)]
-    if len(row["events"]) > len(noted):
-        line += f" +{len(row['events']) - len(noted)}"
-    line += f" {{{', '.join(noted)}}}" if notes and noted else ""
+    repeats = len(row["events"]) - len(_noted(row))
+    line += f" +{repeats}" if repeats else ""
     line += " error" if row["error"] else ""
     linked = [link.trace_id for link in row["links"] if link.trace_id != previous]
     return f"{line} -> {' '.join(linked)}" if linked else line
