@@ -227,6 +227,7 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     newest change of labels alone: it becomes an occurrence only if something follows from it. ``ended`` is when a Job
     was done or had failed. ``conditions`` is how it stands by its own status. ``patience`` is how long a Pod stays on a
     node that was tainted (s), ``revision`` the one of its owner that it was made from.
+    ``label_text`` and ``annotations`` are kept to tell what changed, but for Pods, of which there are the most.
     ``claim`` is the uid of the claim that a PersistentVolume is bound to.
     ``index`` is the ordinal of a StatefulSet's Pod (-1: not told). ``notes`` announce its deletion."""
 
@@ -278,6 +279,8 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     revision: str = ""
     notes: list[Note] = []
     claim: str = ""
+    label_text: bytes = b""
+    annotations: dict[str, str] = {}
 
 
 class Trace(msgspec.Struct, array_like=True, gc=False):
