@@ -6,7 +6,6 @@ same form, or nearly: Argo CD leaves out ``status`` (an entry that is there is t
 """
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from kspan.graph.objects import Condition, Status
@@ -110,38 +109,38 @@ def _tidied(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return list(once.items())
 
 
-def turned(kind: str, before: Standing, now: Standing, status: Status) -> Iterator[Turn]:
+def turned(kind: str, before: Standing, now: Standing, status: Status) -> list[Turn]:
     """What turned between two standings of an object.
 
     What is not so when it first shows is how things begin; it is news only where it says of a failure. A condition that
     was true and is not there any more turned to false.
     """
-    if before == now:
-        return
     was, entries = dict(before), {c.type: c for c in status.conditions or ()}
     habits = _KINDS.get(kind, _UNKNOWN_KIND)
+    found: list[Turn] = []
     ended = kind == "Pod" and bool(ended_phase(now))  # All its conditions say so again.
     for name, value in now:
         old = was.pop(name, None)
         if old == value:
             continue
-        condition = entries.get(name) if value != PHASE else None
         if (name in habits.quiet or ended) and value != PHASE:
             # That nothing is done yet when it begins is not even worth a word.
             if old is not None or value == "True":
-                yield _quiet(name, value, condition, first=old is None)
+                found.append(_quiet(name, value, entries[name], old is None))
             continue
+        condition = entries.get(name) if value != PHASE else None
         failing = condition is not None and _FAILURE.search(condition.reason) is not None
         begins = old is None and (name in habits.expected if value in ("True", PHASE) else not failing)
         if begins or _doubles(name, old, value, condition):
-            yield _quiet(name, value, condition, first=old is None)
+            found.append(_quiet(name, value, condition, old is None))
         else:
-            yield _turn(kind, name, value, condition, failing=failing)
+            found.append(_turn(kind, name, value, condition, failing=failing))
     for name, value in was.items():
         if value == "True" and (ended or name in habits.quiet):
-            yield _quiet(name, "False", None)
+            found.append(_quiet(name, "False", None, False))
         elif value == "True":
-            yield _turn(kind, name, "False", None, failing=False)
+            found.append(_turn(kind, name, "False", None, failing=False))
+    return found
 
 
 def _doubles(name: str, old: str | None, value: str, condition: Condition | None) -> bool:
@@ -152,9 +151,8 @@ def _doubles(name: str, old: str | None, value: str, condition: Condition | None
     return old != "True" and value != "True" and "Unknown" in (old, value) and _TROUBLE.search(name) is not None
 
 
-def _quiet(name: str, value: str, condition: Condition | None, *, first: bool = False) -> Turn:
-    named = name if value in ("True", PHASE) else f"{name}={value}"
-    return Turn(name, value, named, False, False, condition, True, first)
+def _quiet(name: str, value: str, condition: Condition | None, first: bool) -> Turn:
+    return Turn(name, value, name if value == "True" else f"{name}={value}", False, False, condition, True, first)
 
 
 def by_itself(kind: str, turn: Turn) -> Turn:

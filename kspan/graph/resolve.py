@@ -195,8 +195,9 @@ class Resolver:
             for i, occ in enumerate(own):
                 following = _follower(own, i)
                 until = starts[following.id] if following is not None else reached
-                last = max([0, *(r.time for r in occ.repeats), *(n.time for n in occ.notes)])
-                ends[occ.id] = max(starts[occ.id], until, last)
+                ends[occ.id] = max(starts[occ.id], until)
+                if occ.repeats or occ.notes:
+                    ends[occ.id] = max([ends[occ.id], *[r.time for r in occ.repeats], *[n.time for n in occ.notes]])
         for occ in self._deepest_first(children):
             ends[occ.id] = max([ends[occ.id], *(ends[child.id] for child in children.get(occ.id, ()))])
         return ends

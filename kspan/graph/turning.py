@@ -91,20 +91,22 @@ class TurnObserver:
         """Notes turns on the span of what turned with them, else of what happened last to the object. Where that is in
         a closed trace they are occurrences (added to ``told``), unless they are how things begin or end."""
         occ = told[0] if told else self._newest(obj)
+        notes: list[Note] = []
         for turn in quiet:
-            announces = turn.type == ANNOUNCEMENT and not told and not obj.deleting
-            if occ is None and not announces:
-                if not turn.first and not obj.deleting and self._make_room(obj):
-                    told.append(self._turn(record, meta, status, obj, by_itself(obj.kind, turn)))
-                continue
-            reason, message = _said(status, turn)
-            time = moment(record, self._when(record, meta, obj, turn))
-            note = Note(time, turn.name, turn.type, turn.status, reason, message)
-            if announces or occ is None:
-                obj.notes = [*obj.notes, note][-ANNOUNCED:]
-            elif len(occ.notes) < NOTES_KEPT:
-                occ.notes = [*occ.notes, note]
-                self.state.dirty_spans[occ.id] = None
+            if turn.type == ANNOUNCEMENT and not told and not obj.deleting:
+                obj.notes = [*obj.notes, self._noted(record, meta, status, obj, turn)][-ANNOUNCED:]
+            elif occ is not None:
+                notes.append(self._noted(record, meta, status, obj, turn))
+            elif not turn.first and not obj.deleting and self._make_room(obj):
+                told.append(self._turn(record, meta, status, obj, by_itself(obj.kind, turn)))
+        if occ is not None and notes and len(occ.notes) < NOTES_KEPT:
+            occ.notes = [*occ.notes, *notes]
+            self.state.dirty_spans[occ.id] = None
+
+    def _noted(self, record: LogRecord, meta: Metadata, status: Status, obj: ObjectState, turn: Turn) -> Note:
+        reason, message = _said(status, turn)
+        time = moment(record, self._when(record, meta, obj, turn))
+        return Note(time, turn.name, turn.type, turn.status, reason, message)
 
     def _newest(self, obj: ObjectState) -> Occurrence | None:
         """What happened last to the object, if its trace is open."""
