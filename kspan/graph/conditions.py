@@ -25,8 +25,9 @@ Standing = tuple[tuple[str, str], ...]
 
 class Habits(NamedTuple):
     """What is known of a kind: ``quiet`` turns only repeat what an Event or another turn says, and are events of the
-    span that they repeat; ``expected`` is true from the first status on, so that only its loss and its return are news;
-    ``phases`` turn as conditions do."""
+    span that they repeat (a span each would be eight more for a Pod's life, in the storm 12,500 beside 29,300);
+    ``expected`` is true from the first status on, so that only its loss and its return are news; ``phases`` turn as
+    conditions do."""
 
     quiet: frozenset[str] = frozenset()
     expected: frozenset[str] = frozenset()
