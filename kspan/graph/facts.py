@@ -227,7 +227,8 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     newest change of labels alone: it becomes an occurrence only if something follows from it. ``ended`` is when a Job
     was done or had failed. ``conditions`` is how it stands by its own status. ``patience`` is how long a Pod stays on a
     node that was tainted (s), ``revision`` the one of its owner that it was made from.
-    ``label_text`` and ``annotations`` are kept to tell what changed, but for Pods, of which there are the most.
+    ``label_text`` and ``annotations`` are kept to tell what changed, but not of what belongs to another (its controller
+    sets them, and these are the most numerous).
     ``claim`` is the uid of the claim that a PersistentVolume is bound to.
     ``index`` is the ordinal of a StatefulSet's Pod (-1: not told). ``notes`` announce its deletion."""
 

@@ -173,8 +173,8 @@ class Observer:
             turns=old.turns,
             notes=old.notes,
             claim=spec.claimRef.uid if spec.claimRef is not None else "",
-            label_text=bytes(meta.labels) if obj.kind != "Pod" else b"",
-            annotations=change.notes_of(meta.annotations) if meta.annotations and obj.kind != "Pod" else {},
+            label_text=bytes(meta.labels) if not owner and obj.kind != "Pod" else b"",
+            annotations=change.notes_of(meta.annotations) if meta.annotations and not owner else {},
         )
         self._made_as(new, obj, spec, known)
         self.state.put_object(new)

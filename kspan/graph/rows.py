@@ -93,7 +93,7 @@ def _span_row(
         event_uid=occ.event_uid,
         event_count=occ.event_count,
         attributes=attributes,
-        events=_span_events(occ) if attributes else [],
+        events=_span_events(occ) if attributes and (occ.repeats or occ.notes) else [],
         links=links,
         fold=fold,
     )

@@ -13,6 +13,7 @@ from sys import intern
 import msgspec
 import networkx as nx
 
+from kspan.graph.conditions import shared
 from kspan.graph.facts import Clock, ObjectState, Occurrence, Refusal, Trace
 from kspan.model import Delta, GapRow, OwnerRow, SpanRow
 
@@ -261,3 +262,4 @@ def _share_words(obj: ObjectState) -> None:
     obj.kind, obj.resource, obj.api_version = intern(obj.kind), intern(obj.resource), intern(obj.api_version)
     obj.namespace, obj.node = intern(obj.namespace), intern(obj.node)
     obj.owner_manager, obj.owner = intern(obj.owner_manager), intern(obj.owner)
+    obj.conditions = shared(obj.conditions)
