@@ -143,7 +143,7 @@ class SpanState(StrEnum):
 
 
 class SpanEvent(msgspec.Struct, frozen=True, gc=False):
-    """A repeat of an occurrence (OTLP: an event of the span)."""
+    """A repeat of an occurrence, or a condition whose turn only goes with it (OTLP: an event of the span)."""
 
     time: int
     name: str

@@ -5,6 +5,7 @@ receiver (receiver/k8seventsreceiver/k8s_event_to_logdata.go).
 """
 
 import hashlib
+from collections.abc import Mapping
 
 CLUSTER_UID = "k8s.cluster.uid"
 CLUSTER_NAME = "k8s.cluster.name"
@@ -57,6 +58,11 @@ _KINDS = {
     "PersistentVolumeClaim": "persistentvolumeclaim",
     "PersistentVolume": "persistentvolume",
 }
+
+
+def is_repeat(attributes: Mapping[str, object]) -> bool:
+    """Whether the span event with these says that the occurrence happened again, and not that a condition turned."""
+    return CONDITION_TYPE not in attributes
 
 
 def object_attributes(kind: str, name: str, uid: str) -> dict[str, str]:

@@ -35,7 +35,12 @@ def recording(scenario: str) -> Path:
 @cache
 def journal(scenario: str) -> tuple[str, tuple[LogRecord, ...]]:
     """(cluster uid, journal records without the ticks) of a recording."""
-    cluster, frames = find_cluster(read_frames([str(recording(scenario))]))
+    return journal_of(recording(scenario))
+
+
+def journal_of(file: Path) -> tuple[str, tuple[LogRecord, ...]]:
+    """(cluster uid, journal records without the ticks) of a file that kspan reads."""
+    cluster, frames = find_cluster(read_frames([str(file)]))
     with open_store("sqlite://") as store:
         projector = Projector(store, cluster, built_in_rules())
         streams = Streams(projector, {})

@@ -9,6 +9,7 @@ from shutil import get_terminal_size
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from kspan import vocabulary
 from kspan.cli.output import printable, silence_stdout
 from kspan.emit.text import harmless
 from kspan.model import SpanRow
@@ -86,5 +87,6 @@ def again(span: SpanRow) -> str:
     count = times(span)
     if count < 2:
         return ""
-    last = f" until {clock(max(event.time for event in span.events))[:8]}" if span.events else ""
+    repeats = [event.time for event in span.events if vocabulary.is_repeat(event.attributes)]
+    last = f" until {clock(max(repeats))[:8]}" if repeats else ""
     return f" \u00d7{count}{last}"

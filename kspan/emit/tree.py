@@ -151,11 +151,12 @@ def _line(span: SpanRow, rails: str, below: str, has_children: bool, parent_uid:
 
 def _repeats(span: SpanRow) -> int:
     """How often it happened: counts of Events jump, so the counts tell more than the number of repeats seen."""
-    counts = [event.attributes.get(vocabulary.EVENT_COUNT) for event in span.events]
+    repeats = [event for event in span.events if vocabulary.is_repeat(event.attributes)]
+    counts = [event.attributes.get(vocabulary.EVENT_COUNT) for event in repeats]
     known = [count for count in counts if isinstance(count, int)]
     first = span.attributes.get(vocabulary.EVENT_COUNT, 1)
     told = max(known) - first + 1 if known and isinstance(first, int) else 0
-    return max(told, 1 + len(span.events))
+    return max(told, 1 + len(repeats))
 
 
 # The columns

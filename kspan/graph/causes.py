@@ -7,7 +7,7 @@ after the delta it speaks of was decided takes its place above it, as it would h
 from kspan.graph import evidence
 from kspan.graph.choosing import OWNER, SUBJECT, UNKNOWN, Choice, Chooser
 from kspan.graph.context import read_context
-from kspan.graph.facts import Occurrence
+from kspan.graph.facts import SYNTHETIC_UPDATE, Cause, Occurrence
 from kspan.graph.observe import Observer
 from kspan.graph.placing import Placer
 from kspan.graph.rules import Rules
@@ -125,8 +125,19 @@ class Causes:
         choice = self.choose.of_actor(event, delta)
         if not self.place.repeats(event, choice.cause.span if choice.cause else ""):
             self._put(event, choice, root_of=delta)
+            if event.top_level and told is None:
+                self._stand_in(event)
             if delta is not None and not delta.decided:
                 delta.told_by = event.id
+
+    def _stand_in(self, event: Occurrence) -> None:
+        """What a top-level Event tells of was done shortly before it: where no change of its object is known, it is
+        what others go back to (Flux 1, before objects had managedFields)."""
+        for obj in self.state.named(event.kind, event.namespace, event.name):
+            if all(cause.rv <= SYNTHETIC_UPDATE for cause in obj.causes):
+                since = event.time - self.choose.settings.hold
+                obj.causes.append(Cause(event.id, "", SYNTHETIC_UPDATE, since, exact=False, trace=event.trace))
+                self.state.dirty_objects[obj.uid] = None
 
     def _tell_afterwards(self, event: Occurrence, delta: Occurrence) -> None:
         """The Event of a delta that was decided without it goes above it; where it names another cause than the one

@@ -6,7 +6,7 @@ Who: the entry of managedFields (not of ``status``) that is new or newer than in
 
 import zlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsonpatch
 import jsonpointer
@@ -22,6 +22,9 @@ SUMMARY_LIMIT = 160
 """Characters of a readable summary: it must fit beside a span in a terminal."""
 
 _MASK = "<redacted>"
+
+_BOOKKEEPING = ("deployment.kubernetes.io/", "kubectl.kubernetes.io/last-applied-configuration")
+"""Beginnings of annotations that only repeat what the spec, or the status, tells."""
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -186,17 +189,43 @@ def _differing(before: bytes, after: bytes) -> tuple[Any, Any]:
     return first, second
 
 
-def describe(before: bytes, after: bytes) -> tuple[str, str]:
-    """(JSON patch, readable summary) between two specs given as JSON; both empty where nothing (readable) differs.
+def notes_of(annotations: dict[str, str] | None) -> dict[str, str]:
+    """The annotations of which a change is told."""
+    return {key: value for key, value in (annotations or {}).items() if not key.startswith(_BOOKKEEPING)}
 
-    The patch is RFC 6902, with paths below ``/spec``; values of environment variables and Secret data are masked.
-    A patch above PATCH_LIMIT bytes is left out, its summary stays.
+
+class Version(NamedTuple):
+    """What of an object a change is told of: spec and labels as JSON (empty: none), and its annotations."""
+
+    spec: bytes
+    labels: bytes
+    annotations: dict[str, str]
+
+
+def _sides(before: Version, after: Version) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The parts of two versions that differ, redacted, the spec first."""
+    old: dict[str, Any] = {}
+    new: dict[str, Any] = {}
+    if before.spec and after.spec and before.spec != after.spec:
+        old["spec"], new["spec"] = map(_redact, _differing(before.spec, after.spec))
+    if before.labels != after.labels or before.annotations != after.annotations:
+        for side, version in ((old, before), (new, after)):
+            labels = msgspec.json.decode(version.labels) if version.labels else None
+            side["metadata"] = {"labels": labels or {}, "annotations": version.annotations}
+    return old, new
+
+
+def describe(before: Version, after: Version) -> tuple[str, str]:
+    """(JSON patch, readable summary) between two versions of an object; both empty where nothing (readable) differs.
+
+    The patch is RFC 6902, with paths below ``/spec`` and ``/metadata``; values of environment variables and Secret data
+    are masked. A patch above PATCH_LIMIT bytes is left out, its summary stays.
     """
-    if not before or not after or before == after:
-        return "", ""
     try:
-        old, new = (_redact({"spec": side}) for side in _differing(before, after))
+        old, new = _sides(before, after)
     except (msgspec.MsgspecError, RecursionError):
+        return "", ""
+    if old == new:
         return "", ""
     patch = jsonpatch.make_patch(old, new).patch
     text = msgspec.json.encode(patch).decode() if patch else ""

@@ -55,11 +55,12 @@ class Chooser:
             return self._of_deletion(occ, obj)
         if not occ.by_controller and not (occ.verb == "Create" and obj.owner):
             return Choice(None, ROOT, 0.95 if occ.manager else 0.5)
-        by_owner = self._triggered(self._owner(obj), occ) if obj.owner else UNKNOWN
+        by_owner = self._triggered(self._owner(obj), occ) if obj.owner or obj.claim else UNKNOWN
         return self._or_answered(occ, obj, by_owner)
 
     def _owner(self, obj: ObjectState) -> ObjectState | None:
-        return self.state.object(obj.owner) if obj.owner else None
+        """Whose controller made it what it is: its owner's, or of a volume that of its claim."""
+        return self.state.object(obj.owner or obj.claim) if obj.owner or obj.claim else None
 
     def _or_answered(self, occ: Occurrence, obj: ObjectState, choice: Choice) -> Choice:
         """A controller's change may answer a newer change of the very object: what somebody did to an object that has
@@ -99,6 +100,9 @@ class Chooser:
                     return occasion
             if cause is not None:
                 return Choice(cause, OWNER, confidence)
+            told = evidence.told_of(self.state, owner, occ) if not owner.causes else None
+            if told is not None and occ.time - told.time <= evidence.MATCH:
+                return Choice(Cause(told.id, "", told.rv, told.time, trace=told.trace), SUBJECT, 0.8)
             visited.add(owner.uid)
             owner, seen_rv, confidence = self._owner(owner), 0, confidence - 0.1
         return UNKNOWN
@@ -177,6 +181,10 @@ class Chooser:
         if expired is not None:
             occ.actor = "ttl-after-finished-controller"
             return Choice(expired, OWN, 0.8)
+        freed = self.turns.freed(occ, obj) if obj.claim else None
+        if freed is not None and decode_spec(obj.spec).persistentVolumeReclaimPolicy == "Delete":
+            occ.actor = "persistentvolume-controller"
+            return Choice(freed, OWNER, 0.85)
         occ.by_controller = False
         return Choice(None, ROOT, 0.7)
 
@@ -242,6 +250,8 @@ class Chooser:
     def of_actor(self, event: Occurrence, delta: Occurrence | None) -> Choice:
         """The cause of what a controller says it did to a subject."""
         told, actor = event.subject, self.state.object(event.uid)
+        if event.top_level:
+            return Choice(None, ROOT, 1.0)
         if actor is not None and told is not None and told.means == "turns":
             turn = evidence.near_turn(actor, event)
             if turn is not None:
@@ -275,8 +285,10 @@ class Chooser:
             return choice
         return Choice(other, PLACE, 0.85)
 
-    def _for_the_sake_of(self, uid: str, event: Occurrence) -> Choice | None:
-        beneficiary = self.state.object(uid)
+    def _for_the_sake_of(self, by: str, event: Occurrence) -> Choice | None:
+        namespace, slash, name = by.partition("/")
+        bearers = self.state.named(event.kind, namespace, name) if slash else ()
+        beneficiary = next(reversed(bearers), None) if slash else self.state.object(by)
         if beneficiary is None:
             return None
         self.infer(beneficiary, event)
@@ -285,8 +297,6 @@ class Chooser:
 
     def of_event(self, occ: Occurrence) -> Choice:
         """Rules 3 and 4 for an Event about its own object."""
-        if occ.top_level:
-            return Choice(None, ROOT, 1.0)
         obj = self.state.object(occ.uid)
         if obj is None:
             return UNKNOWN
@@ -303,7 +313,7 @@ class Chooser:
             return Choice(cause, OWN, 0.95 if occ.seen_rv else 0.8)
         if obj.causes and obj.causes[0].time - occ.latest <= self.settings.hold:
             return Choice(obj.causes[0], OWN, 0.6)  # The delta was received after the fact that it caused.
-        event = evidence.told_of(self.state, occ)
+        event = evidence.told_of(self.state, occ, occ)
         if event is not None:
             return Choice(Cause(event.id, "", event.rv, event.time, trace=event.trace), SUBJECT, 0.8)
         return self._triggered_by_time(self._owner(obj), occ)
@@ -340,7 +350,13 @@ class Chooser:
         return UNKNOWN
 
     def infer(self, obj: ObjectState, occ: Occurrence) -> None:
-        """Makes up the changes of a listed object that nobody saw and ``occ`` may go back to."""
+        """Makes up the changes of a listed object that nobody saw and ``occ`` may go back to; a top-level Event of it
+        may stand in for one."""
+        if self.state.top_level:
+            for span in self.state.top_level.get((obj.kind, obj.namespace, obj.name), ()):
+                event = self.state.occurrence(span)
+                if event is not None and event.id != occ.id:
+                    self.decide(event)
         if obj.first_sight is None:
             return
         for inferred in infer_changes(self.state, self.rules, self.settings, obj, occ.time):

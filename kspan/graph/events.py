@@ -20,6 +20,11 @@ from kspan.vocabulary import span_id, unnamed
 MOST_LAG = 300 * SECOND
 """An Event that is later was not slow on its way: nobody was watching, or a clock is wrong."""
 
+_KINDS = {
+    kind.lower(): kind for kind in ("CronJob", "DaemonSet", "Deployment", "HelmRelease", "Job", "Pod", "StatefulSet")
+}
+"""Kinds by the names that Flux 1 has for them in its Events, which are those of resources."""
+
 
 class EventObserver:
     """Turns the deltas of Events into occurrences."""
@@ -36,6 +41,7 @@ class EventObserver:
 
     def _event(self, record: LogRecord, event: Event) -> None:
         ref = event.involvedObject
+        ref.kind = _KINDS.get(ref.kind, ref.kind)
         obj = self._involved(event)
         count = (event.series.count if event.series else 0) or event.count or 1
         track = self.state.tracks.newest(obj, event.metadata.uid)
@@ -77,6 +83,8 @@ class EventObserver:
             top_level=(event.metadata.annotations or {}).get("topLevelSpan") == "true",
             subject=self.rules.subject(component, ref.kind, event.reason, ref.namespace, event.message),
         )
+        if occ.top_level and occ.subject is None:
+            occ.subject = Subject("applies", source="self", starts=True)
         if occ.subject is not None:
             occ.subject = _aim(occ.subject, event, obj)
             self._note_refusal(occ, obj)
@@ -165,7 +173,8 @@ def _aim(told: Subject, event: Event, obj: ObjectState) -> Subject:
     The node of a Pod is looked up when the cause is chosen: it may not be known yet.
     """
     if told.by:
-        told = msgspec.structs.replace(told, by=event.related.uid if event.related is not None else "")
+        named = "" if told.by == "related" else told.by
+        told = msgspec.structs.replace(told, by=event.related.uid if event.related is not None else named)
     if told.source == "self":
         ref = event.involvedObject
         return msgspec.structs.replace(told, kind=ref.kind, namespace=ref.namespace, name=ref.name)

@@ -98,7 +98,7 @@ def told_delta(state: State, event: Occurrence) -> tuple[Cause, ObjectState] | N
         (cause, obj)
         for obj in state.named(told.kind, told.namespace, told.name)
         for cause in obj.causes
-        if cause.verb in VERBS[told.means] and _fits(told, cause)
+        if cause.verb in VERBS[told.means] and _fits(event, told, cause)
     ]
     if told.means != "turns":
         # Of itself an object may tell what it saw done already.
@@ -113,7 +113,9 @@ def told_delta(state: State, event: Occurrence) -> tuple[Cause, ObjectState] | N
     return min(near, key=lambda pair: (abs(pair[0].time - event.time), pair[0].span), default=None)
 
 
-def _fits(told: Subject, cause: Cause) -> bool:
+def _fits(event: Occurrence, told: Subject, cause: Cause) -> bool:
+    if told.source == "self" and told.means == "applies" and not (cause.manual and cause.rv >= event.seen_rv):
+        return False  # Who looked at a later version has something else to tell than how it came about.
     grown_from = told.replicas_from in (-1, cause.before) or cause.before < 0
     return told.replicas_to in (-1, cause.replicas) and grown_from and (told.means != "turns" or not cause.manual)
 
@@ -142,11 +144,12 @@ def told_about(state: State, kind: str, namespace: str, name: str) -> list[Occur
     return [event for span in told if (event := state.occurrence(span)) is not None] if told else []
 
 
-def told_of(state: State, occ: Occurrence) -> Occurrence | None:
-    """The newest subject-Event about the object of ``occ`` before it, where no delta of the object is known."""
-    if not state.told.get((occ.kind, occ.namespace, occ.name)):
+def told_of(state: State, obj: Occurrence | ObjectState, occ: Occurrence) -> Occurrence | None:
+    """The newest subject-Event about ``obj`` (or the object of that occurrence) before ``occ``, where no delta of it is
+    known."""
+    if not state.told.get((obj.kind, obj.namespace, obj.name)):
         return None
-    events = told_about(state, occ.kind, occ.namespace, occ.name)
+    events = told_about(state, obj.kind, obj.namespace, obj.name)
     earlier = [e for e in events if e.time <= occ.latest + SLACK and (e.uid != occ.uid or _first(e, occ))]
     return max(earlier, key=lambda e: (e.time, e.id)) if earlier else None
 

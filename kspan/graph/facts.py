@@ -144,6 +144,17 @@ class Repeat(msgspec.Struct, array_like=True, gc=False):
     arrival: int
 
 
+class Note(msgspec.Struct, array_like=True, gc=False):
+    """A turn that is no news by itself, on the span that it repeats; the fields are as in ``conditions.Turn``."""
+
+    time: int
+    name: str
+    type: str
+    status: str
+    reason: str
+    message: str
+
+
 class Occurrence(msgspec.Struct, array_like=True, gc=False):
     """Anything that happened to an object: a change, a deletion, a condition's turn, an Event. It becomes one span.
 
@@ -208,6 +219,7 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     condition: str = ""
     status: str = ""
     because: str = ""
+    notes: list[Note] = []
 
 
 class ObjectState(msgspec.Struct, array_like=True, gc=False):
@@ -217,8 +229,12 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     newest change of labels alone: it becomes an occurrence only if something follows from it. ``ended`` is when a Job
     was done or had failed. ``conditions`` is how it stands by its own status. ``patience`` is how long a Pod stays on a
     node that was tainted (s), ``revision`` the one of its owner that it was made from.
-    ``index`` is the ordinal of a StatefulSet's Pod (-1: not told). ``events`` are tracks of Event objects whose
-    occurrences are in closed traces (``graph.tracks`` has those of the others)."""
+    ``label_text`` and ``annotations`` are kept to tell what changed, but not of what belongs to another (its controller
+    sets them, and these are the most numerous).
+    ``claim`` is the uid of the claim that a PersistentVolume is bound to.
+    ``index`` is the ordinal of a StatefulSet's Pod (-1: not told). ``notes`` announce its deletion.
+    ``events`` are tracks of Event objects whose occurrences are in closed traces (``graph.tracks`` has those of the
+    others)."""
 
     uid: str
     kind: str = ""
@@ -266,6 +282,10 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     index: int = -1
     patience: int = 0
     revision: str = ""
+    notes: list[Note] = []
+    claim: str = ""
+    label_text: bytes = b""
+    annotations: dict[str, str] = {}
 
 
 class Trace(msgspec.Struct, array_like=True, gc=False):

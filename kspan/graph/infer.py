@@ -20,8 +20,8 @@ def infer_changes(state: State, rules: Rules, settings: FoldSettings, obj: Objec
     ``near`` (ns) is the time of the occurrence that asks. The new occurrences are in the graph, undecided.
     """
     seen = obj.first_sight
-    if seen is None:
-        return []
+    if seen is None or near < obj.created - SECOND:
+        return []  # What was before it was there does not go back to it.
     newest = _last_writer(rules, obj, seen)
     made = []
     if near - obj.created <= settings.max_trace_age:

@@ -78,6 +78,12 @@ class ScaleTarget(msgspec.Struct, gc=False):
     name: str = ""
 
 
+class ClaimReference(msgspec.Struct, gc=False):
+    """core/v1 ObjectReference, as a PersistentVolume names its claim."""
+
+    uid: str = ""
+
+
 class Taint(msgspec.Struct, frozen=True, gc=False):
     """core/v1 Taint, as far as it tells one from another."""
 
@@ -120,6 +126,8 @@ class Spec(msgspec.Struct, gc=False):
     podManagementPolicy: str = ""
     updateStrategy: UpdateStrategy | None = None
     scaleTargetRef: ScaleTarget | None = None
+    claimRef: ClaimReference | None = None
+    persistentVolumeReclaimPolicy: str = ""
     taints: list[Taint] | None = None
     tolerations: Raw = Raw(b"")
     template: Raw = Raw(b"")

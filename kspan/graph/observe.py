@@ -102,8 +102,7 @@ class Observer:
             self._labelled(record, new, old)
         if gone:
             self._gone(record, meta, new)
-        elif not asked and new.conditions != (known.conditions if known is not None else ()):
-            # What goes turns on its way, too: its deletion says so.
+        elif new.conditions != (known.conditions if known is not None else ()):
             self._turned(record, meta, status, new, known)
 
     def _turned(
@@ -172,6 +171,10 @@ class Observer:
             episodes=old.episodes,
             conditions=standing(obj.kind, status) if obj.status else (),
             turns=old.turns,
+            notes=old.notes,
+            claim=spec.claimRef.uid if spec.claimRef is not None else "",
+            label_text=bytes(meta.labels) if not owner and obj.kind != "Pod" else b"",
+            annotations=change.notes_of(meta.annotations) if meta.annotations and not owner else {},
         )
         self._made_as(new, obj, spec, known)
         self.state.put_object(new)
@@ -220,7 +223,7 @@ class Observer:
         cause.generation = occ.generation
         cause.manual = not occ.by_controller
         if old is not None:
-            occ.patch, occ.summary = change.describe(old.spec, new.spec)
+            occ.patch, occ.summary = change.describe(_version(old), _version(new))
             cause.before, cause.template_changed = old.replicas, old.template != new.template
         if new.kind == "Node":
             cause.turned = change.turn_of_node(old.spec, new.spec) if old is not None else "opened"
@@ -249,6 +252,7 @@ class Observer:
             if writer is not None and not self.rules.is_controller(writer.manager):
                 occ = self._change(new, "Update", record, writer.time, version=True)
                 occ.manager, occ.actor = writer.manager, change.service_of(writer.manager)
+                occ.patch, occ.summary = change.describe(_version(old), _version(new))
                 new.latent = occ
         if old.owner and not new.owner and new.latent is not None:
             self._lose(old, self.bring_out(new), new.rv)
@@ -295,6 +299,7 @@ class Observer:
         occ.actor = "unknown"
         occ.by_controller = True
         occ.related = new.traceparent
+        self.turns.announced(new, occ)
         cause = Cause(occ.id, occ.verb, occ.rv, occ.time, turned="deleted" if new.kind == "Node" else "")
         self._add_change(new, occ, cause)
         if not ended_phase(new.conditions):  # Of one that had ended, its controller took leave then.
@@ -378,6 +383,10 @@ class Observer:
 def _revived(obj: ObjectState) -> ObjectState:
     """An object that was deleted and is there again (etcd was restored): what it is has to be seen anew."""
     return msgspec.structs.replace(obj, rv=0, deleted=0, deleting=False, forget=0)
+
+
+def _version(obj: ObjectState) -> change.Version:
+    return change.Version(obj.spec, obj.label_text, obj.annotations)
 
 
 def _owners(meta: Metadata) -> tuple[str, tuple[str, ...]]:

@@ -8,6 +8,7 @@ from kspan.graph.context import read_context
 from kspan.graph.events import is_combined
 from kspan.graph.facts import Cause, Occurrence, Repeat, Trace
 from kspan.graph.state import State
+from kspan.graph.turning import NOTES_KEPT
 from kspan.settings import FoldSettings
 from kspan.vocabulary import trace_id
 
@@ -190,6 +191,7 @@ class Placer:
             repeat = max(last.repeats.pop(), repeat, key=lambda r: r.arrival)
         last.repeats.append(repeat)
         last.warning = last.warning or occ.warning
+        last.notes = [*last.notes, *occ.notes][:NOTES_KEPT]
         trace = self.state.traces[last.trace]
         trace.active = max(trace.active, self.state.clock.now)
         self.state.dirty_spans[last.id] = None

@@ -115,7 +115,7 @@ _KINDS = {
 }
 
 BUILT_IN = frozenset(
-    [*_KINDS, "CronJob", "HorizontalPodAutoscaler", "Namespace", "ReplicationController"],
+    [*_KINDS, "CronJob", "HorizontalPodAutoscaler", "Namespace", "PersistentVolume", "ReplicationController"],
 )
 
 

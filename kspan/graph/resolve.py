@@ -166,12 +166,14 @@ class Resolver:
                 occ.link_trace = occ.link_span = ""
 
     def _starts(self, children: dict[str, list[Occurrence]]) -> dict[str, int]:
-        """No effect starts before its cause: an Event's time may be a cut-off second, a delta's that of its receipt."""
+        """No effect starts before its cause: an Event's time may be a cut-off second, a delta's that of its receipt.
+        A top-level Event tells of what was begun before it."""
         starts: dict[str, int] = {}
         waiting = [(occ, 0) for occ in children[""]]
         while waiting:
             occ, floor = waiting.pop()
-            starts[occ.id] = max(occ.time, floor)
+            time = min([occ.time, *(c.time for c in children.get(occ.id, ()))]) if occ.top_level else occ.time
+            starts[occ.id] = max(time, floor)
             waiting.extend((child, starts[occ.id]) for child in children.get(occ.id, ()))
         return starts
 
@@ -193,8 +195,9 @@ class Resolver:
             for i, occ in enumerate(own):
                 following = _follower(own, i)
                 until = starts[following.id] if following is not None else reached
-                last_repeat = max((r.time for r in occ.repeats), default=0)
-                ends[occ.id] = max(starts[occ.id], until, last_repeat)
+                ends[occ.id] = max(starts[occ.id], until)
+                if occ.repeats or occ.notes:
+                    ends[occ.id] = max([ends[occ.id], *[r.time for r in occ.repeats], *[n.time for n in occ.notes]])
         for occ in self._deepest_first(children):
             ends[occ.id] = max([ends[occ.id], *(ends[child.id] for child in children.get(occ.id, ()))])
         return ends

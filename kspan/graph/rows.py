@@ -105,10 +105,21 @@ def _span_row(
         event_uid=occ.event_uid,
         event_count=occ.event_count,
         attributes=attributes,
-        events=[_span_event(occ, r.time, r.count, r.message) for r in occ.repeats] if attributes else [],
+        events=_span_events(occ) if attributes and (occ.repeats or occ.notes) else [],
         links=links,
         fold=fold,
     )
+
+
+def _span_events(occ: Occurrence) -> list[SpanEvent]:
+    found = [_span_event(occ, r.time, r.count, r.message) for r in occ.repeats]
+    if not occ.notes:
+        return found
+    for n in occ.notes:
+        told = {words.CONDITION_REASON: n.reason, words.CONDITION_MESSAGE: n.message}
+        said = {words.CONDITION_TYPE: n.type, words.CONDITION_STATUS: n.status}
+        found.append(SpanEvent(n.time, n.name, said | {key: text for key, text in told.items() if text}))
+    return sorted(found, key=lambda event: (event.time, event.name))
 
 
 def _span_event(occ: Occurrence, time: int, count: int, message: str) -> SpanEvent:

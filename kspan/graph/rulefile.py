@@ -19,7 +19,7 @@ from kspan.graph.patterns import Pattern, PatternError
 from kspan.graph.positions import Path, Positions
 from kspan.graph.rules import MEANINGS, SOURCES, Disruption, Managers, Rule, Rules
 
-GROUPS = ("name", "namespace", "kind", "from", "to")
+GROUPS = ("name", "namespace", "kind", "from", "to", "by")
 TURNS = ("evicts", "closed", "deleted", "opened", "labelled")
 VERBS = ("Create", "Update", "Delete")
 SEVERAL = ("component", "kind", "reason")

@@ -17,8 +17,8 @@ COMBINED = "(combined from similar events): "
 class Subject(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What an Event says about another object: ``means`` it, to whom, and the replicas around it (-1: not said).
 
-    For ``explains`` only ``after`` is set. An empty ``kind`` asks to look where ``source`` says. ``by`` is the uid of
-    the object for whose sake it happened, ``rule`` the name of the rule that read it.
+    For ``explains`` only ``after`` is set. An empty ``kind`` asks to look where ``source`` says. ``by`` is the uid
+    (or namespace/name) of the object for whose sake it happened, ``rule`` the name of the rule that read it.
     """
 
     means: str
@@ -76,7 +76,7 @@ class Rule(msgspec.Struct, frozen=True):
             starts=self.starts,
             after=self.after,
             source=self.subject_from,
-            by=self.by,
+            by=found.get("by") or self.by,
             rule=self.name,
         )
 

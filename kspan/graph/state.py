@@ -10,13 +10,17 @@ import heapq
 from collections import defaultdict
 from collections.abc import Iterable
 from sys import intern
+from typing import TypeVar
 
 import msgspec
 import networkx as nx
 
+from kspan.graph.conditions import shared
 from kspan.graph.facts import Clock, ObjectState, Occurrence, Refusal, Trace
 from kspan.graph.tracks import EventTracks
 from kspan.model import Delta, GapRow, OwnerRow, PendingRow, SpanRow
+
+Key = TypeVar("Key")
 
 
 class State:
@@ -33,6 +37,8 @@ class State:
         self.members: dict[str, set[str]] = defaultdict(set)
         self.by_name: dict[tuple[str, str, str], list[str]] = {}
         self.told: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+        self.decisions: dict[str, list[str]] = defaultdict(list)
+        self.top_level: dict[tuple[str, str, str], list[str]] = defaultdict(list)
         self.pending: dict[str, set[str]] = defaultdict(set)
         self.tracks = EventTracks()
         self.refused: dict[tuple[str, str, str], set[str]] = defaultdict(set)
@@ -184,6 +190,10 @@ class State:
         if occ.event_uid:
             self.tracks.add(occ)
         self.index_told(occ)
+        if occ.top_level:
+            self.top_level[occ.kind, occ.namespace, occ.name].append(occ.id)
+        if occ.subject is not None and occ.subject.starts:
+            self.decisions[occ.reported_uid].append(occ.id)
 
     def index_told(self, occ: Occurrence) -> None:
         """Makes a subject-Event known under the name of its subject."""
@@ -206,11 +216,13 @@ class State:
         del self._occurrences[occ.id]
         if occ.event_uid:
             self.tracks.forget(occ)
-        if occ.subject is not None and occ.subject.name:
-            key = (occ.subject.kind, occ.subject.namespace, occ.subject.name)
-            self.told[key].remove(occ.id)
-            if not self.told[key]:
-                del self.told[key]
+        told = occ.subject
+        if told is not None and told.name:
+            _remove(self.told, (told.kind, told.namespace, told.name), occ.id)
+        if told is not None and told.starts:
+            _remove(self.decisions, occ.reported_uid, occ.id)
+        if occ.top_level:
+            _remove(self.top_level, (occ.kind, occ.namespace, occ.name), occ.id)
 
     def close_occurrence(self, occ: Occurrence) -> None:
         """Lets an occurrence go whose trace is closed: its object remembers what has to be known of it."""
@@ -286,6 +298,12 @@ class State:
         self.delta = Delta()
 
 
+def _remove(index: dict[Key, list[str]], key: Key, span: str) -> None:
+    index[key].remove(span)
+    if not index[key]:
+        del index[key]
+
+
 def _found_by(obj: ObjectState) -> tuple[str, ...]:
     return obj.resource, obj.kind, obj.namespace, obj.name
 
@@ -295,3 +313,4 @@ def _share_words(obj: ObjectState) -> None:
     obj.kind, obj.resource, obj.api_version = intern(obj.kind), intern(obj.resource), intern(obj.api_version)
     obj.namespace, obj.node = intern(obj.namespace), intern(obj.node)
     obj.owner_manager, obj.owner = intern(obj.owner_manager), intern(obj.owner)
+    obj.conditions = shared(obj.conditions)

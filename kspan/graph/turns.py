@@ -11,9 +11,13 @@ from kspan.graph.conditions import PHASE
 from kspan.graph.facts import Cause, ObjectState, Occurrence, Turned
 from kspan.graph.placing import OWN, OWNER, PLACE, ROOT, UNKNOWN, Choice
 from kspan.graph.state import State
+from kspan.times import SECOND
 
 _LEFT_NODE = frozenset(["Evicted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated"])
 """Reasons of a failed Pod that its kubelet ended for the sake of the node (pkg/kubelet eviction, nodeshutdown)."""
+
+DECISION = 5 * SECOND
+"""A controller writes what it has decided into the status at once, at the end of the same pass."""
 
 
 class TurnChooser:
@@ -83,7 +87,18 @@ class TurnChooser:
                 return Choice(self.as_cause(found), PLACE, 0.95)
         return None
 
+    def freed(self, occ: Occurrence, volume: ObjectState) -> Cause | None:
+        """The deletion of the claim that a volume was bound to, before ``occ``."""
+        claim = self.state.object(volume.claim)
+        return evidence.newest(c for c in claim.causes if c.verb == "Delete" and c.rv < occ.rv) if claim else None
+
     def _newest(self, occ: Occurrence, obj: ObjectState, turn: Turned) -> Choice:
+        if obj.claim and (freed := self.freed(occ, obj)) is not None:
+            return Choice(freed, OWNER, 0.9)
+        told = self.state.decisions.get(obj.uid)
+        decided = self._decision(obj, turn, told) if told and obj.kind not in ("Pod", "Node") else None
+        if decided is not None:
+            return Choice(decided, OWN, 0.8)
         own = evidence.newest(
             c
             for c in obj.causes
@@ -99,3 +114,16 @@ class TurnChooser:
         if own is not None:
             return Choice(own, OWN, 0.95 if occ.generation and own.generation else 0.9)
         return UNKNOWN
+
+    def _decision(self, obj: ObjectState, turn: Turned, told: list[str]) -> Cause | None:
+        """What the object's own controller has just decided and told by an Event (an autoscaler's new size)."""
+        found = [
+            event
+            for event in map(self.state.occurrence, told)
+            if event is not None and event.uid == obj.uid and -evidence.SLACK <= turn.time - event.time <= DECISION
+        ]
+        event = max(found, key=lambda e: (e.time, e.id), default=None)
+        if event is None:
+            return None
+        self.decide(event)
+        return Cause(event.id, "", event.rv, event.time, trace=event.trace)

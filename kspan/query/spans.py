@@ -98,11 +98,12 @@ def who(span: SpanRow) -> str:
 
 def times(span: SpanRow) -> int:
     """How often it happened: an Event's counts jump, so they tell more than the number of repeats that were seen."""
-    counts = [event.attributes.get(vocabulary.EVENT_COUNT) for event in span.events]
+    repeats = [event for event in span.events if vocabulary.is_repeat(event.attributes)]
+    counts = [event.attributes.get(vocabulary.EVENT_COUNT) for event in repeats]
     known = [count for count in counts if isinstance(count, int)]
     first = span.attributes.get(vocabulary.EVENT_COUNT, 1)
     told = max(known) - first + 1 if known and isinstance(first, int) else 0
-    return max(told, 1 + len(span.events))
+    return max(told, 1 + len(repeats))
 
 
 def distinct(column: ColumnElement[str], *conditions: ColumnElement[bool], name: str) -> Select[str]:

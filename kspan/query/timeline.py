@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, tuple_
 
+from kspan import vocabulary
 from kspan.model import SpanRow, SpanState
 from kspan.query import spans as reading
 from kspan.query.finding import at_places, kinds_meant, places, places_of
@@ -135,7 +136,8 @@ def _before(connection: Connection, cluster: str, wanted: Wanted, where: list[Co
         *where,
     )
     for span in reading.fetch(connection, query):
-        again = [e.time for e in span.events if wanted.since <= e.time < (wanted.until or LATEST)]
+        repeats = [e.time for e in span.events if vocabulary.is_repeat(e.attributes)]
+        again = [time for time in repeats if wanted.since <= time < (wanted.until or LATEST)]
         if again and (span.error or not wanted.errors):
             yield Line(min(again), span)
 

@@ -19,6 +19,7 @@ class Words(NamedTuple):
     at: Callable[[str], str]
     seconds: Callable[[str, str], str]
     length: Callable[[str], str]
+    repeats: Callable[[str], str]
     attribute: Callable[[str, str], str]
     position: str
     ancestors: str
@@ -72,6 +73,12 @@ _WORDS = {
         at=_sqlite_at,
         seconds=lambda start, end: f"round(({end} - {start}) / 1e9, 3)",
         length=lambda column: f"json_array_length({column})",
+        repeats=lambda column: (
+            f"""(
+            SELECT count(*) FROM json_each({column}) e
+            WHERE json_type(e.value, '$.attributes."kspan.condition.type"') IS NULL
+        )"""
+        ),
         # Not ->>: before SQLite 3.47 it takes a dot in a key for a step down.
         attribute=lambda span, name: f"json_extract({span}.attributes, '$.\"{name}\"')",
         position="instr",
@@ -81,6 +88,12 @@ _WORDS = {
         at=_postgresql_at,
         seconds=lambda start, end: f"round(({end} - {start}) / 1000000000.0, 3)",
         length=lambda column: f"jsonb_array_length({column})",
+        repeats=lambda column: (
+            f"""(
+            SELECT count(*) FROM jsonb_array_elements({column}) e
+            WHERE e -> 'attributes' -> 'kspan.condition.type' IS NULL
+        )"""
+        ),
         attribute=lambda span, name: f"({span}.attributes ->> '{name}')",
         position="strpos",
         ancestors=_POSTGRESQL_ANCESTORS,
@@ -95,6 +108,12 @@ def _attribute(words: Words, span: str, name: str) -> str:
     return f"coalesce({words.attribute(span, name)}, '')"
 
 
+def _repeats(words: Words) -> str:
+    """How often it happened again. Only what is no Event has other span events, too: conditions that turned with it."""
+    repeats, length = words.repeats("s.events"), words.length("s.events")
+    return f"CASE WHEN s.event_uid = '' THEN {repeats} ELSE {length} END"
+
+
 def _occurrences(words: Words) -> str:
     return f"""
         SELECT s.cluster, s.trace_id, s.span_id, s.parent_span_id,
@@ -106,7 +125,7 @@ def _occurrences(words: Words) -> str:
             {_attribute(words, "s", "kspan.change.summary")} AS change,
             {_attribute(words, "s", "k8s.node.name")} AS node,
             {_attribute(words, "s", "k8s.container.name")} AS container,
-            1 + {words.length("s.events")} AS times,
+            1 + {_repeats(words)} AS times,
             s.error, s.message, s.rule, s.confidence, s.state
         FROM spans s
     """
@@ -202,7 +221,7 @@ def _failures(words: Words) -> str:
         SELECT s.cluster, s.trace_id, s.span_id, {words.at("s.start_time")} AS at, s.start_time,
             s.object_kind AS kind, s.object_namespace AS namespace, s.object_name AS object,
             {_attribute(words, "s", "k8s.node.name")} AS node,
-            s.reason, 1 + {words.length("s.events")} AS times, s.service AS actor, s.message,
+            s.reason, 1 + {_repeats(words)} AS times, s.service AS actor, s.message,
             coalesce(r.name, '') AS cause, coalesce(r.object_name, '') AS cause_object,
             coalesce(r.span_id, '') AS cause_span, coalesce(r.service, '') AS who,
             {_attribute(words, "r", "kspan.change.summary")} AS change, {after} AS after_seconds,

@@ -43,6 +43,7 @@ API = {
     "PersistentVolume": "v1/persistentvolumes",
     "PersistentVolumeClaim": "v1/persistentvolumeclaims",
     "Pod": "v1/pods",
+    "PodDisruptionBudget": "policy/v1/poddisruptionbudgets",
     "ReplicaSet": "apps/v1/replicasets",
     "ResourceQuota": "v1/resourcequotas",
     "StatefulSet": "apps/v1/statefulsets",

@@ -1,8 +1,9 @@
 """The traces of a made-up cluster, drawn as text, and what must never make a difference to them.
 
-One line a span, indented by two spaces a level: ``Kind.Reason name  by service  [rule]``, then ``+n`` for n span
-events, ``error`` for the status and ``->`` for a link to another trace than that which an episode continues. Traces
-come in the order of their roots' starts; an episode says what it continues.
+One line a span, indented by two spaces a level: ``Kind.Reason name  by service  [rule]``, then ``+n`` for n repeats,
+``error`` for the status and ``->`` for a link to another trace than that which an episode continues. Traces come in the
+order of their roots' starts; an episode says what it continues. Where that is asked for, each ``*`` below a span is a
+condition that is noted on it.
 """
 
 import random
@@ -17,7 +18,7 @@ from kspan.daemon.rebuild import KEYS
 from kspan.graph import Fold, built_in_rules
 from kspan.model import LogRecord, OwnerRow, RecordType
 from kspan.times import MILLISECOND
-from kspan.vocabulary import INCOMPLETE
+from kspan.vocabulary import INCOMPLETE, is_repeat
 from tests.causality.actors import kill, new_replicas, rolled_out, scale
 from tests.causality.cluster import Cluster
 from tests.recordings import RUN_OUT, Rows, apply_delta, fold, structure
@@ -28,15 +29,15 @@ JITTER = 2_000
 CLUSTER = "5f1e7a0c-0000-4000-8000-000000000000"
 
 
-def shows(cluster: Cluster, drawing: str) -> None:
+def shows(cluster: Cluster, drawing: str, *, notes: bool = False) -> None:
     """Asserts that the cluster's traces are those drawn, in whatever order its streams arrive, and however often kspan
     is stopped and started in between."""
     cluster.settle_mail()
     records = cluster.records
     rows = fold(CLUSTER, records)
-    drawn = draw(rows)
+    drawn = draw(rows, notes=notes)
     assert drawn == dedent(drawing).strip(), f"drawn:\n{drawn}"
-    restarted = draw(fold_with_restarts(records))
+    restarted = draw(fold_with_restarts(records), notes=notes)
     assert restarted == drawn, f"with restarts:\n{restarted}"
     for seed in range(3):
         other = fold(CLUSTER, jittered(records, seed))
@@ -47,7 +48,7 @@ def shows(cluster: Cluster, drawing: str) -> None:
     assert structure(rows).items() <= structure(other).items(), f"in company:\n{draw(other)}"
 
 
-def draw(rows: Rows) -> str:
+def draw(rows: Rows, *, notes: bool = False) -> str:
     """The drawing of a projection in which everything is closed."""
     spans = {row["span_id"]: row for row in rows["spans"]}
     children: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -55,7 +56,7 @@ def draw(rows: Rows) -> str:
         parent = row["parent_span_id"]
         children["" if row["remote_parent"] else parent].append(row)
     traces = {row["trace_id"]: row for row in rows["traces"]}
-    return "\n\n".join("\n".join(_trace(root, children, traces, spans)) for root in children[""])
+    return "\n\n".join("\n".join(_trace(root, children, traces, spans, notes=notes)) for root in children[""])
 
 
 def _trace(
@@ -63,6 +64,8 @@ def _trace(
     children: dict[str, list[dict[str, Any]]],
     traces: dict[str, dict[str, Any]],
     spans: dict[str, dict[str, Any]],
+    *,
+    notes: bool,
 ) -> list[str]:
     trace = traces[root["trace_id"]]
     lines = []
@@ -76,14 +79,19 @@ def _trace(
     while waiting:
         depth, row = waiting.pop()
         lines.append("  " * depth + _line(row, trace["previous_trace_id"]))
+        lines += ["  " * (depth + 1) + f"* {name}" for name in _noted(row)] if notes else []
         waiting.extend((depth + 1, child) for child in reversed(children[row["span_id"]]))
     return lines
 
 
+def _noted(row: dict[str, Any]) -> list[str]:
+    return [event.name for event in row["events"] if not is_repeat(event.attributes)]
+
+
 def _line(row: dict[str, Any], previous: str) -> str:
     line = f"{row['name']} {row['object_name']}  by {row['service']}  [{row['rule']}]"
-    if row["events"]:
-        line += f" +{len(row['events'])}"
+    repeats = len(row["events"]) - len(_noted(row))
+    line += f" +{repeats}" if repeats else ""
     line += " error" if row["error"] else ""
     linked = [link.trace_id for link in row["links"] if link.trace_id != previous]
     return f"{line} -> {' '.join(linked)}" if linked else line

@@ -307,6 +307,227 @@ def test_a_refusal_ends_with_what_was_created_at_last() -> None:
     )
 
 
+def lives(c: Cluster, pod: Thing, *, ready: bool = True) -> None:
+    """What the scheduler and the kubelet write into the status of a Pod from its beginning on."""
+    c.condition(pod, "PodScheduled", "True", by="kube-scheduler")
+    c.event(pod, "Scheduled", f"Successfully assigned shop/{pod.name} to node-a", by="default-scheduler", new=True)
+    c.status(pod, by="kubelet", phase="Pending", conditions=stands(pod, Initialized=True, Ready=False))
+    c.wait(2)
+    c.status(pod, by="kubelet", conditions=stands(pod, PodReadyToStartContainers=True))
+    c.event(pod, "Started", "Started container app", by="kubelet", host="node-a")
+    c.wait(1)
+    if ready:
+        c.status(pod, by="kubelet", phase="Running", conditions=stands(pod, Ready=True, ContainersReady=True))
+
+
+def stands(pod: Thing, **turned: bool) -> list[dict[str, str]]:
+    """The conditions of a Pod with some of them turned."""
+    order = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+    before = {c["type"]: c["status"] for c in pod.raw["status"].get("conditions", [])}
+    now = {**dict.fromkeys(order, "False"), **before, **{kind: str(value) for kind, value in turned.items()}}
+    return [{"type": kind, "status": status} for kind, status in now.items()]
+
+
+def test_a_turn_that_only_repeats_is_noted_on_what_it_repeats() -> None:
+    """Of a Pod Ready alone is a span. What turns with it is noted there, what comes before on the Pod's creation."""
+    c = Cluster()
+    pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "app"}])
+    lives(c, pod)
+    c.wait(300)
+    c.status(pod, by="kubelet", conditions=stands(pod, Ready=False, ContainersReady=False))
+    shows(
+        c,
+        """
+        Pod.Create lone  by kubectl  [root]
+          * PodScheduled
+          * Initialized
+          * Ready=False
+          * PodReadyToStartContainers
+          Pod.Scheduled lone  by default-scheduler  [own]
+          Pod.Started lone  by kubelet  [own]
+          Pod.Ready lone  by kubelet  [own]
+            * ContainersReady
+
+        (continues Pod.Create lone trace)
+        (incomplete)
+        Pod.Ready=False lone  by kubelet  [own]
+          * ContainersReady=False
+        """,
+        notes=True,
+    )
+
+
+def test_what_turns_while_it_goes_is_noted_on_its_deletion() -> None:
+    c = Cluster()
+    pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "app"}])
+    lives(c, pod)
+    c.first_list()
+    c.condition(pod, "DisruptionTarget", "True", reason="EvictionByEvictionAPI")
+    c.delete(pod, grace=5)
+    c.status(pod, by="kubelet", conditions=stands(pod, Ready=False, ContainersReady=False))
+    c.status(pod, by="kubelet", phase="Succeeded", conditions=stands(pod, PodReadyToStartContainers=False))
+    c.gone(pod)
+    shows(
+        c,
+        """
+        Pod.Delete lone  by unknown  [root]
+          * DisruptionTarget
+          * ContainersReady=False
+          * Ready=False
+          * PodReadyToStartContainers=False
+          * Succeeded
+        """,
+        notes=True,
+    )
+
+
+def test_a_pod_that_is_done_has_turned_only_once() -> None:
+    c = Cluster()
+    job = c.apply("Job", "import", by="kubectl-create")
+    pod = new_pod(c, job, "import-a", told=False)
+    lives(c, pod)
+    c.status(pod, by="kubelet", phase="Succeeded", conditions=stands(pod, Ready=False, ContainersReady=False))
+    c.condition(job, "SuccessCriteriaMet", "True", reason="CompletionsReached")
+    c.condition(job, "Complete", "True", reason="CompletionsReached")
+    shows(
+        c,
+        """
+        Job.Create import  by kubectl  [root]
+          * SuccessCriteriaMet
+          Pod.Create import-a  by job-controller  [owner]
+            * PodScheduled
+            * Initialized
+            * Ready=False
+            * PodReadyToStartContainers
+            Pod.Scheduled import-a  by default-scheduler  [own]
+            Pod.Started import-a  by kubelet  [own]
+            Pod.Ready import-a  by kubelet  [own]
+              * ContainersReady
+            Pod.Succeeded import-a  by kubelet  [own]
+              * ContainersReady=False
+              * Ready=False
+              Job.Complete import  by job-controller  [owner]
+        """,
+        notes=True,
+    )
+
+
+def test_what_repeats_nothing_that_is_still_open_is_a_span_of_its_own() -> None:
+    """The sandbox of a Pod long after its start; a readiness gate is somebody's condition, and never a repeat."""
+    c = Cluster()
+    pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "app"}])
+    lives(c, pod)
+    c.wait(300)
+    c.status(pod, by="kubelet", conditions=stands(pod, PodReadyToStartContainers=False))
+    c.wait(300)
+    c.condition(pod, "example.com/in-load-balancer", "True", by="load-balancer")
+    shows(
+        c,
+        """
+        Pod.Create lone  by kubectl  [root]
+          * PodScheduled
+          * Initialized
+          * Ready=False
+          * PodReadyToStartContainers
+          Pod.Scheduled lone  by default-scheduler  [own]
+          Pod.Started lone  by kubelet  [own]
+          Pod.Ready lone  by kubelet  [own]
+            * ContainersReady
+
+        (continues Pod.Create lone trace)
+        Pod.PodReadyToStartContainers=False lone  by kubelet  [own]
+
+        (continues Pod.Create lone trace)
+        Pod.example.com/in-load-balancer lone  by load-balancer  [own]
+        """,
+        notes=True,
+    )
+
+
+def test_how_a_thing_stands_when_it_first_shows_is_noted_on_its_creation() -> None:
+    """Later on, a condition that nobody had told before is state and no news, but for one that is true."""
+    c = Cluster()
+    host = c.create("Node", "node-a", by="kubelet")
+    for kind in ("MemoryPressure", "DiskPressure"):
+        c.condition(host, kind, "False", by="kubelet")
+    c.condition(host, "Ready", "True", by="kubelet")
+    widget = c.apply("Widget", "a", size=1)
+    c.condition(widget, "Ready", "Unknown", reason="Reconciling", by="widget-controller")
+    c.condition(widget, "Ready", "True", by="widget-controller")
+    c.wait(300)
+    c.condition(widget, "Paused", "False", by="widget-controller")
+    c.condition(widget, "Synced", "True", by="widget-controller")
+    shows(
+        c,
+        """
+        Node.Create node-a  by kubelet  [root]
+          * MemoryPressure=False
+          * DiskPressure=False
+          Node.Ready node-a  by kubelet  [own]
+
+        Widget.Create a  by kubectl  [root]
+          * Ready=Unknown
+          Widget.Ready a  by widget-controller  [own]
+
+        (continues Widget.Create a trace)
+        Widget.Synced a  by widget-controller  [own]
+        """,
+        notes=True,
+    )
+
+
+def test_the_pressure_on_a_node_that_is_not_heard_of_is_unknown_with_it() -> None:
+    c = Cluster()
+    host = node(c)
+    c.condition(host, "MemoryPressure", "False", by="kubelet")
+    c.first_list()
+    for status, pressure, by in (("Unknown", "Unknown", MANAGER), ("True", "False", "kubelet")):
+        kinds = {"Ready": status, "MemoryPressure": pressure}
+        conditions = [{"type": kind, "status": value, "reason": "Told"} for kind, value in kinds.items()]
+        c.status(host, by=by, conditions=conditions)
+        c.wait(20)
+    shows(
+        c,
+        """
+        Node.Ready=Unknown node-a  by node-controller  [root] error
+          * MemoryPressure=Unknown
+          Node.Ready node-a  by kubelet  [own]
+            * MemoryPressure=False
+        """,
+        notes=True,
+    )
+
+
+def test_what_a_disruption_budget_allows_is_news() -> None:
+    c = Cluster()
+    budget = c.apply("PodDisruptionBudget", "web", minAvailable=1)
+    c.condition(budget, "DisruptionAllowed", "True", reason="SufficientPods")
+    c.wait(300)
+    c.condition(budget, "DisruptionAllowed", "False", reason="InsufficientPods")
+    shows(
+        c,
+        """
+        PodDisruptionBudget.Create web  by kubectl  [root]
+          PodDisruptionBudget.DisruptionAllowed web  by kube-controller-manager  [own]
+
+        (continues PodDisruptionBudget.Create web trace)
+        PodDisruptionBudget.DisruptionAllowed=False web  by kube-controller-manager  [own]
+        """,
+        notes=True,
+    )
+
+
+def test_a_note_has_its_own_time_and_says_what_turned() -> None:
+    c = Cluster()
+    pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "app"}])
+    c.condition(pod, "PodScheduled", "True", reason="Bound", message="to node-a", by="kube-scheduler")
+    (row,) = fold(CLUSTER, c.records)["spans"]
+    (event,) = row["events"]
+    assert (event.time, event.name) == (c.now, "PodScheduled")
+    kept = {key.rpartition(".")[2]: value for key, value in event.attributes.items()}
+    assert kept == {"type": "PodScheduled", "status": "True", "reason": "Bound", "message": "to node-a"}
+
+
 def test_what_flaps_is_told_once_and_counted() -> None:
     c = Cluster()
     widget = c.apply("Widget", "a", size=1)

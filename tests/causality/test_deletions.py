@@ -1,8 +1,12 @@
 """Deletions are changes: by hand, by cascade, with a namespace; and what replaces the deleted."""
 
+import msgspec
+
+from kspan.times import SECOND, parse_time
 from tests.causality.actors import done, kill, new_pod, new_replicas, rolled_out, run, scale, settled
 from tests.causality.cluster import Cluster
-from tests.causality.drawing import shows
+from tests.causality.drawing import CLUSTER, shows
+from tests.recordings import fold
 
 
 def test_a_pod_deleted_by_hand_is_the_cause_of_its_replacement() -> None:
@@ -328,3 +332,15 @@ def test_a_replica_set_deleted_by_hand_is_made_again() -> None:
             Pod.Killing web-1-a  by kubelet  [own]
         """,
     )
+
+
+def test_a_deletion_happened_when_it_was_asked_for_however_late_that_is_seen() -> None:
+    """The timestamp is when the object may be gone at the earliest: the request, and the grace period."""
+    c, _, _, (pod,) = settled("web")
+    c.delete(pod, grace=30)
+    asked = c.records.pop()
+    c.wait(20)
+    c.records.append(msgspec.structs.replace(asked, recorded_at=c.now))
+    (row,) = fold(CLUSTER, c.records)["spans"]
+    stamp = parse_time(pod.meta["deletionTimestamp"])
+    assert (row["name"], row["start_time"]) == ("Pod.Delete", stamp - 30 * SECOND)

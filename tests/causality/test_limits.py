@@ -1,6 +1,6 @@
 """Autoscalers and quotas."""
 
-from tests.causality.actors import done, new_pod, new_replicas, rolled_out, run, scale
+from tests.causality.actors import done, kill, new_pod, new_replicas, rolled_out, run, scale
 from tests.causality.cluster import MANAGER, Cluster, Thing
 from tests.causality.drawing import shows
 
@@ -236,5 +236,51 @@ def test_what_was_refused_and_then_changed_is_created_for_the_change() -> None:
               Pod.Scheduled web-2-a  by default-scheduler  [own]
               Pod.Started web-2-a  by kubelet  [own]
               Pod.Ready web-2-a  by kubelet  [own]
+        """,
+    )
+
+
+def test_what_an_autoscaler_says_of_itself_goes_with_its_decision() -> None:
+    """Up because of one decision, down because of the next, which is told before the target has changed."""
+    c = Cluster()
+    db = c.apply("StatefulSet", "db", replicas=1)
+    run(c, new_pod(c, db, "db-0", told=False))
+    done(c, db)
+    scaler = c.apply("HorizontalPodAutoscaler", "db", scaleTargetRef={"kind": "StatefulSet", "name": "db"})
+    c.condition(scaler, "ScalingLimited", "False", reason="DesiredWithinRange")
+    c.first_list()
+    c.update(db, by=MANAGER, subresource="scale", replicas=2)
+    message = "New size: 2; reason: cpu resource utilization (percentage of request) above target"
+    c.event(scaler, "SuccessfulRescale", message, by="horizontal-pod-autoscaler")
+    c.condition(scaler, "ScalingLimited", "True", reason="TooManyReplicas")
+    pod = new_pod(c, db, "db-1", message="create Pod db-1 in StatefulSet db successful")
+    run(c, pod)
+    done(c, db)
+    c.wait(300)
+    c.event(
+        scaler, "SuccessfulRescale", "New size: 1; reason: All metrics below target", by="horizontal-pod-autoscaler"
+    )
+    c.update(db, by=MANAGER, subresource="scale", replicas=1)
+    c.condition(scaler, "ScalingLimited", "False", reason="DesiredWithinRange")
+    kill(c, pod)
+    c.gone(pod)
+    done(c, db)
+    shows(
+        c,
+        """
+        HorizontalPodAutoscaler.SuccessfulRescale db  by horizontal-pod-autoscaler  [root]
+          StatefulSet.Update db  by horizontal-pod-autoscaler  [subject]
+            StatefulSet.SuccessfulCreate db  by statefulset-controller  [owner]
+              Pod.Create db-1  by statefulset-controller  [subject]
+                Pod.Scheduled db-1  by default-scheduler  [own]
+                Pod.Started db-1  by kubelet  [own]
+                Pod.Ready db-1  by kubelet  [own]
+          HorizontalPodAutoscaler.ScalingLimited db  by horizontal-pod-autoscaler  [own]
+
+        HorizontalPodAutoscaler.SuccessfulRescale db  by horizontal-pod-autoscaler  [root]
+          StatefulSet.Update db  by horizontal-pod-autoscaler  [subject]
+            Pod.Delete db-1  by statefulset-controller  [owner]
+              Pod.Killing db-1  by kubelet  [own]
+          HorizontalPodAutoscaler.ScalingLimited=False db  by horizontal-pod-autoscaler  [own]
         """,
     )

@@ -120,6 +120,41 @@ def test_a_tool_that_applies_is_a_root(manager: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "manager",
+    [
+        "kubectl-edit",
+        "kubectl-patch",
+        "kubectl-replace",
+        "helm",
+        "Terraform",
+        "HashiCorp",
+        "argocd-application-controller",
+        "flux",
+        "helm-controller",
+        "Go-http-client",
+        "node-fetch",
+    ],
+)
+def test_whoever_edits_is_the_root_of_the_rollout(manager: str) -> None:
+    """Also who is in no list, as long as it does not write the status."""
+    c, web, one, _ = settled("web")
+    c.update(web, by=manager, image="app:v2")
+    two = new_replicas(c, web, "web-2", 1)
+    scale(c, web, one, 0)
+    done(c, one, two, web)
+    shows(
+        c,
+        f"""
+        Deployment.Update web  by {"kubectl" if manager.startswith("kubectl") else manager}  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-2  by deployment-controller  [subject]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-1  by deployment-controller  [subject]
+        """,
+    )
+
+
 @pytest.mark.parametrize("manager", ["kubectl", "argocd-controller", "my-platform"])
 def test_who_applies_on_the_servers_side_is_the_root_of_what_that_changes(manager: str) -> None:
     """The first time, what was there before is put down to nobody, at the same time."""

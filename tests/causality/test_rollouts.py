@@ -1,8 +1,10 @@
 """Deployments: created, changed, scaled, rolled back, while Events come early, late or never."""
 
-from tests.causality.actors import done, kill, new_pod, new_replicas, rolled_out, run, scale, settled
-from tests.causality.cluster import Cluster
-from tests.causality.drawing import shows
+from kspan.vocabulary import CHANGE_SUMMARY
+from tests.causality.actors import done, kill, new_pod, new_replicas, rolled_out, run, scale, scaled, settled
+from tests.causality.cluster import MANAGER, Cluster
+from tests.causality.drawing import CLUSTER, shows
+from tests.recordings import fold
 
 
 def test_a_created_deployment_is_one_trace_from_the_apply_to_the_started_container() -> None:
@@ -319,3 +321,109 @@ def test_scaling_twice_by_the_same_program_is_two_changes() -> None:
             ReplicaSet.Update web-1  by deployment-controller  [subject]
         """,
     )
+
+
+def test_what_is_still_to_do_when_a_rollout_is_paused_is_done_for_the_resuming() -> None:
+    c, web, one, old = settled("web", 2)
+    c.update(web, by="kubectl-set", image="app:v2")
+    two = new_replicas(c, web, "web-2", 1)
+    c.condition(web, "Progressing", "True", reason="ReplicaSetUpdated")
+    run(c, new_pod(c, two, "web-2-a"))
+    c.update(web, by="kubectl-rollout", paused=True)
+    c.condition(web, "Progressing", "Unknown", reason="DeploymentPaused")
+    c.wait(30)
+    c.update(web, by="kubectl-rollout", paused=False)
+    c.condition(web, "Progressing", "Unknown", reason="DeploymentResumed")
+    scale(c, web, two, 2)
+    c.condition(web, "Progressing", "True", reason="ReplicaSetUpdated")
+    run(c, new_pod(c, two, "web-2-b"))
+    scale(c, web, one, 0)
+    for pod in old:
+        kill(c, pod, by=one)
+        c.gone(pod)
+    done(c, one, two, web)
+    shows(
+        c,
+        """
+        Deployment.Update web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-2  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulCreate web-2  by replicaset-controller  [owner]
+                Pod.Create web-2-a  by replicaset-controller  [subject]
+                  Pod.Scheduled web-2-a  by default-scheduler  [own]
+                  Pod.Started web-2-a  by kubelet  [own]
+                  Pod.Ready web-2-a  by kubelet  [own]
+
+        Deployment.Update web  by kubectl  [root]
+          Deployment.Progressing=Unknown web  by deployment-controller  [own]
+
+        Deployment.Update web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-2  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulCreate web-2  by replicaset-controller  [owner]
+                Pod.Create web-2-b  by replicaset-controller  [subject]
+                  Pod.Scheduled web-2-b  by default-scheduler  [own]
+                  Pod.Started web-2-b  by kubelet  [own]
+                  Pod.Ready web-2-b  by kubelet  [own]
+          Deployment.Progressing web  by deployment-controller  [own]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-1  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulDelete web-1  by replicaset-controller  [owner]
+                Pod.Delete web-1-a  by replicaset-controller  [subject]
+                  Pod.Killing web-1-a  by kubelet  [own]
+              ReplicaSet.SuccessfulDelete web-1  by replicaset-controller  [owner]
+                Pod.Delete web-1-b  by replicaset-controller  [subject]
+                  Pod.Killing web-1-b  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_paused_deployment_is_scaled_with_the_template_that_it_has() -> None:
+    c, web, one, _ = settled("web")
+    c.update(web, by="kubectl-rollout", paused=True)
+    c.wait(20)
+    c.update(web, by="kubectl-set", image="app:v2")
+    c.wait(20)
+    c.update(web, by="kubectl", subresource="scale", replicas=2)
+    scale(c, web, one, 2)
+    run(c, new_pod(c, one, "web-1-b"))
+    done(c, one, web)
+    shows(
+        c,
+        """
+        Deployment.Update web  by kubectl  [root]
+
+        Deployment.Update web  by kubectl  [root]
+
+        Deployment.Update web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-1  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                Pod.Create web-1-b  by replicaset-controller  [subject]
+                  Pod.Scheduled web-1-b  by default-scheduler  [own]
+                  Pod.Started web-1-b  by kubelet  [own]
+                  Pod.Ready web-1-b  by kubelet  [own]
+        """,
+    )
+
+
+def test_the_number_before_tells_which_of_two_scalings_is_meant() -> None:
+    """Both times to 4, the second from 6; their Events come after both, and do not say what was looked at."""
+    c, web, rs, _ = settled("web", 2)
+    told = ((2, 4), (4, 6), (6, 4))
+    for _, after in told:
+        c.update(web, by="kubectl", subresource="scale", replicas=after)
+        c.update(rs, by=MANAGER, replicas=after)
+        c.wait(1)
+    for before, after in reversed(told):
+        scaled(c, web, rs, before, after, seen="")
+    done(c, rs, web)
+    rows = {row["span_id"]: row for row in fold(CLUSTER, c.records)["spans"]}
+    updates = [row for row in rows.values() if row["name"] == "ReplicaSet.Update"]
+    by_event = {rows[row["parent_span_id"]]["message"]: row["attributes"][CHANGE_SUMMARY] for row in updates}
+    assert by_event == {
+        f"Scaled {'up' if before < after else 'down'} replica set web-1 from {before} to {after}": (
+            f"replicas: {before} → {after}"
+        )
+        for before, after in told
+    }

@@ -116,6 +116,12 @@ def test_repeats_without_counts_are_counted() -> None:
     assert "Pod.BackOff \u00d75" in drawn(make_trace([span]), [span])
 
 
+def test_a_condition_that_turned_with_it_is_no_repeat() -> None:
+    noted = SpanEvent(START, "PodScheduled", {vocabulary.CONDITION_TYPE: "PodScheduled"})
+    span = make_span("Pod.Create", events=[noted] * 4)
+    assert "\u00d7" not in drawn(make_trace([span]), [span])
+
+
 def test_hostile_names_and_messages_do_nothing_to_the_terminal() -> None:
     hostile = "\x1b[2J\x1b]0;owned\x07a\x9b31m\r\n[red]b[/red]\u202ec\x00\u200b:smiley:"
     change = {vocabulary.CHANGE_SUMMARY: hostile}

@@ -164,7 +164,15 @@ CASES: list[Case] = [
     ),
     (
         "scheduler-preempts-pod", "default-scheduler", "Pod", "Preempted",
-        f"Preempted by pod {UID} on node worker-0", told("deletes", source="self", by="related"),
+        f"Preempted by pod {UID} on node worker-0", told("deletes", source="self", by=UID),
+    ),
+    (
+        "scheduler-preempts-pod", "default-scheduler", "Pod", "Preempted",
+        "Preempted by shop/urgent on node worker-0", told("deletes", source="self", by="shop/urgent"),
+    ),
+    (
+        "scheduler-preempts-pod", "default-scheduler", "Pod", "Preempted",
+        "by shop/urgent on node worker-0", told("deletes", source="self", by="shop/urgent"),
     ),
     (
         "scheduler-preempts-pod", "batch-scheduler", "Pod", "Preempted",

@@ -10,9 +10,11 @@ from kspan.graph import built_in_rules
 from kspan.ingest.streams import Step
 from kspan.model import SpanEvent
 from kspan.query.naming import parse_kind
+from kspan.query.spans import times
 from kspan.query.timeline import PAGE, Follower, Line, Wanted, timeline
 from kspan.store import Store
 from kspan.times import SECOND, parse_time
+from kspan.vocabulary import CONDITION_TYPE
 from tests.causality.actors import rolled_out
 from tests.causality.cluster import Cluster
 from tests.emit.rows import START, make_span, make_trace
@@ -103,6 +105,15 @@ def test_what_began_before_and_happened_again_is_there_at_its_first_repeat(store
         (line,) = lines(history, since=START + 90 * SECOND, **more)
         assert line.time == START + 120 * SECOND
     assert lines(history, since=START + 130 * SECOND, until=START + 170 * SECOND) == []
+
+
+def test_a_condition_that_turned_with_what_began_before_is_no_repeat_of_it(store: Store) -> None:
+    noted = SpanEvent(START + 60 * SECOND, "ContainersReady", {CONDITION_TYPE: "ContainersReady"})
+    span = make_span("Pod.Ready", events=[noted], end=START + 60 * SECOND)
+    commit(store, [make_object("Pod", "web")], [span], [make_trace([span])])
+    history = History(store, CLUSTER)
+    assert lines(history, since=START + 30 * SECOND) == []
+    assert [times(line.span) for line in lines(history)] == [1]
 
 
 def test_what_waits_for_its_cause_is_there_too(store: Store) -> None:

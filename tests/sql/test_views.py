@@ -36,6 +36,13 @@ def test_the_occurrences_are_the_spans(history: Store) -> None:
     assert occurrences == spans > 300
 
 
+def test_how_often_a_thing_happened_does_not_count_the_conditions_that_turned_with_it(history: Store) -> None:
+    query = "SELECT name, max(times) FROM occurrences WHERE name IN ('Pod.Create', 'Pod.Delete') GROUP BY name"
+    assert {name: int(times) for name, times in ask(history, query)} == {"Pod.Create": 1, "Pod.Delete": 1}
+    ((noted,),) = ask(history, "SELECT count(*) FROM spans WHERE name = 'Pod.Create' AND events <> '[]'")
+    assert noted > 10
+
+
 def test_times_are_readable_to_the_millisecond_and_functions_agree_with_views(history: Store) -> None:
     query = "SELECT at, utc(start_time), start_time FROM occurrences WHERE cluster = :c AND name = 'Deployment.Update'"
     rows = sorted(ask(history, query, c="02-rolling-update"))

@@ -1,0 +1,94 @@
+"""What changed: the patch and the summary that a change tells."""
+
+import json
+from typing import Any
+
+from kspan.vocabulary import CHANGE, CHANGE_SUMMARY
+from tests.causality.actors import done, kill, new_pod, only, run
+from tests.causality.cluster import Cluster, Thing
+from tests.causality.drawing import CLUSTER
+from tests.recordings import fold
+
+
+def told(c: Cluster) -> tuple[list[dict[str, Any]], str]:
+    """The patch and the summary of the only change there is."""
+    (row,) = [row for row in fold(CLUSTER, c.records)["spans"] if row["reason"] == "Update"]
+    return json.loads(row["attributes"].get(CHANGE, "[]")), row["attributes"].get(CHANGE_SUMMARY, "")
+
+
+def containers(**more: Any) -> dict[str, Any]:
+    return {"template": {"metadata": {"labels": {}}, "spec": {"containers": [{"name": "app", **more}]}}}
+
+
+def deployment(**spec: Any) -> tuple[Cluster, Thing]:
+    c = Cluster()
+    web = c.apply("Deployment", "web", **spec)
+    web.raw["spec"] |= spec
+    c.first_list()
+    return c, web
+
+
+def test_a_change_tells_the_patch_and_a_readable_summary() -> None:
+    c, web = deployment(replicas=2, **containers(image="web:v1"))
+    c.update(web, replicas=4, **containers(image="web:v2"))
+    image = "/spec/template/spec/containers/0/image"
+    patch, summary = told(c)
+    assert sorted(patch, key=lambda op: str(op["path"])) == [
+        {"op": "replace", "path": "/spec/replicas", "value": 4},
+        {"op": "replace", "path": image, "value": "web:v2"},
+    ]
+    assert sorted(summary.split(", ")) == ["image: web:v1 → web:v2", "replicas: 2 → 4"]
+
+
+def test_labels_and_annotations_that_change_with_the_spec_are_told_but_not_what_repeats_it() -> None:
+    c, web = deployment(replicas=1)
+    web.meta["labels"] = {"app": "web", "team": "blue"}
+    web.meta["annotations"] = {"deployment.kubernetes.io/revision": "2", "example.com/ticket": "OPS-7"}
+    web.meta["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = '{"spec":{"replicas":2}}'
+    c.update(web, replicas=2)
+    patch, summary = told(c)
+    assert {op["path"] for op in patch} == {
+        "/spec/replicas",
+        "/metadata/labels/team",
+        "/metadata/annotations/example.com~1ticket",
+    }
+    assert sorted(summary.split(", ")) == ["example.com/ticket: OPS-7", "replicas: 1 → 2", "team: blue"]
+
+
+def test_a_label_that_led_to_something_is_told() -> None:
+    c = Cluster()
+    host = c.create("Node", "node-a", by="kubelet", labels={"disk": "ssd"})
+    agent = c.apply("DaemonSet", "agent")
+    pod = new_pod(c, agent, "agent-a", affinity=only("node-a"))
+    run(c, pod)
+    done(c, agent)
+    c.first_list()
+    c.label(host, disk="hdd")
+    kill(c, pod, by=agent)
+    c.gone(pod)
+    patch, summary = told(c)
+    assert patch == [{"op": "replace", "path": "/metadata/labels/disk", "value": "hdd"}]
+    assert summary == "disk: ssd → hdd"
+
+
+def test_values_of_environment_variables_and_data_are_not_told() -> None:
+    c, web = deployment(**containers(env=[{"name": "PASSWORD", "value": "hunter2"}], image="web:v1"))
+    c.update(web, **containers(env=[{"name": "PASSWORD", "value": "hunter3"}, {"name": "B", "value": "x"}], image="v2"))
+    patch, summary = told(c)
+    assert "hunter" not in json.dumps(patch) + summary
+    assert "image" in summary
+    widget = c.apply("Widget", "a", data={"key": "secret one"}, size=1)
+    c.first_list()
+    c.update(widget, data={"key": "secret two"}, size=2)
+    patch, summary = told(c)
+    assert patch == [{"op": "replace", "path": "/spec/size", "value": 2}]
+    assert summary == "size: 1 → 2"
+
+
+def test_a_patch_that_is_too_large_is_left_out_and_its_summary_stays() -> None:
+    c, web = deployment(**containers(args=["x"]))
+    c.update(web, **containers(args=["y" * 5000]))
+    patch, summary = told(c)
+    assert patch == []
+    assert summary.startswith("args: x → yyy")
+    assert len(summary) <= 160

@@ -1,0 +1,81 @@
+"""Pods that the scheduler sends away for others, as it has told that over the years."""
+
+import pytest
+
+from tests.causality.actors import new_pod, rolled_out, run
+from tests.causality.cluster import Cluster, Thing
+from tests.causality.drawing import shows
+from tests.causality.test_nodes import node
+
+
+def crowded(c: Cluster) -> tuple[Thing, Thing, Thing]:
+    """(a ReplicaSet, its Pod on the only node, an urgent Pod that finds no room)."""
+    node(c)
+    _, rs, (victim,) = rolled_out(c, "web")
+    c.first_list()
+    urgent = c.create("Pod", "urgent", by="kubectl-run", containers=[{"name": "app"}])
+    message = "0/1 nodes are available: 1 Insufficient cpu."
+    c.event(urgent, "FailedScheduling", message, by="default-scheduler", new=True, warning=True)
+    c.condition(urgent, "PodScheduled", "False", reason="Unschedulable", message=message, by="kube-scheduler")
+    return rs, victim, urgent
+
+
+@pytest.mark.parametrize("message", ["by shop/urgent on node node-a", "Preempted by shop/urgent on node node-a"])
+def test_before_there_was_a_related_object_the_message_named_the_pod_that_needs_the_room(message: str) -> None:
+    c = Cluster()
+    rs, victim, urgent = crowded(c)
+    c.delete(victim, grace=5)
+    c.event(victim, "Preempted", message, by="default-scheduler")
+    again = new_pod(c, rs, "web-1-b")
+    c.gone(victim)
+    run(c, urgent)
+    run(c, again)
+    shows(
+        c,
+        """
+        Pod.Create urgent  by kubectl  [root]
+          Pod.FailedScheduling urgent  by default-scheduler  [own] error
+          Pod.Preempted web-1-a  by default-scheduler  [subject]
+            Pod.Delete web-1-a  by default-scheduler  [subject]
+              ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                Pod.Create web-1-b  by replicaset-controller  [subject]
+                  Pod.Scheduled web-1-b  by default-scheduler  [own]
+                  Pod.Started web-1-b  by kubelet  [own]
+                  Pod.Ready web-1-b  by kubelet  [own]
+          Pod.Scheduled urgent  by default-scheduler  [own]
+          Pod.Started urgent  by kubelet  [own]
+          Pod.Ready urgent  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_preemption_whose_event_is_lost_is_the_schedulers_and_nobodys_that_is_known() -> None:
+    """The condition of the Pod says who it was, and not for whom."""
+    c = Cluster()
+    rs, victim, urgent = crowded(c)
+    why = "default-scheduler: preempting to accommodate a higher priority pod"
+    c.condition(victim, "DisruptionTarget", "True", reason="PreemptionByScheduler", message=why, by="kube-scheduler")
+    c.delete(victim, grace=5)
+    again = new_pod(c, rs, "web-1-b")
+    c.gone(victim)
+    run(c, urgent)
+    run(c, again)
+    shows(
+        c,
+        """
+        Pod.Create urgent  by kubectl  [root]
+          Pod.FailedScheduling urgent  by default-scheduler  [own] error
+          Pod.Scheduled urgent  by default-scheduler  [own]
+          Pod.Started urgent  by kubelet  [own]
+          Pod.Ready urgent  by kubelet  [own]
+
+        Pod.Delete web-1-a  by default-scheduler  [root]
+          * DisruptionTarget
+          ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+            Pod.Create web-1-b  by replicaset-controller  [subject]
+              Pod.Scheduled web-1-b  by default-scheduler  [own]
+              Pod.Started web-1-b  by kubelet  [own]
+              Pod.Ready web-1-b  by kubelet  [own]
+        """,
+        notes=True,
+    )
