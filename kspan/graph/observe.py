@@ -174,7 +174,7 @@ class Observer:
             notes=old.notes,
             claim=spec.claimRef.uid if spec.claimRef is not None else "",
             label_text=bytes(meta.labels) if not owner and obj.kind != "Pod" else b"",
-            annotations=change.notes_of(meta.annotations) if meta.annotations and not owner else {},
+            annotations=change.notes_of(meta.annotations) or None if meta.annotations and not owner else None,
         )
         self._made_as(new, obj, spec, known)
         self.state.put_object(new)
@@ -231,7 +231,7 @@ class Observer:
         owner = self.state.object(new.owner) if old is None and new.owner else None
         if owner is not None and owner.losses:
             owner.births = self._recent(owner.births)
-            owner.births.append(Birth(occ.id, occ.rv, occ.time, new.name, new.node))
+            owner.births += (Birth(occ.id, occ.rv, occ.time, new.name, new.node),)
             self.state.dirty_objects[owner.uid] = None
         self._add_change(new, occ, cause)
 
@@ -314,7 +314,7 @@ class Observer:
             )
             owner.losses = self._recent(owner.losses)
             loss = Loss(occ.id, rv, occ.time, obj.uid, obj.name, obj.node, ordered=0 if ended else -1, ended=ended)
-            owner.losses.append(loss)
+            owner.losses += (loss,)
             self.state.dirty_objects[owner.uid] = None
 
     def _gone(self, record: LogRecord, meta: Metadata, obj: ObjectState) -> None:
@@ -371,9 +371,9 @@ class Observer:
         self.state.add_occurrence(occ, self.state.clock.now + self.settings.hold)
         self.state.dirty_objects[obj.uid] = None
 
-    def _recent(self, steps: list[Step]) -> list[Step]:
+    def _recent(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
         horizon, live = self.state.clock.now - self.settings.max_trace_age, self.state.holds
-        return [x for x in steps if x.last >= horizon or live(x.span)][1 - STEPS_KEPT :]
+        return tuple(x for x in steps if x.last >= horizon or live(x.span))[1 - STEPS_KEPT :]
 
     def current_lag(self) -> int:
         """How late Events come, in ns, as of now."""
@@ -386,7 +386,7 @@ def _revived(obj: ObjectState) -> ObjectState:
 
 
 def _version(obj: ObjectState) -> change.Version:
-    return change.Version(obj.spec, obj.label_text, obj.annotations)
+    return change.Version(obj.spec, obj.label_text, obj.annotations or {})
 
 
 def _owners(meta: Metadata) -> tuple[str, tuple[str, ...]]:

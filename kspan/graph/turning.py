@@ -77,7 +77,7 @@ class TurnObserver:
     def announced(self, obj: ObjectState, occ: Occurrence) -> None:
         """The object goes, or ends, as was announced."""
         if obj.notes:
-            occ.notes, obj.notes = [*occ.notes, *obj.notes], []
+            occ.notes, obj.notes = [*occ.notes, *obj.notes], ()
 
     def _note(
         self,
@@ -94,7 +94,7 @@ class TurnObserver:
         notes: list[Note] = []
         for turn in quiet:
             if turn.type == ANNOUNCEMENT and not told and not obj.deleting:
-                obj.notes = [*obj.notes, self._noted(record, meta, status, obj, turn)][-ANNOUNCED:]
+                obj.notes = (*obj.notes, self._noted(record, meta, status, obj, turn))[-ANNOUNCED:]
             elif occ is not None:
                 notes.append(self._noted(record, meta, status, obj, turn))
             elif not turn.first and not obj.deleting and self._make_room(obj):
