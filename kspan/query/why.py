@@ -198,9 +198,12 @@ def _effects(connection: Connection, cluster: str, steps: list[Step]) -> list[Ef
     trace_id = steps[-1].span.trace_id
     chain = [step.span.span_id for step in steps if step.span.trace_id == trace_id]
     first = func.min(spans.c.start_time)
+    # No column by name: SQLite would rather walk through all spans in the order of an index that begins with the kind
+    # than sort the few of this trace.
+    kind = func.coalesce(spans.c.object_kind, "")
     query = (
         select(
-            spans.c.object_kind,
+            kind,
             spans.c.reason,
             spans.c.error,
             func.count(),
@@ -210,8 +213,8 @@ def _effects(connection: Connection, cluster: str, steps: list[Step]) -> list[Ef
             func.max(spans.c.message),
         )
         .where(spans.c.cluster == cluster, spans.c.trace_id == trace_id, spans.c.span_id.not_in(chain))
-        .group_by(spans.c.object_kind, spans.c.reason, spans.c.error)
-        .order_by(spans.c.error.desc(), first, spans.c.object_kind, spans.c.reason)
+        .group_by(kind, spans.c.reason, spans.c.error)
+        .order_by(spans.c.error.desc(), first, kind, spans.c.reason)
     )
     return [Effect(*row) for row in connection.execute(query)]
 

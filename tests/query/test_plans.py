@@ -1,0 +1,57 @@
+"""How SQLite goes about the questions: none walks through all spans of a cluster for those of one object or trace."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event
+
+from kspan.query.naming import parse_kind, parse_object
+from kspan.query.timeline import Wanted, timeline
+from kspan.query.traces import Filter, find_trace, list_traces
+from kspan.query.why import why
+from tests.query.conftest import Histories, History
+
+WALK = re.compile(r"SCAN spans|SEARCH spans USING .*\(cluster=\?\)")
+
+Question = Callable[[History, Connection], object]
+
+QUESTIONS: dict[str, Question] = {
+    "why a Pod is gone": lambda h, c: why(c, h.cluster, parse_object(("pod/web-854b7f4f-9xzlt",))),
+    "why a Deployment changed": lambda h, c: why(c, h.cluster, parse_object(("deploy/web",))),
+    "a trace": lambda h, c: find_trace(c, h.cluster, list_traces(c, h.cluster, Filter(), 1)[0].trace.trace_id),
+    "the traces of an object": lambda h, c: list_traces(
+        c, h.cluster, Filter(namespace="rolling-update", kind=parse_kind("deploy"), name="web"), 20
+    ),
+    "the traces of a namespace": lambda h, c: list_traces(c, h.cluster, Filter(namespace="rolling-update"), 20),
+    "the timeline of an object": lambda h, _: list(
+        timeline(h.store, h.cluster, Wanted(namespace="rolling-update", name="web"))
+    ),
+    "the timeline of a namespace": lambda h, _: list(
+        timeline(h.store, h.cluster, Wanted(namespace="rolling-update", since=1))
+    ),
+}
+
+
+@pytest.mark.parametrize("histories", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_no_question_about_some_walks_through_all_spans(histories: Histories, question: str) -> None:
+    history = histories("02-rolling-update")
+    asked: list[tuple[str, Any]] = []
+
+    def listen(_: object, _cursor: object, statement: str, parameters: Any, *_more: object) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(history.store._engine, "before_cursor_execute", listen)
+    try:
+        with history.store.reading("ask") as connection:
+            assert QUESTIONS[question](history, connection)
+    finally:
+        event.remove(history.store._engine, "before_cursor_execute", listen)
+    selects = [each for each in asked if each[0].startswith(("SELECT", "WITH"))]
+    assert selects
+    with history.store.reading("look") as connection:
+        for statement, parameters in selects:
+            plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+            assert not any(WALK.fullmatch(step) for step in plan), (statement, plan)
