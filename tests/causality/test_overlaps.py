@@ -158,3 +158,30 @@ def test_an_event_is_about_the_delta_after_what_its_reporter_looked_at_however_n
             ReplicaSet.Update web-1  by deployment-controller  [subject]
         """,
     )
+
+
+def test_a_change_and_its_undo_are_told_apart_by_the_template_that_each_replica_set_has() -> None:
+    """The revision annotation says the same later: the old ReplicaSet is taken up again as a new revision."""
+    c, web, one, _ = settled("web", 2)
+    c.update(web, by="kubectl-set", image="app:v2")
+    two = new_replicas(c, web, "web-2", 1, told=False)
+    scale(c, web, one, 1, told=False)
+    c.wait(1)
+    c.update(web, by="kubectl-rollout", image="app:v1")
+    scale(c, web, two, 2, told=False)
+    scale(c, web, one, 2, told=False)
+    scale(c, web, two, 0, told=False)
+    done(c, one, two, web)
+    shows(
+        c,
+        """
+        Deployment.Update web  by kubectl  [root]
+          ReplicaSet.Create web-2  by deployment-controller  [owner]
+          ReplicaSet.Update web-1  by deployment-controller  [owner]
+          ReplicaSet.Update web-2  by deployment-controller  [owner]
+
+        Deployment.Update web  by kubectl  [root]
+          ReplicaSet.Update web-1  by deployment-controller  [owner]
+          ReplicaSet.Update web-2  by deployment-controller  [owner]
+        """,
+    )
