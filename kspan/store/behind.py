@@ -3,6 +3,10 @@
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
+from typing import Final
+
+PATIENCE: Final = 2.0
+"""Seconds for which the end of the program waits for a database that may hang; what was not committed is read again."""
 
 
 class Behind:
@@ -32,13 +36,13 @@ class Behind:
         if error is not None:
             raise error
 
-    def close(self) -> None:
-        """Waits, and lets the thread go; what went wrong is nobody's business any more."""
-        if self._thread is not None:
-            self._over.wait()
-            self._waiting.put(None)
-            self._thread.join()
-            self._thread = None
+    def close(self, patience: float = PATIENCE) -> None:
+        """Lets the thread go, after at most ``patience`` seconds; what went wrong is nobody's business any more."""
+        if self._thread is None:
+            return
+        self._waiting.put(None)
+        self._thread.join(patience)
+        self._thread = None
 
     def _run(self) -> None:
         while (transaction := self._waiting.get()) is not None:

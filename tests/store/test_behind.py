@@ -36,8 +36,20 @@ def test_who_wrote_goes_on_and_who_settles_waits() -> None:
     behind.close()
 
 
+def test_a_database_that_hangs_does_not_hold_up_the_end() -> None:
+    behind, go = Behind(), threading.Event()
+
+    def commit() -> None:
+        go.wait(30)
+
+    behind.end(commit)
+    behind.close(patience=0.01)
+    behind.close(patience=0.01)
+    go.set()
+
+
 def test_nothing_to_settle_waits_for_nothing() -> None:
-    behind = Behind()
+    behind, before = Behind(), threading.active_count()
     behind.settle()
+    assert threading.active_count() <= before
     behind.close()
-    assert not [thread for thread in threading.enumerate() if thread.name == "commit"]
