@@ -90,7 +90,7 @@ class LiveProjector(Projector):
         def done() -> None:
             self._metrics.committed(records, time.perf_counter() - began, self._clock())
 
-        self.store.commit_behind(self.cluster, first, records, cursors, delta, self._versions.newest(), done)
+        self.store.commit(self.cluster, first, records, cursors, delta, self._versions.newest(), done)
 
 
 class StepWriter:

@@ -111,35 +111,35 @@ class Store:
         cursors: Sequence[Cursor],
         delta: Delta,
         newest: Mapping[str, str] | None = None,
+        done: Callable[[], None] | None = None,
     ) -> None:
         """Append ``records`` (as ``first_seq``, ``first_seq + 1`` …) with the cursors and the delta, all or nothing.
 
         ``newest`` is kept for ``Projection.newest``, in the place of what was told before. Raises ``StoreError``, too,
         when ``first_seq`` does not follow the journal's last sequence number.
+
+        With ``done`` the disk is not waited for: it is called, on another thread, once all is durable. That is for one
+        thread, which calls ``settle`` before it relies on it; that, and the next commit, raise what went wrong.
         """
         self.settle()
-        with self._written(cluster, first_seq, records, cursors, delta, newest):
-            pass
-
-    def commit_behind(
-        self,
-        cluster: str,
-        first_seq: int,
-        records: Sequence[LogRecord],
-        cursors: Sequence[Cursor],
-        delta: Delta,
-        newest: Mapping[str, str] | None,
-        done: Callable[[], None],
-    ) -> None:
-        """As ``commit``, but does not wait for the disk: ``done`` is called, on another thread, once all is durable.
-
-        For one thread, which calls ``settle`` before it relies on it: that, and the next commit, raise what went wrong.
-        """
-        self.settle()
+        if self._partitions is not None:
+            with translated(self.name, "commit"):
+                self._partitions.prepare(records)
         with contextlib.ExitStack() as stack:
-            stack.enter_context(self._written(cluster, first_seq, records, cursors, delta, newest))
+            connection = stack.enter_context(self._write("commit", cluster))
+            last = journal.last_sequence(connection, cluster)
+            if records and first_seq != last + 1:
+                raise StoreError(f"{self.name}: cannot commit: the journal ends at {last}, {first_seq} does not follow")
+            journal.append(connection, cluster, first_seq, records)
+            rows.write_cursors(connection, cluster, cursors)
+            rows.write_delta(connection, cluster, delta)
+            projection.write_position(connection, cluster, last + len(records), delta.clock, newest)
+            if done is None:
+                return
             transaction = stack.pop_all()
+        self._end(transaction, done)
 
+    def _end(self, transaction: contextlib.ExitStack, done: Callable[[], None]) -> None:
         def end() -> None:
             transaction.close()
             done()
@@ -150,32 +150,9 @@ class Store:
             self._behind.end(end)
 
     def settle(self) -> None:
-        """Wait for what was committed behind. Raises StoreError where that failed: it is not written then."""
+        """Wait for the last commit. Raises StoreError where the disk was not waited for, and it failed: nothing of it
+        is written then."""
         self._behind.settle()
-
-    @contextlib.contextmanager
-    def _written(
-        self,
-        cluster: str,
-        first_seq: int,
-        records: Sequence[LogRecord],
-        cursors: Sequence[Cursor],
-        delta: Delta,
-        newest: Mapping[str, str] | None,
-    ) -> Iterator[None]:
-        """A transaction that has everything but its end, which is that of the block."""
-        if self._partitions is not None:
-            with translated(self.name, "commit"):
-                self._partitions.prepare(records)
-        with self._write("commit", cluster) as connection:
-            last = journal.last_sequence(connection, cluster)
-            if records and first_seq != last + 1:
-                raise StoreError(f"{self.name}: cannot commit: the journal ends at {last}, {first_seq} does not follow")
-            journal.append(connection, cluster, first_seq, records)
-            rows.write_cursors(connection, cluster, cursors)
-            rows.write_delta(connection, cluster, delta)
-            projection.write_position(connection, cluster, last + len(records), delta.clock, newest)
-            yield
 
     def replay(self, cluster: str, after: int = 0, batch: int = 1000) -> Iterator[list[tuple[int, LogRecord]]]:
         """The journal from the sequence number that follows ``after`` on, in runs of at most ``batch`` records.
