@@ -369,7 +369,8 @@ def run(
     """
 
     def make_watcher(deliver: Callable[[Frame], None], cursors: Mapping[str, Cursor], observer: Observer) -> Watching:
-        return Watcher(connection, selection, deliver, cursors, observer)
+        # Killed between the first that named a kind and its first list, nobody would name it again for long.
+        return Watcher(connection, selection, deliver, cursors, observer, named=store.named_kinds(cluster))
 
     tune_garbage_collection()
     metrics = Metrics()

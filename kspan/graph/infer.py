@@ -63,7 +63,9 @@ def _create(state: State, rules: Rules, obj: ObjectState, seen: FirstSight) -> O
     occ.rv = SYNTHETIC_CREATE
     if len(seen.writers) <= 1 and seen.generation <= 1:
         occ.traceparent = obj.traceparent
-        occ.resource_version = seen.resource_version
+        # A status may have been written since, by nobody that managedFields tell of; where there is no generation, the
+        # version is the identity.
+        occ.resource_version = "" if seen.generation else seen.resource_version
     return occ
 
 

@@ -51,6 +51,14 @@ def live_objects(connection: Connection, cluster: str, resource: str) -> list[Ob
     return sorted(rows.fetch(connection, query, ObjectRow), key=attrgetter("uid"))
 
 
+def named_kinds(connection: Connection, cluster: str) -> list[tuple[str, str]]:
+    """apiVersion and kind of what is remembered and was seen on no stream, in order."""
+    table = schema.objects
+    query = select(table.c.api_version, table.c.kind).distinct()
+    never_seen = (table.c.cluster == cluster, table.c.resource == "", schema.REMEMBERED, table.c.api_version != "")
+    return sorted((version, kind) for version, kind in connection.execute(query.where(*never_seen)))
+
+
 def load(connection: Connection, cluster: str) -> Projection:
     """What is live or unresolved; every query follows an index to just that, however long the history is."""
     objects, owners, spans, traces = schema.objects, schema.owners, schema.spans, schema.traces

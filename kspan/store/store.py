@@ -174,6 +174,11 @@ class Store:
         with self._read("read objects") as connection:
             return projection.live_objects(connection, cluster, resource)
 
+    def named_kinds(self, cluster: str) -> list[tuple[str, str]]:
+        """apiVersion and kind of the objects that were spoken of a short while ago and never seen, in order."""
+        with self._read("read objects") as connection:
+            return projection.named_kinds(connection, cluster)
+
     def load_projection(self, cluster: str) -> Projection:
         """What is live or unresolved, from one snapshot: all that a fold needs to go on."""
         with self._read("read the projection") as connection:

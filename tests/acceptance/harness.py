@@ -26,7 +26,7 @@ CHANGES = (FrameType.ADDED, FrameType.MODIFIED, FrameType.DELETED)
 DEADLINE = 120.0
 """Seconds in which all that was served has to be emitted."""
 
-QUIET = ("--hold", "2s", "--settle", "3s", "--max-trace-age", "30s")
+QUIET = ("--hold", "2s", "--settle", "5s", "--max-trace-age", "30s")
 """A compressed recording is over in seconds; so is the waiting. What never comes to rest (a crash loop, a Pod that fits
 nowhere) is closed by its age: more than a compressed recording lasts, so that no trace is cut in the middle of it."""
 

@@ -1,7 +1,7 @@
 """Which resources are watched, as kinds are named, installed and removed."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -89,12 +89,16 @@ class Cluster:
 
 @contextmanager
 def watching(
-    cluster: Cluster, folder: Path, selection: Selection = EVERYTHING_USUAL, cursors: dict[str, Cursor] | None = None
+    cluster: Cluster,
+    folder: Path,
+    selection: Selection = EVERYTHING_USUAL,
+    cursors: dict[str, Cursor] | None = None,
+    named: Iterable[tuple[str, str]] = (),
 ) -> Iterator[tuple[Watcher, Collector, ScriptedServer]]:
     collector = Collector()
     with ScriptedServer(cluster) as server:
         connection = connection_to(server.url, folder)
-        watcher = Watcher(connection, selection, collector.deliver, cursors or {}, collector)
+        watcher = Watcher(connection, selection, collector.deliver, cursors or {}, collector, named=named)
         watcher.start()
         try:
             yield watcher, collector, server
@@ -139,6 +143,16 @@ def test_a_kind_is_watched_once_an_event_names_it_as_metadata_where_that_is_enou
         got.wait("BOOKMARK @10", resource="v1/services")
         accepted = {request.headers["accept"] for request in server.requests if request.path == "/api/v1/services"}
         assert all("as=PartialObjectMetadata" in text for text in accepted)
+
+
+def test_a_kind_that_was_named_before_and_never_listed_is_listed_from_the_start(tmp_path: Path) -> None:
+    cluster = Cluster()
+    cluster.install("example.com", "widgets", "Widget")
+    named = [("example.com/v1", "Widget"), ("v1", "Pod"), ("example.com/v1", "Unknown")]
+    with watching(cluster, tmp_path, named=named) as (watcher, got, _):
+        got.wait("BOOKMARK @10", resource="example.com/v1/widgets")
+        until(watcher.synced, "in sync")
+        assert watcher.resources().count("v1/pods") == 1
 
 
 def test_a_crd_that_is_installed_is_picked_up_and_let_go_when_it_is_removed(tmp_path: Path) -> None:

@@ -172,6 +172,18 @@ def test_a_span_that_changes_its_trace_is_dropped_there_and_written_here(store: 
     assert found == [(f"{t:032x}", f"{s:016x}") for t, s in ((1, 2), (1, 3), (7, 1))]
 
 
+def test_kinds_that_were_spoken_of_and_never_seen_are_told(store: Store) -> None:
+    spoken_of = msgspec.structs.replace(object_row(1), resource="", kind="Widget", api_version="example.com/v1")
+    others = [
+        msgspec.structs.replace(spoken_of, uid="uid-2"),
+        msgspec.structs.replace(spoken_of, uid="uid-3", api_version="", kind="Thing"),
+        msgspec.structs.replace(spoken_of, uid="uid-4", kind="Gone", remembered=False, state=b""),
+        object_row(5),
+    ]
+    store.commit(CLUSTER, 1, [record(1)], [], Delta(objects=[spoken_of, *others]))
+    assert store.named_kinds(CLUSTER) == [("example.com/v1", "Widget")]
+
+
 def test_what_waits_goes_by_its_number(store: Store) -> None:
     store.commit(CLUSTER, 1, [record(1)], [], Delta(pending=[pending_row(n) for n in (1, 2, 3)]))
     again = msgspec.structs.replace(pending_row(3), fold=b"again")

@@ -4,7 +4,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -39,7 +39,8 @@ class Watcher:
 
     ``deliver`` may block, which stops the reading of that resource's socket, and raises Stopped to end its thread.
     ``cursors`` tell by resource from where to resume; one that is not there is listed, one that was watched in other
-    namespaces too, and one that is watched in several: their versions say nothing of one another.
+    namespaces too, and one that is watched in several: their versions say nothing of one another. ``named`` are the
+    apiVersion and kind of what was named before and not seen yet.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Watcher:
         cursors: Mapping[str, Cursor],
         observer: WatchObserver,
         clock: Callable[[], int] = time.time_ns,
+        named: Iterable[tuple[str, str]] = (),
     ) -> None:
         self.failure: BaseException | None = None
         """What a thread died of that should not have died."""
@@ -60,6 +62,7 @@ class Watcher:
         self._observer = observer
         self._clock = clock
         self._plan = Plan(selection, Discovery(connection), tuple(cursors))
+        self._named = tuple(named)
         self._halt = Halt()
         self._lock = threading.Lock()
         self._running: dict[str, _Running] = {}
@@ -74,6 +77,9 @@ class Watcher:
         """Begins. The default resources are listed at once, what needs discovery follows."""
         for target in self._selection.defaults():
             self._begin(target)
+        for pair in self._named:
+            if self._plan.is_new(*pair):
+                self._plan.add(*pair)
         if self._plan.follows_crds:
             self._begin_crds()
         self._spawn("kinds", self._manage)
