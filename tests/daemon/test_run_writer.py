@@ -109,12 +109,13 @@ def test_a_database_that_is_locked_loses_nothing_and_doubles_nothing(
     with open_store(str(path)) as store:
         with running(make(store, cluster, queue=FrameQueue(20))) as writer:
             third = len(frames) // 3
-            feeder = threading.Thread(target=deliver_all, args=(writer, frames[third:]))
+            feeder = threading.Thread(target=deliver_all, args=(writer, frames[third + 1 :]))
             deliver_all(writer, frames[:third])
             other = sqlite3.connect(path, isolation_level=None)
             other.execute("BEGIN IMMEDIATE")
-            feeder.start()
+            writer.deliver(frames[third])
             wait_until(lambda: writer.trouble)
+            feeder.start()  # Not before: on a busy machine the writer would take all of it into one batch.
             wait_until(lambda: writer.queue.blocked)
             assert "locked" in writer.trouble
             assert len(writer.queue) == 20
