@@ -8,6 +8,7 @@ time only where that says nothing.
 from collections.abc import Callable, Iterable
 
 from kspan.graph.facts import SYNTHETIC_UPDATE, Birth, Cause, Loss, ObjectState, Occurrence, Turned
+from kspan.graph.objects import decode_spec
 from kspan.graph.rules import Subject
 from kspan.graph.state import State
 from kspan.times import SECOND
@@ -183,21 +184,40 @@ def trigger(state: State, owner: ObjectState, obj: ObjectState | None, occ: Occu
     """The change of ``owner`` for which its controller made the change ``occ`` of ``obj``; None where there is none.
 
     The newest before it. But a controller can be behind the newest: what it looked at (``seen_rv``, 0: not known)
-    tells, or the pod template, where a ReplicaSet is created or grows for one, or the revision that a Pod is made from.
+    tells, or the pod template, where a ReplicaSet is created or grows for one, or the revision that it rolls out by
+    then, or that a Pod is made from.
     """
     known = [c for c in owner.causes if c.verb != "Delete" and before(c, occ) and (not seen_rv or c.rv <= seen_rv)]
     if obj is not None and obj.revision and occ.verb == "Create" and len(known) > 1:
         known = _up_to_revision(state, owner, obj.revision, known)
-    last = newest(known)
     own = made_by(obj, occ) if obj is not None and obj.kind == "ReplicaSet" and len(known) > 1 else None
-    if own is None or seen_rv or not own.template:
-        return last
+    if own is None or seen_rv:
+        return newest(known)
+    fitting: list[Cause] = []
     if own.verb == "Create":
-        return newest(c for c in known if c.template == own.template) or last
-    if own.added > 0:
-        grown = newest(c for c in known if c.template == own.template or (c.added > 0 and not c.template_changed))
-        return grown or last
-    return last
+        fitting = [c for c in known if c.template == own.template]
+    else:
+        known = _taken_up(state, owner, own, known)
+        if own.added > 0:
+            fitting = [c for c in known if c.template == own.template or (c.added > 0 and not c.template_changed)]
+    return newest(fitting if own.template else ()) or newest(known)
+
+
+def _taken_up(state: State, owner: ObjectState, own: Cause, known: list[Cause]) -> list[Cause]:
+    """Without the new templates that its controller had not met yet when it scaled a ReplicaSet of the Deployment.
+
+    The first thing it does for one is to create a ReplicaSet with the next ``deployment.kubernetes.io/revision``, or to
+    give that number to the old one that fits (pkg/controller/deployment/sync.go, getNewReplicaSet); unless it is to
+    recreate: then the old ones go first (recreate.go, rolloutRecreate).
+    """
+    dependents = (state.object(uid) for uid in state.ownership.succ[owner.uid])
+    numbered = max((rv for d in dependents if d is not None for rv in d.numbered if rv <= own.rv), default=0)
+    if not numbered or not own.exact:
+        return known
+    strategy = decode_spec(owner.spec).strategy
+    if strategy is not None and strategy.type == "Recreate":
+        return known
+    return [c for c in known if c.rv <= numbered or not c.template_changed or c.before != c.replicas] or known
 
 
 def _up_to_revision(state: State, owner: ObjectState, revision: str, known: list[Cause]) -> list[Cause]:

@@ -228,7 +228,8 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     came to rest. ``template`` and ``labels`` are fingerprints. ``latent`` is its
     newest change of labels alone: it becomes an occurrence only if something follows from it. ``ended`` is when a Job
     was done or had failed. ``conditions`` is how it stands by its own status. ``patience`` is how long a Pod stays on a
-    node that was tainted (s), ``revision`` the one of its owner that it was made from.
+    node that was tainted (s), ``revision`` the one of its owner that it was made from, or of a Deployment's ReplicaSet
+    the number that it has now; ``numbered`` are the versions at which that one was given it and those before.
     ``label_text`` and ``annotations`` are kept to tell what changed, but not of what belongs to another (its controller
     sets them, and these are the most numerous).
     ``claim`` is the uid of the claim that a PersistentVolume is bound to.
@@ -288,6 +289,7 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     claim: str = ""
     label_text: bytes = b""
     annotations: dict[str, str] | None = None
+    numbered: tuple[int, ...] = ()
 
 
 class Trace(msgspec.Struct, array_like=True, gc=False):

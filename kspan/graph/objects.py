@@ -106,6 +106,12 @@ class UpdateStrategy(msgspec.Struct, gc=False):
     rollingUpdate: RollingUpdate | None = None
 
 
+class DeploymentStrategy(msgspec.Struct, gc=False):
+    """apps/v1 DeploymentStrategy."""
+
+    type: str = ""
+
+
 class Toleration(msgspec.Struct, gc=False):
     """core/v1 Toleration."""
 
@@ -125,6 +131,7 @@ class Spec(msgspec.Struct, gc=False):
     nodeName: str = ""
     podManagementPolicy: str = ""
     updateStrategy: UpdateStrategy | None = None
+    strategy: DeploymentStrategy | None = None
     scaleTargetRef: ScaleTarget | None = None
     claimRef: ClaimReference | None = None
     persistentVolumeReclaimPolicy: str = ""
@@ -365,6 +372,10 @@ def pod_index(labels: bytes) -> int:
         return -1
     return int(index) if index.isascii() and index.isdigit() and len(index) < 10 else -1
 
+
+REVISION = "deployment.kubernetes.io/revision"
+"""The annotation with which the deployment controller numbers what it rolls out, on the ReplicaSet that is for it
+(pkg/controller/deployment/util/deployment_util.go)."""
 
 _OF_NODE_LIFE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 

@@ -15,6 +15,7 @@ from kspan.graph.context import carried
 from kspan.graph.events import EventObserver
 from kspan.graph.facts import Birth, Cause, FirstSight, Loss, ObjectState, Occurrence
 from kspan.graph.objects import (
+    REVISION,
     KubeObject,
     Metadata,
     Spec,
@@ -45,6 +46,9 @@ Namespace say what its Pods may do (Pod security)."""
 
 STEPS_KEPT = 256
 """Dependents that went (or came), of one owner: its controller is never further behind with replacing them."""
+
+MOST_NUMBERED = 8
+"""Revisions as which one ReplicaSet was rolled out: more never come before the first of them is decided."""
 
 Step = TypeVar("Step", Loss, Birth)
 
@@ -181,7 +185,13 @@ class Observer:
         return new
 
     def _made_as(self, new: ObjectState, obj: KubeObject, spec: Spec, known: ObjectState | None) -> None:
-        """What a Pod (or a revision) keeps from its first record on, but for its labels."""
+        """What a Pod (or a revision) keeps from its first record on, but for its labels; a ReplicaSet's number."""
+        if new.kind == "ReplicaSet":
+            new.revision = (obj.metadata.annotations or {}).get(REVISION, "")
+            new.numbered = known.numbered if known is not None else ()
+            if new.revision and (known is None or new.revision != known.revision):
+                new.numbered = (*new.numbered[1 - MOST_NUMBERED :], new.rv)
+            return
         if new.kind not in ("Pod", "ControllerRevision"):
             return
         if known is not None and known.rv and known.labels == new.labels and new.labels:

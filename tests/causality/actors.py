@@ -13,6 +13,8 @@ CONTROLLERS = {
     "StatefulSet": "statefulset-controller",
 }
 
+REVISION = "deployment.kubernetes.io/revision"
+
 NUMBERS = (
     "replicas",
     "updatedReplicas",
@@ -43,14 +45,33 @@ def scaled(
 
 
 def new_replicas(
-    c: Cluster, web: Thing, name: str, replicas: int, *, late: float = 0, old: bool = False, told: bool = True
+    c: Cluster,
+    web: Thing,
+    name: str,
+    replicas: int,
+    *,
+    late: float = 0,
+    old: bool = False,
+    told: bool = True,
+    image: str = "",
 ) -> Thing:
-    """The deployment controller creates a ReplicaSet."""
-    seen = web.version
-    rs = c.create("ReplicaSet", name, owner=web, replicas=replicas)
+    """The deployment controller creates a ReplicaSet; with an ``image``, for an earlier template than the newest."""
+    seen, number = web.version, _next_revision(c, web)
+    rs = c.create("ReplicaSet", name, owner=web, replicas=replicas, annotations={REVISION: number}, image=image)
     if told:
         scaled(c, web, rs, 0, replicas, seen=seen, late=late, old=old)
     return rs
+
+
+def take_up(c: Cluster, web: Thing, rs: Thing) -> None:
+    """The deployment controller finds that an old ReplicaSet fits the template again, and gives it the next number."""
+    c.annotate(rs, REVISION, _next_revision(c, web), by=MANAGER)
+
+
+def _next_revision(c: Cluster, web: Thing) -> str:
+    uid = web.meta["uid"]
+    owned = [t for t in c.things.values() if uid in (r["uid"] for r in t.meta.get("ownerReferences", ()))]
+    return str(max((int(t.meta["annotations"].get(REVISION, 0)) for t in owned), default=0) + 1)
 
 
 def scale(

@@ -1,6 +1,6 @@
 """Changes that come so close together that recency would mix them up."""
 
-from tests.causality.actors import done, new_pod, new_replicas, rolled_out, scale, scaled, settled
+from tests.causality.actors import done, new_pod, new_replicas, rolled_out, scale, scaled, settled, take_up
 from tests.causality.cluster import Cluster
 from tests.causality.drawing import shows
 
@@ -161,7 +161,6 @@ def test_an_event_is_about_the_delta_after_what_its_reporter_looked_at_however_n
 
 
 def test_a_change_and_its_undo_are_told_apart_by_the_template_that_each_replica_set_has() -> None:
-    """The revision annotation says the same later: the old ReplicaSet is taken up again as a new revision."""
     c, web, one, _ = settled("web", 2)
     c.update(web, by="kubectl-set", image="app:v2")
     two = new_replicas(c, web, "web-2", 1, told=False)
@@ -169,6 +168,7 @@ def test_a_change_and_its_undo_are_told_apart_by_the_template_that_each_replica_
     c.wait(1)
     c.update(web, by="kubectl-rollout", image="app:v1")
     scale(c, web, two, 2, told=False)
+    take_up(c, web, one)
     scale(c, web, one, 2, told=False)
     scale(c, web, two, 0, told=False)
     done(c, one, two, web)
@@ -183,5 +183,100 @@ def test_a_change_and_its_undo_are_told_apart_by_the_template_that_each_replica_
         Deployment.Update web  by kubectl  [root]
           ReplicaSet.Update web-1  by deployment-controller  [owner]
           ReplicaSet.Update web-2  by deployment-controller  [owner]
+        """,
+    )
+
+
+def test_what_shrinks_before_the_newest_template_has_its_revision_shrinks_for_the_one_before() -> None:
+    """No Event is left to tell what the controller looked at: its revision annotation does."""
+    c, web, one, _ = settled("web", 4)
+    c.update(web, by="kubectl-set", image="app:v2")
+    two = new_replicas(c, web, "web-2", 2, told=False)
+    c.update(web, by="kubectl-edit", image="app:v3")
+    scale(c, web, one, 2, told=False)
+    three = new_replicas(c, web, "web-3", 1, told=False)
+    scale(c, web, one, 1, told=False)
+    done(c, one, two, three, web)
+    shows(
+        c,
+        """
+        Deployment.Update web  by kubectl  [root]
+          ReplicaSet.Create web-2  by deployment-controller  [owner]
+          ReplicaSet.Update web-1  by deployment-controller  [owner]
+
+        Deployment.Update web  by kubectl  [root]
+          ReplicaSet.Create web-3  by deployment-controller  [owner]
+          ReplicaSet.Update web-1  by deployment-controller  [owner]
+        """,
+    )
+
+
+def test_of_two_changes_to_one_template_the_revision_tells_for_which_a_replica_set_grows() -> None:
+    """v2, v3 and v2 again: until web-2 has a new number, the controller has not come to the undo."""
+    c, web, one, _ = settled("web", 4)
+    c.update(web, by="kubectl-set", image="app:v2")
+    two = new_replicas(c, web, "web-2", 1, told=False)
+    c.update(web, by="kubectl-set", image="app:v3")
+    c.update(web, by="kubectl-rollout", image="app:v2")
+    scale(c, web, two, 2, told=False)
+    three = new_replicas(c, web, "web-3", 1, told=False, image="app:v3")
+    take_up(c, web, two)
+    scale(c, web, two, 4, told=False)
+    scale(c, web, three, 0, told=False)
+    done(c, one, two, three, web)
+    shows(
+        c,
+        """
+        Deployment.Update web  by kubectl  [root]
+          ReplicaSet.Create web-2  by deployment-controller  [owner]
+          ReplicaSet.Update web-2  by deployment-controller  [owner]
+
+        Deployment.Update web  by kubectl  [root]
+          ReplicaSet.Create web-3  by deployment-controller  [owner]
+
+        Deployment.Update web  by kubectl  [root]
+          ReplicaSet.Update web-2  by deployment-controller  [owner]
+          ReplicaSet.Update web-3  by deployment-controller  [owner]
+        """,
+    )
+
+
+def test_a_change_of_the_template_and_of_the_number_at_once_may_scale_before_it_has_its_revision() -> None:
+    """The controller scales first what it has (sync.go, scale), and makes the new ReplicaSet in its next pass."""
+    c, web, one, _ = settled("web", 2)
+    c.update(web, by="kubectl-edit", image="app:v2", replicas=4)
+    scale(c, web, one, 4, told=False)
+    two = new_replicas(c, web, "web-2", 1, told=False)
+    done(c, one, two, web)
+    shows(
+        c,
+        """
+        Deployment.Update web  by kubectl  [root]
+          ReplicaSet.Update web-1  by deployment-controller  [owner]
+          ReplicaSet.Create web-2  by deployment-controller  [owner]
+        """,
+    )
+
+
+def test_a_deployment_that_recreates_takes_down_what_is_old_before_the_new_template_has_a_revision() -> None:
+    c, web, one, _ = settled("web", 2, strategy={"type": "Recreate"})
+    c.update(web, by="kubectl-set", image="app:v2")
+    scale(c, web, one, 0, told=False)
+    c.wait(3)
+    two = new_replicas(c, web, "web-2", 2, told=False)
+    c.update(web, by="kubectl-set", image="app:v3")
+    scale(c, web, two, 0, told=False)
+    three = new_replicas(c, web, "web-3", 2, told=False)
+    done(c, one, two, three, web)
+    shows(
+        c,
+        """
+        Deployment.Update web  by kubectl  [root]
+          ReplicaSet.Update web-1  by deployment-controller  [owner]
+          ReplicaSet.Create web-2  by deployment-controller  [owner]
+
+        Deployment.Update web  by kubectl  [root]
+          ReplicaSet.Update web-2  by deployment-controller  [owner]
+          ReplicaSet.Create web-3  by deployment-controller  [owner]
         """,
     )
