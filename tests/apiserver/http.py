@@ -43,6 +43,8 @@ class Request:
     time: float = field(default_factory=time.monotonic)
     resource: str = ""
     verb: str = ""
+    user: str = ""
+    """The common name of the certificate that the client showed."""
     status: int = 0
     """The HTTP status of the answer, 0 while there is none."""
 
@@ -85,6 +87,9 @@ class Connection:
         self.early = b""
         """What the client sent before the answer to its last request was over."""
         self._first_chunk = True
+        names = (writer.get_extra_info("peercert") or {}).get("subject", ())
+        self.user = next((value for pairs in names for key, value in pairs if key == "commonName"), "")
+        """The common name of the certificate that the client showed."""
 
     async def next_request(self) -> Request | None:
         early, self.early = self.early, b""

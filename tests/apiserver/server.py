@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from tests.apiserver import control, handlers, statuses, views
 from tests.apiserver import faults as f
-from tests.apiserver.certificate import Certificate
+from tests.apiserver.certificate import Authority
 from tests.apiserver.http import BadRequestError, Connection, Request
 from tests.apiserver.replaying import Replay
 from tests.apiserver.resources import Json, Resource
@@ -29,11 +29,20 @@ _NO_SNIFF = {"X-Content-Type-Options": "nosniff"}
 _UNAUTHENTICATED = ("/healthz", "/livez", "/readyz")
 
 
+def _connected(server: asyncio.Server) -> bool:
+    """Whether connections are left, were it in the middle of a TLS handshake: the loop may not end before them."""
+    transports = getattr(server, "_active_count", 0) or getattr(server, "_clients", None)
+    return bool(transports) or len(asyncio.all_tasks()) > 1
+
+
 class ApiServer:
     """A Kubernetes API server on 127.0.0.1. A context manager: it serves from ``__enter__`` to ``__exit__``.
 
     ``token``: the bearer token that is asked for (None asks for none); ``tokens`` can be changed while it runs.
-    ``port`` 0 takes a free one, and keeps it over ``stop`` and ``start``. ``https`` with a certificate of its own.
+    ``port`` 0 takes a free one, and keeps it over ``stop`` and ``start``. ``https`` with a certificate of its own CA
+    (``authority``); then a client that shows a certificate of that CA is let in as the user that it names, if it is in
+    ``users``. A certificate of another CA breaks off the handshake, as at a proxy that checks them. A new ``authority``
+    counts from the next ``start`` on.
     ``bookmark_interval`` in seconds; ``too_large_wait``: seconds before a list of a version from the future is
     answered (3 in a real one).
     """
@@ -61,7 +70,8 @@ class ApiServer:
         self.connections_accepted = 0
         self.failures: list[BaseException] = []
         self.replays: list[Replay] = []
-        self._certificate = Certificate() if https else None
+        self.users: set[str] = set()
+        self.authority = Authority() if https else None
         self._counts: Counter[tuple[str, str]] = Counter()
         self._watches: dict[str, set[Watch]] = {}
         self._pending: set[str] = set()
@@ -76,12 +86,12 @@ class ApiServer:
 
     @property
     def url(self) -> str:
-        return f"{'https' if self._certificate else 'http'}://{HOST}:{self.port}"
+        return f"{'https' if self.authority else 'http'}://{HOST}:{self.port}"
 
     @property
     def certificate_path(self) -> Path | None:
         """The CA that clients have to trust, with https."""
-        return self._certificate.path if self._certificate else None
+        return self.authority.path if self.authority else None
 
     def start(self) -> None:
         """Listen; on the port it had before, with the state it had before. Returns when it does."""
@@ -117,22 +127,27 @@ class ApiServer:
             replay.stop()
         self.faults.clear()
         self.stop()
-        if self._certificate:
-            self._certificate.remove()
+        if self.authority:
+            self.authority.remove()
         if error is None and self.failures:
             raise self.failures[0]
 
-    def kubeconfig(self, path: Path | str, *, token: str | None = None) -> Path:
-        """Write a kubeconfig for this server, with ``token`` or one that it accepts."""
+    def kubeconfig(
+        self, path: Path | str, *, token: str | None = None, user: Json | None = None, cluster: Json | None = None
+    ) -> Path:
+        """Write a kubeconfig for this server, with ``token`` or one that it accepts (or another ``user`` entry), and
+        with more fields in the entry of the ``cluster``."""
         used = token or next(iter(sorted(self.tokens)), None)
-        cluster: Json = {"server": self.url}
-        if self._certificate:
-            cluster["certificate-authority"] = str(self._certificate.path)
+        cluster = {"server": self.url} | (cluster or {})
+        if self.authority and "certificate-authority-data" not in cluster:
+            cluster["certificate-authority"] = str(self.authority.path)
+        if user is None:
+            user = {"token": used} if used else {}
         config = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "test", "cluster": cluster}],
-            "users": [{"name": "test", "user": {"token": used} if used else {}}],
+            "users": [{"name": "test", "user": user}],
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
             "current-context": "test",
         }
@@ -258,9 +273,12 @@ class ApiServer:
 
     async def _serve(self, ready: threading.Event) -> None:
         tls = None
-        if self._certificate:
+        if self.authority:
             tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            tls.load_cert_chain(self._certificate.path, self._certificate.key_path)
+            tls.load_cert_chain(*self.authority.issue(HOST))
+            tls.load_verify_locations(self.authority.path)
+            tls.verify_mode = ssl.CERT_OPTIONAL
+        patience = {"ssl_handshake_timeout": 2.0} if tls else {}
         tasks: set[asyncio.Task[None]] = set()
         stopping = asyncio.Event()
 
@@ -276,17 +294,24 @@ class ApiServer:
             finally:
                 tasks.discard(task)
 
-        server = await asyncio.start_server(accept, HOST, self.port, limit=2**20, ssl=tls, reuse_address=True)
+        server = await asyncio.start_server(
+            accept, HOST, self.port, limit=2**20, ssl=tls, reuse_address=True, **patience
+        )
         self.port = server.sockets[0].getsockname()[1]
         with self._pending_lock:
             self._pending.clear()
         self._loop, self._stopping = asyncio.get_running_loop(), stopping
         ready.set()
         await stopping.wait()
+        # What was accepted a moment ago has a task that is still to run, and finds no server after close().
+        for listening in server.sockets:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
+        await asyncio.sleep(0)
         server.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while _connected(server):
+            for task in list(tasks):
+                task.cancel()
+            await asyncio.sleep(0.002)
         await server.wait_closed()
 
     async def _converse(self, connection: Connection) -> None:
@@ -295,6 +320,7 @@ class ApiServer:
                 request = await connection.next_request()
                 if request is None:
                     break
+                request.user = connection.user
                 await self._answer(connection, request)
         except (BadRequestError, OSError):
             pass
@@ -349,8 +375,11 @@ class ApiServer:
         self._counts[resource, verb] += 1
 
     def _authenticate(self, request: Request) -> None:
-        given = request.headers.get("authorization", "")
-        if self.tokens and given.removeprefix("Bearer ") not in self.tokens:
+        if not self.tokens and not self.users:
+            return
+        # The scheme is of any case (RFC 9110, section 11.1); the official client writes "bearer" in a pod.
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if request.user not in self.users and (scheme.lower() != "bearer" or given not in self.tokens):
             raise statuses.unauthorized()
 
     async def _refused(self, connection: Connection, request: Request) -> bool:

@@ -1,6 +1,10 @@
 """The server against the official client: what it serves, in the words of a real one."""
 
+import contextlib
+import gc
 import json
+import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -365,6 +369,27 @@ def test_https_serves_under_a_certificate_of_its_own(tmp_path: Path, pod: Pod) -
         wait_until(lambda: server.open_watches() == 0)
         assert server.certificate_path is not None
     assert not server.certificate_path.exists()
+
+
+@pytest.mark.parametrize("https", [False, True])
+def test_it_can_be_stopped_and_started_while_clients_connect(*, https: bool) -> None:
+    """What it leaves open would be told by a ResourceWarning, in whatever test comes next."""
+    over = threading.Event()
+
+    def connect(port: int) -> None:
+        while not over.is_set():
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port), 1).close()
+
+    with ApiServer(https=https) as server:
+        client = threading.Thread(target=connect, args=(server.port,))
+        client.start()
+        for _ in range(20):
+            server.stop()
+            server.start()
+        over.set()
+        client.join()
+    gc.collect()
 
 
 def test_a_long_list_is_packed_for_those_who_accept_it(server: ApiServer, client: Client, pod: Pod) -> None:
