@@ -5,7 +5,7 @@ import queue
 import random
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from kspan.errors import SettingsError
 from kspan.ingest.kube import ApiError, Connection
@@ -21,12 +21,11 @@ WAIT_MOST: Final = 15.0
 def cluster_uid(connection: Connection, store: Store) -> str:
     """The uid of the namespace kube-system, which is the cluster's (OpenTelemetry's ``k8s.cluster.uid``).
 
-    Raises ApiError where the API server does not answer; SettingsError where it does not tell, and the database does
-    not know either.
+    Raises ApiError where the API server does not answer, or not with a uid; SettingsError where it does not tell, and
+    the database does not know either.
     """
     try:
-        found: Any = connection.get_json("/api/v1/namespaces/kube-system")
-        uid = found["metadata"]["uid"]
+        return connection.find_cluster()
     except ApiError as error:
         if error.status not in (403, 404):
             raise
@@ -35,9 +34,6 @@ def cluster_uid(connection: Connection, store: Store) -> str:
         raise SettingsError(
             f"the cluster's uid cannot be read (namespace kube-system: {error}); give any with --cluster UID"
         ) from error
-    except (KeyError, TypeError) as error:
-        raise SettingsError("the API server's answer for the namespace kube-system has no uid") from error
-    return str(uid)
 
 
 def only_cluster(store: Store) -> str:

@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -188,17 +188,30 @@ _numbers = itertools.count(1)
 
 
 class Process:
-    """``kspan run`` in a process of its own; ``sabotage`` is what is done to the program in it before it runs."""
+    """``kspan run`` in a process of its own; ``sabotage`` is what is done to the program in it before it runs.
 
-    def __init__(self, kubeconfig: Path, database: Path, export: list[str], sabotage: str = "", **options: Any) -> None:
-        flags = ["run", "--kubeconfig", str(kubeconfig), "--db", str(database)]
+    Without a kubeconfig it finds out by itself. ``starter`` is a command that starts it, with its own as arguments.
+    """
+
+    def __init__(
+        self,
+        kubeconfig: Path | None,
+        database: Path,
+        export: list[str],
+        sabotage: str = "",
+        starter: Sequence[str] = (),
+        **options: Any,
+    ) -> None:
+        flags = ["run", "--db", str(database)]
+        if kubeconfig is not None:
+            flags += ["--kubeconfig", str(kubeconfig)]
         flags += [part for target in export for part in ("--export", target)]
         for name, value in ({"listen": "127.0.0.1:0"} | options).items():
             flag = f"--{name.replace('_', '-')}"
             flags += [flag] if value is True else [flag, str(value)]
         self._log = database.with_name(f"{database.name}.{next(_numbers)}.log")
         with self._log.open("wb") as log:
-            command = [sys.executable, "-W", "error", "-c", SCRIPT, sabotage, *flags]
+            command = [*starter, sys.executable, "-W", "error", "-c", SCRIPT, sabotage, *flags]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
     def __enter__(self) -> Self:

@@ -25,6 +25,7 @@ from kspan.ingest.kube import Selection, connect
 from kspan.model import LogRecord, RecordType
 from kspan.store import Store, open_store
 from kspan.times import SECOND
+from tests.apiserver import ApiServer
 from tests.daemon.small_cluster import CLUSTER, SmallCluster, get, wait_until
 from tests.recordings import journal, project
 
@@ -301,17 +302,16 @@ def test_a_part_that_dies_ends_the_whole_with_exit_code_1_and_the_reason(
 
 
 def test_a_cluster_that_does_not_tell_its_uid_is_known_by_the_database_or_named_by_the_user(tmp_path: Path) -> None:
-    class Refusing:
-        def get_json(self, path: str) -> object:
-            from kspan.ingest.kube.errors import ForbiddenError
-
-            raise ForbiddenError("403 not for you", status=403)
-
-    with open_store("sqlite://") as store:
+    with ApiServer() as server, open_store("sqlite://") as store:
+        server.forbid("v1/namespaces")
+        connection = connect(str(server.kubeconfig(tmp_path / "config")))
         with pytest.raises(KspanError, match="--cluster UID"):
-            cluster_uid(Refusing(), store)  # type: ignore[arg-type]
+            cluster_uid(connection, store)
         record = LogRecord(RecordType.TICK, NOW)
         from kspan.model import Delta
 
         store.commit(CLUSTER, 1, [record], [], Delta())
-        assert cluster_uid(Refusing(), store) == CLUSTER  # type: ignore[arg-type]
+        assert cluster_uid(connection, store) == CLUSTER
+        server.allow("v1/namespaces")
+        assert cluster_uid(connection, store) == server.cluster_uid
+        connection.close()

@@ -1,5 +1,6 @@
 """Raw requests through the official client: its configuration and credentials, our errors and our line splitting."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -8,6 +9,7 @@ import msgspec
 
 from kspan import __version__
 from kspan.ingest.kube.backoff import Timing
+from kspan.ingest.kube.credentials import overhearing
 from kspan.ingest.kube.errors import (
     ApiError,
     DisconnectedError,
@@ -22,32 +24,46 @@ from kspan.ingest.kube.heads import Page, Status, read_page, read_status
 from kspan.ingest.kube.lines import LineSplitter
 from kspan.ingest.kube.selection import Target
 
+log = logging.getLogger("kspan.watch")
+
 CHUNK = 64 * 1024
 """Bytes read at once, at most: what has arrived is delivered without waiting for so much."""
 
 JSON = "application/json"
 
 _UNAUTHORIZED = 401
+_KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 
 
 class Connection:
     """An API server, and the right to ask it. For all threads.
 
-    ``load`` makes the client's configuration; it is called again when the API server no longer knows us. Raises
-    KubeconfigError.
+    ``load`` makes the client's configuration; it is called again when the API server no longer knows us, or cannot be
+    reached and what ``stamp`` gives (of the kubeconfig) is another than it was. Raises KubeconfigError.
     """
 
-    def __init__(self, load: Callable[[], Any], timing: Timing) -> None:
+    def __init__(self, load: Callable[[], Any], timing: Timing, stamp: Callable[[], object] = lambda: None) -> None:
         self.timing = timing
         self._load = load
-        self._lock = threading.Lock()
+        self._stamp = stamp
+        self._lock = threading.RLock()
         self._generation = 0
+        self._complaint = ""
+        self._cluster = ""
+        self._stranger = ""
+        self._loaded = stamp()
         self._client = self._make_client()
 
     @property
     def host(self) -> str:
         """The API server's URL."""
         return str(self._client.configuration.host)
+
+    def find_cluster(self) -> str:
+        """The uid of the cluster, which is that of its namespace kube-system. From then on no kubeconfig that changes
+        leads to another one. Raises ApiError; ServerError where the answer has none."""
+        self._cluster = _uid(self.get(_KUBE_SYSTEM), _KUBE_SYSTEM)
+        return self._cluster
 
     def get_json(self, path: str, query: Mapping[str, str] | None = None) -> Any:
         """A document, decoded. Raises ApiError."""
@@ -108,10 +124,18 @@ class Connection:
     def _send(self, path: str, query: Mapping[str, str], accept: str, read_timeout: float) -> Any:
         """The response to a GET, its body unread. A 401 is asked again once, with credentials read afresh."""
         client, generation = self._client, self._generation
-        response = self._request(client, path, query, accept, read_timeout)
+        try:
+            response = self._request(client, path, query, accept, read_timeout)
+        except DisconnectedError:
+            self._follow(generation)
+            raise
         if response.status == _UNAUTHORIZED:
             _drain(response)
-            response = self._request(self._renewed(generation), path, query, accept, read_timeout)
+            try:
+                client = self._renewed(generation)
+            except KubeconfigError as error:
+                raise UnauthorizedError(f"the API server does not know us, and {error}", status=401) from error
+            response = self._request(client, path, query, accept, read_timeout)
         if response.status != 200:
             raise _failure(response, path)
         return response
@@ -127,12 +151,15 @@ class Connection:
             raise DisconnectedError(f"GET {path}: {_text(error.reason)}") from error
         except (HTTPError, OSError) as error:
             raise _broken(error, path) from error
+        except ValueError:
+            # Without its text, which has the header in it.
+            raise UnauthorizedError("the token has characters in it that no token can have") from None
 
     def _authorized(self, client: Any, path: str, query: Mapping[str, str], accept: str) -> Any:
         # One at a time: this refreshes what has expired, by a plugin's process or an OAuth request.
-        with self._lock:
+        with self._lock, overhearing() as complaints:
             try:
-                return client.param_serialize(
+                method, url, headers, *others = client.param_serialize(
                     "GET",
                     path,
                     query_params=list(query.items()),
@@ -142,19 +169,57 @@ class Connection:
             except Exception as error:
                 # Hooks of the loaders raise anything: OAuth's errors, a file that is gone, a plugin's exit.
                 raise UnauthorizedError(f"the credentials cannot be refreshed: {_text(error)}") from error
+            self._complain(complaints)
+        for name in headers:
+            if name.lower() == "authorization":
+                headers[name] = headers[name].strip()  # A token's file may end with a newline.
+        return method, url, headers, *others
+
+    def _complain(self, complaints: list[str]) -> None:
+        """Says once that the old credentials are used for as long as they are good: they expire in minutes."""
+        text = _text(complaints[0]) if complaints else ""
+        if text and text != self._complaint:
+            log.warning("the credentials cannot be refreshed: %s; going on with the old ones", text)
+        self._complaint = text
+
+    def _follow(self, generation: int) -> None:
+        """Reads the kubeconfig for the next try if it is another by now: the API server may have moved, or have a new
+        CA."""
+        if self._stamp() == self._loaded:
+            return
+        try:
+            self._renewed(generation)
+        except (KubeconfigError, ApiError) as error:
+            log.debug("the kubeconfig has changed, but does not help: %s", error)
 
     def _renewed(self, generation: int) -> Any:
-        """The client with its configuration loaded anew, by whichever thread came first."""
+        """The client with its configuration loaded anew, by whichever thread came first. Raises KubeconfigError."""
         with self._lock:
             if generation == self._generation:
-                try:
-                    client = self._make_client()
-                except KubeconfigError as error:
-                    raise UnauthorizedError(f"the API server does not know us, and {error}", status=401) from error
+                stamp, client = self._stamp(), self._make_client()
+                if self._cluster and _place(client) != _place(self._client):
+                    self._recognize(client)
                 self._client.close()
-                self._client = client
+                self._client, self._loaded = client, stamp
                 self._generation += 1
             return self._client
+
+    def _recognize(self, client: Any) -> None:
+        """Raises KubeconfigError where a client leads to another cluster: one that was made anew has the name of the
+        old one in the kubeconfig, and its objects would be taken for those of the old one. Raises ApiError."""
+        response = self._request(client, _KUBE_SYSTEM, {}, JSON, self.timing.answer)
+        if response.status != 200:
+            raise _failure(response, _KUBE_SYSTEM)
+        try:
+            found = _uid(_read_all(response, _KUBE_SYSTEM), _KUBE_SYSTEM)
+        finally:
+            response.release_conn()
+        if found != self._cluster:
+            text = f"{client.configuration.host} is cluster {found} by now, and not {self._cluster}"
+            if text != self._stranger:
+                log.warning("the kubeconfig is not followed: %s", text)
+            self._stranger = text
+            raise KubeconfigError(text)
 
 
 class LineStream:
@@ -205,6 +270,18 @@ class LineStream:
         """Let go of the connection; one whose answer was not read to its end cannot be used again."""
         self._response.close()
         self._response.release_conn()
+
+
+def _place(client: Any) -> tuple[str, str]:
+    """Where a client leads to: a URL, and who vouches for it."""
+    return str(client.configuration.host), str(client.configuration.ssl_ca_cert)
+
+
+def _uid(body: bytes, path: str) -> str:
+    try:
+        return str(msgspec.json.decode(body)["metadata"]["uid"])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError) as error:
+        raise ServerError(f"GET {path}: the answer has no uid") from error
 
 
 def _accept(target: Target, suffix: str = "") -> str:

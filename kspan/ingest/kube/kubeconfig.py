@@ -1,49 +1,52 @@
 """Which cluster, and as whom: the official client's own loaders, with our words for what goes wrong."""
 
-import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from kspan.ingest.kube import credentials
 from kspan.ingest.kube.backoff import Timing
 from kspan.ingest.kube.connection import Connection
 from kspan.ingest.kube.errors import KubeconfigError
-
-log = logging.getLogger("kspan.watch")
-
-POOL = 100
-"""Connections that are kept: more than there are streams, or urllib3 warns of each one that it lets go."""
 
 _DEFAULT_PATH = "~/.kube/config"
 
 
 def connect(kubeconfig: str | None = None, context: str | None = None, timing: Timing | None = None) -> Connection:
     """A connection to the cluster of this kubeconfig (None: ``$KUBECONFIG``, ``~/.kube/config``, else the pod's own
-    service account) and this context (None: the current one). Nothing is sent yet.
+    service account) and this context (None: the current one). Nothing is sent yet to the API server.
 
     Raises KubeconfigError. Takes a quarter of a second, nearly all of it for importing ``kubernetes``.
     """
     path = kubeconfig or os.environ.get("KUBECONFIG") or ""
     if not path and Path(_DEFAULT_PATH).expanduser().exists():
         path = _DEFAULT_PATH
-    load = _file_loader(path, context) if path else _in_cluster_loader(context)
-    return Connection(load, timing or Timing())
+    if not path:
+        return Connection(_in_cluster_loader(context), timing or Timing())
+    config = _Kubeconfig(path, context)
+    return Connection(config.load, timing or Timing(), config.stamp)
 
 
-def _file_loader(path: str, context: str | None) -> Callable[[], Any]:
-    if not any(Path(part).expanduser().is_file() for part in path.split(os.pathsep) if part):
-        raise KubeconfigError(f"{path}: there is no such kubeconfig")
+class _Kubeconfig:
+    """A file, or several with ``:`` between them. Its context stays the one with which it was loaded first: that of
+    ``kubectl config use-context`` is somebody else's current one by then."""
 
-    def load() -> Any:
-        from kubernetes import config
+    def __init__(self, path: str, context: str | None) -> None:
+        self._path = path
+        self._context = context
+        self._files = [Path(part).expanduser() for part in path.split(os.pathsep) if part]
+        if not any(file.is_file() for file in self._files):
+            raise KubeconfigError(f"{path}: there is no such kubeconfig")
 
-        load_file: Any = config.load_kube_config
-        configuration = _new_configuration()
-        _translating(path, lambda: load_file(path, context, client_configuration=configuration))
-        return _tuned(configuration)
+    def load(self) -> Any:
+        """The client's configuration. Raises KubeconfigError."""
+        found, self._context = _translating(self._path, lambda: credentials.of_kubeconfig(self._path, self._context))
+        return found
 
-    return load
+    def stamp(self) -> list[tuple[int, int, int]]:
+        """Another one once a file is another."""
+        return [_stamp(file) for file in self._files]
 
 
 def _in_cluster_loader(context: str | None) -> Callable[[], Any]:
@@ -51,44 +54,22 @@ def _in_cluster_loader(context: str | None) -> Callable[[], Any]:
         raise KubeconfigError(f"there is no kubeconfig to have a context {context!r} in: use --kubeconfig")
     if not os.environ.get("KUBERNETES_SERVICE_HOST"):
         raise KubeconfigError("there is no kubeconfig, and this is no pod of a cluster: use --kubeconfig")
-
-    def load() -> Any:
-        from kubernetes import config
-
-        load_account: Any = config.load_incluster_config
-        configuration = _new_configuration()
-        _translating("the pod's service account", lambda: load_account(configuration))
-        return _tuned(configuration)
-
-    return load
+    return lambda: _translating("the pod's service account", credentials.of_service_account)
 
 
-def _new_configuration() -> Any:
-    from kubernetes.client.configuration import Configuration
-
-    return Configuration()
-
-
-def _translating(source: str, load: Callable[[], None]) -> None:
+def _translating(source: str, load: Callable[[], Any]) -> Any:
     try:
-        load()
+        return load()
     except Exception as error:
         # The loaders let through whatever YAML, base64, OAuth and a plugin's output make of a bad file.
-        text = " ".join(str(error).split()) or type(error).__name__
+        text = " ".join(str(error).split())[:500] or type(error).__name__
         raise KubeconfigError(f"{source}: {text}") from error
 
 
-def _tuned(configuration: Any) -> Any:
-    from urllib3 import Retry
-
-    # Every retry is ours: urllib3's would sleep through a Retry-After, deaf to a stop.
-    configuration.retries = Retry(False)
-    # A peer that is gone without a word shows in a minute, and not in twice a watch's timeout.
-    configuration.keep_alive = True
-    configuration.connection_pool_maxsize = POOL
-    if not configuration.verify_ssl:
-        import urllib3
-
-        log.warning("the API server's certificate is not verified (insecure-skip-tls-verify)")
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    return configuration
+def _stamp(file: Path) -> tuple[int, int, int]:
+    """What changes with the content of a file, or with what it is a symbolic link to; zeros if it is gone."""
+    try:
+        found = file.stat()
+    except OSError:
+        return 0, 0, 0
+    return found.st_ino, found.st_size, found.st_mtime_ns
