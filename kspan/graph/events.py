@@ -99,7 +99,7 @@ class EventObserver:
             if occ is not None and told is not None and told.source == "scaleTargetRef" and not told.name:
                 occ.subject = _at_target(told, obj)
                 self.state.index_told(occ)
-                self.state.dirty_spans[span] = None
+                self.state.dirty_spans[span] = occ
 
     def _involved(self, event: Event) -> ObjectState:
         ref = event.involvedObject

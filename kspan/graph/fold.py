@@ -17,6 +17,8 @@ from kspan.graph.state import State
 from kspan.model import Delta, GapRow, LogRecord, OwnerRow, RecordType
 from kspan.settings import FoldSettings
 
+_NEVER = 2**63
+
 
 class Fold:
     """The projection of one cluster's journal, as far as it is live."""
@@ -67,7 +69,8 @@ class Fold:
 
     def next_deadline(self) -> int:
         """When something that waits wants time to have passed (ns), 0 where nothing waits."""
-        return min((at for at, rank, _, _ in self.state.deadlines if rank < 2), default=0)
+        waiting = [at for at, rank, _, _ in self.state.deadlines if rank < 2]
+        return min([*waiting, self.state.held[0][0]] if self.state.held else waiting, default=0)
 
     @property
     def rules_changed(self) -> bool:
@@ -85,17 +88,29 @@ class Fold:
         return self.state.clock.now
 
     def _wake(self, until: int) -> None:
-        deadlines, clock = self.state.deadlines, self.state.clock
-        while deadlines and deadlines[0][0] <= until:
-            at, rank, _, key = heapq.heappop(deadlines)
-            clock.now = max(clock.now, at)
-            if rank == 0:
-                occ = self.state.occurrence(key)
-                if occ is not None:
-                    self._causes.decide(occ)
-            elif rank == 1:
-                trace = self.state.traces.get(key)
-                if trace is not None:
-                    self._resolver.check(trace)
+        held, deadlines, clock = self.state.held, self.state.deadlines, self.state.clock
+        while True:
+            first = held[0][0] if held else _NEVER
+            other = deadlines[0][0] if deadlines else _NEVER
+            if first > until and other > until:
+                return
+            if first < other or (first == other and (first, 0, held[0][1]) < deadlines[0]):
+                at, _, occ = held.popleft()
+                clock.now = max(clock.now, at)
+                self._causes.decide(occ)
             else:
-                self._resolver.forget_object(key)
+                at, rank, _, key = heapq.heappop(deadlines)
+                clock.now = max(clock.now, at)
+                self._due(rank, key)
+
+    def _due(self, rank: int, key: str) -> None:
+        if rank == 0:
+            occ = self.state.occurrence(key)
+            if occ is not None:
+                self._causes.decide(occ)
+        elif rank == 1:
+            trace = self.state.traces.get(key)
+            if trace is not None:
+                self._resolver.check(trace)
+        else:
+            self._resolver.forget_object(key)

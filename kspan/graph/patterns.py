@@ -44,11 +44,15 @@ class Pattern:
     def match(self, message: str) -> dict[str, str | None] | None:
         """What the named groups hold, None where the message is not of this form."""
         # RE2 works on UTF-8, and its binding is twice as fast where it is given that.
-        found = self._compiled.match(message.encode(errors="replace"))
+        text = message.encode(errors="replace")
+        found = self._compiled.match(text)
         if found is None:
             return None
-        held = ((name, found.group(index)) for name, index in self._named)
-        return {name: text.decode(errors="replace") if text is not None else None for name, text in held}
+        held: dict[str, str | None] = {}
+        for name, index in self._named:
+            start, end = found.span(index)
+            held[name] = text[start:end].decode(errors="replace") if start >= 0 else None
+        return held
 
     def covers(self, other: "Pattern") -> bool:
         """Whether this certainly matches whatever ``other`` matches. False where that cannot be told."""

@@ -75,7 +75,7 @@ class Placer:
         delta.actor = event.actor
         delta.cause = delta.parent = delta.told_by = event.id
         self.state.effect(event.id, delta)
-        self.state.dirty_spans[delta.id] = None
+        self.state.dirty_spans[delta.id] = delta
 
     def move(self, occ: Occurrence, parent: Occurrence) -> None:
         """Takes an occurrence and all that follows from it out of where they hang, and hangs them under ``parent``."""
@@ -138,7 +138,7 @@ class Placer:
         if occ.event_uid:
             self.state.tracks.placed(occ)
         self.state.dirty_traces[name] = None
-        self.state.dirty_spans[occ.id] = None
+        self.state.dirty_spans[occ.id] = occ
         self._note_trace(occ)
 
     def _note_trace(self, occ: Occurrence) -> None:
@@ -194,6 +194,6 @@ class Placer:
         last.notes = [*last.notes, *occ.notes][:NOTES_KEPT]
         trace = self.state.traces[last.trace]
         trace.active = max(trace.active, self.state.clock.now)
-        self.state.dirty_spans[last.id] = None
+        self.state.dirty_spans[last.id] = last
         self.state.dirty_traces[trace.id] = None
         self.state.drop_occurrence(occ)

@@ -193,11 +193,10 @@ def take_delta(state: State) -> Delta:
         obj = state.object(uid)
         if obj is not None:
             (delta.objects if uid in state.rewritten else delta.updated_objects).append(object_row(obj, live=True))
-    for span in state.dirty_spans:
-        occ = state.occurrence(span)
-        if occ is not None and occ.decided:
+    for occ in state.dirty_spans.values():
+        if occ.decided:
             state.write_span(occ, open_span_row(occ), final=False)
-        elif occ is not None:
+        else:
             state.write_pending(occ, pending_row(occ))
     for name in state.dirty_traces:
         trace = state.traces.get(name)

@@ -101,7 +101,7 @@ class TurnObserver:
                 told.append(self._turn(record, meta, status, obj, by_itself(obj.kind, turn)))
         if occ is not None and notes and len(occ.notes) < NOTES_KEPT:
             occ.notes = [*occ.notes, *notes]
-            self.state.dirty_spans[occ.id] = None
+            self.state.dirty_spans[occ.id] = occ
 
     def _noted(self, record: LogRecord, meta: Metadata, status: Status, obj: ObjectState, turn: Turn) -> Note:
         reason, message = _said(status, turn)
