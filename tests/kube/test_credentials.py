@@ -275,6 +275,12 @@ def test_an_exec_plugin_that_fails_is_an_error_with_its_own_words_and_nobody_goe
     assert not server.requests
 
 
+@pytest.mark.parametrize("kind", ["exec", "auth-provider"])
+def test_what_is_no_entry_of_a_plugin_is_told_in_one_line(open_with: Callable[..., Connection], kind: str) -> None:
+    with pytest.raises(KubeconfigError, match=f"user 'test', {kind}: it has to be an object"):
+        open_with({kind: "kubelogin"})
+
+
 def test_while_an_exec_plugin_fails_the_token_is_used_for_as_long_as_it_is_good(
     server: ApiServer, open_with: Callable[..., Connection], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -198,7 +198,11 @@ class Connection:
             if generation == self._generation:
                 stamp, client = self._stamp(), self._make_client()
                 if self._cluster and _place(client) != _place(self._client):
-                    self._recognize(client)
+                    try:
+                        self._recognize(client)
+                    except BaseException:
+                        client.close()
+                        raise
                 self._client.close()
                 self._client, self._loaded = client, stamp
                 self._generation += 1

@@ -42,8 +42,10 @@ def of_kubeconfig(path: str, context: str | None) -> tuple[Any, str]:
     user: dict[str, Any] = dict((entry.value if entry is not None else {}).get("user") or {})
     if user.get("as"):
         raise KubeconfigError(f"user {name!r} acts as {user['as']!r}: kspan does not impersonate, use another context")
-    _name_authority(user, borrowed)
     asked = next((kind for kind in ("exec", "auth-provider") if user.get(kind)), "")
+    if asked and not isinstance(user[asked], dict):
+        raise KubeconfigError(f"user {name!r}, {asked}: it has to be an object")
+    _name_authority(user, borrowed)
     with overhearing() as complaints, _naming(name, asked):
         loader.load_and_set(configuration)
     if asked and not configuration.api_key and not configuration.cert_file:
