@@ -188,10 +188,18 @@ def trigger(state: State, owner: ObjectState, obj: ObjectState | None, occ: Occu
     then, or that a Pod is made from.
     """
     known = [c for c in owner.causes if c.verb != "Delete" and before(c, occ) and (not seen_rv or c.rv <= seen_rv)]
-    if obj is not None and obj.revision and occ.verb == "Create" and len(known) > 1:
+    if obj is None or len(known) < 2:
+        return newest(known)
+    if obj.kind == "ReplicaSet":
+        return newest(known) if seen_rv else _for_replicas(state, owner, made_by(obj, occ), known)
+    if obj.revision and occ.verb == "Create":
         known = _up_to_revision(state, owner, obj.revision, known)
-    own = made_by(obj, occ) if obj is not None and obj.kind == "ReplicaSet" and len(known) > 1 else None
-    if own is None or seen_rv:
+    return newest(known)
+
+
+def _for_replicas(state: State, owner: ObjectState, own: Cause | None, known: list[Cause]) -> Cause | None:
+    """The one of the ``known`` changes of a Deployment for which the change ``own`` of a ReplicaSet was made."""
+    if own is None:
         return newest(known)
     fitting: list[Cause] = []
     if own.verb == "Create":

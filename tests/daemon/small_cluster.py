@@ -14,13 +14,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
+
+from tests.quietserver import QuietServer
 
 CLUSTER = "6f0f8d0e-0000-4000-8000-000000000001"
 NAMESPACE = {
@@ -65,7 +67,7 @@ class SmallCluster:
         self._watches: list[queue.SimpleQueue[tuple[int, dict[str, Any]] | None]] = []
         self.lists = 0
         handler = type("Handler", (_Handler,), {"cluster": self})
-        self._server = _Server(("127.0.0.1", 0), handler)
+        self._server = QuietServer(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
     def __enter__(self) -> Self:
@@ -124,13 +126,6 @@ class SmallCluster:
             )
         )
         return path
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A daemon that was killed breaks its connections off."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from importlib.util import find_spec
 from pathlib import Path
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from tests.quietserver import QuietServer
 
 DEADLINE = 20.0  # seconds until a test gives a process up
 _SPAN_ID = re.compile(r"^    ID             : ([0-9a-f]{16})$", re.MULTILINE)
@@ -174,13 +176,6 @@ def span_names(request: ExportTraceServiceRequest) -> list[str]:
     return [span.name for span in spans_in(request)]
 
 
-class _QuietServer(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that gives up breaks its connection off."""
-
-
 @contextmanager
 def run_server(
     answer: Callable[[ExportTraceServiceRequest], Answer], tls: ssl.SSLContext | None = None
@@ -209,7 +204,7 @@ def run_server(
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Keep the tests' output clean."""
 
-    server = _QuietServer(("127.0.0.1", 0), Handler)
+    server = QuietServer(("127.0.0.1", 0), Handler)
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

@@ -6,12 +6,13 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs
 
 from tests.apiserver.certificate import Authority
+from tests.quietserver import QuietServer
 
 Json = dict[str, Any]
 
@@ -38,7 +39,7 @@ class IdentityProvider:
         self.authority = Authority()
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(*self.authority.issue("127.0.0.1"))
-        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"provider": self}))
+        self._server = QuietServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"provider": self}))
         self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="identity provider")
 
@@ -76,13 +77,6 @@ class IdentityProvider:
         self._issued(token)
         answer = {"access_token": "unused", "token_type": "Bearer", "expires_in": self.lifetime}
         return answer | {"id_token": token, "refresh_token": self.refresh_token}
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Who asked may be gone."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -48,9 +48,8 @@ class Connection:
         self._stamp = stamp
         self._lock = threading.RLock()
         self._generation = 0
-        self._complaint = ""
         self._cluster = ""
-        self._stranger = ""
+        self._told: dict[str, str] = {}
         self._loaded = stamp()
         self._client = self._make_client()
 
@@ -75,11 +74,7 @@ class Connection:
 
     def get(self, path: str, query: Mapping[str, str] | None = None, accept: str = JSON) -> bytes:
         """A document. Raises ApiError."""
-        response = self._send(path, query or {}, accept, self.timing.answer)
-        try:
-            return _read_all(response, path)
-        finally:
-            response.release_conn()
+        return _read_all(self._send(path, query or {}, accept, self.timing.answer), path)
 
     def list_page(self, target: Target, namespace: str = "", *, limit: int = 0, token: str = "") -> Page:
         """One page of a list (``limit`` 0: all of it in one). Raises ApiError."""
@@ -169,18 +164,21 @@ class Connection:
             except Exception as error:
                 # Hooks of the loaders raise anything: OAuth's errors, a file that is gone, a plugin's exit.
                 raise UnauthorizedError(f"the credentials cannot be refreshed: {_text(error)}") from error
-            self._complain(complaints)
+            # For as long as they are good: the client asks five minutes before they expire.
+            self._warn(
+                "the credentials cannot be refreshed",
+                f"{_text(complaints[0])}; going on with the old ones" if complaints else "",
+            )
         for name in headers:
             if name.lower() == "authorization":
                 headers[name] = headers[name].strip()  # A token's file may end with a newline.
         return method, url, headers, *others
 
-    def _complain(self, complaints: list[str]) -> None:
-        """Says once that the old credentials are used for as long as they are good: they expire in minutes."""
-        text = _text(complaints[0]) if complaints else ""
-        if text and text != self._complaint:
-            log.warning("the credentials cannot be refreshed: %s; going on with the old ones", text)
-        self._complaint = text
+    def _warn(self, about: str, text: str) -> None:
+        """Says it once, until it is another (empty: nothing is wrong)."""
+        if text and text != self._told.get(about):
+            log.warning("%s: %s", about, text)
+        self._told[about] = text
 
     def _follow(self, generation: int) -> None:
         """Reads the kubeconfig for the next try if it is another by now: the API server may have moved, or have a new
@@ -214,15 +212,10 @@ class Connection:
         response = self._request(client, _KUBE_SYSTEM, {}, JSON, self.timing.answer)
         if response.status != 200:
             raise _failure(response, _KUBE_SYSTEM)
-        try:
-            found = _uid(_read_all(response, _KUBE_SYSTEM), _KUBE_SYSTEM)
-        finally:
-            response.release_conn()
+        found = _uid(_read_all(response, _KUBE_SYSTEM), _KUBE_SYSTEM)
         if found != self._cluster:
             text = f"{client.configuration.host} is cluster {found} by now, and not {self._cluster}"
-            if text != self._stranger:
-                log.warning("the kubeconfig is not followed: %s", text)
-            self._stranger = text
+            self._warn("the kubeconfig is not followed", text)
             raise KubeconfigError(text)
 
 
@@ -293,6 +286,7 @@ def _accept(target: Target, suffix: str = "") -> str:
 
 
 def _read_all(response: Any, path: str) -> bytes:
+    """The whole body; the connection is free for another request then."""
     from urllib3.exceptions import HTTPError
 
     try:
@@ -300,6 +294,8 @@ def _read_all(response: Any, path: str) -> bytes:
     except (HTTPError, OSError) as error:
         response.close()
         raise _broken(error, path) from error
+    finally:
+        response.release_conn()
 
 
 def _drain(response: Any) -> None:
@@ -308,13 +304,10 @@ def _drain(response: Any) -> None:
 
 
 def _failure(response: Any, path: str) -> ApiError:
-    body = b""
     try:
         body = _read_all(response, path)
     except ApiError:
-        pass  # The status is what counts.
-    finally:
-        response.release_conn()
+        body = b""  # The status is what counts.
     status = read_status(body) if body.lstrip().startswith(b"{") else Status()
     text = status.message or response.reason or "no reason given"
     after = response.headers.get("Retry-After", "")
