@@ -112,6 +112,7 @@ class OwnerRow(msgspec.Struct, frozen=True, gc=False):
 
     uid: str
     owner_uid: str
+    owner_api_version: str
     owner_kind: str
     owner_name: str
     controller: bool

@@ -5,6 +5,7 @@ interleave plays no part here.
 """
 
 import zlib
+from sys import intern
 from typing import TypeVar
 
 import msgspec
@@ -204,7 +205,8 @@ class Observer:
     def _own(self, meta: Metadata) -> None:
         for ref in meta.ownerReferences or ():
             if ref.uid:
-                self.state.own(OwnerRow(meta.uid, ref.uid, ref.kind, ref.name, bool(ref.controller)))
+                version, kind = intern(ref.apiVersion), intern(ref.kind)
+                self.state.own(OwnerRow(meta.uid, ref.uid, version, kind, ref.name, bool(ref.controller)))
 
     def _fingerprint(self, record: LogRecord, obj: KubeObject, spec: Spec, old: ObjectState) -> int:
         if obj.metadata.generation and obj.metadata.generation == old.generation:

@@ -5,7 +5,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, delete, select, tuple_
+from sqlalchemy import Connection, delete, select, tuple_, union
 
 from kspan.model import ObjectRow, OwnerRow, PendingRow, SpanRow, SpanState, TraceRow
 from kspan.store import rows, schema
@@ -52,11 +52,19 @@ def live_objects(connection: Connection, cluster: str, resource: str) -> list[Ob
 
 
 def named_kinds(connection: Connection, cluster: str) -> list[tuple[str, str]]:
-    """apiVersion and kind of what is remembered and was seen on no stream, in order."""
-    table = schema.objects
-    query = select(table.c.api_version, table.c.kind).distinct()
-    never_seen = (table.c.cluster == cluster, table.c.resource == "", schema.REMEMBERED, table.c.api_version != "")
-    return sorted((version, kind) for version, kind in connection.execute(query.where(*never_seen)))
+    """apiVersion and kind of all that an Event is about that was seen on no stream, and of all owners, in order.
+
+    Of what is remembered; that is a walk through it, of a tenth of a second for a hundred thousand objects.
+    """
+    objects, owners = schema.objects, schema.owners
+    remembered = (objects.c.cluster == cluster, schema.REMEMBERED)
+    spoken_of = select(objects.c.api_version, objects.c.kind).where(*remembered, objects.c.resource == "")
+    dependents = select(objects.c.uid).where(*remembered)
+    owning = select(owners.c.owner_api_version, owners.c.owner_kind)
+    owning = owning.where(owners.c.cluster == cluster, owners.c.uid.in_(dependents))
+    # UNION leaves out what is there twice.
+    found = connection.execute(union(spoken_of, owning))
+    return sorted((version, kind) for version, kind in found if version and kind)
 
 
 def load(connection: Connection, cluster: str) -> Projection:

@@ -142,6 +142,7 @@ owners = Table(
     _cluster(),
     _key("uid", Text, "uid of the dependent"),
     _key("owner_uid", Text, "uid of the owner"),
+    _column("owner_api_version", Text, "apiVersion of the owner, as the dependent names it"),
     _column("owner_kind", Text, "kind of the owner"),
     _column("owner_name", Text, "name of the owner"),
     _column("controller", Boolean, "whether the owner controls the dependent"),

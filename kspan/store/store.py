@@ -175,7 +175,7 @@ class Store:
             return projection.live_objects(connection, cluster, resource)
 
     def named_kinds(self, cluster: str) -> list[tuple[str, str]]:
-        """apiVersion and kind of the objects that were spoken of a short while ago and never seen, in order."""
+        """apiVersion and kind of what Events spoke of lately and nobody ever saw, and of all owners, in order."""
         with self._read("read objects") as connection:
             return projection.named_kinds(connection, cluster)
 

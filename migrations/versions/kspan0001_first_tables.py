@@ -161,6 +161,7 @@ def _create_object_tables() -> None:
         _text("cluster", "uid of the cluster (of its kube-system namespace)"),
         _text("uid", "uid of the dependent"),
         _text("owner_uid", "uid of the owner"),
+        _text("owner_api_version", "apiVersion of the owner, as the dependent names it"),
         _text("owner_kind", "kind of the owner"),
         _text("owner_name", "name of the owner"),
         _bool("controller", "whether the owner controls the dependent"),

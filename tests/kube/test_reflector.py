@@ -407,6 +407,74 @@ def test_only_metadata_is_asked_for_where_only_metadata_is_wanted(tmp_path: Path
         assert accepted[1] == "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
+@pytest.mark.parametrize(
+    "status, reason", [(410, "Expired"), (400, "BadRequest"), (500, "InternalError"), (504, "Timeout")]
+)
+def test_the_first_list_is_as_of_the_first_version_that_is_known_and_those_before_leave_no_trace(
+    tmp_path: Path, status: int, reason: str
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def lists_then(request: Request, reply: Reply) -> None:
+        version = request.query.get("resourceVersion", "")
+        asked.append((version, request.query.get("resourceVersionMatch", "")))
+        if version == "7":
+            reply.json(failure(status, reason), status)
+        elif request.query.get("continue"):
+            reply.json(listed(8, pod("b", 6)))
+        else:
+            reply.json(listed(8, pod("a", 5), token="next"))
+
+    script = Script(lists_then, says(change("MODIFIED", pod("a", 9)), then=hang))
+    with (
+        ScriptedServer(script) as server,
+        reflecting(connection_to(server.url, tmp_path), since=("7", "8", "9")) as got,
+    ):
+        got.wait("MODIFIED a@9")
+        assert got.words() == ["LIST @8", "LISTED a@5", "LISTED b@6", "BOOKMARK @8", "MODIFIED a@9"]
+        # A continue token has its version in it, and must not be sent another (k8s.io/apimachinery, ListOptions).
+        assert asked == [("7", "Exact"), ("8", "Exact"), ("", "")]
+        assert versions(server) == ["8"]
+        assert got.told == [("connected", "v1/pods", "")]
+
+
+def test_where_no_version_is_known_the_first_list_is_as_of_now_and_so_is_every_later_one(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def answer(request: Request, reply: Reply) -> None:
+        asked.append(request.query.get("resourceVersion", ""))
+        if asked[-1]:
+            reply.json(failure(410, "Expired"), 410)
+        else:
+            reply.json(listed(20, pod("a", 5)))
+
+    def gone(reply: Reply) -> None:
+        reply.json(failure(410, "Expired"), 410)
+
+    script = Script(answer, gone, says(change("MODIFIED", pod("a", 29)), then=hang))
+    with ScriptedServer(script) as server, reflecting(connection_to(server.url, tmp_path), since=("7", "8")) as got:
+        got.wait("MODIFIED a@29")
+        assert asked == ["7", "8", "", ""]
+
+
+def test_a_server_that_is_away_does_not_make_it_forget_since_when(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def answer(request: Request, reply: Reply) -> None:
+        asked.append(request.query.get("resourceVersion", ""))
+        if len(asked) < 4:
+            reply.json(failure(503, "ServiceUnavailable"), 503)
+        else:
+            reply.json(listed(7, pod("a", 5)))
+
+    with (
+        ScriptedServer(Script(answer, says(then=hang))) as server,
+        reflecting(connection_to(server.url, tmp_path), since=("7",)) as got,
+    ):
+        got.wait("BOOKMARK @7")
+        assert asked == ["7"] * 4
+
+
 def test_owners_are_reported_once(tmp_path: Path) -> None:
     named: list[tuple[str, str]] = []
     owner = {"ownerReferences": [{"apiVersion": "example.com/v1", "kind": "Widget", "name": "w", "uid": "u"}]}

@@ -1,6 +1,7 @@
 """Which resources are watched, as kinds are named, installed and removed."""
 
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,8 @@ class Cluster:
         self.refused: dict[str, int] = {}
         self.open: dict[str, list[Reply]] = {}
         self.lock = threading.Lock()
+        self.exact = False
+        """Whether a list is as of the version that was asked for; an API server may leave that out of account."""
 
     def install(self, group: str, name: str, kind: str) -> None:
         self.documents[group] = [served(name, kind)]
@@ -72,7 +75,8 @@ class Cluster:
                 self.open.setdefault(path, []).append(reply)
             reply.hang()
         else:
-            reply.json(listed(10, *self.items.get(path, [])))
+            version = request.query.get("resourceVersion") if self.exact else None
+            reply.json(listed(int(version or 10), *self.items.get(path, [])))
 
     def _document(self, path: str) -> str | None:
         if path == "/api/v1":
@@ -131,6 +135,48 @@ def test_a_kind_is_watched_once_an_owner_reference_names_it(tmp_path: Path) -> N
         assert watcher.resources().count("example.com/v1/widgets") == 1
         accepted = [request.headers["accept"] for request in server.requests if request.path.endswith("/widgets")]
         assert set(accepted) == {"application/json"}
+
+
+def asked_as_of(server: ScriptedServer, path: str) -> list[str]:
+    lists = (request for request in server.requests if request.path == path and not request.watch)
+    return [request.query.get("resourceVersion", "") for request in lists]
+
+
+def test_a_kind_that_is_named_is_listed_as_of_where_the_stillest_stream_is(tmp_path: Path) -> None:
+    cluster = Cluster()
+    cluster.install("example.com", "widgets", "Widget")
+    with watching(cluster, tmp_path) as (watcher, got, server):
+        until(watcher.synced, "in sync")
+        until(lambda: "/api/v1/pods" in cluster.open, "a watch of Pods")
+        cluster.say("/api/v1/pods", change("ADDED", owned_pod("a", 12, "example.com/v1", "Widget")))
+        got.wait("BOOKMARK @10", resource="example.com/v1/widgets")
+        assert asked_as_of(server, "/apis/example.com/v1/widgets") == ["10"]
+
+
+def test_what_a_daemon_that_died_had_not_listed_is_listed_as_of_the_oldest_cursor_and_the_rest_resumed(
+    tmp_path: Path,
+) -> None:
+    cluster = Cluster()
+    cluster.install("example.com", "widgets", "Widget")
+    cluster.exact = True
+    now = time.time_ns()
+    versions = {target.resource: str(40 + number) for number, target in enumerate(DEFAULT)}
+    del versions["v1/pods"]
+    cursors = {resource: Cursor(resource, version, now) for resource, version in versions.items()}
+    named = [("example.com/v1", "Widget")]
+    with watching(cluster, tmp_path, cursors=cursors, named=named) as (watcher, got, server):
+        oldest = min(version for resource, version in versions.items() if resource != "v1/events")
+        got.wait(f"BOOKMARK @{oldest}", resource="v1/pods")
+        got.wait(f"BOOKMARK @{oldest}", resource="example.com/v1/widgets")
+        assert asked_as_of(server, "/api/v1/pods") == [oldest]
+        assert watcher.resources().count("example.com/v1/widgets") == 1
+        assert asked_as_of(server, "/apis/example.com/v1/widgets") == [oldest]
+
+
+def test_the_first_lists_of_all_are_of_now(tmp_path: Path) -> None:
+    with watching(Cluster(), tmp_path) as (watcher, _, server):
+        until(watcher.synced, "in sync")
+        assert {version for target in DEFAULT for version in asked_as_of(server, target.path())} == {""}
 
 
 def test_a_kind_is_watched_once_an_event_names_it_as_metadata_where_that_is_enough(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -110,11 +110,12 @@ def reflecting(
     version: str = "",
     scopes: tuple[str, ...] = ("",),
     named: Callable[[str, str], None] = lambda *_: None,
+    since: Sequence[str] = (),
 ) -> Iterator[Collector]:
     """A reflector that runs, and what it delivers; it has ended afterwards."""
     collector = Collector()
     reflector = Reflector(
-        connection, Delivery(target, collector.deliver, named, time.time_ns), scopes, version, collector
+        connection, Delivery(target, collector.deliver, named, time.time_ns), scopes, version, collector, since
     )
     ended: list[BaseException] = []
 

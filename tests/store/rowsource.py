@@ -57,7 +57,7 @@ def object_row(number: int, state: bytes = b"\x80", deleted_at: int = 0) -> Obje
 
 
 def owner_row(number: int) -> OwnerRow:
-    return OwnerRow(f"uid-{number}", "uid-owner", "ReplicaSet", "web", controller=True)
+    return OwnerRow(f"uid-{number}", "uid-owner", "apps/v1", "ReplicaSet", "web", controller=True)
 
 
 def pending_row(number: int) -> PendingRow:

@@ -184,6 +184,22 @@ def test_kinds_that_were_spoken_of_and_never_seen_are_told(store: Store) -> None
     assert store.named_kinds(CLUSTER) == [("example.com/v1", "Widget")]
 
 
+def test_kinds_of_owners_are_told_for_as_long_as_a_dependent_is_remembered(store: Store) -> None:
+    objects = [object_row(1), msgspec.structs.replace(object_row(2), remembered=False, state=b"")]
+    owned = [
+        msgspec.structs.replace(owner_row(n), owner_uid=uid, owner_api_version=version, owner_kind=kind)
+        for n, uid, version, kind in (
+            (1, "w", "example.com/v1", "Widget"),
+            (1, "x", "example.com/v1", "Widget"),
+            (1, "y", "", "Thing"),
+            (2, "z", "example.com/v1", "Gone"),
+            (3, "z", "example.com/v1", "NeverThere"),
+        )
+    ]
+    store.commit(CLUSTER, 1, [record(1)], [], Delta(objects=objects, owners=owned))
+    assert store.named_kinds(CLUSTER) == [("example.com/v1", "Widget")]
+
+
 def test_what_waits_goes_by_its_number(store: Store) -> None:
     store.commit(CLUSTER, 1, [record(1)], [], Delta(pending=[pending_row(n) for n in (1, 2, 3)]))
     again = msgspec.structs.replace(pending_row(3), fold=b"again")

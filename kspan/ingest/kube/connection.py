@@ -76,11 +76,15 @@ class Connection:
         """A document. Raises ApiError."""
         return _read_all(self._send(path, query or {}, accept, self.timing.answer), path)
 
-    def list_page(self, target: Target, namespace: str = "", *, limit: int = 0, token: str = "") -> Page:
-        """One page of a list (``limit`` 0: all of it in one). Raises ApiError."""
+    def list_page(
+        self, target: Target, namespace: str = "", *, limit: int = 0, token: str = "", version: str = ""
+    ) -> Page:
+        """One page of a list (``limit`` 0: all of it in one), as of ``version`` if one is given. Raises ApiError."""
         query = {"limit": str(limit)} if limit else {}
         if token:
             query["continue"] = token
+        elif version:
+            query |= {"resourceVersion": version, "resourceVersionMatch": "Exact"}
         body = self.get(target.path(namespace), query, _accept(target, "List"))
         try:
             return read_page(body)

@@ -18,6 +18,8 @@ class Delivery:
 
     def __init__(self, target: Target, deliver: Deliver, named: Named, clock: Callable[[], int]) -> None:
         self.target = target
+        self.newest = 0
+        """When the newest version was delivered (Unix ns)."""
         self._deliver = deliver
         self._named = named
         self._clock = clock
@@ -26,7 +28,7 @@ class Delivery:
 
     def object(self, kind: FrameType, head: Head, text: bytes) -> None:
         """Delivers an object, as ``read_object`` gives it."""
-        self._send(kind, text)
+        self.newest = self._send(kind, text)
         for pair in head.named:
             if pair not in self._seen:
                 self._seen.add(pair)
@@ -38,7 +40,7 @@ class Delivery:
         ``namespaces`` are those that the list is of; none where it is of the whole cluster.
         """
         scope = {"namespaces": list(namespaces)} if any(namespaces) else {}
-        self._send(kind, msgspec.json.encode({"metadata": {"resourceVersion": version}} | scope))
+        self.newest = self._send(kind, msgspec.json.encode({"metadata": {"resourceVersion": version}} | scope))
 
     def error(self, status: bytes, message: str) -> None:
         """Delivers an ERROR: the API server's Status, or one made of the message where it sent none."""
@@ -51,6 +53,7 @@ class Delivery:
         """Delivers a NOTE."""
         self._send(FrameType.NOTE, msgspec.json.encode({"error": text}))
 
-    def _send(self, kind: FrameType, raw: bytes) -> None:
-        resource = self.target.resource
-        self._deliver(Frame(self._clock(), resource, kind, raw, resource, 0))
+    def _send(self, kind: FrameType, raw: bytes) -> int:
+        resource, now = self.target.resource, self._clock()
+        self._deliver(Frame(now, resource, kind, raw, resource, 0))
+        return now

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Sequence
 
 from msgspec import Raw
 
@@ -14,12 +15,17 @@ from kspan.ingest.kube.status import StreamStatus, WatchObserver
 from kspan.ingest.kube.stream import Stream
 from kspan.ingest.normalize import FrameType
 
+_UNKNOWN_VERSION = frozenset({400, 410, 500, 504})
+"""How an API server says that it does not know a version: any more, or yet. 500 is what it makes of etcd's "required
+revision is a future revision" (k8s.io/apiserver/pkg/storage/etcd3/store.go does not map it)."""
+
 
 class Reflector:
     """Delivers a resource for as long as it is not stopped.
 
     ``scopes`` are namespaces, or one empty name for all of the cluster. ``version`` resumes a single scope from there
-    without a list; several scopes have no common version and always begin with one.
+    without a list; several scopes have no common version and always begin with one. The first list is as of the first
+    version of ``since`` that the API server knows, and of now if there is none: what happened since, the watch tells.
     """
 
     def __init__(
@@ -29,6 +35,7 @@ class Reflector:
         scopes: tuple[str, ...],
         version: str,
         observer: WatchObserver,
+        since: Sequence[str] = (),
     ) -> None:
         self.target = delivery.target
         self.synced = False
@@ -42,6 +49,7 @@ class Reflector:
         ]
         if len(self._streams) == 1:
             self._streams[0].version = version
+        self._since = list(since)
         self._expired = 0
         self._bad: list[str] = []
 
@@ -64,6 +72,11 @@ class Reflector:
         """Try at once what was refused: something has changed."""
         self._halt.wake()
 
+    def position(self) -> tuple[str, int]:
+        """The version up to which all was delivered, and when that was (Unix ns); empty where there is none."""
+        versions = [stream.version for stream in self._streams if stream.version.isdecimal()]
+        return min(versions, key=int, default=""), self._delivery.newest
+
     def _be_synced(self) -> None:
         self.synced = True
 
@@ -78,9 +91,11 @@ class Reflector:
                 # Nothing that this list has shown counts; whoever reads the frames is told so before the next one.
                 self._expired += 1
                 self._delivery.error(error.body, str(error))
+                self._since.clear()
                 continue
             break
         self._expired = 0
+        self._since.clear()
         self._be_synced()
 
     def _list_once(self) -> None:
@@ -119,9 +134,15 @@ class Reflector:
         """A page, however long it takes. Raises GoneError, RefusedError."""
         while True:
             started = time.monotonic()
+            version = self._since[0] if self._since else ""
             try:
-                page = self._connection.list_page(self.target, stream.namespace, limit=limit, token=token)
+                page = self._connection.list_page(
+                    self.target, stream.namespace, limit=limit, token=token, version=version
+                )
             except ApiError as error:
+                if version and not token and error.status in _UNKNOWN_VERSION:
+                    del self._since[0]
+                    continue
                 stream.recover(error, time.monotonic() - started, self._halt)
                 if isinstance(error, GoneError | RefusedError):
                     raise

@@ -13,6 +13,7 @@ from kspan.ingest.kube.delivery import Deliver, Delivery
 from kspan.ingest.kube.discovery import Discovery
 from kspan.ingest.kube.errors import Stopped
 from kspan.ingest.kube.halt import Halt
+from kspan.ingest.kube.history import Position, past_versions
 from kspan.ingest.kube.plan import Plan
 from kspan.ingest.kube.reflector import Reflector
 from kspan.ingest.kube.selection import CRDS, Selection, Target
@@ -40,7 +41,9 @@ class Watcher:
     ``deliver`` may block, which stops the reading of that resource's socket, and raises Stopped to end its thread.
     ``cursors`` tell by resource from where to resume; one that is not there is listed, one that was watched in other
     namespaces too, and one that is watched in several: their versions say nothing of one another. ``named`` are the
-    apiVersion and kind of what was named before and not seen yet.
+    apiVersion and kind of what was named before and perhaps not seen yet.
+
+    What joins is first listed as of a while ago (``history``), so that it is told what came before its being named.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Watcher:
         self._selection = selection
         self._deliver = deliver
         self._cursors = dict(cursors)
+        self._began = dict(cursors)
         self._observer = observer
         self._clock = clock
         self._plan = Plan(selection, Discovery(connection), tuple(cursors))
@@ -70,6 +74,7 @@ class Watcher:
         self._work: queue.SimpleQueue[tuple[str, str] | _Discover] = queue.SimpleQueue()
         self._first = frozenset(target.resource for target in selection.defaults())
         self._planned = not self._plan.asks_first
+        self._started = False
         self._absent: set[str] = set()
         self._crds: Reflector | None = None
 
@@ -77,6 +82,7 @@ class Watcher:
         """Begins. The default resources are listed at once, what needs discovery follows."""
         for target in self._selection.defaults():
             self._begin(target)
+        self._started = True
         for pair in self._named:
             if self._plan.is_new(*pair):
                 self._plan.add(*pair)
@@ -151,8 +157,16 @@ class Watcher:
         scopes = self._selection.scopes(target)
         cursor = self._cursors.pop(resource, None)
         version = cursor.resource_version if cursor is not None and cursor.scope == scope_of(scopes) else ""
-        reflector = Reflector(self._connection, delivery, scopes, version, self._observer)
+        since = () if version else past_versions(self._began, self._positions(), self._clock())
+        reflector = Reflector(self._connection, delivery, scopes, version, self._observer, since)
         self._run(resource, reflector)
+
+    def _positions(self) -> dict[str, Position]:
+        # While the default resources begin, those that are quicker do not tell the others where to begin.
+        if not self._started:
+            return {}
+        with self._lock:
+            return {name: item.reflector.position() for name, item in self._running.items()}
 
     def _begin_crds(self) -> None:
         delivery = Delivery(CRDS, self._crd_frame, lambda *_: None, self._clock)
