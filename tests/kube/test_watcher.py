@@ -173,6 +173,31 @@ def test_what_a_daemon_that_died_had_not_listed_is_listed_as_of_the_oldest_curso
         assert asked_as_of(server, "/apis/example.com/v1/widgets") == [oldest]
 
 
+def test_what_was_listed_before_in_other_namespaces_is_listed_as_of_now(tmp_path: Path) -> None:
+    now = time.time_ns()
+    cursors = {target.resource: Cursor(target.resource, "42", now) for target in DEFAULT}
+    with watching(Cluster(), tmp_path, Selection(namespaces=("a", "b")), cursors=cursors) as (watcher, _, server):
+        until(watcher.synced, "in sync")
+        lists = [request for request in server.requests if request.path.endswith("/pods") and not request.watch]
+        assert {request.query.get("resourceVersion", "") for request in lists} == {""}
+
+
+def test_a_kind_that_was_gone_and_is_back_is_listed_as_of_now(tmp_path: Path) -> None:
+    cluster = Cluster()
+    cluster.install("example.com", "widgets", "Widget")
+    cluster.items["/api/v1/pods"] = [owned_pod("a", 5, "example.com/v1", "Widget")]
+    with watching(cluster, tmp_path) as (watcher, got, server):
+        got.wait("BOOKMARK @10", resource="example.com/v1/widgets")
+        until(lambda: CRDS in cluster.open, "a watch of the CRDs")
+        cluster.remove("example.com")
+        cluster.say(CRDS, change("DELETED", pod("widgets.example.com", 30)))
+        until(lambda: "example.com/v1/widgets" not in watcher.resources(), "removal")
+        cluster.install("example.com", "widgets", "Widget")
+        cluster.say(CRDS, change("ADDED", pod("widgets.example.com", 40)))
+        until(lambda: got.words("example.com/v1/widgets").count("BOOKMARK @10") == 2, "listed again")
+        assert asked_as_of(server, "/apis/example.com/v1/widgets")[-1] == ""
+
+
 def test_the_first_lists_of_all_are_of_now(tmp_path: Path) -> None:
     with watching(Cluster(), tmp_path) as (watcher, _, server):
         until(watcher.synced, "in sync")

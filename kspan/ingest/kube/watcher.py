@@ -43,7 +43,7 @@ class Watcher:
     namespaces too, and one that is watched in several: their versions say nothing of one another. ``named`` are the
     apiVersion and kind of what was named before and perhaps not seen yet.
 
-    What joins is first listed as of a while ago (``history``), so that it is told what came before its being named.
+    What was never listed is listed as of a while ago (``history``): that tells what came before its being named.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Watcher:
         self._deliver = deliver
         self._cursors = dict(cursors)
         self._began = dict(cursors)
+        self._listed = set(cursors)
         self._observer = observer
         self._clock = clock
         self._plan = Plan(selection, Discovery(connection), tuple(cursors))
@@ -157,7 +158,11 @@ class Watcher:
         scopes = self._selection.scopes(target)
         cursor = self._cursors.pop(resource, None)
         version = cursor.resource_version if cursor is not None and cursor.scope == scope_of(scopes) else ""
-        since = () if version else past_versions(self._began, self._positions(), self._clock())
+        since: tuple[str, ...] = ()
+        # Listed before, it is compared with what is known of it, and that may be newer.
+        if resource not in self._listed:
+            since = past_versions(self._began, self._positions(), self._clock())
+            self._listed.add(resource)
         reflector = Reflector(self._connection, delivery, scopes, version, self._observer, since)
         self._run(resource, reflector)
 
