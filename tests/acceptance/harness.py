@@ -4,12 +4,13 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -127,6 +128,40 @@ def wait_until_all_is_emitted(database: Path | str, daemon: subprocess.Popen[byt
         time.sleep(0.2)
 
 
+Life = Callable[[Path], None]
+"""Waits until a daemon on this database is to be killed."""
+
+
+def after_seconds(seconds: float) -> Life:
+    """Killed at any moment: from before it listens to after all has come."""
+    return lambda _: time.sleep(seconds)
+
+
+def after_records(number: int, seconds: float) -> Life:
+    """Killed as soon as it has committed so many records, after so many seconds if they do not come.
+
+    What is lost of a daemon is what it knew beside the database, and that is most at the moment of a commit: the lists
+    are half done, or a kind has just been named.
+    """
+
+    def wait(database: Path) -> None:
+        deadline = time.monotonic() + seconds
+        enough = _newest_record(database) + number
+        while _newest_record(database) < enough and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+    return wait
+
+
+def _newest_record(database: Path) -> int:
+    try:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+            found: int | None = connection.execute("SELECT max(seq) FROM journal").fetchone()[0]
+    except sqlite3.OperationalError:
+        return 0  # There is no file, or no table yet.
+    return found or 0
+
+
 def spans_received(rotel: Rotel) -> dict[str, str]:
     """What was printed of each span, by its id. What was sent twice must have been the same twice."""
     found: dict[str, str] = {}
@@ -138,14 +173,14 @@ def spans_received(rotel: Rotel) -> dict[str, str]:
     return found
 
 
-def run(scenario: str, folder: Path, kills: Sequence[float] = ()) -> dict[str, str]:
-    """The spans that reached the receiver from a daemon that lived for so many seconds between kills."""
+def run(scenario: str, folder: Path, lives: Sequence[Life] = ()) -> dict[str, str]:
+    """The spans that reached the receiver from a daemon that had these lives before the one that nobody ended."""
     folder.mkdir()
     database, log = folder / "kspan.sqlite", folder / "kspan.log"
     with run_rotel(folder) as rotel, serving(scenario, folder) as cluster:
-        for alive in kills:
+        for life in lives:
             daemon = start(cluster.kubeconfig, database, rotel, log)
-            time.sleep(alive)
+            life(database)
             daemon.send_signal(signal.SIGKILL)
             daemon.wait()
         daemon = start(cluster.kubeconfig, database, rotel, log)

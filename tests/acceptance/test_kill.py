@@ -1,7 +1,7 @@
 """A daemon that is killed again and again: the same traces come out.
 
-``KSPAN_KILLS=100 pytest -n0 tests/acceptance/test_kill.py`` spreads a hundred kills over all the recordings; ten, over
-two of them, is what CI has time for.
+``KSPAN_KILLS=100 pytest -n0 tests/acceptance/test_kill.py`` spreads a hundred kills over all the recordings; fifteen,
+over three of them, is what CI has time for. ``KSPAN_KILLS_SEED`` draws other moments.
 """
 
 import os
@@ -11,19 +11,29 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.conftest import Undisturbed
-from tests.acceptance.harness import run
+from tests.acceptance.harness import Life, after_records, after_seconds, run
 from tests.recordings import SCENARIOS
 
-TOTAL = int(os.environ.get("KSPAN_KILLS", "10"))
-CHOSEN = SCENARIOS if "KSPAN_KILLS" in os.environ else ["02-rolling-update", "11-delete-cascade"]
-SEED = 20261122
+TOTAL = int(os.environ.get("KSPAN_KILLS", "15"))
+IN_CI = ["02-rolling-update", "11-delete-cascade", "13-custom-controller"]
+CHOSEN = SCENARIOS if "KSPAN_KILLS" in os.environ else IN_CI
+SEED = int(os.environ.get("KSPAN_KILLS_SEED", "20261122"))
+
+LONGEST = 4.0
+"""Seconds that a life lasts at most; a daemon needs one to come up, and a compressed recording lasts ten."""
 
 
-def lives(scenario: str) -> list[float]:
-    """How long (seconds) each of the daemons lives that are killed: from before it listens to after all has come."""
+def lives(scenario: str) -> list[Life]:
+    """The daemon's lives that are ended, half of them at any moment and half of them right after a commit."""
     chance = random.Random(f"{SEED} {scenario}")
     share = TOTAL * (CHOSEN.index(scenario) + 1) // len(CHOSEN) - TOTAL * CHOSEN.index(scenario) // len(CHOSEN)
-    return [chance.uniform(0.4, 4.0) for _ in range(share)]
+
+    def life() -> Life:
+        if chance.random() < 0.5:
+            return after_seconds(chance.uniform(0.4, LONGEST))
+        return after_records(chance.choice((1, 5, 20, 50)), LONGEST)
+
+    return [life() for _ in range(share)]
 
 
 @pytest.mark.timeout(3600)
