@@ -222,10 +222,12 @@ def _differences(resource: str, found: _List, state: dict[tuple[str, str], Store
 def _preload(storage: Storage, first: dict[str, _List], deltas: list[Delta]) -> None:
     highest = max((delta.stored.version for delta in deltas), default=0)
     storage.begin_replay(max([highest, *(found.version for found in first.values())]))
+    # The first lists took the recorder a second. An etcd knows of every resource what there was at the first of them.
+    since = min((found.version for found in first.values()), default=0)
     for resource, found in first.items():
         if storage.find(resource) is None:
             storage.add_resource(_guess(resource, found, deltas))
-        storage.preload(resource, found.version, found.items)
+        storage.preload(resource, found.version, found.items, since)
 
 
 def _guess(resource: str, found: _List, deltas: list[Delta]) -> Resource:

@@ -236,12 +236,14 @@ class Storage:
 
     # recordings ------------------------------------------------------------------------------------------------------
 
-    def preload(self, resource: str, version: int, objects: Iterable[Stored]) -> None:
-        """The state at the start of a recording: no deltas."""
+    def preload(self, resource: str, version: int, objects: Iterable[Stored], since: int) -> None:
+        """The state at the start of a recording: no deltas. It is known ``since`` this version, or since something last
+        changed in it."""
         with self.lock:
             collection = self.collection(resource)
             collection.objects = {(stored.namespace, stored.name): stored for stored in objects}
-            collection.forget(version)
+            newest = max((stored.version for stored in collection.objects.values()), default=0)
+            collection.forget(min(version, max(since, newest)))
             collection.replayed_to = version
 
     def replay(self, resource: str, kind: str, stored: Stored) -> None:

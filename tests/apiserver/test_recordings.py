@@ -108,6 +108,19 @@ def test_the_history_of_a_recording_can_be_compacted(server: ApiServer, client: 
         assert all(kind != "ERROR" for kind, _ in stream.rest())
 
 
+def test_every_resource_is_known_since_the_first_of_the_first_lists_and_not_before(
+    server: ApiServer, client: Client
+) -> None:
+    server.serve_recording(recording("05-unschedulable"), stepwise=True)
+    since = int(client.call("/api/v1/events").version)
+    assert since < int(client.call("/api/v1/namespaces").version)
+    exact = {"resourceVersionMatch": "Exact"}
+    there = client.call("/api/v1/namespaces", resourceVersion=since, **exact)
+    assert there.version == str(since)
+    assert there.body["items"] == client.call("/api/v1/namespaces").body["items"]
+    assert client.call("/api/v1/namespaces", resourceVersion=since - 1, **exact).status == 410
+
+
 def test_a_crd_of_a_recording_appears_when_it_is_created(server: ApiServer, client: Client) -> None:
     replay = server.serve_recording(recording("13-custom-controller"), stepwise=True)
     path = "/apis/example.com/v1/widgets"
