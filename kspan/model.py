@@ -56,7 +56,8 @@ class Cursor(msgspec.Struct, frozen=True, gc=False):
     """How far a stream was read: everything up to ``resource_version`` is in the journal.
 
     ``scope`` names the namespaces that this is true of, in order, separated by commas; empty for the whole cluster.
-    ``era`` is that of the records (``LogRecord``).
+    ``era`` is that of the records (``LogRecord``). ``since`` is the version of the first list ever, ``since_at`` when
+    that was (Unix ns).
     """
 
     resource: str
@@ -64,6 +65,8 @@ class Cursor(msgspec.Struct, frozen=True, gc=False):
     updated_at: int
     scope: str = ""
     era: int = 0
+    since: str = ""
+    since_at: int = 0
 
 
 def scope_of(namespaces: Iterable[str]) -> str:

@@ -216,9 +216,10 @@ class Streams:
     def _advance(self, resource: str, version: str, received: int, listed: _List | None = None) -> Cursor | None:
         cursor = self._cursors.get(resource)
         scope, era = (cursor.scope, cursor.era) if cursor is not None else ("", 0)
+        since, since_at = (cursor.since, cursor.since_at) if cursor is not None else (version, received)
         if listed is not None:
             scope, era = listed.scope, listed.era
-        moved = Cursor(resource, version, received, scope, era)
+        moved = Cursor(resource, version, received, scope, era, since, since_at)
         if cursor is not None and not (era > cursor.era or _is_later(version, scope, cursor)):
             return None
         # While its first list is being received a stream has no cursor: cut off there, it starts over.

@@ -93,6 +93,8 @@ cursors = Table(
     _column("updated_at", BigInteger, "when it got there (Unix ns UTC)"),
     _column("scope", Text, "the namespaces that this is true of, separated by commas; empty: the whole cluster"),
     _column("era", BigInteger, "how often the stream's resourceVersions had started over (etcd restored)"),
+    _column("since", Text, "resourceVersion of its first list: what came after it is in the journal, but for gaps"),
+    _column("since_at", BigInteger, "when that was (Unix ns UTC)"),
     comment="How far each stream was read",
     **_CLUSTERED,
 )

@@ -112,6 +112,8 @@ def _create_stream_tables() -> None:
         _int("updated_at", "when it got there (Unix ns UTC)"),
         _text("scope", "the namespaces that this is true of, separated by commas; empty: the whole cluster"),
         _int("era", "how often the stream's resourceVersions had started over (etcd restored)"),
+        _text("since", "resourceVersion of its first list: what came after it is in the journal, but for gaps"),
+        _int("since_at", "when that was (Unix ns UTC)"),
         sa.PrimaryKeyConstraint("cluster", "resource", name="cursors_pkey"),
         comment="How far each stream was read",
         **_CLUSTERED,

@@ -68,6 +68,13 @@ def test_the_first_list_is_state_and_what_is_watched_after_it_is_news(store: Sto
     assert store.cursors(CLUSTER)[PODS].resource_version == "11"
 
 
+def test_a_cursor_keeps_where_its_stream_began_over_restarts_and_relists(store: Store) -> None:
+    ingest(store, [*listing(0, 10, pod("a", 3)), frame("ADDED", 1, pod("c", 11))])
+    ingest(store, [frame("MODIFIED", 2, pod("c", 12)), *listing(3, 20, pod("c", 12))])
+    cursor = store.cursors(CLUSTER)[PODS]
+    assert (cursor.resource_version, cursor.since, cursor.since_at) == ("20", "10", NOON)
+
+
 def test_a_list_after_a_gap_tells_only_the_difference(store: Store) -> None:
     ingest(store, listing(0, 10, pod("same", 3), pod("changed", 5), pod("gone", 7)))
     ingest(store, [frame("ERROR", 60, {"code": 410, "message": "too old resource version: 10 (90)"})])

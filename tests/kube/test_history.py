@@ -26,6 +26,13 @@ def test_what_the_api_server_has_let_go_by_now_is_not_asked_for() -> None:
     assert past_versions(cursors(pods=("90", old), nodes=("70", old + 1)), {}, NOW) == ()
 
 
+def test_where_a_stream_once_began_counts_while_that_is_not_long_ago() -> None:
+    old = KNOWN_FOR // SECOND
+    begun = Cursor("v1/pods", "90", NOW, since="60", since_at=NOW - 20 * SECOND)
+    before = Cursor("v1/nodes", "80", NOW, since="50", since_at=NOW - old * SECOND)
+    assert past_versions({"v1/pods": begun, "v1/nodes": before}, {}, NOW) == ("60", "80", "90")
+
+
 def test_versions_of_events_say_nothing_of_others_unless_there_are_no_others() -> None:
     assert past_versions(cursors(events=("5", 1), pods=("90", 1)), {}, NOW) == ("90",)
     assert past_versions(cursors(events=("5", 1)), {}, NOW) == ("5",)

@@ -129,4 +129,5 @@ def full_delta(number: int) -> Delta:
 
 
 def cursor(version: int) -> Cursor:
-    return Cursor("v1/pods", str(version), 1_700_000_000_000_000_000 + version)
+    began = 1_700_000_000_000_000_000
+    return Cursor("v1/pods", str(version), began + version, "shop,web", 1, "1", began)

@@ -25,13 +25,15 @@ Position = tuple[str, int]
 def past_versions(cursors: Mapping[str, Cursor], moved: Mapping[str, Position], now: int) -> tuple[str, ...]:
     """The versions to try, the oldest first; the API server may know none of them any more.
 
-    ``cursors`` tell where streams were when we began, ``moved`` where those that run are. Bookmarks keep them within a
-    minute or so.
+    ``cursors`` tell where streams were when we began, and where they once began: a daemon that is killed over and over
+    in its first seconds has a first list to make up for since then. ``moved`` tell where those that run are, which
+    bookmarks keep within a minute or so.
     """
     positions = {name: (cursor.resource_version, cursor.updated_at) for name, cursor in cursors.items()}
     # One that is resumed and has had no news yet is where its cursor is.
     positions |= {name: position for name, position in moved.items() if position[1]}
-    recent = {name: version for name, (version, at) in positions.items() if at > now - KNOWN_FOR}
+    beginnings = ((name, (cursor.since, cursor.since_at)) for name, cursor in cursors.items())
+    recent = {(name, version) for name, (version, at) in (*positions.items(), *beginnings) if at > now - KNOWN_FOR}
     # Events may be in an etcd of their own (kube-apiserver --etcd-servers-overrides).
-    others = {version for name, version in recent.items() if name != EVENTS} or set(recent.values())
+    others = {version for name, version in recent if name != EVENTS} or {version for _, version in recent}
     return tuple(sorted((version for version in others if version.isdecimal()), key=int))
