@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -44,6 +45,12 @@ class Cluster(NamedTuple):
     url: str
     kubeconfig: Path
 
+    def begin(self) -> None:
+        """Lets a recording happen that was held, as soon as it is watched."""
+        body = json.dumps({"wait_for": WATCHED}).encode()
+        with urllib.request.urlopen(f"{self.url}/_test/begin", body, timeout=10) as answer:
+            assert answer.status == 200
+
     def finished(self) -> bool:
         """Whether all that was recorded has happened."""
         with urllib.request.urlopen(f"{self.url}/_test/stats", timeout=10) as answer:
@@ -56,14 +63,17 @@ def speed(scenario: str) -> float:
     return max(1.0, (max(times) - min(times)) / SECOND / LENGTH)
 
 
+WATCHED = ("v1/events", "v1/pods", "apps/v1/replicasets", "apps/v1/deployments", "v1/namespaces")
+"""What has to be watched before a recording begins."""
+
+
 @contextmanager
-def serving(scenario: str, folder: Path) -> Iterator[Cluster]:
-    """An API server on which the recording happens once somebody watches."""
+def serving(scenario: str, folder: Path, *, held: bool = False) -> Iterator[Cluster]:
+    """An API server on which the recording happens once somebody watches; one that is ``held``, once it is begun."""
     kubeconfig = folder / "kubeconfig"
     command = [sys.executable, "-m", "tests.apiserver", "--recording", str(recording(scenario)), "--token", "t0ken"]
     command += ["--speed", str(speed(scenario)), "--kubeconfig", str(kubeconfig)]
-    for resource in ("v1/events", "v1/pods", "apps/v1/replicasets", "apps/v1/deployments", "v1/namespaces"):
-        command += ["--wait-for", resource]
+    command += ["--stepwise"] if held else [part for resource in WATCHED for part in ("--wait-for", resource)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -154,12 +164,37 @@ def after_records(number: int, seconds: float) -> Life:
 
 
 def _newest_record(database: Path) -> int:
+    return _ask(database, "SELECT max(seq) FROM journal")
+
+
+def _ask(database: Path, query: str) -> int:
     try:
         with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-            found: int | None = connection.execute("SELECT max(seq) FROM journal").fetchone()[0]
+            found: int | None = connection.execute(query).fetchone()[0]
     except sqlite3.OperationalError:
         return 0  # There is no file, or no table yet.
     return found or 0
+
+
+@contextmanager
+def beginning(cluster: Cluster, database: Path) -> Iterator[None]:
+    """Begins a recording that is held once the first list is in the database: what happened before any was nobody
+    knows, and a daemon that is killed until then was never there."""
+    over = threading.Event()
+
+    def begin() -> None:
+        while not over.wait(0.001):
+            if _ask(database, "SELECT count(*) FROM cursors"):
+                cluster.begin()
+                return
+
+    thread = threading.Thread(target=begin)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def spans_received(rotel: Rotel) -> dict[str, str]:
@@ -177,7 +212,11 @@ def run(scenario: str, folder: Path, lives: Sequence[Life] = ()) -> dict[str, st
     """The spans that reached the receiver from a daemon that had these lives before the one that nobody ended."""
     folder.mkdir()
     database, log = folder / "kspan.sqlite", folder / "kspan.log"
-    with run_rotel(folder) as rotel, serving(scenario, folder) as cluster:
+    with (
+        run_rotel(folder) as rotel,
+        serving(scenario, folder, held=True) as cluster,
+        beginning(cluster, database),
+    ):
         for life in lives:
             daemon = start(cluster.kubeconfig, database, rotel, log)
             life(database)

@@ -46,8 +46,9 @@ def _advance(server: "ApiServer", body: Json) -> Json:
 
 
 def _begin(server: "ApiServer", body: Json) -> Json:
+    waited = tuple(body.get("wait_for", ()))
     for replay in server.replays:
-        replay.start()
+        replay.start(lambda: all(server.open_watches(resource) for resource in waited))
     return {}
 
 
