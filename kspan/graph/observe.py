@@ -205,8 +205,10 @@ class Observer:
     def _own(self, meta: Metadata) -> None:
         for ref in meta.ownerReferences or ():
             if ref.uid:
+                # Each of these stands in many rows, and a uid in other places too.
+                uid, owner, name = intern(meta.uid), intern(ref.uid), intern(ref.name)
                 version, kind = intern(ref.apiVersion), intern(ref.kind)
-                self.state.own(OwnerRow(meta.uid, ref.uid, version, kind, ref.name, bool(ref.controller)))
+                self.state.own(OwnerRow(uid, owner, version, kind, name, bool(ref.controller)))
 
     def _fingerprint(self, record: LogRecord, obj: KubeObject, spec: Spec, old: ObjectState) -> int:
         if obj.metadata.generation and obj.metadata.generation == old.generation:

@@ -1,11 +1,12 @@
 """The projection as a whole: loading what is live, clearing, reading it through."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from operator import attrgetter
+from sys import intern
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, delete, select, tuple_, union
+from sqlalchemy import Connection, Select, delete, select, tuple_, union
 
 from kspan.model import ObjectRow, OwnerRow, PendingRow, SpanRow, SpanState, TraceRow
 from kspan.store import rows, schema
@@ -86,7 +87,7 @@ def load(connection: Connection, cluster: str) -> Projection:
     return Projection(
         # Sorted here: asked for an order, SQLite walks through the whole key, history and all.
         objects=[state for _, state in sorted(tuple(row) for row in connection.execute(living))],
-        owners=sorted(rows.fetch(connection, owned, OwnerRow), key=lambda row: (row.uid, row.owner_uid)),
+        owners=sorted(_owners(connection, owned), key=lambda row: (row.uid, row.owner_uid)),
         pending=rows.fetch(connection, waiting, PendingRow),
         spans=sorted(rows.fetch(connection, placed, SpanRow), key=lambda row: (row.trace_id, row.span_id)),
         traces=sorted(rows.fetch(connection, still_open, TraceRow), key=lambda row: row.trace_id),
@@ -94,6 +95,12 @@ def load(connection: Connection, cluster: str) -> Projection:
         last_seq=last_seq,
         newest=msgspec.msgpack.decode(newest, type=dict[str, str]),
     )
+
+
+def _owners(connection: Connection, query: Select[Any]) -> Iterator[OwnerRow]:
+    """The rows, with what stands in many of them kept once: a hundred thousand live as long as their objects."""
+    for uid, owner, version, kind, name, controller in connection.execute(query):
+        yield OwnerRow(intern(uid), intern(owner), intern(version), intern(kind), intern(name), controller)
 
 
 def read_table(
