@@ -55,7 +55,7 @@ def live_objects(connection: Connection, cluster: str, resource: str) -> list[Ob
 def named_kinds(connection: Connection, cluster: str) -> list[tuple[str, str]]:
     """apiVersion and kind of all that an Event is about that was seen on no stream, and of all owners, in order.
 
-    Of what is remembered; that is a walk through it, of a tenth of a second for a hundred thousand objects.
+    Of what is remembered; that is a walk through it, of some 0.3 s for a hundred thousand objects.
     """
     objects, owners = schema.objects, schema.owners
     remembered = (objects.c.cluster == cluster, schema.REMEMBERED)

@@ -395,11 +395,12 @@ def test_no_look_up_walks_through_the_history(database: Path) -> None:
         store.known_versions(CLUSTER, [record(1)])
         store.last_payload(CLUSTER, "uid-1")
         store.live_objects(CLUSTER, "v1/pods")
+        store.named_kinds(CLUSTER)
         store.unemitted_traces(CLUSTER, "otlp", 10)
         store.spans_of(CLUSTER, ["1" * 32])
         list(store.replay(CLUSTER))
     queries = [(statement, parameters) for statement, parameters in statements if "SELECT" in statement]
-    assert len(queries) == 16
+    assert len(queries) == 17
     with sqlite(database) as connection:
         for statement, parameters in queries:
             plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
