@@ -67,10 +67,7 @@ class State:
     def put_object(self, obj: ObjectState) -> None:
         """Remembers an object under its uid and its name."""
         old = self._objects.get(obj.uid)
-        if old is None:
-            _share_words(obj)
-        elif old is not obj:
-            _keep_words(obj, old)
+        _share_words(obj, old)
         if old is None or _found_by(old) != _found_by(obj):
             self.rewritten.add(obj.uid)
         self.ownership.add_node(obj.uid, object=obj)
@@ -319,32 +316,12 @@ def _found_by(obj: ObjectState) -> tuple[str, ...]:
     return obj.resource, obj.kind, obj.namespace, obj.name
 
 
-def _share_words(obj: ObjectState) -> None:
+def _share_words(obj: ObjectState, old: ObjectState | None) -> None:
     """Words that many objects have, and uids that stand in many places, are kept once: of a hundred thousand objects
     they are some 70 MB."""
-    obj.uid = intern(obj.uid)
+    obj.uid, obj.owner, obj.owner_manager = intern(obj.uid), intern(obj.owner), intern(obj.owner_manager)
     obj.kind, obj.resource, obj.api_version = intern(obj.kind), intern(obj.resource), intern(obj.api_version)
-    obj.namespace, obj.node = intern(obj.namespace), intern(obj.node)
-    obj.owner_manager, obj.owner = intern(obj.owner_manager), intern(obj.owner)
-    obj.conditions = shared(obj.conditions)
-
-
-def _keep_words(obj: ObjectState, old: ObjectState) -> None:
-    """The same for a later version of an object, where to compare is faster: what has not changed is there."""
-    obj.uid = old.uid
-    if obj.kind == old.kind:
-        obj.kind = old.kind
-    if obj.resource == old.resource:
-        obj.resource = old.resource
-    if obj.api_version == old.api_version:
-        obj.api_version = old.api_version
-    if obj.namespace == old.namespace:
-        obj.namespace = old.namespace
-    if obj.name == old.name:
-        obj.name = old.name
-    if obj.owner == old.owner:
-        obj.owner = old.owner
-    if obj.owner_manager == old.owner_manager:
-        obj.owner_manager = old.owner_manager
-    obj.node = old.node if obj.node == old.node else intern(obj.node)
-    obj.conditions = old.conditions if obj.conditions == old.conditions else shared(obj.conditions)
+    obj.namespace, obj.name, obj.node = intern(obj.namespace), intern(obj.name), intern(obj.node)
+    # They seldom change from version to version, and hashing them costs more than all the words.
+    unchanged = old is not None and old.conditions == obj.conditions
+    obj.conditions = old.conditions if old is not None and unchanged else shared(obj.conditions)

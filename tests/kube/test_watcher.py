@@ -137,6 +137,16 @@ def test_a_kind_is_watched_once_an_owner_reference_names_it(tmp_path: Path) -> N
         assert set(accepted) == {"application/json"}
 
 
+def reinstall(cluster: Cluster, watcher: Watcher, got: Collector) -> None:
+    """Widgets go, and come back; until they are listed again."""
+    cluster.remove("example.com")
+    cluster.say(CRDS, change("DELETED", pod("widgets.example.com", 30)))
+    until(lambda: "example.com/v1/widgets" not in watcher.resources(), "let go")
+    cluster.install("example.com", "widgets", "Widget")
+    cluster.say(CRDS, change("ADDED", pod("widgets.example.com", 40)))
+    until(lambda: got.words("example.com/v1/widgets").count("BOOKMARK @10") == 2, "listed again")
+
+
 def asked_as_of(server: ScriptedServer, path: str) -> list[str]:
     lists = (request for request in server.requests if request.path == path and not request.watch)
     return [request.query.get("resourceVersion", "") for request in lists]
@@ -189,12 +199,7 @@ def test_a_kind_that_was_gone_and_is_back_is_listed_as_of_now(tmp_path: Path) ->
     with watching(cluster, tmp_path) as (watcher, got, server):
         got.wait("BOOKMARK @10", resource="example.com/v1/widgets")
         until(lambda: CRDS in cluster.open, "a watch of the CRDs")
-        cluster.remove("example.com")
-        cluster.say(CRDS, change("DELETED", pod("widgets.example.com", 30)))
-        until(lambda: "example.com/v1/widgets" not in watcher.resources(), "removal")
-        cluster.install("example.com", "widgets", "Widget")
-        cluster.say(CRDS, change("ADDED", pod("widgets.example.com", 40)))
-        until(lambda: got.words("example.com/v1/widgets").count("BOOKMARK @10") == 2, "listed again")
+        reinstall(cluster, watcher, got)
         assert asked_as_of(server, "/apis/example.com/v1/widgets")[-1] == ""
 
 
@@ -235,12 +240,7 @@ def test_a_crd_that_is_installed_is_picked_up_and_let_go_when_it_is_removed(tmp_
         cluster.install("example.com", "widgets", "Widget")
         cluster.say(CRDS, change("ADDED", pod("widgets.example.com", 20)))
         got.wait("BOOKMARK @10", resource="example.com/v1/widgets")
-        cluster.remove("example.com")
-        cluster.say(CRDS, change("DELETED", pod("widgets.example.com", 30)))
-        until(lambda: "example.com/v1/widgets" not in watcher.resources(), "let go")
-        cluster.install("example.com", "widgets", "Widget")
-        cluster.say(CRDS, change("ADDED", pod("widgets.example.com", 40)))
-        until(lambda: got.words("example.com/v1/widgets").count("BOOKMARK @10") == 2, "listed again")
+        reinstall(cluster, watcher, got)
         assert not got.of("apiextensions.k8s.io/v1/customresourcedefinitions")
 
 

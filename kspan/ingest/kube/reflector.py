@@ -11,6 +11,7 @@ from kspan.ingest.kube.delivery import Delivery
 from kspan.ingest.kube.errors import ApiError, GoneError, RefusedError, Stopped
 from kspan.ingest.kube.halt import Halt
 from kspan.ingest.kube.heads import Page, read_object
+from kspan.ingest.kube.history import Position
 from kspan.ingest.kube.status import StreamStatus, WatchObserver
 from kspan.ingest.kube.stream import Stream
 from kspan.ingest.normalize import FrameType
@@ -72,7 +73,7 @@ class Reflector:
         """Try at once what was refused: something has changed."""
         self._halt.wake()
 
-    def position(self) -> tuple[str, int]:
+    def position(self) -> Position:
         """The version up to which all was delivered, and when that was (Unix ns); empty where there is none."""
         versions = [stream.version for stream in self._streams if stream.version.isdecimal()]
         return min(versions, key=int, default=""), self._delivery.newest
