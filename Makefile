@@ -21,7 +21,7 @@ accuracy: $(STAMP)
 	@$(BIN)/python -m tests.accuracy $(RECORDINGS)
 
 docs: $(STAMP)
-	@$(BIN)/python -m tests.sql
+	@$(BIN)/python -m tests.query.sql
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks $(RECORDING)

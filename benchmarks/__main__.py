@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks import living, sending, watching
 from benchmarks.table import head, machine, row, say
-from kspan.daemon.run import tune_garbage_collection
+from kspan.daemon.main import tune_garbage_collection
 from tests.recordings import all_files
 
 RATE = 500

@@ -43,11 +43,11 @@ def main() -> None:
 
 
 def _write_journal(recording: Path, out: Path) -> int:
-    from kspan.daemon.projector import Projector
-    from kspan.daemon.replay import find_cluster
     from kspan.graph import built_in_rules
     from kspan.ingest import read_frames
-    from kspan.ingest.streams import Streams
+    from kspan.ingest.list_watch import Streams
+    from kspan.pipeline.projector import Projector
+    from kspan.pipeline.replay import find_cluster
     from kspan.store import open_store
 
     cluster, frames = find_cluster(read_frames([str(recording)]))
@@ -73,7 +73,7 @@ def _run(checkout: Path, journal: Path) -> float:
 
 def _once(journal: Path) -> float:
     """Seconds of processor time. Uses no more of ``kspan`` than any checkout has."""
-    from kspan.daemon.run import tune_garbage_collection
+    from kspan.daemon.main import tune_garbage_collection
     from kspan.graph import Fold, built_in_rules
     from kspan.model import LogRecord
 

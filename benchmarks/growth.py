@@ -24,17 +24,17 @@ from benchmarks.history import CLUSTER, TARGET, History, make
 from benchmarks.server import ServerTime, empty_beside, settings_of, settle
 from benchmarks.storm import Shift, Template
 from benchmarks.table import machine, say
-from kspan.daemon.projector import Projector
-from kspan.daemon.run import tune_garbage_collection
+from kspan.daemon.main import tune_garbage_collection
 from kspan.graph import built_in_rules
-from kspan.ingest.normalize import Frame
-from kspan.ingest.streams import Streams
-from kspan.query.naming import parse_object
+from kspan.ingest.frames import Frame
+from kspan.ingest.list_watch import Streams
+from kspan.pipeline.projector import Projector
+from kspan.query.objects.names import parse_object
 from kspan.query.traces import Filter, find_trace, list_traces
 from kspan.query.why import why
 from kspan.store import Store, open_store
-from kspan.store.pruning import prune
-from kspan.store.statistics import database_size
+from kspan.store.tables.retention import prune
+from kspan.store.tables.stats import database_size
 from kspan.times import SECOND
 
 CHUNK = 500

@@ -12,13 +12,14 @@ import msgspec
 from sqlalchemy import Connection, Table, text
 
 from benchmarks.storm import VERSIONS, deltas, span_of
-from kspan.daemon.projector import Projector
 from kspan.graph import built_in_rules
-from kspan.graph.facts import Clock
-from kspan.ingest.normalize import Frame
-from kspan.ingest.streams import Streams
-from kspan.store import Store, schema
-from kspan.store.partitions import DAY
+from kspan.graph.state.records import Clock
+from kspan.ingest.frames import Frame
+from kspan.ingest.list_watch import Streams
+from kspan.pipeline.projector import Projector
+from kspan.store import Store
+from kspan.store.postgresql.partitions import DAY
+from kspan.store.schema import tables as schema
 from kspan.times import SECOND
 
 CLUSTER: Final = "8d1f7a52-0000-4000-8000-00000000be7c"

@@ -11,11 +11,11 @@ from typing import Final
 import msgspec
 
 from benchmarks.storm import Shift, Template, deltas
-from kspan.daemon.projector import BATCH, Projector
 from kspan.graph import built_in_rules
-from kspan.ingest.normalize import Frame, FrameType, to_record
-from kspan.ingest.streams import Step, Streams
+from kspan.ingest.frames import Frame, FrameType, to_record
+from kspan.ingest.list_watch import Step, Streams
 from kspan.model import RecordType
+from kspan.pipeline.projector import BATCH, Projector
 from kspan.store import Store, open_store
 from kspan.times import SECOND
 

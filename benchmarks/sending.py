@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.storm import deltas
-from kspan.daemon.projector import Projector
 from kspan.emit.emitter import Emitter
-from kspan.emit.exporters import open_sink, parse_target
-from kspan.emit.otel import ClusterIdentity
+from kspan.emit.otel_spans import ClusterIdentity
+from kspan.emit.targets import open_sink, parse_target
 from kspan.graph import built_in_rules
-from kspan.ingest.streams import Streams
+from kspan.ingest.list_watch import Streams
+from kspan.pipeline.projector import Projector
 from kspan.store import open_store
 from tests.emit.receivers import run_rotel
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from kspan.ingest import read_frames
-from kspan.ingest.normalize import Frame, FrameType
+from kspan.ingest.frames import Frame, FrameType
 from kspan.times import SECOND, format_time, parse_time
 
 VERSIONS: Final = 1_000_000

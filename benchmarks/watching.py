@@ -18,7 +18,7 @@ from benchmarks.storm import copies, deltas
 from kspan.daemon.metrics import Metrics
 from kspan.daemon.writer import Writer
 from kspan.graph import built_in_rules
-from kspan.ingest.kube import Selection, Watcher, connect
+from kspan.ingest.watch import Selection, Watcher, connect
 from kspan.model import LogRecord
 from kspan.settings import FoldSettings
 from kspan.store import open_store

@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 
 from kspan.store.engine import make_engine, transaction
 from kspan.store.location import locate
-from kspan.store.schema import metadata
-from kspan.store.types import Json, Payload, Word
+from kspan.store.schema.column_types import Json, Payload, Word
+from kspan.store.schema.tables import metadata
 
 
 def render(kind: str, item: Any, _autogenerate: Any) -> str | Literal[False]:

@@ -7,16 +7,16 @@ from typing import Any
 
 import msgspec
 
-from kspan.daemon.projector import Projector
-from kspan.daemon.rebuild import KEYS, TABLES
-from kspan.daemon.replay import find_cluster
 from kspan.graph import Fold, built_in_rules
 from kspan.ingest import read_frames
-from kspan.ingest.streams import Step, Streams
+from kspan.ingest.list_watch import Step, Streams
 from kspan.model import Delta, LogRecord, RecordType
+from kspan.pipeline.projector import Projector
+from kspan.pipeline.rebuild import KEYS, TABLES
+from kspan.pipeline.replay import find_cluster
 from kspan.store import Store, open_store
-from kspan.store.bulk import not_indexed
-from kspan.store.rows import PROJECTION
+from kspan.store.tables.bulk_write import not_indexed
+from kspan.store.tables.rows import PROJECTION
 from kspan.times import SECOND
 
 RECORDINGS = Path(__file__).parent / "data" / "recordings"

@@ -19,7 +19,7 @@ def main() -> None:
 
         program()(prog_name="kspan")
     except KspanError as error:
-        from kspan.emit.text import harmless
+        from kspan.terminal.text import harmless
 
         # It may repeat what came from the cluster: names, messages.
         print(f"kspan: error: {harmless(str(error))}", file=sys.stderr)

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from kspan import __version__
-from kspan.cli import configuration
-from kspan.cli.ask import questions
+from kspan.cli import config_file as configuration
+from kspan.cli.commands.history import questions
 from kspan.cli.options import (
     CONTEXTS,
     EXPORT_HELP,
@@ -84,7 +84,7 @@ def demo(db: OwnDb = None, no_progress: NoProgress = False) -> None:
     Example:
       kspan demo
     """
-    from kspan.cli.replaying import run_demo
+    from kspan.cli.commands.replay import run_demo
 
     run_demo(db, progress=not no_progress)
 
@@ -118,7 +118,7 @@ def replay(
       kspan replay incident.jsonl.gz --export file:traces.jsonl
       kubectl get events -A -o json | kspan replay - --db sqlite://
     """
-    from kspan.cli.replaying import run_replay
+    from kspan.cli.commands.replay import run_replay
 
     run_replay(
         files,
@@ -203,7 +203,7 @@ def run(
       kspan run --context staging --namespace shop --export console
       kspan run --watch deploy --watch rs --watch pods --watch events --export file:traces.jsonl
     """
-    from kspan.cli.running import run_daemon
+    from kspan.cli.commands.run import run_daemon
 
     code = run_daemon(
         db,
@@ -247,7 +247,7 @@ def record(
       kspan record incident.jsonl.gz --for 10m
       kspan replay incident.jsonl.gz
     """
-    from kspan.cli.running import run_record
+    from kspan.cli.commands.run import run_record
 
     run_record(
         out,
@@ -282,8 +282,8 @@ def verify(
     Example:
       kspan db verify --db incident.sqlite
     """
+    from kspan.cli.commands.db import run_verify
     from kspan.cli.common import fold_settings
-    from kspan.cli.database import run_verify
 
     settings = fold_settings(hold, settle, max_trace_age, context_annotation)
     raise typer.Exit(run_verify(db, cluster, rules, settings, progress=not no_progress))
@@ -308,8 +308,8 @@ def rebuild(
     Example:
       kspan db rebuild --db incident.sqlite --rules my-rules.toml
     """
+    from kspan.cli.commands.db import run_rebuild
     from kspan.cli.common import fold_settings
-    from kspan.cli.database import run_rebuild
 
     settings = fold_settings(hold, settle, max_trace_age, context_annotation)
     run_rebuild(db, cluster, rules, settings, progress=not no_progress)
@@ -327,7 +327,7 @@ def stats(
       kspan db stats --db incident.sqlite
       kspan db stats -o json
     """
-    from kspan.cli.database import run_stats
+    from kspan.cli.commands.db import run_stats
 
     run_stats(db, output)
 
@@ -342,7 +342,7 @@ def check_rules_file(
     Example:
       kspan rules check my-rules.toml
     """
-    from kspan.cli.rules import run_check
+    from kspan.cli.commands.rules import run_check
 
     raise typer.Exit(run_check(file))
 
@@ -361,7 +361,7 @@ def list_rules(
       kspan rules list
       kspan rules list --rules my-rules.toml -o json
     """
-    from kspan.cli.rules import run_list
+    from kspan.cli.commands.rules import run_list
 
     run_list(rules, output)
 
@@ -387,6 +387,6 @@ def explain_rules(
       kspan rules explain incident.jsonl.gz --rules my-rules.toml
       kubectl get events -A -o json | kspan rules explain - -o json
     """
-    from kspan.cli.rules import run_explain
+    from kspan.cli.commands.rules import run_explain
 
     run_explain(files, rules, output, skip_bad=skip_bad, progress=not no_progress)

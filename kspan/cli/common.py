@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kspan.cli.durations import parse_duration
+from kspan.cli.options import parse_duration
 from kspan.errors import RulesError, SettingsError, StoreError
 from kspan.settings import FoldSettings
 from kspan.store import Store, open_store
@@ -60,7 +60,7 @@ def load_rules(path: str | None) -> "Rules":
 
 def read_rules_file(path: str) -> str:
     """The text of a rules file; ``-`` is standard input. Raises RulesError, and InputError where that is closed."""
-    from kspan.ingest.text import standard_input
+    from kspan.ingest.files.bytes import standard_input
 
     try:
         raw = standard_input().read() if path == "-" else Path(path).read_bytes()

@@ -4,6 +4,9 @@ from typing import Annotated
 
 import typer
 
+from kspan import times
+from kspan.errors import SettingsError
+
 DB_HELP = "SQLAlchemy URL or path of the database [default: an SQLite file under the platform's state directory]"
 EXPORT_HELP = "Where traces go: console, none, otlp (see OTEL_EXPORTER_OTLP_*), file:PATH (OTLP/JSON lines)."
 
@@ -35,3 +38,11 @@ Contexts = Annotated[
 ]
 CONTEXTS = ["tracing.k8s.io/traceparent"]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="No progress bar.")]
+
+
+def parse_duration(text: str, option: str) -> float:
+    """Seconds of ``90s``, ``1h30m``, ``7d``, or ``0``. Raises SettingsError that names the option."""
+    try:
+        return times.parse_duration(text) / times.SECOND
+    except ValueError as error:
+        raise SettingsError(f"{option} {text!r} is no duration: write 90s, 30m, 12h, 7d or 1h30m") from error

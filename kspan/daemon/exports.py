@@ -8,8 +8,8 @@ from typing import Final
 
 from kspan.daemon.metrics import Metrics
 from kspan.emit.emitter import EmitReport, Emitter
-from kspan.emit.exporters import Target, open_sink
-from kspan.emit.otel import ClusterIdentity
+from kspan.emit.otel_spans import ClusterIdentity
+from kspan.emit.targets import Target, open_sink
 from kspan.errors import FencedError, StoreError
 from kspan.store import Store
 

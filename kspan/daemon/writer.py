@@ -11,17 +11,17 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from kspan.daemon.framequeue import ClosedError, FrameQueue, Moment
-from kspan.daemon.live import LiveStreams, watched
+from kspan.daemon.frame_queue import ClosedError, FrameQueue, Moment
 from kspan.daemon.metrics import Metrics
-from kspan.daemon.passage import Passage
-from kspan.daemon.steps import GivenUpError, StepWriter, at_latest
+from kspan.daemon.retrying_projector import GivenUpError, StepWriter, at_latest
+from kspan.daemon.watermark import Passage
 from kspan.errors import InputError
 from kspan.graph import Rules
-from kspan.ingest.kube import Stopped
-from kspan.ingest.normalize import Frame, FrameType
-from kspan.ingest.redact import redact
-from kspan.ingest.streams import Step
+from kspan.ingest.frames import Frame, FrameType
+from kspan.ingest.list_watch import Step
+from kspan.ingest.list_watch_live import LiveStreams, watched
+from kspan.ingest.watch import Stopped
+from kspan.k8s.redact import redact
 from kspan.model import LogRecord, ObjectRow
 from kspan.settings import FoldSettings
 from kspan.store import Store

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from kspan.emit.emitter import SinkResult, TraceSpans
-from kspan.emit.tree import render_trace
+from kspan.terminal.trace_tree import render_trace
 
 
 class _Console(Console):

@@ -20,9 +20,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from kspan.emit.otel import ReasonedExporter
-from kspan.emit.text import cut, harmless
+from kspan.emit.otel_spans import ReasonedExporter
 from kspan.errors import SettingsError
+from kspan.terminal.text import cut, harmless
 
 _logger = logging.getLogger(__name__)
 

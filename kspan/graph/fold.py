@@ -7,13 +7,13 @@ far, and whatever was to happen up to then (decisions, closings) happens at its 
 import heapq
 from collections.abc import Iterable
 
-from kspan.graph.causes import Causes
-from kspan.graph.objects import ERA, version_number
-from kspan.graph.observe import Observer
-from kspan.graph.resolve import Resolver
-from kspan.graph.rows import take_delta
-from kspan.graph.rules import Rules
-from kspan.graph.state import State
+from kspan.graph.cause.decide import Causes
+from kspan.graph.observe.observer import Observer
+from kspan.graph.rules.rules import Rules
+from kspan.graph.state.rows import take_delta
+from kspan.graph.state.state import State
+from kspan.graph.trace.closing import Resolver
+from kspan.k8s.objects import ERA, version_number
 from kspan.model import Delta, GapRow, LogRecord, OwnerRow, RecordType
 from kspan.settings import FoldSettings
 

@@ -6,7 +6,7 @@ decides, per resource, what a frame is news of. Whatever the input, a reader rai
 and what it yielded before that is good: ``normalize.to_record`` takes every object in it.
 """
 
-from kspan.ingest.frames import read_frames, total_size
-from kspan.ingest.normalize import Frame, FrameType
+from kspan.ingest.files.open import read_frames, total_size
+from kspan.ingest.frames import Frame, FrameType
 
 __all__ = ["Frame", "FrameType", "read_frames", "total_size"]

@@ -1,92 +1,148 @@
-"""``read_frames``: every input format as one stream of frames. The format shows in the content, not in the name."""
+"""From what the API server sent to journal records. Pure: no I/O, no clock, no logging.
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
-from typing import BinaryIO
+``Frame`` is the raw input, whoever delivered it (a file's reader, a watch); ``to_record`` gives it its meaning.
+This is the one place that knows what an object's head looks like on the wire.
+"""
 
-from kspan.errors import InputError
-from kspan.ingest.detect import Format, detect
-from kspan.ingest.normalize import Frame, FrameType
-from kspan.ingest.recording import read_recording
-from kspan.ingest.text import BrokenInputError, peek, read_chunks, source_name, split_lines, total_size
+from enum import StrEnum
 
-__all__ = ["Frame", "FrameType", "read_frames", "total_size"]
+import msgspec
 
-HEAD = 64 * 1024
-"""Bytes that are looked at to tell the format."""
+from kspan.k8s.kinds import kind_of
+from kspan.k8s.strict_json import explain, shown
+from kspan.model import LogRecord, RecordType
+from kspan.times import format_time, parse_time
+
+__all__ = [
+    "Frame",
+    "FrameType",
+    "check_object",
+    "format_time",
+    "parse_time",
+    "read_cluster_uid",
+    "to_record",
+]
 
 
-def read_frames(
-    paths: Sequence[str],
-    *,
-    skip_bad: bool = False,
-    stdin: BinaryIO | None = None,
-    on_progress: Callable[[int], None] | None = None,
-    on_skip: Callable[[InputError], None] | None = None,
-) -> Iterator[Frame]:
-    """The frames of all these files, one after the other; ``-`` is standard input (``stdin`` if it is given).
+class FrameType(StrEnum):
+    """What a frame says; the words of the recordings' format."""
 
-    Reads our recordings (JSON Lines), capture files of the Go kspan, and the output of ``kubectl get -o json|yaml``,
-    any of them gzip'd. Recordings and capture files are streamed. ``on_progress`` is told the bytes of the file
-    (packed, if it is) that were read since the last call.
+    LIST = "LIST"
+    """A list begins; the object holds its metadata."""
+    LISTED = "LISTED"
+    """An item of the list that began last."""
+    ADDED = "ADDED"
+    MODIFIED = "MODIFIED"
+    DELETED = "DELETED"
+    BOOKMARK = "BOOKMARK"
+    """Nothing new up to the resourceVersion in the object."""
+    ERROR = "ERROR"
+    """The API server ended the watch; the object is its Status."""
+    NOTE = "NOTE"
+    """A remark of the recorder (a broken connection, say)."""
 
-    Raises InputError at the first thing that makes no sense, after the frames of what came before it. With
-    ``skip_bad`` it goes on with the next line, document or file, and ``on_skip`` is given each of the errors.
+
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """One line of a recording, or what amounts to one in another format.
+
+    ``received`` is Unix nanoseconds, ``resource`` a stream's name (``v1/pods``, ``apps/v1/deployments``; may be empty
+    for a NOTE), ``object`` JSON exactly as it was sent (made from YAML where the input is YAML). ``source`` and
+    ``line`` (from 1) say where it stands, for messages.
     """
 
-    def report(error: InputError) -> None:
-        if not skip_bad:
-            raise error
-        if on_skip is not None:
-            on_skip(error)
-
-    for path in paths:
-        source = source_name(path)
-        try:
-            yield from _read_file(read_chunks(path, stdin, on_progress), source, report)
-        except InputError as error:
-            report(error)
-        except BrokenInputError as error:
-            report(InputError(source, 0, str(error)))
+    received: int
+    resource: str
+    type: FrameType
+    object: bytes
+    source: str
+    line: int
 
 
-def _read_file(chunks: Iterator[bytes], source: str, report: Callable[[InputError], None]) -> Iterator[Frame]:
-    head, chunks = peek(chunks, HEAD)
-    if not head:
-        next(chunks, None)  # raises what broke the input before its first byte, if anything did
-        raise InputError(source, 0, "is empty")
+class _Metadata(msgspec.Struct, gc=False, rename="camel"):
+    uid: str | None = None
+    resource_version: str | None = None
+    namespace: str | None = None
+    name: str | None = None
+
+
+class _Head(msgspec.Struct, gc=False, rename="camel"):
+    metadata: _Metadata | None = None
+    kind: str | None = None
+    api_version: str | None = None
+
+
+_decode_head = msgspec.json.Decoder(_Head).decode
+
+# Kubernetes allows 253 characters at most; databases have limits of their own for what they index.
+_MAX_WORD = 512
+
+_EXPIRY = frozenset({(RecordType.DELETED, "v1/events")})
+
+
+def _read_head(raw: bytes) -> tuple[_Head, _Metadata, str]:
+    """The head, its metadata and the uid of an object; raises ValueError with a sentence about the object."""
     try:
-        form = detect(head)
-    except ValueError as error:
-        raise InputError(source, 0, str(error)) from error
-    if form is Format.RECORDING:
-        yield from read_recording(split_lines(chunks, source), source, report)
-    elif form is Format.JSON:
-        yield from _read_json(chunks, source, report)
-    else:
-        yield from _read_yaml(chunks, source, report)
+        head = _decode_head(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"the object {explain(error, raw)}") from error
+    metadata = head.metadata
+    if metadata is None or not metadata.uid:
+        raise ValueError(f"the object has no metadata.uid{_called(head)}")
+    return head, metadata, metadata.uid
 
 
-def _read_json(chunks: Iterator[bytes], source: str, report: Callable[[InputError], None]) -> Iterator[Frame]:
-    from kspan.ingest.documents import read_json_documents
-    from kspan.ingest.snapshot import read_snapshot
+def _called(head: _Head) -> str:
+    name = head.metadata.name if head.metadata else None
+    words = [word for word in (head.kind, name) if word]
+    return f" ({shown(' '.join(words))})" if words else ""
 
-    yield from read_snapshot(read_json_documents(chunks, source, report), source, report)
+
+def _check_words(*words: str) -> None:
+    joined = "".join(words)
+    if "\0" in joined:
+        raise ValueError("the object has a NUL character in its metadata")
+    if len(joined) > _MAX_WORD and any(len(word) > _MAX_WORD for word in words):
+        raise ValueError(f"the object has a name, uid or version of more than {_MAX_WORD} characters")
 
 
-def _read_yaml(chunks: Iterator[bytes], source: str, report: Callable[[InputError], None]) -> Iterator[Frame]:
-    # PyYAML is worth importing only for a file that needs it.
-    from kspan.ingest.capture import is_capture, read_capture
-    from kspan.ingest.snapshot import read_snapshot
-    from kspan.ingest.yamldocuments import read_yaml_documents
-    from kspan.ingest.yamltext import split_documents
+def to_record(type: RecordType, received: int, resource: str, raw: bytes) -> LogRecord:  # noqa: A002
+    """The journal record of one delta: ``received`` in Unix ns, ``raw`` the object as JSON, as it was sent.
 
-    texts = split_documents(split_lines(chunks, source), source)
-    first = next(texts, None)
-    if first is None:
-        raise InputError(source, 0, "has nothing in it but blank lines and comments")
-    whole = chain([first], texts)
-    if is_capture(first):
-        yield from read_capture(whole, source, report)
-    else:
-        yield from read_snapshot(read_yaml_documents(whole, source, report), source, report)
+    A kind and an API version that the object does not name (items of a typed list do not) come from the resource. The
+    DELETED of an Event keeps no payload: it is the Event's expiry, not activity. Raises ValueError ("the object …")
+    where the object is no JSON object, has no uid, or a name of it is out of all bounds.
+    """
+    head, metadata, uid = _read_head(raw)
+    version, namespace, name = metadata.resource_version or "", metadata.namespace or "", metadata.name or ""
+    kind = head.kind or kind_of(resource)
+    api_version = head.api_version or resource.rpartition("/")[0]
+    _check_words(uid, version, namespace, name, kind, api_version)
+    payload = b"" if (type, resource) in _EXPIRY else raw
+    return LogRecord(type, received, resource, uid, version, api_version, kind, namespace, name, payload)
+
+
+def check_object(raw: bytes) -> None:
+    """Raise ValueError where ``to_record`` would."""
+    head, metadata, uid = _read_head(raw)
+    _check_words(
+        uid,
+        metadata.resource_version or "",
+        metadata.namespace or "",
+        metadata.name or "",
+        head.kind or "",
+        head.api_version or "",
+    )
+
+
+_SHOWS_OBJECT = frozenset({FrameType.LISTED, FrameType.ADDED, FrameType.MODIFIED, FrameType.DELETED})
+
+
+def read_cluster_uid(frame: Frame) -> str | None:
+    """The cluster's uid (OpenTelemetry's ``k8s.cluster.uid``), if this frame shows the namespace kube-system."""
+    if frame.resource != "v1/namespaces" or frame.type not in _SHOWS_OBJECT or b"kube-system" not in frame.object:
+        return None
+    try:
+        _, metadata, uid = _read_head(frame.object)
+    except ValueError:
+        return None
+    return uid if metadata.name == "kube-system" else None

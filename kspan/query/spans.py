@@ -7,7 +7,8 @@ from sqlalchemy import ColumnElement, Connection, Select, func, literal, select
 
 from kspan import vocabulary
 from kspan.model import PendingRow, SpanRow, SpanState
-from kspan.store import rows, schema
+from kspan.store.schema import tables as schema
+from kspan.store.tables import rows
 
 spans: Final = schema.spans
 
@@ -25,14 +26,14 @@ def _whole(row: SpanRow) -> SpanRow:
     if row.state is SpanState.CLOSED:
         return row
     # Here and not above: the graph's libraries cost a tenth of a second, and most answers need none of it.
-    from kspan.graph.rows import told_so_far
+    from kspan.graph.state.rows import told_so_far
 
     return told_so_far(row)
 
 
 def waiting(connection: Connection, cluster: str, *where: ColumnElement[bool]) -> Iterator[SpanRow]:
     """The spans that occurrences will become which wait for their cause, in the order in which those came."""
-    from kspan.graph.rows import span_to_be
+    from kspan.graph.state.rows import span_to_be
 
     pending = schema.pending
     query = rows.select_rows(pending, PendingRow).where(pending.c.cluster == cluster, *where)

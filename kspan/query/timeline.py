@@ -15,10 +15,12 @@ from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, tup
 from kspan import vocabulary
 from kspan.model import SpanRow, SpanState
 from kspan.query import spans as reading
-from kspan.query.finding import at_places, kinds_meant, places, places_of
-from kspan.query.naming import KindName
-from kspan.store import Store, rows, schema
-from kspan.store.rows import chunks
+from kspan.query.objects.find import at_places, kinds_meant, places, places_of
+from kspan.query.objects.names import KindName
+from kspan.store import Store
+from kspan.store.schema import tables as schema
+from kspan.store.tables import rows
+from kspan.store.tables.rows import chunks
 from kspan.times import LATEST, SECOND
 
 spans, traces = schema.spans, schema.traces

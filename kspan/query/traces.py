@@ -11,10 +11,11 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, selec
 from kspan.errors import QueryError
 from kspan.model import SpanRow, TraceRow, TraceState
 from kspan.query import spans as reading
-from kspan.query.finding import Place, at_places, kinds_meant, places, places_of
-from kspan.query.naming import KindName
-from kspan.store import rows, schema
-from kspan.store.rows import CHUNK, chunks
+from kspan.query.objects.find import Place, at_places, kinds_meant, places, places_of
+from kspan.query.objects.names import KindName
+from kspan.store.schema import tables as schema
+from kspan.store.tables import rows
+from kspan.store.tables.rows import CHUNK, chunks
 from kspan.times import LATEST
 
 spans, traces = schema.spans, schema.traces

@@ -6,13 +6,14 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from kspan.errors import QueryError
+from kspan.ids import unnamed
 from kspan.model import ObjectRow, SpanRow, TraceRow
 from kspan.query import spans as reading
-from kspan.query.finding import Found, find
-from kspan.query.naming import ObjectName
-from kspan.store import rows, schema
+from kspan.query.objects.find import Found, find
+from kspan.query.objects.names import ObjectName
+from kspan.store.schema import tables as schema
+from kspan.store.tables import rows
 from kspan.times import LATEST, format_time
-from kspan.vocabulary import unnamed
 
 spans, traces = schema.spans, schema.traces
 

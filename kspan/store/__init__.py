@@ -15,8 +15,8 @@ Importing this package imports SQLAlchemy.
 """
 
 from kspan.store.engine import is_about_data
-from kspan.store.opening import open_store
+from kspan.store.open import open_store
+from kspan.store.results import ClusterStats, KnownVersion, Projection
 from kspan.store.store import Store
-from kspan.store.views import ClusterStats, KnownVersion, Projection
 
 __all__ = ["ClusterStats", "KnownVersion", "Projection", "Store", "is_about_data", "open_store"]

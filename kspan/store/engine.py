@@ -15,8 +15,8 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool, StaticPool
 
 from kspan.errors import StoreError
-from kspan.store import postgres
 from kspan.store.location import Location
+from kspan.store.postgresql import engine as postgres
 
 PAGE_SIZE: Final = 16384
 """Bytes. Must be set before the first write: an SQLite file in WAL mode keeps its page size for good."""

@@ -10,13 +10,16 @@ from sqlalchemy import Connection, Engine, select
 
 from kspan.errors import StoreError
 from kspan.model import Cursor, Delta, LogRecord, ObjectRow, SpanRow, TraceRow
-from kspan.store import emissions, journal, projection, rows, schema, statistics
-from kspan.store.behind import Behind
+from kspan.store.async_commit import Behind
 from kspan.store.engine import take_time, transaction, translated
-from kspan.store.leadership import Leadership
 from kspan.store.location import Location, WriterLock
-from kspan.store.partitions import Partitions
-from kspan.store.views import ClusterStats, KnownVersion, Projection
+from kspan.store.postgresql.leadership import Leadership
+from kspan.store.postgresql.partitions import Partitions
+from kspan.store.results import ClusterStats, KnownVersion, Projection
+from kspan.store.schema import tables as schema
+from kspan.store.tables import exports as emissions
+from kspan.store.tables import journal, projection, rows
+from kspan.store.tables import stats as statistics
 
 
 class Store:

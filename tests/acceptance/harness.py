@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from kspan.errors import StoreError
 from kspan.ingest import read_frames
-from kspan.ingest.normalize import FrameType
+from kspan.ingest.frames import FrameType
 from kspan.store import open_store
 from kspan.times import SECOND
 from tests.emit.receivers import Rotel, free_ports, run_rotel

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from kspan.daemon.replay import replay
 from kspan.emit.emitter import Emitter
-from kspan.emit.exporters import open_sink, parse_target
-from kspan.emit.otel import ClusterIdentity
+from kspan.emit.otel_spans import ClusterIdentity
+from kspan.emit.targets import open_sink, parse_target
 from kspan.graph import built_in_rules
 from kspan.ingest import read_frames
+from kspan.pipeline.replay import replay
 from kspan.store import open_store
 
 

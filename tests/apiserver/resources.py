@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kspan.ingest.kinds import plural_of
+from kspan.k8s.kinds import plural_of
 
 CRDS = "apiextensions.k8s.io/v1/customresourcedefinitions"
 EVENTS = frozenset({"v1/events", "events.k8s.io/v1/events"})

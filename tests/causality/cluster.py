@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from msgspec import structs
 
-from kspan.ingest.normalize import to_record
+from kspan.ingest.frames import to_record
 from kspan.model import LogRecord, RecordType
 from kspan.times import MILLISECOND, SECOND, format_time, parse_time
 

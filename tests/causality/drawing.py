@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
-from kspan.daemon.rebuild import KEYS
 from kspan.graph import Fold, built_in_rules
 from kspan.model import LogRecord, OwnerRow, RecordType
+from kspan.pipeline.rebuild import KEYS
 from kspan.times import MILLISECOND
 from kspan.vocabulary import INCOMPLETE, is_repeat
 from tests.causality.actors import kill, new_replicas, rolled_out, scale

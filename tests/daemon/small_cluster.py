@@ -22,7 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
-from tests.quietserver import QuietServer
+from tests.quiet_server import QuietServer
 
 CLUSTER = "6f0f8d0e-0000-4000-8000-000000000001"
 NAMESPACE = {

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from kspan.cli.durations import parse_duration
-from kspan.cli.running import run_daemon
-from kspan.daemon.http import parse_listen
-from kspan.emit.exporters import parse_target
-from kspan.ingest.kube.selection import CRDS, Selection
-from kspan.ingest.normalize import accepts
+from kspan.cli.commands.run import run_daemon
+from kspan.cli.options import parse_duration
+from kspan.daemon.http_server import parse_listen
+from kspan.emit.targets import parse_target
+from kspan.ingest.watch.resources.selection import Selection
+from kspan.k8s.resources import CRDS, accepts
 from kspan.store.location import locate
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from pathlib import Path
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from tests.quietserver import QuietServer
+from tests.quiet_server import QuietServer
 
 DEADLINE = 20.0  # seconds until a test gives a process up
 _SPAN_ID = re.compile(r"^    ID             : ([0-9a-f]{16})$", re.MULTILINE)

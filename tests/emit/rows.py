@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kspan import vocabulary
+from kspan import ids, vocabulary
 from kspan.model import SpanEvent, SpanLink, SpanRow, SpanState, TraceRow, TraceState
 
 SECOND = 1_000_000_000
@@ -26,9 +26,9 @@ def make_span(
     """A span whose ids are hashed from ``trace`` and ``key`` (its name and subject otherwise); ``parent`` is a key."""
     kind = name.partition(".")[0]
     row: dict[str, Any] = {
-        "span_id": vocabulary.span_id(trace, key or f"{name} {subject}"),
-        "trace_id": vocabulary.trace_id(trace),
-        "parent_span_id": vocabulary.span_id(trace, parent) if parent else "",
+        "span_id": ids.span_id(trace, key or f"{name} {subject}"),
+        "trace_id": ids.trace_id(trace),
+        "parent_span_id": ids.span_id(trace, parent) if parent else "",
         "remote_parent": False,
         "state": SpanState.CLOSED,
         "name": name,
@@ -137,6 +137,6 @@ def rich_span(trace: str = "rich", **columns: Any) -> SpanRow:
             "kspan.numbers": [1, 2, 9_007_199_254_740_993],
         },
         "events": [SpanEvent(START + SECOND, "Pod.BackOff", {vocabulary.EVENT_COUNT: 3})],
-        "links": [SpanLink(vocabulary.trace_id("before"), vocabulary.span_id("before"), {"kspan.link": "episode of"})],
+        "links": [SpanLink(ids.trace_id("before"), ids.span_id("before"), {"kspan.link": "episode of"})],
     }
     return make_span("Pod.BackOff", trace=trace, **{**everything, **columns})

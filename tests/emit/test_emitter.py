@@ -14,9 +14,9 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from kspan.emit.emitter import EmitReport, Emitter
-from kspan.emit.exporters import Target, TargetKind, open_exporter, open_sink, parse_target
-from kspan.emit.otel import ClusterIdentity, readable_span
-from kspan.emit.sinks import SpanSink
+from kspan.emit.otel_spans import ClusterIdentity, readable_span
+from kspan.emit.span_sink import SpanSink
+from kspan.emit.targets import Target, TargetKind, open_exporter, open_sink, parse_target
 from kspan.errors import ExportError, SettingsError
 from kspan.model import TraceState
 from tests.emit.memory_store import MemoryStore

@@ -20,14 +20,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     add_TraceServiceServicer_to_server,
 )
 
-from kspan.daemon.projector import Projector
 from kspan.emit.emitter import EmitReport, Emitter
-from kspan.emit.exporters import open_sink, parse_target
-from kspan.emit.otel import ClusterIdentity
+from kspan.emit.otel_spans import ClusterIdentity
 from kspan.emit.otlp import open_otlp
+from kspan.emit.targets import open_sink, parse_target
 from kspan.errors import SettingsError
 from kspan.graph import built_in_rules
-from kspan.ingest.streams import Step
+from kspan.ingest.list_watch import Step
+from kspan.pipeline.projector import Projector
 from kspan.store import open_store
 from kspan.vocabulary import INCOMPLETE
 from tests.emit.memory_store import MemoryStore

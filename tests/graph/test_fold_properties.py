@@ -5,9 +5,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kspan.daemon.projector import Projector
 from kspan.graph import built_in_rules
-from kspan.ingest.streams import Step
+from kspan.ingest.list_watch import Step
+from kspan.pipeline.projector import Projector
 from kspan.store import open_store
 from kspan.times import MILLISECOND
 from tests.recordings import SCENARIOS, fold, journal, project, rows, structure

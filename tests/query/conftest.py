@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from kspan.store import Store, open_store
-from tests.historydb import fill
+from tests.history_db import fill
 from tests.postgres import TEMPLATE, PostgresServer
 
 STORES = ("sqlite", "postgresql")

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from kspan.graph.facts import Occurrence
-from kspan.graph.rows import pending_row
+from kspan.graph.state.records import Occurrence
+from kspan.graph.state.rows import pending_row
 from kspan.model import Delta, ObjectRow, PendingRow, SpanRow, SpanState, TraceRow, TraceState
 from kspan.store import Store
 from tests.emit.rows import START, make_span, make_trace

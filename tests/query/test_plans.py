@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
-from kspan.query.naming import parse_kind, parse_object
+from kspan.query.objects.names import parse_kind, parse_object
 from kspan.query.timeline import Wanted, timeline
 from kspan.query.traces import Filter, find_trace, list_traces
 from kspan.query.why import why

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from kspan.daemon.projector import Projector
 from kspan.graph import built_in_rules
-from kspan.ingest.streams import Step
+from kspan.ingest.list_watch import Step
 from kspan.model import SpanEvent
-from kspan.query.naming import parse_kind
+from kspan.pipeline.projector import Projector
+from kspan.query.objects.names import parse_kind
 from kspan.query.spans import times
 from kspan.query.timeline import PAGE, Follower, Line, Wanted, timeline
 from kspan.store import Store

@@ -6,7 +6,7 @@ import pytest
 
 from kspan.errors import QueryError
 from kspan.model import SpanState
-from kspan.query.naming import parse_kind
+from kspan.query.objects.names import parse_kind
 from kspan.query.traces import Filter, Status, TraceSummary, find_trace, list_traces
 from kspan.store import Store
 from kspan.times import MILLISECOND, SECOND, parse_time

@@ -5,12 +5,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from kspan.daemon.projector import Projector
 from kspan.errors import QueryError
 from kspan.graph import built_in_rules
-from kspan.ingest.streams import Step
+from kspan.ingest.list_watch import Step
 from kspan.model import SpanLink, TraceState
-from kspan.query.naming import parse_object
+from kspan.pipeline.projector import Projector
+from kspan.query.objects.names import parse_object
 from kspan.query.why import EFFECTS, Why, why
 from kspan.store import Store
 from kspan.times import SECOND, parse_time

@@ -17,9 +17,10 @@ from sqlalchemy import event
 
 from kspan.errors import StoreError
 from kspan.model import Delta, TraceState
-from kspan.store import Store, open_store, schema
+from kspan.store import Store, open_store
 from kspan.store.engine import PAGE_SIZE
-from kspan.store.pruning import prune
+from kspan.store.schema import tables as schema
+from kspan.store.tables.retention import prune
 from tests.store.rowsource import CLUSTER, cursor, full_delta, object_row, record, trace_row
 
 ROOT = Path(__file__).parents[2]

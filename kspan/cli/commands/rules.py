@@ -1,0 +1,155 @@
+"""``kspan rules check``, ``list`` and ``explain``."""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from kspan.cli.common import load_rules, progress_bar, read_rules_file
+from kspan.cli.render.table import check_format, write_rows
+from kspan.cli.render.values import encode_json
+from kspan.graph import Rule, Rules, built_in_rules, check_rules
+
+if TYPE_CHECKING:
+    from kspan.query.rules.unmatched_events import Explained, Group
+
+
+def run_check(path: str) -> int:
+    """0 where a rules file is right; 2, with a line for each mistake, where it is not."""
+    base = built_in_rules()
+    rules, mistakes = check_rules(read_rules_file(path), base)
+    source = "<stdin>" if path == "-" else path
+
+    from kspan.terminal.text import harmless
+
+    for mistake in mistakes:
+        print(harmless(f"{source}:{mistake.line}: {mistake.problem}"))
+    if mistakes:
+        several = "s" if len(mistakes) > 1 else ""
+        print(f"kspan: error: {source}: {len(mistakes)} mistake{several}", file=sys.stderr)
+        return 2
+    old, new = ({rule.name: rule for rule in found.rules} for found in (base, rules))
+    added, gone = len(new.keys() - old.keys()), len(old.keys() - new.keys())
+    changed = sum(old[name] is not new[name] for name in old.keys() & new.keys())
+    print(
+        f"{source}: ok: {len(new)} rules ({added} added, {changed} overridden, {gone} disabled, "
+        f"{len(old) - changed - gone} built-in unchanged)"
+    )
+    return 0
+
+
+def run_list(path: str | None, output: str) -> None:
+    """Prints the rules as they are in force; a table only what of them fits in one."""
+    check_format(output)
+    rules, built_in = load_rules(path), {id(rule) for rule in built_in_rules().rules}
+    sources = ("built-in" if id(rule) in built_in else path for rule in rules.rules)
+    if output == "table":
+        columns = ["name", "component", "kind", "reason", "means", "subject", "from"]
+        rows = [[*_cells(rule), source] for rule, source in zip(rules.rules, sources, strict=True)]
+    else:
+        columns = [*Rule.__struct_fields__, "from"]
+        rows = [[*rule.as_row().values(), source] for rule, source in zip(rules.rules, sources, strict=True)]
+    write_rows(columns, rows, output, noun="rule")
+
+
+def _cells(rule: Rule) -> list[str]:
+    subject = rule.subject or (f"<{rule.subject_from}>" if rule.subject_from else "<kind>")
+    if rule.means == "explains":
+        subject = f"<{rule.after}>"
+    return [rule.name, *map(_first, (rule.component, rule.kind, rule.reason)), rule.means, subject]
+
+
+def _first(names: tuple[str, ...]) -> str:
+    more = f" +{len(names) - 1}" if len(names) > 1 else ""
+    return names[0] + more if names else "*"
+
+
+def run_explain(files: Sequence[str], path: str | None, output: str, *, skip_bad: bool, progress: bool) -> None:
+    """Prints the Events that no rule understood: a rules file to start from, with remarks, or JSON."""
+    check_format(output, ("toml", "json"))
+    rules = load_rules(path)
+
+    from kspan.errors import InputError
+    from kspan.ingest.files.open import read_frames, total_size
+    from kspan.pipeline.replay import replay
+    from kspan.query.rules.unmatched_events import explain
+    from kspan.store import open_store
+
+    def on_skip(error: InputError) -> None:
+        print(f"kspan: skipped: {error}", file=sys.stderr)
+
+    with open_store("sqlite://") as store, progress_bar("reading", total_size(files), shown=progress) as advance:
+        frames = read_frames(files, skip_bad=skip_bad, on_progress=advance, on_skip=on_skip)
+        done = replay(store, frames, rules, on_bad=on_skip if skip_bad else None)
+        found = explain(store, done.cluster, rules)
+    if output == "json":
+        sys.stdout.write(encode_json([_as_json(group) for group in found.groups]).decode() + "\n")
+    else:
+        _print_toml(found, rules)
+    print(f"kspan: {_summed_up(found)}", file=sys.stderr)
+
+
+def _as_json(group: "Group") -> dict[str, object]:
+    return {name: getattr(group, name) for name in group.__struct_fields__}
+
+
+def _summed_up(found: "Explained") -> str:
+    from kspan.query.rules.unmatched_events import Need
+
+    fine = sum(group.count for group in found.groups if group.need in (Need.MENTIONS, Need.NOTHING))
+    open_ = found.events - found.understood - fine
+    return (
+        f"{found.events} occurrences of Events: {found.understood} understood by rules, {fine} that go back to what "
+        f"happened to their own object, {open_} that a rule may help"
+    )
+
+
+def _print_toml(found: "Explained", rules: Rules) -> None:
+    """Valid TOML: what is no rule is a remark. A rule that one before it makes superfluous is left out."""
+    from kspan.query.rules.unmatched_events import Need
+
+    text, names = "", {rule.name for rule in rules.rules}
+    for need in Need:
+        groups = [group for group in found.groups if group.need is need]
+        if groups:
+            print(f"# {_HEADINGS[need]}\n")
+        for group in groups:
+            print(_remark(group))
+            rule = _named_anew(group.rule, names)
+            if rule and not check_rules(text + rule, built_in_rules())[1]:
+                text += rule
+                print(rule)
+            elif rule:
+                print("# A rule above takes it too.\n")
+        if groups and not any(group.rule for group in groups):
+            print()
+
+
+_HEADINGS = {
+    "joins": "These name another object whose change at the time is in another trace: a rule would join the two.",
+    "refines": "These name another object whose change at the time is in the same trace: a rule would hang it below.",
+    "lost": "Nothing was found that these go back to: a rule can say what they follow from.",
+    "mentions": "These name another object, but nothing happened to that at the time: a rule has nothing to tell.",
+    "nothing": "These go back to what happened to their own object, and need no rule.",
+}
+
+
+def _remark(group: "Group") -> str:
+    from kspan.terminal.text import harmless
+
+    head = f"# {group.count} x  {group.component}  {group.kind}.{group.reason}"
+    lines = [head, f"#   {group.shape}"] + ([f"#   such as: {group.example[:300]}"] if group.rule else [])
+    return "\n".join(harmless(line) for line in lines)
+
+
+def _named_anew(rule: str, names: set[str]) -> str:
+    """The rule under a name that is not taken."""
+    if not rule:
+        return ""
+    line = rule.splitlines()[1]
+    name = line.removeprefix('name = "').removesuffix('"')
+    free, number = name, 1
+    while free in names:
+        number += 1
+        free = f"{name}-{number}"
+    names.add(free)
+    return rule.replace(line, f'name = "{free}"', 1)

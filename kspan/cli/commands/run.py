@@ -1,0 +1,113 @@
+"""``kspan run`` and ``kspan record``."""
+
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from kspan.cli.common import database_url, fold_settings, load_rules
+from kspan.cli.options import parse_duration
+from kspan.errors import SettingsError
+from kspan.times import SECOND
+
+_LEVELS: Final = ("debug", "info", "warning", "error")
+
+
+def run_daemon(
+    db: str | None,
+    export: Sequence[str],
+    *,
+    kubeconfig: str | None,
+    context: str | None,
+    watch: Sequence[str],
+    namespaces: Sequence[str],
+    all_kinds: bool,
+    cluster: str,
+    cluster_name: str,
+    rules: str | None,
+    listen: str,
+    retention: str,
+    redact_env: bool,
+    hold: str,
+    settle: str,
+    max_trace_age: str,
+    contexts: Sequence[str],
+    log_level: str,
+) -> int:
+    """Watches a cluster until SIGTERM or SIGINT; the exit code (1: a part of it died). What is wrong from the start is
+    raised, as a KspanError."""
+    if log_level not in _LEVELS:
+        raise SettingsError(f"--log-level {log_level!r}: use {', '.join(_LEVELS)}")
+    kept = parse_duration(retention, "--retention")
+    settings = fold_settings(hold, settle, max_trace_age, contexts)
+
+    from kspan.daemon import logging_setup as logs
+    from kspan.daemon.daemon import Options
+    from kspan.daemon.http_server import parse_listen
+    from kspan.daemon.main import run
+    from kspan.emit.targets import parse_target
+    from kspan.ingest.watch import Selection, connect
+    from kspan.store import open_store
+
+    targets = list({target.name: target for target in map(parse_target, export)}.values())
+    parse_listen(listen)
+    compiled = load_rules(rules)
+    logs.set_up(log_level)
+    connection = connect(kubeconfig, context)
+    try:
+        with open_store(database_url(db)) as store:
+            return run(
+                store,
+                connection,
+                Selection(tuple(watch), tuple(namespaces), all_kinds),
+                compiled,
+                targets,
+                Options(
+                    listen=listen,
+                    cluster=cluster,
+                    cluster_name=cluster_name,
+                    retention=int(kept * SECOND),
+                    redact_env=redact_env,
+                    settings=settings,
+                ),
+            )
+    finally:
+        connection.close()
+
+
+def run_record(
+    path: str,
+    *,
+    duration: str,
+    kubeconfig: str | None,
+    context: str | None,
+    watch: Sequence[str],
+    namespaces: Sequence[str],
+    all_kinds: bool,
+    redact_env: bool,
+    force: bool,
+) -> None:
+    """Records what the watches deliver for ``duration`` (``0``: until SIGTERM or SIGINT)."""
+    seconds = parse_duration(duration, "--for")
+    if Path(path).exists() and not force:
+        raise SettingsError(f"{path}: is there already; --force replaces it")
+
+    from kspan.daemon import logging_setup as logs
+    from kspan.ingest.watch import Selection, connect, record
+
+    logs.set_up("warning")
+    stop = threading.Event()
+    connection = connect(kubeconfig, context)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        selection = Selection(tuple(watch), tuple(namespaces), all_kinds)
+        recorded = record(connection, selection, path, seconds, stop, redact_env=redact_env)
+    finally:
+        connection.close()
+    print(
+        f"kspan: {recorded.frames} frames of {len(recorded.resources)} resources in {recorded.seconds:.0f} s to {path}",
+        file=sys.stderr,
+    )

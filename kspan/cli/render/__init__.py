@@ -1,0 +1,1 @@
+"""What commands print: tables, records, traces, the answer to ``why``."""

@@ -1,0 +1,150 @@
+"""Traces, one trace and timelines, as text and as rows."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from rich.cells import cell_len
+
+from kspan.cli.render.span_text import again, named, note_of
+from kspan.cli.render.values import encode_json
+from kspan.cli.render.why import span_json
+from kspan.model import SpanRow, TraceRow
+from kspan.query import spans as reading
+from kspan.query.timeline import Line
+from kspan.query.traces import Status, TraceSummary
+from kspan.terminal.screen import Screen, clock
+from kspan.terminal.text import cut, duration, harmless
+from kspan.times import MILLISECOND, format_time
+
+_ID = 12
+"""Digits of a trace id that are shown in tables: `kspan trace` takes them."""
+
+_STYLES: Final = {Status.ERROR: "bold red", Status.INCOMPLETE: "yellow", Status.OPEN: "cyan", Status.OK: "green"}
+
+TRACE_COLUMNS: Final = (
+    *("trace_id", "start_time", "duration_ms", "spans", "status", "service", "who"),
+    *("kind", "namespace", "name", "reason", "change", "message", "previous_trace_id"),
+)
+"""Columns of ``kspan traces -o json|csv``."""
+
+
+def trace_row(summary: TraceSummary) -> tuple[Any, ...]:
+    """The values of ``TRACE_COLUMNS``."""
+    trace, root = summary.trace, summary.root
+    head = (trace.trace_id, format_time(trace.start_time), summary.duration / MILLISECOND, trace.span_count)
+    status = ",".join(summary.statuses)
+    if root is None:
+        return (*head, status, *[""] * 8, trace.previous_trace_id)
+    what = (root.object_kind, root.object_namespace, root.object_name, root.reason)
+    who = (root.service, reading.who(root))
+    return (*head, status, *who, *what, reading.summary_of(root), root.message, trace.previous_trace_id)
+
+
+def traces_table(found: Sequence[TraceSummary], out: Screen) -> None:
+    """One line a trace."""
+    header = ("TRACE", "START (UTC)", "DURATION", "SPANS", "STATUS", "WHO", "WHAT")
+    lines = [_trace_cells(summary) for summary in found]
+    if not lines:
+        return
+    widths = [max(cell_len(line[i]) for line in (header, *lines)) for i in range(len(header) - 1)]
+    out.line(("  ".join([h.ljust(w) for h, w in zip(header, [*widths, 0], strict=True)]), "bold"))
+    for summary, line in zip(found, lines, strict=True):
+        padded = [text + " " * (width - cell_len(text)) for text, width in zip(line, [*widths, 0], strict=False)]
+        padded[2], padded[3] = line[2].rjust(widths[2]), line[3].rjust(widths[3])
+        what = line[-1] if out.width is None else cut(line[-1], max(out.width - sum(widths) - 12, 20))
+        style = _STYLES[summary.statuses[0]]
+        before, after = "  ".join(padded[:4]) + "  ", "  " + padded[5] + "  "
+        out.line((before, ""), (padded[4], style), (after, ""), (what, ""))
+
+
+def _trace_cells(summary: TraceSummary) -> tuple[str, ...]:
+    trace, root = summary.trace, summary.root
+    status = ", ".join(summary.statuses)
+    start, length = clock(trace.start_time, day=True)[:19], duration(summary.duration)
+    if root is None:
+        return trace.trace_id[:_ID], start, length, str(trace.span_count), status, "", ""
+    what = f"{harmless(root.reason)} {named(root.object_kind, root.object_namespace, root.object_name)}"
+    note = note_of(root)
+    who = harmless(reading.who(root))
+    count = str(trace.span_count)
+    return trace.trace_id[:_ID], start, length, count, status, who, f"{what}: {note}" if note else what
+
+
+# One trace
+
+
+def tree(trace: TraceRow, spans: Sequence[SpanRow], out: Screen) -> None:
+    """The tree with bars; below it how to read on where it continues another."""
+    from kspan.terminal.trace_tree import render_trace
+
+    options = out.console.options
+    out.draw(render_trace(trace, spans, width=options.max_width, ascii_only=options.ascii_only))
+    if trace.previous_trace_id:
+        out.line((f"what came before: kspan trace {trace.previous_trace_id[:_ID]}", "dim"))
+
+
+def trace_json(trace: TraceRow, spans: Sequence[SpanRow]) -> dict[str, Any]:
+    """The rows as they are in the tables (times in Unix ns), without what is internal."""
+    return {"trace": _table_row(trace), "spans": [_table_row(span) for span in spans]}
+
+
+def _table_row(row: TraceRow | SpanRow) -> dict[str, Any]:
+    values: dict[str, Any] = msgspec.to_builtins(row, builtin_types=(bytes,))
+    del values["fold"]
+    return values
+
+
+def otlp(spans: Sequence[SpanRow], cluster: str) -> bytes:
+    """The line of OTLP/JSON that the file exporter writes."""
+    from kspan.emit.otel_spans import ClusterIdentity, readable_span
+    from kspan.emit.otlp_json_file import encode_lines
+
+    identity = ClusterIdentity(cluster)
+    return b"".join(encode_lines([readable_span(span, identity) for span in spans]))
+
+
+# The timeline
+
+LINE_COLUMNS: Final = (
+    *("time", "start_time", "end_time", "who", "service", "instance", "kind", "namespace", "name", "uid", "reason"),
+    *("error", "message", "change", "count", "rule", "confidence", "state", "trace_id", "span_id", "parent_span_id"),
+)
+"""Columns of ``kspan timeline -o json|csv``."""
+
+
+def line_row(line: Line) -> tuple[Any, ...]:
+    """The values of ``LINE_COLUMNS``."""
+    values = span_json(line.span)
+    values |= {"start_time": values["time"], "time": format_time(line.time)}
+    return tuple(values[column] for column in LINE_COLUMNS)
+
+
+def write_line(line: Line) -> None:
+    """Writes a JSON object on a line of its own."""
+    sys.stdout.buffer.write(encode_json(dict(zip(LINE_COLUMNS, line_row(line), strict=True))) + b"\n")
+
+
+class Timeline:
+    """One line an occurrence. What comes is not known, so columns widen as they need to, up to a limit."""
+
+    _WIDEST: Final = (28, 64)
+
+    def __init__(self, out: Screen) -> None:
+        self._out = out
+        self._widths = [21, 40]
+
+    def show(self, line: Line) -> None:
+        """Prints it; red for an error, bold for a change of what is wanted."""
+        span = line.span
+        note = note_of(span)
+        place = f"{span.object_namespace}/" if span.object_namespace else ""
+        what = harmless(f"{span.name} {place}{span.object_name}")
+        cells = [harmless(reading.who(span)), what + again(span)]
+        for i, cell in enumerate(cells):
+            self._widths[i] = max(self._widths[i], min(cell_len(cell), self._WIDEST[i]))
+        padded = [cell + " " * (width - cell_len(cell)) for cell, width in zip(cells, self._widths, strict=True)]
+        style = "red" if span.error else "bold" if reading.summary_of(span) else ""
+        start: list[tuple[str, str]] = [(clock(line.time, day=True), "dim"), ("  " + padded[0], "")]
+        self._out.line(*start, ("  " + padded[1], style), ("  " + note if note else "", style))

@@ -1,0 +1,286 @@
+"""The answer of ``kspan why``, as text and as JSON."""
+
+from typing import Any
+
+from rich.cells import cell_len
+
+from kspan.cli.render.span_text import again, named, note_of
+from kspan.model import ObjectRow, SpanRow, TraceRow, TraceState
+from kspan.query import spans as reading
+from kspan.query.why import CERTAIN, Effect, Step, Why
+from kspan.terminal.screen import Piece, Screen, clock
+from kspan.terminal.text import duration, harmless
+from kspan.times import format_time
+
+_GAP = "  "
+_TIMES = "\u00d7"
+_VERBS = {"Create": "created", "Update": "changed", "Delete": "deleted"}
+
+
+def as_text(answer: Why, out: Screen) -> None:
+    """What happened and why in a sentence, the chain, and what else the cause did."""
+    for pieces in _headline(answer):
+        out.line(*pieces)
+    for note in _notes(answer):
+        out.line(note)
+    if answer.steps:
+        out.line()
+        _chain(answer, out)
+    if answer.effects:
+        out.line()
+        _effects(answer, out)
+    if answer.followed:
+        out.line()
+        _followed(answer, out)
+    if answer.trace is not None:
+        out.line()
+        out.line(("  all of it: ", "dim"), (f"kspan trace {answer.trace.trace_id[:12]}", ""))
+
+
+# The sentence
+
+
+def _headline(answer: Why) -> list[list[Piece]]:
+    here = answer.found.object
+    lines: list[list[Piece]] = [[(named(here.kind, here.namespace, here.name), "bold"), (f"  {_life(here)}", "dim")]]
+    if not answer.steps:
+        return lines
+    first, last = answer.steps[0].span, answer.steps[-1].span
+    style = "bold red" if first.error else "bold"
+    sentence: list[Piece] = [(harmless(first.reason), style), (f" at {clock(first.start_time, day=True)} UTC", "")]
+    if len(answer.steps) > 1:
+        before = f" {duration(first.start_time - last.start_time)} before"
+        sentence += _because(last, before) if _is_root(answer) else _going_back(last, before)
+        change = harmless(reading.summary_of(last)) or ("" if last.reason in _VERBS else note_of(last))
+        lines += [sentence + ([(":", "")] if change else []), *([[(f"  {change}", "bold")]] if change else [])]
+    else:
+        lines.append([*sentence, (" by ", ""), (_who(last), "bold")] if _is_root(answer) else sentence)
+    if last.error and last is not first and last.message:
+        lines.append([(f"it failed in the end: {harmless(last.message)}", "red")])
+    return lines
+
+
+def _because(root: SpanRow, before: str) -> list[Piece]:
+    what = named(root.object_kind, root.object_namespace, root.object_name)
+    if verb := _VERBS.get(root.reason):
+        return [(", because ", ""), (_who(root), "bold"), (f" {verb} ", ""), (what, "bold"), (before, "")]
+    told: list[Piece] = [(", because of ", ""), (harmless(root.reason), "bold"), (" on ", ""), (what, "bold")]
+    return [*told, (f" by {_who(root)}{before}", "")]
+
+
+def _going_back(first_known: SpanRow, before: str) -> list[Piece]:
+    what = named(first_known.object_kind, first_known.object_namespace, first_known.object_name)
+    return [(f", which goes back to {harmless(first_known.reason)} of {what}{before}", "")]
+
+
+def _who(span: SpanRow) -> str:
+    return "somebody" if span.service in ("", "unknown") else harmless(reading.who(span))
+
+
+def _life(here: ObjectRow) -> str:
+    born = f"created {clock(here.created_at, day=True)[:19]}" if here.created_at else "never seen itself"
+    return f"{born}, gone since {clock(here.deleted_at, day=True)[:19]}" if here.deleted_at else born
+
+
+def _is_root(answer: Why) -> bool:
+    """Whether the chain ends at a root cause, and not where knowledge ends."""
+    last = answer.steps[-1].span
+    return answer.remote is None and not answer.lost and last.confidence >= CERTAIN
+
+
+def _notes(answer: Why) -> list[Piece]:
+    here, others = answer.found.object, answer.found.others
+    notes: list[Piece] = []
+    if not answer.found.said_where:
+        notes.append((f"(the only one with this name is in namespace {harmless(here.namespace)})", "dim"))
+    if others:
+        listed = ", ".join(harmless(other.uid) for other in others[:3]) + (" …" if len(others) > 3 else "")
+        count = f"{len(others)} other object{'s' if len(others) > 1 else ''}"
+        notes.append((f"this is uid {harmless(here.uid)}; {count} had the name, --uid chooses: {listed}", "yellow"))
+    for span in answer.undecided[:3]:
+        told = f"{harmless(span.name)} at {clock(span.start_time)} is so new that its cause is not decided yet"
+        notes.append((f"{told} (what explains it may still arrive): ask again in 10s", "yellow"))
+    if answer.trace is not None and answer.trace.state is TraceState.OPEN:
+        notes.append(("this is still going on: more may come", "yellow"))
+    return notes
+
+
+# The chain
+
+
+def _chain(answer: Why, out: Screen) -> None:
+    spans = [step.span for step in answer.steps]
+    day = clock(spans[0].start_time, day=True)[:10] != clock(spans[-1].start_time, day=True)[:10]
+    cells = [_cells(span, day=day) for span in spans]
+    widths = [max(cell_len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    for number, (step, row) in enumerate(zip(answer.steps, cells, strict=True)):
+        last = number == len(cells) - 1
+        _step(step.span, row, widths, out, last=last)
+        if step.continues:
+            told = f"that trace was over by then; this goes back to trace {harmless(step.continues)[:12]}:"
+            out.line((f"  ⋮ {told}", "cyan"))
+    _end(answer, out)
+
+
+def _cells(span: SpanRow, *, day: bool) -> list[str]:
+    rule = f"{harmless(span.rule)} {span.confidence:.2f}"
+    what = f"{span.name} {span.object_name}"
+    return [
+        clock(span.start_time, day=day),
+        harmless(reading.who(span)),
+        harmless(what) + again(span),
+        rule,
+    ]
+
+
+def _step(span: SpanRow, row: list[str], widths: list[int], out: Screen, *, last: bool) -> None:
+    padded = [text + " " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True)]
+    style = "red" if span.error else "bold" if last else ""
+    pieces: list[Piece] = [("└╴" if last else "├╴", "dim"), (padded[0], "dim"), (_GAP + padded[1], "")]
+    pieces += [(_GAP + padded[2], style), (_GAP + padded[3], "dim")]
+    note = note_of(span)
+    used = sum(widths) + 2 + 3 * len(_GAP)
+    if note and (out.width is None or used + len(_GAP) + cell_len(note) <= out.width):
+        out.line(*pieces, (_GAP + note, style if last or span.error else ""))
+        return
+    out.line(*pieces)
+    if note:
+        out.line(("  " if last else "│ ", "dim"), (" " * (widths[0] + 2) + note, style if last or span.error else ""))
+
+
+def _end(answer: Why, out: Screen) -> None:
+    """Where the chain leaves what is known."""
+    if answer.remote:
+        trace, span = answer.remote
+        out.line((f"  ⋮ caused from outside: the object carried span {span} of trace {trace}", "cyan"))
+    elif answer.lost:
+        out.line((f"  ⋮ goes back to trace {harmless(answer.lost)}, which is not kept any more", "cyan"))
+    elif answer.related:
+        trace, span = answer.related
+        out.line((f"  ⋮ related: the object still carried span {span} of trace {trace}", "cyan"))
+    elif not _is_root(answer):
+        out.line(("  ⋮ nothing is known to have caused this (it may lie before kspan was looking)", "cyan"))
+
+
+# What else
+
+
+def _effects(answer: Why, out: Screen) -> None:
+    out.line(("The same cause also led to:", "bold"))
+    rows = [(clock(e.first), f"{e.count}{_TIMES}", *_sort(e)) for e in answer.effects]
+    widths = [max(cell_len(row[i]) for row in rows) for i in range(4)]
+    for effect, row in zip(answer.effects, rows, strict=True):
+        style = "red" if effect.error else ""
+        text = f"{row[1].rjust(widths[1])} {row[2].ljust(widths[2])}  {row[3]}"
+        out.line(("  " + row[0] + _GAP, "dim"), (text, style))
+        if effect.error and effect.message:
+            out.line((" " * (widths[0] + 4) + " " * (widths[1] + 1) + harmless(effect.message)[:300], style))
+    if answer.more_effects:
+        out.line((f"  and {answer.more_effects} more sorts of occurrences", "dim"))
+
+
+def _sort(effect: Effect) -> tuple[str, str]:
+    which = harmless(effect.example) if effect.objects == 1 else f"on {effect.objects} objects"
+    return harmless(f"{effect.kind}.{effect.reason}"), which
+
+
+def _followed(answer: Why, out: Screen) -> None:
+    out.line(("What came after it was over:", "bold"))
+    walked = {step.span.trace_id for step in answer.steps}
+    for trace in answer.followed:
+        mine = "  (seen above)" if trace.trace_id in walked else ""
+        count = f"{trace.span_count} span{'' if trace.span_count == 1 else 's'}"
+        told = f"{count}{', failed' if trace.error else ''}{mine}"
+        out.line(
+            ("  " + clock(trace.start_time or trace.opened_at) + _GAP, "dim"),
+            (f"trace {trace.trace_id[:12]}  {told}", ""),
+        )
+
+
+# JSON
+
+
+def as_json(answer: Why) -> dict[str, Any]:
+    """The answer as JSON values: times in RFC 3339."""
+    trace = answer.trace
+    return {
+        "object": _object(answer.found.object),
+        "others": [_object(other) for other in answer.found.others],
+        "undecided": [span_json(span) for span in answer.undecided],
+        "chain": [_step_json(step) for step in answer.steps],
+        "remote_parent": dict(zip(("trace_id", "span_id"), answer.remote, strict=True)) if answer.remote else None,
+        "related": dict(zip(("trace_id", "span_id"), answer.related, strict=True)) if answer.related else None,
+        "lost_trace_id": answer.lost or None,
+        "trace": _trace(trace) if trace else None,
+        "effects": [_effect(effect) for effect in answer.effects],
+        "more_effects": answer.more_effects,
+        "followed_by": [_trace(followed) for followed in answer.followed],
+    }
+
+
+def span_json(span: SpanRow) -> dict[str, Any]:
+    """An occurrence as JSON values."""
+    return {
+        "time": format_time(span.start_time),
+        "end_time": format_time(span.end_time),
+        "who": reading.who(span),
+        "service": span.service,
+        "instance": span.instance,
+        "kind": span.object_kind,
+        "namespace": span.object_namespace,
+        "name": span.object_name,
+        "uid": span.object_uid,
+        "reason": span.reason,
+        "error": span.error,
+        "message": span.message,
+        "change": reading.summary_of(span),
+        "count": reading.times(span),
+        "rule": span.rule,
+        "confidence": span.confidence,
+        "state": span.state.value,
+        "trace_id": span.trace_id,
+        "span_id": span.span_id,
+        "parent_span_id": span.parent_span_id,
+    }
+
+
+def _step_json(step: Step) -> dict[str, Any]:
+    return {**span_json(step.span), "continues_trace_id": step.continues or None}
+
+
+def _object(row: ObjectRow) -> dict[str, Any]:
+    return {
+        "kind": row.kind,
+        "namespace": row.namespace,
+        "name": row.name,
+        "uid": row.uid,
+        "api_version": row.api_version,
+        "created_at": format_time(row.created_at) if row.created_at else None,
+        "deleted_at": format_time(row.deleted_at) if row.deleted_at else None,
+    }
+
+
+def _trace(trace: TraceRow) -> dict[str, Any]:
+    return {
+        "trace_id": trace.trace_id,
+        "state": trace.state.value,
+        "start_time": format_time(trace.start_time) if trace.start_time else None,
+        "end_time": format_time(trace.end_time) if trace.end_time else None,
+        "spans": trace.span_count,
+        "error": trace.error,
+        "incomplete": trace.incomplete,
+        "previous_trace_id": trace.previous_trace_id or None,
+    }
+
+
+def _effect(effect: Effect) -> dict[str, Any]:
+    return {
+        "kind": effect.kind,
+        "reason": effect.reason,
+        "error": effect.error,
+        "count": effect.count,
+        "objects": effect.objects,
+        "first": format_time(effect.first),
+        "example": effect.example,
+        "message": effect.message if effect.error else "",
+    }

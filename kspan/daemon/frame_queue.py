@@ -1,0 +1,125 @@
+"""The bounded queue between the watches and the writer: when it is full, whoever brings a frame waits."""
+
+import threading
+import time
+from collections import deque
+from typing import Final
+
+import msgspec
+
+from kspan.ingest.frames import Frame
+
+FRAMES: Final = 5_000
+BYTES: Final = 64 * 1024 * 1024
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """Stands between frames: what was delivered before it was received before ``now`` (Unix ns)."""
+
+    now: int
+
+
+class ClosedError(Exception):
+    """Nothing is taken in any more."""
+
+
+class FrameQueue:
+    """Frames in the order of their delivery, at most ``frames`` of them with at most ``max_bytes`` together.
+
+    A frame that is bigger than that on its own passes when the queue is empty.
+    """
+
+    def __init__(self, frames: int = FRAMES, max_bytes: int = BYTES) -> None:
+        self._items: deque[Frame | Moment] = deque()
+        self._frames = frames
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._blocked = 0
+        self._moments = 0
+        self._wanted = 1
+        self._closed = False
+        lock = threading.Lock()
+        self._room = threading.Condition(lock)
+        self._arrival = threading.Condition(lock)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the objects that wait."""
+        return self._bytes
+
+    @property
+    def blocked(self) -> int:
+        """How many deliveries wait for room."""
+        return self._blocked
+
+    def put(self, frame: Frame) -> None:
+        """Add a frame; waits while the queue is full. Raises ClosedError once the queue is closed."""
+        size = len(frame.object)
+        with self._room:
+            while self._full(size) and not self._closed:
+                self._blocked += 1
+                self._arrival.notify()
+                try:
+                    self._room.wait()
+                finally:
+                    self._blocked -= 1
+            if self._closed:
+                raise ClosedError
+            self._items.append(frame)
+            self._bytes += size
+            if len(self._items) >= self._wanted:
+                self._arrival.notify()
+
+    def put_moment(self, now: int) -> None:
+        """Note that everything received before ``now`` (Unix ns) was delivered.
+
+        Does nothing while a delivery waits for room (it may be older than ``now``), and while another moment is there.
+        """
+        with self._arrival:
+            if not (self._blocked or self._moments or self._closed):
+                self._moments += 1
+                self._items.append(Moment(now))
+                if len(self._items) >= self._wanted:
+                    self._arrival.notify()
+
+    def take(self, limit: int, timeout: float | None) -> list[Frame | Moment]:
+        """At most ``limit`` items. Waits for so many up to ``timeout`` seconds, or (None) for the first, however long.
+
+        An empty list: none came in this time, or (``closed``) none will come.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._arrival:
+            # To be woken for each single frame would cost more than to take it.
+            self._wanted = 1 if timeout is None else limit
+            while len(self._items) < self._wanted and not self._closed and not (self._blocked and self._items):
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    break
+                self._arrival.wait(left)
+            taken = [self._items.popleft() for _ in range(min(limit, len(self._items)))]
+            for item in taken:
+                if isinstance(item, Frame):
+                    self._bytes -= len(item.object)
+                else:
+                    self._moments -= 1
+            if taken and self._blocked:
+                self._room.notify_all()
+            return taken
+
+    def close(self) -> None:
+        """Take in nothing more; whoever waits for room is turned away. What is in the queue can still be taken."""
+        with self._room:
+            self._closed = True
+            self._room.notify_all()
+            self._arrival.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``close`` was called."""
+        return self._closed
+
+    def _full(self, size: int) -> bool:
+        return len(self._items) >= self._frames or bool(self._items and self._bytes + size > self._max_bytes)

@@ -1,0 +1,1 @@
+"""Occurrence to cause: chooses which occurrence explains another, and decides when. Pure."""

@@ -1,0 +1,320 @@
+"""What went before what: the evidence that the choice of a cause rests on. Pure questions to the state.
+
+No guess by time beats a resourceVersion: one etcd counts the versions of all kinds, so between two deltas of objects
+the smaller version came first. Events are placed by the version of the object that their reporter looked at, and by
+time only where that says nothing.
+"""
+
+from collections.abc import Callable, Iterable
+
+from kspan.graph.rules.rules import Subject
+from kspan.graph.state.records import SYNTHETIC_UPDATE, Birth, Cause, Loss, ObjectState, Occurrence, Turned
+from kspan.graph.state.state import State
+from kspan.k8s.objects import decode_spec
+from kspan.times import SECOND
+
+SLACK = SECOND
+"""managedFields and creation times are whole seconds, cut off: of two of one second either may be first."""
+
+MATCH = 30 * SECOND
+"""An Event and the delta that it speaks of are made by one pass of a controller: milliseconds apart, seconds under load
+(the deployment controller retries with back-off), never minutes."""
+
+LOSS_WINDOW = 300 * SECOND
+"""A controller replaces a lost dependent at once, or when it is gone, or when a quota allows: five minutes after it was
+gone the loss explains nothing any more."""
+
+BACK_OFF = 660 * SECOND
+"""A Job tries again after 10 s, 20 s … 600 s at most (pkg/controller/job/backoff_utils.go, MaxJobPodFailureBackOff)."""
+
+VERBS = {
+    "creates": ("Create",),
+    "deletes": ("Delete",),
+    "scales": ("Create", "Update"),
+    "applies": ("Create", "Update"),
+    "turns": ("Update",),
+}
+
+MOST_BELOW = 5_000
+"""Dependents that are looked at for one turn of their owner."""
+
+
+def before(cause: Cause, occ: Occurrence) -> bool:
+    """Whether ``cause`` came before the change ``occ`` (or may have come before it, where nobody was watching)."""
+    if cause.span == occ.id:
+        return False
+    if min(cause.rv, occ.rv) > SYNTHETIC_UPDATE:
+        return cause.rv < occ.rv and (cause.exact or cause.time <= occ.time + SLACK)
+    return cause.time <= occ.time + SLACK
+
+
+def seen_by(cause: Cause, occ: Occurrence) -> bool:
+    """Whether the reporter of the Event ``occ`` can have known the change ``cause`` of the Event's own object."""
+    if cause.rv <= SYNTHETIC_UPDATE:
+        return cause.time <= occ.latest + SLACK
+    if occ.seen_rv:
+        if cause.rv <= occ.seen_rv:
+            return True
+        if cause.verb != "Delete":
+            return False
+        # The kubelet reports a Pod's end with the version at which it began to run it, so time must decide.
+    return cause.time <= occ.latest
+
+
+def before_event(what: Cause | Turned, event: Occurrence) -> bool:
+    """Whether it came before an Event about another object: was written before it, and happened no later."""
+    own_etcd = event.rv <= event.seen_rv  # An Event is written after what it is about, if one etcd counts both.
+    return what.time <= event.latest + SLACK and (own_etcd or what.rv < event.rv)
+
+
+def newest(causes: Iterable[Cause]) -> Cause | None:
+    """The newest of them."""
+    return max(causes, key=lambda c: c.order, default=None)
+
+
+def born(obj: ObjectState) -> int:
+    """When an object was created (ns), to better than its whole second where that was seen."""
+    return next((c.time for c in obj.causes if c.verb == "Create"), obj.created)
+
+
+def made_by(obj: ObjectState, occ: Occurrence) -> Cause | None:
+    """What is known of ``occ`` as a change of ``obj``."""
+    return next((c for c in obj.causes if c.span == occ.id), None)
+
+
+# Events and what they speak of ----------------------------------------------------------------------------------------
+
+
+def told_delta(state: State, event: Occurrence) -> tuple[Cause, ObjectState] | None:
+    """The delta of its subject that a subject-Event speaks of, with the subject; None where there is none (yet).
+
+    It was written after the version of the reporting object that the reporter looked at, and before the Event: of
+    those the first, or where a repeat keeps the version of the first time, the nearest in time. Versions decide
+    wherever they are known; where nobody watched, or where Events have an etcd of their own, the nearest in time does.
+    """
+    told = event.subject
+    if told is None or told.means not in VERBS:
+        return None
+    fitting = [
+        (cause, obj)
+        for obj in state.named(told.kind, told.namespace, told.name)
+        for cause in obj.causes
+        if cause.verb in VERBS[told.means] and _fits(event, told, cause)
+    ]
+    if told.means != "turns":
+        # Of itself an object may tell what it saw done already.
+        seen_rv = event.seen_rv if told.source != "self" else 0
+        between = [pair for pair in fitting if max(seen_rv, SYNTHETIC_UPDATE) < pair[0].rv < event.rv]
+        if between and seen_rv and event.event_count <= 1:
+            return min(between, key=lambda pair: (pair[0].rv, pair[0].span))
+        fitting = [p for p in between if abs(p[0].time - event.time) <= MATCH] or [
+            p for p in fitting if not p[0].exact or not SYNTHETIC_UPDATE < p[0].rv <= seen_rv
+        ]
+    near = [pair for pair in fitting if _near(event, pair[0])]
+    return min(near, key=lambda pair: (abs(pair[0].time - event.time), pair[0].span), default=None)
+
+
+def _fits(event: Occurrence, told: Subject, cause: Cause) -> bool:
+    if told.source == "self" and told.means == "applies" and not (cause.manual and cause.rv >= event.seen_rv):
+        return False  # Who looked at a later version has something else to tell than how it came about.
+    grown_from = told.replicas_from in (-1, cause.before) or cause.before < 0
+    return told.replicas_to in (-1, cause.replicas) and grown_from and (told.means != "turns" or not cause.manual)
+
+
+def _near(event: Occurrence, cause: Cause) -> bool:
+    if abs(cause.time - event.time) > MATCH or event.subject is None:
+        return False
+    if event.subject.means == "turns":  # The mark comes after it was told.
+        return cause.time >= event.time - SLACK
+    return cause.time <= event.latest + SLACK
+
+
+def telling_event(state: State, change: Occurrence) -> Occurrence | None:
+    """The subject-Event that speaks of this delta; None where there is none (yet)."""
+    tellers = [
+        event
+        for event in told_about(state, change.kind, change.namespace, change.name)
+        if (delta := told_delta(state, event)) is not None and delta[0].span == change.id
+    ]
+    return min(tellers, key=lambda e: (abs(e.time - change.time), e.id), default=None)
+
+
+def told_about(state: State, kind: str, namespace: str, name: str) -> list[Occurrence]:
+    """The subject-Events that speak of the object with this name."""
+    told = state.told.get((kind, namespace, name))
+    return [event for span in told if (event := state.occurrence(span)) is not None] if told else []
+
+
+def told_of(state: State, obj: Occurrence | ObjectState, occ: Occurrence) -> Occurrence | None:
+    """The newest subject-Event about ``obj`` (or the object of that occurrence) before ``occ``, where no delta of it is
+    known."""
+    if not state.told.get((obj.kind, obj.namespace, obj.name)):
+        return None
+    events = told_about(state, obj.kind, obj.namespace, obj.name)
+    earlier = [e for e in events if e.time <= occ.latest + SLACK and (e.uid != occ.uid or _first(e, occ))]
+    return max(earlier, key=lambda e: (e.time, e.id)) if earlier else None
+
+
+def _first(event: Occurrence, occ: Occurrence) -> bool:
+    return (event.time, event.id) < (occ.time, occ.id)
+
+
+def turn_told(state: State, kind: str, namespace: str, name: str, occ: Occurrence) -> Occurrence | None:
+    """The newest Event before ``occ`` by which an object is said to have turned."""
+    events = told_about(state, kind, namespace, name)
+    turns = [e for e in events if e.subject is not None and e.subject.means == "turns" and e.time <= occ.latest + SLACK]
+    return max(turns, key=lambda e: (e.time, e.id), default=None)
+
+
+def reported_before(state: State, event: Occurrence, reason: str) -> Occurrence | None:
+    """The newest Event of this reason that the object of ``event`` had before, about one of its dependents."""
+    found = []
+    for uid in state.ownership.succ[event.uid] if event.uid in state.ownership else ():
+        dependent = state.object(uid)
+        if dependent is not None:
+            tellers = told_about(state, dependent.kind, dependent.namespace, dependent.name)
+            found += [e for e in tellers if (e.uid, e.reason) == (event.uid, reason) and e.time <= event.latest + SLACK]
+    return max(found, key=lambda e: (e.time, e.id), default=None)
+
+
+# what an owner's controller acts for ----------------------------------------------------------------------------------
+
+
+def trigger(state: State, owner: ObjectState, obj: ObjectState | None, occ: Occurrence, seen_rv: int) -> Cause | None:
+    """The change of ``owner`` for which its controller made the change ``occ`` of ``obj``; None where there is none.
+
+    The newest before it. But a controller can be behind the newest: what it looked at (``seen_rv``, 0: not known)
+    tells, or the pod template, where a ReplicaSet is created or grows for one, or the revision that it rolls out by
+    then, or that a Pod is made from.
+    """
+    known = [c for c in owner.causes if c.verb != "Delete" and before(c, occ) and (not seen_rv or c.rv <= seen_rv)]
+    if obj is None or len(known) < 2:
+        return newest(known)
+    if obj.kind == "ReplicaSet":
+        return newest(known) if seen_rv else _for_replicas(state, owner, made_by(obj, occ), known)
+    if obj.revision and occ.verb == "Create":
+        known = _up_to_revision(state, owner, obj.revision, known)
+    return newest(known)
+
+
+def _for_replicas(state: State, owner: ObjectState, own: Cause | None, known: list[Cause]) -> Cause | None:
+    """The one of the ``known`` changes of a Deployment for which the change ``own`` of a ReplicaSet was made."""
+    if own is None:
+        return newest(known)
+    fitting: list[Cause] = []
+    if own.verb == "Create":
+        fitting = [c for c in known if c.template == own.template]
+    else:
+        known = _taken_up(state, owner, own, known)
+        if own.added > 0:
+            fitting = [c for c in known if c.template == own.template or (c.added > 0 and not c.template_changed)]
+    return newest(fitting if own.template else ()) or newest(known)
+
+
+def _taken_up(state: State, owner: ObjectState, own: Cause, known: list[Cause]) -> list[Cause]:
+    """Without the new templates that its controller had not met yet when it scaled a ReplicaSet of the Deployment.
+
+    The first thing it does for one is to create a ReplicaSet with the next ``deployment.kubernetes.io/revision``, or to
+    give that number to the old one that fits (pkg/controller/deployment/sync.go, getNewReplicaSet); unless it is to
+    recreate: then the old ones go first (recreate.go, rolloutRecreate).
+    """
+    dependents = (state.object(uid) for uid in state.ownership.succ[owner.uid])
+    numbered = max((rv for d in dependents if d is not None for rv in d.numbered if rv <= own.rv), default=0)
+    if not numbered or not own.exact:
+        return known
+    strategy = decode_spec(owner.spec).strategy
+    if strategy is not None and strategy.type == "Recreate":
+        return known
+    return [c for c in known if c.rv <= numbered or not c.template_changed or c.before != c.replicas] or known
+
+
+def _up_to_revision(state: State, owner: ObjectState, revision: str, known: list[Cause]) -> list[Cause]:
+    """Without the new templates that came after the one for which the revision was made (or taken up again)."""
+    made = revision_made(state, owner, revision)
+    if not made:
+        return known
+    since = newest(c for c in known if c.template_changed and c.rv < made)
+    return [c for c in known if not c.template_changed or c.rv < made or c is since] or known
+
+
+def revision_made(state: State, owner: ObjectState, revision: str) -> int:
+    """The version that a revision of a StatefulSet or DaemonSet was made at, or taken up again; 1 where that was before
+    anybody watched, 0 where it is not known.
+
+    A StatefulSet's Pods bear its name, a DaemonSet's the hash that is its label too (pkg/controller/statefulset and
+    daemon/update.go).
+    """
+    dependents = (state.object(uid) for uid in state.ownership.succ[owner.uid])
+    revisions = [o for o in dependents if o is not None and o.kind == "ControllerRevision" and o.rv]
+    causes = [o.causes for o in revisions if revision in (o.name, o.revision)]
+    return max((max((c.rv for c in own if c.verb != "Delete"), default=1) for own in causes), default=0)
+
+
+def replaced(
+    owner: ObjectState, occ: Occurrence, since: tuple[int, int], ordered: Callable[[Loss], bool]
+) -> Loss | None:
+    """The dependent whose place ``occ`` takes: each that went without its controller's order is replaced once.
+
+    In the order in which they went, but by name where a name is kept (StatefulSet), and by node where each has its own
+    (DaemonSet). ``since`` is the order of the owner's newest change: what went before that is settled by it.
+    """
+    birth = next((b for b in owner.births if b.span == occ.id), None)
+    if birth is None:
+        return None
+    steps: list[Loss | Birth] = [*owner.losses, *owner.births]
+    waiting: list[Loss] = []
+    for step in sorted((s for s in steps if since[0] < s.rv <= birth.rv), key=lambda s: s.rv):
+        if isinstance(step, Loss):
+            if not ordered(step):
+                waiting.append(step)
+            continue
+        # A Job starts as many as are missing now: what ended last is the occasion.
+        chosen = reversed(waiting) if owner.kind == "Job" else waiting
+        match = next((loss for loss in chosen if _takes_place(owner.kind, step, loss)), None)
+        if match is not None:
+            waiting.remove(match)
+        if step is birth:
+            return match
+    return None
+
+
+def _takes_place(kind: str, birth: Birth, loss: Loss) -> bool:
+    if birth.time - loss.last > (LOSS_WINDOW if kind != "Job" else BACK_OFF):
+        return False
+    if kind == "StatefulSet":
+        return birth.name == loss.name
+    return kind != "DaemonSet" or birth.node == loss.node
+
+
+def newest_turn(turns: Iterable[Turned], occ: Occurrence) -> Turned | None:
+    """The newest of them that came before ``occ``."""
+    return max((t for t in turns if t.rv < occ.rv and t.span != occ.id), key=lambda t: (t.rv, t.span), default=None)
+
+
+def near_turn(obj: ObjectState, event: Occurrence) -> Turned | None:
+    """The turn that an Event of the same object tells of: seconds before it or after it, as its reporter writes."""
+    near = [t for t in obj.turns if abs(t.time - event.time) <= MATCH]
+    return min(near, key=lambda t: (abs(t.time - event.time), t.span), default=None)
+
+
+def newest_below(state: State, obj: ObjectState, turn: Turned) -> Turned | Cause | None:
+    """What happened last, before ``turn``, to a dependent of ``obj`` (or to one of its dependents, and so on) in the
+    same direction: for a turn to the bad also that one was deleted, for the end of a refusal that one was created."""
+    found: list[Turned | Cause] = []
+    waiting, seen = [obj.uid], {obj.uid}
+    while waiting and len(seen) < MOST_BELOW:
+        for uid in state.ownership.succ[waiting.pop()]:
+            below = state.object(uid)
+            if below is not None and uid not in seen:
+                seen.add(uid)
+                waiting.append(uid)
+                found += [t for t in below.turns if t.bad == turn.bad and t.rv < turn.rv]
+                verb = "Delete" if turn.bad else "Create" if turn.type == "ReplicaFailure" else ""
+                found += [c for c in below.causes if c.verb == verb and SYNTHETIC_UPDATE < c.rv < turn.rv]
+    return max(found, key=lambda f: (f.rv, f.span), default=None)
+
+
+def node_turn(node: ObjectState, occ: Occurrence, turns: tuple[str, ...]) -> Cause | None:
+    """The newest change of a Node before ``occ`` that turned it in one of these ways, unless it turned back since."""
+    last = newest(c for c in node.causes if c.turned in (*turns, "opened") and before(c, occ))
+    return last if last is not None and last.turned in turns else None

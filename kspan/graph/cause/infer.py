@@ -1,0 +1,106 @@
+"""Changes that nobody saw: what managedFields tell of an object that was there before we were. Pure.
+
+An object that exists starts no trace; but what happens to it (and the Events of the last hour that a first list
+brings) may go back to its creation or its last change shortly before. Only then are these made up, with the same
+identities that they would have had if they had been seen.
+"""
+
+from kspan.graph.observe import field_managers
+from kspan.graph.rules.rules import Rules
+from kspan.graph.state.records import SYNTHETIC_CREATE, SYNTHETIC_UPDATE, Cause, FirstSight, ObjectState, Occurrence
+from kspan.graph.state.state import State
+from kspan.ids import span_id
+from kspan.settings import FoldSettings
+from kspan.times import SECOND
+
+
+def infer_changes(state: State, rules: Rules, settings: FoldSettings, obj: ObjectState, near: int) -> list[Occurrence]:
+    """The creation and the newest update of a listed object, where they are no older than a trace can be.
+
+    ``near`` (ns) is the time of the occurrence that asks. The new occurrences are in the graph, undecided.
+    """
+    seen = obj.first_sight
+    if seen is None or near < obj.created - SECOND:
+        return []  # What was before it was there does not go back to it.
+    newest = _last_writer(rules, obj, seen)
+    made = []
+    if near - obj.created <= settings.max_trace_age:
+        made.append(_create(state, rules, obj, seen))
+    changed = seen.generation > 1 or (obj.kind == "Node" and bool(field_managers.turn_of_node(b"", obj.spec)))
+    updated = newest is not None and changed and newest.time >= obj.created + SECOND
+    if newest is not None and updated and near - newest.time <= settings.max_trace_age:
+        made.append(_update(state, rules, obj, seen, newest))
+    if not made:
+        return []
+    obj.first_sight = None  # Once: from now on they are known like all others.
+    state.dirty_objects[obj.uid] = None
+    made = [occ for occ in made if not state.holds(occ.id)]
+    obj.causes[:0] = [_cause(occ, seen, newest=occ is made[-1]) for occ in made]
+    if obj.kind == "Node" and made and made[-1].verb == "Update":
+        obj.causes[len(made) - 1].turned = field_managers.turn_of_node(b"", obj.spec)
+    for occ in made:
+        state.add_occurrence(occ, state.clock.now + settings.hold)
+    return made
+
+
+def _last_writer(rules: Rules, obj: ObjectState, seen: FirstSight) -> field_managers.Writer | None:
+    """Of a Node the last who was no controller: those write it all the time."""
+    people = [w for w in seen.writers if not rules.is_controller(w.manager)] if obj.kind == "Node" else ()
+    return field_managers.newest_writer(people or seen.writers)
+
+
+def _cause(occ: Occurrence, seen: FirstSight, *, newest: bool) -> Cause:
+    cause = Cause(occ.id, occ.verb, occ.rv, occ.time, manual=not occ.by_controller)
+    if newest:
+        cause.replicas, cause.template = seen.replicas, seen.template
+    return cause
+
+
+def _create(state: State, rules: Rules, obj: ObjectState, seen: FirstSight) -> Occurrence:
+    first = min(seen.writers, key=lambda w: (w.time, w.manager), default=None)
+    manager = first.manager if first is not None and first.time <= obj.created + SECOND else ""
+    occ = _occurrence(state, rules, obj, "Create", manager, obj.created, 1 if seen.generation else 0)
+    occ.rv = SYNTHETIC_CREATE
+    if len(seen.writers) <= 1 and seen.generation <= 1:
+        occ.traceparent = obj.traceparent
+        # A status may have been written since, by nobody that managedFields tell of; where there is no generation, the
+        # version is the identity.
+        occ.resource_version = "" if seen.generation else seen.resource_version
+    return occ
+
+
+def _update(
+    state: State, rules: Rules, obj: ObjectState, seen: FirstSight, writer: field_managers.Writer
+) -> Occurrence:
+    occ = _occurrence(state, rules, obj, "Update", writer.manager, writer.time, seen.generation)
+    occ.rv = SYNTHETIC_UPDATE
+    return occ
+
+
+def _occurrence(
+    state: State, rules: Rules, obj: ObjectState, verb: str, manager: str, time: int, generation: int
+) -> Occurrence:
+    state.clock.arrivals += 1
+    controlled = rules.is_controller(manager) or bool(obj.owner and manager == obj.owner_manager)
+    owner = state.object(obj.owner) if obj.owner else None
+    actor = rules.actors.get(owner.kind, "") if owner is not None and rules.is_controller(manager) else ""
+    key = (obj.uid, verb) if verb == "Create" else (obj.uid, verb, str(generation))
+    return Occurrence(
+        id=span_id(state.cluster, *key),
+        uid=obj.uid,
+        kind=obj.kind,
+        namespace=obj.namespace,
+        name=obj.name,
+        reason=verb,
+        arrival=state.clock.arrivals,
+        received=state.clock.now,
+        time=time,
+        latest=time + SECOND,
+        verb=verb,
+        api_version=obj.api_version,
+        generation=generation,
+        actor=actor or field_managers.service_of(manager) or "unknown",
+        manager=manager,
+        by_controller=controlled,
+        listed=True,
+    )

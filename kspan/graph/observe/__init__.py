@@ -1,0 +1,1 @@
+"""Record to occurrences: what one journal record shows about an object. Pure."""

@@ -1,0 +1,1 @@
+"""Rules for Events about another object: the built-in TOML file, its loader, and matching. Pure."""

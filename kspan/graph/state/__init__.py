@@ -1,0 +1,1 @@
+"""The live state of the fold: the two graphs, the stored records, and the rows made of them. Pure."""

@@ -1,0 +1,213 @@
+"""From the live state to rows of the projection. Pure."""
+
+import re
+from typing import Any
+
+import msgspec
+
+from kspan import vocabulary as words
+from kspan.graph.observe.trace_context import read_context
+from kspan.graph.state.records import ObjectState, Occurrence, Trace
+from kspan.graph.state.state import State
+from kspan.model import Delta, ObjectRow, PendingRow, SpanEvent, SpanLink, SpanRow, SpanState, TraceRow, TraceState
+from kspan.times import format_time
+
+_CONTAINER = re.compile(r"spec\.(?:initContainers|containers|ephemeralContainers)\{(.+)\}")
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Occurrence).decode
+
+
+def object_row(obj: ObjectState, *, live: bool) -> ObjectRow:
+    """A row of ``objects``; without the fold's state for an object that is past mattering."""
+    return ObjectRow(
+        uid=obj.uid,
+        resource=obj.resource,
+        api_version=obj.api_version,
+        kind=obj.kind,
+        namespace=obj.namespace,
+        name=obj.name,
+        resource_version=obj.resource_version,
+        generation=obj.generation,
+        owner_uid=obj.owner,
+        node=obj.node,
+        created_at=obj.created,
+        seen_at=obj.seen,
+        deleted_at=obj.deleted,
+        remembered=live,
+        state=_encode(obj) if live else b"",
+    )
+
+
+def pending_row(occ: Occurrence) -> PendingRow:
+    """A row of ``pending``, for an occurrence that waits for its cause."""
+    return PendingRow(occ.arrival, occ.kind, occ.namespace, occ.name, occ.time, _encode(occ))
+
+
+def open_span_row(occ: Occurrence) -> SpanRow:
+    """A row of ``spans`` for an occurrence whose trace is open."""
+    return _span_row(occ, SpanState.OPEN, occ.time, occ.time, {}, _encode(occ))
+
+
+def told_so_far(row: SpanRow) -> SpanRow:
+    """The row of a span that is not closed, with the attributes and repeats that are known by now (its node is not)."""
+    return _so_far(_decode(row.fold), row.state) if row.fold else row
+
+
+def span_to_be(row: PendingRow) -> SpanRow:
+    """What is known by now of the span that an occurrence will become which waits for its cause."""
+    return _so_far(_decode(row.fold), SpanState.PENDING)
+
+
+def _so_far(occ: Occurrence, state: SpanState) -> SpanRow:
+    return _span_row(occ, state, occ.time, occ.time, _attributes(occ, ""), b"")
+
+
+def closed_span_row(occ: Occurrence, start: int, end: int, node: str) -> SpanRow:
+    """The final row of a span that is not the root of its trace."""
+    return _span_row(occ, SpanState.CLOSED, start, end, _attributes(occ, node), b"")
+
+
+def closed_root_row(occ: Occurrence, start: int, end: int, node: str, outcome: str, *, incomplete: bool) -> SpanRow:
+    """The final row of a root, which tells of the whole trace: its error ``outcome``, and whether it is cut short."""
+    row = closed_span_row(occ, start, end, node)
+    attributes = row.attributes | {words.INCOMPLETE: True} if incomplete else row.attributes
+    error, message = occ.warning or bool(outcome), outcome or occ.message
+    return msgspec.structs.replace(row, error=error, message=message, attributes=attributes)
+
+
+def _span_row(
+    occ: Occurrence, state: SpanState, start: int, end: int, attributes: dict[str, Any], fold: bytes
+) -> SpanRow:
+    links = [SpanLink(occ.link_trace, occ.link_span, {})] if occ.link_trace else []
+    related = read_context(occ.related)
+    if related is not None and related[0] not in (occ.trace, occ.link_trace):
+        links.append(SpanLink(*related, {}))
+    return SpanRow(
+        trace_id=occ.trace,
+        span_id=occ.id,
+        parent_span_id=occ.remote_parent or occ.parent,
+        remote_parent=bool(occ.remote_parent),
+        state=state,
+        name=f"{occ.kind}.{occ.reason}",
+        rule=occ.rule,
+        confidence=occ.confidence,
+        start_time=start,
+        end_time=end,
+        service=occ.actor,
+        instance=occ.instance,
+        object_uid=occ.uid,
+        object_kind=occ.kind,
+        object_namespace=occ.namespace,
+        object_name=occ.name,
+        reason=occ.reason,
+        error=occ.warning,
+        message=occ.message,
+        event_uid=occ.event_uid,
+        event_count=occ.event_count,
+        attributes=attributes,
+        events=_span_events(occ) if attributes and (occ.repeats or occ.notes) else [],
+        links=links,
+        fold=fold,
+    )
+
+
+def _span_events(occ: Occurrence) -> list[SpanEvent]:
+    found = [_span_event(occ, r.time, r.count, r.message) for r in occ.repeats]
+    if not occ.notes:
+        return found
+    for n in occ.notes:
+        told = {words.CONDITION_REASON: n.reason, words.CONDITION_MESSAGE: n.message}
+        said = {words.CONDITION_TYPE: n.type, words.CONDITION_STATUS: n.status}
+        found.append(SpanEvent(n.time, n.name, said | {key: text for key, text in told.items() if text}))
+    return sorted(found, key=lambda event: (event.time, event.name))
+
+
+def _span_event(occ: Occurrence, time: int, count: int, message: str) -> SpanEvent:
+    if occ.condition:
+        said = {words.CONDITION_MESSAGE: message} if message else {}
+        return SpanEvent(time, occ.reason, {words.CONDITION_COUNT: count, **said})
+    return SpanEvent(time, occ.reason, {words.EVENT_COUNT: count, words.EVENT_MESSAGE: message})
+
+
+def _attributes(occ: Occurrence, node: str) -> dict[str, Any]:
+    container = _CONTAINER.fullmatch(occ.field_path)
+    found: dict[str, Any] = {
+        words.OBJECT_KIND: occ.kind,
+        words.OBJECT_NAME: occ.name,
+        words.OBJECT_UID: occ.uid,
+        words.OBJECT_API_VERSION: occ.api_version,
+        words.OBJECT_RESOURCE_VERSION: occ.resource_version,
+        words.OBJECT_FIELDPATH: occ.field_path,
+        words.NAMESPACE_NAME: occ.namespace,
+        words.NODE_NAME: node,
+        words.CONTAINER_NAME: container[1] if container else "",
+        **words.object_attributes(occ.kind, occ.name, occ.uid),
+        words.CHANGE: occ.patch,
+        words.CHANGE_SUMMARY: occ.summary,
+        words.FIELD_MANAGER: occ.manager,
+    }
+    if occ.condition:
+        found[words.CONDITION_TYPE] = occ.condition
+        found[words.CONDITION_STATUS] = occ.status
+        found[words.CONDITION_REASON] = occ.because
+        found[words.CONDITION_MESSAGE] = occ.message
+    if occ.event_uid:
+        found[words.EVENT_UID] = occ.event_uid
+        found[words.EVENT_NAME] = occ.event_name
+        found[words.EVENT_REASON] = occ.reason
+        found[words.EVENT_ACTION] = occ.event_action
+        found[words.EVENT_START_TIME] = format_time(occ.event_start) if occ.event_start else ""
+        found[words.EVENT_MESSAGE] = occ.message
+    kept = {key: value for key, value in found.items() if value != ""}
+    if occ.event_uid:
+        kept[words.EVENT_COUNT] = occ.event_count
+    if occ.subject is not None:
+        kept[words.EVENT_RULE] = occ.subject.rule
+    kept[words.RULE] = occ.rule
+    kept[words.CONFIDENCE] = occ.confidence
+    return kept
+
+
+def open_trace_row(trace: Trace, members: int) -> TraceRow:
+    """A row of ``traces`` for a trace that is not closed: only its identity and its age are final."""
+    return TraceRow(
+        trace_id=trace.id,
+        state=TraceState.OPEN,
+        root_span_id="",
+        previous_trace_id=trace.previous_trace,
+        opened_at=trace.opened,
+        closed_at=0,
+        start_time=0,
+        end_time=0,
+        span_count=members,
+        incomplete=False,
+        error=False,
+        fold=_encode(trace),
+    )
+
+
+def take_delta(state: State) -> Delta:
+    """What changed since the last call, as rows; the state starts a new delta."""
+    delta = state.delta
+    for uid in state.dirty_objects:
+        obj = state.object(uid)
+        if obj is not None:
+            (delta.objects if uid in state.rewritten else delta.updated_objects).append(object_row(obj, live=True))
+    for occ in state.dirty_spans.values():
+        if occ.decided:
+            state.write_span(occ, open_span_row(occ), final=False)
+        else:
+            state.write_pending(occ, pending_row(occ))
+    for name in state.dirty_traces:
+        trace = state.traces.get(name)
+        if trace is not None:
+            row = open_trace_row(trace, len(state.members[name]))
+            (delta.traces if name in state.opened else delta.updated_traces).append(row)
+    delta.clock = _encode(state.clock)
+    state.dirty_objects.clear()
+    state.dirty_spans.clear()
+    state.dirty_traces.clear()
+    state.rewritten.clear()
+    state.opened.clear()
+    state.delta = Delta()
+    return delta

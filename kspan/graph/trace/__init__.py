@@ -1,0 +1,1 @@
+"""Placing decided occurrences into traces, and closing traces. Pure."""

@@ -1,0 +1,257 @@
+"""When a trace is resolved, and what its spans then are. Pure.
+
+Resolved: every occurrence on its objects has its cause, nothing has come to it for a while, and nothing in it is on its
+way. A trace is closed once, whole; its occurrences leave the graph.
+"""
+
+from collections import defaultdict
+
+from kspan.graph.observe.observer import Observer
+from kspan.graph.state.records import ObjectState, Occurrence, Trace
+from kspan.graph.state.rows import closed_root_row, closed_span_row, object_row
+from kspan.graph.state.state import State
+from kspan.model import TraceRow, TraceState
+from kspan.settings import FoldSettings
+from kspan.times import SECOND
+
+CARRIED_KEPT = 1024
+"""Closed traces under a remote context that are remembered: a pipeline's context is used for minutes, not for days."""
+
+_ENDED_BY = {
+    "Pulling": frozenset(["Pulled", "Failed"]),
+    "Started": frozenset(["Ready", "Succeeded", "Failed", "Killing", "BackOff"]),
+}
+"""What ends what the kubelet began, whatever else happens to the Pod (or to another of its containers) meanwhile."""
+
+
+def _follower(own: list[Occurrence], i: int) -> Occurrence | None:
+    """Until when the i-th of these occurrences of one object lasts: what ends it, or else the next; None without."""
+    occ, ends = own[i], _ENDED_BY.get(own[i].reason) if own[i].kind == "Pod" else None
+    if occ.field_path.startswith("spec.initContainers"):
+        ends = None  # One comes after the other.
+    for later in own[i + 1 :] if occ.condition or ends else ():
+        if later.condition == occ.condition if occ.condition else _ends(occ, later, ends):
+            return later
+    return own[i + 1] if i + 1 < len(own) else None
+
+
+def _ends(occ: Occurrence, later: Occurrence, ends: frozenset[str] | None) -> bool:
+    return ends is not None and later.reason in ends and later.field_path in ("", occ.field_path)
+
+
+def _concerns(trace: Trace, obj: ObjectState) -> bool:
+    if not obj.causes or obj.causes[-1].trace == trace.id:
+        return True
+    turn = next((t for t in reversed(obj.turns) if t.trace), None)  # What turned after that is not decided yet.
+    return turn is not None and turn.bad and turn.trace == trace.id
+
+
+class Resolver:
+    """Checks open traces and closes those that are resolved."""
+
+    def __init__(self, state: State, observer: Observer, settings: FoldSettings) -> None:
+        self.state = state
+        self.observer = observer
+        self.settings = settings
+
+    def check(self, trace: Trace) -> None:
+        """Closes the trace, or says when to look again."""
+        now = self.state.clock.now
+        if now < trace.check:
+            return  # An older appointment; the newer one comes.
+        expires = trace.opened + self.settings.max_trace_age
+        objects = self._objects(trace)
+        if now >= expires:
+            self._close(trace, incomplete=any(o.moving for o in objects))
+            return
+        # What came to rest just now may have caused what was not received yet.
+        quiet_since = max([trace.active, *(o.settled for o in objects)])
+        settle = self._settle(trace)
+        if now < quiet_since + settle:
+            again = quiet_since + settle
+        elif any(o.uid in self.state.pending for o in objects):
+            again = now + self.settings.hold
+        elif any(o.moving or self._awaited(o) for o in objects):
+            again = now + self.settings.settle
+        else:
+            self._close(trace, incomplete=False)
+            return
+        trace.check = min(again, expires)
+        self.state.dirty_traces[trace.id] = None
+        self.state.wait(trace.check, 1, 0, trace.id)
+
+    def _awaited(self, obj: ObjectState) -> bool:
+        """Whether controllers that were refused because of this object, before its newest change, are still to try
+        again, or Pods have yet to leave this Node."""
+        if obj.kind == "Node" and obj.causes and obj.causes[-1].turned == "evicts":
+            return self._stays(obj.name, obj.causes[-1].time)
+        refused = self.state.refused
+        uids = [*refused.get((obj.kind, obj.namespace, obj.name), ()), *refused.get((obj.kind, obj.namespace, ""), ())]
+        waiting = (self.state.object(uid) for uid in uids)
+        changed = obj.causes[-1].time if obj.causes else 0
+        still = self.state.clock.now - self.settings.settle
+        return any(
+            w is not None and w.refused is not None and w.refused.first <= changed and (w.moving or w.settled > still)
+            for w in waiting
+        )
+
+    def _stays(self, node: str, since: int) -> bool:
+        now = self.state.clock.now - self.settings.settle
+        pods = (pod for pod in self.state.objects() if pod.patience and pod.node == node)
+        waiting = self.state.pending
+        return any(
+            pod.uid in waiting or (not pod.deleting and now < max(since, pod.created) + pod.patience * SECOND)
+            for pod in pods
+        )
+
+    def _settle(self, trace: Trace) -> int:
+        quiet = self.settings.settle_after_warning if trace.warning else self.settings.settle
+        # Events that come late come late again: the next may be as far behind as the last was.
+        return quiet + 2 * self.observer.current_lag()
+
+    def _objects(self, trace: Trace) -> list[ObjectState]:
+        """The objects whose newest cause is in this trace, or whose trouble is: one that moved on is another trace's
+        business."""
+        uids = {self._member(span).uid for span in self.state.members[trace.id]}
+        found = (self.state.object(uid) for uid in sorted(uids))
+        return [obj for obj in found if obj is not None and _concerns(trace, obj)]
+
+    def _member(self, span: str) -> Occurrence:
+        occ = self.state.occurrence(span)
+        assert occ is not None, "members of open traces are in the graph"
+        return occ
+
+    # closing ---------------------------------------------------------------------------------------------------------
+
+    def _close(self, trace: Trace, *, incomplete: bool) -> None:
+        members = sorted((self._member(s) for s in self.state.members[trace.id]), key=lambda o: (o.time, o.id))
+        self._gather_episode(members)
+        children: dict[str, list[Occurrence]] = defaultdict(list)
+        for occ in members:
+            children[occ.parent].append(occ)
+        starts = self._starts(children)
+        ends = self._ends(trace, members, starts, children)
+        root = children[""][0]
+        outcome = self._outcome(trace, incomplete=incomplete)
+        for occ in members:
+            obj = self.state.object(occ.uid)
+            node = obj.node if obj is not None and obj.node else (occ.instance if occ.actor == "kubelet" else "")
+            place = occ, starts[occ.id], ends[occ.id], node
+            row = closed_root_row(*place, outcome, incomplete=incomplete) if occ is root else closed_span_row(*place)
+            self.state.write_span(occ, row, final=True)
+        self.state.delta.traces.append(
+            TraceRow(
+                trace_id=trace.id,
+                state=TraceState.CLOSED,
+                root_span_id=root.id,
+                previous_trace_id=trace.previous_trace,
+                opened_at=trace.opened,
+                closed_at=self.state.clock.now,
+                start_time=min(starts.values()),
+                end_time=max(ends.values()),
+                span_count=len(members),
+                incomplete=incomplete,
+                error=bool(outcome),
+                fold=b"",
+            )
+        )
+        self._forget(trace, members)
+
+    def _gather_episode(self, members: list[Occurrence]) -> None:
+        """What follows a closed trace hangs under the earliest of it, which bears the link."""
+        episodic = [occ for occ in members if occ.episodic]
+        for occ in episodic[1:]:
+            occ.parent = episodic[0].id
+            if occ.link_span == episodic[0].link_span:
+                occ.link_trace = occ.link_span = ""
+
+    def _starts(self, children: dict[str, list[Occurrence]]) -> dict[str, int]:
+        """No effect starts before its cause: an Event's time may be a cut-off second, a delta's that of its receipt.
+        A top-level Event tells of what was begun before it."""
+        starts: dict[str, int] = {}
+        waiting = [(occ, 0) for occ in children[""]]
+        while waiting:
+            occ, floor = waiting.pop()
+            time = min([occ.time, *(c.time for c in children.get(occ.id, ()))]) if occ.top_level else occ.time
+            starts[occ.id] = max(time, floor)
+            waiting.extend((child, starts[occ.id]) for child in children.get(occ.id, ()))
+        return starts
+
+    def _ends(
+        self,
+        trace: Trace,
+        members: list[Occurrence],
+        starts: dict[str, int],
+        children: dict[str, list[Occurrence]],
+    ) -> dict[str, int]:
+        """A span lasts until the next of its object, or until what it began was reached, and covers its children."""
+        by_object: dict[str, list[Occurrence]] = defaultdict(list)
+        for occ in members:
+            by_object[occ.uid].append(occ)
+        ends: dict[str, int] = {}
+        for uid, own in by_object.items():
+            own.sort(key=lambda o: (starts[o.id], o.id))
+            reached = self._reached(trace, self.state.object(uid))
+            for i, occ in enumerate(own):
+                following = _follower(own, i)
+                until = starts[following.id] if following is not None else reached
+                ends[occ.id] = max(starts[occ.id], until)
+                if occ.repeats or occ.notes:
+                    ends[occ.id] = max([ends[occ.id], *[r.time for r in occ.repeats], *[n.time for n in occ.notes]])
+        for occ in self._deepest_first(children):
+            ends[occ.id] = max([ends[occ.id], *(ends[child.id] for child in children.get(occ.id, ()))])
+        return ends
+
+    def _reached(self, trace: Trace, obj: ObjectState | None) -> int:
+        """When the object came to rest after what this trace did to it (ns; 0: not, or not in this trace)."""
+        if obj is None or obj.moving or not obj.causes or obj.causes[-1].trace != trace.id:
+            return 0
+        return obj.reached
+
+    def _deepest_first(self, children: dict[str, list[Occurrence]]) -> list[Occurrence]:
+        order: list[Occurrence] = []
+        waiting = list(children[""])
+        while waiting:
+            occ = waiting.pop()
+            order.append(occ)
+            waiting.extend(children.get(occ.id, ()))
+        return order[::-1]
+
+    def _outcome(self, trace: Trace, *, incomplete: bool) -> str:
+        """Why the whole failed, empty where it did not. A hiccup on the way (a failed Pod of a Job) is no failure."""
+        objects = self._objects(trace)
+        uids = {obj.uid for obj in objects}
+        for obj in objects:
+            if obj.failed and obj.owner not in uids:
+                return f"{obj.kind} {obj.name} failed"
+        if incomplete and trace.warning:
+            moving = [obj for obj in objects if obj.moving and obj.owner not in uids]
+            return f"{moving[0].kind} {moving[0].name} did not finish" if moving else "did not finish"
+        return ""
+
+    def _forget(self, trace: Trace, members: list[Occurrence]) -> None:
+        for occ in members:
+            if occ.remote_parent and trace.id not in self.state.clock.carried:
+                self.state.clock.carried = [*self.state.clock.carried[-CARRIED_KEPT:], trace.id]
+            self.state.close_occurrence(occ)
+        self.state.dirty_traces.pop(trace.id, None)
+        del self.state.members[trace.id]
+        del self.state.traces[trace.id]
+
+    def forget_object(self, uid: str) -> None:
+        """Lets go of an object that was deleted, or only spoken of, long enough ago; its row stays, without state.
+
+        Waits while it is part of an open trace or has an occurrence that waits.
+        """
+        obj = self.state.object(uid)
+        if obj is None or self.state.clock.now < obj.forget or (obj.rv and not obj.deleted):
+            return
+        busy = uid in self.state.pending or any(c.trace in self.state.traces for c in obj.causes)
+        if busy or obj.episode in self.state.traces:
+            obj.forget = self.state.clock.now + self.settings.max_trace_age
+            self.state.dirty_objects[uid] = None
+            self.state.wait(obj.forget, 2, 0, uid)
+            return
+        self.state.delta.objects.append(object_row(obj, live=False))
+        self.state.dirty_objects.pop(uid, None)
+        self.state.forget_object(uid)

@@ -1,0 +1,1 @@
+"""Recordings, kubectl output, Go kspan captures and other files as frames."""

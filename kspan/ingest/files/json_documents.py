@@ -1,0 +1,181 @@
+"""What ``kubectl get … -o json`` and ``-o yaml`` print: lists and single objects, one or several in a file."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from kspan.errors import InputError
+from kspan.ingest.files.bytes import BrokenInputError
+from kspan.k8s.strict_json import explain, shown
+
+MAX_TEXT = 512 * 1024 * 1024
+"""Bytes of a file of JSON documents, which is read whole."""
+
+
+class Item(msgspec.Struct, frozen=True):
+    """An object as JSON, and the line on which it starts."""
+
+    line: int
+    raw: bytes
+
+
+class Document(msgspec.Struct, frozen=True):
+    """One printed document. A single object is a list of one, without ``kind``, ``api_version``, resource version."""
+
+    line: int
+    items: list[Item]
+    kind: str = ""
+    api_version: str = ""
+    resource_version: str = ""
+
+
+class _Top(msgspec.Struct, rename="camel"):
+    """The top of a document. An object that is no list may have anything under these names, hence the Any."""
+
+    kind: Any = None
+    api_version: Any = None
+    metadata: Any = None
+    items: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_decode_top = msgspec.json.Decoder(_Top).decode
+_decode_items = msgspec.json.Decoder(list[msgspec.Raw] | None).decode
+
+
+def to_json(value: Any) -> bytes:
+    """A value made of plain data as JSON; ValueError where JSON cannot say it."""
+    try:
+        return msgspec.json.encode(value)
+    except (ValueError, RecursionError, OverflowError) as error:
+        raise ValueError("has half of a surrogate pair in a text") from error
+
+
+def read_json_documents(
+    chunks: Iterable[bytes], source: str, report: Callable[[InputError], None]
+) -> Iterator[Document]:
+    """The documents of a JSON file, one after the other.
+
+    Nothing can be found any more behind a document that is broken: that ends the file, after a call of ``report``.
+    """
+    text, broken = _read_whole(chunks)
+    at = 0
+    try:
+        for start, end in _boundaries(text):
+            line = 1 + text.count(b"\n", 0, start)
+            try:
+                document = _from_json(text[start:end], line)
+            except ValueError as error:
+                report(InputError(source, line, str(error)))
+            else:
+                yield document
+            at = end
+    except _NotJsonError as error:
+        if broken is None:
+            report(InputError(source, error.line, str(error)))
+    if broken is not None:
+        raise InputError(source, 1 + text.count(b"\n"), broken)
+    if at == 0 and not text.strip():
+        report(InputError(source, 0, "is empty"))
+
+
+def _read_whole(chunks: Iterable[bytes]) -> tuple[bytes, str | None]:
+    """All the text that there is, and why it is not complete (None: it is)."""
+    seen: list[bytes] = []
+    size = 0
+    try:
+        for chunk in chunks:
+            seen.append(chunk)
+            size += len(chunk)
+            if size > MAX_TEXT:
+                return b"", f"more than {MAX_TEXT >> 20} MiB in one document: ask kubectl for one namespace at a time"
+    except BrokenInputError as error:
+        return b"".join(seen), str(error)
+    return b"".join(seen), None
+
+
+class _NotJsonError(Exception):
+    def __init__(self, line: int, problem: str) -> None:
+        self.line = line
+        super().__init__(problem)
+
+
+def _boundaries(text: bytes) -> Iterator[tuple[int, int]]:
+    """Start and end of every document. Raises _NotJsonError at the first that is none."""
+    try:
+        _decode_top(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        yield from _scan(text)
+    else:
+        yield 0, len(text)
+
+
+def _scan(text: bytes) -> Iterator[tuple[int, int]]:
+    # The slow way, for a file with several documents or a broken one: the standard library tells where each ends.
+    # In Latin-1 a character is a byte, so that positions hold for the bytes.
+    characters = text.decode("latin-1")
+    decoder = json.JSONDecoder(parse_int=_keep, parse_float=_keep, parse_constant=_refuse)
+    at = 0
+    while True:
+        while characters[at : at + 1] in (" ", "\t", "\r", "\n"):
+            at += 1
+        if at >= len(characters):
+            return
+        try:
+            _, end = decoder.raw_decode(characters, at)
+        except json.JSONDecodeError as error:
+            reason = "it ends in the middle" if error.pos >= len(text) else f"{error.msg} at column {error.colno}"
+            raise _NotJsonError(error.lineno, f"is no JSON: {reason}") from error
+        except (ValueError, RecursionError) as error:
+            problem = "is nested too deeply" if isinstance(error, RecursionError) else str(error)
+            raise _NotJsonError(1 + text.count(b"\n", 0, at), problem) from error
+        yield at, end
+        at = end
+
+
+def _keep(text: str) -> str:
+    return text
+
+
+def _refuse(text: str) -> str:
+    raise ValueError(f"is no JSON: {text} is no number there")
+
+
+def _from_json(raw: bytes, line: int) -> Document:
+    try:
+        top = _decode_top(raw)
+        if not is_list(top.kind, top.metadata, top.items is not msgspec.UNSET):
+            return Document(line, [Item(line, raw.strip())])
+        assert isinstance(top.items, msgspec.Raw)
+        entries = _decode_items(top.items) or []
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(explain(error, raw)) from error
+    return list_of(_located(entries, raw, line), line, top.kind, top.api_version, top.metadata)
+
+
+def _located(entries: list[msgspec.Raw], text: bytes, line: int) -> list[Item]:
+    items = []
+    at = counted = 0
+    for entry in entries:
+        raw = bytes(entry)
+        start = text.find(raw, at)
+        line += text.count(b"\n", counted, start)
+        items.append(Item(line, raw.strip()))
+        at, counted = start + len(raw), start
+    return items
+
+
+def is_list(kind: Any, metadata: Any, has_items: bool) -> bool:
+    """Whether a document of this kind and metadata is a list, and no object whose kind happens to end in List."""
+    if not isinstance(kind, str) or not kind.endswith("List"):
+        return False
+    return kind == "List" or (has_items and not (isinstance(metadata, dict) and metadata.get("uid")))
+
+
+def list_of(items: list[Item], line: int, kind: Any, api_version: Any, metadata: Any) -> Document:
+    """The document of a list; ValueError where its apiVersion is none."""
+    if api_version is not None and not isinstance(api_version, str):
+        raise ValueError(f"the apiVersion of the {shown(kind)} is no text")
+    version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
+    return Document(line, items, kind, api_version or "", version if isinstance(version, str) else "")

@@ -1,0 +1,91 @@
+"""``read_frames``: every input format as one stream of frames. The format shows in the content, not in the name."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import BinaryIO
+
+from kspan.errors import InputError
+from kspan.ingest.files.bytes import BrokenInputError, peek, read_chunks, source_name, split_lines, total_size
+from kspan.ingest.files.detect import Format, detect
+from kspan.ingest.files.recording import read_recording
+from kspan.ingest.frames import Frame, FrameType
+
+__all__ = ["Frame", "FrameType", "read_frames", "total_size"]
+
+HEAD = 64 * 1024
+"""Bytes that are looked at to tell the format."""
+
+
+def read_frames(
+    paths: Sequence[str],
+    *,
+    skip_bad: bool = False,
+    stdin: BinaryIO | None = None,
+    on_progress: Callable[[int], None] | None = None,
+    on_skip: Callable[[InputError], None] | None = None,
+) -> Iterator[Frame]:
+    """The frames of all these files, one after the other; ``-`` is standard input (``stdin`` if it is given).
+
+    Reads our recordings (JSON Lines), capture files of the Go kspan, and the output of ``kubectl get -o json|yaml``,
+    any of them gzip'd. Recordings and capture files are streamed. ``on_progress`` is told the bytes of the file
+    (packed, if it is) that were read since the last call.
+
+    Raises InputError at the first thing that makes no sense, after the frames of what came before it. With
+    ``skip_bad`` it goes on with the next line, document or file, and ``on_skip`` is given each of the errors.
+    """
+
+    def report(error: InputError) -> None:
+        if not skip_bad:
+            raise error
+        if on_skip is not None:
+            on_skip(error)
+
+    for path in paths:
+        source = source_name(path)
+        try:
+            yield from _read_file(read_chunks(path, stdin, on_progress), source, report)
+        except InputError as error:
+            report(error)
+        except BrokenInputError as error:
+            report(InputError(source, 0, str(error)))
+
+
+def _read_file(chunks: Iterator[bytes], source: str, report: Callable[[InputError], None]) -> Iterator[Frame]:
+    head, chunks = peek(chunks, HEAD)
+    if not head:
+        next(chunks, None)  # raises what broke the input before its first byte, if anything did
+        raise InputError(source, 0, "is empty")
+    try:
+        form = detect(head)
+    except ValueError as error:
+        raise InputError(source, 0, str(error)) from error
+    if form is Format.RECORDING:
+        yield from read_recording(split_lines(chunks, source), source, report)
+    elif form is Format.JSON:
+        yield from _read_json(chunks, source, report)
+    else:
+        yield from _read_yaml(chunks, source, report)
+
+
+def _read_json(chunks: Iterator[bytes], source: str, report: Callable[[InputError], None]) -> Iterator[Frame]:
+    from kspan.ingest.files.json_documents import read_json_documents
+    from kspan.ingest.files.kubectl_output import read_snapshot
+
+    yield from read_snapshot(read_json_documents(chunks, source, report), source, report)
+
+
+def _read_yaml(chunks: Iterator[bytes], source: str, report: Callable[[InputError], None]) -> Iterator[Frame]:
+    # PyYAML is worth importing only for a file that needs it.
+    from kspan.ingest.files.kspan_go_capture import is_capture, read_capture
+    from kspan.ingest.files.kubectl_output import read_snapshot
+    from kspan.ingest.files.yaml_documents import read_yaml_documents, split_documents
+
+    texts = split_documents(split_lines(chunks, source), source)
+    first = next(texts, None)
+    if first is None:
+        raise InputError(source, 0, "has nothing in it but blank lines and comments")
+    whole = chain([first], texts)
+    if is_capture(first):
+        yield from read_capture(whole, source, report)
+    else:
+        yield from read_snapshot(read_yaml_documents(whole, source, report), source, report)

@@ -1,0 +1,1 @@
+"""The connection to the API server: kubeconfig, credentials, requests and errors."""

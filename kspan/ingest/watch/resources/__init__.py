@@ -1,0 +1,1 @@
+"""Which resources to watch: discovery, the user's selection and the resulting plan."""

@@ -1,0 +1,1 @@
+"""Finding objects by kind and name."""

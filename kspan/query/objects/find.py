@@ -1,0 +1,238 @@
+"""Which object a name means: in which namespace, of which kind, and which of those that had the name."""
+
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
+from typing import Final
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
+
+from kspan.errors import QueryError
+from kspan.model import ObjectRow
+from kspan.query.objects.names import KindName, ObjectName, group_of
+from kspan.query.spans import distinct
+from kspan.store.schema import tables as schema
+from kspan.store.tables import rows
+from kspan.times import format_time
+
+objects: Final = schema.objects
+
+_NEAR: Final = 500
+"""Names around a mistyped one that are looked through for similar ones, in each direction."""
+
+_SHOWN: Final = 5
+_MANY: Final = 200
+"""Objects that had one name and are told apart: the Pod of a StatefulSet has a new uid after each restart."""
+
+Place = tuple[str, str, str]
+"""(kind, namespace, name)."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """The object that is meant. ``others`` had the same name in the same place, newest first. ``said_where`` is false
+    where its namespace is the only one that has such an object, and was not asked for."""
+
+    object: ObjectRow
+    others: list[ObjectRow]
+    said_where: bool
+
+
+def find(connection: Connection, cluster: str, wanted: ObjectName, *, uid: str = "", at: int = 0) -> Found:
+    """The object that is meant; of several that had the name the newest, or the newest at ``at`` (ns).
+
+    Raises QueryError where there is none, or where they are in several namespaces or API groups.
+    """
+    candidates = _candidates(connection, cluster, wanted)
+    if not candidates:
+        raise QueryError(_nothing(connection, cluster, wanted))
+    if uid:
+        candidates = _with_uid(candidates, wanted, uid)
+    _refuse_several(candidates, wanted)
+    candidates.sort(key=_age, reverse=True)
+    chosen = next((c for c in candidates if at and 0 < c.created_at <= at), candidates[0])
+    others = [c for c in candidates if c.uid != chosen.uid and not is_nameless(c)]
+    return Found(chosen, others, bool(wanted.namespace) or not chosen.namespace)
+
+
+def is_nameless(found: ObjectRow) -> bool:
+    """Whether it stands for what an Event named without a uid (``graph.events.unnamed``)."""
+    return "/" in found.uid
+
+
+def places(connection: Connection, cluster: str, kind: KindName | None, namespace: str, name: str) -> list[Place]:
+    """Every place where objects of this ``name`` were seen, of this kind and in this namespace if they are given."""
+    found: list[Place] = []
+    for each in kinds_meant(connection, cluster, kind) if kind else known_kinds(connection, cluster):
+        query = select(objects.c.namespace).distinct().where(*_named(cluster, each, namespace, name))
+        found.extend((each, inside, name) for inside in connection.execute(query.limit(_MANY)).scalars())
+    return found
+
+
+def places_of(connection: Connection, cluster: str, kind: KindName, namespace: str, most: int) -> list[Place] | None:
+    """The places of all objects of a kind, in a namespace if one is given; None where they are more than ``most``."""
+    found: set[Place] = set()
+    for each in kinds_meant(connection, cluster, kind):
+        query = select(objects.c.namespace, objects.c.name).where(*_named(cluster, each, namespace, ""))
+        rows_ = connection.execute(query.order_by(objects.c.namespace, objects.c.name).limit(2 * most + 1)).all()
+        found.update((each, inside, name) for inside, name in rows_)
+        if len(rows_) > 2 * most or len(found) > most:
+            return None
+    return sorted(found)
+
+
+def known_kinds(connection: Connection, cluster: str) -> list[str]:
+    """The kinds of all objects that were seen, in order."""
+    return list(connection.execute(distinct(objects.c.kind, objects.c.cluster == cluster, name="kinds")).scalars())
+
+
+def kinds_meant(connection: Connection, cluster: str, kind: KindName) -> list[str]:
+    """The kinds, as they are spelt, that a word means: the built-in one, or those that were seen of that name."""
+    if kind.built_in and kind.group in (None, kind.built_in_group):
+        return [kind.built_in]
+    return [each for each in known_kinds(connection, cluster) if kind.means(each) or each == kind.built_in]
+
+
+# Candidates
+
+
+def _candidates(connection: Connection, cluster: str, wanted: ObjectName) -> list[ObjectRow]:
+    found: list[ObjectRow] = []
+    for kind in kinds_meant(connection, cluster, wanted.kind):
+        found += _in(connection, cluster, kind, wanted.namespace, wanted.name)
+        # As kubectl: what lives outside of namespaces is found whatever -n says.
+        if wanted.namespace and not found:
+            found += [c for c in _in(connection, cluster, kind, "", wanted.name) if not c.namespace]
+    if wanted.kind.group is not None:
+        return [c for c in found if _in_group(c, wanted.kind.group)]
+    # As kubectl: of a built-in kind and another of its name the built-in one is meant.
+    built_in = [c for c in found if _in_group(c, wanted.kind.built_in_group)] if wanted.kind.built_in else []
+    return built_in or found
+
+
+def _in_group(found: ObjectRow, group: str) -> bool:
+    # What an Event alone spoke of may have no API version.
+    return not found.api_version or group_of(found.api_version) == group
+
+
+def _in(connection: Connection, cluster: str, kind: str, namespace: str, name: str) -> list[ObjectRow]:
+    query = rows.select_rows(objects, ObjectRow).where(*_named(cluster, kind, namespace, name)).limit(_MANY)
+    return rows.fetch(connection, query, ObjectRow)
+
+
+def _named(cluster: str, kind: str, namespace: str, name: str) -> list[ColumnElement[bool]]:
+    here = [objects.c.cluster == cluster, objects.c.kind == kind]
+    # The index has the namespace before the name.
+    inside = objects.c.namespace.in_(distinct(objects.c.namespace, *here, name="namespaces"))
+    conditions = [*here, objects.c.namespace == namespace if namespace else inside]
+    return [*conditions, objects.c.name == name] if name else conditions
+
+
+def _with_uid(candidates: Sequence[ObjectRow], wanted: ObjectName, uid: str) -> list[ObjectRow]:
+    chosen = [c for c in candidates if c.uid.startswith(uid)]
+    if len({c.uid for c in chosen}) != 1:
+        told = "; ".join(f"{c.uid} ({_life(c)})" for c in sorted(candidates, key=_age, reverse=True)[:_SHOWN])
+        problem = "several objects" if chosen else "no object"
+        raise QueryError(f"{_asked(wanted)}: {problem} with uid {uid!r}: there is {told}")
+    return chosen
+
+
+def _refuse_several(candidates: Sequence[ObjectRow], wanted: ObjectName) -> None:
+    namespaces = sorted({c.namespace for c in candidates})
+    if len(namespaces) > 1:
+        listed = _listed([name or "(none)" for name in namespaces])
+        raise QueryError(f"{_asked(wanted)} is in {len(namespaces)} namespaces, choose with -n: {listed}")
+    groups = sorted({group_of(c.api_version) for c in candidates if c.api_version})
+    if len(groups) > 1:
+        kinds = _listed([f"{wanted.kind.word}.{group}/{wanted.name}" for group in groups])
+        raise QueryError(f"{_asked(wanted)} means several objects, write one of: {kinds}")
+
+
+def _age(found: ObjectRow) -> tuple[bool, int, int, str]:
+    return not is_nameless(found), found.created_at, found.seen_at, found.uid
+
+
+def _life(found: ObjectRow) -> str:
+    born = f"created {format_time(found.created_at)[:19]}Z" if found.created_at else "never seen itself"
+    return f"{born}, deleted {format_time(found.deleted_at)[:19]}Z" if found.deleted_at else born
+
+
+def _asked(wanted: ObjectName) -> str:
+    kind = wanted.kind.built_in or wanted.kind.word
+    return f"{kind} {f'{wanted.namespace}/' if wanted.namespace else ''}{wanted.name}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
+# What to say when there is nothing
+
+
+def _nothing(connection: Connection, cluster: str, wanted: ObjectName) -> str:
+    """One line: what is not there, and what was perhaps meant."""
+    kinds = kinds_meant(connection, cluster, wanted.kind)
+    if not kinds:
+        near = get_close_matches(wanted.kind.word, [kind.lower() for kind in known_kinds(connection, cluster)])
+        meant = f"did you mean {near[0]}?" if near else f"known: {_listed(known_kinds(connection, cluster)) or 'none'}"
+        return f"no object of kind {wanted.kind.word!r} was seen; {meant}"
+    near = _near(connection, cluster, kinds, wanted)
+    if near:
+        return f"{_asked(wanted)} was not seen; did you mean {' or '.join(near)}?"
+    known = sorted({(o.kind, o.namespace, o.name) for o in _around(connection, cluster, kinds, wanted)})
+    if len(known) > _SHOWN:
+        return f"{_asked(wanted)} was not seen; there are {len(known)} others"
+    told = _listed([_as_argument(place) for place in known])
+    return f"{_asked(wanted)} was not seen; there is {told or 'none at all'}"
+
+
+def _near(connection: Connection, cluster: str, kinds: Collection[str], wanted: ObjectName) -> list[str]:
+    """The same name elsewhere or of another kind; else names of this kind that begin with it or look like it."""
+    same = [
+        place
+        for place in places(connection, cluster, None, "", wanted.name)
+        if place[0] in kinds or not wanted.namespace or place[1] in (wanted.namespace, "")
+    ]
+    if same:
+        same.sort(key=lambda place: (place[0] not in kinds, place))
+        return [_as_argument(place) for place in same[:_SHOWN]]
+    around = _around(connection, cluster, kinds, wanted)
+    longer = sorted((o for o in around if o.name.startswith(wanted.name)), key=_age, reverse=True)
+    if not longer:
+        names = get_close_matches(wanted.name, sorted({o.name for o in around}), n=_SHOWN, cutoff=0.6)
+        longer = [next(o for o in around if o.name == name) for name in names]
+    told = dict.fromkeys(_as_argument((o.kind, "" if wanted.namespace else o.namespace, o.name)) for o in longer)
+    return list(told)[:_SHOWN]
+
+
+def _around(connection: Connection, cluster: str, kinds: Collection[str], wanted: ObjectName) -> list[ObjectRow]:
+    found: list[ObjectRow] = []
+    for kind in kinds:
+        here = [objects.c.cluster == cluster, objects.c.kind == kind]
+        if wanted.namespace:
+            namespaces = [wanted.namespace]
+        else:
+            query = distinct(objects.c.namespace, *here, name="namespaces").limit(_MANY)
+            namespaces = list(connection.execute(query).scalars())
+        for namespace in namespaces:
+            inside = and_(*here, objects.c.namespace == namespace)
+            one = rows.select_rows(objects, ObjectRow).where(inside)
+            after = one.where(objects.c.name >= wanted.name).order_by(objects.c.name)
+            before = one.where(objects.c.name < wanted.name).order_by(objects.c.name.desc())
+            for query_ in (after, before):
+                found += rows.fetch(connection, query_.limit(_NEAR if len(namespaces) == 1 else 20), ObjectRow)
+    return found
+
+
+def _as_argument(place: Place) -> str:
+    kind, namespace, name = place
+    return f"{kind.lower()}/{name}" + (f" -n {namespace}" if namespace else "")
+
+
+def at_places(found: Sequence[Place], columns: tuple[ColumnElement[str], ...]) -> ColumnElement[bool]:
+    """The condition that (kind, namespace, name) columns are one of these places. A place without a name is a kind, in
+    all namespaces if it has none either; one with a name and no namespace is outside of namespaces."""
+    return or_(*(and_(*_is_at(place, columns)) for place in found))
+
+
+def _is_at(place: Place, columns: tuple[ColumnElement[str], ...]) -> list[ColumnElement[bool]]:
+    return [column == word for column, word in zip(columns, place, strict=True) if word or place[2]]

@@ -1,0 +1,1 @@
+"""Questions about rules: which Events no rule matched, and templates for new rules."""

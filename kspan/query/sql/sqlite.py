@@ -1,0 +1,138 @@
+"""Statements on SQLite."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from kspan.errors import QueryError
+from kspan.query.sql.lexer import Statement
+from kspan.query.sql.result import PAGE, Budget, Result
+from kspan.store.schema.column_types import decompress
+from kspan.times import format_time
+
+_STEPS: Final = 10_000
+"""Instructions of SQLite's virtual machine between two looks at the clock: about a millisecond."""
+
+_READING: Final = frozenset(
+    {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
+)
+# Those that take no value to set, and those whose value is a table's or an index's name.
+_TELLING: Final = frozenset(
+    {
+        "collation_list",
+        "compile_options",
+        "data_version",
+        "database_list",
+        "encoding",
+        "freelist_count",
+        "function_list",
+        "journal_mode",
+        "page_count",
+        "page_size",
+        "table_list",
+        "user_version",
+    }
+)
+_OF_A_TABLE: Final = frozenset(
+    {"foreign_key_list", "index_info", "index_list", "index_xinfo", "table_info", "table_list", "table_xinfo"}
+)
+_REFUSED_FUNCTIONS: Final = frozenset({"fts3_tokenizer", "load_extension"})
+
+
+@contextlib.contextmanager
+def run(
+    driver: Any, statement: Statement, parameters: Mapping[str, str | int], budget: Budget, _limit: int
+) -> Iterator[Result]:
+    """Runs a statement on a connection that was opened read-only."""
+    values = {name: _number_if_it_is_one(value) for name, value in parameters.items()}
+    with _guarded(driver, budget), contextlib.closing(driver.cursor()) as cursor, _translated(budget):
+        with budget.running():
+            cursor.execute(statement.text, values)
+        yield Result([column[0] for column in cursor.description or ()], _rows(cursor, budget))
+
+
+def _rows(cursor: sqlite3.Cursor, budget: Budget) -> Iterator[tuple[Any, ...]]:
+    # The first rows of a slow statement are there at once, those of a quick one come many at a time.
+    size = 1
+    while True:
+        with _translated(budget), budget.running():
+            page = cursor.fetchmany(size)
+        yield from page
+        if len(page) < size:
+            return
+        size = min(2 * size, PAGE)
+
+
+@contextlib.contextmanager
+def _guarded(driver: sqlite3.Connection, budget: Budget) -> Iterator[None]:
+    factory = driver.text_factory
+    driver.text_factory = _text
+    # What the migrations make on PostgreSQL.
+    driver.create_function("payload_json", 1, _payload_json, deterministic=True)
+    driver.create_function("utc", 1, _utc, deterministic=True)
+    driver.set_authorizer(authorize)
+    driver.set_progress_handler(lambda: budget.spent, _STEPS)
+    try:
+        yield
+    finally:
+        driver.set_progress_handler(None, 0)
+        driver.set_authorizer(None)
+        driver.text_factory = factory
+
+
+def authorize(action: int, first: str | None, second: str | None, _database: str | None, _inner: str | None) -> int:
+    """SQLite asks this about each thing that a statement is going to do."""
+    if action == sqlite3.SQLITE_PRAGMA:
+        pragma = (first or "").lower()
+        allowed = pragma in _TELLING if second is None else pragma in _OF_A_TABLE
+    elif action == sqlite3.SQLITE_FUNCTION:
+        allowed = (second or "").lower() not in _REFUSED_FUNCTIONS
+    else:
+        allowed = action in _READING
+    return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
+
+
+@contextlib.contextmanager
+def _translated(budget: Budget) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", 0) != sqlite3.SQLITE_INTERRUPT:
+            raise QueryError(_reason(error)) from error
+        if not budget.spent:
+            # Ctrl-C while SQLite was at work: the progress handler met it, and SQLite swallowed it.
+            raise KeyboardInterrupt from error
+        raise budget.over() from error
+    except (sqlite3.Error, sqlite3.Warning, OverflowError, ValueError) as error:
+        raise QueryError(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if "prohibited" in text or "not authorized" in text:
+        return f"only reading is allowed ({text})"
+    return text
+
+
+def _number_if_it_is_one(value: str | int) -> str | int | float:
+    """SQLite compares what a column has with text as text where the column is an expression: ``1 < '0'``."""
+    if isinstance(value, int):
+        return value
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            if str(kind(value)) == value:
+                return kind(value)
+    return value
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
+def _utc(ns: int | None) -> str | None:
+    return f"{format_time(ns)[:23]}Z" if ns and ns > 0 else None
+
+
+def _payload_json(payload: bytes | None) -> str | None:
+    return None if payload is None else _text(decompress(payload))

@@ -1,0 +1,1 @@
+"""What only PostgreSQL needs: partitions, COPY, leadership, text escapes."""

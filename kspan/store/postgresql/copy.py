@@ -1,0 +1,111 @@
+"""Many rows into PostgreSQL at once, by COPY.
+
+For 500 spans it takes our side a quarter of the time of an INSERT for each, and the server half. What is to replace
+rows goes into a temporary table first; a few rows are quicker without that detour.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Boolean, Connection, Double, LargeBinary, Table
+
+from kspan.store.postgresql.engine import driver_errors
+from kspan.store.postgresql.text_escape import escape
+from kspan.store.schema.column_types import Json, Payload
+
+WORTH_IT: Final = 50
+"""Rows from which on the detour through a temporary table pays."""
+
+_TEXT: Final = "text"
+
+# What goes over the wire: JSON as text, which the server makes JSONB of, and payloads as the bytes that they are.
+_WIRE: Final = (
+    (BigInteger, "int8"),
+    (Boolean, "bool"),
+    (Double, "float8"),
+    (LargeBinary, "bytea"),
+    (Payload, "bytea"),
+)
+
+
+class _Way:
+    """The statements by which rows get into a table."""
+
+    def __init__(self, table: Table) -> None:
+        columns = list(table.columns)
+        names = [column.name for column in columns]
+        self.stage = f"stage_{table.name}"
+        self.types = [next((name for kind, name in _WIRE if isinstance(c.type, kind)), _TEXT) for c in columns]
+        self.texts = [i for i, c in enumerate(columns) if self.types[i] == _TEXT and not isinstance(c.type, Json)]
+        self.keys = [i for i, c in enumerate(columns) if c.primary_key]
+        self.copy = f"COPY {table.name} ({', '.join(names)}) FROM STDIN (FORMAT BINARY)"
+        self.copy_stage = self.copy.replace(table.name, self.stage, 1)
+        definition = ", ".join(f"{name} {kind}" for name, kind in zip(names, self.types, strict=True))
+        self.make_stage = f"CREATE TEMPORARY TABLE IF NOT EXISTS {self.stage} ({definition}) ON COMMIT DELETE ROWS"
+        self.values = {c.name: f"s.{c.name}::jsonb" if isinstance(c.type, Json) else f"s.{c.name}" for c in columns}
+        key = [column.name for column in table.primary_key]
+        self.same = " AND ".join(f"t.{name} = s.{name}" for name in key)
+        self.upsert = (
+            f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {', '.join(self.values.values())} "  # noqa: S608
+            f"FROM {self.stage} AS s ON CONFLICT ({', '.join(key)}) DO UPDATE SET "
+            + ", ".join(f"{name} = excluded.{name}" for name in names if name not in key)
+        )
+        self.name = table.name
+
+    def update(self, changed: Sequence[str]) -> str:
+        """The UPDATE of these columns."""
+        values = ", ".join(f"{name} = {self.values[name]}" for name in changed)
+        source = f"FROM {self.stage} AS s WHERE t.cluster = %s AND {self.same}"
+        return f"UPDATE {self.name} AS t SET {values} {source}"  # noqa: S608
+
+
+_way = cache(_Way)
+
+
+def insert(connection: Connection, table: Table, rows: Iterable[Sequence[Any]]) -> None:
+    """COPY new rows, with the values of all columns as they are stored, into a table without JSON."""
+    way = _way(table)
+    _copy(connection, way, way.copy, rows)
+
+
+def upsert(connection: Connection, table: Table, rows: Iterable[Sequence[Any]]) -> None:
+    """Write whole rows, replacing those of the same key; the last of several for one key stays."""
+    way = _way(table)
+    _fill(connection, way, rows)
+    connection.exec_driver_sql(way.upsert)
+
+
+def update(
+    connection: Connection, table: Table, cluster: str, rows: Iterable[Sequence[Any]], changed: Sequence[str]
+) -> None:
+    """Set the columns ``changed`` of rows that are there."""
+    way = _way(table)
+    _fill(connection, way, rows)
+    connection.exec_driver_sql(way.update(changed), (cluster,))
+
+
+def _fill(connection: Connection, way: _Way, rows: Iterable[Sequence[Any]]) -> None:
+    last = {tuple(row[place] for place in way.keys): row for row in rows}
+    connection.exec_driver_sql(way.make_stage)
+    # A rebuild writes many runs in one transaction.
+    if connection.info.get(way.stage) is connection.get_transaction():
+        connection.exec_driver_sql(f"TRUNCATE {way.stage}")
+    connection.info[way.stage] = connection.get_transaction()
+    _copy(connection, way, way.copy_stage, last.values())
+
+
+def _copy(connection: Connection, way: _Way, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+    driver: Any = connection.connection.driver_connection
+    with driver_errors(statement), driver.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(way.types)
+        for row in rows:
+            copy.write_row(_escaped(row, way.texts))
+
+
+def _escaped(row: Sequence[Any], texts: Sequence[int]) -> Sequence[Any]:
+    # set_types takes the driver's own encoders, which are quick and know nothing of ours.
+    for place in texts:
+        if (text := escape(row[place])) is not row[place]:
+            row = [*row[:place], text, *row[place + 1 :]]
+    return row

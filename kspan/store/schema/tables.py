@@ -1,0 +1,277 @@
+"""The tables: kspan's SQL interface, the same on SQLite and PostgreSQL.
+
+Every key starts with ``cluster`` (the cluster's uid), so that one database can hold many. A time is a BIGINT of Unix
+nanoseconds in UTC (0: not known). Text columns are never NULL: what is not there is empty. ``pending``,
+``fold_state``, ``export_state`` and the columns ``state`` of ``objects`` and ``fold`` of ``spans`` and ``traces`` are
+internal and no part of the interface.
+
+What a commit writes must not grow with the history, so what is written together lies together: records by number, the
+versions of a workload's objects by name, the spans of a trace by trace, and what waits for its cause by arrival.
+Only what is new once for an object or a trace (its row) goes to a place of its own.
+
+What changes here needs a migration (``migrations/``); a test holds the two together.
+"""
+
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, Boolean, Column, Double, Index, LargeBinary, MetaData, Table, Text, text
+from sqlalchemy.sql.elements import TextClause
+from sqlalchemy.types import TypeEngine
+
+from kspan.model import RecordType, SpanEvent, SpanLink, SpanState, TraceState
+from kspan.store.schema.column_types import Json, Payload, Word
+
+REVISION: Final = "kspan0002"
+"""The newest migration. It is named here too so that a database that is up to date opens without Alembic."""
+
+metadata: Final = MetaData(naming_convention={"pk": "%(table_name)s_pkey"})
+
+# Conditions of partial indexes. A query has to repeat one literally (no bound value) for SQLite to use its index.
+REMEMBERED: Final = text("remembered")
+PAST: Final = text("NOT remembered")
+OPEN: Final = text("state = 'open'")
+CLOSED: Final = text("state = 'closed'")
+FOLLOWING: Final = text("previous_trace_id <> ''")
+FAILED: Final = text("error")
+HAS_UID: Final = text("uid <> ''")
+
+
+def _key(name: str, kind: type[TypeEngine[Any]], comment: str) -> Column[Any]:
+    return Column(name, kind, primary_key=True, autoincrement=False, comment=comment)
+
+
+def _cluster() -> Column[Any]:
+    return _key("cluster", Text, "uid of the cluster (of its kube-system namespace)")
+
+
+def _column(name: str, kind: TypeEngine[Any] | type[TypeEngine[Any]], comment: str) -> Column[Any]:
+    return Column(name, kind, nullable=False, comment=comment)
+
+
+def _partial(where: TextClause) -> dict[str, Any]:
+    return {"sqlite_where": where, "postgresql_where": where}
+
+
+# SQLite: WITHOUT ROWID saves a second B-tree where keys come in order or rows are short. Tables of wide rows under
+# hashed keys keep their rowid: rows are appended, and only the narrow key is scattered.
+_CLUSTERED: Final[dict[str, Any]] = {"sqlite_with_rowid": False}
+
+journal = Table(
+    "journal",
+    metadata,
+    _cluster(),
+    _key("seq", BigInteger, "position in the journal, from 1, without holes"),
+    _column("type", Word(RecordType), "ADDED, MODIFIED, DELETED, LISTED, GAP or TICK"),
+    _column("recorded_at", BigInteger, "when the record was received (Unix ns UTC): the fold's logical time"),
+    _column("resource", Text, "the stream: v1/pods, apps/v1/deployments; empty for a TICK"),
+    _column("uid", Text, "uid of the object; empty for GAP and TICK"),
+    _column("resource_version", Text, "resourceVersion of the object"),
+    _column("api_version", Text, "apiVersion of the object: v1, apps/v1"),
+    _column("kind", Text, "kind of the object"),
+    _column("namespace", Text, "namespace of the object; empty where it has none"),
+    _column("name", Text, "name of the object"),
+    Column("payload", Payload, comment="the object as JSON (SQLite: zstd-compressed); NULL where there is none"),
+    _column("reason", Text, "of a GAP: why something may be missing"),
+    _column("gap_from", Text, "of a GAP: the last resourceVersion known before it"),
+    _column("gap_to", Text, "of a GAP: the first resourceVersion known after it"),
+    _column("era", BigInteger, "how often the stream's resourceVersions had started over (etcd restored)"),
+    # By name and not by uid: the names of a workload's objects and Events are neighbours, uids are scattered over the
+    # whole index, and each would be a page to write.
+    Index("journal_object", "cluster", "kind", "namespace", "name", "uid", "seq", **_partial(HAS_UID)),
+    comment="All that was received: the only source of truth, append-only",
+    # A partition a day (``partitions``). There the key has recorded_at too; that seq is unique is up to the writer.
+    postgresql_partition_by="RANGE (recorded_at)",
+    **_CLUSTERED,
+)
+
+cursors = Table(
+    "cursors",
+    metadata,
+    _cluster(),
+    _key("resource", Text, "the stream: v1/pods, apps/v1/deployments"),
+    _column("resource_version", Text, "everything up to this resourceVersion is in the journal"),
+    _column("updated_at", BigInteger, "when it got there (Unix ns UTC)"),
+    _column("scope", Text, "the namespaces that this is true of, separated by commas; empty: the whole cluster"),
+    _column("era", BigInteger, "how often the stream's resourceVersions had started over (etcd restored)"),
+    _column("since", Text, "resourceVersion of its first list: what came after it is in the journal, but for gaps"),
+    _column("since_at", BigInteger, "when that was (Unix ns UTC)"),
+    comment="How far each stream was read",
+    **_CLUSTERED,
+)
+
+gaps = Table(
+    "gaps",
+    metadata,
+    _cluster(),
+    _key("seq", BigInteger, "position of the GAP in the journal"),
+    _column("resource", Text, "the stream that may lack something"),
+    _column("from_version", Text, "the last resourceVersion known before the gap"),
+    _column("to_version", Text, "the first resourceVersion known after the gap"),
+    _column("reason", Text, "why something may be missing"),
+    _column("recorded_at", BigInteger, "when the gap was noticed (Unix ns UTC)"),
+    comment="What may be missing from the journal",
+    **_CLUSTERED,
+)
+
+objects = Table(
+    "objects",
+    metadata,
+    _cluster(),
+    _key("uid", Text, "uid of the object"),
+    _column("resource", Text, "the stream that it came on: v1/pods"),
+    _column("api_version", Text, "apiVersion: v1, apps/v1"),
+    _column("kind", Text, "kind"),
+    _column("namespace", Text, "namespace; empty where it has none"),
+    _column("name", Text, "name; another object may have had it before"),
+    _column("resource_version", Text, "resourceVersion when last seen"),
+    _column("generation", BigInteger, "metadata.generation; 0 where the kind has none"),
+    _column("owner_uid", Text, "uid of the controlling owner; empty where there is none"),
+    _column("node", Text, "node that it is on; empty where that means nothing"),
+    _column("created_at", BigInteger, "creationTimestamp (Unix ns UTC)"),
+    _column("seen_at", BigInteger, "when it was first seen (Unix ns UTC)"),
+    _column("deleted_at", BigInteger, "when it was deleted (Unix ns UTC); 0 while it lives"),
+    _column("remembered", Boolean, "whether it lives, or was deleted or only spoken of a short while ago"),
+    _column("state", LargeBinary, "internal: the fold's record (msgpack); empty for one that is not remembered"),
+    Index("objects_name", "cluster", "kind", "namespace", "name"),
+    Index("objects_remembered", "cluster", "resource", **_partial(REMEMBERED)),
+    Index("objects_past", "cluster", "deleted_at", "seen_at", **_partial(PAST)),
+    comment="Every object that was seen, alive or gone, as it was last seen",
+)
+
+owners = Table(
+    "owners",
+    metadata,
+    _cluster(),
+    _key("uid", Text, "uid of the dependent"),
+    _key("owner_uid", Text, "uid of the owner"),
+    _column("owner_api_version", Text, "apiVersion of the owner, as the dependent names it"),
+    _column("owner_kind", Text, "kind of the owner"),
+    _column("owner_name", Text, "name of the owner"),
+    _column("controller", Boolean, "whether the owner controls the dependent"),
+    comment="Who owns, or once owned, whom",
+    **_CLUSTERED,
+)
+
+spans = Table(
+    "spans",
+    metadata,
+    _cluster(),
+    _key("trace_id", Text, "trace id, 32 hexadecimal digits"),
+    _key("span_id", Text, "span id, 16 hexadecimal digits; unique within the trace"),
+    _column("parent_span_id", Text, "span id of the cause; empty for a root"),
+    _column("remote_parent", Boolean, "whether the parent came with the object's annotations"),
+    _column("state", Word(SpanState), "open (its trace may change) or closed (final)"),
+    _column("name", Text, "Kind.Reason"),
+    _column("rule", Text, "rule that drew the edge to the cause"),
+    _column("confidence", Double, "confidence in that edge, 0 to 1"),
+    _column("start_time", BigInteger, "start (Unix ns UTC)"),
+    _column("end_time", BigInteger, "end (Unix ns UTC)"),
+    _column("service", Text, "service.name: the component that did it"),
+    _column("instance", Text, "service.instance.id: the component's host"),
+    _column("object_uid", Text, "uid of the object that it happened to"),
+    _column("object_kind", Text, "kind of that object"),
+    _column("object_namespace", Text, "namespace of that object"),
+    _column("object_name", Text, "name of that object"),
+    _column("reason", Text, "what happened: an Event's reason, Update, Available …"),
+    _column("error", Boolean, "whether the span's status is Error"),
+    _column("message", Text, "message; the status description of an error"),
+    _column("event_uid", Text, "uid of the Event that it came from; empty where it came from the object"),
+    _column("event_count", BigInteger, "the Event's count when last seen; 0 where there is no Event"),
+    _column("attributes", Json(dict[str, Any]), "span attributes: a JSON object"),
+    _column("events", Json(list[SpanEvent]), "span events: JSON [{time: Unix ns, name, attributes}]"),
+    _column("links", Json(list[SpanLink]), "span links: JSON [{trace_id, span_id, attributes}]"),
+    _column("fold", LargeBinary, "internal: the fold's record (msgpack)"),
+    Index("spans_object", "cluster", "object_kind", "object_namespace", "object_name", "start_time"),
+    Index("spans_start", "cluster", "start_time"),
+    Index("spans_namespace", "cluster", "object_namespace", "start_time"),
+    Index("spans_failed", "cluster", "start_time", **_partial(FAILED)),
+    comment="Occurrences",
+)
+
+pending = Table(
+    "pending",
+    metadata,
+    _cluster(),
+    _key("arrival", BigInteger, "internal: which of all occurrences it was, in the order of their coming"),
+    _column("object_kind", Text, "kind of the object that it happened to"),
+    _column("object_namespace", Text, "namespace of that object"),
+    _column("object_name", Text, "name of that object"),
+    _column("start_time", BigInteger, "when it happened (Unix ns UTC)"),
+    _column("fold", LargeBinary, "internal: the fold's record (msgpack)"),
+    # In the order of arrival: what waits came last, and goes first. Among the spans each would be a page to write.
+    comment="Internal: occurrences that wait for what may explain them; spans in some seconds",
+    **_CLUSTERED,
+)
+
+traces = Table(
+    "traces",
+    metadata,
+    _cluster(),
+    _key("trace_id", Text, "trace id, 32 hexadecimal digits"),
+    _column("state", Word(TraceState), "open or closed (final)"),
+    _column("root_span_id", Text, "span id of the root"),
+    _column("previous_trace_id", Text, "trace that this one follows up; empty where it is the first"),
+    _column("opened_at", BigInteger, "when its first occurrence was received (Unix ns UTC, logical time)"),
+    _column("closed_at", BigInteger, "when it was closed (Unix ns UTC, logical time); 0 while it is open"),
+    _column("start_time", BigInteger, "start of the earliest span (Unix ns UTC)"),
+    _column("end_time", BigInteger, "end of the latest span (Unix ns UTC)"),
+    _column("span_count", BigInteger, "how many spans it has"),
+    _column("incomplete", Boolean, "whether it was closed by age, with something still on its way"),
+    _column("error", Boolean, "whether it failed in the end"),
+    _column("fold", LargeBinary, "internal: the fold's record (msgpack)"),
+    Index("traces_open", "cluster", "opened_at", **_partial(OPEN)),
+    Index("traces_closed", "cluster", "closed_at", "trace_id", **_partial(CLOSED)),
+    Index("traces_start", "cluster", "start_time", **_partial(CLOSED)),
+    Index("traces_previous", "cluster", "previous_trace_id", **_partial(FOLLOWING)),
+    comment="Trees of occurrences under one root cause",
+)
+
+emissions = Table(
+    "emissions",
+    metadata,
+    _cluster(),
+    _key("trace_id", Text, "trace id, 32 hexadecimal digits"),
+    _key("target", Text, "where it goes: the exporter's name"),
+    _column("status", Text, "emitted, failed (to be tried again) or rejected (for good)"),
+    _column("attempts", BigInteger, "how often it was tried"),
+    _column("updated_at", BigInteger, "when it was last tried (Unix ns UTC)"),
+    _column("reason", Text, "why it failed or was rejected"),
+    comment="What was sent where; outlives a rebuild",
+    **_CLUSTERED,
+)
+
+fold_state = Table(
+    "fold_state",
+    metadata,
+    _cluster(),
+    _column("clock", LargeBinary, "internal: the fold's scalar state (msgpack)"),
+    _column("last_seq", BigInteger, "internal: the journal position that the projection stands at"),
+    _column("newest", LargeBinary, "internal: the greatest resourceVersion journalled of each kind (msgpack)"),
+    _column("pruned_to", BigInteger, "internal: what is left of the journal up to here is state, as of a first list"),
+    comment="Internal: where journal and projection stand",
+    **_CLUSTERED,
+)
+
+export_state = Table(
+    "export_state",
+    metadata,
+    _cluster(),
+    _key("target", Text, "where traces go: the exporter's name"),
+    _column("done_before", BigInteger, "internal: of the traces closed before (Unix ns UTC) none waits for the target"),
+    comment="Internal: how far each target has got",
+    **_CLUSTERED,
+)
+
+leader_state = Table(
+    "leader_state",
+    metadata,
+    _cluster(),
+    _column("epoch", BigInteger, "internal: how many writers there were; only the newest may write"),
+    _column("holder", Text, "host and process of the newest writer"),
+    _column("since", BigInteger, "since when it writes (Unix ns UTC)"),
+    comment="Internal: who writes to a cluster's tables on PostgreSQL; on SQLite a locked file says so",
+    **_CLUSTERED,
+)
+
+INTERNAL: Final = (pending, fold_state, export_state, leader_state)
+"""Tables that are no part of the SQL interface."""

@@ -1,0 +1,1 @@
+"""Reading and writing the tables: journal, projection, exports, retention."""

@@ -1,0 +1,115 @@
+"""The journal: appending, reading, and what it knows of an object."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Final
+
+import msgspec
+from sqlalchemy import Connection, TextClause, func, select, text
+
+from kspan.model import LogRecord, RecordType
+from kspan.store.results import KnownVersion
+from kspan.store.schema import tables as schema
+from kspan.store.tables.bulk_write import insert_numbered
+from kspan.store.tables.rows import select_rows
+
+_LOOKUPS: Final = 50
+"""Objects in one look-up. A fixed number keeps one prepared statement; the rest of the last one is padded."""
+
+NEWS: Final = frozenset({RecordType.ADDED, RecordType.MODIFIED})
+
+
+def last_sequence(connection: Connection, cluster: str) -> int:
+    """The last sequence number, 0 for an empty journal."""
+    table = schema.journal
+    query = select(func.coalesce(func.max(table.c.seq), 0)).where(table.c.cluster == cluster)
+    return int(connection.execute(query).scalar_one())
+
+
+def append(connection: Connection, cluster: str, first_seq: int, records: Sequence[LogRecord]) -> None:
+    """Insert records; a sequence number that is there already violates the key."""
+    insert_numbered(connection, schema.journal, cluster, first_seq, records)
+
+
+def pruned_to(connection: Connection, cluster: str) -> int:
+    """The sequence number up to which only state is left; 0 for a whole journal."""
+    state = schema.fold_state
+    return connection.execute(select(state.c.pruned_to).where(state.c.cluster == cluster)).scalar_one_or_none() or 0
+
+
+def read(connection: Connection, cluster: str, after: int, batch: int) -> list[tuple[int, LogRecord]]:
+    """At most ``batch`` records that follow ``after``, with their sequence numbers.
+
+    What pruning left of an object is LISTED, whatever it was when it was written.
+    """
+    table = schema.journal
+    state = pruned_to(connection, cluster)
+    query = (
+        select_rows(table, LogRecord)
+        .add_columns(table.c.seq)
+        .where(table.c.cluster == cluster, table.c.seq > after)
+        .order_by(table.c.seq)
+        .limit(batch)
+    )
+    return [(row[-1], _as_left(LogRecord(*row[:-1]), row[-1] <= state)) for row in connection.execute(query)]
+
+
+def _as_left(record: LogRecord, state: bool) -> LogRecord:
+    return msgspec.structs.replace(record, type=RecordType.LISTED) if state and record.type in NEWS else record
+
+
+def known_versions(connection: Connection, cluster: str, records: Sequence[LogRecord]) -> dict[str, KnownVersion]:
+    """The newest version that the journal has of the objects of these records, by uid."""
+    known: dict[str, KnownVersion] = {}
+    wanted = list({record.uid: record for record in records if record.uid}.values())
+    for start in range(0, len(wanted), _LOOKUPS):
+        chunk = wanted[start : start + _LOOKUPS]
+        values = {"cluster": cluster}
+        for position in range(_LOOKUPS):
+            record = chunk[position] if position < len(chunk) else None
+            key = (record.kind, record.namespace, record.name, record.uid) if record is not None else ("",) * 4
+            values |= {f"{word}_{position}": part for word, part in zip(_KEY, key, strict=True)}
+        for uid, version, kind, era in connection.execute(_newest(), values):
+            known[uid] = KnownVersion(version, kind == RecordType.DELETED, era)
+    return known
+
+
+_KEY: Final = ("kind", "namespace", "name", "uid")
+
+
+@cache
+def _newest() -> TextClause:
+    values = ", ".join(
+        f"({', '.join(f'CAST(:{word}_{position} AS TEXT)' for word in _KEY)})" for position in range(_LOOKUPS)
+    )
+    return text(
+        "SELECT j.uid, j.resource_version, j.type, j.era "  # noqa: S608
+        f"FROM (VALUES {values}) AS wanted JOIN journal AS j ON j.cluster = :cluster AND j.seq = ("
+        "SELECT max(n.seq) FROM journal AS n WHERE n.cluster = :cluster AND n.kind = wanted.column1 "
+        "AND n.namespace = wanted.column2 AND n.name = wanted.column3 AND n.uid = wanted.column4 AND n.uid <> '')"
+    )
+
+
+def last_payload(connection: Connection, cluster: str, uid: str) -> bytes:
+    """The newest payload of one of ``objects``, empty when there is none."""
+    journal, objects = schema.journal, schema.objects
+    named = select(objects.c.kind, objects.c.namespace, objects.c.name)
+    found = connection.execute(named.where(objects.c.cluster == cluster, objects.c.uid == uid)).one_or_none()
+    if found is None:
+        return b""
+    versions = select(journal.c.seq).where(
+        journal.c.cluster == cluster,
+        journal.c.kind == found.kind,
+        journal.c.namespace == found.namespace,
+        journal.c.name == found.name,
+        journal.c.uid == uid,
+        schema.HAS_UID,
+    )
+    # A deletion may come without a payload, any other version of an object has one: the first or second look hits.
+    for seq in connection.execute(versions.order_by(journal.c.seq.desc()).limit(2)).scalars().all():
+        payload = connection.execute(
+            select(journal.c.payload).where(journal.c.cluster == cluster, journal.c.seq == seq)
+        )
+        if kept := payload.scalar_one():
+            return bytes(kept)
+    return b""

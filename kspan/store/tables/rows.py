@@ -1,0 +1,64 @@
+"""Between the shared words (``kspan.model``) and rows of the tables: selects and writes.
+
+A table's columns are ``cluster`` (and ``seq`` in the journal), then the fields of its struct, in the struct's order.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+from sqlalchemy import Connection, Select, Table, select
+
+from kspan.model import Cursor, Delta, GapRow, ObjectRow, OwnerRow, PendingRow, SpanRow, TraceRow
+from kspan.store.schema import tables as schema
+from kspan.store.tables.bulk_write import delete_keys, update_rows, upsert_rows
+
+Row = TypeVar("Row", bound=msgspec.Struct)
+
+PROJECTION: Final[dict[str, tuple[Table, type[msgspec.Struct]]]] = {
+    "objects": (schema.objects, ObjectRow),
+    "owners": (schema.owners, OwnerRow),
+    "pending": (schema.pending, PendingRow),
+    "spans": (schema.spans, SpanRow),
+    "traces": (schema.traces, TraceRow),
+    "gaps": (schema.gaps, GapRow),
+}
+
+CHUNK: Final = 500
+"""Values in one IN list: within the limits of both databases, and long enough that round trips don't count."""
+
+
+def select_rows(table: Table, struct: type[msgspec.Struct]) -> Select[Any]:
+    """A SELECT of the struct's fields, in the struct's order: ``struct(*row)``."""
+    return select(*(table.c[field] for field in struct.__struct_fields__))
+
+
+def fetch(connection: Connection, query: Select[Any], struct: type[Row]) -> list[Row]:
+    """The rows of a ``select_rows``."""
+    return [struct(*row) for row in connection.execute(query)]
+
+
+def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """``values`` in runs of at most ``CHUNK``."""
+    for start in range(0, len(values), CHUNK):
+        yield values[start : start + CHUNK]
+
+
+def write_delta(connection: Connection, cluster: str, delta: Delta) -> None:
+    """Apply a delta; its clock is not looked at."""
+    delete_keys(connection, schema.spans, cluster, delta.dropped_spans)
+    delete_keys(connection, schema.pending, cluster, delta.dropped_pending)
+    upsert_rows(connection, schema.pending, cluster, delta.pending)
+    upsert_rows(connection, schema.objects, cluster, delta.objects)
+    upsert_rows(connection, schema.owners, cluster, delta.owners)
+    upsert_rows(connection, schema.spans, cluster, delta.spans)
+    upsert_rows(connection, schema.traces, cluster, delta.traces)
+    upsert_rows(connection, schema.gaps, cluster, delta.gaps)
+    update_rows(connection, schema.objects, cluster, delta.updated_objects)
+    update_rows(connection, schema.spans, cluster, delta.updated_spans)
+    update_rows(connection, schema.traces, cluster, delta.updated_traces)
+
+
+def write_cursors(connection: Connection, cluster: str, cursors: Sequence[Cursor]) -> None:
+    """Upsert stream cursors."""
+    upsert_rows(connection, schema.cursors, cluster, cursors)

@@ -1,0 +1,1 @@
+"""What any command prints: lines, trees and harmless text."""

@@ -1,0 +1,303 @@
+"""A trace as a tree on the terminal: who did what to which object, when on the trace's own time axis, how it went."""
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+from rich.cells import cell_len
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from kspan import vocabulary
+from kspan.model import SpanRow, TraceRow
+from kspan.terminal.text import cut, cut_middle, duration, harmless, pad
+
+# The ones that nearly every trace has are told apart for sure; others get a colour by their name.
+_KNOWN_COLORS = {
+    "kubectl": "yellow",
+    "deployment-controller": "cyan",
+    "replicaset-controller": "blue",
+    "default-scheduler": "magenta",
+    "kubelet": "green",
+}
+_OTHER_COLORS = ("bright_cyan", "bright_green", "bright_magenta", "bright_yellow", "bright_blue")
+_DURATION_WIDTH = 6
+_GAP = 2
+_LEAST_TITLE = 16  # cells of the header's object: with less, it would not be known again
+_MAX_RAILS = 48  # cells of indentation; what is deeper hangs from here
+
+
+class _Glyphs(msgspec.Struct, frozen=True):
+    """The characters that trees and bars are made of."""
+
+    branch: str
+    last: str
+    rail: str
+    full: str
+    left_half: str
+    right_half: str
+    instant: str
+    ok: str
+    failed: str
+    unfinished: str
+    dot: str
+    times: str
+
+
+_UNICODE = _Glyphs("├╴", "└╴", "│ ", "█", "▌", "▐", "▏", "✓", "✗", "◌", " · ", "\u00d7")
+_ASCII = _Glyphs("|-", "`-", "| ", "#", "#", "#", "|", "+", "x", "~", " - ", "x")
+
+
+class _Line(msgspec.Struct, frozen=True):
+    """One span in its place: ``rails`` stand before it, ``below`` under it."""
+
+    span: SpanRow
+    rails: str
+    below: str
+    service: str
+    name: str
+    subject: str
+    same_subject: bool
+    summary: str
+    problem: str
+
+
+class _Columns(msgspec.Struct, frozen=True):
+    """Widths of the columns in cells; 0: there is no such column. A note too wide for its column stands below."""
+
+    tree: int
+    service: int
+    bar: int
+    note: int
+
+
+def render_trace(trace: TraceRow, spans: Sequence[SpanRow], *, width: int, ascii_only: bool = False) -> RenderableType:
+    """The trace as a header line and a tree of its spans, no line wider than ``width`` cells.
+
+    ``spans`` may come in any order; those whose parent is not among them (a remote parent, say) are roots.
+    ``ascii_only`` draws with, and escapes everything else to, ASCII.
+    """
+    glyphs = _ASCII if ascii_only else _UNICODE
+    lines = list(_lines(spans, glyphs))
+    width = max(width, 20)
+    columns = _columns(lines, width)
+    start = min((span.start_time for span in spans), default=trace.start_time)
+    end = max((span.end_time for span in spans), default=trace.end_time)
+    rendered = list(_header(trace, lines, end - start, width, glyphs))
+    for line in lines:
+        rendered.extend(_span_lines(line, columns, start, end, width, glyphs))
+    for text in rendered:
+        text.rstrip()
+        if ascii_only:
+            _to_ascii(text)
+    return Group(*rendered)
+
+
+# The tree
+
+
+def _lines(spans: Sequence[SpanRow], glyphs: _Glyphs) -> Iterator[_Line]:
+    known = {span.span_id: span for span in spans}
+    children: dict[str, list[SpanRow]] = defaultdict(list)
+    for span in sorted(known.values(), key=_order):
+        children[span.parent_span_id if span.parent_span_id in known else ""].append(span)
+    seen: set[str] = set()
+    # The first pass starts at the roots. What it does not reach is a ring of parents, which a trace never has but a
+    # hostile database may: such spans are shown, too, from the earliest on.
+    for start in [children[""], *([span] for span in sorted(known.values(), key=_order))]:
+        # A stack, not recursion: chains of causes can be longer than Python's stack is deep.
+        stack = [(span, "", "", "") for span in reversed(start)]
+        while stack:
+            span, rails, below, parent_uid = stack.pop()
+            if span.span_id in seen:
+                continue
+            seen.add(span.span_id)
+            mine = children[span.span_id] if span.span_id else []
+            yield _line(span, rails, below, bool(mine), parent_uid, glyphs)
+            stem = below if len(below) < _MAX_RAILS else below[: _MAX_RAILS - 2]
+            for index in range(len(mine) - 1, -1, -1):
+                last = index == len(mine) - 1
+                stack.append(
+                    (
+                        mine[index],
+                        stem + (glyphs.last if last else glyphs.branch),
+                        stem + ("  " if last else glyphs.rail),
+                        span.object_uid,
+                    )
+                )
+
+
+def _order(span: SpanRow) -> tuple[int, str, str, str]:
+    return span.start_time, span.object_name, span.name, span.span_id
+
+
+def _line(span: SpanRow, rails: str, below: str, has_children: bool, parent_uid: str, glyphs: _Glyphs) -> _Line:
+    count = _repeats(span)
+    summary = span.attributes.get(vocabulary.CHANGE_SUMMARY, "")
+    return _Line(
+        span=span,
+        rails=rails,
+        below=below + (glyphs.rail if has_children else "  "),
+        service=harmless(span.service),
+        name=harmless(span.name) + (f" {glyphs.times}{count}" if count > 1 else ""),
+        subject=harmless(span.object_name),
+        same_subject=bool(parent_uid) and parent_uid == span.object_uid,
+        summary=harmless(summary) if isinstance(summary, str) else "",
+        problem=harmless(span.message) if span.error else "",
+    )
+
+
+def _repeats(span: SpanRow) -> int:
+    """How often it happened: counts of Events jump, so the counts tell more than the number of repeats seen."""
+    repeats = [event for event in span.events if vocabulary.is_repeat(event.attributes)]
+    counts = [event.attributes.get(vocabulary.EVENT_COUNT) for event in repeats]
+    known = [count for count in counts if isinstance(count, int)]
+    first = span.attributes.get(vocabulary.EVENT_COUNT, 1)
+    told = max(known) - first + 1 if known and isinstance(first, int) else 0
+    return max(told, 1 + len(repeats))
+
+
+# The columns
+
+
+def _columns(lines: Sequence[_Line], width: int) -> _Columns:
+    """Share ``width`` out: tree and service get what they need up to a limit, the notes the rest, the bar its part."""
+    service = max((cell_len(line.service) for line in lines), default=0)
+    service = 0 if width < 70 else min(service, 14 if width < 100 else 26)
+    bar = 0 if width < 56 else max(12, min(width // 6, 40))
+    fixed = sum(column + _GAP for column in (service, bar) if column) + _DURATION_WIDTH + _GAP
+    needed = max((len(line.rails) + cell_len(line.name) + 1 + cell_len(line.subject) for line in lines), default=0)
+    tree = max(min(needed, width - fixed), 8)
+    spare = max(width - fixed - tree, 0)
+    notes = max((cell_len(note) for line in lines for note in (line.summary, line.problem)), default=0)
+    if notes and spare >= 20:
+        note = min(notes, spare - _GAP)
+        spare -= note + _GAP
+    else:
+        note = 0
+    return _Columns(tree, service, min(bar + spare, 60) if bar else 0, note)
+
+
+# The lines
+
+
+def _header(trace: TraceRow, lines: Sequence[_Line], length: int, width: int, glyphs: _Glyphs) -> Iterator[Text]:
+    """What, who, when, how long, how it went; on a second line what has no room on the first."""
+    root = next((line for line in lines if line.span.span_id == trace.root_span_id), lines[0] if lines else None)
+    mark, marks = _outcome(trace, glyphs)
+    facts = [(_when(trace.start_time), ""), (duration(length), ""), (_plural(len(lines), "span"), ""), marks[0]]
+    more = marks[1:]
+    if trace.previous_trace_id:
+        more.append((f"continues trace {harmless(trace.previous_trace_id)[:8]}", "cyan"))
+    actor = f" by {cut(root.service, 30)}" if root and root.service else ""
+    title = _title(root)
+    dot = len(glyphs.dot)
+    room = width - 2 - cell_len(actor) - sum(dot + len(fact) for fact, _ in facts)
+    if cell_len(title) + sum(dot + len(word) for word, _ in more) <= room:
+        first, second = [*facts, *more], []
+    elif room >= min(cell_len(title), _LEAST_TITLE):
+        first, second = facts, more
+    else:
+        first, second = [], [*facts, *more]
+        room = width - 2 - cell_len(actor)
+    text = _text((mark + " ", marks[0][1]), (cut_middle(title, max(room, 12)), "bold"), (actor, ""))
+    for fact in first:
+        text.append(glyphs.dot, "dim").append(*fact)
+    text.truncate(width, overflow="ellipsis")
+    yield text
+    if second:
+        text = _text(("  ", ""))
+        for fact in second:
+            text.append(glyphs.dot if len(text) > 2 else "", "dim").append(*fact)
+        text.truncate(width, overflow="ellipsis")
+        yield text
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _title(root: _Line | None) -> str:
+    if root is None:
+        return "empty trace"
+    span = root.span
+    place = f"{harmless(span.object_namespace)}/" if span.object_namespace else ""
+    return f"{harmless(span.object_kind)} {place}{root.subject}".strip() or root.name
+
+
+def _outcome(trace: TraceRow, glyphs: _Glyphs) -> tuple[str, list[tuple[str, str]]]:
+    """The mark before the header, and the words in it with their styles."""
+    incomplete = [("incomplete", "yellow")] if trace.incomplete else []
+    if trace.error:
+        return glyphs.failed, [("failed", "bold red"), *incomplete]
+    return (glyphs.unfinished, incomplete) if incomplete else (glyphs.ok, [("ok", "green")])
+
+
+def _when(time: int) -> str:
+    seconds = min(max(time, 0) // 1_000_000_000, 253_402_300_799)  # the last second of the year 9999
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _span_lines(line: _Line, columns: _Columns, start: int, end: int, width: int, glyphs: _Glyphs) -> Iterator[Text]:
+    span = line.span
+    text = _label(line, columns.tree)
+    if columns.service:
+        text.append(" " * _GAP).append(pad(line.service, columns.service), _color(span))
+    if columns.bar:
+        bar = _bar(span, start, end, columns.bar, glyphs)
+        text.append(" " * _GAP).append(bar, "red" if span.error else _color(span))
+    text.append(" " * _GAP).append(duration(span.end_time - span.start_time).rjust(_DURATION_WIDTH), "dim")
+    notes = [(words, style) for words, style in ((line.summary, ""), (line.problem, "red")) if words]
+    if notes and cell_len(notes[0][0]) <= columns.note:
+        text.append(" " * _GAP).append(*notes.pop(0))
+    yield text
+    rails = cut(line.below, width // 2) + "  "
+    for words, style in notes:
+        yield _text((rails, "dim"), (cut(words, width - len(rails)), style))
+
+
+def _label(line: _Line, width: int) -> Text:
+    """Rails, name and object in ``width`` cells: the object gives way first, then the name, the rails last."""
+    rails = line.rails if len(line.rails) < width // 2 else cut(line.rails, width // 2)
+    room = width - cell_len(rails)
+    name = cut(line.name, room)
+    subject = cut_middle(line.subject, max(room - cell_len(name) - 1, 0))
+    text = _text((rails, "dim"), (name, "bold red" if line.span.error else "bold"))
+    text.append(" ").append(subject, "dim" if line.same_subject else "")
+    text.append(" " * (width - text.cell_len))
+    text.truncate(width)
+    return text
+
+
+def _bar(span: SpanRow, start: int, end: int, width: int, glyphs: _Glyphs) -> str:
+    """The span's place on the axis from ``start`` to ``end`` (ns), ``width`` cells, drawn to half a cell."""
+    halves = 2 * width
+    length = max(end - start, 1)
+    first = min(max(span.start_time - start, 0) * halves // length, halves - 1)
+    if span.end_time <= span.start_time:
+        return (" " * (first // 2) + glyphs.instant).ljust(width)
+    # Rounded up, so that a span that ends where the next begins meets it and nothing vanishes.
+    last = min(max(-(-(span.end_time - start) * halves // length), first), halves)
+    if last - first < 2:
+        # Less than a cell.
+        return (" " * (first // 2) + (glyphs.right_half if first % 2 else glyphs.left_half)).ljust(width)
+    head = glyphs.right_half if first % 2 else ""
+    tail = glyphs.left_half if last % 2 else ""
+    full = last // 2 - (first + 1) // 2
+    return (" " * (first // 2) + head + glyphs.full * full + tail).ljust(width)
+
+
+def _color(span: SpanRow) -> str:
+    code = zlib.crc32(span.service.encode("utf-8", "replace"))
+    return _KNOWN_COLORS.get(span.service) or _OTHER_COLORS[code % len(_OTHER_COLORS)]
+
+
+def _text(*parts: tuple[str, str]) -> Text:
+    return Text.assemble(*parts, no_wrap=True, overflow="crop", end="\n")
+
+
+def _to_ascii(text: Text) -> None:
+    # One for one, so that widths and styles stay in place.
+    text.plain = text.plain.replace("…", "~").encode("ascii", "replace").decode("ascii")

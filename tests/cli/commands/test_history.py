@@ -1,0 +1,307 @@
+"""`why`, `traces`, `trace` and `timeline` as a user meets them: real processes on a replayed recording."""
+
+import contextlib
+import csv
+import io
+import json
+import os
+import pty
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kspan.graph import built_in_rules
+from kspan.ingest import read_frames
+from kspan.pipeline.replay import replay
+from kspan.store import open_store
+from tests.cli.commands.test_commands import kspan, refused
+from tests.emit.rows import START, make_span, make_trace
+from tests.postgres import TEMPLATE, PostgresServer
+from tests.query.made import CLUSTER, commit, make_object, make_pending
+from tests.recordings import recording
+
+POD = "pod/web-854b7f4f-9xzlt"
+
+
+@pytest.fixture(scope="module")
+def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The rolling update, replayed."""
+    path = tmp_path_factory.mktemp("history") / "db.sqlite"
+    with open_store(str(path)) as store:
+        replay(store, read_frames([str(recording("02-rolling-update"))]), built_in_rules())
+    return path
+
+
+def test_why_says_it_in_a_sentence_and_then_step_by_step(db: Path) -> None:
+    done = kspan("why", POD, "-n", "rolling-update", "--db", db)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith(
+        "Pod rolling-update/web-854b7f4f-9xzlt  created 2026-11-22 10:25:05, gone since 2026-11-22"
+    )
+    assert lines[1] == (
+        "Killing at 2026-11-22 10:25:52.054 UTC, because kubectl changed Deployment rolling-update/web 2.3s before:"
+    )
+    assert lines[2] == "  image: registry.example.com/shop/web:v2 → registry.example.com/shop/web:v1"
+    steps = [line for line in lines if line.startswith(("├╴", "└╴"))]
+    assert len(steps) == 6
+    assert steps[0].split()[:3] == ["├╴10:25:52.054", "kubelet", "Pod.Killing"]
+    assert steps[-1].split()[:5] == ["└╴10:25:49.727", "kubectl", "Deployment.Update", "web", "root"]
+    assert "The same cause also led to:" in lines
+    assert any("4\u00d7 Pod.Started" in line for line in lines)
+
+
+def test_why_in_json_has_the_chain_the_cause_and_its_effects(db: Path) -> None:
+    answer = json.loads(kspan("why", "po", "web-854b7f4f-9xzlt", "--db", db, "-o", "json").stdout)
+    assert [step["kind"] for step in answer["chain"]][-1] == "Deployment"
+    root = answer["chain"][-1]
+    assert (root["rule"], root["confidence"], root["service"]) == ("root", 0.95, "kubectl")
+    assert root["change"].startswith("image: ")
+    assert root["time"].startswith("2026-11-22T10:25:49.727")
+    assert answer["object"]["deleted_at"].startswith("2026-11-22T10:25:53")
+    assert answer["trace"]["trace_id"] == root["trace_id"]
+    assert ("Pod", "Started", 4) in [(e["kind"], e["reason"], e["objects"]) for e in answer["effects"]]
+    assert answer["remote_parent"] is answer["lost_trace_id"] is None
+
+
+def test_what_waits_for_its_cause_is_said_not_to_be_decided(tmp_path: Path) -> None:
+    with open_store(str(tmp_path / "db.sqlite")) as store:
+        commit(store, [make_object("Pod", "web")], [make_pending("Pod.Failed", error=True)])
+    done = kspan("why", "pod/web", "--db", tmp_path / "db.sqlite")
+    assert done.returncode == 0
+    assert "Pod.Failed at 14:03:07.000 is so new that its cause is not decided yet" in done.stdout
+
+
+def test_traces_as_a_table_as_csv_and_as_json_tell_the_same(db: Path) -> None:
+    args = ("traces", "--kind", "deploy", "--name", "web", "--db", db)
+    table = kspan(*args).stdout.splitlines()
+    assert table[0].split() == ["TRACE", "START", "(UTC)", "DURATION", "SPANS", "STATUS", "WHO", "WHAT"]
+    assert "Update Deployment rolling-update/web: image: registry.example.com/shop/web:v2 → " in table[1]
+    as_json = json.loads(kspan(*args, "-o", "json").stdout)
+    as_csv = list(csv.DictReader(io.StringIO(kspan(*args, "-o", "csv").stdout)))
+    assert len(table) - 1 == len(as_json) == len(as_csv)
+    assert [row["trace_id"] for row in as_json] == [row["trace_id"] for row in as_csv]
+    assert all(line.startswith(row["trace_id"][:12]) for line, row in zip(table[1:], as_json, strict=True))
+    assert as_csv[0]["who"] == "kubectl"
+
+
+def test_no_trace_that_matches_is_no_error(db: Path) -> None:
+    done = kspan("traces", "-n", "nowhere", "--db", db)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "kspan: no trace matches\n")
+
+
+def test_a_trace_is_a_tree_or_its_rows_or_what_the_file_exporter_writes(db: Path, tmp_path: Path) -> None:
+    (newest, *_) = json.loads(kspan("traces", "--name", "web", "--db", db, "-o", "json").stdout)
+    prefix = newest["trace_id"][:10]
+    tree = kspan("trace", prefix, "--db", db).stdout
+    assert "└╴" in tree
+    assert "█" in tree
+    rows = json.loads(kspan("trace", prefix, "--db", db, "-o", "json").stdout)
+    assert rows["trace"]["trace_id"] == newest["trace_id"]
+    assert len(rows["spans"]) == rows["trace"]["span_count"] == newest["spans"]
+    assert isinstance(rows["spans"][0]["start_time"], int)
+    otlp = kspan("trace", prefix, "--db", db, "-o", "otlp").stdout
+    copied = tmp_path / "again.sqlite"
+    kspan("replay", recording("02-rolling-update"), "--db", copied, "--export", f"file:{tmp_path}/traces.jsonl")
+    assert otlp in (tmp_path / "traces.jsonl").read_text().splitlines(keepends=True)
+
+
+def test_the_timeline_is_one_line_an_occurrence_oldest_first(db: Path) -> None:
+    window = ("--since", "2026-11-22 10:25:25", "--until", "2026-11-22 10:25:40")
+    lines = kspan("timeline", "-n", "rolling-update", *window, "--db", db).stdout.splitlines()
+    assert len(lines) > 10
+    assert lines == sorted(lines, key=lambda line: line[:23])
+    assert lines[0].split()[2:5] == ["kubectl", "Deployment.Update", "rolling-update/web"]
+    assert lines[0].endswith("  replicas: 2 → 4")
+    rows = json.loads(kspan("timeline", "-n", "rolling-update", *window, "--db", db, "-o", "json").stdout)
+    assert [row["reason"] for row in rows][:2] == ["Update", "ScalingReplicaSet"]
+    assert len(rows) == len(lines)
+
+
+def test_hostile_words_reach_no_terminal(tmp_path: Path) -> None:
+    evil = "\x1b]0;owned\x07\x1b[2J\u202ereversed\nsecond line"
+    span = make_span("Pod.BackOff", error=True, message=evil, service=evil, reason=evil, subject=f"web{evil}")
+    with open_store(str(tmp_path / "db.sqlite")) as store:
+        commit(store, [make_object("Pod", f"web{evil}")], [span], [make_trace([span])])
+    arguments = (
+        ("why", f"pod/web{evil}"),
+        ("traces",),
+        ("timeline",),
+        ("trace", span.trace_id[:8]),
+        ("why", "pod/web"),
+    )
+    for args in arguments:
+        done = kspan(*args, "--db", tmp_path / "db.sqlite")
+        assert "\x1b" not in done.stdout + done.stderr, args
+        assert "\u202e" not in done.stdout + done.stderr, args
+        assert "second line" not in done.stdout.splitlines(), args
+
+
+# Terminals and pipes
+
+
+def on_a_terminal(*args: str | Path, **environment: str) -> str:
+    """What the command prints on a terminal."""
+    ours, theirs = pty.openpty()
+    env = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
+    env |= {"TERM": "xterm-256color", **environment}
+    process = subprocess.Popen([sys.executable, "-m", "kspan", *map(str, args)], stdout=theirs, stderr=theirs, env=env)
+    os.close(theirs)
+    printed = b""
+    # A terminal whose other end is closed reads as an error.
+    with contextlib.suppress(OSError):
+        while data := os.read(ours, 65536):
+            printed += data
+    os.close(ours)
+    assert process.wait() == 0
+    return printed.decode()
+
+
+def test_what_the_readme_shows_is_what_is_printed(db: Path) -> None:
+    text = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    command, *shown = text.partition("$ kspan why ")[2].partition("\n```")[0].splitlines()
+    printed = on_a_terminal("why", *command.split(), "--db", db, NO_COLOR="1", COLUMNS="112")
+    lines = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", printed).splitlines()]
+    assert len(shown) > 15
+    remaining = iter(lines)
+    for line in shown:
+        assert line.strip() == "…" or line in remaining, line
+
+
+@pytest.mark.parametrize("args", [("why", POD), ("traces",), ("timeline", "--errors")], ids=" ".join)
+def test_colours_are_for_terminals_and_no_color_is_honoured(db: Path, args: tuple[str, ...]) -> None:
+    assert "\x1b[" in on_a_terminal(*args, "--db", db)
+    plain = on_a_terminal(*args, "--db", db, NO_COLOR="1")
+    assert "\x1b[3" not in plain, "bold and dim stay, colours go"
+    assert "\x1b" not in kspan(*args, "--db", db).stdout
+
+
+@pytest.mark.parametrize(
+    "args",
+    [("timeline",), ("timeline", "-o", "json"), ("why", POD), ("traces", "-o", "csv"), ("traces",)],
+    ids=" ".join,
+)
+def test_the_reader_of_a_pipe_may_go_away(db: Path, args: tuple[str, ...]) -> None:
+    command = " ".join((sys.executable, "-m kspan", *args, "--db", str(db)))
+    script = f"{command} | head -c 10; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# Following
+
+
+@contextlib.contextmanager
+def following(*args: str | Path) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "kspan", "timeline", "--follow", *map(str, args)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_follow_prints_what_comes_until_it_is_interrupted(tmp_path: Path, output: str) -> None:
+    now = time.time_ns()
+    with open_store(str(tmp_path / "db.sqlite")) as store:
+        commit(store, [], [make_pending("Pod.Create", start=now)])
+        with following("--db", tmp_path / "db.sqlite", "-o", output) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            first = process.stdout.readline()
+            commit(store, [], [make_pending("Pod.Failed", start=now + 1, error=True)])
+            second = process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 130
+            assert (process.stdout.read(), process.stderr.read()) == ("", "")
+    if output == "json":
+        assert [json.loads(line)["reason"] for line in (first, second)] == ["Create", "Failed"]
+    else:
+        assert "Pod.Create" in first
+        assert "Pod.Failed" in second
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    "args, told",
+    [
+        (("why", "pod/web"), "Pod web was not seen; did you mean deployment/web -n rolling-update?"),
+        (("why", "web"), "'web' names no object: write KIND/NAME"),
+        (("why", "pod", "a", "b"), "'pod a b' names no object"),
+        (("why", "gadget/x"), "no object of kind 'gadget' was seen; known: Deployment, "),
+        (("why", POD, "--at", "yesterday"), "--at 'yesterday' is no time: write 2026-11-22T10:25:05Z"),
+        (("why", POD, "--uid", "nope"), "no object with uid 'nope': there is "),
+        (("why", POD, "-n", "shop"), "did you mean pod/web-854b7f4f-9xzlt -n rolling-update?"),
+        (("why", POD, "-o", "yaml"), "--output can be table or json, not 'yaml'"),
+        (("why", POD, "--cluster", "other"), "no cluster 'other'"),
+        (("traces", "--since", "soon"), "--since 'soon' is no time"),
+        (("traces", "--status", "bad"), "--status can be ok, error, incomplete, open, not 'bad'"),
+        (("traces", "--min-duration", "long"), "--min-duration 'long' is no duration"),
+        (("traces", "-o", "xml"), "--output can be table, json or csv, not 'xml'"),
+        (("trace", "zz"), "'zz' is no trace id"),
+        (("trace", "0123456789"), "no trace has an id that begins with '0123456789'"),
+        (("timeline", "--until", "25:00"), "--until '25:00' is no time"),
+        (("timeline", "--follow", "--until", "10:00"), "--follow goes on for ever"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_mistake_gets_one_clear_line_and_exit_code_2(db: Path, args: tuple[str, ...], told: str) -> None:
+    assert told in refused(kspan(*args, "--db", db))
+
+
+def test_a_name_in_several_namespaces_is_refused_with_their_names(tmp_path: Path) -> None:
+    with open_store(str(tmp_path / "db.sqlite")) as store:
+        commit(store, [make_object("Pod", "web", uid=ns, namespace=ns) for ns in ("shop", "test")])
+    message = refused(kspan("why", "pod/web", "--db", tmp_path / "db.sqlite"))
+    assert message == "Pod web is in 2 namespaces, choose with -n: shop, test"
+
+
+@pytest.mark.parametrize("args", [("why", "pod/x"), ("traces",), ("trace", "ab"), ("timeline",)], ids=" ".join)
+def test_a_database_that_is_not_there_or_not_ours_is_refused(tmp_path: Path, args: tuple[str, ...]) -> None:
+    missing = tmp_path / "missing.sqlite"
+    assert "there is no database" in refused(kspan(*args, "--db", missing))
+    assert not missing.exists()
+    other = tmp_path / "other.sqlite"
+    with sqlite3.connect(other) as connection:
+        connection.execute("create table theirs (id)")
+    connection.close()
+    assert "not" in refused(kspan(*args, "--db", other))
+    (tmp_path / "text").write_text("no database at all, only some text that is long enough")
+    assert "is not an SQLite database" in refused(kspan(*args, "--db", tmp_path / "text"))
+
+
+def test_a_server_that_is_not_there_or_refuses_the_password_is_told_apart(postgres: PostgresServer) -> None:
+    wrong = refused(kspan("why", "pod/x", "--db", postgres.url(TEMPLATE, tcp=True, password="wrong-one")))
+    assert "password authentication failed" in wrong
+    assert "wrong-one" not in wrong
+    refused(kspan("why", "pod/x", "--db", postgres.url("no_such_database")))
+    refused(kspan("why", "pod/x", "--db", "postgresql://kspan@127.0.0.1:1/kspan"))
+    theirs = postgres.create()
+    postgres.execute("CREATE TABLE theirs (id int)", theirs)
+    assert "not" in refused(kspan("traces", "--db", postgres.url(theirs)))
+
+
+def test_a_database_of_several_clusters_has_to_be_told_which(tmp_path: Path) -> None:
+    spans = [make_span("Pod.Create", start=START)]
+    with open_store(str(tmp_path / "db.sqlite")) as store:
+        for cluster in (CLUSTER, "other"):
+            commit(store, [make_object("Pod", "web")], spans, [make_trace(spans)], cluster=cluster)
+    assert "choose with --cluster (made, other)" in refused(kspan("why", "pod/web", "--db", tmp_path / "db.sqlite"))
+    assert kspan("why", "pod/web", "--cluster", "other", "--db", tmp_path / "db.sqlite").returncode == 0
+
+
+@pytest.mark.parametrize("command", ["why", "traces", "trace", "timeline"])
+def test_the_help_has_examples(command: str) -> None:
+    done = kspan(command, "--help")
+    assert done.returncode == 0
+    assert f"  kspan {command} " in done.stdout.partition("Examples:")[2]

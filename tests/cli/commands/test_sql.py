@@ -1,0 +1,182 @@
+"""``kspan sql`` as a user meets it: real processes, exit codes, and what is printed."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from kspan.cli import main
+from tests.cli.commands.test_commands import kspan, refused
+from tests.recordings import recording
+
+
+@pytest.fixture(scope="module")
+def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sql") / "db.sqlite"
+    assert kspan("replay", recording("02-rolling-update"), "--db", path, "--export", "none").returncode == 0
+    return path
+
+
+ROLLOUTS = "SELECT at, name, changed_to, seconds FROM rollouts WHERE start_time >= :since ORDER BY start_time"
+
+
+def test_a_table_for_people_and_its_count_beside_it(db: Path) -> None:
+    done = kspan("sql", ROLLOUTS, "--db", db)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[0].split() == ["at", "name", "changed_to", "seconds"]
+    assert done.stdout.splitlines()[3].split()[1:3] == ["web", "registry.example.com/shop/web:v2"]
+    assert done.stderr == "3 rows\n"
+
+
+def test_the_same_rows_in_every_form(db: Path, tmp_path: Path) -> None:
+    rows = json.loads(kspan("sql", ROLLOUTS, "--db", db, "-o", "json").stdout)
+    assert len(rows) == 3
+    lines = kspan("sql", ROLLOUTS, "--db", db, "-o", "jsonl").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == rows
+    table = list(csv.DictReader(io.StringIO(kspan("sql", ROLLOUTS, "--db", db, "-o", "csv").stdout)))
+    assert table == [{key: str(value) for key, value in row.items()} for row in rows]
+    with (tmp_path / "rows.parquet").open("wb") as out:
+        command = [sys.executable, "-m", "kspan", "sql", ROLLOUTS, "--db", str(db), "-o", "parquet"]
+        subprocess.run(command, stdout=out, check=True)
+    assert pq.read_table(tmp_path / "rows.parquet").to_pylist() == rows
+
+
+def test_a_statement_comes_from_a_pipe_with_its_parameters(db: Path) -> None:
+    text = b"-- who did it?\nSELECT count(*) AS n FROM occurrences\nWHERE actor = :actor AND 1 = :one;\n"
+    for args in (("-",), ()):
+        done = kspan("sql", *args, "--db", db, "-o", "json", "-p", "actor=kubectl", "-p", "one=1", stdin=text)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)[0]["n"] >= 4
+
+
+def test_since_until_and_the_cluster_are_parameters(db: Path) -> None:
+    query = "SELECT count(*) AS n FROM rollouts WHERE cluster = :cluster AND start_time BETWEEN :since AND :until"
+    options = ("--since", "2026-11-22T10:25:00Z", "--until", "2026-11-22 10:25:30")
+    done = kspan("sql", query, "--db", db, "-o", "json", *options)
+    assert json.loads(done.stdout) == [{"n": 1}]
+
+
+def test_more_rows_than_the_limit_are_told_of(db: Path) -> None:
+    query = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 2000) SELECT n FROM c"
+    done = kspan("sql", query, "--db", db)
+    assert (len(done.stdout.splitlines()), done.stderr) == (
+        1002,
+        "1000 rows\nkspan: only the first 1000 rows; --limit 0 gives all\n",
+    )
+    done = kspan("sql", query, "--db", db, "--limit", "1999", "-o", "csv")
+    assert (len(done.stdout.splitlines()), "only the first 1999 rows" in done.stderr) == (2000, True)
+    done = kspan("sql", query, "--db", db, "-o", "csv")
+    assert (len(done.stdout.splitlines()), done.stderr) == (2001, "")
+    assert kspan("sql", query, "--db", db, "--limit", "2000").stderr == "2000 rows\n"
+
+
+def test_the_schema_tells_what_everything_means(db: Path) -> None:
+    tables = json.loads(kspan("sql", "--schema", "--db", db, "-o", "json").stdout)
+    assert {"spans", "traces", "rollouts", "ancestry"} <= {table["name"] for table in tables}
+    assert all(table["meaning"] for table in tables)
+    columns = json.loads(kspan("sql", "--schema", "spans", "--db", db, "-o", "json").stdout)
+    assert columns[0] == {"column": "cluster", "type": "TEXT", "key": "yes", "meaning": columns[0]["meaning"]}
+    assert "did you mean spans?" in refused(kspan("sql", "--schema", "span", "--db", db))
+
+
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        (("SELECT nam FROM spans",), "no such column: nam"),
+        (("SELECT",), "incomplete input"),
+        (("",), "there is no statement"),
+        (("SELECT 'x",), "has no end"),
+        (("SELECT :x",), "-p x=VALUE"),
+        (("SELECT 1", "-p", "x"), "-p 'x'"),
+        (("SELECT 1", "-p", "a b=1"), "'a b'"),
+        (("SELECT 1", "-o", "xml"), "'xml'"),
+        (("SELECT 1", "--since", "yesterday"), "--since 'yesterday'"),
+        (("SELECT 1", "--timeout", "soon"), "--timeout 'soon'"),
+        (("SELECT :cluster", "--cluster", "nowhere"), "no cluster 'nowhere'"),
+        (("SELECT abs(-9223372036854775808)",), "integer overflow"),
+        (("DELETE FROM spans",), "only reading is allowed"),
+        (
+            (
+                "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c",
+                "--timeout",
+                "1s",
+            ),
+            "stopped after 1 s",
+        ),
+    ],
+)
+def test_a_mistake_gets_one_clear_line_and_exit_code_2(
+    db: Path,
+    args: tuple[str, ...],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In this process: what is wrong with a statement is the same in one of its own."""
+    monkeypatch.setattr(sys, "argv", ["kspan", "sql", *args, "--db", str(db)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out) == (2, "")
+    assert err.startswith("kspan: error: ")
+    assert len(err.splitlines()) == 1
+    assert words in err
+
+
+@pytest.mark.parametrize(
+    "url, words",
+    [
+        ("no-such.sqlite", "there is no database"),
+        ("postgresql://kspan:hunter2@127.0.0.1:1/none", "cannot"),
+        ("sqlite://", "memory"),
+    ],
+)
+def test_a_database_that_is_not_there_is_one_clear_line_without_the_password(url: str, words: str) -> None:
+    message = refused(kspan("sql", "SELECT 1", "--db", url))
+    assert words in message
+    assert "hunter2" not in message
+
+
+def test_names_from_the_cluster_do_not_drive_the_terminal(db: Path) -> None:
+    done = kspan("sql", "SELECT char(27) || '[31mred' || char(155) || '2J' AS x, zeroblob(3) AS b", "--db", db)
+    assert "\x1b" not in done.stdout
+    assert "\x9b" not in done.stdout
+    assert "<3 bytes>" in done.stdout
+
+
+def test_memory_stays_flat_however_many_rows_there_are(db: Path) -> None:
+    """40 MB of rows."""
+    script = (
+        "import resource, sys; from kspan.cli import main\n"
+        "try: main()\n"
+        "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+    )
+    peaks = []
+    for rows in (10, 100_000):
+        numbers = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < :n)"
+        query = " ".join([numbers, "SELECT n, hex(zeroblob(200)) FROM c"])
+        command = [sys.executable, "-c", script, "sql", query, "--db", str(db), "-o", "jsonl", "-p", f"n={rows}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL)
+        assert len(done.stdout.splitlines()) == rows
+        peaks.append(int(done.stderr.split()[-1]))
+    assert peaks[1] < peaks[0] + 8_000, "KiB"
+
+
+def test_ctrl_c_ends_a_statement_with_130(db: Path) -> None:
+    endless = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT n FROM c WHERE n % 1000000 = 1"
+    command = [sys.executable, "-m", "kspan", "sql", endless, "--db", str(db), "-o", "jsonl"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(10)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"Traceback" not in err

@@ -1,0 +1,214 @@
+"""What is old goes, what is needed stays, and the daemon goes on from what is left."""
+
+import msgspec
+import pytest
+
+from kspan.graph import built_in_rules
+from kspan.ingest.list_watch import Step
+from kspan.model import LogRecord, RecordType
+from kspan.pipeline.projector import Projector
+from kspan.pipeline.rebuild import rebuild
+from kspan.store import Store, open_store
+from kspan.store.tables import retention as pruning
+from kspan.store.tables.retention import Pruned, prune
+from kspan.times import SECOND
+from tests.recordings import journal, rows
+
+DAY = 86_400 * SECOND
+TARGET = "otlp"
+
+
+def fill(store: Store, *, finish: bool = True) -> tuple[str, Projector]:
+    cluster, records = journal("02-rolling-update")
+    projector = Projector(store, cluster, built_in_rules())
+    projector.add(Step([record]) for record in records)
+    projector.flush()
+    if finish:
+        projector.run_out()
+    return cluster, projector
+
+
+def emit_all(store: Store, cluster: str, target: str = TARGET) -> None:
+    ids = [trace.trace_id for trace in store.unemitted_traces(cluster, target, 1_000)]
+    store.mark_emitted(cluster, target, ids, 1)
+
+
+def kept(store: Store, cluster: str) -> list[tuple[int, LogRecord]]:
+    return [entry for run in store.replay(cluster) for entry in run]
+
+
+def end_of(store: Store, cluster: str) -> int:
+    return max(record.recorded_at for _, record in kept(store, cluster))
+
+
+def living(store: Store, cluster: str) -> set[str]:
+    return {row["uid"] for row in rows(store, cluster)["objects"] if row["deleted_at"] == 0 and row["resource"]}
+
+
+def test_nothing_goes_before_its_time() -> None:
+    with open_store("sqlite://") as store:
+        cluster, _ = fill(store)
+        emit_all(store, cluster)
+        before = rows(store, cluster), kept(store, cluster)
+        first = before[1][0][1].recorded_at
+        assert prune(store, cluster, first, [TARGET]) == Pruned()
+        assert (rows(store, cluster), kept(store, cluster)) == before
+
+
+def test_of_what_was_emitted_the_newest_record_of_each_living_object_stays_as_state() -> None:
+    with open_store("sqlite://") as store:
+        cluster, _ = fill(store)
+        emit_all(store, cluster)
+        newest = {record.uid: record for _, record in kept(store, cluster) if record.uid in living(store, cluster)}
+        last = store.last_sequence(cluster)
+        gone = prune(store, cluster, end_of(store, cluster) + DAY, [TARGET])
+        assert gone.records > 0
+        assert gone.traces > 0
+        left = kept(store, cluster)
+        assert left[-1][0] == store.last_sequence(cluster) == last
+        states = {record.uid: record for _, record in left if record.uid}
+        assert set(states) == living(store, cluster)
+        for uid, record in states.items():
+            assert record == msgspec.structs.replace(newest[uid], type=RecordType.LISTED)
+        assert rows(store, cluster)["traces"] == rows(store, cluster)["spans"] == []
+        assert store.stats(cluster)[0].rows["emissions"] == 0
+        assert prune(store, cluster, end_of(store, cluster) + DAY, [TARGET]) == Pruned()
+
+
+def test_what_a_target_has_still_to_get_stays_with_its_journal() -> None:
+    with open_store("sqlite://") as store:
+        cluster, _ = fill(store)
+        emit_all(store, cluster, "another")
+        before = rows(store, cluster)
+        opened = min(row["opened_at"] for row in before["traces"])
+        needed = [entry for entry in kept(store, cluster) if entry[1].recorded_at >= opened]
+        assert prune(store, cluster, end_of(store, cluster) + DAY, ["another", TARGET]).traces == 0
+        assert [entry for entry in kept(store, cluster) if entry[1].recorded_at >= opened] == needed
+        assert rows(store, cluster)["spans"] == before["spans"]
+
+
+def test_traces_that_wait_for_a_target_are_told() -> None:
+    with open_store("sqlite://") as store:
+        cluster, _ = fill(store)
+        emit_all(store, cluster, "another")
+        count = len(rows(store, cluster)["traces"])
+        assert prune(store, cluster, end_of(store, cluster) + DAY, ["another", TARGET]).waiting == {TARGET: count}
+        first = min(row["closed_at"] for row in rows(store, cluster)["traces"])
+        assert prune(store, cluster, first, [TARGET]).waiting == {}
+
+
+def test_no_record_is_rewritten_and_what_is_left_is_read_as_a_first_list() -> None:
+    with open_store("sqlite://") as store:
+        cluster, projector = fill(store)
+        emit_all(store, cluster)
+        prune(store, cluster, end_of(store, cluster) + DAY, [TARGET])
+        with store.reading("look") as connection:
+            stored = set(connection.exec_driver_sql("SELECT type FROM journal").scalars())
+        assert RecordType.MODIFIED in stored
+        left = kept(store, cluster)
+        assert {record.type for _, record in left if record.uid} == {RecordType.LISTED}
+        again = msgspec.structs.replace(left[0][1], type=RecordType.MODIFIED, resource_version="999999999")
+        projector.add([Step([again])])
+        projector.flush()
+        assert kept(store, cluster)[-1][1].type is RecordType.MODIFIED
+
+
+def test_what_was_kept_as_state_goes_once_its_object_is_gone() -> None:
+    with open_store("sqlite://") as store:
+        cluster, projector = fill(store)
+        emit_all(store, cluster)
+        prune(store, cluster, end_of(store, cluster) + DAY, [TARGET])
+        victim = next(record for _, record in kept(store, cluster) if record.kind == "Pod")
+        gone = msgspec.structs.replace(
+            victim, type=RecordType.DELETED, resource_version="999999999", recorded_at=end_of(store, cluster) + DAY
+        )
+        projector.add([Step([gone])])
+        projector.run_out()
+        emit_all(store, cluster)
+        prune(store, cluster, end_of(store, cluster) + DAY, [TARGET])
+        assert victim.uid not in {record.uid for _, record in kept(store, cluster)}
+
+
+def test_the_writer_gets_a_turn_between_the_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pruning, "WINDOW", 50)
+    pauses: list[float] = []
+    with open_store("sqlite://") as store:
+        cluster, _ = fill(store)
+        emit_all(store, cluster)
+        records = len(kept(store, cluster))
+        prune(store, cluster, end_of(store, cluster) + DAY, [TARGET], pauses.append)
+        assert len(pauses) >= records // 50
+        assert all(seconds > 0 for seconds in pauses)
+
+
+def test_what_a_target_refused_for_good_is_not_waited_for() -> None:
+    with open_store("sqlite://") as store:
+        cluster, _ = fill(store)
+        ids = [trace.trace_id for trace in store.unemitted_traces(cluster, TARGET, 1_000)]
+        store.mark_failed(cluster, TARGET, ids, 1, "refused", True)
+        assert prune(store, cluster, end_of(store, cluster) + DAY, [TARGET]).traces == len(ids)
+
+
+def test_what_is_pending_or_open_stays() -> None:
+    with open_store("sqlite://") as store:
+        cluster, _ = fill(store, finish=False)
+        emit_all(store, cluster)
+        unfinished = [row for row in rows(store, cluster)["spans"] if row["state"] != "closed"]
+        pending = rows(store, cluster)["pending"]
+        assert unfinished
+        since = min(row["start_time"] for row in pending)
+        needed = [entry for entry in kept(store, cluster) if entry[1].recorded_at >= since]
+        prune(store, cluster, end_of(store, cluster) + DAY, [TARGET])
+        assert [row for row in rows(store, cluster)["spans"] if row["state"] != "closed"] == unfinished
+        assert rows(store, cluster)["pending"] == pending
+        assert [entry for entry in kept(store, cluster) if entry[1].recorded_at >= since] == needed
+
+
+@pytest.mark.parametrize("cut", [0.5, 0.65, 0.8])
+def test_pruning_in_the_middle_changes_nothing_of_what_comes(cut: float) -> None:
+    cluster, records = journal("02-rolling-update")
+    middle = int(len(records) * cut)
+
+    def project(*, pruned: bool) -> dict[str, dict[str, object]]:
+        with open_store("sqlite://") as store:
+            projector = Projector(store, cluster, built_in_rules())
+            projector.add(Step([record]) for record in records[:middle])
+            projector.flush()
+            if pruned:
+                emit_all(store, cluster)
+                assert prune(store, cluster, records[middle].recorded_at + DAY, [TARGET]).records
+                # And a restart.
+                projector = Projector(store, cluster, built_in_rules())
+            projector.add(Step([record]) for record in records[middle:])
+            projector.run_out()
+            return {row["span_id"]: row for row in rows(store, cluster)["spans"]}
+
+    expected, found = project(pruned=False), project(pruned=True)
+    assert found
+    assert all(expected[span] == row for span, row in found.items())
+    assert {row["trace_id"] for row in expected.values()} >= {row["trace_id"] for row in found.values()}
+
+
+def test_a_relist_after_pruning_finds_nothing_new() -> None:
+    with open_store("sqlite://") as store:
+        cluster, _ = fill(store)
+        emit_all(store, cluster)
+        prune(store, cluster, end_of(store, cluster) + DAY, [TARGET])
+        left = kept(store, cluster)
+        projector = Projector(store, cluster, built_in_rules())
+        again = [msgspec.structs.replace(record, type=RecordType.MODIFIED) for _, record in left if record.uid]
+        projector.add([Step(again)])
+        projector.flush()
+        assert projector.appended == 0
+
+
+def test_a_rebuild_of_a_pruned_journal_knows_what_lives_and_makes_no_traces_of_it() -> None:
+    with open_store("sqlite://") as store:
+        cluster, _ = fill(store)
+        emit_all(store, cluster)
+        prune(store, cluster, end_of(store, cluster) + DAY, [TARGET])
+        alive = living(store, cluster)
+        rebuild(store, cluster, built_in_rules())
+        assert living(store, cluster) == alive
+        assert store.unemitted_traces(cluster, TARGET, 10) == []
+        Projector(store, cluster, built_in_rules())

@@ -1,0 +1,377 @@
+"""Rules files: what is wrong is told with its line; what is right adds to the built-in rules and overrides them."""
+
+import re
+import time
+from textwrap import dedent
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kspan.errors import RulesError
+from kspan.graph import Rules, built_in_rules, check_rules, parse_rules
+from kspan.graph.rules.patterns import Pattern
+from kspan.toml_positions import Positions
+
+WIDGET = """
+[[rule]]
+name = "widget-creates-deployment"
+component = "widget-controller"
+kind = "Widget"
+reason = "Created"
+message = 'created Deployment (?P<name>\\S+)'
+subject = "Deployment"
+means = "creates"
+"""
+
+
+def rules_of(text: str) -> Rules:
+    return parse_rules("my.toml", dedent(text))
+
+
+def mistakes(text: str) -> list[str]:
+    _, found = check_rules(dedent(text), built_in_rules())
+    return [f"{mistake.line}: {mistake.problem}" for mistake in found]
+
+
+def without(key: str) -> str:
+    return "\n".join(line for line in WIDGET.splitlines() if not line.startswith(f"{key} ="))
+
+
+def with_line(line: str) -> str:
+    """The rule with one of its keys otherwise, or one more; the key is on line 8 where it is ``subject``."""
+    key = line.split(" =", maxsplit=1)[0]
+    lines = WIDGET.strip().splitlines()
+    at = next((i for i, old in enumerate(lines) if old.startswith(f"{key} =")), len(lines))
+    return "\n".join([*lines[:at], line, *lines[at + 1 :]])
+
+
+# what a file does to the built-in rules ------------------------------------------------------------------------------
+
+
+def test_a_rule_of_a_new_name_is_added() -> None:
+    rules = rules_of(WIDGET)
+    assert len(rules.rules) == len(built_in_rules().rules) + 1
+    found = rules.subject("widget-controller", "Widget", "Created", "shop", "Created deployment a")
+    assert found is not None
+    assert (found.means, found.kind, found.name) == ("creates", "Deployment", "a")
+    assert rules.subject("job-controller", "Job", "SuccessfulCreate", "shop", "Created pod: a") is not None
+
+
+def test_a_rule_of_a_built_in_name_takes_its_place() -> None:
+    rules = rules_of(WIDGET.replace("widget-creates-deployment", "controller-creates-pod"))
+    assert len(rules.rules) == len(built_in_rules().rules)
+    assert rules.subject("job-controller", "Job", "SuccessfulCreate", "shop", "Created pod: a") is None
+
+
+def test_a_built_in_rule_can_be_disabled() -> None:
+    rules = rules_of("""
+        [[rule]]
+        name = "controller-creates-pod"
+        enabled = false
+    """)
+    assert len(rules.rules) == len(built_in_rules().rules) - 1
+    assert rules.subject("job-controller", "Job", "SuccessfulCreate", "shop", "Created pod: a") is None
+
+
+def test_the_users_rule_goes_before_a_built_in_one_that_fits_too() -> None:
+    rules = rules_of("""
+        [[rule]]
+        name = "mine"
+        component = "*"
+        reason = "SuccessfulCreate"
+        message = 'Created (?P<kind>\\w+): (?P<name>\\S+)'
+        means = "observes"
+    """)
+    found = rules.subject("job-controller", "Job", "SuccessfulCreate", "shop", "Created Pod: a")
+    assert found is not None
+    assert (found.means, found.kind) == ("observes", "Pod")
+
+
+def test_managers_are_added_and_go_over_to_the_other_list() -> None:
+    rules = rules_of("""
+        [managers]
+        controllers = ["widget-controller", "argocd-controller"]
+        people = ["karpenter", "system:serviceaccount:ci:deployer"]
+    """)
+    assert rules.is_controller("widget-controller")
+    assert rules.is_controller("kubelet")
+    assert rules.is_controller("argocd-controller")
+    assert not rules.is_person("argocd-controller")
+    assert rules.is_person("karpenter")
+    assert not rules.is_controller("karpenter")
+    assert not rules.is_controller("system:serviceaccount:ci:deployer")
+
+
+def test_actors_and_disruptions_are_added_overridden_and_taken_back() -> None:
+    rules = rules_of("""
+        [actors]
+        Rollout = "rollouts-controller"
+        Deployment = "my-deployment-controller"
+        Job = ""
+        [disruptions]
+        EvictedByRobot = { actor = "robot", node = "closed" }
+        PreemptionByScheduler = { actor = "my-scheduler" }
+        DeletionByPodGC = false
+    """)
+    assert rules.actors["Rollout"] == "rollouts-controller"
+    assert rules.actors["Deployment"] == "my-deployment-controller"
+    assert "Job" not in rules.actors
+    assert "ReplicaSet" in rules.actors
+    assert rules.disruptions["EvictedByRobot"].node == ("closed",)
+    assert rules.disruptions["PreemptionByScheduler"].actor == "my-scheduler"
+    assert "DeletionByPodGC" not in rules.disruptions
+
+
+def test_an_empty_file_leaves_the_built_in_rules_as_they_are() -> None:
+    assert rules_of("# nothing\n").digest == built_in_rules().digest
+
+
+def test_the_digest_tells_whether_rules_mean_the_same() -> None:
+    assert rules_of(WIDGET).digest == rules_of(f"# a remark\n{WIDGET}").digest
+    assert rules_of(WIDGET).digest != rules_of(WIDGET.replace("Widget", "Gadget")).digest
+    assert rules_of("[managers]\npeople = ['x']").digest != built_in_rules().digest
+
+
+def test_the_built_in_rules_are_right_by_the_same_checks() -> None:
+    assert len(built_in_rules().rules) > 40
+
+
+# mistakes ------------------------------------------------------------------------------------------------------------
+
+ONE_MISTAKE = {
+    "no TOML": ("[[rule]]\nname = \n", "2: is no TOML: Invalid value"),
+    "a string that does not end": ('a = "b', "1: is no TOML: "),
+    "an unknown table": ("[rules]\n", "1: unknown table 'rules': did you mean rule?"),
+    "rule in single brackets": ("[rule]\nname = 'x'\n", "1: rule is a list of tables: write [[rule]]"),
+    "a list in the place of a table": ("actors = []\n", "1: actors is a table: write [actors]"),
+    "no name": (without("name"), "2: every rule needs a name of its own"),
+    "no component": (without("component"), "2: component is missing"),
+    "no reason": (without("reason"), "2: reason is missing"),
+    "no meaning": (without("means"), "2: means is missing"),
+    "no subject": (without("subject"), "2: subject is missing: the kind of the object that the message names"),
+    "an unknown key": (with_line('subjekt = "Pod"'), "9: unknown key 'subjekt': did you mean subject?"),
+    "an unknown meaning": (with_line('means = "makes"'), "8: unknown meaning 'makes' (known: creates, "),
+    "a number for a text": (with_line("subject = 3"), "7: subject is a text, not a number"),
+    "a number for a name": (with_line("component = [1]"), "3: component is a name or a list of names, not a list"),
+    "a text for true or false": (with_line('starts = "yes"'), "9: starts is true or false"),
+    "a text for enabled": (with_line('enabled = "no"'), "9: enabled is true or false"),
+    "no regular expression": (with_line("message = '(?P<name>'"), "6: message is no regular expression: missing ): "),
+    "no name in the message": (with_line("message = 'x'"), "6: message lacks a group (?P<name>...)"),
+    "an unknown group": (with_line("message = '(?P<name>a)(?P<nam>b)'"), "6: unknown group 'nam': did you mean name?"),
+    "a group twice": (with_line("message = '(?P<name>a)|(?P<name>b)'"), "6: the group 'name' is there twice"),
+    "a look-ahead": (with_line("message = '(?=a)(?P<name>b)'"), "6: message is no regular expression: invalid perl"),
+    "a backreference": (with_line(r"message = '(?P<name>b)\1'"), "6: message is no regular expression: invalid esc"),
+    "a repetition that explodes": (
+        with_line("message = '(((?P<name>a){100}){100}){100}'"),
+        "6: message is no regular expression: invalid repetition size",
+    ),
+    "an unknown source": (
+        with_line('subject_from = "nodename"').replace('subject = "Deployment"\n', ""),
+        "8: unknown place 'nodename': did you mean nodeName?",
+    ),
+    "two subjects": (with_line('subject_from = "self"'), "7: subject and subject_from exclude each other"),
+    "an unknown scope": (with_line('scope = "node"'), "9: scope can only be cluster, not 'node'"),
+    "an unknown beneficiary": (with_line('by = "me"'), "9: by can only be related, not 'me'"),
+    "an explanation that does not say of what": (
+        with_line('means = "explains"').replace('subject = "Deployment"\n', ""),
+        "1: where means is explains, after is one of Create, Update, Delete",
+    ),
+    "an observation of what is no change": (
+        with_line('means = "observes"') + '\nafter = "Deleted"',
+        "9: where means is observes, after is one of Create, Update, Delete, or left out",
+    ),
+    "an explanation by another object": (
+        with_line('means = "explains"') + '\nafter = "Delete"',
+        "7: subject says nothing where means is explains",
+    ),
+    "a disabled rule that there is not": (
+        '[[rule]]\nname = "controller-create-pod"\nenabled = false',
+        "2: there is no built-in rule 'controller-create-pod' to disable: did you mean controller-creates-pod?",
+    ),
+    "a disabled rule with more": (
+        '[[rule]]\nname = "controller-creates-pod"\nenabled = false\nmeans = "creates"',
+        "4: a rule with enabled = false has nothing else but its name",
+    ),
+    "a name that is taken": (
+        WIDGET + WIDGET.replace("Widget", "Gadget"), "12: the name 'widget-creates-deployment' is "
+    ),
+    "an unknown key of managers": (
+        "[managers]\ncontroller = []", "2: unknown key 'controller': did you mean controllers?"
+    ),
+    "a manager on both sides": (
+        '[managers]\ncontrollers = ["a"]\npeople = ["a"]', "3: 'a' cannot be a controller and act for people"
+    ),
+    "an actor that is no name": ("[actors]\nJob = 3", "2: Job is a text, not a number"),
+    "an unknown turn": ('[disruptions]\nX = { node = ["gone"] }', "2: unknown turn of a Node 'gone'"),
+    "an unknown key of a disruption": ("[disruptions.X]\nactors = 'a'", "2: unknown key 'actors': did you mean actor?"),
+    "a disruption that is no table": ("[disruptions]\nX = 1", "2: X is a table (or false, to disable a built-in one)"),
+    "a disruption that there is not": ("[disruptions]\nX = false", "2: there is no built-in reason 'X' to disable"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ONE_MISTAKE)
+def test_a_mistake_is_told_with_its_line_and_reason(what: str) -> None:
+    text, expected = ONE_MISTAKE[what]
+    found = mistakes(text if text.startswith("\n") or not text.startswith(" ") else dedent(text))
+    assert len(found) == 1
+    assert found[0].startswith(expected), found[0]
+
+
+def test_every_mistake_is_told_not_only_the_first() -> None:
+    found = mistakes("""\
+        [[rule]]
+        name = "a"
+        component = 3
+        reason = "b"
+        message = '(?P<nam>x'
+        means = "makes"
+
+        [actors]
+        Job = false
+        [tables]
+    """)
+    assert [line.split(":")[0] for line in found] == ["3", "5", "6", "9", "10"]
+
+
+def test_a_file_with_mistakes_is_refused_in_one_line_that_names_the_first() -> None:
+    with pytest.raises(RulesError, match=re.escape("my.toml:1: ")) as caught:
+        rules_of("[[rule]]\nname = 3\n[tables]\n")
+    assert "\n" not in str(caught.value)
+    assert "kspan rules check my.toml" in str(caught.value)
+
+
+# rules that never match ----------------------------------------------------------------------------------------------
+
+SHADOWED = [
+    ("", "Created pod: (?P<name>.+)"),
+    (".*", "Created pod: (?P<name>.+)"),
+    ("Created pod", "Created pod: (?P<name>.+)"),
+    ("Created (pod|job)", "Created pod: (?P<name>.+)"),
+    (r"Created pod: (?P<name>\S+)", r"Created pod: (\S+) on (?P<name>\S+)"),
+    (r"created pod: (?:\S+)", r"created pod: (?P<name>\S+)"),
+    ("a|b", "a|b(?P<name>c)"),
+    ("CREATED", "created (?P<name>x)"),
+]
+NOT_SHADOWED = [
+    ("Created pods", "Created pod: (?P<name>.+)"),
+    ("Created pod$", "Created pod(?P<name>.*)"),
+    ("a", "a*(?P<name>b)"),
+    ("a", "ab(?P<name>c)|(?P<namespace>d)"),
+    ("a(?P<name>b)", "a(?P<name>b)?"),
+    (r"Created pod: (?P<name>\S+) on", r"Created pod: (?P<name>\S+)"),
+    (r"x\b", "x(?P<name>y)"),
+    ("a", "a(?s)b|(?P<name>c)"),
+    ("x", r"x\Q(\E|(?P<name>b)"),
+    ("[(?:]", "[(](?P<name>y)"),
+]
+
+
+@pytest.mark.parametrize("first, second", SHADOWED)
+def test_a_rule_that_can_never_match_is_a_mistake(first: str, second: str) -> None:
+    found = mistakes(two_rules(first, second))
+    assert found == ["9: the rule 'second' can never match: first before it takes all that it would"]
+
+
+@pytest.mark.parametrize("first, second", NOT_SHADOWED)
+def test_a_rule_that_may_match_is_none(first: str, second: str) -> None:
+    assert mistakes(two_rules(first, second)) == []
+
+
+def two_rules(first: str, second: str) -> str:
+    head = '[[rule]]\nname = "{}"\ncomponent = ["a", "b"]\nkind = "K"\nreason = "R"\n'
+    return (
+        f"{head.format('first')}message = '{first}'\nsubject_from = 'self'\nmeans = 'creates'\n"
+        f"{head.format('second')}message = '{second}'\nsubject = 'Pod'\nmeans = 'creates'\n"
+    )
+
+
+_ATOMS = st.sampled_from(
+    ["a", "b", "ab", r"\d", r"\S", "[ab]", "[^a]", ".", r"\.", "(?P<name>a)", "(a|b)", "(?:ab)", "()"]
+)
+_PIECES = st.tuples(_ATOMS, st.sampled_from(["", "", "", "*", "+", "?", "{2}", "*?"])).map("".join)
+_SEQUENCES = st.lists(_PIECES, max_size=4).map("".join)
+_PATTERNS = st.lists(_SEQUENCES, min_size=1, max_size=2).map("|".join)
+
+
+@given(first=_PATTERNS, rest=_SEQUENCES, data=st.data())
+@settings(max_examples=300, deadline=None)
+def test_what_is_said_to_be_covered_is(first: str, rest: str, data: st.DataObject) -> None:
+    """Otherwise a rule that does match would be called a mistake."""
+    second = data.draw(st.one_of(st.just(first + rest), _PATTERNS))
+    second = second.replace("(?P<name>", "(")
+    covering, covered = Pattern(first.replace("(?P<name>", "(")), Pattern(second)
+    if covering.covers(covered):
+        message = data.draw(st.from_regex(rf"\A(?i:{second})"))
+        if covered.match(message) is not None:
+            assert covering.match(message) is not None, (first, second, message)
+
+
+@pytest.mark.parametrize("change", ['component = ["a", "c"]', 'kind = ["K", "L"]', 'reason = "S"'])
+def test_a_rule_for_more_than_the_one_before_it_is_no_mistake(change: str) -> None:
+    first, second = two_rules("", "(?P<name>x)").split("[[rule]]")[1:]
+    key = change.split(" =", maxsplit=1)[0]
+    second = re.sub(rf"{key} = .*", change, second)
+    assert mistakes(f"[[rule]]{first}[[rule]]{second}") == []
+
+
+def test_a_rule_for_any_message_after_one_for_some_is_no_mistake() -> None:
+    text = two_rules("Created", "x").replace("message = 'x'\nsubject = 'Pod'", "message = ''\nsubject_from = 'self'")
+    assert mistakes(text) == []
+
+
+def test_several_rules_together_can_shadow_one() -> None:
+    first, second = two_rules("", "(?P<name>x)").split("[[rule]]")[1:]
+    halves = [first.replace('["a", "b"]', f'"{c}"').replace("first", f"first-{c}") for c in "ab"]
+    text = "".join(f"[[rule]]{rule}" for rule in (*halves, second))
+    assert mistakes(text) == [
+        "17: the rule 'second' can never match: first-a, first-b before it takes all that it would"
+    ]
+
+
+# hostile messages ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+b", "(a|aa)+$", "(.*)*x", "a{0,900}a{0,90}b"])
+def test_no_pattern_is_slow_on_a_hostile_message(pattern: str) -> None:
+    message = "a" * 100_000
+    started = time.process_time()
+    Pattern(pattern).match(message)
+    assert time.process_time() - started < 5  # a backtracking engine takes longer than the universe is old
+
+
+@pytest.mark.parametrize(
+    "message", ["", "\0", "é" * 10, "\x1b[31m", "(combined from similar events): ", "x" * 1_000_000]
+)
+def test_any_message_is_read_without_trouble(message: str) -> None:
+    for rule in built_in_rules().rules:
+        rule.read("shop", message)
+
+
+# positions -----------------------------------------------------------------------------------------------------------
+
+
+def test_keys_are_found_on_their_lines_whatever_stands_between_them() -> None:
+    text = dedent('''\
+        # a remark with [brackets] = "and quotes
+        [[rule]]
+        "name" = """
+        [[rule]]
+        ""\\""""""
+        list = [ # ]
+          "]", 'x#"',
+        ]
+        a.b.c = { x = "}", y = [1] } # x
+        [[rule]]
+        [rule.sub]
+        key = 1
+        [[rule.more]]
+        'odd key' = 2
+    ''')
+    lines = Positions(text)
+    expected = {
+        ("rule", 0): 2, ("rule", 0, "name"): 3, ("rule", 0, "list"): 6, ("rule", 0, "a", "b"): 9,
+        ("rule", 0, "a", "b", "c", "x"): 9, ("rule", 0, "missing"): 2, ("rule", 1): 10, ("rule", 1, "sub", "key"): 12,
+        ("rule", 1, "more", 0, "odd key"): 14, ("nothing",): 1,
+    }  # fmt: skip
+    assert {path: lines.line(path) for path in expected} == expected

@@ -1,0 +1,43 @@
+"""Databases with the history of all recordings, each recording as a cluster of its own."""
+
+from kspan.graph import built_in_rules
+from kspan.ingest import read_frames
+from kspan.ingest.list_watch import Step
+from kspan.pipeline.projector import Projector
+from kspan.pipeline.replay import replay
+from kspan.store import Store, open_store
+from tests.causality.actors import kill, new_pod, rolled_out, run
+from tests.causality.cluster import MANAGER, Cluster
+from tests.recordings import SCENARIOS, recording
+
+DRAIN = "drain"
+"""The cluster of a made-up history: no recording of the repository has an eviction."""
+
+
+def fill(url: str) -> None:
+    """Replays every recording; the cluster is named as the recording. Some traces are marked as emitted."""
+    with open_store(url) as store:
+        for scenario in SCENARIOS:
+            replay(store, read_frames([str(recording(scenario))]), built_in_rules(), cluster=scenario)
+        _drain(store)
+        first, second, *_ = store.unemitted_traces("02-rolling-update", "otlp", 100)
+        store.mark_emitted("02-rolling-update", "otlp", [first.trace_id], first.closed_at)
+        store.mark_failed("02-rolling-update", "otlp", [second.trace_id], second.closed_at, "too large", rejected=True)
+
+
+def _drain(store: Store) -> None:
+    """Somebody drains node-a: two Pods are evicted and come up on node-b."""
+    c = Cluster()
+    node = c.condition(c.create("Node", "node-a", by="kubelet"), "Ready", "True", by="kubelet")
+    _, rs, pods = rolled_out(c, "web", 2)
+    c.first_list()
+    c.update(node, by="kubectl", unschedulable=True)
+    for number, pod in enumerate(pods):
+        c.condition(pod, "DisruptionTarget", "True", reason="EvictionByEvictionAPI", message="", by=MANAGER)
+        kill(c, pod)
+        run(c, new_pod(c, rs, f"web-1-new-{number}"), "node-b")
+    c.settle_mail()
+    projector = Projector(store, DRAIN, built_in_rules())
+    projector.add(Step([record]) for record in c.records)
+    projector.flush()
+    projector.run_out()

@@ -1,0 +1,166 @@
+"""Files that end where they should not, are damaged, or are no input at all."""
+
+import gzip
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.ingest.files.reading import (
+    CAPTURE,
+    KUBECTL_JSON,
+    RECORDING,
+    read,
+    read_skipping,
+    read_until_error,
+    record,
+    write,
+)
+
+
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.99])
+def test_a_truncated_gzip_keeps_what_came_before_it(keep: float, tmp_path: Path) -> None:
+    packed = RECORDING.read_bytes()
+    path = tmp_path / "cut.gz"
+    path.write_bytes(packed[: int(len(packed) * keep)])
+    frames, error = read_until_error(str(path))
+    assert [frame.object for frame in frames] == [frame.object for frame in read(RECORDING)[: len(frames)]]
+    assert len(frames) > 491 * keep * 0.5
+    assert error is not None
+    assert error.line == len(frames) + 1
+    assert "cut off" in error.problem
+
+
+def test_a_gzip_without_its_last_bytes_is_truncated_too(tmp_path: Path) -> None:
+    path = tmp_path / "cut.gz"
+    path.write_bytes(RECORDING.read_bytes()[:-4])
+    frames, error = read_until_error(str(path))
+    assert len(frames) == 491
+    assert error is not None
+
+
+def test_a_truncated_gzip_ends_its_file_and_the_next_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "cut.gz"
+    path.write_bytes(RECORDING.read_bytes()[:20_000])
+    frames, skipped = read_skipping([str(path), str(RECORDING)])
+    assert sum(frame.source == str(RECORDING) for frame in frames) == 491
+    assert sum(frame.source == str(path) for frame in frames) > 50
+    assert len(skipped) == 1
+
+
+def test_a_damaged_gzip_keeps_what_came_before_the_damage(tmp_path: Path) -> None:
+    lines = [record(object={"metadata": {"uid": os.urandom(200).hex()}}) for _ in range(300)]
+    packed = bytearray(gzip.compress(b"\n".join(lines)))
+    packed[len(packed) // 2 : len(packed) // 2 + 400] = b"\xff" * 400
+    path = tmp_path / "damaged"
+    path.write_bytes(packed)
+    frames, error = read_until_error(str(path))
+    assert len(frames) > 130
+    assert error is not None
+
+
+def test_a_wrong_checksum_is_damage(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(record()))
+    packed[-8] ^= 1
+    path = tmp_path / "damaged"
+    path.write_bytes(packed)
+    _, error = read_until_error(str(path))
+    assert error is not None
+    assert error.problem == "the gzip data is damaged (incorrect data check)"
+
+
+def test_what_follows_the_gzip_data_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "tail"
+    path.write_bytes(gzip.compress(record() + b"\n") + b"and so on")
+    frames, error = read_until_error(str(path))
+    assert len(frames) == 1
+    assert error is not None
+    assert "not gzip follows" in error.problem
+
+
+@pytest.mark.parametrize("source", [CAPTURE, KUBECTL_JSON])
+def test_truncated_gzip_of_the_other_formats_is_told(source: Path, tmp_path: Path) -> None:
+    packed = gzip.compress(source.read_bytes())
+    path = tmp_path / "cut.gz"
+    path.write_bytes(packed[: len(packed) // 2])
+    _, error = read_until_error(str(path))
+    assert error is not None
+    assert "cut off" in error.problem
+
+
+def test_small_files_can_hold_gigabytes_and_are_given_up_in_time(tmp_path: Path) -> None:
+    path = tmp_path / "bomb"
+    path.write_bytes(gzip.compress(record() + b"\n" + b" " * 80_000_000))
+    frames, error = read_until_error(str(path))
+    assert len(frames) == 1
+    assert error is not None
+    assert "a line of more than 64 MiB" in error.problem
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        pytest.param(b"", "is empty", id="nothing"),
+        pytest.param(gzip.compress(b""), "is empty", id="gzip of nothing"),
+        pytest.param(b" \n\n", "nothing but blank space", id="blank"),
+        pytest.param(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is a PNG image", id="PNG"),
+        pytest.param(b"SQLite format 3\0", "is an SQLite database", id="SQLite"),
+        pytest.param(b"PK\x03\x04", "unpack it first", id="zip"),
+        pytest.param(b"\x7fELF\x02\x01\x01\0\0", "is not a text file", id="ELF"),
+        pytest.param("{}".encode("utf-16"), "UTF-16", id="UTF-16"),
+        pytest.param(gzip.compress(gzip.compress(record())), "gzip'd twice", id="gzip of gzip"),
+        pytest.param(b"\x1f\x8b", "cut off", id="two bytes of gzip"),
+        pytest.param(b"\x1f\x8bnonsense", "damaged", id="not gzip after all"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_as_such(content: bytes, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "thing"
+    path.write_bytes(content)
+    frames, error = read_until_error(str(path))
+    assert frames == []
+    assert error is not None
+    assert re.search(words, error.problem), error.problem
+    assert read_skipping([str(path), str(RECORDING)])[0] == read(RECORDING)
+
+
+@pytest.mark.parametrize(
+    "name, words", [("missing", "there is no such file"), (".", "is a directory"), ("a\0b", "cannot be read")]
+)
+def test_what_cannot_be_opened_is_told(name: str, words: str, tmp_path: Path) -> None:
+    path = str(tmp_path) if name == "." else f"{tmp_path}/{name}"
+    _, error = read_until_error(path)
+    assert error is not None
+    assert (error.source, error.line) == (path, 0)
+    assert words in error.problem
+    assert len(read_skipping([path, str(RECORDING)])[0]) == 491
+
+
+@pytest.fixture
+def nobody() -> Iterator[None]:
+    """Run as somebody whom permissions bind."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)
+
+
+def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, nobody: None) -> None:
+    path = tmp_path / "secret"
+    if os.access(tmp_path, os.W_OK, effective_ids=True):
+        path.write_bytes(b"")
+        path.chmod(0)
+    _, error = read_until_error(str(path))
+    assert error is not None
+    assert "no permission" in error.problem
+
+
+def test_reading_can_be_given_up_at_any_frame(tmp_path: Path) -> None:
+    from kspan.ingest import read_frames
+
+    frames = read_frames([write(tmp_path, record(), record())])
+    assert next(frames).line == 1
+    del frames

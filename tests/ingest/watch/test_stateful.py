@@ -1,0 +1,247 @@
+"""Reflectors against an API server that has a state: whatever goes wrong, what was delivered adds up to that state."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from kspan.ingest.frames import Frame, FrameType
+from kspan.ingest.watch import Connection, Selection, Timing, Watcher, connect
+from kspan.model import Cursor
+from tests.apiserver import ApiServer
+from tests.apiserver.faults import (
+    BadLine,
+    Break,
+    EmptyWatch,
+    ErrorFrame,
+    Fault,
+    Gone,
+    OffSchema,
+    Refuse,
+    Slow,
+    Stall,
+)
+from tests.ingest.watch.watching import DEADLINE, QUICK, Collector, reflecting, until
+
+PODS = "v1/pods"
+TIMING: Timing = msgspec.structs.replace(QUICK, page=4, watch_min=1, watch_max=1, stall=1.5)
+
+
+def manifest(name: str, **labels: str) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "default", "labels": labels}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}}
+
+
+def mirror(frames: Iterable[Frame]) -> dict[str, str]:
+    """Name -> resourceVersion of what a reader of these frames believes to exist."""
+    state: dict[str, str] = {}
+    listing: dict[str, str] | None = None
+    for frame in frames:
+        metadata = json.loads(frame.object).get("metadata", {})
+        if frame.type is FrameType.LIST:
+            listing = {}
+        elif frame.type is FrameType.BOOKMARK and listing is not None:
+            state, listing = listing, None
+        elif frame.type is FrameType.DELETED:
+            state.pop(metadata["name"], None)
+        elif frame.type in (FrameType.ADDED, FrameType.MODIFIED):
+            state[metadata["name"]] = metadata["resourceVersion"]
+        elif frame.type is FrameType.LISTED:
+            assert listing is not None
+            listing[metadata["name"]] = metadata["resourceVersion"]
+    return state
+
+
+def truth(server: ApiServer, resource: str = PODS) -> dict[str, str]:
+    _, stored = server.storage.snapshot(server.storage.collection(resource))
+    return {item.name: str(item.version) for item in stored}
+
+
+def to(server: ApiServer, folder: Path) -> Connection:
+    return connect(str(server.kubeconfig(folder / "kubeconfig")), timing=TIMING)
+
+
+def agree(server: ApiServer, got: Collector, resource: str = PODS) -> None:
+    until(lambda: mirror(got.of(resource)) == truth(server, resource), "the same state on both sides")
+
+
+FAULTS: list[tuple[Fault, str | None]] = [
+    (ErrorFrame(), "watch"),
+    (ErrorFrame(after=2), "watch"),
+    (ErrorFrame(code=500, after=1), "watch"),
+    (Gone(), "watch"),
+    (Gone(), "continue"),
+    (Gone(), "list"),
+    (Break(after=1), "watch"),
+    (Break(after=1, reset=False), "watch"),
+    (EmptyWatch(), "watch"),
+    (Stall(after=1), "watch"),
+    (Refuse(401), None),
+    (Refuse(403), None),
+    (Refuse(404), "watch"),
+    (Refuse(429, retry_after=1), None),
+    (Refuse(500), None),
+    (Refuse(503), None),
+    (BadLine(after=1), "watch"),
+]
+
+
+@pytest.mark.parametrize("fault, verb", FAULTS, ids=lambda value: repr(value) if value else "any")
+def test_what_is_delivered_adds_up_in_spite_of(tmp_path: Path, fault: Fault, verb: str | None) -> None:
+    with ApiServer() as server:
+        for number in range(10):
+            server.storage.put(PODS, manifest(f"pod-{number}"))
+        injection = server.faults.add(fault, PODS, verb, times=3)
+        with reflecting(to(server, tmp_path)) as got:
+            if verb in ("watch", None):
+                until(lambda: injection.hits >= 1 or mirror(got.of(PODS)) == truth(server), "the first list")
+            for number in range(5):
+                server.storage.put(PODS, manifest(f"pod-{number}", changed="yes"))
+                server.storage.put(PODS, manifest(f"new-{number}"))
+                server.storage.delete(PODS, "default", f"pod-{9 - number}")
+            until(lambda: injection.hits >= 1, "the fault")
+            injection.lift()
+            agree(server, got)
+
+
+def test_a_compaction_while_nobody_watches_is_made_up_for_by_a_list(tmp_path: Path) -> None:
+    with ApiServer() as server:
+        server.storage.put(PODS, manifest("old"))
+        version = str(server.storage.version)
+        server.storage.delete(PODS, "default", "old")
+        server.storage.put(PODS, manifest("new"))
+        server.storage.compact()
+        with reflecting(to(server, tmp_path), version=version) as got:
+            agree(server, got)
+            assert got.words()[0] == "ERROR 410"
+
+
+def test_a_cursor_that_is_still_there_needs_no_list(tmp_path: Path) -> None:
+    with ApiServer() as server:
+        server.storage.put(PODS, manifest("old"))
+        version = str(server.storage.version)
+        server.storage.put(PODS, manifest("new"))
+        with reflecting(to(server, tmp_path), version=version) as got:
+            until(lambda: any(line.startswith("ADDED new") for line in got.words()), "what came since")
+            assert not any(line.startswith("LIST") for line in got.words())
+
+
+def test_an_etcd_that_was_restored_is_noticed_as_soon_as_it_answers(tmp_path: Path) -> None:
+    with ApiServer() as server:
+        server.put(PODS, manifest("a"))
+        backup = server.storage.backup()
+        for name in ("b", "c", "d"):
+            server.put(PODS, manifest(name))
+        with reflecting(to(server, tmp_path)) as got:
+            agree(server, got)
+            server.stop()
+            server.storage.restore(backup)
+            until(lambda: got.reasons().count("disconnected") > 1, "nobody answers")
+            server.start()
+            server.put(PODS, manifest("e"))
+            agree(server, got)
+            assert truth(server).keys() == {"a", "e"}
+            assert any("was etcd restored?" in frame.object.decode() for frame in got.frames)
+
+
+def test_a_cursor_of_other_namespaces_is_not_resumed(tmp_path: Path) -> None:
+    with ApiServer() as server:
+        version = server.put(PODS, manifest("a"))
+        cursors = {
+            resource: Cursor(resource, version, 0, scope)
+            for resource, scope in {
+                PODS: "shop",
+                "v1/events": "",
+                "apps/v1/deployments": "default",
+                "v1/nodes": "",
+            }.items()
+        }
+        got = Collector()
+        watcher = Watcher(to(server, tmp_path), Selection(namespaces=("default",)), got.deliver, cursors, got)
+        watcher.start()
+        until(watcher.synced, "in sync")
+        watcher.stop()
+        assert watcher.join(DEADLINE)
+        assert {resource: server.requests_seen(resource, "list") for resource in cursors} == {
+            PODS: 1,
+            "v1/events": 1,
+            "apps/v1/deployments": 0,
+            "v1/nodes": 0,
+        }
+
+
+def test_a_server_that_is_restarted_and_compacted_meanwhile_is_made_up_for(tmp_path: Path) -> None:
+    with ApiServer() as server:
+        server.put(PODS, manifest("a"))
+        with reflecting(to(server, tmp_path)) as got:
+            agree(server, got)
+            server.stop()
+            server.storage.delete(PODS, "default", "a")
+            server.put(PODS, manifest("b"))
+            server.storage.compact()
+            until(lambda: "disconnected" in got.reasons(), "trouble")
+            server.start()
+            agree(server, got)
+            assert "ERROR 410" in got.words()
+
+
+def test_over_tls_a_token_that_is_rotated_is_read_again(tmp_path: Path) -> None:
+    with ApiServer(token="first", https=True) as server:
+        server.put(PODS, manifest("a"))
+        connection = to(server, tmp_path)
+        with reflecting(connection) as got:
+            agree(server, got)
+            server.kubeconfig(tmp_path / "kubeconfig", token="second")
+            server.tokens.add("second")
+            server.tokens.remove("first")
+            server.put(PODS, manifest("b"))
+            agree(server, got)
+            until(lambda: server.requests[-1].status == 200, "a request with the new token")
+            assert "unauthorized" not in got.reasons()
+
+
+@pytest.mark.parametrize("fault", [OffSchema(), Slow(20_000)], ids=repr)
+def test_what_is_odd_or_slow_is_delivered_as_it_comes(tmp_path: Path, fault: Fault) -> None:
+    with ApiServer() as server, server.faults.add(fault, PODS), reflecting(to(server, tmp_path)) as got:
+        for number in range(5):
+            server.storage.put(PODS, manifest(f"pod-{number}"))
+        agree(server, got)
+        assert set(got.reasons()) <= {"timeout"}
+
+
+def test_a_whole_cluster_is_watched_and_its_new_kinds_too(tmp_path: Path) -> None:
+    names = {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"}
+    versions = [{"name": "v1", "served": True, "storage": True}]
+    spec = {"group": "example.com", "scope": "Namespaced", "names": names, "versions": versions}
+    crds = "apiextensions.k8s.io/v1/customresourcedefinitions"
+    crd = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "spec": spec}
+    crd["metadata"] = {"name": "widgets.example.com"}
+    owner = {"apiVersion": "example.com/v1", "kind": "Widget", "name": "w", "uid": "u", "controller": True}
+    with ApiServer() as server:
+        connection, got = to(server, tmp_path), Collector()
+        watcher = Watcher(connection, Selection(), got.deliver, {}, got)
+        watcher.start()
+        try:
+            until(watcher.synced, "in sync")
+            server.storage.put(crds, crd)
+            widget = {
+                "apiVersion": "example.com/v1",
+                "kind": "Widget",
+                "metadata": {"name": "w", "namespace": "default"},
+            }
+            server.storage.put("example.com/v1/widgets", widget)
+            owned = manifest("owned")
+            owned["metadata"]["ownerReferences"] = [owner]
+            server.storage.put(PODS, owned)
+            until(lambda: got.of("example.com/v1/widgets"), "a watch of widgets")
+            agree(server, got, "example.com/v1/widgets")
+            server.storage.delete(crds, "", "widgets.example.com")
+            until(lambda: "example.com/v1/widgets" not in watcher.resources(), "let go")
+        finally:
+            watcher.stop()
+            assert watcher.join(DEADLINE)
+            connection.close()
+        assert watcher.failure is None

@@ -1,0 +1,339 @@
+"""Which resources are watched, as kinds are named, installed and removed."""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kspan.errors import SettingsError
+from kspan.ingest.frames import Frame
+from kspan.ingest.watch import Selection, Watcher
+from kspan.k8s.resources import DEFAULT
+from kspan.model import Cursor
+from tests.ingest.watch.scripted import Reply, Request, ScriptedServer, change, failure, listed, pod
+from tests.ingest.watch.watching import DEADLINE, Collector, connection_to, until
+
+EVERYTHING_USUAL = Selection()
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+def served(name: str, kind: str, *, namespaced: bool = True) -> dict[str, Any]:
+    verbs = ["get", "list", "watch"]
+    return {"name": name, "singularName": kind.lower(), "kind": kind, "namespaced": namespaced, "verbs": verbs}
+
+
+class Cluster:
+    """Serves discovery, empty collections unless said otherwise, and silent watches that can be fed."""
+
+    def __init__(self) -> None:
+        core = [served("pods", "Pod"), served("events", "Event"), served("services", "Service")]
+        core += [served("secrets", "Secret"), served("pods/status", "Pod")]
+        self.documents: dict[str, list[dict[str, Any]]] = {"": core, "apps": [served("deployments", "Deployment")]}
+        self.preferred = {"apps": "v1"}
+        self.items: dict[str, list[dict[str, Any]]] = {}
+        self.refused: dict[str, int] = {}
+        self.open: dict[str, list[Reply]] = {}
+        self.lock = threading.Lock()
+        self.exact = False
+        """Whether a list is as of the version that was asked for; an API server may leave that out of account."""
+
+    def install(self, group: str, name: str, kind: str) -> None:
+        self.documents[group] = [served(name, kind)]
+        self.preferred[group] = "v1"
+
+    def remove(self, group: str) -> None:
+        del self.documents[group]
+        del self.preferred[group]
+
+    def say(self, path: str, *changes: dict[str, Any]) -> None:
+        """To everybody who watches this path."""
+        with self.lock:
+            for reply in self.open.get(path, []):
+                reply.lines(*changes)
+
+    def __call__(self, request: Request, reply: Reply) -> None:
+        path = request.path
+        if path in self.refused:
+            reply.json(failure(self.refused[path], "No"), self.refused[path])
+        elif path == "/apis":
+            names = [
+                {"name": group, "preferredVersion": {"version": version}, "versions": [{"version": version}]}
+                for group, version in self.preferred.items()
+            ]
+            reply.json({"kind": "APIGroupList", "groups": names})
+        elif (group := self._document(path)) is not None:
+            reply.json({"kind": "APIResourceList", "resources": self.documents[group]})
+        elif not self._has(path):
+            reply.json(failure(404, "NotFound"), 404)
+        elif request.watch:
+            reply.begin()
+            with self.lock:
+                self.open.setdefault(path, []).append(reply)
+            reply.hang()
+        else:
+            version = request.query.get("resourceVersion") if self.exact else None
+            reply.json(listed(int(version or 10), *self.items.get(path, [])))
+
+    def _document(self, path: str) -> str | None:
+        if path == "/api/v1":
+            return ""
+        group = path.removeprefix("/apis/").removesuffix("/v1")
+        return group if group in self.documents and path == f"/apis/{group}/v1" else None
+
+    def _has(self, path: str) -> bool:
+        if path == CRDS or any(target.path() == path for target in DEFAULT):
+            return True
+        group = path.removeprefix("/apis/").partition("/")[0] if path.startswith("/apis/") else ""
+        return any(path.endswith(f"/{item['name']}") for item in self.documents.get(group, []))
+
+
+@contextmanager
+def watching(
+    cluster: Cluster,
+    folder: Path,
+    selection: Selection = EVERYTHING_USUAL,
+    cursors: dict[str, Cursor] | None = None,
+    named: Iterable[tuple[str, str]] = (),
+) -> Iterator[tuple[Watcher, Collector, ScriptedServer]]:
+    collector = Collector()
+    with ScriptedServer(cluster) as server:
+        connection = connection_to(server.url, folder)
+        watcher = Watcher(connection, selection, collector.deliver, cursors or {}, collector, named=named)
+        watcher.start()
+        try:
+            yield watcher, collector, server
+        finally:
+            watcher.stop()
+            assert watcher.join(DEADLINE)
+            connection.close()
+    assert watcher.failure is None
+
+
+def owned_pod(name: str, version: int, api_version: str, kind: str) -> dict[str, Any]:
+    return pod(name, version, ownerReferences=[{"apiVersion": api_version, "kind": kind, "name": "o", "uid": "u"}])
+
+
+def test_the_default_resources_are_listed_and_then_it_is_in_sync(tmp_path: Path) -> None:
+    with watching(Cluster(), tmp_path) as (watcher, got, _):
+        until(watcher.synced, "in sync")
+        assert watcher.resources() == sorted(target.resource for target in DEFAULT)
+        for target in DEFAULT:
+            got.wait("BOOKMARK @10", resource=target.resource)
+
+
+def test_a_kind_is_watched_once_an_owner_reference_names_it(tmp_path: Path) -> None:
+    cluster = Cluster()
+    cluster.install("example.com", "widgets", "Widget")
+    cluster.items["/apis/example.com/v1/widgets"] = [pod("w", 3)]
+    cluster.items["/api/v1/pods"] = [owned_pod("a", 5, "example.com/v1alpha1", "Widget")]
+    with watching(cluster, tmp_path) as (watcher, got, server):
+        got.wait("LISTED w@3", "BOOKMARK @10", resource="example.com/v1/widgets")
+        assert watcher.resources().count("example.com/v1/widgets") == 1
+        accepted = [request.headers["accept"] for request in server.requests if request.path.endswith("/widgets")]
+        assert set(accepted) == {"application/json"}
+
+
+def reinstall(cluster: Cluster, watcher: Watcher, got: Collector) -> None:
+    """Widgets go, and come back; until they are listed again."""
+    cluster.remove("example.com")
+    cluster.say(CRDS, change("DELETED", pod("widgets.example.com", 30)))
+    until(lambda: "example.com/v1/widgets" not in watcher.resources(), "let go")
+    cluster.install("example.com", "widgets", "Widget")
+    cluster.say(CRDS, change("ADDED", pod("widgets.example.com", 40)))
+    until(lambda: got.words("example.com/v1/widgets").count("BOOKMARK @10") == 2, "listed again")
+
+
+def asked_as_of(server: ScriptedServer, path: str) -> list[str]:
+    lists = (request for request in server.requests if request.path == path and not request.watch)
+    return [request.query.get("resourceVersion", "") for request in lists]
+
+
+def test_a_kind_that_is_named_is_listed_as_of_where_the_stillest_stream_is(tmp_path: Path) -> None:
+    cluster = Cluster()
+    cluster.install("example.com", "widgets", "Widget")
+    with watching(cluster, tmp_path) as (watcher, got, server):
+        until(watcher.synced, "in sync")
+        until(lambda: "/api/v1/pods" in cluster.open, "a watch of Pods")
+        cluster.say("/api/v1/pods", change("ADDED", owned_pod("a", 12, "example.com/v1", "Widget")))
+        got.wait("BOOKMARK @10", resource="example.com/v1/widgets")
+        assert asked_as_of(server, "/apis/example.com/v1/widgets") == ["10"]
+
+
+def test_what_a_daemon_that_died_had_not_listed_is_listed_as_of_the_oldest_cursor_and_the_rest_resumed(
+    tmp_path: Path,
+) -> None:
+    cluster = Cluster()
+    cluster.install("example.com", "widgets", "Widget")
+    cluster.exact = True
+    now = time.time_ns()
+    versions = {target.resource: str(40 + number) for number, target in enumerate(DEFAULT)}
+    del versions["v1/pods"]
+    cursors = {resource: Cursor(resource, version, now) for resource, version in versions.items()}
+    named = [("example.com/v1", "Widget")]
+    with watching(cluster, tmp_path, cursors=cursors, named=named) as (watcher, got, server):
+        oldest = min(version for resource, version in versions.items() if resource != "v1/events")
+        got.wait(f"BOOKMARK @{oldest}", resource="v1/pods")
+        got.wait(f"BOOKMARK @{oldest}", resource="example.com/v1/widgets")
+        assert asked_as_of(server, "/api/v1/pods") == [oldest]
+        assert watcher.resources().count("example.com/v1/widgets") == 1
+        assert asked_as_of(server, "/apis/example.com/v1/widgets") == [oldest]
+
+
+def test_what_was_listed_before_in_other_namespaces_is_listed_as_of_now(tmp_path: Path) -> None:
+    now = time.time_ns()
+    cursors = {target.resource: Cursor(target.resource, "42", now) for target in DEFAULT}
+    with watching(Cluster(), tmp_path, Selection(namespaces=("a", "b")), cursors=cursors) as (watcher, _, server):
+        until(watcher.synced, "in sync")
+        lists = [request for request in server.requests if request.path.endswith("/pods") and not request.watch]
+        assert {request.query.get("resourceVersion", "") for request in lists} == {""}
+
+
+def test_a_kind_that_was_gone_and_is_back_is_listed_as_of_now(tmp_path: Path) -> None:
+    cluster = Cluster()
+    cluster.install("example.com", "widgets", "Widget")
+    cluster.items["/api/v1/pods"] = [owned_pod("a", 5, "example.com/v1", "Widget")]
+    with watching(cluster, tmp_path) as (watcher, got, server):
+        got.wait("BOOKMARK @10", resource="example.com/v1/widgets")
+        until(lambda: CRDS in cluster.open, "a watch of the CRDs")
+        reinstall(cluster, watcher, got)
+        assert asked_as_of(server, "/apis/example.com/v1/widgets")[-1] == ""
+
+
+def test_the_first_lists_of_all_are_of_now(tmp_path: Path) -> None:
+    with watching(Cluster(), tmp_path) as (watcher, _, server):
+        until(watcher.synced, "in sync")
+        assert {version for target in DEFAULT for version in asked_as_of(server, target.path())} == {""}
+
+
+def test_a_kind_is_watched_once_an_event_names_it_as_metadata_where_that_is_enough(tmp_path: Path) -> None:
+    cluster = Cluster()
+    event = pod("e", 12) | {"kind": "Event", "involvedObject": {"kind": "Service", "apiVersion": "v1"}}
+    with watching(cluster, tmp_path) as (watcher, got, server):
+        until(lambda: "/api/v1/events" in cluster.open, "a watch of Events")
+        assert "v1/services" not in watcher.resources()
+        cluster.say("/api/v1/events", change("ADDED", event))
+        got.wait("BOOKMARK @10", resource="v1/services")
+        accepted = {request.headers["accept"] for request in server.requests if request.path == "/api/v1/services"}
+        assert all("as=PartialObjectMetadata" in text for text in accepted)
+
+
+def test_a_kind_that_was_named_before_and_never_listed_is_listed_from_the_start(tmp_path: Path) -> None:
+    cluster = Cluster()
+    cluster.install("example.com", "widgets", "Widget")
+    named = [("example.com/v1", "Widget"), ("v1", "Pod"), ("example.com/v1", "Unknown")]
+    with watching(cluster, tmp_path, named=named) as (watcher, got, _):
+        got.wait("BOOKMARK @10", resource="example.com/v1/widgets")
+        until(watcher.synced, "in sync")
+        assert watcher.resources().count("v1/pods") == 1
+
+
+def test_a_crd_that_is_installed_is_picked_up_and_let_go_when_it_is_removed(tmp_path: Path) -> None:
+    cluster = Cluster()
+    cluster.items["/api/v1/pods"] = [owned_pod("a", 5, "example.com/v1", "Widget")]
+    with watching(cluster, tmp_path) as (watcher, got, _):
+        until(lambda: CRDS in cluster.open, "a watch of CRDs")
+        until(watcher.synced, "in sync")
+        cluster.install("example.com", "widgets", "Widget")
+        cluster.say(CRDS, change("ADDED", pod("widgets.example.com", 20)))
+        got.wait("BOOKMARK @10", resource="example.com/v1/widgets")
+        reinstall(cluster, watcher, got)
+        assert not got.of("apiextensions.k8s.io/v1/customresourcedefinitions")
+
+
+def test_what_is_refused_stops_nothing_else_and_counts_as_in_sync(tmp_path: Path) -> None:
+    cluster = Cluster()
+    cluster.refused = {"/api/v1/nodes": 403, "/apis/policy/v1/poddisruptionbudgets": 404, CRDS: 403, "/apis": 403}
+    with watching(cluster, tmp_path) as (watcher, got, _):
+        until(watcher.synced, "in sync")
+        got.wait("BOOKMARK @10")
+        refused = sorted(told[1:] for told in got.told if told[0] == "refused")
+        assert refused == [("policy/v1/poddisruptionbudgets", "404"), ("v1/nodes", "403")]
+
+
+def test_cursors_are_resumed_those_of_named_kinds_too(tmp_path: Path) -> None:
+    cluster = Cluster()
+    cluster.install("example.com", "widgets", "Widget")
+    versions = {target.resource: "42" for target in DEFAULT} | {
+        "example.com/v1/widgets": "43",
+        "gone.io/v1/things": "4",
+    }
+    cursors = {resource: Cursor(resource, version, 0) for resource, version in versions.items()}
+    with watching(cluster, tmp_path, cursors=cursors) as (watcher, got, server):
+        until(lambda: len(cluster.open) == len(DEFAULT) + 2, "all watches")
+        until(watcher.synced, "in sync")
+        asked = {request.path: request.query["resourceVersion"] for request in server.requests if request.watch}
+        assert asked.pop("/apis/example.com/v1/widgets") == "43"
+        assert asked.pop(CRDS) == "10"
+        assert set(asked.values()) == {"42"}
+        assert not got.frames
+
+
+def test_watch_names_replace_the_default(tmp_path: Path) -> None:
+    cluster = Cluster()
+    cluster.install("example.com", "widgets", "Widget")
+    cluster.items["/apis/apps/v1/deployments"] = [owned_pod("d", 5, "v1", "Service")]
+    selection = Selection(watch=("deployments.apps", "widget", "gadgets"))
+    with watching(cluster, tmp_path, selection) as (watcher, got, _):
+        assert not watcher.synced() or got.frames
+        until(watcher.synced, "in sync")
+        assert watcher.resources() == ["apps/v1/deployments", "example.com/v1/widgets"]
+        assert [told for told in got.told if told[0] == "refused"] == [("refused", "gadgets", "404")]
+
+
+def test_all_kinds_are_all_that_can_be_watched(tmp_path: Path) -> None:
+    cluster = Cluster()
+    cluster.install("example.com", "widgets", "Widget")
+    cluster.install("events.k8s.io", "events", "Event")
+    with watching(cluster, tmp_path, Selection(all_kinds=True)) as (watcher, _, server):
+        until(watcher.synced, "in sync")
+        others = {"v1/services", "v1/secrets", "example.com/v1/widgets"}
+        assert set(watcher.resources()) == {target.resource for target in DEFAULT} | others
+        secrets = {request.headers["accept"] for request in server.requests if request.path == "/api/v1/secrets"}
+        assert all("as=PartialObjectMetadata" in text for text in secrets)
+
+
+def test_a_group_that_does_not_answer_keeps_no_other_from_being_watched(tmp_path: Path) -> None:
+    cluster = Cluster()
+    cluster.install("example.com", "widgets", "Widget")
+    cluster.install("metrics.example.com", "measures", "Measure")
+    cluster.refused["/apis/metrics.example.com/v1"] = 503
+    with watching(cluster, tmp_path, Selection(all_kinds=True)) as (watcher, _, _server):
+        until(watcher.synced, "in sync")
+        assert "example.com/v1/widgets" in watcher.resources()
+
+
+def test_a_name_that_is_none_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    connection = connection_to("http://127.0.0.1:9", tmp_path)
+    with pytest.raises(SettingsError, match="--watch"):
+        Watcher(connection, Selection(watch=("no such",)), lambda _: None, {}, Collector())
+
+
+def test_a_thread_that_dies_is_told_with_its_reason(tmp_path: Path) -> None:
+    def deliver(frame: Frame) -> None:
+        raise ZeroDivisionError("a bug")
+
+    with ScriptedServer(Cluster()) as server:
+        connection = connection_to(server.url, tmp_path)
+        watcher = Watcher(connection, Selection(), deliver, {}, Collector())
+        watcher.start()
+        until(lambda: isinstance(watcher.failure, ZeroDivisionError), "a failure")
+        watcher.stop()
+        assert watcher.join(DEADLINE)
+        connection.close()
+
+
+def test_it_stops_at_once_while_the_server_is_silent_or_away(tmp_path: Path) -> None:
+    for url in ("http://127.0.0.1:9", ""):
+        with ScriptedServer(Cluster()) as server:
+            connection = connection_to(url or server.url, tmp_path)
+            collector = Collector()
+            watcher = Watcher(connection, Selection(), collector.deliver, {}, collector)
+            watcher.start()
+            until(lambda: collector.told, "the first try")  # noqa: B023 -- called in this round
+            watcher.stop()
+            assert watcher.join(1.5)
+            connection.close()

@@ -1,0 +1,139 @@
+"""Running reflectors and watchers in tests: quick timings, and what was delivered."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kspan.ingest.frames import Frame
+from kspan.ingest.watch import Connection, Stopped, Timing, connect
+from kspan.ingest.watch.frame_sink import Delivery
+from kspan.ingest.watch.reflector import Reflector
+from kspan.k8s.resources import DEFAULT, Target
+
+PODS = next(target for target in DEFAULT if target.resource == "v1/pods")
+EVENTS = next(target for target in DEFAULT if target.resource == "v1/events")
+
+QUICK = Timing(
+    first=0.02, ceiling=0.1, shortest=0.02, refused=0.2, watch_min=2, watch_max=2, connect=2, answer=2, settle=0.02
+)
+
+DEADLINE = 10.0
+TOKEN = "secret-token"
+
+
+def until(holds: Callable[[], Any], what: str) -> None:
+    """Polls until something holds; fails after DEADLINE seconds."""
+    end = time.monotonic() + DEADLINE
+    while not holds():
+        assert time.monotonic() < end, f"not within {DEADLINE} s: {what}"
+        time.sleep(0.005)
+
+
+def kubeconfig(path: Path, url: str, token: str = TOKEN) -> str:
+    """Writes a kubeconfig for a server with a token; its path."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "clusters": [{"name": "test", "cluster": {"server": url}}],
+        "users": [{"name": "test", "user": {"token": token}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+    }
+    path.write_text(json.dumps(config), encoding="utf-8")
+    return str(path)
+
+
+def connection_to(url: str, folder: Path, timing: Timing = QUICK) -> Connection:
+    return connect(kubeconfig(folder / "kubeconfig", url), timing=timing)
+
+
+class Collector:
+    """A ``deliver`` that keeps what it is given, and an observer that remembers. ``gate`` closed makes it block."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        self.told: list[tuple[str, str, str]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.stopped = False
+
+    def deliver(self, frame: Frame) -> None:
+        self.gate.wait()
+        if self.stopped:
+            raise Stopped
+        self.frames.append(frame)
+
+    def restarted(self, resource: str, reason: str) -> None:
+        self.told.append(("restarted", resource, reason))
+
+    def connected(self, resource: str) -> None:
+        self.told.append(("connected", resource, ""))
+
+    def refused(self, resource: str, status: int) -> None:
+        self.told.append(("refused", resource, str(status)))
+
+    def reasons(self) -> list[str]:
+        return [text for what, _, text in self.told if what == "restarted"]
+
+    def of(self, resource: str) -> list[Frame]:
+        return [frame for frame in list(self.frames) if frame.resource == resource]
+
+    def words(self, resource: str = "v1/pods") -> list[str]:
+        """Each frame as ``TYPE name@version`` or ``TYPE @version``."""
+        return [word(frame) for frame in self.of(resource)]
+
+    def wait(self, *words: str, resource: str = "v1/pods") -> None:
+        """Until these were delivered, in any order."""
+        until(lambda: set(words) <= set(self.words(resource)), f"{words} in {self.words(resource)}")
+
+
+def word(frame: Frame) -> str:
+    value = json.loads(frame.object)
+    metadata = value.get("metadata", {})
+    if frame.type.value == "ERROR":
+        return f"ERROR {value.get('code')}"
+    if frame.type.value == "NOTE":
+        return f"NOTE {value['error']}"
+    name = metadata.get("name", "")
+    return f"{frame.type.value} {name}@{metadata['resourceVersion']}"
+
+
+@contextmanager
+def reflecting(
+    connection: Connection,
+    target: Target = PODS,
+    *,
+    version: str = "",
+    scopes: tuple[str, ...] = ("",),
+    named: Callable[[str, str], None] = lambda *_: None,
+    since: Sequence[str] = (),
+) -> Iterator[Collector]:
+    """A reflector that runs, and what it delivers; it has ended afterwards."""
+    collector = Collector()
+    reflector = Reflector(
+        connection, Delivery(target, collector.deliver, named, time.time_ns), scopes, version, collector, since
+    )
+    ended: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            reflector.run()
+        except BaseException as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield collector
+    finally:
+        collector.stopped = True
+        collector.gate.set()
+        reflector.stop()
+        thread.join(DEADLINE)
+        connection.close()
+    assert not thread.is_alive()
+    assert isinstance(ended[0], Stopped), ended

@@ -1,5 +1,0 @@
-"""``make docs``: writes the schema into ``docs/sql.md``."""
-
-from tests.sql.document import DOCUMENT, with_schema
-
-DOCUMENT.write_text(with_schema(DOCUMENT.read_text()))

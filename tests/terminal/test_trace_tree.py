@@ -1,0 +1,238 @@
+"""Traces on a terminal."""
+
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from kspan import vocabulary
+from kspan.emit.console import ConsoleSink
+from kspan.emit.emitter import Emitter
+from kspan.model import SpanEvent, SpanRow, TraceRow
+from kspan.terminal.text import cut, cut_middle, duration, harmless
+from kspan.terminal.trace_tree import render_trace
+from tests.emit.memory_store import MemoryStore
+from tests.emit.rows import MS, SECOND, START, make_span, make_trace, rolling_update
+
+WIDTHS = [20, 40, 60, 80, 100, 120, 160, 240]
+
+
+def drawn(
+    trace: TraceRow, spans: list[SpanRow], width: int = 120, *, color: bool = False, ascii_only: bool = False
+) -> str:
+    console = Console(file=io.StringIO(), width=width, force_terminal=color, color_system="standard" if color else None)
+    console.print(render_trace(trace, spans, width=width, ascii_only=ascii_only))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def bar_of(line: str) -> tuple[int, int]:
+    """First and last column of the line's bar."""
+    columns = [index for index, char in enumerate(line) if char in "█▌▐▏"]
+    return columns[0], columns[-1]
+
+
+def test_the_header_tells_what_who_when_how_long_and_how_it_went() -> None:
+    header = drawn(*rolling_update()).splitlines()[0]
+    assert header == "✓ Deployment shop/web by kubectl · 2025-12-04 14:03:07Z · 18.0s · 33 spans · ok"
+
+
+def test_the_header_of_an_unfinished_episode_says_so() -> None:
+    trace, spans = rolling_update(failing=True)
+    trace = msgspec.structs.replace(trace, incomplete=True, previous_trace_id="4bf92f3577b34da6a3ce929d0e0e4736")
+    header = drawn(trace, spans, 160).splitlines()[0]
+    assert header.endswith("failed · incomplete · continues trace 4bf92f35")
+    assert drawn(trace, spans, 80).splitlines()[1] == "  incomplete · continues trace 4bf92f35"
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_outcome_has_a_line_of_its_own_where_a_long_actor_leaves_no_room(width: int) -> None:
+    root = make_span("Lease.LeaderElection", subject="kube-controller-manager", service="x" * 26)
+    lines = drawn(make_trace([root]), [root], width).splitlines()
+    assert lines[0].startswith("✓ Lease ")
+    assert lines[0].endswith(f" by {'x' * 26}")
+    assert lines[1].endswith(" · 1 span · ok")
+
+
+def test_siblings_stand_by_start_time_under_their_parent() -> None:
+    spans = [
+        make_span("Deployment.Update", key="root", end=START + 9 * SECOND),
+        make_span("Pod.Late", key="c", parent="root", start=START + 5 * SECOND),
+        make_span("Pod.Early", key="a", parent="root", start=START + SECOND),
+        make_span("Pod.Inner", key="b", parent="a", start=START + 2 * SECOND),
+    ]
+    lines = drawn(make_trace(spans), spans).splitlines()[1:]
+    assert [line.split()[0] for line in lines] == ["Deployment.Update", "├╴Pod.Early", "│", "└╴Pod.Late"]
+    assert "└╴Pod.Inner" in lines[2]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("failing", [False, True])
+def test_no_line_is_wider_than_the_terminal_and_durations_align(width: int, failing: bool) -> None:
+    text = drawn(*rolling_update(failing=failing), width)
+    assert max(cell_len(line) for line in text.splitlines()) <= width
+    ends = {found.end() for line in text.splitlines()[2:] if (found := re.search(r" +[\d.]+m?s(?=$|  )", line))}
+    assert len(ends) == 1
+
+
+def test_bars_stand_on_the_axis_of_the_trace_with_one_cell_at_least() -> None:
+    spans = [
+        make_span("Deployment.Update", key="root", end=START + 8 * SECOND),
+        make_span("Pod.Half", key="a", parent="root", start=START + 4 * SECOND, end=START + 8 * SECOND),
+        make_span("Pod.Instant", key="b", parent="root", start=START + 8 * SECOND),
+        make_span("Pod.Blink", key="c", parent="root", start=START + 1, end=START + 2),
+    ]
+    root, blink, half, instant = map(bar_of, drawn(make_trace(spans), spans, 80).splitlines()[1:])
+    assert root[0] == blink[0] == blink[1]
+    assert half[0] == (root[0] + root[1] + 1) // 2
+    assert half[1] == root[1] == instant[0] == instant[1]
+
+
+def test_changes_repeats_and_errors_are_shown() -> None:
+    trace, spans = rolling_update(failing=True)
+    text = drawn(trace, spans)
+    assert "image of web: nginx:1.26 → nginx:1.27" in text
+    assert "Pod.Failed \u00d75" in text
+    assert "code = NotFound" in text
+
+
+def test_errors_are_red_on_a_terminal_and_there_is_no_colour_elsewhere() -> None:
+    trace, spans = rolling_update(failing=True)
+    assert "\x1b[31mFailed to pull image" in drawn(trace, spans, color=True)
+    assert "\x1b" not in drawn(trace, spans)
+
+
+def test_repeats_without_counts_are_counted() -> None:
+    span = make_span("Pod.BackOff", events=[SpanEvent(START, "Pod.BackOff", {})] * 4)
+    assert "Pod.BackOff \u00d75" in drawn(make_trace([span]), [span])
+
+
+def test_a_condition_that_turned_with_it_is_no_repeat() -> None:
+    noted = SpanEvent(START, "PodScheduled", {vocabulary.CONDITION_TYPE: "PodScheduled"})
+    span = make_span("Pod.Create", events=[noted] * 4)
+    assert "\u00d7" not in drawn(make_trace([span]), [span])
+
+
+def test_hostile_names_and_messages_do_nothing_to_the_terminal() -> None:
+    hostile = "\x1b[2J\x1b]0;owned\x07a\x9b31m\r\n[red]b[/red]\u202ec\x00\u200b:smiley:"
+    change = {vocabulary.CHANGE_SUMMARY: hostile}
+    span = msgspec.structs.replace(
+        make_span("Pod.BackOff", error=True, message=hostile, attributes=change),
+        name=hostile, service=hostile, object_name=hostile, object_namespace=hostile, object_kind=hostile,
+    )  # fmt: skip
+    trace = msgspec.structs.replace(make_trace([span]), previous_trace_id=hostile)
+    text = drawn(trace, [span], 400)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\u200b]", text)
+    assert r"a\x9b31m [red]b[/red]\u202ec\x00\u200b:smiley:" in text
+    assert "owned" not in text
+
+
+def test_spans_without_their_parent_are_roots_and_a_ring_is_shown() -> None:
+    spans = [
+        make_span("Pod.Orphan", key="a", parent="somewhere else"),
+        make_span("Pod.RingOne", key="b", parent="c"),
+        make_span("Pod.RingTwo", key="c", parent="b"),
+    ]
+    text = drawn(make_trace(spans), spans)
+    assert all(name in text for name in ("Pod.Orphan", "Pod.RingOne", "└╴Pod.RingTwo"))
+
+
+def test_a_chain_of_thousands_is_drawn() -> None:
+    spans = [make_span("Pod.Step", key=str(n), parent=str(n - 1) if n else "", start=START + n) for n in range(3000)]
+    lines = drawn(make_trace(spans), spans, 80).splitlines()
+    assert len(lines) == 3001
+    assert all("Pod.St" in line for line in lines[1:])
+
+
+def test_a_trace_without_spans_has_a_header() -> None:
+    trace, _ = rolling_update()
+    assert drawn(trace, []).startswith("✓ empty trace · 2025-12-04")
+
+
+def test_ascii_terminals_get_ascii() -> None:
+    text = drawn(*rolling_update(), ascii_only=True)
+    assert text.isascii()
+    assert "`-ReplicaSet.Create" in text
+
+
+def test_the_console_target_prints_each_trace_once(store: MemoryStore) -> None:
+    for name in ("one", "two"):
+        store.add(*rolling_update(name))
+    file = io.StringIO()
+    emitter = Emitter(store, store.cluster, "console", ConsoleSink(Console(file=file, width=100)))
+    assert emitter.emit_pending(START).traces == 2
+    assert emitter.emit_pending(START).traces == 0
+    assert file.getvalue().count("✓ Deployment shop/web by kubectl") == 2
+    assert "\n\n✓ Deployment" in file.getvalue(), "traces stand apart"
+
+
+class _Full(io.StringIO):
+    """A file on a full disk, in the place of a terminal."""
+
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+def test_output_that_cannot_be_written_leaves_the_traces(store: MemoryStore) -> None:
+    store.add(*rolling_update())
+    emitter = Emitter(store, store.cluster, "console", ConsoleSink(Console(file=_Full(), width=100)))
+    report = emitter.emit_pending(START)
+    assert (report.traces, report.failed) == (0, 1)
+    assert "No space left" in report.reason
+
+
+def test_a_reader_that_went_away_ends_the_program_quietly_with_nothing_marked() -> None:
+    script = """
+import sys
+from kspan.emit.console import ConsoleSink
+from kspan.emit.emitter import Emitter
+from tests.emit.memory_store import MemoryStore
+from tests.emit.rows import START, rolling_update
+store = MemoryStore()
+store.add(*rolling_update())
+try:
+    Emitter(store, store.cluster, "console", ConsoleSink()).emit_pending(START)
+finally:
+    print(len(store.emitted("console")), file=sys.stderr)
+"""
+    reader, writer = os.pipe()
+    os.close(reader)
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, check=False, stdout=writer, stderr=subprocess.PIPE, cwd=root, timeout=60)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"0\n")
+
+
+@pytest.mark.parametrize(
+    "nanoseconds,text",
+    [
+        (-5, "0ms"), (0, "0ms"), (999_999, "0ms"), (12 * MS, "12ms"), (999 * MS, "999ms"), (SECOND, "1.0s"),
+        (3_449 * MS, "3.4s"), (59_999 * MS, "59.9s"), (60 * SECOND, "1m00s"), (125 * SECOND, "2m05s"),
+        (3599 * SECOND, "59m59s"), (3720 * SECOND, "1h02m"), (86_399 * SECOND, "23h59m"), (273_600 * SECOND, "3d04h"),
+    ],
+)  # fmt: skip
+def test_durations_read_as_people_say_them(nanoseconds: int, text: str) -> None:
+    assert duration(nanoseconds) == text
+
+
+@given(st.text(), st.integers(0, 40))
+@settings(max_examples=200, deadline=None)
+def test_cut_text_fits_and_harmless_text_prints(text: str, width: int) -> None:
+    clean = harmless(text)
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f]", clean)
+    assert cell_len(cut(clean, width)) <= width
+    assert cell_len(cut_middle(clean, width)) <= width
+
+
+def test_the_end_of_a_generated_name_survives_a_cut() -> None:
+    assert cut_middle("web-frontend-854b7f4f-x7k2p", 16) == "web-fron…f-x7k2p"
