@@ -242,7 +242,7 @@ def test_text_that_utf8_cannot_hold_fails_nothing(tmp_path: Path) -> None:
 
 def test_importing_the_exporters_does_not_import_the_sdk() -> None:
     # The CLI parses --export before it knows whether anything is to be exported.
-    spec = importlib.util.find_spec("kspan.emit.exporters")
+    spec = importlib.util.find_spec("kspan.emit.targets")
     assert spec is not None
     assert spec.origin is not None
     top_level = [line for line in Path(spec.origin).read_text().splitlines() if line.startswith(("import", "from"))]

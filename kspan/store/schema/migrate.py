@@ -21,7 +21,7 @@ _OURS: Final = "kspan"
 
 def scripts() -> Path:
     """The folder of the migration scripts. Raises ``StoreError`` for an installation that lacks them."""
-    package = Path(__file__).parents[1]
+    package = Path(__file__).parents[2]
     for folder in (package / "_migrations", package.parent / "migrations"):
         if (folder / "env.py").is_file():
             return folder

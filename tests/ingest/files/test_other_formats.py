@@ -282,6 +282,6 @@ def test_yaml_reads_the_same_without_the_c_library(monkeypatch: pytest.MonkeyPat
         for n, text in enumerate([b"\xc2\x80", b'a: "\\uD800"', b"a: *x", b"a: b: c"])
     ]
     fast = objects(read(KUBECTL_YAML)), objects(read(CAPTURE))
-    monkeypatch.setattr("kspan.ingest.yamltext._LOADER", yaml.SafeLoader)
+    monkeypatch.setattr("kspan.ingest.files.yaml_documents._LOADER", yaml.SafeLoader)
     assert (objects(read(KUBECTL_YAML)), objects(read(CAPTURE))) == fast
     assert all(read_until_error(path)[1] for path in bad)
