@@ -10,7 +10,7 @@ from kspan.emit.emitter import Emitter
 from kspan.emit.otel_spans import ClusterIdentity
 from kspan.emit.targets import open_sink, parse_target
 from kspan.graph import built_in_rules
-from kspan.ingest.list_watch import Streams
+from kspan.ingest.list_watch import ListWatch
 from kspan.pipeline.projector import Projector
 from kspan.store import open_store
 from tests.emit.receivers import run_rotel
@@ -22,7 +22,7 @@ def send(recording: Path, folder: Path) -> tuple[int, float, float]:
     """(spans, seconds by the clock, seconds of the processor) for all that a recording becomes."""
     with open_store(str(folder / "sending.sqlite")) as store, run_rotel(folder, detailed=False) as rotel:
         projector = Projector(store, CLUSTER, built_in_rules())
-        streams = Streams(projector, {})
+        streams = ListWatch(projector, {})
         for frame in deltas(recording):
             projector.add(streams.feed(frame))
         projector.add(streams.finish())

@@ -104,7 +104,7 @@ def watch(recording: Path, resource: str, folder: Path, speed: float) -> Watched
 def _take_in(kubeconfig: str, database: str, resource: str) -> Watched:
     settings, clock = FoldSettings(), _Clock()
     with open_store(database) as store:
-        # Without a Passage time never stands still: what was received is decided after its hold, as on any day.
+        # Without a Watermark time never stands still: what was received is decided after its hold, as on any day.
         writer = Writer(store, CLUSTER, built_in_rules(), settings, metrics=clock)
         watcher = Watcher(connect(kubeconfig), Selection((resource,)), writer.deliver, {}, _Nobody())
         writer.start()

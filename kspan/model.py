@@ -32,8 +32,8 @@ class LogRecord(msgspec.Struct, frozen=True, gc=False):
     ``payload`` is the object as JSON, as the API server sent it (empty: an Event's expiry, a GAP, a TICK).
     ``resource`` names the stream: ``v1/pods``, ``apps/v1/deployments`` (empty for a TICK).
     ``gap_from`` and ``gap_to`` bound the resourceVersions that a GAP is about; ``reason`` says why it is there.
-    ``era`` is how often the stream's resourceVersions had started over before (etcd was restored from a backup): only
-    within an era do they tell which is newer.
+    ``epoch`` is how often the stream's resourceVersions had started over before (etcd was restored from a backup): only
+    within an epoch do they tell which is newer.
     """
 
     type: RecordType
@@ -49,14 +49,14 @@ class LogRecord(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
     gap_from: str = ""
     gap_to: str = ""
-    era: int = 0
+    epoch: int = 0
 
 
 class Cursor(msgspec.Struct, frozen=True, gc=False):
     """How far a stream was read: everything up to ``resource_version`` is in the journal.
 
     ``scope`` names the namespaces that this is true of, in order, separated by commas; empty for the whole cluster.
-    ``era`` is that of the records (``LogRecord``). ``since`` is the version of the first list ever, ``since_at`` when
+    ``epoch`` is that of the records (``LogRecord``). ``since`` is the version of the first list ever, ``since_at`` when
     that was (Unix ns).
     """
 
@@ -64,7 +64,7 @@ class Cursor(msgspec.Struct, frozen=True, gc=False):
     resource_version: str
     updated_at: int
     scope: str = ""
-    era: int = 0
+    epoch: int = 0
     since: str = ""
     since_at: int = 0
 

@@ -2,7 +2,7 @@
 
 from kspan.graph import built_in_rules
 from kspan.ingest import read_frames
-from kspan.ingest.list_watch import Step
+from kspan.ingest.list_watch import JournalBatch
 from kspan.pipeline.projector import Projector
 from kspan.pipeline.replay import replay
 from kspan.store import Store, open_store
@@ -38,6 +38,6 @@ def _drain(store: Store) -> None:
         run(c, new_pod(c, rs, f"web-1-new-{number}"), "node-b")
     c.settle_mail()
     projector = Projector(store, DRAIN, built_in_rules())
-    projector.add(Step([record]) for record in c.records)
+    projector.add(JournalBatch([record]) for record in c.records)
     projector.flush()
     projector.run_out()

@@ -42,7 +42,7 @@ def only_cluster(store: Store) -> str:
     return known[0] if len(known) == 1 else ""
 
 
-class Question:
+class ClusterUidPoller:
     """``ask`` again and again, in a thread of its own, until the API server answers or ``stop`` is set.
 
     An API server that accepts and then says nothing holds a question up for a minute: no signal may wait for that.

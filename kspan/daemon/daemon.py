@@ -11,8 +11,8 @@ import msgspec
 from kspan.daemon.exports import Export, finish_all
 from kspan.daemon.http_server import DEFAULT_LISTEN
 from kspan.daemon.metrics import Metrics
-from kspan.daemon.scheduler import Schedule
-from kspan.daemon.watermark import Passage
+from kspan.daemon.scheduler import Scheduler
+from kspan.daemon.watermark import Watermark
 from kspan.daemon.writer import Writer
 from kspan.errors import StoreError
 from kspan.graph import Rules
@@ -71,15 +71,15 @@ class Watching(Protocol):
         """The resources that are not listed yet, as far as they are known."""
 
 
-MakeWatcher = Callable[[Callable[[Frame], None], Mapping[str, Cursor], "Observer"], Watching]
+MakeWatcher = Callable[[Callable[[Frame], None], Mapping[str, Cursor], "WatchEvents"], Watching]
 
 
-class Observer:
-    """Takes what becomes of the watches to the metrics and to the passage of time."""
+class WatchEvents:
+    """Takes what becomes of the watches to the metrics and to the watermark of time."""
 
-    def __init__(self, metrics: Metrics, passage: Passage, clock: Callable[[], int]) -> None:
+    def __init__(self, metrics: Metrics, watermark: Watermark, clock: Callable[[], int]) -> None:
         self._metrics = metrics
-        self._passage = passage
+        self._passage = watermark
         self._clock = clock
 
     def restarted(self, resource: str, reason: str) -> None:
@@ -118,20 +118,20 @@ class Daemon:
         self._cluster = cluster
         self._options = options
         self._metrics = metrics
-        self._passage = Passage(options.settings.hold)
+        self._passage = Watermark(options.settings.hold)
         self._started = False
         self._synced = False
         self.writer = Writer(
             store, cluster, rules, options.settings,
-            metrics=metrics, passage=self._passage, redact_env=options.redact_env, clock=clock,
+            metrics=metrics, watermark=self._passage, redact_env=options.redact_env, clock=clock,
         )  # fmt: skip
         self._exports = exports
         self._schedule = self._planned()
-        observer = Observer(metrics, self._passage, clock)
+        observer = WatchEvents(metrics, self._passage, clock)
         self._watcher = make_watcher(self._deliver, store.cursors(cluster), observer)
 
-    def _planned(self) -> Schedule:
-        schedule = Schedule(self._clock)
+    def _planned(self) -> Scheduler:
+        schedule = Scheduler(self._clock)
         schedule.every(self._options.tick_s, "tick", self._tick)
         schedule.every(LEAD_S, "leadership", self._stay_leader)
         for export in self._exports:

@@ -9,7 +9,7 @@ from typing import Final
 from kspan.daemon.metrics import Metrics
 from kspan.emit.emitter import EmitReport, Emitter
 from kspan.emit.otel_spans import ClusterIdentity
-from kspan.emit.targets import Target, open_sink
+from kspan.emit.targets import ExportTarget, open_sink
 from kspan.errors import FencedError, StoreError
 from kspan.store import Store
 
@@ -113,7 +113,7 @@ class Export:
 
 
 def open_exports(
-    store: Store, cluster: str, cluster_name: str, targets: Sequence[Target], metrics: Metrics
+    store: Store, cluster: str, cluster_name: str, targets: Sequence[ExportTarget], metrics: Metrics
 ) -> list[Export]:
     """The exports to these targets (none for ``none``). Raises ExportError and SettingsError."""
     exports = []

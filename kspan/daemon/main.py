@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from typing import Final
 
 from kspan.daemon.cluster_uid import cluster_uid, only_cluster
-from kspan.daemon.daemon import Daemon, Observer, Options, Watching
+from kspan.daemon.daemon import Daemon, Options, WatchEvents, Watching
 from kspan.daemon.exports import Export, finish_all, open_exports
 from kspan.daemon.metrics import Metrics
-from kspan.daemon.scheduler import Schedule
+from kspan.daemon.scheduler import Scheduler
 from kspan.daemon.supervisor import STOP_S, Supervisor
-from kspan.emit.targets import Target
+from kspan.emit.targets import ExportTarget
 from kspan.graph import Rules
 from kspan.ingest.frames import Frame
 from kspan.ingest.watch import Connection, Selection, Watcher
@@ -42,7 +42,7 @@ def run(
     connection: Connection,
     selection: Selection,
     rules: Rules,
-    targets: Sequence[Target],
+    targets: Sequence[ExportTarget],
     options: Options,
 ) -> int:
     """Runs until SIGTERM or SIGINT (0), or until a part dies (1). For the main thread.
@@ -50,7 +50,9 @@ def run(
     Raises SettingsError, ExportError and StoreError for what is wrong from the start.
     """
 
-    def make_watcher(deliver: Callable[[Frame], None], cursors: Mapping[str, Cursor], observer: Observer) -> Watching:
+    def make_watcher(
+        deliver: Callable[[Frame], None], cursors: Mapping[str, Cursor], observer: WatchEvents
+    ) -> Watching:
         # Killed between the first that named a kind and its first list, nobody would name it again for long.
         return Watcher(connection, selection, deliver, cursors, observer, named=store.named_kinds(cluster))
 
@@ -81,8 +83,8 @@ def run(
 
 
 @contextmanager
-def _emitting(exports: Sequence[Export], every_s: float) -> Iterator[Schedule]:
-    schedule = Schedule()
+def _emitting(exports: Sequence[Export], every_s: float) -> Iterator[Scheduler]:
+    schedule = Scheduler()
     for export in exports:
         schedule.every(every_s, f"emit to {export.target}", export.run)
     schedule.start()

@@ -12,7 +12,7 @@ import msgspec
 from kspan.daemon.metrics import Metrics
 from kspan.errors import StoreError
 from kspan.graph import Rules
-from kspan.ingest.list_watch import Step
+from kspan.ingest.list_watch import JournalBatch
 from kspan.model import Cursor, Delta, LogRecord, ObjectRow
 from kspan.pipeline.projector import RULES_CHANGED, Projector
 from kspan.settings import FoldSettings
@@ -34,13 +34,13 @@ class GivenUpError(Exception):
     """The daemon stops while the database is away."""
 
 
-def at_latest(step: Step, moment: int) -> Step:
+def at_latest(step: JournalBatch, moment: int) -> JournalBatch:
     """The same step, received at ``moment`` (ns) at the latest."""
     records = [
         msgspec.structs.replace(record, recorded_at=moment) if record.recorded_at > moment else record
         for record in step.records
     ]
-    return Step(records, step.cursor)
+    return JournalBatch(records, step.cursor)
 
 
 class LiveProjector(Projector):
@@ -93,7 +93,7 @@ class LiveProjector(Projector):
         self.store.commit(self.cluster, first, records, cursors, delta, self._versions.newest(), done)
 
 
-class StepWriter:
+class RetryingProjector:
     """Applies steps, each run of them in one transaction, and tries again until the database takes them.
 
     The last run is kept until it is known to be durable: if it is not, it is applied again, before anything else.
@@ -116,7 +116,7 @@ class StepWriter:
         self._trouble = ""
         self._trying_since = 0.0
         self._store = store
-        self._uncertain: Sequence[Step] = ()
+        self._uncertain: Sequence[JournalBatch] = ()
         self._uncertain_from = 0
         self._metrics = metrics
         self._pause = pause
@@ -145,7 +145,7 @@ class StepWriter:
         """Records appended since the start."""
         return self._sequence - self._first
 
-    def apply(self, steps: Sequence[Step]) -> None:
+    def apply(self, steps: Sequence[JournalBatch]) -> None:
         """Commits the steps in one transaction; one that the database refuses for what is in it is left out.
 
         They are durable when the next are applied, or ``settle`` was called.
@@ -199,7 +199,7 @@ class StepWriter:
 
     # -----------------------------------------------------------------------------------------------------------------
 
-    def _apply_alone(self, step: Step) -> None:
+    def _apply_alone(self, step: JournalBatch) -> None:
         try:
             self._insist(lambda projector: self._commit(projector, [step]))
         except StoreError as error:
@@ -210,9 +210,9 @@ class StepWriter:
                     error,
                     extra={"resource": record.resource, "namespace": record.namespace, "object": record.name},
                 )
-            self._insist(lambda projector: self._commit(projector, [Step([], step.cursor)]))
+            self._insist(lambda projector: self._commit(projector, [JournalBatch([], step.cursor)]))
 
-    def _commit(self, projector: LiveProjector, steps: Sequence[Step]) -> None:
+    def _commit(self, projector: LiveProjector, steps: Sequence[JournalBatch]) -> None:
         start = projector.sequence
         projector.add(steps)
         projector.flush()

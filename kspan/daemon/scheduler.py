@@ -22,7 +22,7 @@ Job = Callable[[int], None]
 """What is to be done; it is handed the time (Unix ns)."""
 
 
-class Schedule:
+class Scheduler:
     """Jobs at intervals, each by itself: one that hangs is not started twice, and keeps no other waiting.
 
     A job that raises is the end: ``failure`` holds what it raised, and none is started any more.

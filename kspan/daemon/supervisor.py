@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from types import FrameType as StackFrame
 from typing import Final
 
-from kspan.daemon.cluster_uid import Question
+from kspan.daemon.cluster_uid import ClusterUidPoller
 from kspan.daemon.daemon import LEAD_S, Daemon
 from kspan.daemon.http_server import Answer, Server, verdict
 from kspan.daemon.metrics import CONTENT_TYPE, Metrics
-from kspan.daemon.scheduler import Schedule
+from kspan.daemon.scheduler import Scheduler
 from kspan.errors import StoreError
 from kspan.store import Store
 
@@ -61,12 +61,12 @@ class Supervisor:
         # Whoever asks twice does not want to wait.
         signal.signal(number, signal.SIG_DFL)
 
-    def find_cluster(self, ask: Callable[[], str], emission: Schedule) -> str:
+    def find_cluster(self, ask: Callable[[], str], emission: Scheduler) -> str:
         """What ``ask`` says as soon as the API server answers; empty if a signal or a death came first.
 
         ``emission`` goes on meanwhile. Raises SettingsError.
         """
-        question = Question(ask, self._stop)
+        question = ClusterUidPoller(ask, self._stop)
         self._problems = lambda: [f"cluster: {question.trouble}"]
         while not self._stop.is_set():
             if emission.failure is not None or not self._server.is_alive():

@@ -17,7 +17,7 @@ LONG = 60 * SECOND
 """A watch that is cut off for longer does not keep the others waiting."""
 
 
-class Passage:
+class Watermark:
     """Which streams are cut off, and until when time stands still. ``hold`` (ns): how long evidence is waited for.
 
     All times are Unix ns. Safe to use from several threads.

@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 
 from kspan.daemon.frame_queue import ClosedError, FrameQueue, Moment
 from kspan.daemon.metrics import Metrics
-from kspan.daemon.retrying_projector import GivenUpError, StepWriter, at_latest
-from kspan.daemon.watermark import Passage
+from kspan.daemon.retrying_projector import GivenUpError, RetryingProjector, at_latest
+from kspan.daemon.watermark import Watermark
 from kspan.errors import InputError
 from kspan.graph import Rules
 from kspan.ingest.frames import Frame, FrameType
-from kspan.ingest.list_watch import Step
-from kspan.ingest.list_watch_live import LiveStreams, watched
+from kspan.ingest.list_watch import JournalBatch
+from kspan.ingest.list_watch_live import LiveListWatch, watched
 from kspan.ingest.watch import Stopped
 from kspan.k8s.redact import redact
 from kspan.model import LogRecord, ObjectRow
@@ -55,7 +55,7 @@ class Writer:
         settings: FoldSettings | None = None,
         *,
         metrics: Metrics | None = None,
-        passage: Passage | None = None,
+        watermark: Watermark | None = None,
         redact_env: bool = True,
         accept: Callable[[str], bool] = watched,
         queue: FrameQueue | None = None,
@@ -65,12 +65,12 @@ class Writer:
         self.metrics = metrics or Metrics()
         self.metrics.watch_queue(self.queue.__len__, lambda: self.queue.bytes)
         self.failure: BaseException | None = None
-        self._passage = passage
+        self._passage = watermark
         self._redact_env = redact_env
         self._clock = clock
-        self._steps = StepWriter(store, cluster, rules, settings, self.metrics, clock, self._pause, self._mended)
-        self._streams = LiveStreams(_Known(self), store.cursors(cluster), accept)
-        self._batch: list[Step] = []
+        self._steps = RetryingProjector(store, cluster, rules, settings, self.metrics, clock, self._pause, self._mended)
+        self._streams = LiveListWatch(_Known(self), store.cursors(cluster), accept)
+        self._batch: list[JournalBatch] = []
         self._waiting = 0
         self._since = 0.0
         self._still_at = 0
@@ -174,7 +174,7 @@ class Writer:
             return frame
         return Frame(frame.received, frame.resource, frame.type, raw, frame.source, frame.line)
 
-    def _add(self, step: Step) -> None:
+    def _add(self, step: JournalBatch) -> None:
         if not self._batch:
             self._since = time.monotonic()
         if self._still_at:

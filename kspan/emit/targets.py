@@ -25,7 +25,7 @@ class TargetKind(StrEnum):
     FILE = "file"
 
 
-class Target(msgspec.Struct, frozen=True):
+class ExportTarget(msgspec.Struct, frozen=True):
     """A parsed ``--export`` value. ``path`` is absolute, and set for files only."""
 
     kind: TargetKind
@@ -37,20 +37,20 @@ class Target(msgspec.Struct, frozen=True):
         return str(self.kind) if self.path is None else f"{self.kind}:{self.path}"
 
 
-def parse_target(text: str) -> Target:
+def parse_target(text: str) -> ExportTarget:
     """``console``, ``none``, ``otlp`` or ``file:PATH`` (``~`` is the home directory). ``SettingsError`` otherwise."""
     kind, colon, path = text.partition(":")
     if kind == TargetKind.FILE and path:
         try:
-            return Target(TargetKind.FILE, Path(path).expanduser().absolute())
+            return ExportTarget(TargetKind.FILE, Path(path).expanduser().absolute())
         except RuntimeError as error:
             raise SettingsError(f"--export {text!r}: {error}") from error
     if kind in (TargetKind.NONE, TargetKind.CONSOLE, TargetKind.OTLP) and not colon:
-        return Target(TargetKind(kind))
+        return ExportTarget(TargetKind(kind))
     raise SettingsError(f"cannot export to {text!r}: use console, none, otlp or file:PATH")
 
 
-def open_exporter(target: Target) -> "ReasonedExporter":
+def open_exporter(target: ExportTarget) -> "ReasonedExporter":
     """The exporter of an ``otlp`` or ``file`` target (others have none: ``SettingsError``).
 
     ``ExportError`` if the file's directory does not exist, or what would be written to may not be; ``SettingsError``
@@ -82,7 +82,9 @@ def _why_not(path: Path) -> str:
     return "" if os.access(written, os.W_OK, effective_ids=True) else f"no permission to write to {written}"
 
 
-def open_sink(target: Target, cluster: "ClusterIdentity", *, console: "Console | None" = None) -> "TraceSink | None":
+def open_sink(
+    target: ExportTarget, cluster: "ClusterIdentity", *, console: "Console | None" = None
+) -> "TraceSink | None":
     """The way out to ``target``; None where nothing is to go out. Errors as of ``open_exporter``.
 
     ``console`` is the terminal that a console target writes on (standard output otherwise).

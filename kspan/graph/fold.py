@@ -54,7 +54,7 @@ class Fold:
         self._wake(now)
         clock.now = now
         if record.type is RecordType.GAP:
-            start, end = version_number(record.gap_from, record.era), version_number(record.gap_to, record.era)
+            start, end = version_number(record.gap_from, record.epoch), version_number(record.gap_to, record.epoch)
             # Versions that started over did so in this gap.
             clock.gaps[record.resource] = (start - ERA if start > end else start, end)
             self.state.add_gap(

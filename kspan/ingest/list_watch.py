@@ -3,8 +3,8 @@
 The first list of a stream is state (LISTED). A later one closes a gap: what is in it and not known as it is was added
 or modified meanwhile, what is known and not in it was deleted, and a GAP record says between which resourceVersions
 nobody was looking. A list tells of which namespaces it is: what was not watched before is state again, and what is not
-watched any more is not gone. Versions that start over (etcd was restored from a backup) begin a new era, in which what
-came back is state, too. A watcher (live, or a recording's) delivers each stream in its order; that is all that is
+watched any more is not gone. Versions that start over (etcd was restored from a backup) begin a new epoch, in which
+what came back is state, too. A watcher (live, or a recording's) delivers each stream in its order; that is all that is
 relied on.
 """
 
@@ -28,7 +28,7 @@ PAGE = 500
 """Records of a list that are looked up in the journal at a time."""
 
 
-class Step(msgspec.Struct, frozen=True):
+class JournalBatch(msgspec.Struct, frozen=True):
     """What goes into the journal together or not at all, with the cursors that it moves."""
 
     records: list[LogRecord]
@@ -53,14 +53,14 @@ class _List(msgspec.Struct):
 
     ``relist`` where the stream was listed or watched before: then ``missing`` holds what is known and was not met in
     the list yet, and ``records`` what was met and is not known as it is. Both are bounded by what is live and what
-    changed, not by the size of the list. ``scope`` and ``era`` are those that the cursor will have.
+    changed, not by the size of the list. ``scope`` and ``epoch`` are those that the cursor will have.
     """
 
     version: str
     received: int
     relist: bool
     scope: str = ""
-    era: int = 0
+    epoch: int = 0
     missing: dict[str, ObjectRow] = {}
     records: list[LogRecord] = []
     checked: int = 0
@@ -76,7 +76,7 @@ def covers(scope: str, namespace: str) -> bool:
     return not scope or namespace in scope.split(",")
 
 
-class Streams:
+class ListWatch:
     """The streams of one cluster. ``cursors`` are those of the journal at the start."""
 
     def __init__(
@@ -91,7 +91,7 @@ class Streams:
         self._lists: dict[str, _List] = {}
         self._trouble: dict[str, str] = {}
 
-    def feed(self, frame: Frame) -> Iterator[Step]:
+    def feed(self, frame: Frame) -> Iterator[JournalBatch]:
         """The steps that this frame completes. Raises InputError for an object that is none."""
         if self._lists:
             yield from self._finish_lists(frame)
@@ -105,14 +105,14 @@ class Streams:
         elif frame.type is FrameType.BOOKMARK:
             version = head_of(frame).metadata.resourceVersion
             if version:
-                yield Step([], self._advance(frame.resource, version, frame.received))
+                yield JournalBatch([], self._advance(frame.resource, version, frame.received))
         elif frame.type in (FrameType.ERROR, FrameType.NOTE):
             self._trouble[frame.resource] = _trouble(frame)
         else:
             record = _record(RecordType(frame.type.value), frame, self._era(frame.resource))
-            yield Step([record], self._advance(frame.resource, record.resource_version, frame.received))
+            yield JournalBatch([record], self._advance(frame.resource, record.resource_version, frame.received))
 
-    def finish(self) -> Iterator[Step]:
+    def finish(self) -> Iterator[JournalBatch]:
         """The steps of the lists that were open when the input ended."""
         for resource in sorted(self._lists):
             yield from self._finish(resource)
@@ -127,8 +127,8 @@ class Streams:
         relist = cursor is not None and (back or _is_later(version, scope, cursor))
         known = self._known.live_objects(frame.resource) if relist and frame.resource != EVENTS else ()
         missing = {row.uid: row for row in known if covers(scope, row.namespace)}
-        era = self._era(frame.resource) + back
-        self._lists[frame.resource] = _List(version, frame.received, relist, scope, era, missing)
+        epoch = self._era(frame.resource) + back
+        self._lists[frame.resource] = _List(version, frame.received, relist, scope, epoch, missing)
         if back and cursor is not None:
             self._trouble[frame.resource] = (
                 f"resourceVersions started over: {version} after {cursor.resource_version} (was etcd restored?)"
@@ -143,26 +143,26 @@ class Streams:
 
     def _era(self, resource: str) -> int:
         cursor = self._cursors.get(resource)
-        return cursor.era if cursor is not None else 0
+        return cursor.epoch if cursor is not None else 0
 
-    def _listed(self, frame: Frame) -> Iterator[Step]:
+    def _listed(self, frame: Frame) -> Iterator[JournalBatch]:
         current = self._lists.get(frame.resource)
-        record = _record(RecordType.LISTED, frame, current.era if current is not None else self._era(frame.resource))
+        record = _record(RecordType.LISTED, frame, current.epoch if current is not None else self._era(frame.resource))
         if current is None:
-            yield Step([record])
+            yield JournalBatch([record])
             return
         current.received = max(current.received, frame.received)
         if current.relist:
             self._compare(current, record, self._cursors[frame.resource])
         else:
-            yield Step([record])
+            yield JournalBatch([record])
 
     def _compare(self, current: _List, record: LogRecord, before: Cursor) -> None:
         row = current.missing.pop(record.uid, None)
         if row is not None and row.resource_version == record.resource_version:
             return
         kind = RecordType.ADDED if row is None else RecordType.MODIFIED
-        if row is None and (current.era > before.era or not covers(before.scope, record.namespace)):
+        if row is None and (current.epoch > before.epoch or not covers(before.scope, record.namespace)):
             kind = RecordType.LISTED  # It came back, or into view: nobody made it now.
         current.records.append(msgspec.structs.replace(record, type=kind))
         # Events are in no table of objects: what is known of an hour of them is looked up a page at a time.
@@ -170,18 +170,18 @@ class Streams:
             current.records[current.checked :] = self._known.news_among(current.records[current.checked :])
             current.checked = len(current.records)
 
-    def _finish_lists(self, frame: Frame) -> Iterator[Step]:
+    def _finish_lists(self, frame: Frame) -> Iterator[JournalBatch]:
         for resource, current in list(self._lists.items()):
             ended = resource == frame.resource and frame.type is not FrameType.LISTED
             if ended or frame.received > current.received + LIST_QUIET:
                 yield from self._finish(resource)
 
-    def _finish(self, resource: str) -> Iterator[Step]:
+    def _finish(self, resource: str) -> Iterator[JournalBatch]:
         current = self._lists.pop(resource, None)
         if current is None or not current.version:
             return  # A list without a version (kubectl's output) may be a part; nothing is gone for not being in it.
         records = self._relisted(resource, current) if current.relist else []
-        yield Step(records, self._advance(resource, current.version, current.received, current))
+        yield JournalBatch(records, self._advance(resource, current.version, current.received, current))
 
     def _relisted(self, resource: str, current: _List) -> list[LogRecord]:
         """The gap, and what happened in it."""
@@ -193,7 +193,7 @@ class Streams:
             reason=self._trouble.pop(resource, "") or _why(cursor.scope, current.scope),
             gap_from=cursor.resource_version,
             gap_to=current.version,
-            era=current.era,
+            epoch=current.epoch,
         )
         vanished = [self._vanished(row, current) for row in current.missing.values()]
         return [gap, *current.records, *vanished]
@@ -211,17 +211,17 @@ class Streams:
             row.name,
             self._known.last_payload(row.uid),
             reason="not in the list after a gap",
-            era=current.era,
+            epoch=current.epoch,
         )
 
     def _advance(self, resource: str, version: str, received: int, listed: _List | None = None) -> Cursor | None:
         cursor = self._cursors.get(resource)
-        scope, era = (cursor.scope, cursor.era) if cursor is not None else ("", 0)
+        scope, epoch = (cursor.scope, cursor.epoch) if cursor is not None else ("", 0)
         since, since_at = (cursor.since, cursor.since_at) if cursor is not None else (version, received)
         if listed is not None:
-            scope, era = listed.scope, listed.era
-        moved = Cursor(resource, version, received, scope, era, since, since_at)
-        if cursor is not None and not (era > cursor.era or _is_later(version, scope, cursor)):
+            scope, epoch = listed.scope, listed.epoch
+        moved = Cursor(resource, version, received, scope, epoch, since, since_at)
+        if cursor is not None and not (epoch > cursor.epoch or _is_later(version, scope, cursor)):
             return None
         # While its first list is being received a stream has no cursor: cut off there, it starts over.
         if not version or resource in self._lists:
@@ -241,12 +241,12 @@ def _why(before: str, now: str) -> str:
     return f"other namespaces are watched: {now or 'all'} after {before or 'all'}"
 
 
-def _record(kind: RecordType, frame: Frame, era: int) -> LogRecord:
+def _record(kind: RecordType, frame: Frame, epoch: int) -> LogRecord:
     try:
         record = to_record(kind, frame.received, frame.resource, frame.object)
     except ValueError as error:
         raise InputError(frame.source, frame.line, str(error)) from error
-    return msgspec.structs.replace(record, era=era) if era else record
+    return msgspec.structs.replace(record, epoch=epoch) if epoch else record
 
 
 class _Metadata(msgspec.Struct):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from kspan.ingest.frames import Frame, FrameType
-from kspan.ingest.list_watch import EVENTS, Known, Step, Streams, covers, head_of, version_order
+from kspan.ingest.list_watch import EVENTS, JournalBatch, Known, ListWatch, covers, head_of, version_order
 from kspan.model import Cursor, ObjectRow
 
 
@@ -13,7 +13,7 @@ def watched(resource: str) -> bool:
     return not (group == "events.k8s.io" and resource.endswith("/events"))
 
 
-class LiveStreams(Streams):
+class LiveListWatch(ListWatch):
     """The streams of a cluster that is watched.
 
     A list is over at its BOOKMARK and at nothing else: a slow one, while other streams go on, would otherwise be taken
@@ -28,13 +28,13 @@ class LiveStreams(Streams):
         super().__init__(known, cursors, accept)
         self._left_over: dict[str, dict[str, ObjectRow]] = {}
 
-    def feed(self, frame: Frame) -> Iterator[Step]:
+    def feed(self, frame: Frame) -> Iterator[JournalBatch]:
         """The steps that this frame completes. Raises InputError for an object that is none."""
         if frame.type is FrameType.LIST:
             self._lists.pop(frame.resource, None)
         return super().feed(frame)
 
-    def _finish_lists(self, frame: Frame) -> Iterator[Step]:
+    def _finish_lists(self, frame: Frame) -> Iterator[JournalBatch]:
         current = self._lists.get(frame.resource)
         if frame.type is FrameType.BOOKMARK and current is not None:
             current.scope = head_of(frame).scope
@@ -51,7 +51,7 @@ class LiveStreams(Streams):
             if left:
                 self._left_over[frame.resource] = left
 
-    def _listed(self, frame: Frame) -> Iterator[Step]:
+    def _listed(self, frame: Frame) -> Iterator[JournalBatch]:
         left = self._left_over.get(frame.resource)
         for step in super()._listed(frame):
             if left:
@@ -59,9 +59,11 @@ class LiveStreams(Streams):
                     left.pop(record.uid, None)
             yield step
 
-    def _finish(self, resource: str) -> Iterator[Step]:
+    def _finish(self, resource: str) -> Iterator[JournalBatch]:
         current = self._lists.get(resource)
         yield from super()._finish(resource)
         left = self._left_over.pop(resource, None)
         if left and current is not None:
-            yield Step([self._vanished(row, current) for row in left.values() if covers(current.scope, row.namespace)])
+            yield JournalBatch(
+                [self._vanished(row, current) for row in left.values() if covers(current.scope, row.namespace)]
+            )

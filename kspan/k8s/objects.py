@@ -33,7 +33,7 @@ class ManagedFieldsEntry(msgspec.Struct, gc=False):
     fieldsV1: Raw = Raw(b"")
 
 
-class Metadata(msgspec.Struct, gc=False):
+class ObjectMeta(msgspec.Struct, gc=False):
     """meta/v1 ObjectMeta."""
 
     uid: str = ""
@@ -53,7 +53,7 @@ class Metadata(msgspec.Struct, gc=False):
 class KubeObject(msgspec.Struct, gc=False):
     """Any object; spec and status stay raw until somebody asks."""
 
-    metadata: Metadata
+    metadata: ObjectMeta
     kind: str = ""
     apiVersion: str = ""
     spec: Raw = Raw(b"")
@@ -186,7 +186,7 @@ class Affinity(msgspec.Struct, gc=False):
     nodeAffinity: NodeAffinity | None = None
 
 
-class Status(msgspec.Struct, gc=False):
+class ObjectStatus(msgspec.Struct, gc=False):
     """The parts of a built-in kind's status that tell whether it is on its way."""
 
     phase: str = ""
@@ -238,7 +238,7 @@ class EventSeries(msgspec.Struct, gc=False):
 class Event(msgspec.Struct, gc=False):
     """core/v1 Event."""
 
-    metadata: Metadata
+    metadata: ObjectMeta
     involvedObject: ObjectReference = msgspec.field(default_factory=ObjectReference)
     related: ObjectReference | None = None
     reason: str = ""
@@ -266,7 +266,7 @@ def _strip_nulls(value: object) -> object:
 _object = msgspec.json.Decoder(KubeObject)
 _event = msgspec.json.Decoder(Event)
 _spec = msgspec.json.Decoder(Spec)
-_status = msgspec.json.Decoder(Status)
+_status = msgspec.json.Decoder(ObjectStatus)
 _any_status = msgspec.json.Decoder(AnyStatus)
 _entries = msgspec.json.Decoder(list[Raw])
 _condition = msgspec.json.Decoder(Condition)
@@ -316,23 +316,23 @@ def decode_spec(raw: bytes) -> Spec:
         return Spec()
 
 
-def decode_status(raw: bytes) -> Status:
+def decode_status(raw: bytes) -> ObjectStatus:
     """Reads what it understands of a status, entry by entry where not all of it is of the usual form."""
     if not raw:
-        return Status()
+        return ObjectStatus()
     try:
         return _status.decode(raw)
     except msgspec.MsgspecError:
         return _lenient_status(raw)
 
 
-def _lenient_status(raw: bytes) -> Status:
+def _lenient_status(raw: bytes) -> ObjectStatus:
     try:
         found = _any_status.decode(raw)
         entries = _entries.decode(found.conditions)
     except msgspec.MsgspecError:
-        return Status()
-    return Status(conditions=[c for c in map(_lenient_condition, entries) if c is not None])
+        return ObjectStatus()
+    return ObjectStatus(conditions=[c for c in map(_lenient_condition, entries) if c is not None])
 
 
 def _lenient_condition(raw: Raw) -> Condition | None:
@@ -380,7 +380,7 @@ REVISION = "deployment.kubernetes.io/revision"
 _OF_NODE_LIFE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
-def patience(tolerations: bytes) -> int:
+def toleration_seconds(tolerations: bytes) -> int:
     """How many seconds a Pod stays at most on a node that somebody tainted with NoExecute; 0 where it does not say.
 
     What the API server adds to every Pod (300 s on a node that is not ready) does not count: such a node is moving.
@@ -434,15 +434,15 @@ ERA = 1 << 48
 """What versions that started over are raised by: more than a cluster's etcd ever counts to."""
 
 
-def version_number(resource_version: str, era: int = 0) -> int:
-    """The resourceVersion as a number, 0 where it is none; those of a later ``era`` (LogRecord) are greater.
+def version_number(resource_version: str, epoch: int = 0) -> int:
+    """The resourceVersion as a number, 0 where it is none; those of a later ``epoch`` (LogRecord) are greater.
 
     Comparable within one resource by the API's own promise (KEP-5504); across resources a hint, since one etcd counts
     them all unless Events were given an etcd of their own. etcd counts in 63 bits; a greater number is none of its.
     """
     if not (resource_version.isascii() and resource_version.isdigit()) or len(resource_version) > _MOST_DIGITS:
         return 0
-    return int(resource_version) + era * ERA
+    return int(resource_version) + epoch * ERA
 
 
 def name_time(event: Event) -> int:

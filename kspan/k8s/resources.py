@@ -7,7 +7,7 @@ import msgspec
 from kspan.k8s.kinds import kind_of
 
 
-class Target(msgspec.Struct, frozen=True):
+class WatchTarget(msgspec.Struct, frozen=True):
     """A resource to watch. ``resource`` is the stream's name: ``v1/pods``, ``apps/v1/deployments``."""
 
     resource: str
@@ -55,7 +55,7 @@ class ServerResource(msgspec.Struct, frozen=True):
         """``v1``, ``apps/v1``."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
-    def target(self) -> Target:
+    def target(self) -> WatchTarget:
         """This resource as something to watch.
 
         In full where causality reads the spec or the status: the built-in kinds that make causes, and custom resources
@@ -63,7 +63,7 @@ class ServerResource(msgspec.Struct, frozen=True):
         when; of Secrets and ConfigMaps nothing else is ever asked for.
         """
         resource = f"{self.api_version}/{self.name}"
-        return Target(resource, self.kind, self.namespaced, not accepts(resource))
+        return WatchTarget(resource, self.kind, self.namespaced, not accepts(resource))
 
 
 _DEFAULT = (
@@ -88,11 +88,11 @@ _DEFAULT = (
 _CLUSTER_WIDE = frozenset({"v1/namespaces", "v1/nodes"})
 
 
-DEFAULT = tuple(Target(name, kind_of(name), name not in _CLUSTER_WIDE, metadata_only=False) for name in _DEFAULT)
+DEFAULT = tuple(WatchTarget(name, kind_of(name), name not in _CLUSTER_WIDE, metadata_only=False) for name in _DEFAULT)
 """What makes causes on every cluster."""
 
 
-CRDS = Target("apiextensions.k8s.io/v1/customresourcedefinitions", "CustomResourceDefinition", False, True)
+CRDS = WatchTarget("apiextensions.k8s.io/v1/customresourcedefinitions", "CustomResourceDefinition", False, True)
 """Watched to notice when kinds come and go; not delivered."""
 
 

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Raw
 
 from kspan.k8s.kinds import kind_of
-from kspan.k8s.resources import Target
+from kspan.k8s.resources import WatchTarget
 from kspan.k8s.strict_json import explain
 
 EVENTS = "v1/events"
@@ -14,7 +14,7 @@ EVENTS = "v1/events"
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
-class Line(msgspec.Struct, gc=False):
+class WatchLine(msgspec.Struct, gc=False):
     """A line of a watch."""
 
     type: str
@@ -49,8 +49,8 @@ class _Bookmark(msgspec.Struct, gc=False):
     metadata: _Version
 
 
-class Status(msgspec.Struct, gc=False):
-    """meta/v1 Status, as far as it is read."""
+class ApiStatus(msgspec.Struct, gc=False):
+    """meta/v1 ApiStatus, as far as it is read."""
 
     code: int = 0
     reason: str = ""
@@ -82,11 +82,11 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     named: tuple[tuple[str, str], ...]
 
 
-_decode_line = msgspec.json.Decoder(Line).decode
+_decode_line = msgspec.json.Decoder(WatchLine).decode
 _decode_object = msgspec.json.Decoder(_Object).decode
 _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_bookmark = msgspec.json.Decoder(_Bookmark).decode
-_decode_status = msgspec.json.Decoder(Status).decode
+_decode_status = msgspec.json.Decoder(ApiStatus).decode
 _decode_page = msgspec.json.Decoder(_Page).decode
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_any = msgspec.json.Decoder(dict[str, Any]).decode
@@ -94,7 +94,7 @@ _decode_any = msgspec.json.Decoder(dict[str, Any]).decode
 _BAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def read_line(line: bytes) -> Line:
+def read_line(line: bytes) -> WatchLine:
     """Type and object of a line; ValueError with a sentence about the line."""
     try:
         return _decode_line(line)
@@ -129,12 +129,12 @@ def read_bookmark(raw: Raw) -> str:
         raise ValueError(f"the bookmark {explain(error, bytes(raw))}") from error
 
 
-def read_status(raw: bytes | Raw) -> Status:
-    """A Status; an empty one where it is none."""
+def read_status(raw: bytes | Raw) -> ApiStatus:
+    """A ApiStatus; an empty one where it is none."""
     try:
         return _decode_status(raw)
     except _BAD:
-        return Status()
+        return ApiStatus()
 
 
 def read_page(body: bytes) -> Page:
@@ -149,7 +149,7 @@ def read_page(body: bytes) -> Page:
     return Page(version, token if isinstance(token, str) else "", page.items or [])
 
 
-def read_object(target: Target, raw: Raw) -> tuple[Head, bytes]:
+def read_object(target: WatchTarget, raw: Raw) -> tuple[Head, bytes]:
     """What is to be known of an object, and the object as a frame carries it: as it was sent, but for three things.
 
     Where only metadata was asked for, only metadata is left, whatever the server sent, under the object's own kind and
@@ -164,7 +164,7 @@ def read_object(target: Target, raw: Raw) -> tuple[Head, bytes]:
         raise ValueError(f"the object {explain(error, bytes(raw))}") from error
 
 
-def _render(target: Target, raw: Raw) -> bytes:
+def _render(target: WatchTarget, raw: Raw) -> bytes:
     if target.metadata_only:
         metadata = _decode_fields(raw)["metadata"]
         if _LAST_APPLIED.encode() in bytes(metadata):

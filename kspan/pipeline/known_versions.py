@@ -28,10 +28,10 @@ class _Version(msgspec.Struct, frozen=True, gc=False):
     kind: str
     resource_version: str
     deleted: bool
-    era: int
+    epoch: int
 
 
-class Heights:
+class HighWaterMarks:
     """The greatest resourceVersion of each kind among some records; -1 where all that there are are no numbers."""
 
     def __init__(self, heights: Mapping[str, str]) -> None:
@@ -57,14 +57,14 @@ class Heights:
         return {kind: str(height) for kind, height in self._heights.items()}
 
 
-class Versions:
+class KnownVersions:
     """The newest version of every object of a cluster's journal. ``newest`` is what ``newest`` told before."""
 
     def __init__(self, store: Store, cluster: str, newest: Mapping[str, str], remembered: int = REMEMBERED) -> None:
         self._store = store
         self._cluster = cluster
-        self._journalled = Heights(newest)
-        self._not_in_memory = Heights(newest)
+        self._journalled = HighWaterMarks(newest)
+        self._not_in_memory = HighWaterMarks(newest)
         self._grown = False
         # Two generations: who was not met while the younger one filled up is forgotten.
         self._young: dict[str, _Version] = {}
@@ -78,7 +78,7 @@ class Versions:
             return
         kinds = {record.uid: record.kind for record in unknown}
         for uid, known in self._store.known_versions(self._cluster, unknown).items():
-            self._young[uid] = _Version(kinds[uid], known.resource_version, known.deleted, known.era)
+            self._young[uid] = _Version(kinds[uid], known.resource_version, known.deleted, known.epoch)
 
     def knows(self, record: LogRecord) -> bool:
         """Whether the journal has the object, and not its deletion, as far as was looked up."""
@@ -90,8 +90,8 @@ class Versions:
         known = self._find(record.uid)
         if known is None:
             return True
-        if record.era != known.era:
-            return record.era > known.era and _differs(record, known)
+        if record.epoch != known.epoch:
+            return record.epoch > known.epoch and _differs(record, known)
         if known.deleted:
             return False
         mine, theirs = version_order(record.resource_version), version_order(known.resource_version)
@@ -102,7 +102,7 @@ class Versions:
     def note(self, record: LogRecord) -> None:
         """Take in a record that goes into the journal."""
         deleted = record.type is RecordType.DELETED
-        self._young[record.uid] = _Version(record.kind, record.resource_version, deleted, record.era)
+        self._young[record.uid] = _Version(record.kind, record.resource_version, deleted, record.epoch)
         self._grown |= self._journalled.raise_to(record.kind, record.resource_version)
 
     def newest(self) -> dict[str, str]:
@@ -123,7 +123,7 @@ class Versions:
 
 
 def _differs(record: LogRecord, known: _Version) -> bool:
-    """Whether a version of a later era is another: versions started over, and what was deleted can be back."""
+    """Whether a version of a later epoch is another: versions started over, and what was deleted can be back."""
     if record.type is RecordType.DELETED:
         return not known.deleted
     return known.deleted or record.resource_version != known.resource_version

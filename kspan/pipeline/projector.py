@@ -7,9 +7,9 @@ import msgspec
 
 from kspan.errors import StoreError
 from kspan.graph import Fold, Rules
-from kspan.ingest.list_watch import Step
+from kspan.ingest.list_watch import JournalBatch
 from kspan.model import Cursor, Delta, LogRecord, ObjectRow, RecordType
-from kspan.pipeline.known_versions import Versions
+from kspan.pipeline.known_versions import KnownVersions
 from kspan.settings import FoldSettings
 from kspan.store import Store
 from kspan.times import SECOND
@@ -39,12 +39,12 @@ class Projector:
         self.appended = 0
         self.known_already = 0
         self._batch = batch
-        self._steps: list[Step] = []
+        self._steps: list[JournalBatch] = []
         self._waiting = 0
         self._sequence = store.last_sequence(cluster)
         self._versions = self._load()
 
-    def _load(self) -> Versions:
+    def _load(self) -> KnownVersions:
         live = self.store.load_projection(self.cluster)
         if live.last_seq != self._sequence:
             raise StoreError(
@@ -58,9 +58,9 @@ class Projector:
             (row.fold for row in live.traces),
             live.clock,
         )
-        return Versions(self.store, self.cluster, live.newest)
+        return KnownVersions(self.store, self.cluster, live.newest)
 
-    def add(self, steps: Iterable[Step]) -> None:
+    def add(self, steps: Iterable[JournalBatch]) -> None:
         """Takes in steps; commits when a batch is full."""
         for step in steps:
             self._steps.append(step)

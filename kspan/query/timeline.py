@@ -45,14 +45,14 @@ class Wanted(msgspec.Struct, frozen=True):
     errors: bool = False
 
 
-class Line(msgspec.Struct, frozen=True):
+class TimelineLine(msgspec.Struct, frozen=True):
     """An occurrence. ``time`` is its start; where that was before what is asked for, the first repeat after it."""
 
     time: int
     span: SpanRow
 
 
-def timeline(store: Store, cluster: str, wanted: Wanted) -> Iterator[Line]:
+def timeline(store: Store, cluster: str, wanted: Wanted) -> Iterator[TimelineLine]:
     """The occurrences, oldest first. What changes while they are read may be missing, but nothing comes twice."""
     with store.reading("read the timeline") as connection:
         sources = _sources(connection, cluster, wanted)
@@ -65,7 +65,7 @@ def timeline(store: Store, cluster: str, wanted: Wanted) -> Iterator[Line]:
     yield from merge(sorted(early, key=_order), placed, key=_order)
 
 
-def _order(line: Line) -> tuple[int, str, str]:
+def _order(line: TimelineLine) -> tuple[int, str, str]:
     return line.time, line.span.trace_id, line.span.span_id
 
 
@@ -102,12 +102,13 @@ def _columns(*, by_index: bool) -> tuple[ColumnElement[str], ...]:
 # Reading
 
 
-def _pages(store: Store, cluster: str, wanted: Wanted, where: list[ColumnElement[bool]]) -> Iterator[Line]:
+def _pages(store: Store, cluster: str, wanted: Wanted, where: list[ColumnElement[bool]]) -> Iterator[TimelineLine]:
     after: tuple[int, str, str] = (wanted.since, "", "")
     while True:
         with store.reading("read the timeline") as connection:
             page = [
-                Line(span.start_time, span) for span in reading.fetch(connection, _page(cluster, wanted, where, after))
+                TimelineLine(span.start_time, span)
+                for span in reading.fetch(connection, _page(cluster, wanted, where, after))
             ]
         yield from page
         if len(page) < PAGE:
@@ -126,7 +127,9 @@ def _page(cluster: str, wanted: Wanted, where: list[ColumnElement[bool]], after:
     return query.order_by(spans.c.start_time, spans.c.trace_id, spans.c.span_id).limit(PAGE)
 
 
-def _before(connection: Connection, cluster: str, wanted: Wanted, where: list[ColumnElement[bool]]) -> Iterator[Line]:
+def _before(
+    connection: Connection, cluster: str, wanted: Wanted, where: list[ColumnElement[bool]]
+) -> Iterator[TimelineLine]:
     """What began before, but happened again in the time that is asked for."""
     if not wanted.since:
         return
@@ -141,13 +144,13 @@ def _before(connection: Connection, cluster: str, wanted: Wanted, where: list[Co
         repeats = [e.time for e in span.events if vocabulary.is_repeat(e.attributes)]
         again = [time for time in repeats if wanted.since <= time < (wanted.until or LATEST)]
         if again and (span.error or not wanted.errors):
-            yield Line(min(again), span)
+            yield TimelineLine(min(again), span)
 
 
-def _undecided(connection: Connection, cluster: str, wanted: Wanted) -> Iterator[Line]:
+def _undecided(connection: Connection, cluster: str, wanted: Wanted) -> Iterator[TimelineLine]:
     for span in reading.waiting(connection, cluster):
         if wanted.since <= span.start_time < (wanted.until or LATEST) and passes(wanted, span):
-            yield Line(span.start_time, span)
+            yield TimelineLine(span.start_time, span)
 
 
 def passes(wanted: Wanted, span: SpanRow) -> bool:
@@ -177,7 +180,7 @@ class Follower:
         self._seen = seen
         self._closed_at = -1
 
-    def poll(self) -> list[Line]:
+    def poll(self) -> list[TimelineLine]:
         """What was not seen yet, by time."""
         with self._store.reading("follow the timeline") as connection:
             waiting = list(reading.waiting(connection, self._cluster))
@@ -186,7 +189,7 @@ class Follower:
             fresh += self._read(connection, ids)
         self._seen = {span_id for _, span_id in ids} | {span.span_id for span in waiting}
         since = self._wanted.since
-        lines = (Line(s.start_time, s) for s in fresh if s.start_time >= since and passes(self._wanted, s))
+        lines = (TimelineLine(s.start_time, s) for s in fresh if s.start_time >= since and passes(self._wanted, s))
         return sorted(lines, key=_order)
 
     def _recent_traces(self, connection: Connection) -> list[str]:

@@ -26,7 +26,7 @@ CERTAIN: Final = 0.6
 """A root below this confidence is one only because nothing before it is known."""
 
 
-class Step(msgspec.Struct, frozen=True):
+class Link(msgspec.Struct, frozen=True):
     """One occurrence of the chain.
 
     ``continues`` is the trace that its cause is in, where that is another one: it was closed before this came.
@@ -62,7 +62,7 @@ class Why(msgspec.Struct, frozen=True):
 
     found: Found
     undecided: list[SpanRow]
-    steps: list[Step]
+    steps: list[Link]
     remote: tuple[str, str] | None
     lost: str
     related: tuple[str, str] | None
@@ -149,9 +149,9 @@ def _nothing_happened(here: ObjectRow, at: int) -> str:
 # The chain
 
 
-def _chain(connection: Connection, cluster: str, newest: SpanRow) -> list[Step]:
+def _chain(connection: Connection, cluster: str, newest: SpanRow) -> list[Link]:
     """The steps from ``newest`` up to where nothing before is known."""
-    steps: list[Step] = []
+    steps: list[Link] = []
     walked: set[tuple[str, str]] = set()
     here: SpanRow | None = newest
     while here is not None and (here.trace_id, here.span_id) not in walked and len(steps) < reading.DEEPEST:
@@ -159,7 +159,7 @@ def _chain(connection: Connection, cluster: str, newest: SpanRow) -> list[Step]:
         for span in reading.line_of(connection, cluster, here.trace_id, here.span_id):
             walked.add((span.trace_id, span.span_id))
             linked = _linked(connection, cluster, span)
-            steps.append(Step(span, linked.trace_id if linked else ""))
+            steps.append(Link(span, linked.trace_id if linked else ""))
             if linked:
                 break
         here = linked
@@ -194,7 +194,7 @@ def _trace(connection: Connection, cluster: str, trace_id: str) -> TraceRow | No
     return next(iter(rows.fetch(connection, query, TraceRow)), None)
 
 
-def _effects(connection: Connection, cluster: str, steps: list[Step]) -> list[Effect]:
+def _effects(connection: Connection, cluster: str, steps: list[Link]) -> list[Effect]:
     """What is in the trace of the root cause and not in the chain: errors first, then by time."""
     trace_id = steps[-1].span.trace_id
     chain = [step.span.span_id for step in steps if step.span.trace_id == trace_id]

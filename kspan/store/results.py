@@ -6,11 +6,11 @@ from kspan.model import OwnerRow, PendingRow, SpanRow, TraceRow
 
 
 class KnownVersion(msgspec.Struct, frozen=True, gc=False):
-    """The newest journalled version of an object, whether that was its deletion, and the era of its stream then."""
+    """The newest journalled version of an object, whether that was its deletion, and the epoch of its stream then."""
 
     resource_version: str
     deleted: bool
-    era: int = 0
+    epoch: int = 0
 
 
 class Projection(msgspec.Struct, frozen=True):

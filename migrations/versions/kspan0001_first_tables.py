@@ -89,7 +89,7 @@ def _create_stream_tables() -> None:
         _text("reason", "of a GAP: why something may be missing"),
         _text("gap_from", "of a GAP: the last resourceVersion known before it"),
         _text("gap_to", "of a GAP: the first resourceVersion known after it"),
-        _int("era", "how often the stream's resourceVersions had started over (etcd restored)"),
+        _int("epoch", "how often the stream's resourceVersions had started over (etcd restored)"),
         # PostgreSQL: a key of a partitioned table has to have what it is partitioned by.
         sa.PrimaryKeyConstraint("cluster", "seq", *(["recorded_at"] if _on_postgresql() else []), name="journal_pkey"),
         comment="All that was received: the only source of truth, append-only",
@@ -111,7 +111,7 @@ def _create_stream_tables() -> None:
         _text("resource_version", "everything up to this resourceVersion is in the journal"),
         _int("updated_at", "when it got there (Unix ns UTC)"),
         _text("scope", "the namespaces that this is true of, separated by commas; empty: the whole cluster"),
-        _int("era", "how often the stream's resourceVersions had started over (etcd restored)"),
+        _int("epoch", "how often the stream's resourceVersions had started over (etcd restored)"),
         _text("since", "resourceVersion of its first list: what came after it is in the journal, but for gaps"),
         _int("since_at", "when that was (Unix ns UTC)"),
         sa.PrimaryKeyConstraint("cluster", "resource", name="cursors_pkey"),

@@ -10,7 +10,7 @@ import pytest
 from kspan.graph import built_in_rules
 from kspan.ingest.frames import Frame, FrameType
 from kspan.model import LogRecord, RecordType
-from kspan.pipeline.known_versions import Versions
+from kspan.pipeline.known_versions import KnownVersions
 from kspan.pipeline.projector import Projector
 from kspan.pipeline.rebuild import verify
 from kspan.store import Store, open_store
@@ -82,7 +82,7 @@ def test_versions_that_start_over_are_a_gap_and_what_follows_is_news(tmp_path: P
         assert gap.reason == "resourceVersions started over: 105 after 130 (was etcd restored?)"
         assert (gap.gap_from, gap.gap_to) == ("130", "105")
         cursor = store.cursors(CLUSTER)[DEPLOYMENTS]
-        assert (cursor.resource_version, cursor.era) == ("115", 1)
+        assert (cursor.resource_version, cursor.epoch) == ("115", 1)
 
 
 def test_what_happens_after_a_restoration_has_spans_of_its_own(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_restart_goes_on_in_the_new_era(tmp_path: Path) -> None:
     with open_store(str(tmp_path / "twice")) as store:
         write(store, *RESTORED[:cut])
         write(store, *RESTORED[cut:])
-        # What a watch repeats is known, of this era and of the one before.
+        # What a watch repeats is known, of this epoch and of the one before.
         write(store, *RESTORED[cut:])
         assert journal(store) == expected
 
@@ -126,7 +126,7 @@ def test_a_second_restoration_is_one_more_era(tmp_path: Path) -> None:
             ("MODIFIED", "reverted", "20"),
             ("MODIFIED", "same", "112"),
         ]
-        assert store.cursors(CLUSTER)[DEPLOYMENTS].era == 2
+        assert store.cursors(CLUSTER)[DEPLOYMENTS].epoch == 2
 
 
 def test_a_namespace_that_is_refused_deletes_nothing_and_comes_back_as_state(tmp_path: Path) -> None:
@@ -140,28 +140,28 @@ def test_a_namespace_that_is_refused_deletes_nothing_and_comes_back_as_state(tmp
     assert kinds == [(RecordType.GAP, ""), (RecordType.GAP, ""), (RecordType.LISTED, "c")]
 
 
-CHANGED = LogRecord(RecordType.MODIFIED, NOW, uid="u", kind="Pod", resource_version="5", era=1)
+CHANGED = LogRecord(RecordType.MODIFIED, NOW, uid="u", kind="Pod", resource_version="5", epoch=1)
 GONE = msgspec.structs.replace(CHANGED, type=RecordType.DELETED)
 
 
 @pytest.mark.parametrize(
-    "record, version, deleted, era, news",
+    "record, version, deleted, epoch, news",
     [
         (CHANGED, "9", False, 0, True),
         (CHANGED, "5", True, 0, True),
         (CHANGED, "5", False, 0, False),  # It was not changed by the restoration.
         (GONE, "5", False, 0, True),
         (GONE, "5", True, 0, False),
-        (CHANGED, "4", False, 2, False),  # Late, of an era that is over.
+        (CHANGED, "4", False, 2, False),  # Late, of an epoch that is over.
         (CHANGED, "5", False, 1, False),
         (CHANGED, "4", False, 1, True),
     ],
 )
 def test_a_version_of_a_later_era_is_news_if_it_is_another(
-    record: LogRecord, version: str, deleted: bool, era: int, news: bool
+    record: LogRecord, version: str, deleted: bool, epoch: int, news: bool
 ) -> None:
     kind = RecordType.DELETED if deleted else RecordType.ADDED
     with open_store("sqlite://") as store:
-        versions = Versions(store, CLUSTER, {})
-        versions.note(msgspec.structs.replace(record, type=kind, resource_version=version, era=era))
+        versions = KnownVersions(store, CLUSTER, {})
+        versions.note(msgspec.structs.replace(record, type=kind, resource_version=version, epoch=epoch))
         assert versions.is_news(record) is news

@@ -18,7 +18,7 @@ from kspan.daemon.exports import Export, finish_all
 from kspan.daemon.http_server import Answer, Server, parse_listen, verdict
 from kspan.daemon.main import run
 from kspan.daemon.metrics import Metrics
-from kspan.daemon.scheduler import Schedule
+from kspan.daemon.scheduler import Scheduler
 from kspan.emit.emitter import Emitter, SinkResult, TraceSpans
 from kspan.errors import KspanError, SettingsError
 from kspan.graph import Fold, built_in_rules
@@ -162,11 +162,11 @@ def test_what_is_no_secret_is_left_alone() -> None:
     assert logs.masked(text) == text
 
 
-# Schedule -------------------------------------------------------------------------------------------------------------
+# Scheduler ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_job_that_hangs_is_not_started_twice_and_keeps_no_other_waiting() -> None:
-    schedule, hang = Schedule(lambda: NOW), threading.Event()
+    schedule, hang = Scheduler(lambda: NOW), threading.Event()
     started: list[int] = []
     ticks: list[int] = []
 
@@ -186,7 +186,7 @@ def test_a_job_that_hangs_is_not_started_twice_and_keeps_no_other_waiting() -> N
 
 
 def test_a_job_that_raises_is_told_and_ends_the_schedule() -> None:
-    schedule = Schedule()
+    schedule = Scheduler()
     later: list[int] = []
 
     def fail(now: int) -> None:
@@ -229,14 +229,14 @@ class Receiver:
 @pytest.fixture(scope="module")
 def filled() -> Iterator[tuple[Store, str, list[str]]]:
     """A store with closed traces: (store, cluster, trace ids)."""
-    from kspan.ingest.list_watch import Step
+    from kspan.ingest.list_watch import JournalBatch
     from kspan.pipeline.projector import Projector
 
     cluster, records = journal("01-deployment-create")
     expected = sorted(row["trace_id"] for row in project(cluster, records)["traces"])
     with open_store("sqlite://") as store:
         projector = Projector(store, cluster, built_in_rules())
-        projector.add(Step([record]) for record in records)
+        projector.add(JournalBatch([record]) for record in records)
         projector.run_out()
         yield store, cluster, expected
 

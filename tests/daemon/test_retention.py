@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from kspan.graph import built_in_rules
-from kspan.ingest.list_watch import Step
+from kspan.ingest.list_watch import JournalBatch
 from kspan.model import LogRecord, RecordType
 from kspan.pipeline.projector import Projector
 from kspan.pipeline.rebuild import rebuild
@@ -21,7 +21,7 @@ TARGET = "otlp"
 def fill(store: Store, *, finish: bool = True) -> tuple[str, Projector]:
     cluster, records = journal("02-rolling-update")
     projector = Projector(store, cluster, built_in_rules())
-    projector.add(Step([record]) for record in records)
+    projector.add(JournalBatch([record]) for record in records)
     projector.flush()
     if finish:
         projector.run_out()
@@ -108,7 +108,7 @@ def test_no_record_is_rewritten_and_what_is_left_is_read_as_a_first_list() -> No
         left = kept(store, cluster)
         assert {record.type for _, record in left if record.uid} == {RecordType.LISTED}
         again = msgspec.structs.replace(left[0][1], type=RecordType.MODIFIED, resource_version="999999999")
-        projector.add([Step([again])])
+        projector.add([JournalBatch([again])])
         projector.flush()
         assert kept(store, cluster)[-1][1].type is RecordType.MODIFIED
 
@@ -122,7 +122,7 @@ def test_what_was_kept_as_state_goes_once_its_object_is_gone() -> None:
         gone = msgspec.structs.replace(
             victim, type=RecordType.DELETED, resource_version="999999999", recorded_at=end_of(store, cluster) + DAY
         )
-        projector.add([Step([gone])])
+        projector.add([JournalBatch([gone])])
         projector.run_out()
         emit_all(store, cluster)
         prune(store, cluster, end_of(store, cluster) + DAY, [TARGET])
@@ -172,14 +172,14 @@ def test_pruning_in_the_middle_changes_nothing_of_what_comes(cut: float) -> None
     def project(*, pruned: bool) -> dict[str, dict[str, object]]:
         with open_store("sqlite://") as store:
             projector = Projector(store, cluster, built_in_rules())
-            projector.add(Step([record]) for record in records[:middle])
+            projector.add(JournalBatch([record]) for record in records[:middle])
             projector.flush()
             if pruned:
                 emit_all(store, cluster)
                 assert prune(store, cluster, records[middle].recorded_at + DAY, [TARGET]).records
                 # And a restart.
                 projector = Projector(store, cluster, built_in_rules())
-            projector.add(Step([record]) for record in records[middle:])
+            projector.add(JournalBatch([record]) for record in records[middle:])
             projector.run_out()
             return {row["span_id"]: row for row in rows(store, cluster)["spans"]}
 
@@ -197,7 +197,7 @@ def test_a_relist_after_pruning_finds_nothing_new() -> None:
         left = kept(store, cluster)
         projector = Projector(store, cluster, built_in_rules())
         again = [msgspec.structs.replace(record, type=RecordType.MODIFIED) for _, record in left if record.uid]
-        projector.add([Step(again)])
+        projector.add([JournalBatch(again)])
         projector.flush()
         assert projector.appended == 0
 

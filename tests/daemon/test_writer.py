@@ -14,7 +14,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from kspan.daemon.frame_queue import FrameQueue
 from kspan.daemon.metrics import Metrics
-from kspan.daemon.watermark import Passage
+from kspan.daemon.watermark import Watermark
 from kspan.daemon.writer import Writer
 from kspan.graph import built_in_rules
 from kspan.ingest import read_frames
@@ -314,13 +314,13 @@ def test_time_stands_still_until_what_was_missed_has_come() -> None:
         with running(make(store)) as writer:
             writer.deliver(frame(FrameType.ADDED, name="a", version=7))
         # A restart a minute later.
-        passage = Passage(hold=5 * SECOND)
+        watermark = Watermark(hold=5 * SECOND)
         clock = [NOW + 60 * SECOND]
-        with running(make(store, passage=passage, clock=lambda: clock[0])) as writer:
+        with running(make(store, watermark=watermark, clock=lambda: clock[0])) as writer:
             writer.deliver(frame(FrameType.MODIFIED, name="a", version=8, at=clock[0]))
             writer.tick(clock[0])
             wait_until(lambda: store.last_sequence(CLUSTER) == 2)
-            passage.synced(clock[0])
+            watermark.synced(clock[0])
             clock[0] += SECOND
             writer.deliver(frame(FrameType.MODIFIED, name="a", version=9, at=clock[0]))
             wait_until(lambda: store.last_sequence(CLUSTER) == 3)

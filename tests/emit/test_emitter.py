@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from kspan.emit.emitter import EmitReport, Emitter
 from kspan.emit.otel_spans import ClusterIdentity, readable_span
 from kspan.emit.span_sink import SpanSink
-from kspan.emit.targets import Target, TargetKind, open_exporter, open_sink, parse_target
+from kspan.emit.targets import ExportTarget, TargetKind, open_exporter, open_sink, parse_target
 from kspan.errors import ExportError, SettingsError
 from kspan.model import TraceState
 from tests.emit.memory_store import MemoryStore
@@ -178,7 +178,7 @@ def test_a_target_has_its_name_in_the_emissions_table(text: str, name: str) -> N
 
 def test_a_relative_path_is_told_from_the_same_path_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert parse_target("file:out.jsonl") == Target(TargetKind.FILE, tmp_path / "out.jsonl")
+    assert parse_target("file:out.jsonl") == ExportTarget(TargetKind.FILE, tmp_path / "out.jsonl")
 
 
 @pytest.mark.parametrize("text", ["", "file", "file:", "otlp:", "otlp://x", "Console", "jaeger", "none:"])

@@ -26,7 +26,7 @@ from kspan.emit.otlp import open_otlp
 from kspan.emit.targets import open_sink, parse_target
 from kspan.errors import SettingsError
 from kspan.graph import built_in_rules
-from kspan.ingest.list_watch import Step
+from kspan.ingest.list_watch import JournalBatch
 from kspan.pipeline.projector import Projector
 from kspan.store import open_store
 from kspan.vocabulary import INCOMPLETE
@@ -112,7 +112,7 @@ def test_the_root_of_a_trace_that_was_cut_short_says_so_and_no_other_span_does(
     cluster, records = journal("03-crashloop")
     with open_store("sqlite://") as journalled, run_server(lambda _: Answer()) as server:
         projector = Projector(journalled, cluster, built_in_rules())
-        projector.add(Step([record]) for record in records)
+        projector.add(JournalBatch([record]) for record in records)
         projector.run_out()
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.endpoint)
         sink = open_sink(parse_target("otlp"), CLUSTER)

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kspan.graph import built_in_rules
-from kspan.ingest.list_watch import Step
+from kspan.ingest.list_watch import JournalBatch
 from kspan.pipeline.projector import Projector
 from kspan.store import open_store
 from kspan.times import MILLISECOND
@@ -35,7 +35,7 @@ def test_stopping_and_starting_again_after_every_record_gives_the_rows_of_going_
     with open_store("sqlite://") as store:
         for record in records:
             projector = Projector(store, cluster, built_in_rules())
-            projector.add([Step([record])])
+            projector.add([JournalBatch([record])])
             projector.flush()
         Projector(store, cluster, built_in_rules()).run_out()
         stopped = rows(store, cluster)
@@ -98,7 +98,7 @@ def test_nothing_is_left_in_memory_but_live_objects_once_the_clock_has_run_out(s
     cluster, records = journal(scenario)
     with open_store("sqlite://") as store:
         projector = Projector(store, cluster, built_in_rules())
-        projector.add(Step([record]) for record in records)
+        projector.add(JournalBatch([record]) for record in records)
         projector.run_out()
         state = projector.fold.state
         assert not state.causality

@@ -9,7 +9,7 @@ import pytest
 from kspan.errors import InputError
 from kspan.graph import built_in_rules
 from kspan.ingest.frames import Frame, FrameType
-from kspan.ingest.list_watch import Streams
+from kspan.ingest.list_watch import ListWatch
 from kspan.model import LogRecord, RecordType
 from kspan.pipeline.projector import Projector
 from kspan.store import Store, open_store
@@ -47,7 +47,7 @@ def listing(at: float, version: int, *pods: dict[str, Any], resource: str = PODS
 def ingest(store: Store, frames: Iterable[Frame], *, batch: int = 500) -> None:
     """As after a start: the streams go on from the cursors."""
     projector = Projector(store, CLUSTER, built_in_rules(), batch=batch)
-    streams = Streams(projector, store.cursors(CLUSTER))
+    streams = ListWatch(projector, store.cursors(CLUSTER))
     for each in frames:
         projector.add(streams.feed(each))
     projector.add(streams.finish())
@@ -116,7 +116,7 @@ def test_a_relist_is_journalled_whole_or_not_at_all(store: Store) -> None:
     ingest(store, listing(0, 10, pod("a", 3)))
     relist = listing(60, 99, *(pod(f"p{n}", 20 + n) for n in range(30)))
     projector = Projector(store, CLUSTER, built_in_rules(), batch=5)
-    streams = Streams(projector, store.cursors(CLUSTER))
+    streams = ListWatch(projector, store.cursors(CLUSTER))
     for each in relist[:-1]:
         projector.add(streams.feed(each))
     projector.flush()
@@ -242,4 +242,4 @@ def test_a_recording_that_is_replayed_again_has_nothing_new_to_say(store: Store)
     before = told(store)
     ingest(store, frames)
     assert told(store) == before
-    assert store.cursors(CLUSTER)[PODS].era == 0
+    assert store.cursors(CLUSTER)[PODS].epoch == 0

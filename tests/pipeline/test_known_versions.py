@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from kspan.graph import built_in_rules
-from kspan.ingest.list_watch import Step
+from kspan.ingest.list_watch import JournalBatch
 from kspan.model import Delta, LogRecord, RecordType
-from kspan.pipeline.known_versions import KINDS, OTHERS, Heights, Versions
+from kspan.pipeline.known_versions import KINDS, OTHERS, HighWaterMarks, KnownVersions
 from kspan.pipeline.projector import Projector
 from kspan.store import KnownVersion, Store, open_store
 
@@ -45,7 +45,7 @@ def asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def append(store: Store, *records: LogRecord) -> int:
     """How many of the records a daemon that starts now appends."""
     projector = Projector(store, CLUSTER, built_in_rules())
-    projector.add([Step(list(records))])
+    projector.add([JournalBatch(list(records))])
     projector.flush()
     return projector.appended
 
@@ -87,7 +87,7 @@ def test_a_deletion_with_the_version_of_the_last_change_is_news_once(store: Stor
 
 
 def test_what_is_pushed_out_of_memory_is_looked_up_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    versions = Versions(store, CLUSTER, {}, remembered=4)
+    versions = KnownVersions(store, CLUSTER, {}, remembered=4)
     records = [pod(str(number), f"pod-{number}") for number in range(1, 9)]
     for number, record in enumerate(records, 1):
         versions.look_up([record])
@@ -103,13 +103,13 @@ def test_what_is_pushed_out_of_memory_is_looked_up_again(store: Store, monkeypat
 
 
 def test_any_number_of_kinds_takes_bounded_memory() -> None:
-    heights = Heights({})
+    heights = HighWaterMarks({})
     for number in range(2 * KINDS):
         heights.raise_to(f"kind-{number}", str(number))
     told = heights.as_text()
     assert len(told) <= KINDS + 1
     assert told[OTHERS] == str(2 * KINDS - 1)
-    assert all(Heights(told).covers(pod(str(n), of=f"kind-{n}")) for n in range(2 * KINDS))
+    assert all(HighWaterMarks(told).covers(pod(str(n), of=f"kind-{n}")) for n in range(2 * KINDS))
 
 
 def test_versions_of_any_length_are_told_and_read_back(store: Store) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from kspan.graph import built_in_rules
-from kspan.ingest.list_watch import Step
+from kspan.ingest.list_watch import JournalBatch
 from kspan.model import SpanEvent
 from kspan.pipeline.projector import Projector
 from kspan.query.objects.names import parse_kind
 from kspan.query.spans import times
-from kspan.query.timeline import PAGE, Follower, Line, Wanted, timeline
+from kspan.query.timeline import PAGE, Follower, TimelineLine, Wanted, timeline
 from kspan.store import Store
 from kspan.times import SECOND, parse_time
 from kspan.vocabulary import CONDITION_TYPE
@@ -22,11 +22,11 @@ from tests.query.conftest import Histories, History
 from tests.query.made import CLUSTER, commit, make_object, make_pending
 
 
-def lines(history: History, **wanted: Any) -> list[Line]:
+def lines(history: History, **wanted: Any) -> list[TimelineLine]:
     return list(timeline(history.store, history.cluster, Wanted(**wanted)))
 
 
-def told(found: list[Line]) -> list[str]:
+def told(found: list[TimelineLine]) -> list[str]:
     return [f"{line.span.name} {line.span.object_name}" for line in found]
 
 
@@ -56,7 +56,7 @@ def test_every_occurrence_is_there_once_oldest_first(histories: Histories) -> No
 def test_filters_give_what_going_through_everything_gives(histories: Histories, wanted: dict[str, Any]) -> None:
     history = histories("02-rolling-update")
 
-    def fits(line: Line) -> bool:
+    def fits(line: TimelineLine) -> bool:
         span, kind = line.span, wanted.get("kind")
         return (
             (kind is None or kind.means(span.object_kind) or span.object_kind == kind.built_in)
@@ -134,7 +134,7 @@ def test_following_tells_every_occurrence_once_as_it_comes(store: Store) -> None
     follower = Follower(store, CLUSTER, Wanted(), set())
     seen: list[str] = []
     for record in cluster.records:
-        projector.add([Step([record])])
+        projector.add([JournalBatch([record])])
         projector.flush()
         seen += [line.span.span_id for line in follower.poll()]
     projector.run_out()

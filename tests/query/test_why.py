@@ -7,7 +7,7 @@ import pytest
 
 from kspan.errors import QueryError
 from kspan.graph import built_in_rules
-from kspan.ingest.list_watch import Step
+from kspan.ingest.list_watch import JournalBatch
 from kspan.model import SpanLink, TraceState
 from kspan.pipeline.projector import Projector
 from kspan.query.objects.names import parse_object
@@ -297,5 +297,5 @@ def test_of_many_sorts_of_effects_the_first_are_shown_and_the_rest_counted(store
 def watched(store: Store, cluster: Cluster) -> None:
     """Commits what a watch of the cluster brought until now."""
     projector = Projector(store, CLUSTER, built_in_rules())
-    projector.add(Step([record]) for record in cluster.records)
+    projector.add(JournalBatch([record]) for record in cluster.records)
     projector.flush()

@@ -11,7 +11,7 @@ from pathlib import Path
 from kspan.cli.common import counted, database_url, load_rules, progress_bar, state_directory, told_if_interrupted
 from kspan.emit.emitter import EmitReport, Emitter
 from kspan.emit.otel_spans import ClusterIdentity
-from kspan.emit.targets import Target, TargetKind, open_sink, parse_target
+from kspan.emit.targets import ExportTarget, TargetKind, open_sink, parse_target
 from kspan.errors import ExportError, InputError
 from kspan.graph import Rules
 from kspan.ingest.files.open import read_frames, total_size
@@ -94,7 +94,7 @@ def _ingest(
         raise
 
 
-def _emit(store: Store, cluster: str, cluster_name: str, target: Target) -> EmitReport:
+def _emit(store: Store, cluster: str, cluster_name: str, target: ExportTarget) -> EmitReport:
     sink = open_sink(target, ClusterIdentity(cluster, cluster_name))
     if sink is None:
         return EmitReport()
@@ -107,7 +107,7 @@ def _emit(store: Store, cluster: str, cluster_name: str, target: Target) -> Emit
         emitter.close()
 
 
-def _told(done: Replayed, skipped: int, targets: Sequence[Target], reports: Sequence[EmitReport]) -> str:
+def _told(done: Replayed, skipped: int, targets: Sequence[ExportTarget], reports: Sequence[EmitReport]) -> str:
     parts = [f"{counted(done.appended, 'record')} journalled"]
     if done.known_already:
         parts.append(f"{done.known_already} known already")

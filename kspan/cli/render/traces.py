@@ -12,7 +12,7 @@ from kspan.cli.render.values import encode_json
 from kspan.cli.render.why import span_json
 from kspan.model import SpanRow, TraceRow
 from kspan.query import spans as reading
-from kspan.query.timeline import Line
+from kspan.query.timeline import TimelineLine
 from kspan.query.traces import Status, TraceSummary
 from kspan.terminal.screen import Screen, clock
 from kspan.terminal.text import cut, duration, harmless
@@ -114,14 +114,14 @@ LINE_COLUMNS: Final = (
 """Columns of ``kspan timeline -o json|csv``."""
 
 
-def line_row(line: Line) -> tuple[Any, ...]:
+def line_row(line: TimelineLine) -> tuple[Any, ...]:
     """The values of ``LINE_COLUMNS``."""
     values = span_json(line.span)
     values |= {"start_time": values["time"], "time": format_time(line.time)}
     return tuple(values[column] for column in LINE_COLUMNS)
 
 
-def write_line(line: Line) -> None:
+def write_line(line: TimelineLine) -> None:
     """Writes a JSON object on a line of its own."""
     sys.stdout.buffer.write(encode_json(dict(zip(LINE_COLUMNS, line_row(line), strict=True))) + b"\n")
 
@@ -135,7 +135,7 @@ class Timeline:
         self._out = out
         self._widths = [21, 40]
 
-    def show(self, line: Line) -> None:
+    def show(self, line: TimelineLine) -> None:
         """Prints it; red for an error, bold for a change of what is wanted."""
         span = line.span
         note = note_of(span)

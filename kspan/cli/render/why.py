@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from kspan.cli.render.span_text import again, named, note_of
 from kspan.model import ObjectRow, SpanRow, TraceRow, TraceState
 from kspan.query import spans as reading
-from kspan.query.why import CERTAIN, Effect, Step, Why
+from kspan.query.why import CERTAIN, Effect, Link, Why
 from kspan.terminal.screen import Piece, Screen, clock
 from kspan.terminal.text import duration, harmless
 from kspan.times import format_time
@@ -244,7 +244,7 @@ def span_json(span: SpanRow) -> dict[str, Any]:
     }
 
 
-def _step_json(step: Step) -> dict[str, Any]:
+def _step_json(step: Link) -> dict[str, Any]:
     return {**span_json(step.span), "continues_trace_id": step.continues or None}
 
 

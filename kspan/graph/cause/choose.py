@@ -6,13 +6,13 @@ Whatever is chosen depends on which occurrences are known, never on the order in
 from collections.abc import Callable
 
 from kspan.graph.cause import evidence
-from kspan.graph.cause.choose_transition import TurnChooser
+from kspan.graph.cause.choose_transition import TransitionChooser
 from kspan.graph.cause.controller_deletes import ordered_by_owner
 from kspan.graph.cause.infer import infer_changes
 from kspan.graph.observe.condition_diff import ended_phase
 from kspan.graph.observe.observer import Observer
 from kspan.graph.rules.rules import Disruption, Rules
-from kspan.graph.state.records import Cause, Loss, ObjectState, Occurrence
+from kspan.graph.state.records import KnownChange, LostDependent, ObjectState, Occurrence
 from kspan.graph.state.state import State
 from kspan.graph.trace.placement import CARRIED, OWN, OWNER, PLACE, ROOT, SUBJECT, UNKNOWN, Choice
 from kspan.k8s.objects import decode_spec
@@ -41,8 +41,8 @@ class Chooser:
         self.settings = settings
         self.observer = observer
         self.decide = decide
-        self.turns = TurnChooser(state, decide, self.infer, self._disrupted)
-        self.of_turn = self.turns.of_turn
+        self.transitions = TransitionChooser(state, decide, self.infer, self._disrupted)
+        self.of_turn = self.transitions.of_turn
 
     # changes ---------------------------------------------------------------------------------------------------------
 
@@ -69,13 +69,13 @@ class Chooser:
             return choice
         answered = evidence.newest(
             c
-            for c in obj.causes
+            for c in obj.changes
             if c.verb != "Delete"
             and (c.manual or not obj.owner)
             and evidence.before(c, occ)
             and occ.time - c.time <= self.settings.max_trace_age
         )
-        turn = evidence.newest_turn(obj.turns, occ) if obj.kind == "Node" else None
+        turn = evidence.newest_turn(obj.transitions, occ) if obj.kind == "Node" else None
         if turn is not None and occ.time - turn.time <= self.settings.max_trace_age:
             # The node lifecycle controller taints what turned.
             answered = turn.as_cause() if answered is None or answered.rv < turn.rv else answered
@@ -100,21 +100,25 @@ class Chooser:
                     return occasion
             if cause is not None:
                 return Choice(cause, OWNER, confidence)
-            told = evidence.told_of(self.state, owner, occ) if not owner.causes else None
+            told = evidence.told_of(self.state, owner, occ) if not owner.changes else None
             if told is not None and occ.time - told.time <= evidence.MATCH:
-                return Choice(Cause(told.id, "", told.rv, told.time, trace=told.trace), SUBJECT, 0.8)
+                return Choice(KnownChange(told.id, "", told.rv, told.time, trace=told.trace), SUBJECT, 0.8)
             visited.add(owner.uid)
             owner, seen_rv, confidence = self._owner(owner), 0, confidence - 0.1
         return UNKNOWN
 
-    def _occasion(self, owner: ObjectState, obj: ObjectState, occ: Occurrence, since: Cause | None) -> Choice | None:
+    def _occasion(
+        self, owner: ObjectState, obj: ObjectState, occ: Occurrence, since: KnownChange | None
+    ) -> Choice | None:
         """What made a controller create a dependent, if it was newer than the owner's newest change: the loss of one
         before, a Node that was opened to it, or a quota that no longer refuses it."""
         floor = since.order if since is not None else (-1, 0)
         found: list[Choice] = []
-        loss = evidence.replaced(owner, occ, floor, self._ordered) if owner.losses else None
+        loss = evidence.replaced(owner, occ, floor, self._ordered) if owner.lost_dependents else None
         if loss is not None:
-            found.append(Choice(Cause(loss.span, "Delete", loss.rv, loss.time, trace=self._trace_of(loss)), OWNER, 0.9))
+            found.append(
+                Choice(KnownChange(loss.span, "Delete", loss.rv, loss.time, trace=self._trace_of(loss)), OWNER, 0.9)
+            )
         if owner.kind == "DaemonSet" and obj.node and (opened := self._turned(occ, LETS_IN)) is not None:
             found.append(Choice(opened, PLACE, 0.8))
         if owner.refused is not None and (raised := self._allowed(owner, occ, since)) is not None:
@@ -122,31 +126,31 @@ class Chooser:
         newer = [choice for choice in found if choice.cause is not None and choice.cause.order > floor]
         return max(newer, key=lambda choice: choice.cause.order if choice.cause else floor, default=None)
 
-    def _ordered(self, loss: Loss) -> bool:
+    def _ordered(self, loss: LostDependent) -> bool:
         lost = self.state.occurrence(loss.span)
         if lost is not None:
             self.decide(lost)
         return loss.ordered == 1
 
-    def _trace_of(self, loss: Loss) -> str:
+    def _trace_of(self, loss: LostDependent) -> str:
         lost = self.state.object(loss.uid)
         if lost is None:
             return ""
-        traces = {t.span: t.trace for t in lost.turns} | {c.span: c.trace for c in lost.causes}
+        traces = {t.span: t.trace for t in lost.transitions} | {c.span: c.trace for c in lost.changes}
         return traces.get(loss.span, "")
 
-    def _turned(self, occ: Occurrence, turns: tuple[str, ...]) -> Cause | None:
+    def _turned(self, occ: Occurrence, transitions: tuple[str, ...]) -> KnownChange | None:
         """What last turned the Node of a Pod in one of these ways."""
         pod = self.state.object(occ.uid)
         for node in self.state.named("Node", "", pod.node) if pod is not None and pod.node else ():
-            if "labelled" in turns and node.latent is not None and node.latent.rv < occ.rv:
+            if "labelled" in transitions and node.unpublished is not None and node.unpublished.rv < occ.rv:
                 self.observer.bring_out(node)
-            turned = evidence.newest(c for c in node.causes if c.turned in turns and evidence.before(c, occ))
+            turned = evidence.newest(c for c in node.changes if c.turned in transitions and evidence.before(c, occ))
             if turned is not None:
                 return turned
         return None
 
-    def _allowed(self, owner: ObjectState, occ: Occurrence, since: Cause | None) -> Cause | None:
+    def _allowed(self, owner: ObjectState, occ: Occurrence, since: KnownChange | None) -> KnownChange | None:
         """The change of what refused the controller, after it had refused."""
         refused = owner.refused
         if refused is None or (since is not None and refused.last < since.time):
@@ -158,10 +162,10 @@ class Chooser:
             if evidence.before(c, occ) and refused.first <= c.time + evidence.SLACK
         )
 
-    def _brought_out(self, obj: ObjectState, occ: Occurrence) -> list[Cause]:
-        if obj.kind == "Namespace" and obj.latent is not None and obj.latent.rv < occ.rv:
+    def _brought_out(self, obj: ObjectState, occ: Occurrence) -> list[KnownChange]:
+        if obj.kind == "Namespace" and obj.unpublished is not None and obj.unpublished.rv < occ.rv:
             self.observer.bring_out(obj)
-        return obj.causes
+        return obj.changes
 
     # deletions -------------------------------------------------------------------------------------------------------
 
@@ -181,7 +185,7 @@ class Chooser:
         if expired is not None:
             occ.actor = "ttl-after-finished-controller"
             return Choice(expired, OWN, 0.8)
-        freed = self.turns.freed(occ, obj) if obj.claim else None
+        freed = self.transitions.freed(occ, obj) if obj.claim else None
         if freed is not None and decode_spec(obj.spec).persistentVolumeReclaimPolicy == "Delete":
             occ.actor = "persistentvolume-controller"
             return Choice(freed, OWNER, 0.85)
@@ -203,12 +207,12 @@ class Chooser:
         """The deletion of an owner, or of the namespace."""
         for uid in sorted(obj.owners):
             above = self.state.object(uid)
-            gone = above.causes[-1] if above is not None and above.causes else None
+            gone = above.changes[-1] if above is not None and above.changes else None
             if gone is not None and gone.verb == "Delete" and evidence.before(gone, occ):
                 occ.actor = "garbage-collector"
                 return Choice(gone, OWNER, 0.95)
         for namespace in self.state.named("Namespace", "", obj.namespace):
-            gone = evidence.newest(c for c in namespace.causes if c.verb == "Delete" and evidence.before(c, occ))
+            gone = evidence.newest(c for c in namespace.changes if c.verb == "Delete" and evidence.before(c, occ))
             if gone is not None:
                 occ.actor = "namespace-controller"
                 return Choice(gone, PLACE, 0.9)
@@ -223,27 +227,27 @@ class Chooser:
             turn = evidence.node_turn(node, occ, disruption.node)
             if turn is not None:
                 return Choice(turn, PLACE, 0.8)
-            bad = evidence.newest_turn(node.turns, occ) if occ.actor == "kubelet" else None
+            bad = evidence.newest_turn(node.transitions, occ) if occ.actor == "kubelet" else None
             if bad is not None and bad.bad:
-                return Choice(self.turns.as_cause(bad), PLACE, 0.8)
+                return Choice(self.transitions.as_cause(bad), PLACE, 0.8)
         return Choice(None, ROOT, 0.5)
 
-    def _cleared_away(self, occ: Occurrence, pod: ObjectState, owner: ObjectState) -> Cause | None:
+    def _cleared_away(self, occ: Occurrence, pod: ObjectState, owner: ObjectState) -> KnownChange | None:
         """The end of a Pod that its controller deletes for that, to make it anew (stateful_set_control.go,
         daemon_controller.go)."""
         if owner.kind not in ("StatefulSet", "DaemonSet") or not ended_phase(pod.conditions):
             return None
-        turn = evidence.newest_turn(pod.turns, occ)
-        return self.turns.as_cause(turn) if turn is not None and occ.time - turn.time <= evidence.MATCH else None
+        turn = evidence.newest_turn(pod.transitions, occ)
+        return self.transitions.as_cause(turn) if turn is not None and occ.time - turn.time <= evidence.MATCH else None
 
-    def _expired(self, occ: Occurrence, obj: ObjectState) -> Cause | None:
+    def _expired(self, occ: Occurrence, obj: ObjectState) -> KnownChange | None:
         """The newest change of a Job whose ttlSecondsAfterFinished has run out."""
         if not obj.ended:
             return None
         ttl = decode_spec(obj.spec).ttlSecondsAfterFinished
         if ttl is None or occ.time < obj.ended + ttl * SECOND:
             return None
-        return evidence.newest(c for c in obj.causes if c.verb != "Delete")
+        return evidence.newest(c for c in obj.changes if c.verb != "Delete")
 
     # Events ----------------------------------------------------------------------------------------------------------
 
@@ -255,7 +259,7 @@ class Chooser:
         if actor is not None and told is not None and told.means == "turns":
             turn = evidence.near_turn(actor, event)
             if turn is not None:
-                return Choice(self.turns.as_cause(turn), OWN, 0.95)
+                return Choice(self.transitions.as_cause(turn), OWN, 0.95)
             if not told.starts:
                 return self.of_event(event)
         if told is not None and told.starts:
@@ -265,7 +269,7 @@ class Chooser:
         if told is not None and told.by and (needed := self._for_the_sake_of(told.by, event)) is not None:
             return needed
         if told is not None and told.after and (led := evidence.reported_before(self.state, event, told.after)):
-            return Choice(Cause(led.id, "", led.rv, led.time, trace=led.trace), OWN, 0.8)
+            return Choice(KnownChange(led.id, "", led.rv, led.time, trace=led.trace), OWN, 0.8)
         if delta is not None and delta.verb == "Delete":
             gone = self._of_deletion(delta, self.state.object(delta.uid) or actor)
             if gone.cause is not None or delta.uid == event.uid:
@@ -280,7 +284,7 @@ class Chooser:
             choice = self._or_answered(delta, subject, choice)
         return choice if choice.cause is not None else self.of_event(event)
 
-    def _newer(self, choice: Choice, other: Cause | None) -> Choice:
+    def _newer(self, choice: Choice, other: KnownChange | None) -> Choice:
         if other is None or (choice.cause is not None and choice.cause.order > other.order):
             return choice
         return Choice(other, PLACE, 0.85)
@@ -292,7 +296,7 @@ class Chooser:
         if beneficiary is None:
             return None
         self.infer(beneficiary, event)
-        cause = evidence.newest(c for c in beneficiary.causes if c.verb != "Delete" and c.time <= event.latest)
+        cause = evidence.newest(c for c in beneficiary.changes if c.verb != "Delete" and c.time <= event.latest)
         return Choice(cause, SUBJECT, 0.95) if cause is not None else None
 
     def of_event(self, occ: Occurrence) -> Choice:
@@ -305,17 +309,17 @@ class Chooser:
             return observed
         self.infer(obj, occ)
         if told is not None and told.means == "explains":
-            cause = evidence.newest(c for c in obj.causes if c.verb == told.after)
+            cause = evidence.newest(c for c in obj.changes if c.verb == told.after)
             if cause is not None and cause.time <= occ.latest + evidence.SLACK:
                 return Choice(cause, OWN, 0.95)
-        cause = evidence.newest(c for c in obj.causes if evidence.seen_by(c, occ)) if obj.causes else None
+        cause = evidence.newest(c for c in obj.changes if evidence.seen_by(c, occ)) if obj.changes else None
         if cause is not None:
             return Choice(cause, OWN, 0.95 if occ.seen_rv else 0.8)
-        if obj.causes and obj.causes[0].time - occ.latest <= self.settings.hold:
-            return Choice(obj.causes[0], OWN, 0.6)  # The delta was received after the fact that it caused.
+        if obj.changes and obj.changes[0].time - occ.latest <= self.settings.hold:
+            return Choice(obj.changes[0], OWN, 0.6)  # The delta was received after the fact that it caused.
         event = evidence.told_of(self.state, occ, occ)
         if event is not None:
-            return Choice(Cause(event.id, "", event.rv, event.time, trace=event.trace), SUBJECT, 0.8)
+            return Choice(KnownChange(event.id, "", event.rv, event.time, trace=event.trace), SUBJECT, 0.8)
         return self._triggered_by_time(self._owner(obj), occ)
 
     def _observed(self, occ: Occurrence, obj: ObjectState) -> Choice | None:
@@ -325,17 +329,17 @@ class Chooser:
         place = told.source == "nodeName"
         kind, namespace, name = ("Node", "", obj.node) if place else (told.kind, told.namespace, told.name)
         there = self.state.named(kind, namespace, name)
-        causes = [c for o in there for c in o.causes if (c.verb == told.after if told.after else c.verb != "Delete")]
-        cause = evidence.newest(c for c in causes if evidence.before_event(c, occ))
+        changes = [c for o in there for c in o.changes if (c.verb == told.after if told.after else c.verb != "Delete")]
+        cause = evidence.newest(c for c in changes if evidence.before_event(c, occ))
         if told.after:
             return Choice(cause, SUBJECT, 0.9) if cause is not None else None
-        turned = [t for o in there for t in o.turns if evidence.before_event(t, occ)]
+        turned = [t for o in there for t in o.transitions if evidence.before_event(t, occ)]
         last = max(turned, key=lambda t: (t.rv, t.span), default=None)
         if last is not None and (cause is None or cause.rv < last.rv):
-            cause = self.turns.as_cause(last)
-        turn = evidence.turn_told(self.state, kind, namespace, name, occ)
+            cause = self.transitions.as_cause(last)
+        turn = evidence.reported_transition(self.state, kind, namespace, name, occ)
         if turn is not None and (cause is None or not cause.manual):
-            cause = Cause(turn.id, "", turn.rv, turn.time, trace=turn.trace)
+            cause = KnownChange(turn.id, "", turn.rv, turn.time, trace=turn.trace)
         return Choice(cause, PLACE if place else SUBJECT, 0.9) if cause is not None else None
 
     def _triggered_by_time(self, owner: ObjectState | None, occ: Occurrence) -> Choice:
@@ -343,7 +347,7 @@ class Chooser:
         while owner is not None and owner.uid not in visited:
             visited.add(owner.uid)
             self.infer(owner, occ)
-            cause = evidence.newest(c for c in owner.causes if c.verb != "Delete" and c.time <= occ.latest)
+            cause = evidence.newest(c for c in owner.changes if c.verb != "Delete" and c.time <= occ.latest)
             if cause is not None:
                 return Choice(cause, OWNER, 0.6)
             owner = self._owner(owner)
@@ -357,7 +361,7 @@ class Chooser:
                 event = self.state.occurrence(span)
                 if event is not None and event.id != occ.id:
                     self.decide(event)
-        if obj.first_sight is None:
+        if obj.baseline is None:
             return
         for inferred in infer_changes(self.state, self.rules, self.settings, obj, occ.time):
             self.decide(inferred)

@@ -7,7 +7,7 @@ pkg/controller/deployment/sync.go (cleanupDeployment).
 from typing import NamedTuple
 
 from kspan.graph.cause import evidence
-from kspan.graph.state.records import SYNTHETIC_UPDATE, Cause, ObjectState, Occurrence
+from kspan.graph.state.records import SYNTHETIC_UPDATE, KnownChange, ObjectState, Occurrence
 from kspan.graph.state.state import State
 from kspan.k8s.objects import RollingUpdate, Spec, UpdateStrategy, decode_spec
 
@@ -17,14 +17,14 @@ HISTORY_LIMIT = 10
 
 def ordered_by_owner(
     state: State, change: Occurrence, obj: ObjectState, owner: ObjectState, since: int = 0
-) -> Cause | None:
+) -> KnownChange | None:
     """The owner's change by which its controller deleted this dependent; None where it was not that controller.
 
     A scale-down deletes as many as it removes; a new pod template replaces all that are older (StatefulSet, DaemonSet),
     where and when the update strategy lets it; a Job that has ended deletes what still runs; a rollout sweeps away the
     ReplicaSets beyond the history limit. What turned before ``since`` (ns) may be forgotten.
     """
-    changes = [c for c in owner.causes if c.verb != "Delete" and evidence.before(c, change)]
+    changes = [c for c in owner.changes if c.verb != "Delete" and evidence.before(c, change)]
     last = evidence.newest(changes)
     if owner.kind == "Deployment":
         return last if _beyond_history(state, change, obj, owner) else None
@@ -38,10 +38,12 @@ def ordered_by_owner(
         return scaled
     if owner.kind in ("ReplicaSet", "ReplicationController"):
         return _crowded_out(state, change, owner, last)
-    return last if owner.kind == "Job" and not owner.moving else None
+    return last if owner.kind == "Job" and not owner.progressing else None
 
 
-def _scaled_down(change: Occurrence, obj: ObjectState, owner: ObjectState, changes: list[Cause]) -> Cause | None:
+def _scaled_down(
+    change: Occurrence, obj: ObjectState, owner: ObjectState, changes: list[KnownChange]
+) -> KnownChange | None:
     """The newest scale-down, if it and those before it have this one still to remove; of a StatefulSet it removes the
     last ordinals."""
     down = evidence.newest(c for c in changes if c.added < 0)
@@ -50,23 +52,23 @@ def _scaled_down(change: Occurrence, obj: ObjectState, owner: ObjectState, chang
     surplus = 0
     for cause in sorted(changes, key=lambda c: c.order, reverse=True):
         surplus -= cause.added
-        gone = sum(cause.rv < loss.rv < change.rv and not loss.ended for loss in owner.losses)
+        gone = sum(cause.rv < loss.rv < change.rv and not loss.ended for loss in owner.lost_dependents)
         if cause.added < 0 and gone < surplus:
             return down
     return None
 
 
-def _crowded_out(state: State, change: Occurrence, owner: ObjectState, last: Cause | None) -> Cause | None:
+def _crowded_out(state: State, change: Occurrence, owner: ObjectState, last: KnownChange | None) -> KnownChange | None:
     """The labels for which the controller adopted a Pod (controller_ref_manager.go), if it has one too many since."""
     joined = evidence.newest(
         cause
         for other in _dependents(state, owner)
-        for cause in other.causes
+        for cause in other.changes
         if cause.turned == "joined" and evidence.before(cause, change)
     )
     if joined is None or (last is not None and last.order > joined.order):
         return None
-    gone = any(joined.rv < loss.rv < change.rv and not loss.ended for loss in owner.losses)
+    gone = any(joined.rv < loss.rv < change.rv and not loss.ended for loss in owner.lost_dependents)
     return None if gone or change.time - joined.time > evidence.MATCH else joined
 
 
@@ -76,7 +78,7 @@ class _Update(NamedTuple):
     state: State
     change: Occurrence
     owner: ObjectState
-    template: Cause
+    template: KnownChange
     spec: Spec
     replicas: int
     since: int
@@ -92,7 +94,7 @@ class _Update(NamedTuple):
         revision = evidence.revision_made(self.state, self.owner, pod.revision) if pod.revision else 0
         if revision and self.template.rv > SYNTHETIC_UPDATE:
             return revision < self.template.rv
-        made = next((c for c in pod.causes if c.verb == "Create" and c.rv > SYNTHETIC_UPDATE), None)
+        made = next((c for c in pod.changes if c.verb == "Create" and c.rv > SYNTHETIC_UPDATE), None)
         if made is not None and made.exact and self.template.exact and self.template.rv > SYNTHETIC_UPDATE:
             return made.rv < self.template.rv
         return pod.created <= self.template.time
@@ -119,14 +121,14 @@ class _Update(NamedTuple):
         return not strict or all(ready for number, ready in done.items() if number < self.replicas)
 
     def _born_before(self, pod: ObjectState) -> bool:
-        return bool(pod.rv) and next((c.rv for c in pod.causes if c.verb == "Create"), 0) < self.change.rv
+        return bool(pod.rv) and next((c.rv for c in pod.changes if c.verb == "Create"), 0) < self.change.rv
 
     def _was_ready(self, pod: ObjectState) -> bool:
         """One of which that is not known was."""
-        turns = [t for t in pod.turns if t.type == "Ready" and t.rv < self.change.rv]
-        if turns:
-            return not max(turns, key=lambda t: t.rv).bad
-        made = next((c for c in pod.causes if c.verb == "Create" and c.rv > SYNTHETIC_UPDATE), None)
+        transitions = [t for t in pod.transitions if t.type == "Ready" and t.rv < self.change.rv]
+        if transitions:
+            return not max(transitions, key=lambda t: t.rv).bad
+        made = next((c for c in pod.changes if c.verb == "Create" and c.rv > SYNTHETIC_UPDATE), None)
         return made is None or not made.exact or made.time < self.since
 
 
@@ -139,7 +141,7 @@ def _ordinal(pod: ObjectState) -> int:
 
 
 def _gone_before(obj: ObjectState, change: Occurrence) -> bool:
-    gone = evidence.newest(c for c in obj.causes if c.verb == "Delete")
+    gone = evidence.newest(c for c in obj.changes if c.verb == "Delete")
     return gone is not None and gone.rv < change.rv
 
 

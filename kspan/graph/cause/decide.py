@@ -9,7 +9,7 @@ from kspan.graph.cause.choose import OWNER, SUBJECT, UNKNOWN, Choice, Chooser
 from kspan.graph.observe.observer import Observer
 from kspan.graph.observe.trace_context import read_context
 from kspan.graph.rules.rules import Rules
-from kspan.graph.state.records import SYNTHETIC_UPDATE, Cause, Occurrence
+from kspan.graph.state.records import SYNTHETIC_UPDATE, KnownChange, Occurrence
 from kspan.graph.state.state import State
 from kspan.graph.trace.placement import Placer
 from kspan.ids import unnamed
@@ -45,7 +45,7 @@ class Causes:
 
     def _identify(self, occ: Occurrence) -> None:
         """Finds out whose Event this is that tells a name only: whose change it tells, or who bore the name by then."""
-        told = evidence.told_delta(self.state, occ)
+        told = evidence.reported_change(self.state, occ)
         if told is not None and told[1].kind == occ.kind and told[1].name == occ.name:
             occ.uid = told[1].uid
             return
@@ -60,12 +60,12 @@ class Causes:
 
     def _decide_change(self, occ: Occurrence) -> None:
         self._look_at_context(occ)
-        event = evidence.telling_event(self.state, occ)
+        event = evidence.reporting_event(self.state, occ)
         if event is not None and not event.decided:
             self.decide(event)
         if event is not None and event.trace and not occ.traceparent and not self._below(event, occ):
             occ.rule, occ.confidence = SUBJECT, 0.98
-            occ.told_by, occ.actor = event.id, event.actor
+            occ.reported_by, occ.actor = event.id, event.actor
             self.place.hang(occ, event)
             obj = self.state.object(occ.uid)
             self.place.mark_loss(occ, ordered=obj is not None and event.uid == obj.owner)
@@ -109,13 +109,13 @@ class Causes:
     # Events about another object -------------------------------------------------------------------------------------
 
     def _decide_subject_event(self, event: Occurrence) -> None:
-        told = evidence.told_delta(self.state, event)
+        told = evidence.reported_change(self.state, event)
         if told is None:
             for obj in self.state.named(event.subject.kind, event.subject.namespace, event.subject.name):  # type: ignore[union-attr]
                 self.choose.infer(obj, event)
-            told = evidence.told_delta(self.state, event)
+            told = evidence.reported_change(self.state, event)
         delta = self.state.occurrence(told[0].span) if told is not None else None
-        if delta is not None and delta.decided and delta.trace and not delta.told_by:
+        if delta is not None and delta.decided and delta.trace and not delta.reported_by:
             self._tell_afterwards(event, delta)
             return
         if told is not None and delta is None and told[0].trace:
@@ -128,15 +128,15 @@ class Causes:
             if event.top_level and told is None:
                 self._stand_in(event)
             if delta is not None and not delta.decided:
-                delta.told_by = event.id
+                delta.reported_by = event.id
 
     def _stand_in(self, event: Occurrence) -> None:
         """What a top-level Event tells of was done shortly before it: where no change of its object is known, it is
         what others go back to (Flux 1, before objects had managedFields)."""
         for obj in self.state.named(event.kind, event.namespace, event.name):
-            if all(cause.rv <= SYNTHETIC_UPDATE for cause in obj.causes):
+            if all(cause.rv <= SYNTHETIC_UPDATE for cause in obj.changes):
                 since = event.time - self.choose.settings.hold
-                obj.causes.append(Cause(event.id, "", SYNTHETIC_UPDATE, since, exact=False, trace=event.trace))
+                obj.changes.append(KnownChange(event.id, "", SYNTHETIC_UPDATE, since, exact=False, trace=event.trace))
                 self.state.dirty_objects[obj.uid] = None
 
     def _tell_afterwards(self, event: Occurrence, delta: Occurrence) -> None:
@@ -152,7 +152,7 @@ class Causes:
         event.rule, event.confidence = choice.rule, round(choice.confidence, 2)
         self.place.hang(event, cause)
         delta.rule, delta.confidence = SUBJECT, 0.98
-        delta.told_by, delta.actor = event.id, event.actor
+        delta.reported_by, delta.actor = event.id, event.actor
         self.place.move(delta, event)
 
     # placing ---------------------------------------------------------------------------------------------------------

@@ -8,7 +8,15 @@ time only where that says nothing.
 from collections.abc import Callable, Iterable
 
 from kspan.graph.rules.rules import Subject
-from kspan.graph.state.records import SYNTHETIC_UPDATE, Birth, Cause, Loss, ObjectState, Occurrence, Turned
+from kspan.graph.state.records import (
+    SYNTHETIC_UPDATE,
+    KnownChange,
+    LostDependent,
+    ObjectState,
+    Occurrence,
+    Replacement,
+    Transition,
+)
 from kspan.graph.state.state import State
 from kspan.k8s.objects import decode_spec
 from kspan.times import SECOND
@@ -39,7 +47,7 @@ MOST_BELOW = 5_000
 """Dependents that are looked at for one turn of their owner."""
 
 
-def before(cause: Cause, occ: Occurrence) -> bool:
+def before(cause: KnownChange, occ: Occurrence) -> bool:
     """Whether ``cause`` came before the change ``occ`` (or may have come before it, where nobody was watching)."""
     if cause.span == occ.id:
         return False
@@ -48,7 +56,7 @@ def before(cause: Cause, occ: Occurrence) -> bool:
     return cause.time <= occ.time + SLACK
 
 
-def seen_by(cause: Cause, occ: Occurrence) -> bool:
+def seen_by(cause: KnownChange, occ: Occurrence) -> bool:
     """Whether the reporter of the Event ``occ`` can have known the change ``cause`` of the Event's own object."""
     if cause.rv <= SYNTHETIC_UPDATE:
         return cause.time <= occ.latest + SLACK
@@ -61,31 +69,31 @@ def seen_by(cause: Cause, occ: Occurrence) -> bool:
     return cause.time <= occ.latest
 
 
-def before_event(what: Cause | Turned, event: Occurrence) -> bool:
+def before_event(what: KnownChange | Transition, event: Occurrence) -> bool:
     """Whether it came before an Event about another object: was written before it, and happened no later."""
     own_etcd = event.rv <= event.seen_rv  # An Event is written after what it is about, if one etcd counts both.
     return what.time <= event.latest + SLACK and (own_etcd or what.rv < event.rv)
 
 
-def newest(causes: Iterable[Cause]) -> Cause | None:
+def newest(changes: Iterable[KnownChange]) -> KnownChange | None:
     """The newest of them."""
-    return max(causes, key=lambda c: c.order, default=None)
+    return max(changes, key=lambda c: c.order, default=None)
 
 
 def born(obj: ObjectState) -> int:
     """When an object was created (ns), to better than its whole second where that was seen."""
-    return next((c.time for c in obj.causes if c.verb == "Create"), obj.created)
+    return next((c.time for c in obj.changes if c.verb == "Create"), obj.created)
 
 
-def made_by(obj: ObjectState, occ: Occurrence) -> Cause | None:
+def made_by(obj: ObjectState, occ: Occurrence) -> KnownChange | None:
     """What is known of ``occ`` as a change of ``obj``."""
-    return next((c for c in obj.causes if c.span == occ.id), None)
+    return next((c for c in obj.changes if c.span == occ.id), None)
 
 
 # Events and what they speak of ----------------------------------------------------------------------------------------
 
 
-def told_delta(state: State, event: Occurrence) -> tuple[Cause, ObjectState] | None:
+def reported_change(state: State, event: Occurrence) -> tuple[KnownChange, ObjectState] | None:
     """The delta of its subject that a subject-Event speaks of, with the subject; None where there is none (yet).
 
     It was written after the version of the reporting object that the reporter looked at, and before the Event: of
@@ -98,7 +106,7 @@ def told_delta(state: State, event: Occurrence) -> tuple[Cause, ObjectState] | N
     fitting = [
         (cause, obj)
         for obj in state.named(told.kind, told.namespace, told.name)
-        for cause in obj.causes
+        for cause in obj.changes
         if cause.verb in VERBS[told.means] and _fits(event, told, cause)
     ]
     if told.means != "turns":
@@ -114,14 +122,14 @@ def told_delta(state: State, event: Occurrence) -> tuple[Cause, ObjectState] | N
     return min(near, key=lambda pair: (abs(pair[0].time - event.time), pair[0].span), default=None)
 
 
-def _fits(event: Occurrence, told: Subject, cause: Cause) -> bool:
+def _fits(event: Occurrence, told: Subject, cause: KnownChange) -> bool:
     if told.source == "self" and told.means == "applies" and not (cause.manual and cause.rv >= event.seen_rv):
         return False  # Who looked at a later version has something else to tell than how it came about.
     grown_from = told.replicas_from in (-1, cause.before) or cause.before < 0
     return told.replicas_to in (-1, cause.replicas) and grown_from and (told.means != "turns" or not cause.manual)
 
 
-def _near(event: Occurrence, cause: Cause) -> bool:
+def _near(event: Occurrence, cause: KnownChange) -> bool:
     if abs(cause.time - event.time) > MATCH or event.subject is None:
         return False
     if event.subject.means == "turns":  # The mark comes after it was told.
@@ -129,12 +137,12 @@ def _near(event: Occurrence, cause: Cause) -> bool:
     return cause.time <= event.latest + SLACK
 
 
-def telling_event(state: State, change: Occurrence) -> Occurrence | None:
+def reporting_event(state: State, change: Occurrence) -> Occurrence | None:
     """The subject-Event that speaks of this delta; None where there is none (yet)."""
     tellers = [
         event
         for event in told_about(state, change.kind, change.namespace, change.name)
-        if (delta := told_delta(state, event)) is not None and delta[0].span == change.id
+        if (delta := reported_change(state, event)) is not None and delta[0].span == change.id
     ]
     return min(tellers, key=lambda e: (abs(e.time - change.time), e.id), default=None)
 
@@ -159,11 +167,13 @@ def _first(event: Occurrence, occ: Occurrence) -> bool:
     return (event.time, event.id) < (occ.time, occ.id)
 
 
-def turn_told(state: State, kind: str, namespace: str, name: str, occ: Occurrence) -> Occurrence | None:
+def reported_transition(state: State, kind: str, namespace: str, name: str, occ: Occurrence) -> Occurrence | None:
     """The newest Event before ``occ`` by which an object is said to have turned."""
     events = told_about(state, kind, namespace, name)
-    turns = [e for e in events if e.subject is not None and e.subject.means == "turns" and e.time <= occ.latest + SLACK]
-    return max(turns, key=lambda e: (e.time, e.id), default=None)
+    transitions = [
+        e for e in events if e.subject is not None and e.subject.means == "turns" and e.time <= occ.latest + SLACK
+    ]
+    return max(transitions, key=lambda e: (e.time, e.id), default=None)
 
 
 def reported_before(state: State, event: Occurrence, reason: str) -> Occurrence | None:
@@ -180,14 +190,16 @@ def reported_before(state: State, event: Occurrence, reason: str) -> Occurrence 
 # what an owner's controller acts for ----------------------------------------------------------------------------------
 
 
-def trigger(state: State, owner: ObjectState, obj: ObjectState | None, occ: Occurrence, seen_rv: int) -> Cause | None:
+def trigger(
+    state: State, owner: ObjectState, obj: ObjectState | None, occ: Occurrence, seen_rv: int
+) -> KnownChange | None:
     """The change of ``owner`` for which its controller made the change ``occ`` of ``obj``; None where there is none.
 
     The newest before it. But a controller can be behind the newest: what it looked at (``seen_rv``, 0: not known)
     tells, or the pod template, where a ReplicaSet is created or grows for one, or the revision that it rolls out by
     then, or that a Pod is made from.
     """
-    known = [c for c in owner.causes if c.verb != "Delete" and before(c, occ) and (not seen_rv or c.rv <= seen_rv)]
+    known = [c for c in owner.changes if c.verb != "Delete" and before(c, occ) and (not seen_rv or c.rv <= seen_rv)]
     if obj is None or len(known) < 2:
         return newest(known)
     if obj.kind == "ReplicaSet":
@@ -197,11 +209,13 @@ def trigger(state: State, owner: ObjectState, obj: ObjectState | None, occ: Occu
     return newest(known)
 
 
-def _for_replicas(state: State, owner: ObjectState, own: Cause | None, known: list[Cause]) -> Cause | None:
+def _for_replicas(
+    state: State, owner: ObjectState, own: KnownChange | None, known: list[KnownChange]
+) -> KnownChange | None:
     """The one of the ``known`` changes of a Deployment for which the change ``own`` of a ReplicaSet was made."""
     if own is None:
         return newest(known)
-    fitting: list[Cause] = []
+    fitting: list[KnownChange] = []
     if own.verb == "Create":
         fitting = [c for c in known if c.template == own.template]
     else:
@@ -211,7 +225,7 @@ def _for_replicas(state: State, owner: ObjectState, own: Cause | None, known: li
     return newest(fitting if own.template else ()) or newest(known)
 
 
-def _taken_up(state: State, owner: ObjectState, own: Cause, known: list[Cause]) -> list[Cause]:
+def _taken_up(state: State, owner: ObjectState, own: KnownChange, known: list[KnownChange]) -> list[KnownChange]:
     """Without the new templates that its controller had not met yet when it scaled a ReplicaSet of the Deployment.
 
     The first thing it does for one is to create a ReplicaSet with the next ``deployment.kubernetes.io/revision``, or to
@@ -228,7 +242,7 @@ def _taken_up(state: State, owner: ObjectState, own: Cause, known: list[Cause]) 
     return [c for c in known if c.rv <= numbered or not c.template_changed or c.before != c.replicas] or known
 
 
-def _up_to_revision(state: State, owner: ObjectState, revision: str, known: list[Cause]) -> list[Cause]:
+def _up_to_revision(state: State, owner: ObjectState, revision: str, known: list[KnownChange]) -> list[KnownChange]:
     """Without the new templates that came after the one for which the revision was made (or taken up again)."""
     made = revision_made(state, owner, revision)
     if not made:
@@ -246,25 +260,25 @@ def revision_made(state: State, owner: ObjectState, revision: str) -> int:
     """
     dependents = (state.object(uid) for uid in state.ownership.succ[owner.uid])
     revisions = [o for o in dependents if o is not None and o.kind == "ControllerRevision" and o.rv]
-    causes = [o.causes for o in revisions if revision in (o.name, o.revision)]
-    return max((max((c.rv for c in own if c.verb != "Delete"), default=1) for own in causes), default=0)
+    changes = [o.changes for o in revisions if revision in (o.name, o.revision)]
+    return max((max((c.rv for c in own if c.verb != "Delete"), default=1) for own in changes), default=0)
 
 
 def replaced(
-    owner: ObjectState, occ: Occurrence, since: tuple[int, int], ordered: Callable[[Loss], bool]
-) -> Loss | None:
+    owner: ObjectState, occ: Occurrence, since: tuple[int, int], ordered: Callable[[LostDependent], bool]
+) -> LostDependent | None:
     """The dependent whose place ``occ`` takes: each that went without its controller's order is replaced once.
 
     In the order in which they went, but by name where a name is kept (StatefulSet), and by node where each has its own
     (DaemonSet). ``since`` is the order of the owner's newest change: what went before that is settled by it.
     """
-    birth = next((b for b in owner.births if b.span == occ.id), None)
+    birth = next((b for b in owner.replacements if b.span == occ.id), None)
     if birth is None:
         return None
-    steps: list[Loss | Birth] = [*owner.losses, *owner.births]
-    waiting: list[Loss] = []
+    steps: list[LostDependent | Replacement] = [*owner.lost_dependents, *owner.replacements]
+    waiting: list[LostDependent] = []
     for step in sorted((s for s in steps if since[0] < s.rv <= birth.rv), key=lambda s: s.rv):
-        if isinstance(step, Loss):
+        if isinstance(step, LostDependent):
             if not ordered(step):
                 waiting.append(step)
             continue
@@ -278,7 +292,7 @@ def replaced(
     return None
 
 
-def _takes_place(kind: str, birth: Birth, loss: Loss) -> bool:
+def _takes_place(kind: str, birth: Replacement, loss: LostDependent) -> bool:
     if birth.time - loss.last > (LOSS_WINDOW if kind != "Job" else BACK_OFF):
         return False
     if kind == "StatefulSet":
@@ -286,21 +300,23 @@ def _takes_place(kind: str, birth: Birth, loss: Loss) -> bool:
     return kind != "DaemonSet" or birth.node == loss.node
 
 
-def newest_turn(turns: Iterable[Turned], occ: Occurrence) -> Turned | None:
+def newest_turn(transitions: Iterable[Transition], occ: Occurrence) -> Transition | None:
     """The newest of them that came before ``occ``."""
-    return max((t for t in turns if t.rv < occ.rv and t.span != occ.id), key=lambda t: (t.rv, t.span), default=None)
+    return max(
+        (t for t in transitions if t.rv < occ.rv and t.span != occ.id), key=lambda t: (t.rv, t.span), default=None
+    )
 
 
-def near_turn(obj: ObjectState, event: Occurrence) -> Turned | None:
+def near_turn(obj: ObjectState, event: Occurrence) -> Transition | None:
     """The turn that an Event of the same object tells of: seconds before it or after it, as its reporter writes."""
-    near = [t for t in obj.turns if abs(t.time - event.time) <= MATCH]
+    near = [t for t in obj.transitions if abs(t.time - event.time) <= MATCH]
     return min(near, key=lambda t: (abs(t.time - event.time), t.span), default=None)
 
 
-def newest_below(state: State, obj: ObjectState, turn: Turned) -> Turned | Cause | None:
+def newest_below(state: State, obj: ObjectState, turn: Transition) -> Transition | KnownChange | None:
     """What happened last, before ``turn``, to a dependent of ``obj`` (or to one of its dependents, and so on) in the
     same direction: for a turn to the bad also that one was deleted, for the end of a refusal that one was created."""
-    found: list[Turned | Cause] = []
+    found: list[Transition | KnownChange] = []
     waiting, seen = [obj.uid], {obj.uid}
     while waiting and len(seen) < MOST_BELOW:
         for uid in state.ownership.succ[waiting.pop()]:
@@ -308,13 +324,13 @@ def newest_below(state: State, obj: ObjectState, turn: Turned) -> Turned | Cause
             if below is not None and uid not in seen:
                 seen.add(uid)
                 waiting.append(uid)
-                found += [t for t in below.turns if t.bad == turn.bad and t.rv < turn.rv]
+                found += [t for t in below.transitions if t.bad == turn.bad and t.rv < turn.rv]
                 verb = "Delete" if turn.bad else "Create" if turn.type == "ReplicaFailure" else ""
-                found += [c for c in below.causes if c.verb == verb and SYNTHETIC_UPDATE < c.rv < turn.rv]
+                found += [c for c in below.changes if c.verb == verb and SYNTHETIC_UPDATE < c.rv < turn.rv]
     return max(found, key=lambda f: (f.rv, f.span), default=None)
 
 
-def node_turn(node: ObjectState, occ: Occurrence, turns: tuple[str, ...]) -> Cause | None:
+def node_turn(node: ObjectState, occ: Occurrence, transitions: tuple[str, ...]) -> KnownChange | None:
     """The newest change of a Node before ``occ`` that turned it in one of these ways, unless it turned back since."""
-    last = newest(c for c in node.causes if c.turned in (*turns, "opened") and before(c, occ))
-    return last if last is not None and last.turned in turns else None
+    last = newest(c for c in node.changes if c.turned in (*transitions, "opened") and before(c, occ))
+    return last if last is not None and last.turned in transitions else None

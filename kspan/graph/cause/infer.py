@@ -7,7 +7,7 @@ identities that they would have had if they had been seen.
 
 from kspan.graph.observe import field_managers
 from kspan.graph.rules.rules import Rules
-from kspan.graph.state.records import SYNTHETIC_CREATE, SYNTHETIC_UPDATE, Cause, FirstSight, ObjectState, Occurrence
+from kspan.graph.state.records import SYNTHETIC_CREATE, SYNTHETIC_UPDATE, Baseline, KnownChange, ObjectState, Occurrence
 from kspan.graph.state.state import State
 from kspan.ids import span_id
 from kspan.settings import FoldSettings
@@ -19,7 +19,7 @@ def infer_changes(state: State, rules: Rules, settings: FoldSettings, obj: Objec
 
     ``near`` (ns) is the time of the occurrence that asks. The new occurrences are in the graph, undecided.
     """
-    seen = obj.first_sight
+    seen = obj.baseline
     if seen is None or near < obj.created - SECOND:
         return []  # What was before it was there does not go back to it.
     newest = _last_writer(rules, obj, seen)
@@ -32,36 +32,36 @@ def infer_changes(state: State, rules: Rules, settings: FoldSettings, obj: Objec
         made.append(_update(state, rules, obj, seen, newest))
     if not made:
         return []
-    obj.first_sight = None  # Once: from now on they are known like all others.
+    obj.baseline = None  # Once: from now on they are known like all others.
     state.dirty_objects[obj.uid] = None
     made = [occ for occ in made if not state.holds(occ.id)]
-    obj.causes[:0] = [_cause(occ, seen, newest=occ is made[-1]) for occ in made]
+    obj.changes[:0] = [_cause(occ, seen, newest=occ is made[-1]) for occ in made]
     if obj.kind == "Node" and made and made[-1].verb == "Update":
-        obj.causes[len(made) - 1].turned = field_managers.turn_of_node(b"", obj.spec)
+        obj.changes[len(made) - 1].turned = field_managers.turn_of_node(b"", obj.spec)
     for occ in made:
         state.add_occurrence(occ, state.clock.now + settings.hold)
     return made
 
 
-def _last_writer(rules: Rules, obj: ObjectState, seen: FirstSight) -> field_managers.Writer | None:
+def _last_writer(rules: Rules, obj: ObjectState, seen: Baseline) -> field_managers.FieldManagerEntry | None:
     """Of a Node the last who was no controller: those write it all the time."""
-    people = [w for w in seen.writers if not rules.is_controller(w.manager)] if obj.kind == "Node" else ()
-    return field_managers.newest_writer(people or seen.writers)
+    people = [w for w in seen.field_managers if not rules.is_controller(w.manager)] if obj.kind == "Node" else ()
+    return field_managers.newest_entry(people or seen.field_managers)
 
 
-def _cause(occ: Occurrence, seen: FirstSight, *, newest: bool) -> Cause:
-    cause = Cause(occ.id, occ.verb, occ.rv, occ.time, manual=not occ.by_controller)
+def _cause(occ: Occurrence, seen: Baseline, *, newest: bool) -> KnownChange:
+    cause = KnownChange(occ.id, occ.verb, occ.rv, occ.time, manual=not occ.by_controller)
     if newest:
         cause.replicas, cause.template = seen.replicas, seen.template
     return cause
 
 
-def _create(state: State, rules: Rules, obj: ObjectState, seen: FirstSight) -> Occurrence:
-    first = min(seen.writers, key=lambda w: (w.time, w.manager), default=None)
+def _create(state: State, rules: Rules, obj: ObjectState, seen: Baseline) -> Occurrence:
+    first = min(seen.field_managers, key=lambda w: (w.time, w.manager), default=None)
     manager = first.manager if first is not None and first.time <= obj.created + SECOND else ""
     occ = _occurrence(state, rules, obj, "Create", manager, obj.created, 1 if seen.generation else 0)
     occ.rv = SYNTHETIC_CREATE
-    if len(seen.writers) <= 1 and seen.generation <= 1:
+    if len(seen.field_managers) <= 1 and seen.generation <= 1:
         occ.traceparent = obj.traceparent
         # A status may have been written since, by nobody that managedFields tell of; where there is no generation, the
         # version is the identity.
@@ -70,7 +70,7 @@ def _create(state: State, rules: Rules, obj: ObjectState, seen: FirstSight) -> O
 
 
 def _update(
-    state: State, rules: Rules, obj: ObjectState, seen: FirstSight, writer: field_managers.Writer
+    state: State, rules: Rules, obj: ObjectState, seen: Baseline, writer: field_managers.FieldManagerEntry
 ) -> Occurrence:
     occ = _occurrence(state, rules, obj, "Update", writer.manager, writer.time, seen.generation)
     occ.rv = SYNTHETIC_UPDATE

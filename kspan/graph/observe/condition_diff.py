@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from kspan.k8s.objects import Condition, Status
+from kspan.k8s.objects import Condition, ObjectStatus
 
 PHASE = "phase"
 """Stands for the status of a phase: a phase that is reached is true, the others are not there."""
@@ -20,11 +20,11 @@ MOST = 32
 LONGEST = 316
 """Characters of a condition's type (meta/v1 Condition, maxLength); what is longer is none."""
 
-Standing = tuple[tuple[str, str], ...]
+ConditionSet = tuple[tuple[str, str], ...]
 """(type, status) of what is followed."""
 
 
-class Habits(NamedTuple):
+class KindConditions(NamedTuple):
     """What is known of a kind: ``quiet`` turns only repeat what an Event or another turn says, and are events of the
     span that they repeat (a span each would be eight more for a Pod's life, in the storm 12,500 beside 29,300);
     ``expected`` is true from the first status on, so that only its loss and its return are news; ``phases`` turn as
@@ -35,13 +35,13 @@ class Habits(NamedTuple):
     phases: frozenset[str] = frozenset()
 
 
-_UNKNOWN_KIND = Habits()
+_UNKNOWN_KIND = KindConditions()
 
 ANNOUNCEMENT = "DisruptionTarget"
 """Condition of a Pod that says why it will go: it belongs to the deletion (or the end) that follows."""
 
 _KINDS = {
-    "Pod": Habits(
+    "Pod": KindConditions(
         quiet=frozenset(
             [
                 "PodScheduled",  # Event Scheduled or FailedScheduling
@@ -53,11 +53,13 @@ _KINDS = {
         ),
         phases=frozenset(["Succeeded", "Failed"]),
     ),
-    "Deployment": Habits(expected=frozenset(["Progressing"])),
-    "HorizontalPodAutoscaler": Habits(expected=frozenset(["AbleToScale", "ScalingActive"])),
-    "Job": Habits(quiet=frozenset(["SuccessCriteriaMet", "FailureTarget"])),  # come just before Complete and Failed
-    "PersistentVolume": Habits(phases=frozenset(["Bound", "Released", "Failed"])),
-    "PersistentVolumeClaim": Habits(phases=frozenset(["Bound", "Lost"])),
+    "Deployment": KindConditions(expected=frozenset(["Progressing"])),
+    "HorizontalPodAutoscaler": KindConditions(expected=frozenset(["AbleToScale", "ScalingActive"])),
+    "Job": KindConditions(
+        quiet=frozenset(["SuccessCriteriaMet", "FailureTarget"])
+    ),  # come just before Complete and Failed
+    "PersistentVolume": KindConditions(phases=frozenset(["Bound", "Released", "Failed"])),
+    "PersistentVolumeClaim": KindConditions(phases=frozenset(["Bound", "Lost"])),
 }
 
 _TROUBLE = re.compile(r"Fail|Error|Pressure$|Unavailable$|Stalled|Degraded|Problem|Exceeded|Conflict|Invalid|Dangling")
@@ -75,7 +77,7 @@ _DOUBLED = frozenset(["PodCompleted", "PodFailed"])
 _BAD_PHASES = frozenset(["Failed", "Lost"])
 
 
-class Turn(NamedTuple):
+class ConditionTransition(NamedTuple):
     """A condition (or phase) that turned: ``name`` names the span, ``bad`` tells its direction, ``error`` whether it is
     a failure. ``condition`` is the entry of the status; none for a phase and for an entry that was removed. A ``quiet``
     one is no news by itself: it repeats something, or it is seen for the ``first`` time and how things begin."""
@@ -90,7 +92,7 @@ class Turn(NamedTuple):
     first: bool = False
 
 
-def standing(kind: str, status: Status) -> Standing:
+def standing(kind: str, status: ObjectStatus) -> ConditionSet:
     """How the object stands, as far as its turns are followed."""
     habits = _KINDS.get(kind, _UNKNOWN_KIND)
     if not status.conditions and not habits.phases:
@@ -103,7 +105,7 @@ def standing(kind: str, status: Status) -> Standing:
 
 
 @lru_cache(maxsize=1024)
-def shared(found: Standing) -> Standing:
+def shared(found: ConditionSet) -> ConditionSet:
     """The same: a hundred thousand Pods stand in a handful of ways, and each takes half a kilobyte."""
     return found
 
@@ -117,7 +119,7 @@ def _tidied(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return list(once.items())
 
 
-def turned(kind: str, before: Standing, now: Standing, status: Status) -> list[Turn]:
+def turned(kind: str, before: ConditionSet, now: ConditionSet, status: ObjectStatus) -> list[ConditionTransition]:
     """What turned between two standings of an object.
 
     What is not so when it first shows is how things begin; it is news only where it says of a failure. A condition that
@@ -125,7 +127,7 @@ def turned(kind: str, before: Standing, now: Standing, status: Status) -> list[T
     """
     was, entries = dict(before), {c.type: c for c in status.conditions or ()}
     habits = _KINDS.get(kind, _UNKNOWN_KIND)
-    found: list[Turn] = []
+    found: list[ConditionTransition] = []
     ended = kind == "Pod" and bool(ended_phase(now))  # All its conditions say so again.
     for name, value in now:
         old = was.pop(name, None)
@@ -159,25 +161,27 @@ def _doubles(name: str, old: str | None, value: str, condition: Condition | None
     return old != "True" and value != "True" and "Unknown" in (old, value) and _TROUBLE.search(name) is not None
 
 
-def _quiet(name: str, value: str, condition: Condition | None, first: bool) -> Turn:
-    return Turn(name, value, name if value == "True" else f"{name}={value}", False, False, condition, True, first)
+def _quiet(name: str, value: str, condition: Condition | None, first: bool) -> ConditionTransition:
+    return ConditionTransition(
+        name, value, name if value == "True" else f"{name}={value}", False, False, condition, True, first
+    )
 
 
-def by_itself(kind: str, turn: Turn) -> Turn:
+def by_itself(kind: str, turn: ConditionTransition) -> ConditionTransition:
     """A quiet turn, where there is nothing that it repeats."""
     return _turn(kind, turn.type, turn.status, turn.condition, failing=False)
 
 
-def _turn(kind: str, name: str, value: str, condition: Condition | None, *, failing: bool) -> Turn:
+def _turn(kind: str, name: str, value: str, condition: Condition | None, *, failing: bool) -> ConditionTransition:
     if value == PHASE:
         bad = name in _BAD_PHASES
-        return Turn(name, PHASE, name, bad, bad, None)
+        return ConditionTransition(name, PHASE, name, bad, bad, None)
     trouble = _TROUBLE.search(name) is not None
     bad = trouble == (value == "True")
     error = bad and (trouble or failing or (kind, name) == ("Node", "Ready"))
-    return Turn(name, value, name if value == "True" else f"{name}={value}", bad, error, condition)
+    return ConditionTransition(name, value, name if value == "True" else f"{name}={value}", bad, error, condition)
 
 
-def ended_phase(now: Standing) -> str:
+def ended_phase(now: ConditionSet) -> str:
     """The phase in which a Pod ended by itself, empty where it has not."""
     return next((name for name, value in now if value == PHASE), "")

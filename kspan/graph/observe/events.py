@@ -63,10 +63,10 @@ class EventObserver:
             received=self.state.clock.now,
             time=time,
             latest=latest,
-            rv=version_number(event.metadata.resourceVersion, record.era),
+            rv=version_number(event.metadata.resourceVersion, record.epoch),
             # Another count keeps the version of the first; a series is told apart by the version that was looked at
             # (client-go tools/events/event_broadcaster.go, getKey), so that its repeats saw that very one.
-            seen_rv=version_number(ref.resourceVersion, record.era) if first or event.series else 0,
+            seen_rv=version_number(ref.resourceVersion, record.epoch) if first or event.series else 0,
             api_version=ref.apiVersion,
             resource_version=ref.resourceVersion,
             field_path=ref.fieldPath,

@@ -15,7 +15,7 @@ from kspan.times import parse_time_or_zero
 _MIRROR = "node.kubernetes.io/unschedulable"
 
 
-class Writer(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class FieldManagerEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An entry of managedFields outside ``status``: ``time`` in ns (0: none given), ``fields`` a checksum."""
 
     manager: str
@@ -28,8 +28,8 @@ _NOBODY = "before-first-apply"
 """Stands for whoever wrote before the first server-side apply (structured-merge-diff, managedFields)."""
 
 
-def writers(entries: Sequence[ManagedFieldsEntry] | None) -> tuple[Writer, ...]:
-    """The writers of an object outside its status."""
+def field_manager_entries(entries: Sequence[ManagedFieldsEntry] | None) -> tuple[FieldManagerEntry, ...]:
+    """The field_manager_entries of an object outside its status."""
     found, old = [], True
     for entry in entries or ():
         if entry.subresource:
@@ -38,7 +38,9 @@ def writers(entries: Sequence[ManagedFieldsEntry] | None) -> tuple[Writer, ...]:
             found.append(entry)
     if old and len(found) > 1:  # Before Kubernetes 1.22 no entry told its subresource.
         found = [entry for entry in found if not _of_status(entry)]
-    return tuple([Writer(e.manager, e.subresource, parse_time_or_zero(e.time), zlib.crc32(e.fieldsV1)) for e in found])
+    return tuple(
+        [FieldManagerEntry(e.manager, e.subresource, parse_time_or_zero(e.time), zlib.crc32(e.fieldsV1)) for e in found]
+    )
 
 
 def _of_status(entry: ManagedFieldsEntry) -> bool:
@@ -92,12 +94,12 @@ def turn_of_node(before: bytes, after: bytes) -> str:
     return ""
 
 
-def newest_writer(now: Sequence[Writer]) -> Writer | None:
+def newest_entry(now: Sequence[FieldManagerEntry]) -> FieldManagerEntry | None:
     """The newest of them; one without a time only where there is no other."""
     return max(now, key=lambda w: (w.time, w.manager), default=None)
 
 
-def changing_writer(before: Sequence[Writer], now: Sequence[Writer]) -> Writer | None:
+def changed_entry(before: Sequence[FieldManagerEntry], now: Sequence[FieldManagerEntry]) -> FieldManagerEntry | None:
     """Who made ``now`` out of ``before``.
 
     An entry that is new or has a new time wrote; one whose fields alone differ may only have lost some of them to the
@@ -107,12 +109,12 @@ def changing_writer(before: Sequence[Writer], now: Sequence[Writer]) -> Writer |
     known = {(w.manager, w.subresource, w.time) for w in before}
     fresh = [w for w in now if (w.manager, w.subresource, w.time) not in known]
     if fresh:
-        return newest_writer(fresh)
+        return newest_entry(fresh)
     same = set(before)
     altered = [w for w in now if w not in same]
     if altered:
-        return newest_writer(altered)
-    return next((w for w in now if w.subresource == "scale"), None) or newest_writer(now)
+        return newest_entry(altered)
+    return next((w for w in now if w.subresource == "scale"), None) or newest_entry(now)
 
 
 def service_of(manager: str) -> str:

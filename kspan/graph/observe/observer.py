@@ -15,25 +15,25 @@ from kspan.graph.observe.condition_diff import PHASE, ended_phase, standing
 from kspan.graph.observe.events import EventObserver
 from kspan.graph.observe.rollout_status import BUILT_IN, STILL, assess, disruption, ended
 from kspan.graph.observe.trace_context import carried
-from kspan.graph.observe.transitions import TurnObserver, moment
+from kspan.graph.observe.transitions import TransitionObserver, moment
 from kspan.graph.rules.rules import Rules
-from kspan.graph.state.records import Birth, Cause, FirstSight, Loss, ObjectState, Occurrence
+from kspan.graph.state.records import Baseline, KnownChange, LostDependent, ObjectState, Occurrence, Replacement
 from kspan.graph.state.state import State
 from kspan.ids import span_id
 from kspan.k8s.objects import (
     REVISION,
     KubeObject,
-    Metadata,
+    ObjectMeta,
+    ObjectStatus,
     Spec,
-    Status,
     content,
     decode_object,
     decode_spec,
     decode_status,
-    patience,
     pod_index,
     revision_label,
     template_fingerprint,
+    toleration_seconds,
     version_number,
     wanted_node,
 )
@@ -51,7 +51,7 @@ STEPS_KEPT = 256
 MOST_NUMBERED = 8
 """Revisions as which one ReplicaSet was rolled out: more never come before the first of them is decided."""
 
-Step = TypeVar("Step", Loss, Birth)
+Dependent = TypeVar("Dependent", LostDependent, Replacement)
 
 
 class Observer:
@@ -62,7 +62,7 @@ class Observer:
         self.rules = rules
         self.settings = settings
         self.events = EventObserver(state, rules, settings)
-        self.turns = TurnObserver(state, rules, settings)
+        self.transitions = TransitionObserver(state, rules, settings)
 
     def observe(self, record: LogRecord) -> None:
         """Takes in one record of an object. Off-schema objects leave no trace; they stay in the journal."""
@@ -93,7 +93,9 @@ class Observer:
         asked = bool(meta.deletionTimestamp)
         if record.type is RecordType.LISTED:
             new.deleting = asked
-            new.first_sight = FirstSight(new.resource_version, new.generation, new.replicas, new.template, new.writers)
+            new.baseline = Baseline(
+                new.resource_version, new.generation, new.replicas, new.template, new.field_managers
+            )
             return
         gone, deleting = record.type is RecordType.DELETED, old is not None and old.deleting
         if (gone or asked) and not deleting:
@@ -111,15 +113,15 @@ class Observer:
             self._turned(record, meta, status, new, known)
 
     def _turned(
-        self, record: LogRecord, meta: Metadata, status: Status, new: ObjectState, known: ObjectState | None
+        self, record: LogRecord, meta: ObjectMeta, status: ObjectStatus, new: ObjectState, known: ObjectState | None
     ) -> None:
         """Conditions and phases; a Pod that ended by itself is lost to its owner's controller."""
-        for occ in self.turns.observe(record, meta, status, new, known):
+        for occ in self.transitions.observe(record, meta, status, new, known):
             if occ.status == PHASE and new.kind == "Pod" and (occ.warning or self._owner_kind(new) != "Job"):
                 self._lose(new, occ, occ.rv, ended=True)
 
     def _remember(
-        self, record: LogRecord, obj: KubeObject, spec: Spec, status: Status, known: ObjectState | None
+        self, record: LogRecord, obj: KubeObject, spec: Spec, status: ObjectStatus, known: ObjectState | None
     ) -> ObjectState:
         meta, now = obj.metadata, self.state.clock.now
         old = known if known is not None else ObjectState(uid=meta.uid)
@@ -136,7 +138,7 @@ class Observer:
             name=meta.name,
             resource=record.resource,
             api_version=obj.apiVersion,
-            rv=version_number(meta.resourceVersion, record.era) or max(old.rv, 1),
+            rv=version_number(meta.resourceVersion, record.epoch) or max(old.rv, 1),
             resource_version=meta.resourceVersion,
             generation=meta.generation,
             created=parse_time_or_zero(meta.creationTimestamp) or old.created or now,
@@ -149,11 +151,11 @@ class Observer:
             node=spec.nodeName or (wanted_node(bytes(spec.affinity)) if obj.kind == "Pod" else ""),
             replicas=_replicas(obj.kind, spec),
             template=self._fingerprint(record, obj, spec, old),
-            moving=progress.moving,
+            progressing=progress.progressing,
             failed=progress.failed,
-            settled=old.settled if progress.moving == old.moving else now,
+            settled=old.settled if progress.progressing == old.progressing else now,
             reached=old.reached
-            if progress.moving == old.moving
+            if progress.progressing == old.progressing
             else moment(record, field_managers.last_write(meta.managedFields)),
             disruption=disrupted,
             target_kind=spec.scaleTargetRef.kind if spec.scaleTargetRef else "",
@@ -161,13 +163,13 @@ class Observer:
             traceparent=carried(meta.annotations, self.settings.context_annotations) if meta.annotations else "",
             # A Pod's spec hardly ever changes, and Pods are the most numerous kind.
             spec=b"" if obj.kind == "Pod" else bytes(obj.spec),
-            writers=field_managers.writers(meta.managedFields),
-            first_sight=old.first_sight,
-            causes=old.causes,
-            losses=old.losses,
-            births=old.births,
+            field_managers=field_managers.field_manager_entries(meta.managedFields),
+            baseline=old.baseline,
+            changes=old.changes,
+            lost_dependents=old.lost_dependents,
+            replacements=old.replacements,
             refused=old.refused,
-            latent=old.latent,
+            unpublished=old.unpublished,
             ended=finished,
             owners=owners,
             labels=zlib.crc32(bytes(meta.labels)) if obj.kind in LABELLED else 0,
@@ -175,7 +177,7 @@ class Observer:
             episode=old.episode,
             episodes=old.episodes,
             conditions=standing(obj.kind, status) if obj.status else (),
-            turns=old.turns,
+            transitions=old.transitions,
             notes=old.notes,
             claim=spec.claimRef.uid if spec.claimRef is not None else "",
             label_text=bytes(meta.labels) if not owner and obj.kind != "Pod" else b"",
@@ -196,13 +198,13 @@ class Observer:
         if new.kind not in ("Pod", "ControllerRevision"):
             return
         if known is not None and known.rv and known.labels == new.labels and new.labels:
-            new.index, new.revision, new.patience = known.index, known.revision, known.patience
+            new.index, new.revision, new.toleration_seconds = known.index, known.revision, known.toleration_seconds
             return
         labels = bytes(obj.metadata.labels)
         new.index, new.revision = pod_index(labels), revision_label(labels)
-        new.patience = patience(bytes(spec.tolerations))
+        new.toleration_seconds = toleration_seconds(bytes(spec.tolerations))
 
-    def _own(self, meta: Metadata) -> None:
+    def _own(self, meta: ObjectMeta) -> None:
         for ref in meta.ownerReferences or ():
             if ref.uid:
                 # Each of these stands in many rows, and a uid in other places too.
@@ -222,11 +224,11 @@ class Observer:
             return new.generation > old.generation
         return new.spec != old.spec or new.template != old.template
 
-    def _changed(self, record: LogRecord, meta: Metadata, new: ObjectState, old: ObjectState | None) -> None:
+    def _changed(self, record: LogRecord, meta: ObjectMeta, new: ObjectState, old: ObjectState | None) -> None:
         writer = (
-            field_managers.newest_writer(new.writers)
+            field_managers.newest_entry(new.field_managers)
             if old is None
-            else field_managers.changing_writer(old.writers, new.writers)
+            else field_managers.changed_entry(old.field_managers, new.field_managers)
         )
         told = writer.time if writer else 0
         occ = self._change(new, "Create" if old is None else "Update", record, told if old else new.created)
@@ -237,7 +239,7 @@ class Observer:
             occ.traceparent = new.traceparent
         else:
             occ.related = new.traceparent
-        cause = Cause(occ.id, occ.verb, occ.rv, occ.time, new.replicas, template=new.template)
+        cause = KnownChange(occ.id, occ.verb, occ.rv, occ.time, new.replicas, template=new.template)
         cause.generation = occ.generation
         cause.manual = not occ.by_controller
         if old is not None:
@@ -247,13 +249,13 @@ class Observer:
             cause.turned = field_managers.turn_of_node(old.spec, new.spec) if old is not None else "opened"
         self._blur(record, cause, old, told if old is not None else new.created)
         owner = self.state.object(new.owner) if old is None and new.owner else None
-        if owner is not None and owner.losses:
-            owner.births = self._recent(owner.births)
-            owner.births += (Birth(occ.id, occ.rv, occ.time, new.name, new.node),)
+        if owner is not None and owner.lost_dependents:
+            owner.replacements = self._recent(owner.replacements)
+            owner.replacements += (Replacement(occ.id, occ.rv, occ.time, new.name, new.node),)
             self.state.dirty_objects[owner.uid] = None
         self._add_change(new, occ, cause)
 
-    def _blur(self, record: LogRecord, cause: Cause, old: ObjectState | None, told: int) -> None:
+    def _blur(self, record: LogRecord, cause: KnownChange, old: ObjectState | None, told: int) -> None:
         """Of a change in a gap it is only known after which version it was made, and perhaps its second."""
         start, end = self.state.clock.gaps.get(record.resource, (0, 0))
         if cause.rv > end:
@@ -261,34 +263,34 @@ class Observer:
         cause.exact = False
         cause.rv = (old.rv if old is not None else start) + 1
         if not told and old is not None:
-            cause.time = min(cause.time, old.causes[-1].time if old.causes else old.seen)
+            cause.time = min(cause.time, old.changes[-1].time if old.changes else old.seen)
 
     def _labelled(self, record: LogRecord, new: ObjectState, old: ObjectState) -> None:
         """Labels start nothing by themselves, but what they lead to goes back to who set them."""
         if new.labels != old.labels:
-            writer = field_managers.changing_writer(old.writers, new.writers)
+            writer = field_managers.changed_entry(old.field_managers, new.field_managers)
             if writer is not None and not self.rules.is_controller(writer.manager):
                 occ = self._change(new, "Update", record, writer.time, version=True)
                 occ.manager, occ.actor = writer.manager, field_managers.service_of(writer.manager)
                 occ.patch, occ.summary = diff.describe(_version(old), _version(new))
-                new.latent = occ
-        if old.owner and not new.owner and new.latent is not None:
+                new.unpublished = occ
+        if old.owner and not new.owner and new.unpublished is not None:
             self._lose(old, self.bring_out(new), new.rv)
-        elif new.owner and not old.owner and new.latent is not None:
+        elif new.owner and not old.owner and new.unpublished is not None:
             self.bring_out(new)
 
     def bring_out(self, obj: ObjectState) -> Occurrence:
         """The latent change of an object becomes an occurrence, for something follows from it."""
-        occ = obj.latent
+        occ = obj.unpublished
         assert occ is not None, "asked only where there is one"
-        obj.latent = None
+        obj.unpublished = None
         self.state.clock.arrivals += 1
         occ.arrival, occ.received = self.state.clock.arrivals, self.state.clock.now
         turned = "labelled" if obj.kind == "Node" else "joined" if obj.owner else ""
-        self._add_change(obj, occ, Cause(occ.id, occ.verb, occ.rv, occ.time, turned=turned, manual=True))
+        self._add_change(obj, occ, KnownChange(occ.id, occ.verb, occ.rv, occ.time, turned=turned, manual=True))
         return occ
 
-    def _is_effect(self, obj: ObjectState, manager: str, meta: Metadata) -> bool:
+    def _is_effect(self, obj: ObjectState, manager: str, meta: ObjectMeta) -> bool:
         if self.rules.is_person(manager):
             return False
         if self.rules.is_controller(manager) or (obj.owner and manager and manager == obj.owner_manager):
@@ -307,7 +309,7 @@ class Observer:
         edge = self.state.ownership.get_edge_data(obj.owner, obj.uid)
         return edge["row"].owner_kind if edge else ""
 
-    def _deletion(self, record: LogRecord, meta: Metadata, new: ObjectState) -> None:
+    def _deletion(self, record: LogRecord, meta: ObjectMeta, new: ObjectState) -> None:
         # deletionTimestamp is when the object may be gone at the earliest: the request plus the grace period.
         stamp = parse_time_or_zero(meta.deletionTimestamp)
         floor = stamp - (meta.deletionGracePeriodSeconds or 0) * SECOND if stamp else 0
@@ -317,8 +319,8 @@ class Observer:
         occ.actor = "unknown"
         occ.by_controller = True
         occ.related = new.traceparent
-        self.turns.announced(new, occ)
-        cause = Cause(occ.id, occ.verb, occ.rv, occ.time, turned="deleted" if new.kind == "Node" else "")
+        self.transitions.announced(new, occ)
+        cause = KnownChange(occ.id, occ.verb, occ.rv, occ.time, turned="deleted" if new.kind == "Node" else "")
         self._add_change(new, occ, cause)
         if not ended_phase(new.conditions):  # Of one that had ended, its controller took leave then.
             self._lose(new, occ, occ.rv)
@@ -330,21 +332,23 @@ class Observer:
             owner = self.state.spoken_of(
                 ref.owner_uid, ref.owner_kind, obj.namespace, ref.owner_name, self.settings.max_trace_age
             )
-            owner.losses = self._recent(owner.losses)
-            loss = Loss(occ.id, rv, occ.time, obj.uid, obj.name, obj.node, ordered=0 if ended else -1, ended=ended)
-            owner.losses += (loss,)
+            owner.lost_dependents = self._recent(owner.lost_dependents)
+            loss = LostDependent(
+                occ.id, rv, occ.time, obj.uid, obj.name, obj.node, ordered=0 if ended else -1, ended=ended
+            )
+            owner.lost_dependents += (loss,)
             self.state.dirty_objects[owner.uid] = None
 
-    def _gone(self, record: LogRecord, meta: Metadata, obj: ObjectState) -> None:
+    def _gone(self, record: LogRecord, meta: ObjectMeta, obj: ObjectState) -> None:
         now = self.state.clock.now
         obj.reached = moment(record, parse_time_or_zero(meta.deletionTimestamp))
         obj.deleted = obj.settled = now
         self.state.rewritten.add(obj.uid)
-        obj.moving = False
+        obj.progressing = False
         obj.forget = now + self.settings.max_trace_age
         self.state.wait(obj.forget, 2, 0, obj.uid)
         owner = self.state.object(obj.owner) if obj.owner else None
-        for loss in owner.losses if owner is not None else ():
+        for loss in owner.lost_dependents if owner is not None else ():
             if loss.uid == obj.uid:
                 loss.gone = now
                 self.state.dirty_objects[obj.owner] = None
@@ -356,9 +360,9 @@ class Observer:
         time = moment(record, floor)
         identity = str(obj.generation) if obj.generation and not version else f"v{obj.resource_version}"
         key = (obj.uid, verb) if verb in ("Create", "Delete") else (obj.uid, verb, identity)
-        if record.era:
+        if record.epoch:
             # Restored from a backup, an object goes through its generations again, and they are others.
-            key = (*key, f"era {record.era}")
+            key = (*key, f"epoch {record.epoch}")
         return Occurrence(
             id=span_id(self.state.cluster, *key),
             uid=obj.uid,
@@ -377,19 +381,19 @@ class Observer:
             generation=obj.generation,
         )
 
-    def _add_change(self, obj: ObjectState, occ: Occurrence, cause: Cause) -> None:
+    def _add_change(self, obj: ObjectState, occ: Occurrence, cause: KnownChange) -> None:
         if self.state.holds(occ.id):
             return
         horizon, live = self.state.clock.now - self.settings.max_trace_age, self.state.holds
         # After an outage of ours all of it comes at once: what is still to be decided, or in an open trace, is not old.
-        obj.causes = [c for c in obj.causes if c.time >= horizon or live(c.span) or c is obj.causes[-1]]
-        obj.causes.append(cause)
-        if obj.losses:
-            obj.losses, obj.births = self._recent(obj.losses), self._recent(obj.births)
+        obj.changes = [c for c in obj.changes if c.time >= horizon or live(c.span) or c is obj.changes[-1]]
+        obj.changes.append(cause)
+        if obj.lost_dependents:
+            obj.lost_dependents, obj.replacements = self._recent(obj.lost_dependents), self._recent(obj.replacements)
         self.state.add_occurrence(occ, self.state.clock.now + self.settings.hold)
         self.state.dirty_objects[obj.uid] = None
 
-    def _recent(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    def _recent(self, steps: tuple[Dependent, ...]) -> tuple[Dependent, ...]:
         horizon, live = self.state.clock.now - self.settings.max_trace_age, self.state.holds
         return tuple(x for x in steps if x.last >= horizon or live(x.span))[1 - STEPS_KEPT :]
 
@@ -407,7 +411,7 @@ def _version(obj: ObjectState) -> diff.Version:
     return diff.Version(obj.spec, obj.label_text, obj.annotations or {})
 
 
-def _owners(meta: Metadata) -> tuple[str, tuple[str, ...]]:
+def _owners(meta: ObjectMeta) -> tuple[str, tuple[str, ...]]:
     """(uid of the owner that controls the object, uids of all its owners)."""
     if not meta.ownerReferences:
         return "", ()

@@ -6,76 +6,76 @@ life cycles.
 
 from typing import NamedTuple
 
-from kspan.k8s.objects import Condition, KubeObject, Spec, Status
+from kspan.k8s.objects import Condition, KubeObject, ObjectStatus, Spec
 from kspan.times import parse_time_or_zero
 
 
 class Progress(NamedTuple):
     """``moving``: something is still to come by itself; ``failed``: it ended, and not well."""
 
-    moving: bool
+    progressing: bool
     failed: bool
 
 
-STILL = Progress(moving=False, failed=False)
-MOVING = Progress(moving=True, failed=False)
+STILL = Progress(progressing=False, failed=False)
+MOVING = Progress(progressing=True, failed=False)
 
 
-def _condition(status: Status, kind: str) -> Condition | None:
+def _condition(status: ObjectStatus, kind: str) -> Condition | None:
     return next((c for c in status.conditions or () if c.type == kind), None)
 
 
-def _is_true(status: Status, kind: str) -> bool:
+def _is_true(status: ObjectStatus, kind: str) -> bool:
     condition = _condition(status, kind)
     return condition is not None and condition.status == "True"
 
 
-def _deployment(obj: KubeObject, spec: Spec, status: Status) -> Progress:
-    progressing = _condition(status, "Progressing")
-    failed = progressing is not None and progressing.status == "False"
+def _deployment(obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
+    condition = _condition(status, "Progressing")
+    failed = condition is not None and condition.status == "False"
     if spec.paused:
-        return Progress(moving=False, failed=failed)
+        return Progress(progressing=False, failed=failed)
     wanted = 1 if spec.replicas is None else spec.replicas
-    moving = (
+    progressing = (
         status.observedGeneration < obj.metadata.generation
         or status.updatedReplicas < wanted
         or status.replicas > status.updatedReplicas
         or status.availableReplicas < status.updatedReplicas
     )
-    return Progress(moving=moving, failed=failed and moving)
+    return Progress(progressing=progressing, failed=failed and progressing)
 
 
-def _replica_set(obj: KubeObject, spec: Spec, status: Status) -> Progress:
+def _replica_set(obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
     wanted = 1 if spec.replicas is None else spec.replicas
-    moving = (
+    progressing = (
         status.observedGeneration < obj.metadata.generation
         or status.replicas != wanted
         or status.availableReplicas < wanted
     )
-    return Progress(moving=moving, failed=False)
+    return Progress(progressing=progressing, failed=False)
 
 
-def _stateful_set(obj: KubeObject, spec: Spec, status: Status) -> Progress:
+def _stateful_set(obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
     wanted = 1 if spec.replicas is None else spec.replicas
     rolling = spec.updateStrategy.rollingUpdate if spec.updateStrategy is not None else None
     updated = max(0, wanted - ((rolling.partition if rolling is not None else None) or 0))
-    moving = (
+    progressing = (
         status.observedGeneration < obj.metadata.generation
         or status.replicas != wanted
         or status.readyReplicas < wanted
         or (status.updatedReplicas < updated and not _on_delete(spec))
     )
-    return Progress(moving=moving, failed=False)
+    return Progress(progressing=progressing, failed=False)
 
 
-def _daemon_set(obj: KubeObject, spec: Spec, status: Status) -> Progress:
+def _daemon_set(obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
     wanted = status.desiredNumberScheduled
-    moving = (
+    progressing = (
         status.observedGeneration < obj.metadata.generation
         or (status.updatedNumberScheduled < wanted and not _on_delete(spec))
         or status.numberAvailable < wanted
     )
-    return Progress(moving=moving, failed=False)
+    return Progress(progressing=progressing, failed=False)
 
 
 def _on_delete(spec: Spec) -> bool:
@@ -83,22 +83,22 @@ def _on_delete(spec: Spec) -> bool:
     return spec.updateStrategy is not None and spec.updateStrategy.type == "OnDelete"
 
 
-def _job(_obj: KubeObject, spec: Spec, status: Status) -> Progress:
+def _job(_obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
     failed = _is_true(status, "Failed")
     if failed or spec.suspend or _is_true(status, "Complete"):
-        return Progress(moving=False, failed=failed)
+        return Progress(progressing=False, failed=failed)
     return MOVING
 
 
-def _pod(_obj: KubeObject, _spec: Spec, status: Status) -> Progress:
+def _pod(_obj: KubeObject, _spec: Spec, status: ObjectStatus) -> Progress:
     if status.phase in ("Succeeded", "Failed"):
-        return Progress(moving=False, failed=status.phase == "Failed")
+        return Progress(progressing=False, failed=status.phase == "Failed")
     if status.phase == "Running" and _is_true(status, "Ready"):
         return STILL
     return MOVING
 
 
-def _node(_obj: KubeObject, _spec: Spec, status: Status) -> Progress:
+def _node(_obj: KubeObject, _spec: Spec, status: ObjectStatus) -> Progress:
     # One that is not ready comes back, or its Pods are evicted (after 300 s by default).
     ready = _condition(status, "Ready")
     return MOVING if ready is not None and ready.status != "True" else STILL
@@ -119,7 +119,7 @@ BUILT_IN = frozenset(
 )
 
 
-def assess(obj: KubeObject, spec: Spec, status: Status) -> Progress:
+def assess(obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
     """How the object stands. One that is being deleted is on its way until it is gone."""
     if obj.metadata.deletionTimestamp:
         return MOVING
@@ -127,13 +127,13 @@ def assess(obj: KubeObject, spec: Spec, status: Status) -> Progress:
     return judge(obj, spec, status) if judge else STILL
 
 
-def ended(status: Status) -> int:
+def ended(status: ObjectStatus) -> int:
     """When a Job completed or failed (ns, a whole second), 0 where it has not."""
     found = (c for c in status.conditions or () if c.type in ("Complete", "Failed") and c.status == "True")
     return max((parse_time_or_zero(c.lastTransitionTime) for c in found), default=0)
 
 
-def disruption(status: Status) -> str:
+def disruption(status: ObjectStatus) -> str:
     """The reason of a Pod's DisruptionTarget condition, empty without one.
 
     Set before a Pod is evicted, preempted or removed with its node (k8s.io/api core/v1 PodConditionType).

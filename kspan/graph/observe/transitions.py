@@ -1,12 +1,12 @@
 """From a status to occurrences: the conditions and phases that turned. Pure."""
 
 from kspan.graph.observe import field_managers
-from kspan.graph.observe.condition_diff import ANNOUNCEMENT, PHASE, Turn, by_itself, turned
+from kspan.graph.observe.condition_diff import ANNOUNCEMENT, PHASE, ConditionTransition, by_itself, turned
 from kspan.graph.rules.rules import Rules
-from kspan.graph.state.records import Note, ObjectState, Occurrence, Turned
+from kspan.graph.state.records import Note, ObjectState, Occurrence, Transition
 from kspan.graph.state.state import State
 from kspan.ids import span_id
-from kspan.k8s.objects import Metadata, Status
+from kspan.k8s.objects import ObjectMeta, ObjectStatus
 from kspan.model import LogRecord
 from kspan.settings import FoldSettings
 from kspan.times import SECOND, parse_time_or_zero
@@ -49,7 +49,7 @@ def moment(record: LogRecord, floor: int) -> int:
     return received if not floor or 0 <= received - floor < NEAR else floor
 
 
-class TurnObserver:
+class TransitionObserver:
     """Turns what turned into occurrences."""
 
     def __init__(self, state: State, rules: Rules, settings: FoldSettings) -> None:
@@ -58,7 +58,7 @@ class TurnObserver:
         self.settings = settings
 
     def observe(
-        self, record: LogRecord, meta: Metadata, status: Status, obj: ObjectState, old: ObjectState | None
+        self, record: LogRecord, meta: ObjectMeta, status: ObjectStatus, obj: ObjectState, old: ObjectState | None
     ) -> list[Occurrence]:
         """What turned since ``old``, in the order of the status, but for what is only noted on a span.
 
@@ -82,10 +82,10 @@ class TurnObserver:
     def _note(
         self,
         record: LogRecord,
-        meta: Metadata,
-        status: Status,
+        meta: ObjectMeta,
+        status: ObjectStatus,
         obj: ObjectState,
-        quiet: list[Turn],
+        quiet: list[ConditionTransition],
         told: list[Occurrence],
     ) -> None:
         """Notes turns on the span of what turned with them, else of what happened last to the object. Where that is in
@@ -103,15 +103,17 @@ class TurnObserver:
             occ.notes = [*occ.notes, *notes]
             self.state.dirty_spans[occ.id] = occ
 
-    def _noted(self, record: LogRecord, meta: Metadata, status: Status, obj: ObjectState, turn: Turn) -> Note:
+    def _noted(
+        self, record: LogRecord, meta: ObjectMeta, status: ObjectStatus, obj: ObjectState, turn: ConditionTransition
+    ) -> Note:
         reason, message = _said(status, turn)
         time = moment(record, self._when(record, meta, obj, turn))
         return Note(time, turn.name, turn.type, turn.status, reason, message)
 
     def _newest(self, obj: ObjectState) -> Occurrence | None:
         """What happened last to the object, if its trace is open."""
-        cause = obj.causes[-1] if obj.causes and obj.causes[-1].verb else None
-        turn = obj.turns[-1] if obj.turns else None
+        cause = obj.changes[-1] if obj.changes and obj.changes[-1].verb else None
+        turn = obj.transitions[-1] if obj.transitions else None
         changed = self.state.occurrence(cause.span) if cause is not None else None
         if turn is None or (cause is not None and changed is not None and cause.rv > turn.rv):
             return changed
@@ -119,33 +121,35 @@ class TurnObserver:
 
     def _make_room(self, obj: ObjectState) -> bool:
         horizon, live = self.state.clock.now - self.settings.max_trace_age, self.state.holds
-        kept = [t for t in obj.turns if t.time >= horizon or live(t.span)]
+        kept = [t for t in obj.transitions if t.time >= horizon or live(t.span)]
         waiting = sum((occ := self.state.occurrence(t.span)) is not None and not occ.decided for t in kept)
-        obj.turns = kept[-2 * TURNS_KEPT :]
+        obj.transitions = kept[-2 * TURNS_KEPT :]
         return waiting < TURNS_KEPT
 
-    def _turn(self, record: LogRecord, meta: Metadata, status: Status, obj: ObjectState, turn: Turn) -> Occurrence:
+    def _turn(
+        self, record: LogRecord, meta: ObjectMeta, status: ObjectStatus, obj: ObjectState, turn: ConditionTransition
+    ) -> Occurrence:
         manager, _ = _writer(meta, turn)
         occ = self._occurrence(status, obj, turn, moment(record, self._when(record, meta, obj, turn)))
         occ.manager, occ.actor = manager, self._reporter(obj, manager)
         said = turn.condition
         observed = max(said.observedGeneration if said is not None else 0, status.observedGeneration)
         occ.generation = observed or obj.generation
-        foreign = obj.kind == "Pod" and manager == SHARED_MANAGER
-        obj.turns.append(Turned(occ.id, turn.type, turn.bad, occ.rv, occ.time, foreign))
+        by_other_component = obj.kind == "Pod" and manager == SHARED_MANAGER
+        obj.transitions.append(Transition(occ.id, turn.type, turn.bad, occ.rv, occ.time, by_other_component))
         if turn.status == PHASE:
             self.announced(obj, occ)
         self.state.add_occurrence(occ, self.state.clock.now + self.settings.hold)
         return occ
 
-    def _when(self, record: LogRecord, meta: Metadata, obj: ObjectState, turn: Turn) -> int:
+    def _when(self, record: LogRecord, meta: ObjectMeta, obj: ObjectState, turn: ConditionTransition) -> int:
         """When a condition turned (ns), as far as it or the newest write to it tells."""
         told = parse_time_or_zero(turn.condition.lastTransitionTime) if turn.condition is not None else 0
         if obj.created <= told <= record.recorded_at + SECOND:
             return told
         return _writer(meta, turn)[1]  # Nobody's condition turned before it was there, or has yet to turn.
 
-    def _occurrence(self, status: Status, obj: ObjectState, turn: Turn, time: int) -> Occurrence:
+    def _occurrence(self, status: ObjectStatus, obj: ObjectState, turn: ConditionTransition, time: int) -> Occurrence:
         self.state.clock.arrivals += 1
         reason, message = _said(status, turn)
         return Occurrence(
@@ -175,14 +179,14 @@ class TurnObserver:
         return field_managers.service_of(manager) or "unknown"
 
 
-def _said(status: Status, turn: Turn) -> tuple[str, str]:
+def _said(status: ObjectStatus, turn: ConditionTransition) -> tuple[str, str]:
     """(reason, message) of a turn; those of a phase are the status's own."""
     said = turn.condition
     reason, message = (said.reason, said.message) if said is not None else (status.reason, status.message)
     return reason[:LONGEST_MESSAGE], message[:LONGEST_MESSAGE]
 
 
-def _writer(meta: Metadata, turn: Turn) -> tuple[str, int]:
+def _writer(meta: ObjectMeta, turn: ConditionTransition) -> tuple[str, int]:
     """Who wrote a condition (or a phase), and when (ns)."""
     key = '"f:phase"' if turn.status == PHASE else f'{{\\"type\\":\\"{turn.type}\\"}}'
     return field_managers.status_writer(meta.managedFields, key)

@@ -5,15 +5,15 @@ All of it is stored with the projection (msgpack), so that a restart goes on fro
 
 import msgspec
 
-from kspan.graph.observe.condition_diff import Standing
-from kspan.graph.observe.field_managers import Writer
+from kspan.graph.observe.condition_diff import ConditionSet
+from kspan.graph.observe.field_managers import FieldManagerEntry
 from kspan.graph.rules.rules import Subject
 
 SYNTHETIC_CREATE, SYNTHETIC_UPDATE = 1, 2
 """resourceVersions of changes that were not seen but inferred from managedFields: before any real one."""
 
 
-class Cause(msgspec.Struct, array_like=True, gc=False):
+class KnownChange(msgspec.Struct, array_like=True, gc=False):
     """A change of an object: what later occurrences can go back to.
 
     ``replicas`` and ``before`` are those after the change and before it (-1: none), ``template`` the fingerprint of the
@@ -49,25 +49,28 @@ class Cause(msgspec.Struct, array_like=True, gc=False):
         return self.replicas - self.before if min(self.replicas, self.before) >= 0 else 0
 
 
-class Turned(msgspec.Struct, array_like=True, gc=False):
-    """A condition or phase of an object that turned. ``bad`` and ``type`` as in ``conditions.Turn``; ``foreign`` if it
-    was not told by who runs the object (of a Pod: by another than its kubelet). ``span`` is that of an earlier turn if
-    this one became its repeat."""
+class Transition(msgspec.Struct, array_like=True, gc=False):
+    """A condition or phase transition of an object.
+
+    ``bad`` and ``type`` are those of ``ConditionTransition``. ``by_other_component``: the condition was written by
+    another component than the one that runs the object (for a Pod: not its kubelet). ``span`` is that of an earlier
+    transition if this one became its repeat.
+    """
 
     span: str
     type: str
     bad: bool
     rv: int
     time: int
-    foreign: bool = False
+    by_other_component: bool = False
     trace: str = ""
 
-    def as_cause(self) -> Cause:
+    def as_cause(self) -> KnownChange:
         """For what goes back to it."""
-        return Cause(self.span, "", self.rv, self.time, trace=self.trace)
+        return KnownChange(self.span, "", self.rv, self.time, trace=self.trace)
 
 
-class Loss(msgspec.Struct, array_like=True, gc=False):
+class LostDependent(msgspec.Struct, array_like=True, gc=False):
     """A dependent that went (deleted, let go, or ended by itself), as its owner's controller meets it.
 
     ``ordered``: 1 by that controller, 0 not, -1 not decided yet. ``gone``: when it had gone for good (ns, 0: not yet).
@@ -90,7 +93,7 @@ class Loss(msgspec.Struct, array_like=True, gc=False):
         return max(self.time, self.gone)
 
 
-class Birth(msgspec.Struct, array_like=True, gc=False):
+class Replacement(msgspec.Struct, array_like=True, gc=False):
     """A dependent that was created after others had gone, and may have taken the place of one of them."""
 
     span: str
@@ -125,14 +128,14 @@ class EventTrack(msgspec.Struct, array_like=True, gc=False):
     arrival: int
 
 
-class FirstSight(msgspec.Struct, array_like=True, gc=False):
+class Baseline(msgspec.Struct, array_like=True, gc=False):
     """An object as the first list showed it: what its unseen changes are inferred from, whatever came after."""
 
     resource_version: str
     generation: int
     replicas: int
     template: int
-    writers: tuple[Writer, ...]
+    field_managers: tuple[FieldManagerEntry, ...]
 
 
 class Repeat(msgspec.Struct, array_like=True, gc=False):
@@ -145,7 +148,7 @@ class Repeat(msgspec.Struct, array_like=True, gc=False):
 
 
 class Note(msgspec.Struct, array_like=True, gc=False):
-    """A turn that is no news by itself, on the span that it repeats; the fields are as in ``conditions.Turn``."""
+    """A transition recorded on the span that it repeats; the fields are those of ``ConditionTransition``."""
 
     time: int
     name: str
@@ -208,7 +211,7 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     cause: str = ""
     parent: str = ""
     remote_parent: str = ""
-    told_by: str = ""
+    reported_by: str = ""
     rule: str = ""
     confidence: float = 0.0
     link_trace: str = ""
@@ -258,7 +261,7 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     node: str = ""
     replicas: int = -1
     template: int = 0
-    moving: bool = False
+    progressing: bool = False
     failed: bool = False
     settled: int = 0
     reached: int = 0
@@ -267,23 +270,23 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     target_name: str = ""
     traceparent: str = ""
     spec: bytes = b""
-    writers: tuple[Writer, ...] = ()
-    first_sight: FirstSight | None = None
-    causes: list[Cause] = []
-    losses: tuple[Loss, ...] = ()
+    field_managers: tuple[FieldManagerEntry, ...] = ()
+    baseline: Baseline | None = None
+    changes: list[KnownChange] = []
+    lost_dependents: tuple[LostDependent, ...] = ()
     events: dict[str, EventTrack] = {}
     episode: str = ""
     episodes: int = 0
     owners: tuple[str, ...] = ()
     labels: int = 0
-    births: tuple[Birth, ...] = ()
+    replacements: tuple[Replacement, ...] = ()
     refused: Refusal | None = None
-    latent: Occurrence | None = None
+    unpublished: Occurrence | None = None
     ended: int = 0
-    conditions: Standing = ()
-    turns: list[Turned] = []
+    conditions: ConditionSet = ()
+    transitions: list[Transition] = []
     index: int = -1
-    patience: int = 0
+    toleration_seconds: int = 0
     revision: str = ""
     notes: tuple[Note, ...] = ()
     claim: str = ""

@@ -40,9 +40,9 @@ def _ends(occ: Occurrence, later: Occurrence, ends: frozenset[str] | None) -> bo
 
 
 def _concerns(trace: Trace, obj: ObjectState) -> bool:
-    if not obj.causes or obj.causes[-1].trace == trace.id:
+    if not obj.changes or obj.changes[-1].trace == trace.id:
         return True
-    turn = next((t for t in reversed(obj.turns) if t.trace), None)  # What turned after that is not decided yet.
+    turn = next((t for t in reversed(obj.transitions) if t.trace), None)  # What turned after that is not decided yet.
     return turn is not None and turn.bad and turn.trace == trace.id
 
 
@@ -62,7 +62,7 @@ class Resolver:
         expires = trace.opened + self.settings.max_trace_age
         objects = self._objects(trace)
         if now >= expires:
-            self._close(trace, incomplete=any(o.moving for o in objects))
+            self._close(trace, incomplete=any(o.progressing for o in objects))
             return
         # What came to rest just now may have caused what was not received yet.
         quiet_since = max([trace.active, *(o.settled for o in objects)])
@@ -71,7 +71,7 @@ class Resolver:
             again = quiet_since + settle
         elif any(o.uid in self.state.pending for o in objects):
             again = now + self.settings.hold
-        elif any(o.moving or self._awaited(o) for o in objects):
+        elif any(o.progressing or self._awaited(o) for o in objects):
             again = now + self.settings.settle
         else:
             self._close(trace, incomplete=False)
@@ -83,24 +83,27 @@ class Resolver:
     def _awaited(self, obj: ObjectState) -> bool:
         """Whether controllers that were refused because of this object, before its newest change, are still to try
         again, or Pods have yet to leave this Node."""
-        if obj.kind == "Node" and obj.causes and obj.causes[-1].turned == "evicts":
-            return self._stays(obj.name, obj.causes[-1].time)
+        if obj.kind == "Node" and obj.changes and obj.changes[-1].turned == "evicts":
+            return self._stays(obj.name, obj.changes[-1].time)
         refused = self.state.refused
         uids = [*refused.get((obj.kind, obj.namespace, obj.name), ()), *refused.get((obj.kind, obj.namespace, ""), ())]
         waiting = (self.state.object(uid) for uid in uids)
-        changed = obj.causes[-1].time if obj.causes else 0
+        changed = obj.changes[-1].time if obj.changes else 0
         still = self.state.clock.now - self.settings.settle
         return any(
-            w is not None and w.refused is not None and w.refused.first <= changed and (w.moving or w.settled > still)
+            w is not None
+            and w.refused is not None
+            and w.refused.first <= changed
+            and (w.progressing or w.settled > still)
             for w in waiting
         )
 
     def _stays(self, node: str, since: int) -> bool:
         now = self.state.clock.now - self.settings.settle
-        pods = (pod for pod in self.state.objects() if pod.patience and pod.node == node)
+        pods = (pod for pod in self.state.objects() if pod.toleration_seconds and pod.node == node)
         waiting = self.state.pending
         return any(
-            pod.uid in waiting or (not pod.deleting and now < max(since, pod.created) + pod.patience * SECOND)
+            pod.uid in waiting or (not pod.deleting and now < max(since, pod.created) + pod.toleration_seconds * SECOND)
             for pod in pods
         )
 
@@ -204,7 +207,7 @@ class Resolver:
 
     def _reached(self, trace: Trace, obj: ObjectState | None) -> int:
         """When the object came to rest after what this trace did to it (ns; 0: not, or not in this trace)."""
-        if obj is None or obj.moving or not obj.causes or obj.causes[-1].trace != trace.id:
+        if obj is None or obj.progressing or not obj.changes or obj.changes[-1].trace != trace.id:
             return 0
         return obj.reached
 
@@ -225,8 +228,8 @@ class Resolver:
             if obj.failed and obj.owner not in uids:
                 return f"{obj.kind} {obj.name} failed"
         if incomplete and trace.warning:
-            moving = [obj for obj in objects if obj.moving and obj.owner not in uids]
-            return f"{moving[0].kind} {moving[0].name} did not finish" if moving else "did not finish"
+            progressing = [obj for obj in objects if obj.progressing and obj.owner not in uids]
+            return f"{progressing[0].kind} {progressing[0].name} did not finish" if progressing else "did not finish"
         return ""
 
     def _forget(self, trace: Trace, members: list[Occurrence]) -> None:
@@ -246,7 +249,7 @@ class Resolver:
         obj = self.state.object(uid)
         if obj is None or self.state.clock.now < obj.forget or (obj.rv and not obj.deleted):
             return
-        busy = uid in self.state.pending or any(c.trace in self.state.traces for c in obj.causes)
+        busy = uid in self.state.pending or any(c.trace in self.state.traces for c in obj.changes)
         if busy or obj.episode in self.state.traces:
             obj.forget = self.state.clock.now + self.settings.max_trace_age
             self.state.dirty_objects[uid] = None

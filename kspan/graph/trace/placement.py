@@ -7,7 +7,7 @@ import networkx as nx
 from kspan.graph.observe.events import is_combined
 from kspan.graph.observe.trace_context import read_context
 from kspan.graph.observe.transitions import NOTES_KEPT
-from kspan.graph.state.records import Cause, Occurrence, Repeat, Trace
+from kspan.graph.state.records import KnownChange, Occurrence, Repeat, Trace
 from kspan.graph.state.state import State
 from kspan.ids import trace_id
 from kspan.settings import FoldSettings
@@ -18,7 +18,7 @@ CARRIED, SUBJECT, OWN, OWNER, PLACE, ROOT = "carried", "subject", "own", "owner"
 class Choice(NamedTuple):
     """A chosen cause (None: a root), the rule that chose it, and how sure it is (0 to 1; see docs/architecture.md)."""
 
-    cause: Cause | None
+    cause: KnownChange | None
     rule: str
     confidence: float
 
@@ -73,7 +73,7 @@ class Placer:
         self.join(event, delta.trace)
         delta.rule, delta.confidence = SUBJECT, 0.98
         delta.actor = event.actor
-        delta.cause = delta.parent = delta.told_by = event.id
+        delta.cause = delta.parent = delta.reported_by = event.id
         self.state.effect(event.id, delta)
         self.state.dirty_spans[delta.id] = delta
 
@@ -99,7 +99,7 @@ class Placer:
         generation = str(root.generation) if root.generation else root.resource_version
         self.join(occ, trace_id(self.state.cluster, root.uid, root.verb, generation, root.event_uid or root.id))
 
-    def episode(self, occ: Occurrence, cause: Cause | None) -> None:
+    def episode(self, occ: Occurrence, cause: KnownChange | None) -> None:
         """What follows a closed trace (or nothing known) gathers in a trace of its own, one an object and time."""
         obj = self.state.object(occ.uid)
         previous = cause.trace if cause is not None else ""
@@ -146,7 +146,7 @@ class Placer:
         obj = self.state.object(occ.uid) if occ.verb or occ.condition else None
         if obj is None:
             return
-        for cause in obj.causes if occ.verb else obj.turns:
+        for cause in obj.changes if occ.verb else obj.transitions:
             if cause.span == occ.id:
                 cause.trace = occ.trace
         self.state.dirty_objects[obj.uid] = None
@@ -157,7 +157,7 @@ class Placer:
         owner = self.state.object(obj.owner) if obj is not None and obj.owner else None
         if owner is None:
             return
-        for loss in owner.losses:
+        for loss in owner.lost_dependents:
             if loss.span == occ.id:
                 loss.ordered = int(ordered)
         self.state.dirty_objects[owner.uid] = None
@@ -173,10 +173,10 @@ class Placer:
     def turns_again(self, occ: Occurrence, cause: str) -> bool:
         """Makes a turn that came before, from the same cause, a span event of that: what flaps must not flood."""
         obj = self.state.object(occ.uid)
-        this = next((t for t in obj.turns if t.span == occ.id), None) if obj is not None else None
+        this = next((t for t in obj.transitions if t.span == occ.id), None) if obj is not None else None
         if obj is None or this is None:
             return False
-        for earlier in reversed([t for t in obj.turns if t.rv < this.rv and t.type == this.type]):
+        for earlier in reversed([t for t in obj.transitions if t.rv < this.rv and t.type == this.type]):
             last = self.state.occurrence(earlier.span)
             if last is not None and last.trace and (last.reason, last.cause) == (occ.reason, cause):
                 this.span, this.trace = last.id, last.trace

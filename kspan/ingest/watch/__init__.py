@@ -1,6 +1,6 @@
 """A live cluster as frames: connection, discovery, one reflector a resource.
 
-``Watcher`` delivers what ``Streams`` reads: for every resource LIST, LISTED items, one BOOKMARK with the list's
+``Watcher`` delivers what ``ListWatch`` reads: for every resource LIST, LISTED items, one BOOKMARK with the list's
 resourceVersion, then what the watch says. Order holds within a resource, not across resources. It goes on for as long
 as it takes: whatever the API server does, a stream is resumed from the newest version it saw, or listed anew after an
 ERROR frame that says why. Nothing here writes to the cluster. Importing this package does not import ``kubernetes``.
@@ -14,7 +14,7 @@ from kspan.ingest.watch.recorder import Recorded, record
 from kspan.ingest.watch.resources.selection import Selection
 from kspan.ingest.watch.stream_status import WatchObserver
 from kspan.ingest.watch.watcher import Watcher
-from kspan.k8s.resources import Target
+from kspan.k8s.resources import WatchTarget
 
 __all__ = [
     "ApiError",
@@ -23,9 +23,9 @@ __all__ = [
     "Recorded",
     "Selection",
     "Stopped",
-    "Target",
     "Timing",
     "WatchObserver",
+    "WatchTarget",
     "Watcher",
     "connect",
     "record",

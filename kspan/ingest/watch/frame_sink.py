@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from kspan.ingest.frames import Frame, FrameType
-from kspan.k8s.resources import Target
+from kspan.k8s.resources import WatchTarget
 from kspan.k8s.wire import Head
 
 Deliver = Callable[[Frame], None]
@@ -16,7 +16,7 @@ Named = Callable[[str, str], None]
 class Delivery:
     """Makes frames of what one resource sends. ``deliver`` may block: whoever reads the socket then waits, too."""
 
-    def __init__(self, target: Target, deliver: Deliver, named: Named, clock: Callable[[], int]) -> None:
+    def __init__(self, target: WatchTarget, deliver: Deliver, named: Named, clock: Callable[[], int]) -> None:
         self.target = target
         self.newest = 0
         """When the newest version was delivered (Unix ns)."""

@@ -14,7 +14,7 @@ from kspan.ingest.watch.client.connection import Connection, LineStream
 from kspan.ingest.watch.client.errors import ApiError, GoneError
 from kspan.ingest.watch.frame_sink import Delivery
 from kspan.ingest.watch.stream_status import StreamStatus
-from kspan.k8s.resources import Target
+from kspan.k8s.resources import WatchTarget
 from kspan.k8s.strict_json import shown
 from kspan.k8s.wire import Head, read_bookmark, read_line, read_object, read_status
 
@@ -43,7 +43,7 @@ class _Parsed(msgspec.Struct, frozen=True, gc=False):
     text: bytes
 
 
-def _parse(target: Target, line: bytes) -> _Parsed:
+def _parse(target: WatchTarget, line: bytes) -> _Parsed:
     """A line of a watch; ValueError with a sentence about it where it makes no sense."""
     parsed = read_line(line)
     change = _CHANGES.get(parsed.type)

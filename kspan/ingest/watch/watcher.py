@@ -19,7 +19,7 @@ from kspan.ingest.watch.resources.plan import Plan
 from kspan.ingest.watch.resources.selection import Selection
 from kspan.ingest.watch.start_versions import Position, past_versions
 from kspan.ingest.watch.stream_status import Silent, WatchObserver
-from kspan.k8s.resources import CRDS, Target
+from kspan.k8s.resources import CRDS, WatchTarget
 from kspan.model import Cursor, scope_of
 
 log = logging.getLogger("kspan.watch")
@@ -151,7 +151,7 @@ class Watcher:
         self._threads.append(thread)
         return thread
 
-    def _begin(self, target: Target) -> None:
+    def _begin(self, target: WatchTarget) -> None:
         resource = target.resource
         if self._halt.stopped or resource in self._running:
             return

@@ -74,7 +74,7 @@ journal = Table(
     _column("reason", Text, "of a GAP: why something may be missing"),
     _column("gap_from", Text, "of a GAP: the last resourceVersion known before it"),
     _column("gap_to", Text, "of a GAP: the first resourceVersion known after it"),
-    _column("era", BigInteger, "how often the stream's resourceVersions had started over (etcd restored)"),
+    _column("epoch", BigInteger, "how often the stream's resourceVersions had started over (etcd restored)"),
     # By name and not by uid: the names of a workload's objects and Events are neighbours, uids are scattered over the
     # whole index, and each would be a page to write.
     Index("journal_object", "cluster", "kind", "namespace", "name", "uid", "seq", **_partial(HAS_UID)),
@@ -92,7 +92,7 @@ cursors = Table(
     _column("resource_version", Text, "everything up to this resourceVersion is in the journal"),
     _column("updated_at", BigInteger, "when it got there (Unix ns UTC)"),
     _column("scope", Text, "the namespaces that this is true of, separated by commas; empty: the whole cluster"),
-    _column("era", BigInteger, "how often the stream's resourceVersions had started over (etcd restored)"),
+    _column("epoch", BigInteger, "how often the stream's resourceVersions had started over (etcd restored)"),
     _column("since", Text, "resourceVersion of its first list: what came after it is in the journal, but for gaps"),
     _column("since_at", BigInteger, "when that was (Unix ns UTC)"),
     comment="How far each stream was read",

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kspan.k8s.resources import Target
+from kspan.k8s.resources import WatchTarget
 from tests.ingest.watch.scripted import Reply, Request, Script, ScriptedServer, bookmark, change, failure, listed, pod
 from tests.ingest.watch.watching import QUICK, connection_to, reflecting, until
 
@@ -396,7 +396,7 @@ def test_a_forbidden_namespace_does_not_keep_the_others_from_being_watched(tmp_p
 
 
 def test_only_metadata_is_asked_for_where_only_metadata_is_wanted(tmp_path: Path) -> None:
-    secrets = Target("v1/secrets", "Secret", True, metadata_only=True)
+    secrets = WatchTarget("v1/secrets", "Secret", True, metadata_only=True)
     whole = pod("s", 5) | {"kind": "Secret", "data": {"password": "aHVudGVyMg=="}}
     script = Script(listed(10, whole), says(change("MODIFIED", whole), then=hang))
     with ScriptedServer(script) as server, reflecting(connection_to(server.url, tmp_path), secrets) as got:

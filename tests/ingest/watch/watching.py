@@ -12,7 +12,7 @@ from kspan.ingest.frames import Frame
 from kspan.ingest.watch import Connection, Stopped, Timing, connect
 from kspan.ingest.watch.frame_sink import Delivery
 from kspan.ingest.watch.reflector import Reflector
-from kspan.k8s.resources import DEFAULT, Target
+from kspan.k8s.resources import DEFAULT, WatchTarget
 
 PODS = next(target for target in DEFAULT if target.resource == "v1/pods")
 EVENTS = next(target for target in DEFAULT if target.resource == "v1/events")
@@ -105,7 +105,7 @@ def word(frame: Frame) -> str:
 @contextmanager
 def reflecting(
     connection: Connection,
-    target: Target = PODS,
+    target: WatchTarget = PODS,
     *,
     version: str = "",
     scopes: tuple[str, ...] = ("",),

@@ -21,8 +21,8 @@ from kspan.ingest.watch.client.errors import (
     error_of,
 )
 from kspan.ingest.watch.client.line_splitter import LineSplitter
-from kspan.k8s.resources import Target
-from kspan.k8s.wire import Page, Status, read_page, read_status
+from kspan.k8s.resources import WatchTarget
+from kspan.k8s.wire import ApiStatus, Page, read_page, read_status
 
 log = logging.getLogger("kspan.watch")
 
@@ -77,7 +77,7 @@ class Connection:
         return _read_all(self._send(path, query or {}, accept, self.timing.answer), path)
 
     def list_page(
-        self, target: Target, namespace: str = "", *, limit: int = 0, token: str = "", version: str = ""
+        self, target: WatchTarget, namespace: str = "", *, limit: int = 0, token: str = "", version: str = ""
     ) -> Page:
         """One page of a list (``limit`` 0: all of it in one), as of ``version`` if one is given. Raises ApiError."""
         query = {"limit": str(limit)} if limit else {}
@@ -91,7 +91,7 @@ class Connection:
         except ValueError as error:
             raise ServerError(f"GET {target.path(namespace)}: {error}") from error
 
-    def watch(self, target: Target, namespace: str, version: str, timeout: int) -> "LineStream":
+    def watch(self, target: WatchTarget, namespace: str, version: str, timeout: int) -> "LineStream":
         """Opens a watch from a resourceVersion on, for ``timeout`` seconds. Raises ApiError."""
         query = {
             "watch": "1",
@@ -285,7 +285,7 @@ def _uid(body: bytes, path: str) -> str:
         raise ServerError(f"GET {path}: the answer has no uid") from error
 
 
-def _accept(target: Target, suffix: str = "") -> str:
+def _accept(target: WatchTarget, suffix: str = "") -> str:
     return f"{JSON};as=PartialObjectMetadata{suffix};g=meta.k8s.io;v=v1" if target.metadata_only else JSON
 
 
@@ -312,7 +312,7 @@ def _failure(response: Any, path: str) -> ApiError:
         body = _read_all(response, path)
     except ApiError:
         body = b""  # The status is what counts.
-    status = read_status(body) if body.lstrip().startswith(b"{") else Status()
+    status = read_status(body) if body.lstrip().startswith(b"{") else ApiStatus()
     text = status.message or response.reason or "no reason given"
     after = response.headers.get("Retry-After", "")
     return error_of(

@@ -11,7 +11,7 @@ from kspan.ingest.watch.client.errors import ApiError
 from kspan.ingest.watch.resources.discovery import Discovery
 from kspan.ingest.watch.resources.selection import Selection, WatchName, find, parse_watch
 from kspan.k8s.kinds import resource_of
-from kspan.k8s.resources import Target, is_followed, is_shown
+from kspan.k8s.resources import WatchTarget, is_followed, is_shown
 
 log = logging.getLogger("kspan.watch")
 
@@ -27,7 +27,7 @@ class Wanted(msgspec.Struct, frozen=True):
     ``absent`` are names that the API server does not know. ``complete`` is false where it did not answer in full.
     """
 
-    targets: list[Target]
+    targets: list[WatchTarget]
     asked: frozenset[str]
     absent: tuple[str, ...]
     complete: bool
@@ -45,13 +45,13 @@ class Plan:
         self._names = {text: parse_watch(text) for text in selection.watch}
         self._default = {(target.group, target.kind): target for target in selection.defaults()}
         self._noticed: set[tuple[str, str]] = set()
-        self._named: dict[tuple[str, str], Target | None] = {}
+        self._named: dict[tuple[str, str], WatchTarget | None] = {}
         known = {target.resource for target in selection.defaults()}
-        self._resumed: dict[str, Target | None] = {}
+        self._resumed: dict[str, WatchTarget | None] = {}
         if selection.follows_names:
             self._resumed = {resource: None for resource in resumed if resource not in known}
-        self._asked: dict[str, Target | None] = {}
-        self._everything: list[Target] = []
+        self._asked: dict[str, WatchTarget | None] = {}
+        self._everything: list[WatchTarget] = []
 
     @property
     def asks_first(self) -> bool:
@@ -110,24 +110,24 @@ class Plan:
 
     # ------------------------------------------------------------------------------------------------------------------
 
-    def _update(self, known: dict[_K, Target | None], key: _K, ask: Callable[[], Target | None]) -> bool:
+    def _update(self, known: dict[_K, WatchTarget | None], key: _K, ask: Callable[[], WatchTarget | None]) -> bool:
         try:
             known[key] = ask()
         except ApiError as error:
             return _incomplete(error)
         return True
 
-    def _find(self, name: WatchName) -> Target | None:
+    def _find(self, name: WatchName) -> WatchTarget | None:
         api_version = "/".join(part for part in (name.group, name.version) if part)
         preferred = None if name.version else find(name, self._discovery.everything())
         found = preferred or (find(name, self._discovery.version(api_version)) if name.version else None)
         return found.target() if found else None
 
-    def _resolve(self, api_version: str, kind: str) -> Target | None:
+    def _resolve(self, api_version: str, kind: str) -> WatchTarget | None:
         found = self._discovery.resolve(api_version, kind)
         return found.target() if found and is_followed(found) else None
 
-    def _serving(self, resource: str) -> Target | None:
+    def _serving(self, resource: str) -> WatchTarget | None:
         api_version, _, plural = resource.rpartition("/")
         for item in self._discovery.version(api_version):
             if item.name == plural and is_followed(item):

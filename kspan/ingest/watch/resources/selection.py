@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import msgspec
 
 from kspan.errors import SettingsError
-from kspan.k8s.resources import DEFAULT, ServerResource, Target, is_shown
+from kspan.k8s.resources import DEFAULT, ServerResource, WatchTarget, is_shown
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -25,11 +25,11 @@ class Selection(msgspec.Struct, frozen=True):
         """Whether a kind is watched as soon as an owner reference or an Event names it."""
         return not self.watch or self.all_kinds
 
-    def defaults(self) -> tuple[Target, ...]:
+    def defaults(self) -> tuple[WatchTarget, ...]:
         """What is watched without asking the API server what it has."""
         return () if self.watch and not self.all_kinds else DEFAULT
 
-    def scopes(self, target: Target) -> tuple[str, ...]:
+    def scopes(self, target: WatchTarget) -> tuple[str, ...]:
         """The namespaces in which a target is watched; an empty name is all of the cluster."""
         return self.namespaces if target.namespaced and self.namespaces else ("",)
 

@@ -9,7 +9,7 @@ import pytest
 from kspan.errors import SettingsError
 from kspan.ingest.watch.client.line_splitter import LONGEST, LineSplitter
 from kspan.ingest.watch.resources.selection import Selection, WatchName, find, parse_watch
-from kspan.k8s.resources import DEFAULT, ServerResource, Target, accepts, is_followed
+from kspan.k8s.resources import DEFAULT, ServerResource, WatchTarget, accepts, is_followed
 from kspan.k8s.wire import read_head, read_line, read_object, read_status
 
 
@@ -109,17 +109,18 @@ def test_heartbeats_and_the_second_view_of_events_are_not_followed() -> None:
 
 
 def test_paths_are_those_of_the_api() -> None:
-    assert Target("v1/pods", "Pod", True, False).path() == "/api/v1/pods"
-    assert Target("v1/pods", "Pod", True, False).path("a") == "/api/v1/namespaces/a/pods"
+    assert WatchTarget("v1/pods", "Pod", True, False).path() == "/api/v1/pods"
+    assert WatchTarget("v1/pods", "Pod", True, False).path("a") == "/api/v1/namespaces/a/pods"
     assert (
-        Target("apps/v1/deployments", "Deployment", True, False).path("a") == "/apis/apps/v1/namespaces/a/deployments"
+        WatchTarget("apps/v1/deployments", "Deployment", True, False).path("a")
+        == "/apis/apps/v1/namespaces/a/deployments"
     )
 
 
 # objects -------------------------------------------------------------------------------------------------------------
 
-WIDGETS = Target("example.com/v1/widgets", "Widget", True, False)
-SECRETS = Target("v1/secrets", "Secret", True, True)
+WIDGETS = WatchTarget("example.com/v1/widgets", "Widget", True, False)
+SECRETS = WatchTarget("v1/secrets", "Secret", True, True)
 
 
 def raw(value: Any) -> msgspec.Raw:
