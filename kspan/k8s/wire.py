@@ -6,12 +6,11 @@ import msgspec
 from msgspec import Raw
 
 from kspan.k8s.kinds import kind_of
+from kspan.k8s.redact import without_last_applied
 from kspan.k8s.resources import WatchTarget
 from kspan.k8s.strict_json import explain
 
 EVENTS = "v1/events"
-
-_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 class WatchLine(msgspec.Struct, gc=False):
@@ -89,7 +88,6 @@ _decode_bookmark = msgspec.json.Decoder(_Bookmark).decode
 _decode_status = msgspec.json.Decoder(ApiStatus).decode
 _decode_page = msgspec.json.Decoder(_Page).decode
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
-_decode_any = msgspec.json.Decoder(dict[str, Any]).decode
 
 _BAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -166,20 +164,10 @@ def read_object(target: WatchTarget, raw: Raw) -> tuple[Head, bytes]:
 
 def _render(target: WatchTarget, raw: Raw) -> bytes:
     if target.metadata_only:
-        metadata = _decode_fields(raw)["metadata"]
-        if _LAST_APPLIED.encode() in bytes(metadata):
-            metadata = _without_last_applied(metadata)
+        metadata = without_last_applied(_decode_fields(raw)["metadata"])
         return msgspec.json.encode({"kind": target.kind, "apiVersion": target.api_version, "metadata": metadata})
     if not kind_of(target.resource):
         fields = _decode_fields(raw)
         if "kind" not in fields:
             return msgspec.json.encode({"kind": target.kind, "apiVersion": target.api_version, **fields})
     return bytes(raw)
-
-
-def _without_last_applied(metadata: Raw) -> Raw:
-    fields = _decode_any(metadata)
-    annotations = fields.get("annotations")
-    if isinstance(annotations, dict):
-        annotations.pop(_LAST_APPLIED, None)
-    return Raw(msgspec.json.encode(fields))

@@ -4,6 +4,8 @@ from enum import Enum, StrEnum
 
 import msgspec
 
+from kspan.backoff import Backoff
+
 
 class Ending(StrEnum):
     """How a request or a watch ended; its value is the ``reason`` that metrics and logs carry."""
@@ -68,6 +70,11 @@ class Timing(msgspec.Struct, frozen=True):
     settle: float = 0.5
     """From a change of the CRDs to a new discovery: they are installed in bundles, and not served at once."""
 
+    @property
+    def backoff(self) -> Backoff:
+        """The delays between attempts."""
+        return Backoff(self.first, self.ceiling)
+
 
 class Action(Enum):
     """What comes next."""
@@ -104,11 +111,6 @@ def decide(attempt: Attempt, failures: int, timing: Timing, jitter: float) -> De
     if ending is Ending.TIMEOUT and (attempt.news or attempt.lasted >= timing.shortest):
         return Decision(Action.RESUME, 0.0, 0)
     count = 1 + (0 if attempt.lasted >= timing.healthy else failures)
-    delay = max(_delay(count, timing) * (1 - jitter / 2), min(attempt.retry_after, timing.retry_after))
+    delay = max(timing.backoff.delay(count, jitter), min(attempt.retry_after, timing.retry_after))
     hopeless = ending is Ending.ERROR and count >= timing.errors
     return Decision(Action.RELIST if ending is Ending.GONE or hopeless else Action.RESUME, delay, count)
-
-
-def _delay(count: int, timing: Timing) -> float:
-    # The exponent is bounded: a float overflows at 1024 doublings, and an outage may last for days.
-    return min(timing.ceiling, timing.first * 2.0 ** min(count - 1, 32))

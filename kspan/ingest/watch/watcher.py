@@ -200,14 +200,10 @@ class Watcher:
 
     def _manage(self) -> None:
         timing = self._connection.timing
-        pause = timing.first
+        failures = 0
         while True:
-            if self._apply():
-                pause = timing.first
-                self._await_work(timing.refused)
-            else:
-                self._await_work(pause)
-                pause = min(pause * 2, timing.ceiling)
+            failures = 0 if self._apply() else failures + 1
+            self._await_work(timing.backoff.delay(failures) if failures else timing.refused)
 
     def _await_work(self, seconds: float) -> None:
         """Waits until kinds were named, came or went, or time is up; then asks the API server anew."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kspan.k8s.redact import LAST_APPLIED, redact
+from kspan.k8s.redact import LAST_APPLIED, MASK, mask_values, redact
 
 
 def pod(**env: str) -> dict[str, Any]:
@@ -124,3 +124,12 @@ def unmask(tree: Any) -> Any:
 def test_any_object_keeps_everything_else(tree: dict[str, Any], indent: int | None) -> None:
     found = json.loads(redact("v1/pods", json.dumps(tree, indent=indent).encode()))
     assert unmask(found) == strip(tree)
+
+
+def test_values_for_a_change_are_masked_in_data_fields_and_environment_variables() -> None:
+    spec = {"containers": [{"name": "c", "env": [{"name": "A", "value": "hunter2"}, {"name": "B"}]}], "replicas": 2}
+    assert mask_values({"spec": spec, "data": {"key": "hunter2"}, "other": ["kept"]}) == {
+        "spec": {"containers": [{"name": "c", "env": [{"name": "A", "value": MASK}, {"name": "B"}]}], "replicas": 2},
+        "data": {"key": MASK},
+        "other": ["kept"],
+    }
