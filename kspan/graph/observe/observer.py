@@ -181,7 +181,7 @@ class Observer:
             notes=old.notes,
             claim=spec.claimRef.uid if spec.claimRef is not None else "",
             label_text=bytes(meta.labels) if not owner and obj.kind != "Pod" else b"",
-            annotations=diff.notes_of(meta.annotations) or None if meta.annotations and not owner else None,
+            annotations=diff.compared_annotations(meta.annotations) or None if meta.annotations and not owner else None,
         )
         self._made_as(new, obj, spec, known)
         self.state.put_object(new)
@@ -243,7 +243,7 @@ class Observer:
         cause.generation = occ.generation
         cause.manual = not occ.by_controller
         if old is not None:
-            occ.patch, occ.summary = diff.describe(_version(old), _version(new))
+            occ.patch, occ.summary = diff.describe(_compared(old), _compared(new))
             cause.before, cause.template_changed = old.replicas, old.template != new.template
         if new.kind == "Node":
             cause.turned = field_managers.turn_of_node(old.spec, new.spec) if old is not None else "opened"
@@ -272,7 +272,7 @@ class Observer:
             if writer is not None and not self.rules.is_controller(writer.manager):
                 occ = self._change(new, "Update", record, writer.time, version=True)
                 occ.manager, occ.actor = writer.manager, field_managers.service_of(writer.manager)
-                occ.patch, occ.summary = diff.describe(_version(old), _version(new))
+                occ.patch, occ.summary = diff.describe(_compared(old), _compared(new))
                 new.unpublished = occ
         if old.owner and not new.owner and new.unpublished is not None:
             self._lose(old, self.bring_out(new), new.rv)
@@ -407,8 +407,8 @@ def _revived(obj: ObjectState) -> ObjectState:
     return msgspec.structs.replace(obj, rv=0, deleted=0, deleting=False, forget=0)
 
 
-def _version(obj: ObjectState) -> diff.Version:
-    return diff.Version(obj.spec, obj.label_text, obj.annotations or {})
+def _compared(obj: ObjectState) -> diff.ComparedFields:
+    return diff.ComparedFields(obj.spec, obj.label_text, obj.annotations or {})
 
 
 def _owners(meta: ObjectMeta) -> tuple[str, tuple[str, ...]]:
