@@ -8,7 +8,6 @@ is checked against the commands themselves, so a new command or flag needs nothi
 
 import copy
 import os
-import re
 import types
 from collections.abc import Iterator, Mapping, MutableMapping
 from difflib import get_close_matches
@@ -20,6 +19,7 @@ import typer
 
 from kspan.cli.options import parse_duration
 from kspan.errors import SettingsError
+from kspan.toml_positions import Positions
 
 PREFIX: Final = "KSPAN_"
 DEMO: Final = "demo"
@@ -144,7 +144,7 @@ class _Reader:
 
     def __init__(self, path: Path, text: str, known: Mapping[str, Any]) -> None:
         self._path = path
-        self._lines = text.splitlines()
+        self._text = text
         self._options = {name: settable(command) for name, command in known.items()}
         self._commands = known
 
@@ -201,24 +201,12 @@ class _Reader:
     def _unknown(self, section: str, key: str, known: set[str]) -> NoReturn:
         close = get_close_matches(key, sorted(known), 1)
         what = "is no setting" if not section else f"is no setting of [{section}]"
-        self._fail("", repr(key), f"{what}{f'; did you mean {close[0]!r}?' if close else ''}", look_for=key)
+        self._fail(section, key, f"{what}{f'; did you mean {close[0]!r}?' if close else ''}", named=repr(key))
 
-    def _fail(self, section: str, key: str, problem: str, look_for: str = "") -> NoReturn:
-        line = self._line(section, look_for or key)
-        where = f"{self._path}:{line}" if line else str(self._path)
-        named = f"{section}.{key}" if section and key else key
-        raise SettingsError(f"{where}: {named + ' ' if named else ''}{problem}")
-
-    def _line(self, section: str, key: str) -> int:
-        """The line that sets a key or begins a table of this name, 0 where that cannot be told by looking."""
-        name = rf"[\"']?{re.escape(key)}[\"']?"
-        inside = not section
-        for number, line in enumerate(self._lines, 1):
-            if header := re.match(r"\s*\[\s*[\"']?(.*?)[\"']?\s*\]", line):
-                inside = not section or header[1] == section
-            if inside and re.match(rf"\s*(?:\[\s*{name}\s*\]|{name}\s*=)", line):
-                return number
-        return 0
+    def _fail(self, section: str, key: str, problem: str, named: str = "") -> NoReturn:
+        path = (section, key) if section else (key,)
+        line = Positions(self._text).line(path)
+        raise SettingsError(f"{self._path}:{line}: {named or '.'.join(path)} {problem}")
 
 
 _WORDS: Final = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
