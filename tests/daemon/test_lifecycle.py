@@ -154,12 +154,13 @@ def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
 
 SABOTAGE = {
     "the writer": "from kspan.graph import Fold\nFold.apply = lambda *_: 1 / 0",
-    "a watch": "from kspan.ingest.kube.reflector import Reflector\nReflector.run = lambda *_: 1 / 0",
-    "a kind's discovery": "from kspan.ingest.kube.plan import Plan\nPlan.wanted = lambda *_: 1 / 0",
+    "a watch": "from kspan.ingest.watch.reflector import Reflector\nReflector.run = lambda *_: 1 / 0",
+    "a kind's discovery": "from kspan.ingest.watch.resources.plan import Plan\nPlan.wanted = lambda *_: 1 / 0",
     "an export": "from kspan.emit.emitter import Emitter\nEmitter.emit_pending = lambda *_, **__: 1 / 0",
     "a tick": "from kspan.daemon.writer import Writer\nWriter.tick = lambda *_: 1 / 0",
     "the HTTP server": (
-        "from kspan.daemon import http\nimport time\nhttp._Server.service_actions = lambda *_: time.sleep(0.5) or 1 / 0"
+        "import time\nfrom kspan.daemon import http_server\n"
+        "http_server._Server.service_actions = lambda *_: time.sleep(0.5) or 1 / 0"
     ),
 }
 

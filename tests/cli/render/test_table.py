@@ -28,7 +28,7 @@ ROWS: Sequence[Sequence[Any]] = [
 
 WRITE = """
 import sys
-from kspan.cli.output import write_rows
+from kspan.cli.render.table import write_rows
 columns, rows, output = eval(sys.argv[1])
 write_rows(columns, rows, output)
 """

@@ -1,0 +1,65 @@
+"""Traces on a terminal: each once, and none marked as exported that could not be written."""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from kspan.emit.console import ConsoleSink
+from kspan.emit.emitter import Emitter
+from tests.emit.memory_store import MemoryStore
+from tests.emit.rows import START, rolling_update
+
+WIDTHS = [20, 40, 60, 80, 100, 120, 160, 240]
+
+
+def test_the_console_target_prints_each_trace_once(store: MemoryStore) -> None:
+    for name in ("one", "two"):
+        store.add(*rolling_update(name))
+    file = io.StringIO()
+    emitter = Emitter(store, store.cluster, "console", ConsoleSink(Console(file=file, width=100)))
+    assert emitter.emit_pending(START).traces == 2
+    assert emitter.emit_pending(START).traces == 0
+    assert file.getvalue().count("✓ Deployment shop/web by kubectl") == 2
+    assert "\n\n✓ Deployment" in file.getvalue(), "traces stand apart"
+
+
+class _Full(io.StringIO):
+    """A file on a full disk, in the place of a terminal."""
+
+    def write(self, text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+def test_output_that_cannot_be_written_leaves_the_traces(store: MemoryStore) -> None:
+    store.add(*rolling_update())
+    emitter = Emitter(store, store.cluster, "console", ConsoleSink(Console(file=_Full(), width=100)))
+    report = emitter.emit_pending(START)
+    assert (report.traces, report.failed) == (0, 1)
+    assert "No space left" in report.reason
+
+
+def test_a_reader_that_went_away_ends_the_program_quietly_with_nothing_marked() -> None:
+    script = """
+import sys
+from kspan.emit.console import ConsoleSink
+from kspan.emit.emitter import Emitter
+from tests.emit.memory_store import MemoryStore
+from tests.emit.rows import START, rolling_update
+store = MemoryStore()
+store.add(*rolling_update())
+try:
+    Emitter(store, store.cluster, "console", ConsoleSink()).emit_pending(START)
+finally:
+    print(len(store.emitted("console")), file=sys.stderr)
+"""
+    reader, writer = os.pipe()
+    os.close(reader)
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, check=False, stdout=writer, stderr=subprocess.PIPE, cwd=root, timeout=60)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"0\n")
