@@ -1,9 +1,9 @@
-"""The settings file, and the environment: where flags that were not given get their values from.
+"""The settings file (TOML), and environment variables for every option.
 
-The order is flags, environment (``KSPAN_*``, ``OTEL_EXPORTER_OTLP_*``), file, defaults. A file is TOML. Its keys are
-the flags without their dashes: at the top for every command that has such a flag, in a table named as the command
-(``[run]``, ``["db verify"]``) for that one; ``[otlp]`` has what the ``OTEL_EXPORTER_OTLP_*`` variables say. All of it
-is checked against the commands themselves, so a new command or flag needs nothing here.
+An option takes its value from the flag, the environment (``KSPAN_*``), the settings file or its default, in this
+order. The keys of the file are the flags without dashes: at the top level for all commands that have the flag, in a
+table named after a command (``[run]``, ``["db verify"]``) for that command only. The table ``[otlp]`` sets
+``OTEL_EXPORTER_OTLP_*``. The file is checked against the commands, so new commands and options need no code here.
 """
 
 import copy
@@ -23,7 +23,7 @@ from kspan.toml_positions import Positions
 
 PREFIX: Final = "KSPAN_"
 DEMO: Final = "demo"
-"""Uses a database of its own: neither the environment nor the top of the file may point it at the user's."""
+"""Has a database of its own, which neither the environment nor the top level of the file may replace."""
 
 OTLP: Final[Mapping[str, type]] = {
     "endpoint": str,
@@ -37,28 +37,28 @@ OTLP: Final[Mapping[str, type]] = {
     "client-key": str,
     "insecure": bool,
 }
-"""Keys of the table ``[otlp]``, and what is written there."""
+"""Keys of the table ``[otlp]`` and the types of their values."""
 
 _FILE: Final = "kspan.settings_file"
-_NOT_SET_HERE: Final = frozenset({"help", "version", "config"})
+_NOT_SETTABLE: Final = frozenset({"help", "version", "config"})
 
 
 def default_path() -> Path:
-    """Where the file is looked for that nobody names: ``~/.config/kspan/config.toml`` on Linux."""
+    """Return the path of the settings file that is read without --config: ``~/.config/kspan/config.toml`` on Linux."""
     from platformdirs import user_config_path
 
     return user_config_path("kspan") / "config.toml"
 
 
 def remember(context: typer.Context, value: str | None) -> str | None:
-    """The callback of ``--config`` before the command: the command will read the file, if it is run at all."""
+    """Store the value of a ``--config`` before the command; the command reads the file when it runs."""
     if value:
         context.meta[_FILE] = value
     return value
 
 
 def commands(group: Any) -> Iterator[tuple[str, Any]]:
-    """All commands below ``group``, as ("db verify", command)."""
+    """Yield all commands below ``group``, such as ("db verify", command)."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from ((f"{name} {below}", each) for below, each in commands(command))
@@ -67,27 +67,29 @@ def commands(group: Any) -> Iterator[tuple[str, Any]]:
 
 
 def settable(command: Any) -> dict[str, Any]:
-    """The options of a command that the environment and a file can set, by key (the flag without its dashes)."""
+    """Return the options that the environment and a file can set, by key (the flag without its dashes)."""
     options = (param for param in command.params if param.param_type_name == "option")
     found = {max(option.opts, key=len).removeprefix("--"): option for option in options}
-    return {key: option for key, option in found.items() if key not in _NOT_SET_HERE}
+    return {key: option for key, option in found.items() if key not in _NOT_SETTABLE}
 
 
-def equip(group: Any) -> None:
-    """Gives every command below the group ``--config`` too, and every option an environment variable."""
+def add_settings(group: Any) -> None:
+    """Add ``--config`` to every command below the group, and an environment variable to every option."""
     (config,) = (param for param in group.params if param.name == "config")
     for name, command in commands(group):
-        if name != DEMO:
-            for key, option in settable(command).items():
+        for key, option in settable(command).items():
+            if name != DEMO:
                 option.envvar = option.envvar or PREFIX + key.replace("-", "_").upper()
-        again = copy.copy(config)
-        # Before the command the variable counts already; a flag there must not lose against it here.
-        again.envvar, again.expose_value = None, False
-        again.callback = _reading(group, name)
-        command.params.append(again)
+            # Help pages name the pattern once: a variable behind each option makes them twice as long.
+            option.show_envvar = False
+        own_config = copy.copy(config)
+        # The group's --config has read the variable already. Here the variable would override the group's flag.
+        own_config.envvar, own_config.expose_value = None, False
+        own_config.callback = _reader(group, name)
+        command.params.append(own_config)
 
 
-def _reading(group: Any, name: str) -> Any:
+def _reader(group: Any, name: str) -> Any:
     def read(context: Any, _param: Any, value: str | None) -> None:
         path = value or context.meta.get(_FILE)
         if path is None and not default_path().exists():
@@ -100,120 +102,121 @@ def _reading(group: Any, name: str) -> Any:
 
 
 class Settings:
-    """What a file says, checked: for each command its values by parameter name, and those of ``[otlp]``."""
+    """The checked content of a settings file: values by command and parameter name, and those of ``[otlp]``."""
 
     def __init__(self, values: dict[str, dict[str, Any]], otlp: dict[str, Any]) -> None:
         self._values = values
         self._otlp = otlp
 
     def of(self, command: str) -> dict[str, Any]:
-        """The values for one command."""
+        """Return the values for one command."""
         return self._values.get(command, {})
 
     def apply_otlp(self, environment: MutableMapping[str, str]) -> None:
-        """Sets the variables that are not set."""
+        """Set the variables that are not set yet."""
         for key, value in self._otlp.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             environment.setdefault(variable(key), text)
 
 
 def variable(key: str) -> str:
-    """The environment variable of a key of ``[otlp]``."""
+    """Return the environment variable of a key of ``[otlp]``."""
     head, _, rest = key.partition("-")
     middle = f"TRACES_{rest}" if head == "traces" else key
     return f"OTEL_EXPORTER_OTLP_{middle.replace('-', '_').upper()}"
 
 
 def load(path: Path, group: Any) -> Settings:
-    """Reads a file for the commands below ``group``. Raises SettingsError of one line, with the file and the place."""
+    """Read a settings file for the commands below ``group``. Raises SettingsError of one line with file and line."""
     import tomllib
 
     try:
         text = path.read_text(encoding="utf-8")
-        return _Reader(path, text, dict(commands(group))).read(tomllib.loads(text))
+        document = tomllib.loads(text)
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}: is no UTF-8 text") from error
+        raise SettingsError(f"{path}: not UTF-8 text") from error
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path}: is no TOML: {error}") from error
+        raise SettingsError(f"{path}: invalid TOML: {error}") from error
+    return _Checker(path, Positions(text), dict(commands(group))).check(document)
 
 
-class _Reader:
-    """Checks a document against the commands."""
+class _Checker:
+    """Checks the content of a file against the commands and their options."""
 
-    def __init__(self, path: Path, text: str, known: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, positions: Positions, known: Mapping[str, Any]) -> None:
         self._path = path
-        self._text = text
+        self._positions = positions
         self._options = {name: settable(command) for name, command in known.items()}
         self._commands = known
 
-    def read(self, document: Mapping[str, Any]) -> Settings:
+    def check(self, document: Mapping[str, Any]) -> Settings:
         values: dict[str, dict[str, Any]] = {name: {} for name in self._commands}
-        sections: dict[str, dict[str, Any]] = {}
+        tables: dict[str, dict[str, Any]] = {}
         otlp: dict[str, Any] = {}
         for key, value in document.items():
             if key == "otlp" and isinstance(value, dict):
                 otlp = {name: self._otlp(name, item) for name, item in value.items()}
             elif key in self._commands and isinstance(value, dict):
-                sections[key] = dict(self._option(key, name, item) for name, item in value.items())
+                tables[key] = dict(self._option(key, name, item) for name, item in value.items())
             else:
-                for command, name in self._takers(key, value):
+                for command, name in self._parameters(key, value):
                     values[command][name] = value
-        return Settings({name: found | sections.get(name, {}) for name, found in values.items()}, otlp)
+        return Settings({name: found | tables.get(name, {}) for name, found in values.items()}, otlp)
 
-    def _takers(self, key: str, value: Any) -> list[tuple[str, str]]:
-        """The commands, and their parameters, that a key at the top is for: a flag may be a list in some alone."""
+    def _parameters(self, key: str, value: Any) -> list[tuple[str, str]]:
+        """Return the commands, and their parameters, that a top-level key sets.
+
+        A flag can take a list in one command and a single value in another: the value must fit one of them.
+        """
         owners = [name for name, options in self._options.items() if key in options and name != DEMO]
         if not owners:
             flags = {flag for options in self._options.values() for flag in options}
-            self._unknown("", key, {*flags, *self._options, "otlp"})
+            self._fail_unknown((key,), {*flags, *self._options, "otlp"})
         problems = {name: self._problem(name, key, value) for name in owners}
         if all(problems.values()):
-            self._fail("", key, problems[owners[0]])
+            self._fail((key,), problems[owners[0]])
         return [(name, self._options[name][key].name) for name in owners if not problems[name]]
 
-    def _option(self, section: str, key: str, value: Any) -> tuple[str, Any]:
-        if key not in self._options[section]:
-            self._unknown(section, key, set(self._options[section]))
-        if problem := self._problem(section, key, value):
-            self._fail(section, key, problem)
-        return self._options[section][key].name, value
+    def _option(self, command: str, key: str, value: Any) -> tuple[str, Any]:
+        if key not in self._options[command]:
+            self._fail_unknown((command, key), set(self._options[command]))
+        if problem := self._problem(command, key, value):
+            self._fail((command, key), problem)
+        return self._options[command][key].name, value
 
     def _problem(self, command: str, key: str, value: Any) -> str:
         option = self._options[command][key]
         if problem := _problem(_hint(self._commands[command], option.name), value):
             return problem
-        try:
-            if _takes_duration(option):
+        if option.metavar == "DURATION":
+            try:
                 parse_duration(value, key)
-        except SettingsError as error:
-            return str(error).removeprefix(f"{key} ")
+            except SettingsError as error:
+                return str(error).removeprefix(f"{key}: ")
         return ""
 
     def _otlp(self, key: str, value: Any) -> Any:
         if key not in OTLP:
-            self._unknown("otlp", key, set(OTLP))
+            self._fail_unknown(("otlp", key), set(OTLP))
         if type(value) is not OTLP[key]:
-            self._fail("otlp", key, f"must be {_WORDS[OTLP[key]]}, not {_shown(value)}")
+            self._fail(("otlp", key), f"must be {_TYPES[OTLP[key]]}, not {_shown(value)}")
         return value
 
-    def _unknown(self, section: str, key: str, known: set[str]) -> NoReturn:
-        close = get_close_matches(key, sorted(known), 1)
-        what = "is no setting" if not section else f"is no setting of [{section}]"
-        self._fail(section, key, f"{what}{f'; did you mean {close[0]!r}?' if close else ''}", named=repr(key))
+    def _fail_unknown(self, keys: tuple[str, ...], known: set[str]) -> NoReturn:
+        close = get_close_matches(keys[-1], sorted(known), 1)
+        self._fail(keys, f"unknown setting{f'; did you mean {close[0]!r}?' if close else ''}")
 
-    def _fail(self, section: str, key: str, problem: str, named: str = "") -> NoReturn:
-        path = (section, key) if section else (key,)
-        line = Positions(self._text).line(path)
-        raise SettingsError(f"{self._path}:{line}: {named or '.'.join(path)} {problem}")
+    def _fail(self, keys: tuple[str, ...], problem: str) -> NoReturn:
+        raise SettingsError(f"{self._path}:{self._positions.line(keys)}: {'.'.join(keys)}: {problem}")
 
 
-_WORDS: Final = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
+_TYPES: Final = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
 
 
 def _hint(command: Any, parameter: str) -> Any:
-    """The type of a command's parameter, without what surrounds it."""
+    """Return the type of a command's parameter, without ``Annotated`` and ``None``."""
     hint = get_type_hints(command.callback)[parameter]
     if get_origin(hint) is Annotated:
         hint = get_args(hint)[0]
@@ -223,7 +226,7 @@ def _hint(command: Any, parameter: str) -> Any:
 
 
 def _problem(hint: Any, value: Any) -> str:
-    """Why a value is none of this type; empty if it is one."""
+    """Return the reason why a value is not of this type; empty if it is."""
     if get_origin(hint) is list:
         (item,) = get_args(hint)
         fits = isinstance(value, list) and not any(_problem(item, each) for each in value)
@@ -234,12 +237,7 @@ def _problem(hint: Any, value: Any) -> str:
         hint = str
     if type(value) is hint or (hint is float and type(value) is int):
         return ""
-    return f"must be {_WORDS.get(hint, 'something else')}, not {_shown(value)}"
-
-
-def _takes_duration(option: Any) -> bool:
-    # TIME can be a moment, too; those have no default.
-    return option.metavar == "TIME" and bool(option.default)
+    return f"must be {_TYPES.get(hint, 'something else')}, not {_shown(value)}"
 
 
 def _choices(hint: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options shared by several commands."""
 
 from typing import Annotated
 
@@ -7,42 +7,119 @@ import typer
 from kspan import times
 from kspan.errors import SettingsError
 
-DB_HELP = "SQLAlchemy URL or path of the database [default: an SQLite file under the platform's state directory]"
-EXPORT_HELP = "Where traces go: console, none, otlp (see OTEL_EXPORTER_OTLP_*), file:PATH (OTLP/JSON lines)."
+TIMES_HELP = (
+    "TIME is RFC 3339 (2026-11-22T10:25:05Z), '2026-11-22 10:25' or 10:25 (UTC; the most recent one), "
+    "or an age such as 15m or '2h ago'."
+)
 
-Db = Annotated[str | None, typer.Option("--db", envvar="KSPAN_DB", metavar="URL", help=DB_HELP, show_default=False)]
+# The database
+
+Db = Annotated[
+    str | None,
+    typer.Option(
+        "--db",
+        envvar="KSPAN_DB",
+        metavar="URL",
+        help="Database: a path or an SQLAlchemy URL. [default: kspan.sqlite in the user's state directory]",
+        show_default=False,
+    ),
+]
+Cluster = Annotated[
+    str,
+    typer.Option(
+        "--cluster", envvar="KSPAN_CLUSTER", metavar="UID", help="Cluster to use, if the database has several."
+    ),
+]
+
+# The fold
+
 RulesFile = Annotated[
     str | None,
     typer.Option(
-        "--rules", envvar="KSPAN_RULES", metavar="FILE", help="Rules (TOML) that add to the built-in ones and override."
+        "--rules",
+        envvar="KSPAN_RULES",
+        metavar="FILE",
+        help="Add the rules of this TOML file to the built-in rules and override those of the same name.",
     ),
 ]
-OwnDb = Annotated[str | None, typer.Option("--db", metavar="URL", help="SQLAlchemy URL or path of a database.")]
-Cluster = Annotated[
+Hold = Annotated[
     str,
-    typer.Option("--cluster", envvar="KSPAN_CLUSTER", metavar="UID", help="The cluster [default: the only one]."),
+    typer.Option("--hold", metavar="DURATION", help="Wait this long for other records before choosing a cause."),
 ]
-Hold = Annotated[str, typer.Option("--hold", metavar="TIME", help="How long an occurrence waits for its cause.")]
-Settle = Annotated[str, typer.Option("--settle", metavar="TIME", help="How long a trace must have been quiet.")]
+Settle = Annotated[
+    str,
+    typer.Option("--settle", metavar="DURATION", help="Close a trace after this long without a new occurrence."),
+]
 MaxTraceAge = Annotated[
     str,
-    typer.Option("--max-trace-age", metavar="TIME", help="A trace is closed at this age, finished or not."),
+    typer.Option("--max-trace-age", metavar="DURATION", help="Close a trace at this age even if it is unfinished."),
 ]
 Contexts = Annotated[
     list[str],
     typer.Option(
         "--context-annotation",
         metavar="KEY",
-        help="Annotations with a W3C traceparent; the first that is there counts.",
+        help="Read a W3C traceparent from this annotation. Repeat it for more; the first valid one is used.",
     ),
 ]
 CONTEXTS = ["tracing.k8s.io/traceparent"]
-NoProgress = Annotated[bool, typer.Option("--no-progress", help="No progress bar.")]
+
+# The cluster
+
+Kubeconfig = Annotated[
+    str | None,
+    typer.Option(
+        "--kubeconfig",
+        metavar="FILE",
+        help="Kubeconfig. [default: $KUBECONFIG, ~/.kube/config, then the service account]",
+        show_default=False,
+    ),
+]
+Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="Use this context of the kubeconfig.")]
+Watch = Annotated[
+    list[str],
+    typer.Option(
+        "--watch",
+        "-w",
+        metavar="RESOURCE",
+        help="Watch only this resource (pods, deploy, widgets.example.com). Repeat it for more.",
+    ),
+]
+Namespaces = Annotated[
+    list[str],
+    typer.Option("--namespace", "-n", metavar="NAMESPACE", help="Watch only this namespace. Repeat it for more."),
+]
+AllKinds = Annotated[bool, typer.Option("--all-kinds", help="Watch every kind that the cluster serves.")]
+RedactEnv = Annotated[
+    bool, typer.Option("--redact-env/--no-redact-env", help="Mask the values of environment variables.")
+]
+
+# Input and output
+
+Export = Annotated[
+    list[str],
+    typer.Option(
+        "--export",
+        metavar="TARGET",
+        help="Export traces to: console, otlp, file:PATH (OTLP/JSON lines) or none. Repeat it for more.",
+    ),
+]
+ClusterName = Annotated[
+    str,
+    typer.Option(
+        "--cluster-name",
+        envvar="KSPAN_CLUSTER_NAME",
+        metavar="NAME",
+        help="Set the resource attribute k8s.cluster.name.",
+    ),
+]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Report invalid input and continue after it.")]
+NoProgress = Annotated[bool, typer.Option("--no-progress", help="Show no progress bar.")]
 
 
 def parse_duration(text: str, option: str) -> float:
-    """Seconds of ``90s``, ``1h30m``, ``7d``, or ``0``. Raises SettingsError that names the option."""
+    """Return the seconds of ``90s``, ``1h30m``, ``7d`` or ``0``. Raises SettingsError that names the option."""
     try:
         return times.parse_duration(text) / times.SECOND
     except ValueError as error:
-        raise SettingsError(f"{option} {text!r} is no duration: write 90s, 30m, 12h, 7d or 1h30m") from error
+        raise SettingsError(f"{option}: invalid duration {text!r}: use 90s, 30m, 12h or 7d") from error

@@ -1,4 +1,4 @@
-"""Where settings come from: flags, environment, a file, defaults, in this order."""
+"""Settings come from flags, the environment, a file and defaults, in this order."""
 
 import json
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kspan.cli import config_file as configuration
-from kspan.cli.app import app, program
+from kspan.cli import config_file
+from kspan.cli.app import program
 from kspan.errors import SettingsError
 from tests.recordings import recording
 
@@ -19,7 +19,7 @@ RECORDING = recording("01-deployment-create")
 
 
 def kspan(folder: Path, *args: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The command, run by a user who has nothing in the environment but this."""
+    """Run the command with an empty home directory and only these environment variables."""
     given = {"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", ""), "HOME": str(folder)}
     return subprocess.run(
         [sys.executable, "-m", "kspan", *map(str, args)],
@@ -37,7 +37,7 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def test_a_flag_comes_before_the_environment_before_the_file_before_the_default(tmp_path: Path) -> None:
+def test_the_order_is_flag_environment_file_default(tmp_path: Path) -> None:
     config = write(tmp_path / "c.toml", 'db = "file.sqlite"\n[replay]\nexport = ["none"]\n')
     runs: list[tuple[str, tuple[str | Path, ...], dict[str, str]]] = [
         ("flag", ("--db", "flag.sqlite"), {"KSPAN_DB": "variable.sqlite"}),
@@ -55,7 +55,7 @@ def test_a_flag_comes_before_the_environment_before_the_file_before_the_default(
 
 
 @pytest.mark.parametrize("way", ["before", "after", "variable", "home"])
-def test_the_file_is_named_before_or_after_the_command_or_found_at_home(tmp_path: Path, way: str) -> None:
+def test_the_file_is_given_before_or_after_the_command_or_found_at_home(tmp_path: Path, way: str) -> None:
     config = write(tmp_path / ".config" / "kspan" / "config.toml", '["db stats"]\noutput = "json"\n')
     assert kspan(tmp_path, "replay", RECORDING, "--db", "db.sqlite", "--export", "none").returncode == 0
     if way != "home":
@@ -68,7 +68,7 @@ def test_the_file_is_named_before_or_after_the_command_or_found_at_home(tmp_path
     assert json.loads(done.stdout)[0]["traces"]
 
 
-def test_a_flag_that_names_a_file_comes_before_the_variable_that_does(tmp_path: Path) -> None:
+def test_config_overrides_kspan_config(tmp_path: Path) -> None:
     good = write(tmp_path / "good.toml", 'db = "good.sqlite"\n')
     for args in (("--config", good, "replay", RECORDING), ("replay", RECORDING, "--config", good)):
         done = kspan(tmp_path, *args, "--export", "none", KSPAN_CONFIG="missing.toml")
@@ -76,58 +76,58 @@ def test_a_flag_that_names_a_file_comes_before_the_variable_that_does(tmp_path: 
         assert (tmp_path / "good.sqlite").exists()
 
 
-def test_a_list_in_the_environment_is_separated_by_blanks(tmp_path: Path) -> None:
+def test_a_list_in_the_environment_is_separated_by_spaces(tmp_path: Path) -> None:
     done = kspan(tmp_path, "replay", RECORDING, "--db", "sqlite://", KSPAN_EXPORT="file:one.jsonl file:two.jsonl")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes() != b""
 
 
-def test_the_demo_leaves_the_users_database_alone(tmp_path: Path) -> None:
+def test_the_demo_does_not_use_the_database_of_the_user(tmp_path: Path) -> None:
     config = write(tmp_path / "c.toml", 'db = "mine.sqlite"\n')
     done = kspan(tmp_path, "--config", config, "demo", KSPAN_DB="mine.sqlite")
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "mine.sqlite").exists()
 
 
-def test_help_comes_whatever_the_file_says(tmp_path: Path) -> None:
+def test_help_does_not_need_a_valid_settings_file(tmp_path: Path) -> None:
     config = write(tmp_path / "c.toml", "nonsense")
     assert kspan(tmp_path, "run", "--help", KSPAN_CONFIG=str(config)).returncode == 0
 
 
 @pytest.mark.parametrize(
-    "text, said",
+    "text, expected",
     [
-        ('\nretentoin = "7d"', ":2: 'retentoin' is no setting; did you mean 'retention'?"),
-        ('db = "x"\n[run]\nhold = "soon"', ":3: run.hold 'soon' is no duration: write 90s, 30m, 12h, 7d or 1h30m"),
-        ('[run]\nnamespace = "x"', ":2: run.namespace must be a list, such as [\"...\"], not 'x'"),
-        ("[run]\nwatch = [1]", ':2: run.watch must be a list, such as ["..."], not [1]'),
-        ('[run]\nall-kinds = "yes"', ":2: run.all-kinds must be true or false, not 'yes'"),
-        ("[record]\nretention = '7d'", ":2: 'retention' is no setting of [record]"),
-        ("[runs]\nhold = '1s'", ":1: 'runs' is no setting; did you mean 'run'?"),
-        ("run = 3", ":1: 'run' is no setting"),
-        ('[run]\n["db stats"]\noutput = 4', ":3: db stats.output must be a string, not 4"),
-        ("db = true", ":1: db must be a string, not true"),
-        ('[otlp]\ntimeout = "10"', ":2: otlp.timeout must be a whole number, not '10'"),
-        ("[otlp]\nendpiont = ''", ":2: 'endpiont' is no setting of [otlp]; did you mean 'endpoint'?"),
-        ("max_trace_age = '1m'", ":1: 'max_trace_age' is no setting; did you mean 'max-trace-age'?"),
-        ("config = 'x'", ":1: 'config' is no setting"),
-        ("[run]\nretention = '7d'\n[record]\nretention = '7d'", ":4: 'retention' is no setting of [record]"),
-        ("[record]\nnamespace = ['x']\n[run]\nnamespace = 5", ":4: run.namespace must be a list"),
-        ("db = 'x'\nrun.hold = 5", ":2: run.hold must be a string, not 5"),
-        ("x = = 3", ": is no TOML: Invalid value (at line 1, column 5)"),
-        ("x = '\ud800'", ": is no UTF-8 text"),
+        ('\nretentoin = "7d"', ":2: retentoin: unknown setting; did you mean 'retention'?"),
+        ('db = "x"\n[run]\nhold = "soon"', ":3: run.hold: invalid duration 'soon': use 90s, 30m, 12h or 7d"),
+        ('[run]\nnamespace = "x"', ":2: run.namespace: must be a list, such as [\"...\"], not 'x'"),
+        ("[run]\nwatch = [1]", ':2: run.watch: must be a list, such as ["..."], not [1]'),
+        ('[run]\nall-kinds = "yes"', ":2: run.all-kinds: must be true or false, not 'yes'"),
+        ("[record]\nretention = '7d'", ":2: record.retention: unknown setting"),
+        ("[runs]\nhold = '1s'", ":1: runs: unknown setting; did you mean 'run'?"),
+        ("run = 3", ":1: run: unknown setting"),
+        ('[run]\n["db stats"]\noutput = 4', ":3: db stats.output: must be a string, not 4"),
+        ("db = true", ":1: db: must be a string, not true"),
+        ('[otlp]\ntimeout = "10"', ":2: otlp.timeout: must be a whole number, not '10'"),
+        ("[otlp]\nendpiont = ''", ":2: otlp.endpiont: unknown setting; did you mean 'endpoint'?"),
+        ("max_trace_age = '1m'", ":1: max_trace_age: unknown setting; did you mean 'max-trace-age'?"),
+        ("config = 'x'", ":1: config: unknown setting"),
+        ("[run]\nretention = '7d'\n[record]\nretention = '7d'", ":4: record.retention: unknown setting"),
+        ("[record]\nnamespace = ['x']\n[run]\nnamespace = 5", ":4: run.namespace: must be a list"),
+        ("db = 'x'\nrun.hold = 5", ":2: run.hold: must be a string, not 5"),
+        ("x = = 3", ": invalid TOML: Invalid value (at line 1, column 5)"),
+        ("x = '\ud800'", ": not UTF-8 text"),
     ],
 )
-def test_a_mistake_in_the_file_is_one_line_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+def test_a_mistake_in_the_file_is_one_line_with_file_and_line(tmp_path: Path, text: str, expected: str) -> None:
     path = tmp_path / "c.toml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(SettingsError) as error:
-        configuration.load(path, program())
-    assert str(error.value).startswith(f"{path}{said}")
+        config_file.load(path, program())
+    assert str(error.value).startswith(f"{path}{expected}")
     assert "\n" not in str(error.value)
 
 
-def test_a_mistake_in_the_file_ends_the_command_with_code_2(tmp_path: Path) -> None:
+def test_a_mistake_in_the_file_ends_the_command_with_exit_code_2(tmp_path: Path) -> None:
     for args in (("--config", write(tmp_path / "c.toml", "x = 1")), ("--config", tmp_path / "missing.toml")):
         done = kspan(tmp_path, "db", "stats", *args)
         assert done.returncode == 2
@@ -135,51 +135,51 @@ def test_a_mistake_in_the_file_ends_the_command_with_code_2(tmp_path: Path) -> N
         assert len(done.stderr.splitlines()) == 1
 
 
-def test_otlp_settings_of_the_file_give_way_to_the_environment(tmp_path: Path) -> None:
+def test_the_environment_overrides_the_otlp_settings_of_the_file(tmp_path: Path) -> None:
     path = write(tmp_path / "c.toml", '[otlp]\nendpoint = "https://file"\ntimeout = 3\ninsecure = true\n')
     environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://variable"}
-    configuration.load(path, program()).apply_otlp(environment)
+    config_file.load(path, program()).apply_otlp(environment)
     assert environment == {
         "OTEL_EXPORTER_OTLP_ENDPOINT": "https://variable",
         "OTEL_EXPORTER_OTLP_TIMEOUT": "3",
         "OTEL_EXPORTER_OTLP_INSECURE": "true",
     }
-    assert configuration.variable("traces-endpoint") == "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+    assert config_file.variable("traces-endpoint") == "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
 
 def documented() -> dict[str, str]:
-    """Flag → row of the document's table."""
+    """Return the rows of the table in the document by flag."""
     return {row[1]: row[0] for row in re.finditer(r"^\| `--([a-z-]+)` \|.*$", DOCUMENT.read_text(), re.MULTILINE)}
 
 
-def test_the_document_tells_of_every_flag_and_of_no_other() -> None:
-    known = {key for _, command in configuration.commands(program()) for key in configuration.settable(command)}
+def test_the_document_describes_every_flag_and_no_other() -> None:
+    known = {key for _, command in config_file.commands(program()) for key in config_file.settable(command)}
     assert sorted(documented()) == sorted(known), "docs/settings.md and the flags of the commands"
 
 
-def test_the_document_has_the_daemons_defaults() -> None:
-    run = dict(configuration.commands(program()))["run"]
-    for key, option in configuration.settable(run).items():
+def test_the_document_shows_the_defaults_of_the_daemon() -> None:
+    run = dict(config_file.commands(program()))["run"]
+    for key, option in config_file.settable(run).items():
         if isinstance(option.default, str) and option.default:
             assert f"| `--{key}` | `{option.default}` |" in documented()[key]
 
 
-def test_every_flag_has_its_variable_and_no_two_mean_different_things() -> None:
-    for name, command in configuration.commands(program()):
-        for key, option in configuration.settable(command).items():
-            variable = None if name == configuration.DEMO else "KSPAN_" + key.upper().replace("-", "_")
+def test_every_flag_has_an_environment_variable() -> None:
+    for name, command in config_file.commands(program()):
+        for key, option in config_file.settable(command).items():
+            variable = None if name == config_file.DEMO else "KSPAN_" + key.upper().replace("-", "_")
             assert option.envvar == variable, f"{name} --{key}"
 
 
 def test_the_document_names_every_otlp_key_with_its_variable() -> None:
     text = DOCUMENT.read_text()
-    for key in configuration.OTLP:
-        assert f"| `{configuration.variable(key)}` | `{key}` |" in text
+    for key in config_file.OTLP:
+        assert f"| `{config_file.variable(key)}` | `{key}` |" in text
 
 
-def test_the_documents_example_is_a_valid_file(tmp_path: Path) -> None:
+def test_the_example_in_the_document_is_valid(tmp_path: Path) -> None:
     (example,) = re.findall(r"```toml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    settings = configuration.load(write(tmp_path / "example.toml", example), program())
+    settings = config_file.load(write(tmp_path / "example.toml", example), program())
     assert settings.of("run") == {
         "db": "/var/lib/kspan/kspan.sqlite",
         "cluster_name": "staging",
@@ -193,9 +193,6 @@ def test_the_documents_example_is_a_valid_file(tmp_path: Path) -> None:
     assert settings.of("demo") == {}
 
 
-def test_commands_that_are_added_are_equipped_without_further_ado() -> None:
-    names = {name for name, _ in configuration.commands(program())}
-    registered = {info.name or getattr(info.callback, "__name__", "") for info in app.registered_commands}
-    assert registered <= names
-    for _, command in configuration.commands(program()):
+def test_every_command_accepts_config() -> None:
+    for _, command in config_file.commands(program()):
         assert any(param.name == "config" for param in command.params)

@@ -246,7 +246,7 @@ def test_follow_prints_what_comes_until_it_is_interrupted(tmp_path: Path, output
         (("why", POD, "--cluster", "other"), "no cluster 'other'"),
         (("traces", "--since", "soon"), "--since 'soon' is no time"),
         (("traces", "--status", "bad"), "--status can be ok, error, incomplete, open, not 'bad'"),
-        (("traces", "--min-duration", "long"), "--min-duration 'long' is no duration"),
+        (("traces", "--min-duration", "long"), "--min-duration: invalid duration 'long'"),
         (("traces", "-o", "xml"), "--output can be table, json or csv, not 'xml'"),
         (("trace", "zz"), "'zz' is no trace id"),
         (("trace", "0123456789"), "no trace has an id that begins with '0123456789'"),

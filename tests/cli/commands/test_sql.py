@@ -98,7 +98,7 @@ def test_the_schema_tells_what_everything_means(db: Path) -> None:
         (("SELECT 1", "-p", "a b=1"), "'a b'"),
         (("SELECT 1", "-o", "xml"), "'xml'"),
         (("SELECT 1", "--since", "yesterday"), "--since 'yesterday'"),
-        (("SELECT 1", "--timeout", "soon"), "--timeout 'soon'"),
+        (("SELECT 1", "--timeout", "soon"), "--timeout: invalid duration 'soon'"),
         (("SELECT :cluster", "--cluster", "nowhere"), "no cluster 'nowhere'"),
         (("SELECT abs(-9223372036854775808)",), "integer overflow"),
         (("DELETE FROM spans",), "only reading is allowed"),

@@ -1,0 +1,56 @@
+"""The layout of help pages: commands in sections, plain argument names, options without their variables."""
+
+from typing import Any, Final
+
+from typer.core import TyperCommand, TyperGroup
+
+COLLECT: Final = "Collect"
+ASK: Final = "Ask"
+MAINTAIN: Final = "Maintain"
+
+SETTINGS: Final = (
+    "Environment variables (KSPAN_DB for --db) and a settings file (--config) can set every option: docs/settings.md."
+)
+
+
+class Command(TyperCommand):
+    """A command whose usage shows its arguments before ``[OPTIONS]``."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the words after the command's name in its usage line."""
+        return [*map(_usage, _arguments(self)), "[OPTIONS]"]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the sections Arguments and Options."""
+        arguments = [(_usage(argument), argument.help or "") for argument in _arguments(self)]
+        records = [param.get_help_record(ctx) for param in self.get_params(ctx) if param.param_type_name == "option"]
+        for heading, rows in (("Arguments", arguments), ("Options", [record for record in records if record])):
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows)
+
+
+class Group(TyperGroup):
+    """A command with subcommands, listed in sections by their ``rich_help_panel``."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write one section of commands for each panel, in the order in which the commands were added."""
+        sections: dict[str, list[Any]] = {}
+        for name in self.list_commands(ctx):
+            command: Any = self.get_command(ctx, name)
+            sections.setdefault(getattr(command, "rich_help_panel", None) or "Commands", []).append(command)
+        width = max(len(command.name) for commands in sections.values() for command in commands)
+        for heading, commands in sections.items():
+            with formatter.section(heading):
+                limit = formatter.width - width - 6
+                formatter.write_dl([(each.name.ljust(width), each.get_short_help_str(limit)) for each in commands])
+
+
+def _arguments(command: Any) -> list[Any]:
+    return [param for param in command.params if param.param_type_name == "argument"]
+
+
+def _usage(argument: Any) -> str:
+    name: str = argument.metavar or argument.name.upper()
+    repeated = f"{name}..." if argument.nargs != 1 else name
+    return repeated if argument.required else f"[{repeated}]"

@@ -1,0 +1,257 @@
+"""``kspan why``, ``traces``, ``trace``, ``timeline`` and ``sql``."""
+
+from typing import Annotated
+
+import typer
+
+from kspan.cli.help import ASK, Command
+from kspan.cli.options import TIMES_HELP, Cluster, Db
+
+app = typer.Typer(rich_markup_mode=None)
+
+Kind = Annotated[
+    str, typer.Option("--kind", metavar="KIND", help="Only occurrences of objects of this kind: pod, deploy, rs ...")
+]
+Namespace = Annotated[
+    str, typer.Option("--namespace", "-n", metavar="NAMESPACE", help="Only occurrences of objects in this namespace.")
+]
+Name = Annotated[str, typer.Option("--name", metavar="NAME", help="Only occurrences of objects with this name.")]
+
+
+@app.command(cls=Command, epilog=TIMES_HELP, rich_help_panel=ASK)
+def why(
+    words: Annotated[list[str], typer.Argument(metavar="KIND/NAME", help="Object: pod/web-0, deploy/web ...")],
+    namespace: Annotated[
+        str, typer.Option("--namespace", "-n", metavar="NAMESPACE", help="Namespace of the object.")
+    ] = "",
+    at: Annotated[
+        str, typer.Option("--at", metavar="TIME", help="Answer as of this time. [default: now]", show_default=False)
+    ] = "",
+    uid: Annotated[str, typer.Option("--uid", metavar="UID", help="uid of the object, if several had this name.")] = "",
+    db: Db = None,
+    cluster: Cluster = "",
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="Print table or json.")] = "table",
+) -> None:
+    """Show what caused the latest occurrence of an object.
+
+    Prints the chain of causes from the occurrence up to the root cause, and the other effects of that root cause. The
+    object may be deleted. Write kinds as for kubectl: pods, po, Pod, deploy, widgets.example.com. --namespace is
+    needed only if several namespaces have such an object.
+
+    \b
+    Examples:
+      # Why is this Pod gone?
+      kspan why pod/web-854b7f4f-9xzlt
+    \b
+      # What had happened to a Deployment by 10:25 UTC?
+      kspan why deploy web -n shop --at '2026-11-22 10:25'
+    """
+    from kspan.cli.commands.history import run_why
+
+    run_why(words, db, namespace=namespace, at=at, uid=uid, cluster=cluster, output=output)
+
+
+@app.command(cls=Command, epilog=TIMES_HELP, rich_help_panel=ASK)
+def traces(
+    since: Annotated[str, typer.Option("--since", metavar="TIME", help="Only traces that started then or later.")] = "",
+    until: Annotated[str, typer.Option("--until", metavar="TIME", help="Only traces that started before.")] = "",
+    namespace: Namespace = "",
+    kind: Kind = "",
+    name: Name = "",
+    actor: Annotated[
+        str,
+        typer.Option("--actor", metavar="SERVICE", help="Only traces that this component started: kubectl, helm ..."),
+    ] = "",
+    status: Annotated[
+        str, typer.Option("--status", metavar="STATUS", help="Only traces that are ok, error, incomplete or open.")
+    ] = "",
+    min_duration: Annotated[
+        str, typer.Option("--min-duration", metavar="DURATION", help="Only traces that lasted at least this long.")
+    ] = "",
+    limit: Annotated[int, typer.Option("--limit", min=0, metavar="N", help="Maximum number of traces (0: all).")] = 20,
+    db: Db = None,
+    cluster: Cluster = "",
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FORMAT", help="Print table, json or csv.")
+    ] = "table",
+) -> None:
+    """List traces, newest first.
+
+    A trace is the tree of everything that one root cause led to. WHO and WHAT describe the root cause. --namespace,
+    --kind and --name select the traces in which any span is about such an object.
+
+    \b
+    Examples:
+      # Traces of the last two hours
+      kspan traces --since 2h
+    \b
+      # What went wrong in a namespace?
+      kspan traces --status error -n shop
+    \b
+      # The slow changes of the last week
+      kspan traces --since 7d --min-duration 5m --limit 0 -o csv
+    """
+    from kspan.cli.commands.history import run_traces
+
+    run_traces(
+        db,
+        limit=limit,
+        cluster=cluster,
+        output=output,
+        since=since,
+        until=until,
+        kind=kind,
+        namespace=namespace,
+        name=name,
+        actor=actor,
+        status=status,
+        min_duration=min_duration,
+    )
+
+
+@app.command(cls=Command, rich_help_panel=ASK)
+def trace(
+    trace_id: Annotated[str, typer.Argument(metavar="ID", help="Trace id, or its first digits.")],
+    db: Db = None,
+    cluster: Cluster = "",
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FORMAT", help="Print table (the tree), json or otlp.")
+    ] = "table",
+) -> None:
+    """Show one trace as a tree.
+
+    json prints the rows of the tables 'traces' and 'spans'; otlp prints the line of OTLP/JSON that --export file:PATH
+    would write.
+
+    \b
+    Examples:
+      kspan trace dfa04ab1fd26
+      kspan trace dfa04ab1fd26 -o otlp > trace.jsonl
+    """
+    from kspan.cli.commands.history import run_trace
+
+    run_trace(trace_id, db, cluster=cluster, output=output)
+
+
+@app.command(cls=Command, epilog=TIMES_HELP, rich_help_panel=ASK)
+def timeline(
+    namespace: Namespace = "",
+    since: Annotated[str, typer.Option("--since", metavar="TIME", help="Only occurrences at this time or later.")] = "",
+    until: Annotated[str, typer.Option("--until", metavar="TIME", help="Only occurrences before this time.")] = "",
+    kind: Kind = "",
+    name: Name = "",
+    errors: Annotated[bool, typer.Option("--errors", help="Only errors.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Print new occurrences as they arrive, until Ctrl-C.")
+    ] = False,
+    db: Db = None,
+    cluster: Cluster = "",
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FORMAT", help="Print table, json or csv.")
+    ] = "table",
+) -> None:
+    """List occurrences, oldest first.
+
+    Prints one line for each Event, change and condition transition; a repeated Event is one line with its count.
+    --follow starts five minutes ago unless --since is given, and prints JSON lines with -o json.
+
+    \b
+    Examples:
+      # A namespace in the last 15 minutes
+      kspan timeline -n shop --since 15m
+    \b
+      # Everything that went wrong in an interval
+      kspan timeline --since '2026-11-22 10:25' --until '2026-11-22 10:35' --errors
+    \b
+      # The life of a Pod
+      kspan timeline --kind pod --name web-854b7f4f-9xzlt
+    """
+    from kspan.cli.commands.history import run_timeline
+
+    run_timeline(
+        db,
+        follow=follow,
+        errors=errors,
+        cluster=cluster,
+        output=output,
+        since=since,
+        until=until,
+        kind=kind,
+        namespace=namespace,
+        name=name,
+    )
+
+
+@app.command(cls=Command, epilog=TIMES_HELP, rich_help_panel=ASK)
+def sql(
+    statement: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="STATEMENT",
+            help="SQL statement; - reads standard input. Without one, on a terminal, a prompt opens.",
+            show_default=False,
+        ),
+    ] = None,
+    db: Db = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FORMAT", help="Print table, record, json, jsonl, csv or parquet.")
+    ] = "table",
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            min=0,
+            metavar="N",
+            help="Maximum number of rows (0: all). [default: 1000 for a table, else all]",
+            show_default=False,
+        ),
+    ] = None,
+    timeout: Annotated[
+        str, typer.Option("--timeout", metavar="DURATION", help="Stop a statement after this long (0: never).")
+    ] = "30s",
+    param: Annotated[
+        list[str],
+        typer.Option("--param", "-p", metavar="NAME=VALUE", help="Set the parameter :NAME. Repeat it for more."),
+    ] = [],  # noqa: B006
+    since: Annotated[str, typer.Option("--since", metavar="TIME", help="Set :since, in Unix nanoseconds.")] = "",
+    until: Annotated[str, typer.Option("--until", metavar="TIME", help="Set :until, in Unix nanoseconds.")] = "",
+    cluster: Annotated[
+        str, typer.Option("--cluster", metavar="UID", help="Set :cluster. [default: the only cluster]")
+    ] = "",
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Describe the tables and views, or the one named as STATEMENT.")
+    ] = False,
+) -> None:
+    """Query the history with SQL, read-only.
+
+    docs/sql.md describes the tables and views and answers common questions. Times are Unix nanoseconds; columns named
+    'at' show them in RFC 3339.
+
+    \b
+    Examples:
+      # Rollouts, newest first
+      kspan sql "SELECT at, name, who, outcome FROM rollouts ORDER BY start_time DESC"
+    \b
+      # Failures of the last two hours, as CSV
+      kspan sql "SELECT * FROM failures WHERE start_time > :since" --since 2h -o csv
+    \b
+      # What happened to one object
+      kspan sql "SELECT at, name FROM occurrences WHERE object = :pod" -p pod=web-0
+    \b
+      # The columns of a view
+      kspan sql --schema rollouts
+    """
+    from kspan.cli.commands.sql import run_sql
+
+    run_sql(
+        statement,
+        db,
+        output=output,
+        limit=limit,
+        timeout=timeout,
+        since=since,
+        until=until,
+        cluster=cluster,
+        parameters=param,
+        schema=schema,
+    )
