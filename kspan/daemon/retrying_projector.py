@@ -72,12 +72,12 @@ class LiveProjector(Projector):
     @property
     def pending(self) -> int:
         """Occurrences whose cause is not decided."""
-        return sum(map(len, self.fold.state.pending.values()))
+        return self.fold.state.pending_count
 
     @property
     def open_traces(self) -> int:
         """Traces that are not closed."""
-        return len(self.fold.state.traces)
+        return self.fold.state.open_traces
 
     def _commit(self, records: list[LogRecord], cursors: list[Cursor]) -> None:
         self._began, invalid = time.perf_counter(), self.fold.invalid_contexts

@@ -4,20 +4,17 @@ Same journal, same state, same ids, whatever was killed in between: the logical 
 far, and whatever was to happen up to then (decisions, closings) happens at its own time before a record is looked at.
 """
 
-import heapq
 from collections.abc import Iterable
 
 from kspan.graph.cause.decide import Causes
 from kspan.graph.observe.observer import Observer
 from kspan.graph.rules.rules import Rules
-from kspan.graph.state.rows import take_delta
+from kspan.graph.state.schedule import NEVER
 from kspan.graph.state.state import State
 from kspan.graph.trace.closing import Resolver
 from kspan.k8s.objects import ERA, version_number
 from kspan.model import Delta, GapRow, LogRecord, OwnerRow, RecordType
 from kspan.settings import FoldSettings
-
-_NEVER = 2**63
 
 
 class Fold:
@@ -25,12 +22,11 @@ class Fold:
 
     def __init__(self, cluster: str, rules: Rules, settings: FoldSettings | None = None) -> None:
         self.settings = settings or FoldSettings()
-        self.state = State(cluster)
-        self.state.clock.rules = rules.digest
+        self.state = State(cluster, rules.digest, self.settings)
         self._rules = rules.digest
         self._observer = Observer(self.state, rules, self.settings)
-        self._causes = Causes(self.state, rules, self.settings, self._observer)
-        self._resolver = Resolver(self.state, self._observer, self.settings)
+        self._causes = Causes(self.state, rules, self.settings)
+        self._resolver = Resolver(self.state, self.settings)
 
     def load(
         self,
@@ -45,37 +41,35 @@ class Fold:
         ``objects``, ``occurrences`` (those that wait and those in open traces) and ``traces`` are the fold's own
         records (msgpack) of them.
         """
-        self.state.load(objects, owners, occurrences, traces, clock, self.settings.hold)
+        self.state.load(objects, owners, occurrences, traces, clock)
 
     def apply(self, sequence: int, record: LogRecord) -> None:
         """Takes in the next record of the journal; ``sequence`` is its number there."""
         clock = self.state.clock
         now = max(clock.now, record.recorded_at)
         self._wake(now)
-        clock.now = now
+        clock.advance(now)
         if record.type is RecordType.GAP:
             start, end = version_number(record.gap_from, record.epoch), version_number(record.gap_to, record.epoch)
             # Versions that started over did so in this gap.
-            clock.gaps[record.resource] = (start - ERA if start > end else start, end)
-            self.state.add_gap(
-                GapRow(sequence, record.resource, record.gap_from, record.gap_to, record.reason, record.recorded_at)
-            )
+            row = GapRow(sequence, record.resource, record.gap_from, record.gap_to, record.reason, record.recorded_at)
+            self.state.add_gap(row, start - ERA if start > end else start, end)
         elif record.type is not RecordType.TICK:
             self._observer.observe(record)
 
     def take_delta(self) -> Delta:
         """What the records since the last call changed."""
-        return take_delta(self.state)
+        return self.state.take_delta()
 
     def next_deadline(self) -> int:
         """When something that waits wants time to have passed (ns), 0 where nothing waits."""
-        waiting = [at for at, rank, _, _ in self.state.deadlines if rank < 2]
-        return min([*waiting, self.state.held[0][0]] if self.state.held else waiting, default=0)
+        deadline = self.state.schedule.deadline
+        return deadline if deadline < NEVER else 0
 
     @property
     def rules_changed(self) -> bool:
         """Whether what was loaded was begun with other rules."""
-        return self.state.clock.rules != self._rules
+        return self.state.clock.rules_digest != self._rules
 
     @property
     def invalid_contexts(self) -> int:
@@ -88,29 +82,13 @@ class Fold:
         return self.state.clock.now
 
     def _wake(self, until: int) -> None:
-        held, deadlines, clock = self.state.held, self.state.deadlines, self.state.clock
-        while True:
-            first = held[0][0] if held else _NEVER
-            other = deadlines[0][0] if deadlines else _NEVER
-            if first > until and other > until:
-                return
-            if first < other or (first == other and (first, 0, held[0][1]) < deadlines[0]):
-                at, _, occ = held.popleft()
-                clock.now = max(clock.now, at)
+        """Do everything that is due up to ``until``, each at its own time."""
+        schedule, clock = self.state.schedule, self.state.clock
+        while (at := min(schedule.deadline, schedule.next_expiry)) <= until:
+            clock.advance(at)
+            if (occ := schedule.pop_occurrence(at)) is not None:
                 self._causes.decide(occ)
+            elif (name := schedule.pop_check(at)) is not None:
+                self._resolver.check(name)
             else:
-                at, rank, _, key = heapq.heappop(deadlines)
-                clock.now = max(clock.now, at)
-                self._due(rank, key)
-
-    def _due(self, rank: int, key: str) -> None:
-        if rank == 0:
-            occ = self.state.occurrence(key)
-            if occ is not None:
-                self._causes.decide(occ)
-        elif rank == 1:
-            trace = self.state.traces.get(key)
-            if trace is not None:
-                self._resolver.check(trace)
-        else:
-            self._resolver.forget_object(key)
+                self._resolver.forget_object(schedule.pop_expiry())

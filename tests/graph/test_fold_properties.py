@@ -101,11 +101,12 @@ def test_nothing_is_left_in_memory_but_live_objects_once_the_clock_has_run_out(s
         projector.add(JournalBatch([record]) for record in records)
         projector.run_out()
         state = projector.fold.state
-        assert not state.causality
-        assert not state.traces
-        assert not state.pending
-        assert not state.told
-        assert not state.members
-        restarted = Projector(store, cluster, built_in_rules()).fold.state
-        assert sorted(restarted.ownership.nodes) == sorted(state.ownership.nodes)
-        assert sorted(restarted.ownership.edges) == sorted(state.ownership.edges)
+        assert not state.open_traces
+        assert not state.pending_count
+        assert not state._traces.causality
+        assert not state._traces._members
+        assert not state._occurrences
+        assert not len(state._events)
+        owned, restarted = state._objects.ownership, Projector(store, cluster, built_in_rules()).fold.state._objects
+        assert sorted(restarted.ownership.nodes) == sorted(owned.nodes)
+        assert sorted(restarted.ownership.edges) == sorted(owned.edges)

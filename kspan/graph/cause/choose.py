@@ -10,7 +10,6 @@ from kspan.graph.cause.choose_transition import TransitionChooser
 from kspan.graph.cause.controller_deletes import ordered_by_owner
 from kspan.graph.cause.infer import infer_changes
 from kspan.graph.observe.condition_diff import ended_phase
-from kspan.graph.observe.observer import Observer
 from kspan.graph.rules.rules import Disruption, Rules
 from kspan.graph.state.records import KnownChange, LostDependent, ObjectState, Occurrence
 from kspan.graph.state.state import State
@@ -33,13 +32,11 @@ class Chooser:
         state: State,
         rules: Rules,
         settings: FoldSettings,
-        observer: Observer,
         decide: Callable[[Occurrence], None],
     ) -> None:
         self.state = state
         self.rules = rules
         self.settings = settings
-        self.observer = observer
         self.decide = decide
         self.transitions = TransitionChooser(state, decide, self.infer, self._disrupted)
         self.of_turn = self.transitions.of_turn
@@ -144,7 +141,7 @@ class Chooser:
         pod = self.state.object(occ.uid)
         for node in self.state.named("Node", "", pod.node) if pod is not None and pod.node else ():
             if "labelled" in transitions and node.unpublished is not None and node.unpublished.rv < occ.rv:
-                self.observer.bring_out(node)
+                self.state.publish_change(node)
             turned = evidence.newest(c for c in node.changes if c.turned in transitions and evidence.before(c, occ))
             if turned is not None:
                 return turned
@@ -157,14 +154,14 @@ class Chooser:
             return None
         return evidence.newest(
             c
-            for obj in self.state.bearing(refused.kind, refused.namespace, refused.name)
+            for obj in self.state.named_or_all(refused.kind, refused.namespace, refused.name)
             for c in self._brought_out(obj, occ)
             if evidence.before(c, occ) and refused.first <= c.time + evidence.SLACK
         )
 
     def _brought_out(self, obj: ObjectState, occ: Occurrence) -> list[KnownChange]:
         if obj.kind == "Namespace" and obj.unpublished is not None and obj.unpublished.rv < occ.rv:
-            self.observer.bring_out(obj)
+            self.state.publish_change(obj)
         return obj.changes
 
     # deletions -------------------------------------------------------------------------------------------------------
@@ -356,11 +353,9 @@ class Chooser:
     def infer(self, obj: ObjectState, occ: Occurrence) -> None:
         """Makes up the changes of a listed object that nobody saw and ``occ`` may go back to; a top-level Event of it
         may stand in for one."""
-        if self.state.top_level:
-            for span in self.state.top_level.get((obj.kind, obj.namespace, obj.name), ()):
-                event = self.state.occurrence(span)
-                if event is not None and event.id != occ.id:
-                    self.decide(event)
+        for event in self.state.top_level_events(obj.kind, obj.namespace, obj.name):
+            if event.id != occ.id:
+                self.decide(event)
         if obj.baseline is None:
             return
         for inferred in infer_changes(self.state, self.rules, self.settings, obj, occ.time):

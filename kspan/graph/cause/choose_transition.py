@@ -95,8 +95,8 @@ class TransitionChooser:
     def _newest(self, occ: Occurrence, obj: ObjectState, turn: Transition) -> Choice:
         if obj.claim and (freed := self.freed(occ, obj)) is not None:
             return Choice(freed, OWNER, 0.9)
-        told = self.state.decisions.get(obj.uid)
-        decided = self._decision(obj, turn, told) if told and obj.kind not in ("Pod", "Node") else None
+        reported = self.state.decisions(obj.uid)
+        decided = self._decision(obj, turn, reported) if reported and obj.kind not in ("Pod", "Node") else None
         if decided is not None:
             return Choice(decided, OWN, 0.8)
         own = evidence.newest(
@@ -115,12 +115,12 @@ class TransitionChooser:
             return Choice(own, OWN, 0.95 if occ.generation and own.generation else 0.9)
         return UNKNOWN
 
-    def _decision(self, obj: ObjectState, turn: Transition, told: list[str]) -> KnownChange | None:
+    def _decision(self, obj: ObjectState, turn: Transition, reported: list[Occurrence]) -> KnownChange | None:
         """What the object's own controller has just decided and told by an Event (an autoscaler's new size)."""
         found = [
             event
-            for event in map(self.state.occurrence, told)
-            if event is not None and event.uid == obj.uid and -evidence.SLACK <= turn.time - event.time <= DECISION
+            for event in reported
+            if event.uid == obj.uid and -evidence.SLACK <= turn.time - event.time <= DECISION
         ]
         event = max(found, key=lambda e: (e.time, e.id), default=None)
         if event is None:

@@ -6,7 +6,6 @@ after the delta it speaks of was decided takes its place above it, as it would h
 
 from kspan.graph.cause import evidence
 from kspan.graph.cause.choose import OWNER, SUBJECT, UNKNOWN, Choice, Chooser
-from kspan.graph.observe.observer import Observer
 from kspan.graph.observe.trace_context import read_context
 from kspan.graph.rules.rules import Rules
 from kspan.graph.state.records import SYNTHETIC_UPDATE, KnownChange, Occurrence
@@ -19,17 +18,16 @@ from kspan.settings import FoldSettings
 class Causes:
     """Decides occurrences: identifies them, has their cause chosen, and has them placed."""
 
-    def __init__(self, state: State, rules: Rules, settings: FoldSettings, observer: Observer) -> None:
+    def __init__(self, state: State, rules: Rules, settings: FoldSettings) -> None:
         self.state = state
-        self.choose = Chooser(state, rules, settings, observer, self.decide)
+        self.choose = Chooser(state, rules, settings, self.decide)
         self.place = Placer(state, settings)
 
     def decide(self, occ: Occurrence) -> None:
         """Chooses the cause of an occurrence and places it. Does nothing for one that is decided."""
         if occ.decided:
             return
-        occ.decided = True
-        self.state.settle_pending(occ)
+        self.state.start_deciding(occ)
         if occ.uid == unnamed(occ.kind, occ.namespace, occ.name):
             self._identify(occ)
         if occ.verb:
@@ -68,11 +66,15 @@ class Causes:
             occ.reported_by, occ.actor = event.id, event.actor
             self.place.hang(occ, event)
             obj = self.state.object(occ.uid)
-            self.place.mark_loss(occ, ordered=obj is not None and event.uid == obj.owner)
+            self._mark_lost(occ, ordered=obj is not None and event.uid == obj.owner)
             return
         choice = self.choose.of_change(occ)
         self._put(occ, choice)
-        self.place.mark_loss(occ, ordered=choice.rule == OWNER)
+        self._mark_lost(occ, ordered=choice.rule == OWNER)
+
+    def _mark_lost(self, occ: Occurrence, *, ordered: bool) -> None:
+        if occ.verb == "Delete":
+            self.state.mark_lost_dependent(occ, ordered=ordered)
 
     def _look_at_context(self, occ: Occurrence) -> None:
         """Only a context of the object's own counts: the deployment controller copies its owner's to ReplicaSets."""
@@ -84,7 +86,7 @@ class Causes:
         inherited = owner is not None and owner.traceparent == text
         valid = read_context(text) is not None
         if occ.traceparent and not valid and not inherited:
-            self.state.clock.invalid_contexts += 1
+            self.state.clock.count_invalid_context()
         if inherited or not valid:
             occ.traceparent = occ.related = ""
 
@@ -136,8 +138,8 @@ class Causes:
         for obj in self.state.named(event.kind, event.namespace, event.name):
             if all(cause.rv <= SYNTHETIC_UPDATE for cause in obj.changes):
                 since = event.time - self.choose.settings.hold
-                obj.changes.append(KnownChange(event.id, "", SYNTHETIC_UPDATE, since, exact=False, trace=event.trace))
-                self.state.dirty_objects[obj.uid] = None
+                change = KnownChange(event.id, "", SYNTHETIC_UPDATE, since, exact=False, trace=event.trace)
+                self.state.add_assumed_change(obj, change)
 
     def _tell_afterwards(self, event: Occurrence, delta: Occurrence) -> None:
         """The Event of a delta that was decided without it goes above it; where it names another cause than the one

@@ -141,24 +141,16 @@ def reporting_event(state: State, change: Occurrence) -> Occurrence | None:
     """The subject-Event that speaks of this delta; None where there is none (yet)."""
     tellers = [
         event
-        for event in told_about(state, change.kind, change.namespace, change.name)
+        for event in state.events_about(change.kind, change.namespace, change.name)
         if (delta := reported_change(state, event)) is not None and delta[0].span == change.id
     ]
     return min(tellers, key=lambda e: (abs(e.time - change.time), e.id), default=None)
 
 
-def told_about(state: State, kind: str, namespace: str, name: str) -> list[Occurrence]:
-    """The subject-Events that speak of the object with this name."""
-    told = state.told.get((kind, namespace, name))
-    return [event for span in told if (event := state.occurrence(span)) is not None] if told else []
-
-
 def told_of(state: State, obj: Occurrence | ObjectState, occ: Occurrence) -> Occurrence | None:
     """The newest subject-Event about ``obj`` (or the object of that occurrence) before ``occ``, where no delta of it is
     known."""
-    if not state.told.get((obj.kind, obj.namespace, obj.name)):
-        return None
-    events = told_about(state, obj.kind, obj.namespace, obj.name)
+    events = state.events_about(obj.kind, obj.namespace, obj.name)
     earlier = [e for e in events if e.time <= occ.latest + SLACK and (e.uid != occ.uid or _first(e, occ))]
     return max(earlier, key=lambda e: (e.time, e.id)) if earlier else None
 
@@ -169,7 +161,7 @@ def _first(event: Occurrence, occ: Occurrence) -> bool:
 
 def reported_transition(state: State, kind: str, namespace: str, name: str, occ: Occurrence) -> Occurrence | None:
     """The newest Event before ``occ`` by which an object is said to have turned."""
-    events = told_about(state, kind, namespace, name)
+    events = state.events_about(kind, namespace, name)
     transitions = [
         e for e in events if e.subject is not None and e.subject.means == "turns" and e.time <= occ.latest + SLACK
     ]
@@ -179,11 +171,9 @@ def reported_transition(state: State, kind: str, namespace: str, name: str, occ:
 def reported_before(state: State, event: Occurrence, reason: str) -> Occurrence | None:
     """The newest Event of this reason that the object of ``event`` had before, about one of its dependents."""
     found = []
-    for uid in state.ownership.succ[event.uid] if event.uid in state.ownership else ():
-        dependent = state.object(uid)
-        if dependent is not None:
-            tellers = told_about(state, dependent.kind, dependent.namespace, dependent.name)
-            found += [e for e in tellers if (e.uid, e.reason) == (event.uid, reason) and e.time <= event.latest + SLACK]
+    for dependent in state.dependents(event.uid):
+        tellers = state.events_about(dependent.kind, dependent.namespace, dependent.name)
+        found += [e for e in tellers if (e.uid, e.reason) == (event.uid, reason) and e.time <= event.latest + SLACK]
     return max(found, key=lambda e: (e.time, e.id), default=None)
 
 
@@ -232,8 +222,7 @@ def _taken_up(state: State, owner: ObjectState, own: KnownChange, known: list[Kn
     give that number to the old one that fits (pkg/controller/deployment/sync.go, getNewReplicaSet); unless it is to
     recreate: then the old ones go first (recreate.go, rolloutRecreate).
     """
-    dependents = (state.object(uid) for uid in state.ownership.succ[owner.uid])
-    numbered = max((rv for d in dependents if d is not None for rv in d.numbered if rv <= own.rv), default=0)
+    numbered = max((rv for d in state.dependents(owner.uid) for rv in d.numbered if rv <= own.rv), default=0)
     if not numbered or not own.exact:
         return known
     strategy = decode_spec(owner.spec).strategy
@@ -258,8 +247,7 @@ def revision_made(state: State, owner: ObjectState, revision: str) -> int:
     A StatefulSet's Pods bear its name, a DaemonSet's the hash that is its label too (pkg/controller/statefulset and
     daemon/update.go).
     """
-    dependents = (state.object(uid) for uid in state.ownership.succ[owner.uid])
-    revisions = [o for o in dependents if o is not None and o.kind == "ControllerRevision" and o.rv]
+    revisions = [o for o in state.dependents(owner.uid) if o.kind == "ControllerRevision" and o.rv]
     changes = [o.changes for o in revisions if revision in (o.name, o.revision)]
     return max((max((c.rv for c in own if c.verb != "Delete"), default=1) for own in changes), default=0)
 
@@ -319,11 +307,10 @@ def newest_below(state: State, obj: ObjectState, turn: Transition) -> Transition
     found: list[Transition | KnownChange] = []
     waiting, seen = [obj.uid], {obj.uid}
     while waiting and len(seen) < MOST_BELOW:
-        for uid in state.ownership.succ[waiting.pop()]:
-            below = state.object(uid)
-            if below is not None and uid not in seen:
-                seen.add(uid)
-                waiting.append(uid)
+        for below in state.dependents(waiting.pop()):
+            if below.uid not in seen:
+                seen.add(below.uid)
+                waiting.append(below.uid)
                 found += [t for t in below.transitions if t.bad == turn.bad and t.rv < turn.rv]
                 verb = "Delete" if turn.bad else "Create" if turn.type == "ReplicaFailure" else ""
                 found += [c for c in below.changes if c.verb == verb and SYNTHETIC_UPDATE < c.rv < turn.rv]

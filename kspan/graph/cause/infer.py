@@ -32,14 +32,11 @@ def infer_changes(state: State, rules: Rules, settings: FoldSettings, obj: Objec
         made.append(_update(state, rules, obj, seen, newest))
     if not made:
         return []
-    obj.baseline = None  # Once: from now on they are known like all others.
-    state.dirty_objects[obj.uid] = None
     made = [occ for occ in made if not state.holds(occ.id)]
-    obj.changes[:0] = [_cause(occ, seen, newest=occ is made[-1]) for occ in made]
+    changes = [_cause(occ, seen, newest=occ is made[-1]) for occ in made]
     if obj.kind == "Node" and made and made[-1].verb == "Update":
-        obj.changes[len(made) - 1].turned = field_managers.turn_of_node(b"", obj.spec)
-    for occ in made:
-        state.add_occurrence(occ, state.clock.now + settings.hold)
+        changes[-1].turned = field_managers.turn_of_node(b"", obj.spec)
+    state.add_inferred_changes(obj, list(zip(made, changes, strict=True)))
     return made
 
 
@@ -80,7 +77,6 @@ def _update(
 def _occurrence(
     state: State, rules: Rules, obj: ObjectState, verb: str, manager: str, time: int, generation: int
 ) -> Occurrence:
-    state.clock.arrivals += 1
     controlled = rules.is_controller(manager) or bool(obj.owner and manager == obj.owner_manager)
     owner = state.object(obj.owner) if obj.owner else None
     actor = rules.actors.get(owner.kind, "") if owner is not None and rules.is_controller(manager) else ""
@@ -92,7 +88,7 @@ def _occurrence(
         namespace=obj.namespace,
         name=obj.name,
         reason=verb,
-        arrival=state.clock.arrivals,
+        arrival=state.clock.next_arrival(),
         received=state.clock.now,
         time=time,
         latest=time + SECOND,

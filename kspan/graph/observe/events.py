@@ -44,13 +44,12 @@ class EventObserver:
         ref.kind = _KINDS.get(ref.kind, ref.kind)
         obj = self._involved(event)
         count = (event.series.count if event.series else 0) or event.count or 1
-        track = self.state.tracks.newest(obj, event.metadata.uid)
+        track = self.state.event_track(obj, event.metadata.uid)
         if track is not None and count <= track.count and event.message == track.message:
             return  # Written again, but nothing happened again.
         time, latest = self._event_time(record, event, first=track is None and count == 1)
         component = event.source.component or event.reportingComponent or "unknown"
         first = track is None and count == 1
-        self.state.clock.arrivals += 1
         occ = Occurrence(
             id=span_id(self.state.cluster, event.metadata.uid, *_count_identity(track, count, event.message)),
             uid=obj.uid,
@@ -59,7 +58,7 @@ class EventObserver:
             name=ref.name,
             reason=event.reason or "Event",
             reported_uid=obj.uid,
-            arrival=self.state.clock.arrivals,
+            arrival=self.state.clock.next_arrival(),
             received=self.state.clock.now,
             time=time,
             latest=latest,
@@ -89,17 +88,15 @@ class EventObserver:
             occ.subject = _aim(occ.subject, event, obj)
             self._note_refusal(occ, obj)
         self._measure_lag(occ, record)
-        self.state.add_occurrence(occ, self.state.clock.now + self.settings.hold)
+        self.state.add_occurrence(occ)
 
     def aim_again(self, obj: ObjectState) -> None:
         """Tells the Events that came before their object what it targets."""
-        for span in sorted(self.state.pending.get(obj.uid, ())):
+        for span in sorted(self.state.pending_of(obj.uid)):
             occ = self.state.occurrence(span)
             told = occ.subject if occ is not None else None
             if occ is not None and told is not None and told.source == "scaleTargetRef" and not told.name:
-                occ.subject = _at_target(told, obj)
-                self.state.index_told(occ)
-                self.state.dirty_spans[span] = occ
+                self.state.set_subject(occ, _at_target(told, obj))
 
     def _involved(self, event: Event) -> ObjectState:
         ref = event.involvedObject
@@ -107,11 +104,7 @@ class EventObserver:
         # it is gets decided with the cause, when all that may bear it is known.
         uid = ref.uid if ref.uid != ref.name else ""
         uid = uid or unnamed(ref.kind, ref.namespace, ref.name)
-        obj = self.state.spoken_of(uid, ref.kind, ref.namespace, ref.name, self.settings.max_trace_age)
-        if ref.apiVersion and not obj.api_version:
-            obj.api_version = ref.apiVersion
-            self.state.dirty_objects[obj.uid] = None
-        return obj
+        return self.state.reference_object(uid, ref.kind, ref.namespace, ref.name, ref.apiVersion)
 
     def _event_time(self, record: LogRecord, event: Event, *, first: bool) -> tuple[int, int]:
         """(best estimate, latest possible) of this occurrence: the most precise that the Event tells."""
@@ -142,18 +135,8 @@ class EventObserver:
         self.state.refuse(obj, Refusal(told.kind, told.namespace, told.name, first, last))
 
     def _measure_lag(self, occ: Occurrence, record: LogRecord) -> None:
-        """A peak that halves each minute: how late Events come lately."""
-        clock = self.state.clock
-        if record.type is RecordType.LISTED:
-            return
-        sample = record.recorded_at - occ.time
-        if 0 <= sample < MOST_LAG and sample >= self.current_lag():
-            clock.lag, clock.lag_at = sample, clock.now
-
-    def current_lag(self) -> int:
-        """How late Events come, in ns, as of now."""
-        clock = self.state.clock
-        return clock.lag >> min(60, max(0, clock.now - clock.lag_at) // (60 * SECOND))
+        if record.type is not RecordType.LISTED and 0 <= (lag := record.recorded_at - occ.time) < MOST_LAG:
+            self.state.clock.note_event_lag(lag)
 
 
 def _count_identity(track: EventTrack | None, count: int, message: str) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ interleave plays no part here.
 
 import zlib
 from sys import intern
-from typing import TypeVar
 
 import msgspec
 
@@ -45,13 +44,8 @@ LABELLED = ("Namespace", "Node", "Pod")
 """Kinds whose labels alone make controllers act: by them DaemonSets pick Nodes, and ReplicaSets their Pods; those of a
 Namespace say what its Pods may do (Pod security)."""
 
-STEPS_KEPT = 256
-"""Dependents that went (or came), of one owner: its controller is never further behind with replacing them."""
-
 MOST_NUMBERED = 8
 """Revisions as which one ReplicaSet was rolled out: more never come before the first of them is decided."""
-
-Dependent = TypeVar("Dependent", LostDependent, Replacement)
 
 
 class Observer:
@@ -108,7 +102,7 @@ class Observer:
         elif not deleting and new.kind in LABELLED:
             self._labelled(record, new, old)
         if gone:
-            self._gone(record, meta, new)
+            self.state.delete_object(new, moment(record, parse_time_or_zero(meta.deletionTimestamp)))
         elif new.conditions != (known.conditions if known is not None else ()):
             self._turned(record, meta, status, new, known)
 
@@ -250,14 +244,12 @@ class Observer:
         self._blur(record, cause, old, told if old is not None else new.created)
         owner = self.state.object(new.owner) if old is None and new.owner else None
         if owner is not None and owner.lost_dependents:
-            owner.replacements = self._recent(owner.replacements)
-            owner.replacements += (Replacement(occ.id, occ.rv, occ.time, new.name, new.node),)
-            self.state.dirty_objects[owner.uid] = None
-        self._add_change(new, occ, cause)
+            self.state.add_replacement(owner, Replacement(occ.id, occ.rv, occ.time, new.name, new.node))
+        self.state.add_change(new, occ, cause)
 
     def _blur(self, record: LogRecord, cause: KnownChange, old: ObjectState | None, told: int) -> None:
         """Of a change in a gap it is only known after which version it was made, and perhaps its second."""
-        start, end = self.state.clock.gaps.get(record.resource, (0, 0))
+        start, end = self.state.clock.gap(record.resource)
         if cause.rv > end:
             return
         cause.exact = False
@@ -273,22 +265,11 @@ class Observer:
                 occ = self._change(new, "Update", record, writer.time, version=True)
                 occ.manager, occ.actor = writer.manager, field_managers.service_of(writer.manager)
                 occ.patch, occ.summary = diff.describe(_compared(old), _compared(new))
-                new.unpublished = occ
+                self.state.keep_unpublished(new, occ)
         if old.owner and not new.owner and new.unpublished is not None:
-            self._lose(old, self.bring_out(new), new.rv)
+            self._lose(old, self.state.publish_change(new), new.rv)
         elif new.owner and not old.owner and new.unpublished is not None:
-            self.bring_out(new)
-
-    def bring_out(self, obj: ObjectState) -> Occurrence:
-        """The latent change of an object becomes an occurrence, for something follows from it."""
-        occ = obj.unpublished
-        assert occ is not None, "asked only where there is one"
-        obj.unpublished = None
-        self.state.clock.arrivals += 1
-        occ.arrival, occ.received = self.state.clock.arrivals, self.state.clock.now
-        turned = "labelled" if obj.kind == "Node" else "joined" if obj.owner else ""
-        self._add_change(obj, occ, KnownChange(occ.id, occ.verb, occ.rv, occ.time, turned=turned, manual=True))
-        return occ
+            self.state.publish_change(new)
 
     def _is_effect(self, obj: ObjectState, manager: str, meta: ObjectMeta) -> bool:
         if self.rules.is_person(manager):
@@ -306,8 +287,8 @@ class Observer:
         return field_managers.service_of(occ.manager) or "unknown"
 
     def _owner_kind(self, obj: ObjectState) -> str:
-        edge = self.state.ownership.get_edge_data(obj.owner, obj.uid)
-        return edge["row"].owner_kind if edge else ""
+        row = self.state.owner_row(obj.owner, obj.uid)
+        return row.owner_kind if row is not None else ""
 
     def _deletion(self, record: LogRecord, meta: ObjectMeta, new: ObjectState) -> None:
         # deletionTimestamp is when the object may be gone at the earliest: the request plus the grace period.
@@ -319,44 +300,22 @@ class Observer:
         occ.actor = "unknown"
         occ.by_controller = True
         occ.related = new.traceparent
-        self.transitions.announced(new, occ)
+        occ.notes = [*occ.notes, *self.state.take_announcements(new)]
         cause = KnownChange(occ.id, occ.verb, occ.rv, occ.time, turned="deleted" if new.kind == "Node" else "")
-        self._add_change(new, occ, cause)
+        self.state.add_change(new, occ, cause)
         if not ended_phase(new.conditions):  # Of one that had ended, its controller took leave then.
             self._lose(new, occ, occ.rv)
 
     def _lose(self, obj: ObjectState, occ: Occurrence, rv: int, *, ended: bool = False) -> None:
-        """Notes on its owner, seen yet or not, that a dependent went."""
-        if obj.owner:
-            ref = self.state.ownership.get_edge_data(obj.owner, obj.uid)["row"]
-            owner = self.state.spoken_of(
-                ref.owner_uid, ref.owner_kind, obj.namespace, ref.owner_name, self.settings.max_trace_age
-            )
-            owner.lost_dependents = self._recent(owner.lost_dependents)
-            loss = LostDependent(
-                occ.id, rv, occ.time, obj.uid, obj.name, obj.node, ordered=0 if ended else -1, ended=ended
-            )
-            owner.lost_dependents += (loss,)
-            self.state.dirty_objects[owner.uid] = None
-
-    def _gone(self, record: LogRecord, meta: ObjectMeta, obj: ObjectState) -> None:
-        now = self.state.clock.now
-        obj.reached = moment(record, parse_time_or_zero(meta.deletionTimestamp))
-        obj.deleted = obj.settled = now
-        self.state.rewritten.add(obj.uid)
-        obj.progressing = False
-        obj.forget = now + self.settings.max_trace_age
-        self.state.wait(obj.forget, 2, 0, obj.uid)
-        owner = self.state.object(obj.owner) if obj.owner else None
-        for loss in owner.lost_dependents if owner is not None else ():
-            if loss.uid == obj.uid:
-                loss.gone = now
-                self.state.dirty_objects[obj.owner] = None
+        """Note on its owner, seen yet or not, that a dependent was deleted, orphaned or finished."""
+        ordered = 0 if ended else -1
+        self.state.add_lost_dependent(
+            obj, LostDependent(occ.id, rv, occ.time, obj.uid, obj.name, obj.node, ordered=ordered, ended=ended)
+        )
 
     def _change(
         self, obj: ObjectState, verb: str, record: LogRecord, floor: int, *, version: bool = False
     ) -> Occurrence:
-        self.state.clock.arrivals += 1
         time = moment(record, floor)
         identity = str(obj.generation) if obj.generation and not version else f"v{obj.resource_version}"
         key = (obj.uid, verb) if verb in ("Create", "Delete") else (obj.uid, verb, identity)
@@ -370,7 +329,7 @@ class Observer:
             namespace=obj.namespace,
             name=obj.name,
             reason=verb,
-            arrival=self.state.clock.arrivals,
+            arrival=self.state.clock.next_arrival(),
             received=self.state.clock.now,
             time=time,
             latest=time,
@@ -380,26 +339,6 @@ class Observer:
             resource_version=obj.resource_version,
             generation=obj.generation,
         )
-
-    def _add_change(self, obj: ObjectState, occ: Occurrence, cause: KnownChange) -> None:
-        if self.state.holds(occ.id):
-            return
-        horizon, live = self.state.clock.now - self.settings.max_trace_age, self.state.holds
-        # After an outage of ours all of it comes at once: what is still to be decided, or in an open trace, is not old.
-        obj.changes = [c for c in obj.changes if c.time >= horizon or live(c.span) or c is obj.changes[-1]]
-        obj.changes.append(cause)
-        if obj.lost_dependents:
-            obj.lost_dependents, obj.replacements = self._recent(obj.lost_dependents), self._recent(obj.replacements)
-        self.state.add_occurrence(occ, self.state.clock.now + self.settings.hold)
-        self.state.dirty_objects[obj.uid] = None
-
-    def _recent(self, steps: tuple[Dependent, ...]) -> tuple[Dependent, ...]:
-        horizon, live = self.state.clock.now - self.settings.max_trace_age, self.state.holds
-        return tuple(x for x in steps if x.last >= horizon or live(x.span))[1 - STEPS_KEPT :]
-
-    def current_lag(self) -> int:
-        """How late Events come, in ns, as of now."""
-        return self.events.current_lag()
 
 
 def _revived(obj: ObjectState) -> ObjectState:

@@ -14,16 +14,6 @@ from kspan.times import SECOND, parse_time_or_zero
 NEAR = 2 * SECOND
 """A record received this soon after a whole-second timestamp was received as it happened."""
 
-TURNS_KEPT = 48
-"""Turns of one object that others can go back to. As many may wait for their cause: of more within ``hold`` the object
-has no standing to tell of, and they are passed over."""
-
-ANNOUNCED = 8
-"""Announcements of a deletion that are kept until it comes."""
-
-NOTES_KEPT = 64
-"""Turns that are noted on one span: with its repeats not many more than a receiver takes."""
-
 LONGEST_MESSAGE = 1024
 """Characters of a condition's message (the API's limit for Events; meta/v1 Condition allows 32768)."""
 
@@ -68,16 +58,11 @@ class TransitionObserver:
         for turn in turned(obj.kind, old.conditions if old is not None else (), obj.conditions, status):
             if turn.quiet or obj.deleting:
                 quiet.append(turn)
-            elif self._make_room(obj):
+            elif self.state.make_room_for_transition(obj):
                 told.append(self._turn(record, meta, status, obj, turn))
         if quiet:
             self._note(record, meta, status, obj, quiet, told)
         return told
-
-    def announced(self, obj: ObjectState, occ: Occurrence) -> None:
-        """The object goes, or ends, as was announced."""
-        if obj.notes:
-            occ.notes, obj.notes = [*occ.notes, *obj.notes], ()
 
     def _note(
         self,
@@ -94,14 +79,13 @@ class TransitionObserver:
         notes: list[Note] = []
         for turn in quiet:
             if turn.type == ANNOUNCEMENT and not told and not obj.deleting:
-                obj.notes = (*obj.notes, self._noted(record, meta, status, obj, turn))[-ANNOUNCED:]
+                self.state.announce_deletion(obj, self._noted(record, meta, status, obj, turn))
             elif occ is not None:
                 notes.append(self._noted(record, meta, status, obj, turn))
-            elif not turn.first and not obj.deleting and self._make_room(obj):
+            elif not turn.first and not obj.deleting and self.state.make_room_for_transition(obj):
                 told.append(self._turn(record, meta, status, obj, by_itself(obj.kind, turn)))
-        if occ is not None and notes and len(occ.notes) < NOTES_KEPT:
-            occ.notes = [*occ.notes, *notes]
-            self.state.dirty_spans[occ.id] = occ
+        if occ is not None and notes:
+            self.state.add_notes(occ, notes)
 
     def _noted(
         self, record: LogRecord, meta: ObjectMeta, status: ObjectStatus, obj: ObjectState, turn: ConditionTransition
@@ -119,13 +103,6 @@ class TransitionObserver:
             return changed
         return self.state.occurrence(turn.span) or changed
 
-    def _make_room(self, obj: ObjectState) -> bool:
-        horizon, live = self.state.clock.now - self.settings.max_trace_age, self.state.holds
-        kept = [t for t in obj.transitions if t.time >= horizon or live(t.span)]
-        waiting = sum((occ := self.state.occurrence(t.span)) is not None and not occ.decided for t in kept)
-        obj.transitions = kept[-2 * TURNS_KEPT :]
-        return waiting < TURNS_KEPT
-
     def _turn(
         self, record: LogRecord, meta: ObjectMeta, status: ObjectStatus, obj: ObjectState, turn: ConditionTransition
     ) -> Occurrence:
@@ -136,10 +113,10 @@ class TransitionObserver:
         observed = max(said.observedGeneration if said is not None else 0, status.observedGeneration)
         occ.generation = observed or obj.generation
         by_other_component = obj.kind == "Pod" and manager == SHARED_MANAGER
-        obj.transitions.append(Transition(occ.id, turn.type, turn.bad, occ.rv, occ.time, by_other_component))
         if turn.status == PHASE:
-            self.announced(obj, occ)
-        self.state.add_occurrence(occ, self.state.clock.now + self.settings.hold)
+            occ.notes = [*occ.notes, *self.state.take_announcements(obj)]
+        transition = Transition(occ.id, turn.type, turn.bad, occ.rv, occ.time, by_other_component)
+        self.state.add_transition(obj, occ, transition)
         return occ
 
     def _when(self, record: LogRecord, meta: ObjectMeta, obj: ObjectState, turn: ConditionTransition) -> int:
@@ -150,7 +127,6 @@ class TransitionObserver:
         return _writer(meta, turn)[1]  # Nobody's condition turned before it was there, or has yet to turn.
 
     def _occurrence(self, status: ObjectStatus, obj: ObjectState, turn: ConditionTransition, time: int) -> Occurrence:
-        self.state.clock.arrivals += 1
         reason, message = _said(status, turn)
         return Occurrence(
             id=span_id(self.state.cluster, obj.uid, "turn", turn.name, obj.resource_version),
@@ -159,7 +135,7 @@ class TransitionObserver:
             namespace=obj.namespace,
             name=obj.name,
             reason=turn.name,
-            arrival=self.state.clock.arrivals,
+            arrival=self.state.clock.next_arrival(),
             received=self.state.clock.now,
             time=time,
             latest=time,

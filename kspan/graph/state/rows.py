@@ -8,8 +8,7 @@ import msgspec
 from kspan import vocabulary as words
 from kspan.graph.observe.trace_context import read_context
 from kspan.graph.state.records import ObjectState, Occurrence, Trace
-from kspan.graph.state.state import State
-from kspan.model import Delta, ObjectRow, PendingRow, SpanEvent, SpanLink, SpanRow, SpanState, TraceRow, TraceState
+from kspan.model import ObjectRow, PendingRow, SpanEvent, SpanLink, SpanRow, SpanState, TraceRow, TraceState
 from kspan.times import format_time
 
 _CONTAINER = re.compile(r"spec\.(?:initContainers|containers|ephemeralContainers)\{(.+)\}")
@@ -184,30 +183,3 @@ def open_trace_row(trace: Trace, members: int) -> TraceRow:
         error=False,
         fold=_encode(trace),
     )
-
-
-def take_delta(state: State) -> Delta:
-    """What changed since the last call, as rows; the state starts a new delta."""
-    delta = state.delta
-    for uid in state.dirty_objects:
-        obj = state.object(uid)
-        if obj is not None:
-            (delta.objects if uid in state.rewritten else delta.updated_objects).append(object_row(obj, live=True))
-    for occ in state.dirty_spans.values():
-        if occ.decided:
-            state.write_span(occ, open_span_row(occ), final=False)
-        else:
-            state.write_pending(occ, pending_row(occ))
-    for name in state.dirty_traces:
-        trace = state.traces.get(name)
-        if trace is not None:
-            row = open_trace_row(trace, len(state.members[name]))
-            (delta.traces if name in state.opened else delta.updated_traces).append(row)
-    delta.clock = _encode(state.clock)
-    state.dirty_objects.clear()
-    state.dirty_spans.clear()
-    state.dirty_traces.clear()
-    state.rewritten.clear()
-    state.opened.clear()
-    state.delta = Delta()
-    return delta

@@ -1,266 +1,445 @@
-"""The live state of the fold: two digraphs, and indexes derived from them.
+"""The live state of the fold: two directed graphs, and indexes derived from them. Pure data.
 
-``ownership`` (owner -> dependent, nodes are uids) carries an ObjectState on each node; ``causality`` (cause -> effect,
-nodes are span ids) an Occurrence, from when its cause is decided: half of the Events turn out to be repeats, and never
-are in it. Everything else here can be computed from the two and what waits, and is kept only for speed, so that a
-restart needs nothing but the rows of what is live.
+``ownership`` (owner -> dependent, nodes are uids) has an ObjectState on each node.
+``causality`` (cause -> effect, nodes are span ids) has an Occurrence on each node, once its cause is decided: half of
+all Events are repeats and never get there.
+All indexes can be computed from the rows of what is live, so that a restart needs no other data.
+
+State changes only through methods. Each marks the rows that it changes, so that the next delta writes them.
 """
 
-import heapq
-from collections import defaultdict, deque
-from collections.abc import Iterable
-from sys import intern
-from typing import TypeVar
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Set
+from typing import Final, TypeVar
 
 import msgspec
-import networkx as nx
 
-from kspan.graph.observe.condition_diff import shared
-from kspan.graph.state.event_tracks import EventTracks
-from kspan.graph.state.records import Clock, ObjectState, Occurrence, Refusal, Trace
-from kspan.model import Delta, GapRow, OwnerRow, PendingRow, SpanRow
+from kspan.graph.rules.rules import Subject
+from kspan.graph.state.delta_builder import DeltaBuilder
+from kspan.graph.state.event_clock import EventClock
+from kspan.graph.state.event_index import EventIndex
+from kspan.graph.state.object_index import ObjectIndex
+from kspan.graph.state.records import (
+    EventTrack,
+    KnownChange,
+    LostDependent,
+    Note,
+    ObjectState,
+    Occurrence,
+    Refusal,
+    Repeat,
+    Replacement,
+    Trace,
+    Transition,
+)
+from kspan.graph.state.schedule import Schedule
+from kspan.graph.state.trace_index import TraceIndex
+from kspan.model import Delta, GapRow, OwnerRow, SpanRow, TraceRow
+from kspan.settings import FoldSettings
 
-Key = TypeVar("Key")
+DEPENDENTS_KEPT: Final = 256
+"""Lost dependents and replacements of one owner: its controller is never further behind with replacing them."""
+
+TRANSITIONS_KEPT: Final = 48
+"""Transitions of one object that can be causes. As many may wait for their cause; more are skipped."""
+
+ANNOUNCEMENTS_KEPT: Final = 8
+"""Announcements of a deletion, until it happens."""
+
+NOTES_KEPT: Final = 64
+"""Transitions noted on one span: with its repeats hardly more events than a receiver accepts."""
+
+REPEATS_KEPT: Final = 128
+"""Span events of one span: SDKs and receivers accept no more by default (OTEL_SPAN_EVENT_COUNT_LIMIT)."""
+
+Dependent = TypeVar("Dependent", LostDependent, Replacement)
 
 
 class State:
-    """The two graphs and their indexes, and what of them has changed since the last delta."""
+    """Objects, occurrences and traces that are live, and their rows that changed since the last delta."""
 
-    def __init__(self, cluster: str) -> None:
-        self.cluster = cluster
-        self.clock = Clock()
-        self.ownership: nx.DiGraph[str] = nx.DiGraph()
-        self.causality: nx.DiGraph[str] = nx.DiGraph()
-        self._objects: dict[str, ObjectState] = {}
+    def __init__(self, cluster: str, rules_digest: str, settings: FoldSettings) -> None:
+        self.cluster: Final = cluster
+        self._settings = settings
+        self.clock: Final = EventClock(rules_digest)
+        self._objects = ObjectIndex()
+        self._events = EventIndex()
         self._occurrences: dict[str, Occurrence] = {}
-        self.traces: dict[str, Trace] = {}
-        self.members: dict[str, set[str]] = defaultdict(set)
-        self.by_name: dict[tuple[str, str, str], list[str]] = {}
-        self.told: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-        self.decisions: dict[str, list[str]] = defaultdict(list)
-        self.top_level: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-        self.pending: dict[str, set[str]] = defaultdict(set)
-        self.tracks = EventTracks()
-        self.refused: dict[tuple[str, str, str], set[str]] = defaultdict(set)
-        self.held: deque[tuple[int, int, Occurrence]] = deque()
-        self.deadlines: list[tuple[int, int, int, str]] = []
-        self.dirty_objects: dict[str, None] = {}
-        self.dirty_spans: dict[str, Occurrence] = {}
-        self.dirty_traces: dict[str, None] = {}
-        self.delta = Delta()
-        # What the database has, as far as it decides between writing a row whole and updating it.
-        self.rewritten: set[str] = set()
-        self.opened: set[str] = set()
-        self._stored_spans: dict[str, tuple[str, int, bool]] = {}
-        self._stored_pending: set[int] = set()
+        self._traces = TraceIndex()
+        self._pending: dict[str, set[str]] = defaultdict(set)
+        self._changes = DeltaBuilder()
+        self.schedule: Final = Schedule()
+        # The most frequent questions skip a call.
+        self.object: Final[Callable[[str], ObjectState | None]] = self._objects.by_uid.get
+        """The object with this uid, if it is remembered."""
+        self.occurrence: Final[Callable[[str], Occurrence | None]] = self._occurrences.get
+        """The occurrence with this span id, if it waits or is in an open trace."""
+        self.trace: Final[Callable[[str], Trace | None]] = self._traces.by_id.get
+        """The open trace with this id."""
+        self.named: Final = self._objects.named
+        self.dependents: Final = self._objects.dependents
+        self.has_dependents: Final = self._objects.has_dependents
+        self.owner_row: Final = self._objects.owner_row
+        self.refused_by: Final = self._objects.refused_by
+        self.members: Final = self._traces.members
+        self.effects_of: Final = self._traces.effects_of
 
     # objects -----------------------------------------------------------------------------------------------------
 
-    def object(self, uid: str) -> ObjectState | None:
-        """The object with this uid, if it is remembered."""
-        return self._objects.get(uid)
-
     def objects(self) -> Iterable[ObjectState]:
-        """All that are remembered. For rare questions: their number is the cluster's size."""
-        return self._objects.values()
+        """All objects. For rare questions: their number is the cluster's size."""
+        return self._objects.by_uid.values()
+
+    def named_or_all(self, kind: str, namespace: str, name: str) -> list[ObjectState]:
+        """Like ``named``; without a name all objects of the kind in the namespace."""
+        return self.named(kind, namespace, name) if name else self._objects.in_namespace(kind, namespace)
 
     def put_object(self, obj: ObjectState) -> None:
-        """Remembers an object under its uid and its name."""
-        old = self._objects.get(obj.uid)
-        _share_words(obj, old)
-        if old is None or _found_by(old) != _found_by(obj):
-            self.rewritten.add(obj.uid)
-        self.ownership.add_node(obj.uid, object=obj)
-        self._objects[obj.uid] = obj
-        if obj.name:
-            uids = self.by_name.setdefault((obj.kind, obj.namespace, obj.name), [])
-            if obj.uid not in uids:
-                uids.append(obj.uid)
-        self.dirty_objects[obj.uid] = None
+        """Add an object, or replace the one with the same uid."""
+        if self._objects.put(obj):
+            self._changes.replace_object(obj.uid)
+        else:
+            self._changes.objects[obj.uid] = None
 
-    def spoken_of(self, uid: str, kind: str, namespace: str, name: str, kept: int) -> ObjectState:
-        """The object with this uid; one that was not seen yet is remembered for ``kept`` ns."""
+    def reference_object(self, uid: str, kind: str, namespace: str, name: str, api_version: str = "") -> ObjectState:
+        """The object with this uid; one that was not seen yet is remembered for the maximum age of a trace."""
         obj = self.object(uid)
         if obj is None:
             now = self.clock.now
-            obj = ObjectState(uid, kind, namespace, name, created=now, seen=now, forget=now + kept)
+            obj = ObjectState(uid, kind, namespace, name, created=now, seen=now)
             self.put_object(obj)
-            self.wait(obj.forget, 2, 0, uid)
+            self._expire(obj, now + self._settings.max_trace_age)
+        if api_version and not obj.api_version:
+            obj.api_version = api_version
+            self._changes.objects[uid] = None
         return obj
 
-    def refuse(self, obj: ObjectState, refusal: Refusal) -> None:
-        """Notes what the controller of an object was refused, and because of what."""
-        self._no_longer_refused(obj)
-        obj.refused = refusal
-        self.refused[refusal.kind, refusal.namespace, refusal.name].add(obj.uid)
-        self.dirty_objects[obj.uid] = None
-
-    def _no_longer_refused(self, obj: ObjectState) -> None:
-        if obj.refused is not None:
-            key = (obj.refused.kind, obj.refused.namespace, obj.refused.name)
-            self.refused[key].discard(obj.uid)
-            if not self.refused[key]:
-                del self.refused[key]
-
     def own(self, row: OwnerRow) -> None:
-        """Draws an edge owner -> dependent."""
-        if not self.ownership.has_edge(row.owner_uid, row.uid):
-            self.ownership.add_edge(row.owner_uid, row.uid, row=row)
-            self.delta.owners.append(row)
+        """Add an edge owner -> dependent."""
+        if self._objects.own(row):
+            self._changes.add_owner(row)
 
-    def forget_object(self, uid: str) -> None:
-        """Lets an object go that is deleted and can cause nothing any more."""
-        obj = self.object(uid)
-        if obj is None:
+    def refuse(self, obj: ObjectState, refusal: Refusal) -> None:
+        """Note what the controller of an object was refused, and because of which object."""
+        self._objects.set_refusal(obj, refusal)
+        self._changes.objects[obj.uid] = None
+
+    def delete_object(self, obj: ObjectState, reached: int) -> None:
+        """Note that an object is gone from the cluster since ``reached`` (ns)."""
+        now = self.clock.now
+        obj.reached, obj.deleted, obj.settled, obj.progressing = reached, now, now, False
+        self._changes.replace_object(obj.uid)
+        self._expire(obj, now + self._settings.max_trace_age)
+        owner = self.object(obj.owner) if obj.owner else None
+        for lost in owner.lost_dependents if owner is not None else ():
+            if lost.uid == obj.uid:
+                lost.gone = now
+                self._changes.objects[obj.owner] = None
+
+    def postpone_forgetting(self, obj: ObjectState) -> None:
+        """Remember an object for another maximum age of a trace."""
+        self._expire(obj, self.clock.now + self._settings.max_trace_age)
+        self._changes.objects[obj.uid] = None
+
+    def _expire(self, obj: ObjectState, at: int) -> None:
+        obj.forget = at
+        self.schedule.forget_object(obj.uid, at)
+
+    def forget_object(self, obj: ObjectState) -> None:
+        """Remove an object that is deleted and can cause nothing any more. Its row stays, without the fold's state."""
+        self._changes.forget_object(obj)
+        self._objects.remove(obj)
+
+    # changes and transitions of objects --------------------------------------------------------------------------
+
+    def add_change(self, obj: ObjectState, occ: Occurrence, change: KnownChange) -> None:
+        """Add a change of an object as an occurrence that waits for its cause, unless it is known."""
+        if self.holds(occ.id):
             return
-        uids = self.by_name.get((obj.kind, obj.namespace, obj.name), [])
-        if uid in uids:
-            uids.remove(uid)
-            if not uids:
-                del self.by_name[obj.kind, obj.namespace, obj.name]
-        self._no_longer_refused(obj)
-        owners = list(self.ownership.pred[uid])
-        self.ownership.remove_node(uid)
-        del self._objects[uid]
-        for owner in owners:
-            if self.object(owner) is None and not self.ownership.succ[owner]:
-                self.ownership.remove_node(owner)
+        horizon, live = self.clock.now - self._settings.max_trace_age, self.holds
+        # After an outage of ours all of it comes at once: what is still to be decided, or in an open trace, is not old.
+        obj.changes = [c for c in obj.changes if c.time >= horizon or live(c.span) or c is obj.changes[-1]]
+        obj.changes.append(change)
+        if obj.lost_dependents:
+            obj.lost_dependents, obj.replacements = self._recent(obj.lost_dependents), self._recent(obj.replacements)
+        self.add_occurrence(occ)
+        self._changes.objects[obj.uid] = None
 
-    def named(self, kind: str, namespace: str, name: str) -> list[ObjectState]:
-        """The objects that bear or bore this name, oldest first."""
-        found = (self.object(uid) for uid in self.by_name.get((kind, namespace, name), ()))
-        return sorted((obj for obj in found if obj is not None), key=lambda obj: (obj.created, obj.uid))
+    def add_inferred_changes(self, obj: ObjectState, inferred: list[tuple[Occurrence, KnownChange]]) -> None:
+        """Add unseen changes that were inferred from an object's baseline, oldest first. This happens once."""
+        obj.baseline = None
+        self._changes.objects[obj.uid] = None
+        obj.changes[:0] = [change for _, change in inferred]
+        for occ, _ in inferred:
+            self.add_occurrence(occ)
 
-    def bearing(self, kind: str, namespace: str, name: str) -> list[ObjectState]:
-        """Like ``named``; without a name all of the kind in the namespace."""
-        if name:
-            return self.named(kind, namespace, name)
-        return [obj for obj in self._objects.values() if (obj.kind, obj.namespace) == (kind, namespace)]
+    def add_assumed_change(self, obj: ObjectState, change: KnownChange) -> None:
+        """Add a change that an Event stands for; it has no occurrence of its own."""
+        obj.changes.append(change)
+        self._changes.objects[obj.uid] = None
 
-    # occurrences ---------------------------------------------------------------------------------------------------
+    def keep_unpublished(self, obj: ObjectState, occ: Occurrence) -> None:
+        """Keep a change of labels. It becomes an occurrence only if something is caused by it."""
+        obj.unpublished = occ
+        self._changes.objects[obj.uid] = None
+
+    def publish_change(self, obj: ObjectState) -> Occurrence:
+        """Promote the object's unpublished label change to an occurrence, because something was caused by it."""
+        occ = obj.unpublished
+        assert occ is not None, "only called for an object with an unpublished change"
+        obj.unpublished = None
+        occ.arrival, occ.received = self.clock.next_arrival(), self.clock.now
+        effect = "labelled" if obj.kind == "Node" else "joined" if obj.owner else ""
+        self.add_change(obj, occ, KnownChange(occ.id, occ.verb, occ.rv, occ.time, turned=effect, manual=True))
+        return occ
+
+    def add_lost_dependent(self, obj: ObjectState, lost: LostDependent) -> None:
+        """Note on its owner, whether seen or not, that a dependent was deleted, orphaned or finished."""
+        row = self.owner_row(obj.owner, obj.uid) if obj.owner else None
+        if row is not None:
+            owner = self.reference_object(row.owner_uid, row.owner_kind, obj.namespace, row.owner_name)
+            owner.lost_dependents = (*self._recent(owner.lost_dependents), lost)
+            self._changes.objects[owner.uid] = None
+
+    def add_replacement(self, owner: ObjectState, replacement: Replacement) -> None:
+        """Note a new dependent of an owner that lost some."""
+        owner.replacements = (*self._recent(owner.replacements), replacement)
+        self._changes.objects[owner.uid] = None
+
+    def _recent(self, dependents: tuple[Dependent, ...]) -> tuple[Dependent, ...]:
+        horizon, live = self.clock.now - self._settings.max_trace_age, self.holds
+        return tuple(x for x in dependents if x.last >= horizon or live(x.span))[1 - DEPENDENTS_KEPT :]
+
+    def mark_lost_dependent(self, occ: Occurrence, *, ordered: bool) -> None:
+        """Note on the owner of a deleted object whether the owner's controller deleted it."""
+        obj = self.object(occ.uid)
+        owner = self.object(obj.owner) if obj is not None and obj.owner else None
+        if owner is None:
+            return
+        for lost in owner.lost_dependents:
+            if lost.span == occ.id:
+                lost.ordered = int(ordered)
+        self._changes.objects[owner.uid] = None
+
+    def make_room_for_transition(self, obj: ObjectState) -> bool:
+        """Drop old transitions of an object. False if too many of the others still wait for their cause."""
+        horizon, live = self.clock.now - self._settings.max_trace_age, self.holds
+        kept = [t for t in obj.transitions if t.time >= horizon or live(t.span)]
+        waiting = sum((occ := self.occurrence(t.span)) is not None and not occ.decided for t in kept)
+        obj.transitions = kept[-2 * TRANSITIONS_KEPT :]
+        return waiting < TRANSITIONS_KEPT
+
+    def add_transition(self, obj: ObjectState, occ: Occurrence, transition: Transition) -> None:
+        """Add a condition transition of an object as an occurrence that waits for its cause."""
+        obj.transitions.append(transition)
+        self.add_occurrence(occ)
+        self._changes.objects[obj.uid] = None
+
+    def announce_deletion(self, obj: ObjectState, note: Note) -> None:
+        """Keep a transition that announces an object's deletion until that happens."""
+        obj.notes = (*obj.notes, note)[-ANNOUNCEMENTS_KEPT:]
+        self._changes.objects[obj.uid] = None
+
+    def take_announcements(self, obj: ObjectState) -> tuple[Note, ...]:
+        """The transitions that announced an object's deletion, which happens now."""
+        notes, obj.notes = obj.notes, ()
+        self._changes.objects[obj.uid] = None
+        return notes
+
+    # occurrences -------------------------------------------------------------------------------------------------
 
     def holds(self, span: str) -> bool:
-        """Whether there is such an occurrence, which waits or is in an open trace."""
+        """True if there is such an occurrence, and it waits or is in an open trace."""
         return span in self._occurrences
 
-    def occurrence(self, span: str) -> Occurrence | None:
-        """The occurrence with this span id, if it waits or is in an open trace."""
-        return self._occurrences.get(span)
+    def is_pending(self, uid: str) -> bool:
+        """True if an occurrence of this object waits for its cause."""
+        return uid in self._pending
 
-    def add_occurrence(self, occ: Occurrence, deadline: int) -> None:
-        """Takes in an occurrence that will be decided at ``deadline`` (ns)."""
+    def pending_of(self, uid: str) -> Set[str]:
+        """Span ids of an object's occurrences that wait for their cause."""
+        return self._pending.get(uid, frozenset())
+
+    @property
+    def pending_count(self) -> int:
+        """Occurrences that wait for their cause."""
+        return sum(map(len, self._pending.values()))
+
+    def events_about(self, kind: str, namespace: str, name: str) -> list[Occurrence]:
+        """The Events of other objects that are about the object with this name."""
+        return self._found(self._events.about(kind, namespace, name))
+
+    def decisions(self, uid: str) -> list[Occurrence]:
+        """The Events in which an object's own controller reports what it decided."""
+        return self._found(self._events.decisions(uid))
+
+    def top_level_events(self, kind: str, namespace: str, name: str) -> list[Occurrence]:
+        """The Events of the object with this name that start a trace."""
+        return self._found(self._events.top_level(kind, namespace, name))
+
+    def _found(self, spans: list[str]) -> list[Occurrence]:
+        return [occ for span in spans if (occ := self.occurrence(span)) is not None]
+
+    def event_track(self, obj: ObjectState, event_uid: str) -> EventTrack | None:
+        """How far an Event about this object was followed, if it was."""
+        return self._events.tracks.newest(obj, event_uid)
+
+    def placed_before(self, occ: Occurrence) -> Occurrence | None:
+        """The newest other occurrence of the same Event that is in a trace."""
+        return self._events.tracks.placed_before(occ)
+
+    def add_occurrence(self, occ: Occurrence) -> None:
+        """Add an occurrence. It waits for its cause until its hold is over."""
         self._index(occ)
-        self.pending[occ.uid].add(occ.id)
-        self._hold(occ, deadline)
-        self.dirty_spans[occ.id] = occ
-
-    def drop_occurrence(self, occ: Occurrence) -> None:
-        """Lets an occurrence go that became a repeat of another, and its row."""
-        self.dirty_spans.pop(occ.id, None)
-        stored = self._stored_spans.pop(occ.id, None)
-        if stored is not None:
-            self.delta.dropped_spans.append((stored[0], occ.id))
-        self._drop_pending(occ)
-        self.forget_occurrence(occ)
-
-    def write_pending(self, occ: Occurrence, row: PendingRow) -> None:
-        """Puts the row of an occurrence that waits into the delta."""
-        self.delta.pending.append(row)
-        self._stored_pending.add(occ.arrival)
-
-    def _drop_pending(self, occ: Occurrence) -> None:
-        if occ.arrival in self._stored_pending:
-            self._stored_pending.remove(occ.arrival)
-            self.delta.dropped_pending.append((occ.arrival,))
-
-    def write_span(self, occ: Occurrence, row: SpanRow, *, final: bool) -> None:
-        """Puts a row into the delta, in the place of the one that the database has of the occurrence: that one has to
-        go first if it is under another trace. Whole, if anything differs that an index is about."""
-        self._drop_pending(occ)
-        place = (row.trace_id, row.start_time, row.error)
-        stored = self._stored_spans.pop(row.span_id, None)
-        (self.delta.updated_spans if stored == place else self.delta.spans).append(row)
-        if stored is not None and stored[0] != row.trace_id:
-            self.delta.dropped_spans.append((stored[0], row.span_id))
-        if not final:
-            self._stored_spans[row.span_id] = place
+        self._pending[occ.uid].add(occ.id)
+        self.schedule.hold(occ, self.clock.now + self._settings.hold)
+        self._changes.spans[occ.id] = occ
 
     def _index(self, occ: Occurrence) -> None:
         self._occurrences[occ.id] = occ
-        if occ.event_uid:
-            self.tracks.add(occ)
-        self.index_told(occ)
-        if occ.top_level:
-            self.top_level[occ.kind, occ.namespace, occ.name].append(occ.id)
-        if occ.subject is not None and occ.subject.starts:
-            self.decisions[occ.reported_uid].append(occ.id)
+        self._events.add(occ)
 
-    def index_told(self, occ: Occurrence) -> None:
-        """Makes a subject-Event known under the name of its subject."""
-        if occ.subject is not None and occ.subject.name:
-            self.told[occ.subject.kind, occ.subject.namespace, occ.subject.name].append(occ.id)
+    def set_subject(self, occ: Occurrence, subject: Subject) -> None:
+        """Set which object an Event is about that was indexed without one."""
+        occ.subject = subject
+        self._events.add_subject(occ)
+        self._changes.spans[occ.id] = occ
 
-    def settle_pending(self, occ: Occurrence) -> None:
-        """Notes that an occurrence waits no longer."""
-        waiting = self.pending.get(occ.uid)
+    def start_deciding(self, occ: Occurrence) -> None:
+        """Note that an occurrence waits no longer."""
+        occ.decided = True
+        waiting = self._pending.get(occ.uid)
         if waiting is not None:
             waiting.discard(occ.id)
             if not waiting:
-                del self.pending[occ.uid]
-        self.dirty_spans[occ.id] = occ
+                del self._pending[occ.uid]
+        self._changes.spans[occ.id] = occ
 
-    def forget_occurrence(self, occ: Occurrence) -> None:
-        """Lets an occurrence go."""
-        if occ.id in self.causality:
-            self.causality.remove_node(occ.id)
+    def add_notes(self, occ: Occurrence, notes: Iterable[Note]) -> None:
+        """Note transitions on the span of an occurrence, if there is room."""
+        if len(occ.notes) < NOTES_KEPT:
+            occ.notes = [*occ.notes, *notes]
+            self._changes.spans[occ.id] = occ
+
+    def add_repeat(self, last: Occurrence, occ: Occurrence, count: int) -> None:
+        """Make an occurrence a span event of an earlier one, and drop it."""
+        repeat = Repeat(occ.time, count, occ.message, occ.arrival)
+        if len(last.repeats) == REPEATS_KEPT:
+            # The newest one has the last time and the total count.
+            repeat = max(last.repeats.pop(), repeat, key=lambda r: r.arrival)
+        last.repeats.append(repeat)
+        last.warning = last.warning or occ.warning
+        last.notes = [*last.notes, *occ.notes][:NOTES_KEPT]
+        self._changes.spans[last.id] = last
+        trace = self._traces.by_id[last.trace]
+        trace.active = max(trace.active, self.clock.now)
+        self._changes.traces[trace.id] = None
+        self._changes.drop_occurrence(occ)
+        self._remove_occurrence(occ)
+
+    def merge_transition(self, obj: ObjectState, transition: Transition, earlier: Occurrence) -> None:
+        """Note that a transition became a repeat of an earlier one."""
+        transition.span, transition.trace = earlier.id, earlier.trace
+        self._changes.objects[obj.uid] = None
+
+    def _remove_occurrence(self, occ: Occurrence) -> None:
+        self._traces.remove_occurrence(occ.id)
         del self._occurrences[occ.id]
+        self._events.remove(occ)
+
+    # traces ------------------------------------------------------------------------------------------------------
+
+    @property
+    def open_traces(self) -> int:
+        """Number of open traces."""
+        return len(self._traces.by_id)
+
+    def is_open(self, trace: str) -> bool:
+        """True if there is an open trace with this id."""
+        return trace in self._traces.by_id
+
+    def join_trace(self, occ: Occurrence, name: str, previous: str = "") -> None:
+        """Make an occurrence part of a trace, which it opens if necessary. Its cause, rule and parent are set."""
+        now = self.clock.now
+        trace = self.trace(name)
+        if trace is None:
+            check = now + self._settings.settle
+            trace = self._traces.by_id[name] = Trace(name, now, now, check, previous_trace=previous)
+            self._changes.open_trace(name)
+            self.schedule.check_trace(name, check)
+        trace.active = max(trace.active, now)
+        trace.warning = trace.warning or occ.warning
+        self._traces.join(occ, trace)
         if occ.event_uid:
-            self.tracks.forget(occ)
-        told = occ.subject
-        if told is not None and told.name:
-            _remove(self.told, (told.kind, told.namespace, told.name), occ.id)
-        if told is not None and told.starts:
-            _remove(self.decisions, occ.reported_uid, occ.id)
-        if occ.top_level:
-            _remove(self.top_level, (occ.kind, occ.namespace, occ.name), occ.id)
+            self._events.tracks.placed(occ)
+        self._changes.traces[name] = None
+        self._changes.spans[occ.id] = occ
+        self._note_trace(occ)
 
-    def close_occurrence(self, occ: Occurrence) -> None:
-        """Lets an occurrence go whose trace is closed: its object remembers what has to be known of it."""
-        self.dirty_spans.pop(occ.id, None)
+    def leave_trace(self, occ: Occurrence) -> None:
+        """Take an occurrence out of its trace; it joins another one next."""
+        self._traces.leave(occ)
+        self._changes.traces[occ.trace] = None
+
+    def change_parent(self, occ: Occurrence) -> None:
+        """Note that the parent of an occurrence changed within its trace."""
+        self._traces.connect(occ)
+        self._changes.spans[occ.id] = occ
+
+    def _note_trace(self, occ: Occurrence) -> None:
+        """Note the trace of a change on its object: once the trace is closed, only the object has it."""
+        obj = self.object(occ.uid) if occ.verb or occ.condition else None
+        if obj is None:
+            return
+        for cause in obj.changes if occ.verb else obj.transitions:
+            if cause.span == occ.id:
+                cause.trace = occ.trace
+        self._changes.objects[obj.uid] = None
+
+    def start_episode(self, obj: ObjectState, name: str) -> None:
+        """Note the trace that gathers what happens to an object after its last trace was closed."""
+        obj.episodes += 1
+        obj.episode = name
+        self._changes.objects[obj.uid] = None
+
+    def check_again(self, trace: Trace, at: int) -> None:
+        """Check a trace again at ``at`` (ns)."""
+        trace.check = at
+        self._changes.traces[trace.id] = None
+        self.schedule.check_trace(trace.id, at)
+
+    def close_trace(self, trace: Trace, row: TraceRow, spans: Iterable[tuple[Occurrence, SpanRow]]) -> None:
+        """Write the final rows of a trace and its spans, and remove them."""
+        for occ, span in spans:
+            self._changes.close_span(occ, span)
+            if occ.remote_parent:
+                self.clock.note_closed(trace.id)
+            self._keep_track(occ)
+            self._remove_occurrence(occ)
+        self._changes.close_trace(row)
+        self._traces.remove(trace.id)
+
+    def _keep_track(self, occ: Occurrence) -> None:
         obj = self.object(occ.reported_uid) if occ.event_uid else None
-        if obj is not None and self.tracks.keep(occ, obj):
-            self.dirty_objects[obj.uid] = None
-        self.forget_occurrence(occ)
+        if obj is not None and self._events.tracks.keep(occ, obj):
+            self._changes.objects[obj.uid] = None
 
-    def effect(self, cause: str, occ: Occurrence) -> None:
-        """Draws the edge cause -> occurrence, in the place of the one that may have been there."""
-        if occ.id in self.causality:
-            for old in list(self.causality.pred[occ.id]):
-                self.causality.remove_edge(old, occ.id)
-        else:
-            self.causality.add_node(occ.id, occurrence=occ)
-        if cause and cause in self.causality:
-            self.causality.add_edge(cause, occ.id, rule=occ.rule, confidence=occ.confidence)
+    # time --------------------------------------------------------------------------------------------------------
 
-    # time ------------------------------------------------------------------------------------------------------------
+    def add_gap(self, row: GapRow, start: int, end: int) -> None:
+        """Note that a stream was not watched between two resourceVersions."""
+        self.clock.add_gap(row.resource, start, end)
+        self._changes.add_gap(row)
 
-    def _hold(self, occ: Occurrence, until: int) -> None:
-        # Nearly all are held for the same time, so that they are decided in the order in which they came: a heap of
-        # what comes in five seconds would be most of what deciding costs.
-        if not self.held or self.held[-1][:2] <= (until, occ.arrival):
-            self.held.append((until, occ.arrival, occ))
-        else:
-            self.wait(until, 0, occ.arrival, occ.id)
+    # rows --------------------------------------------------------------------------------------------------------
 
-    def wait(self, at: int, rank: int, order: int, key: str) -> None:
-        """Asks to be woken at ``at`` (ns): rank 0 decides an occurrence, 1 checks a trace, 2 forgets an object."""
-        heapq.heappush(self.deadlines, (at, rank, order, key))
+    def take_delta(self) -> Delta:
+        """The rows that changed since the last call."""
+        return self._changes.take(self.object, self._open_trace, self.clock.encoded())
 
-    def add_gap(self, gap: GapRow) -> None:
-        """Notes a gap for the projection."""
-        self.delta.gaps.append(gap)
-
-    # restart ---------------------------------------------------------------------------------------------------------
+    def _open_trace(self, name: str) -> tuple[Trace, int] | None:
+        trace = self.trace(name)
+        return (trace, self._traces.size(name)) if trace is not None else None
 
     def load(
         self,
@@ -269,59 +448,34 @@ class State:
         occurrences: Iterable[bytes],
         traces: Iterable[bytes],
         clock: bytes,
-        hold: int,
     ) -> None:
-        """Takes up what the rows of a projection say is live. What waits does so for ``hold`` (ns)."""
+        """Continue from the rows of what is live in a projection."""
         if clock:
-            self.clock = msgspec.msgpack.decode(clock, type=Clock)
+            self.clock.load(clock)
         for raw in objects:
-            obj = msgspec.msgpack.decode(raw, type=ObjectState)
-            self.put_object(obj)
-            if obj.refused is not None:
-                self.refuse(obj, obj.refused)
-            if obj.forget:
-                self.wait(obj.forget, 2, 0, obj.uid)
+            self._load_object(msgspec.msgpack.decode(raw, type=ObjectState))
         for row in owners:
-            self.ownership.add_edge(row.owner_uid, row.uid, row=row)
+            self._objects.own(row)
         loaded = [msgspec.msgpack.decode(raw, type=Occurrence) for raw in occurrences]
-        for occ in sorted(loaded, key=lambda occ: occ.arrival):
-            self._index(occ)
-            if occ.decided:
-                self._stored_spans[occ.id] = (occ.trace, occ.time, occ.warning)
-                self.members[occ.trace].add(occ.id)
-            else:
-                self._stored_pending.add(occ.arrival)
-                self.pending[occ.uid].add(occ.id)
-                self._hold(occ, occ.received + hold)
-        placed = [occ for occ in loaded if occ.decided]
-        self.causality.add_nodes_from((occ.id, {"occurrence": occ}) for occ in placed)
-        for occ in placed:
-            self.effect(occ.parent, occ)
+        self._load_occurrences(sorted(loaded, key=lambda occ: occ.arrival))
         for raw in traces:
             trace = msgspec.msgpack.decode(raw, type=Trace)
-            self.traces[trace.id] = trace
-            self.wait(trace.check, 1, 0, trace.id)
-        self.dirty_objects.clear()
-        self.rewritten.clear()
-        self.delta = Delta()
+            self._traces.by_id[trace.id] = trace
+            self.schedule.check_trace(trace.id, trace.check)
+        self._changes.clear()
 
+    def _load_object(self, obj: ObjectState) -> None:
+        self.put_object(obj)
+        if obj.refused is not None:
+            self.refuse(obj, obj.refused)
+        if obj.forget:
+            self.schedule.forget_object(obj.uid, obj.forget)
 
-def _remove(index: dict[Key, list[str]], key: Key, span: str) -> None:
-    index[key].remove(span)
-    if not index[key]:
-        del index[key]
-
-
-def _found_by(obj: ObjectState) -> tuple[str, ...]:
-    return obj.resource, obj.kind, obj.namespace, obj.name
-
-
-def _share_words(obj: ObjectState, old: ObjectState | None) -> None:
-    """Words that many objects have, and uids that stand in many places, are kept once: of a hundred thousand objects
-    they are some 70 MB."""
-    obj.uid, obj.owner, obj.owner_manager = intern(obj.uid), intern(obj.owner), intern(obj.owner_manager)
-    obj.kind, obj.resource, obj.api_version = intern(obj.kind), intern(obj.resource), intern(obj.api_version)
-    obj.namespace, obj.name, obj.node = intern(obj.namespace), intern(obj.name), intern(obj.node)
-    # They seldom change from version to version, and hashing them costs more than all the words.
-    unchanged = old is not None and old.conditions == obj.conditions
-    obj.conditions = old.conditions if old is not None and unchanged else shared(obj.conditions)
+    def _load_occurrences(self, occurrences: list[Occurrence]) -> None:
+        for occ in occurrences:
+            self._index(occ)
+            self._changes.loaded(occ)
+            if not occ.decided:
+                self._pending[occ.uid].add(occ.id)
+                self.schedule.hold(occ, occ.received + self._settings.hold)
+        self._traces.load([occ for occ in occurrences if occ.decided])

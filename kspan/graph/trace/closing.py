@@ -6,16 +6,12 @@ way. A trace is closed once, whole; its occurrences leave the graph.
 
 from collections import defaultdict
 
-from kspan.graph.observe.observer import Observer
 from kspan.graph.state.records import ObjectState, Occurrence, Trace
-from kspan.graph.state.rows import closed_root_row, closed_span_row, object_row
+from kspan.graph.state.rows import closed_root_row, closed_span_row
 from kspan.graph.state.state import State
-from kspan.model import TraceRow, TraceState
+from kspan.model import SpanRow, TraceRow, TraceState
 from kspan.settings import FoldSettings
 from kspan.times import SECOND
-
-CARRIED_KEPT = 1024
-"""Closed traces under a remote context that are remembered: a pipeline's context is used for minutes, not for days."""
 
 _ENDED_BY = {
     "Pulling": frozenset(["Pulled", "Failed"]),
@@ -49,16 +45,15 @@ def _concerns(trace: Trace, obj: ObjectState) -> bool:
 class Resolver:
     """Checks open traces and closes those that are resolved."""
 
-    def __init__(self, state: State, observer: Observer, settings: FoldSettings) -> None:
+    def __init__(self, state: State, settings: FoldSettings) -> None:
         self.state = state
-        self.observer = observer
         self.settings = settings
 
-    def check(self, trace: Trace) -> None:
-        """Closes the trace, or says when to look again."""
-        now = self.state.clock.now
-        if now < trace.check:
-            return  # An older appointment; the newer one comes.
+    def check(self, name: str) -> None:
+        """Close the trace if it is resolved, otherwise schedule another check."""
+        trace, now = self.state.trace(name), self.state.clock.now
+        if trace is None or now < trace.check:
+            return  # Stale timer; a later check is scheduled.
         expires = trace.opened + self.settings.max_trace_age
         objects = self._objects(trace)
         if now >= expires:
@@ -69,65 +64,54 @@ class Resolver:
         settle = self._settle(trace)
         if now < quiet_since + settle:
             again = quiet_since + settle
-        elif any(o.uid in self.state.pending for o in objects):
+        elif any(self.state.is_pending(o.uid) for o in objects):
             again = now + self.settings.hold
         elif any(o.progressing or self._awaited(o) for o in objects):
             again = now + self.settings.settle
         else:
             self._close(trace, incomplete=False)
             return
-        trace.check = min(again, expires)
-        self.state.dirty_traces[trace.id] = None
-        self.state.wait(trace.check, 1, 0, trace.id)
+        self.state.check_again(trace, min(again, expires))
 
     def _awaited(self, obj: ObjectState) -> bool:
         """Whether controllers that were refused because of this object, before its newest change, are still to try
         again, or Pods have yet to leave this Node."""
         if obj.kind == "Node" and obj.changes and obj.changes[-1].turned == "evicts":
             return self._stays(obj.name, obj.changes[-1].time)
-        refused = self.state.refused
-        uids = [*refused.get((obj.kind, obj.namespace, obj.name), ()), *refused.get((obj.kind, obj.namespace, ""), ())]
-        waiting = (self.state.object(uid) for uid in uids)
+        refused_by = self.state.refused_by
+        waiting = [*refused_by(obj.kind, obj.namespace, obj.name), *refused_by(obj.kind, obj.namespace, "")]
         changed = obj.changes[-1].time if obj.changes else 0
         still = self.state.clock.now - self.settings.settle
         return any(
-            w is not None
-            and w.refused is not None
-            and w.refused.first <= changed
-            and (w.progressing or w.settled > still)
+            w.refused is not None and w.refused.first <= changed and (w.progressing or w.settled > still)
             for w in waiting
         )
 
     def _stays(self, node: str, since: int) -> bool:
         now = self.state.clock.now - self.settings.settle
         pods = (pod for pod in self.state.objects() if pod.toleration_seconds and pod.node == node)
-        waiting = self.state.pending
         return any(
-            pod.uid in waiting or (not pod.deleting and now < max(since, pod.created) + pod.toleration_seconds * SECOND)
+            self.state.is_pending(pod.uid)
+            or (not pod.deleting and now < max(since, pod.created) + pod.toleration_seconds * SECOND)
             for pod in pods
         )
 
     def _settle(self, trace: Trace) -> int:
         quiet = self.settings.settle_after_warning if trace.warning else self.settings.settle
         # Events that come late come late again: the next may be as far behind as the last was.
-        return quiet + 2 * self.observer.current_lag()
+        return quiet + 2 * self.state.clock.event_lag()
 
     def _objects(self, trace: Trace) -> list[ObjectState]:
         """The objects whose newest cause is in this trace, or whose trouble is: one that moved on is another trace's
         business."""
-        uids = {self._member(span).uid for span in self.state.members[trace.id]}
+        uids = {occ.uid for occ in self.state.members(trace.id)}
         found = (self.state.object(uid) for uid in sorted(uids))
         return [obj for obj in found if obj is not None and _concerns(trace, obj)]
-
-    def _member(self, span: str) -> Occurrence:
-        occ = self.state.occurrence(span)
-        assert occ is not None, "members of open traces are in the graph"
-        return occ
 
     # closing ---------------------------------------------------------------------------------------------------------
 
     def _close(self, trace: Trace, *, incomplete: bool) -> None:
-        members = sorted((self._member(s) for s in self.state.members[trace.id]), key=lambda o: (o.time, o.id))
+        members = sorted(self.state.members(trace.id), key=lambda o: (o.time, o.id))
         self._gather_episode(members)
         children: dict[str, list[Occurrence]] = defaultdict(list)
         for occ in members:
@@ -136,29 +120,28 @@ class Resolver:
         ends = self._ends(trace, members, starts, children)
         root = children[""][0]
         outcome = self._outcome(trace, incomplete=incomplete)
+        rows: list[tuple[Occurrence, SpanRow]] = []
         for occ in members:
             obj = self.state.object(occ.uid)
             node = obj.node if obj is not None and obj.node else (occ.instance if occ.actor == "kubelet" else "")
             place = occ, starts[occ.id], ends[occ.id], node
             row = closed_root_row(*place, outcome, incomplete=incomplete) if occ is root else closed_span_row(*place)
-            self.state.write_span(occ, row, final=True)
-        self.state.delta.traces.append(
-            TraceRow(
-                trace_id=trace.id,
-                state=TraceState.CLOSED,
-                root_span_id=root.id,
-                previous_trace_id=trace.previous_trace,
-                opened_at=trace.opened,
-                closed_at=self.state.clock.now,
-                start_time=min(starts.values()),
-                end_time=max(ends.values()),
-                span_count=len(members),
-                incomplete=incomplete,
-                error=bool(outcome),
-                fold=b"",
-            )
+            rows.append((occ, row))
+        closed = TraceRow(
+            trace_id=trace.id,
+            state=TraceState.CLOSED,
+            root_span_id=root.id,
+            previous_trace_id=trace.previous_trace,
+            opened_at=trace.opened,
+            closed_at=self.state.clock.now,
+            start_time=min(starts.values()),
+            end_time=max(ends.values()),
+            span_count=len(members),
+            incomplete=incomplete,
+            error=bool(outcome),
+            fold=b"",
         )
-        self._forget(trace, members)
+        self.state.close_trace(trace, closed, rows)
 
     def _gather_episode(self, members: list[Occurrence]) -> None:
         """What follows a closed trace hangs under the earliest of it, which bears the link."""
@@ -232,15 +215,6 @@ class Resolver:
             return f"{progressing[0].kind} {progressing[0].name} did not finish" if progressing else "did not finish"
         return ""
 
-    def _forget(self, trace: Trace, members: list[Occurrence]) -> None:
-        for occ in members:
-            if occ.remote_parent and trace.id not in self.state.clock.carried:
-                self.state.clock.carried = [*self.state.clock.carried[-CARRIED_KEPT:], trace.id]
-            self.state.close_occurrence(occ)
-        self.state.dirty_traces.pop(trace.id, None)
-        del self.state.members[trace.id]
-        del self.state.traces[trace.id]
-
     def forget_object(self, uid: str) -> None:
         """Lets go of an object that was deleted, or only spoken of, long enough ago; its row stays, without state.
 
@@ -249,12 +223,8 @@ class Resolver:
         obj = self.state.object(uid)
         if obj is None or self.state.clock.now < obj.forget or (obj.rv and not obj.deleted):
             return
-        busy = uid in self.state.pending or any(c.trace in self.state.traces for c in obj.changes)
-        if busy or obj.episode in self.state.traces:
-            obj.forget = self.state.clock.now + self.settings.max_trace_age
-            self.state.dirty_objects[uid] = None
-            self.state.wait(obj.forget, 2, 0, uid)
-            return
-        self.state.delta.objects.append(object_row(obj, live=False))
-        self.state.dirty_objects.pop(uid, None)
-        self.state.forget_object(uid)
+        busy = self.state.is_pending(uid) or any(self.state.is_open(c.trace) for c in obj.changes)
+        if busy or self.state.is_open(obj.episode):
+            self.state.postpone_forgetting(obj)
+        else:
+            self.state.forget_object(obj)

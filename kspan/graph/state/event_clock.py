@@ -1,0 +1,84 @@
+"""Event time and the other scalar state of the fold. Pure data."""
+
+from typing import Final
+
+import msgspec
+
+from kspan.graph.state.records import Clock
+from kspan.times import SECOND
+
+REMOTE_TRACES_KEPT: Final = 1024
+"""Closed traces of a remote context: the context of a pipeline is used for minutes, not for days."""
+
+LAG_HALF_LIFE: Final = 60 * SECOND
+"""Time after which the measured lateness of Events counts half."""
+
+
+class EventClock:
+    """Event time (ns), numbers of arrival, the lateness of Events, and gaps of streams."""
+
+    def __init__(self, rules_digest: str) -> None:
+        self._clock = Clock(rules=rules_digest)
+
+    def load(self, stored: bytes) -> None:
+        """Continue from what ``encoded`` returned."""
+        self._clock = msgspec.msgpack.decode(stored, type=Clock)
+
+    def encoded(self) -> bytes:
+        """All of it as msgpack."""
+        return msgspec.msgpack.encode(self._clock)
+
+    @property
+    def now(self) -> int:
+        """Event time (ns): the greatest time so far."""
+        return self._clock.now
+
+    def advance(self, to: int) -> None:
+        """Advance event time; it does not go back."""
+        self._clock.now = max(self._clock.now, to)
+
+    def next_arrival(self) -> int:
+        """The number of the next occurrence, in the order of arrival."""
+        self._clock.arrivals += 1
+        return self._clock.arrivals
+
+    def add_gap(self, resource: str, start: int, end: int) -> None:
+        """Note the resourceVersions between which a stream was not watched."""
+        self._clock.gaps[resource] = (start, end)
+
+    def gap(self, resource: str) -> tuple[int, int]:
+        """The resourceVersions between which a stream was last not watched; (0, 0) if it always was."""
+        return self._clock.gaps.get(resource, (0, 0))
+
+    def event_lag(self) -> int:
+        """How late Events arrive (ns): a peak that halves every ``LAG_HALF_LIFE``."""
+        clock = self._clock
+        return clock.lag >> min(60, max(0, clock.now - clock.lag_at) // LAG_HALF_LIFE)
+
+    def note_event_lag(self, lag: int) -> None:
+        """Note how late an Event arrived (ns)."""
+        if lag >= self.event_lag():
+            self._clock.lag, self._clock.lag_at = lag, self._clock.now
+
+    def note_closed(self, trace: str) -> None:
+        """Note that a trace of a remote context was closed: it must not be opened a second time."""
+        if trace not in self._clock.carried:
+            self._clock.carried = [*self._clock.carried[-REMOTE_TRACES_KEPT:], trace]
+
+    def was_closed(self, trace: str) -> bool:
+        """True if this trace of a remote context was closed."""
+        return trace in self._clock.carried
+
+    @property
+    def invalid_contexts(self) -> int:
+        """Changes whose object carried an invalid trace context."""
+        return self._clock.invalid_contexts
+
+    def count_invalid_context(self) -> None:
+        """Count a change whose object carried an invalid trace context."""
+        self._clock.invalid_contexts += 1
+
+    @property
+    def rules_digest(self) -> str:
+        """Digest of the rules with which the history began."""
+        return self._clock.rules

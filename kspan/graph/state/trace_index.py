@@ -1,0 +1,66 @@
+"""Open traces, their members, and the graph ``causality``. Pure data."""
+
+from collections import defaultdict
+
+import networkx as nx
+
+from kspan.graph.state.records import Occurrence, Trace
+
+
+class TraceIndex:
+    """Open traces, and ``causality``: cause -> effect, nodes are the span ids of their members."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[str, Trace] = {}
+        self.causality: nx.DiGraph[str] = nx.DiGraph()
+        self._members: dict[str, dict[str, Occurrence]] = defaultdict(dict)
+
+    def join(self, occ: Occurrence, trace: Trace) -> None:
+        """Make an occurrence a member of a trace."""
+        occ.trace = trace.id
+        self._members[trace.id][occ.id] = occ
+        self.connect(occ)
+
+    def leave(self, occ: Occurrence) -> None:
+        """Take an occurrence out of its trace. It stays in the graph."""
+        self._members[occ.trace].pop(occ.id, None)
+
+    def members(self, trace: str) -> list[Occurrence]:
+        """The occurrences of a trace, in no particular order."""
+        return list(self._members[trace].values())
+
+    def size(self, trace: str) -> int:
+        """The number of occurrences in a trace."""
+        return len(self._members[trace])
+
+    def connect(self, occ: Occurrence) -> None:
+        """Add the edge parent -> occurrence, in place of the one that there may be."""
+        if occ.id in self.causality:
+            for old in list(self.causality.pred[occ.id]):
+                self.causality.remove_edge(old, occ.id)
+        else:
+            self.causality.add_node(occ.id, occurrence=occ)
+        if occ.parent and occ.parent in self.causality:
+            self.causality.add_edge(occ.parent, occ.id, rule=occ.rule, confidence=occ.confidence)
+
+    def effects_of(self, span: str) -> list[str]:
+        """All occurrences that follow from one, directly or not, sorted."""
+        return sorted(nx.descendants(self.causality, span))
+
+    def remove_occurrence(self, span: str) -> None:
+        """Remove an occurrence from the graph, if it is there."""
+        if span in self.causality:
+            self.causality.remove_node(span)
+
+    def remove(self, trace: str) -> None:
+        """Remove a trace."""
+        del self._members[trace]
+        del self.by_id[trace]
+
+    def load(self, occurrences: list[Occurrence]) -> None:
+        """Add members of open traces."""
+        for occ in occurrences:
+            self._members[occ.trace][occ.id] = occ
+            self.causality.add_node(occ.id, occurrence=occ)
+        for occ in occurrences:
+            self.connect(occ)
