@@ -12,7 +12,7 @@ from kspan.graph.rules.rules import Rules
 from kspan.graph.state.schedule import NEVER
 from kspan.graph.state.state import State
 from kspan.graph.trace.closing import Resolver
-from kspan.k8s.objects import ERA, version_number
+from kspan.k8s.resource_version import EPOCH_STEP, version_number
 from kspan.model import Delta, GapRow, LogRecord, OwnerRow, RecordType
 from kspan.settings import FoldSettings
 
@@ -53,7 +53,7 @@ class Fold:
             start, end = version_number(record.gap_from, record.epoch), version_number(record.gap_to, record.epoch)
             # Versions that started over did so in this gap.
             row = GapRow(sequence, record.resource, record.gap_from, record.gap_to, record.reason, record.recorded_at)
-            self.state.add_gap(row, start - ERA if start > end else start, end)
+            self.state.add_gap(row, start - EPOCH_STEP if start > end else start, end)
         elif record.type is not RecordType.TICK:
             self._observer.observe(record)
 

@@ -1,16 +1,13 @@
-"""Raw Kubernetes JSON, typed: the one place that knows what the API server sends. Only what is read is decoded.
+"""Typed Kubernetes objects, and their decoders. Pure.
 
-Field names are the API's own. Sources: k8s.io/apimachinery meta/v1 types.go, k8s.io/api core/v1, apps/v1, batch/v1.
+The structs have only the fields that kspan reads, under the names of the API. Sources: k8s.io/apimachinery meta/v1
+types.go; k8s.io/api core/v1, apps/v1, autoscaling/v2 and batch/v1 types.go.
 """
 
-import re
-import zlib
 from typing import Literal
 
 import msgspec
 from msgspec import Raw
-
-from kspan.times import SECOND, parse_time_or_zero
 
 
 class OwnerReference(msgspec.Struct, gc=False):
@@ -24,7 +21,7 @@ class OwnerReference(msgspec.Struct, gc=False):
 
 
 class ManagedFieldsEntry(msgspec.Struct, gc=False):
-    """meta/v1 ManagedFieldsEntry; ``time`` is RFC 3339 in whole seconds, missing for the ``scale`` subresource."""
+    """meta/v1 ManagedFieldsEntry. ``time`` is RFC 3339 in whole seconds; the ``scale`` subresource has none."""
 
     manager: str = ""
     operation: str = ""
@@ -51,7 +48,7 @@ class ObjectMeta(msgspec.Struct, gc=False):
 
 
 class KubeObject(msgspec.Struct, gc=False):
-    """Any object; spec and status stay raw until somebody asks."""
+    """An object of any kind. ``decode_spec`` and ``decode_status`` read its spec and status."""
 
     metadata: ObjectMeta
     kind: str = ""
@@ -61,7 +58,7 @@ class KubeObject(msgspec.Struct, gc=False):
 
 
 class Condition(msgspec.Struct, gc=False):
-    """An entry of status.conditions. One without a status (Argo CD) is true."""
+    """meta/v1 Condition. An entry without a status is true (Argo CD writes such entries)."""
 
     type: str = ""
     status: Literal["True", "False", "Unknown"] = "True"
@@ -79,13 +76,13 @@ class ScaleTarget(msgspec.Struct, gc=False):
 
 
 class ClaimReference(msgspec.Struct, gc=False):
-    """core/v1 ObjectReference, as a PersistentVolume names its claim."""
+    """core/v1 ObjectReference, in PersistentVolumeSpec.claimRef."""
 
     uid: str = ""
 
 
 class Taint(msgspec.Struct, frozen=True, gc=False):
-    """core/v1 Taint, as far as it tells one from another."""
+    """core/v1 Taint: the fields that identify it."""
 
     key: str = ""
     effect: str = ""
@@ -120,7 +117,7 @@ class Toleration(msgspec.Struct, gc=False):
 
 
 class Spec(msgspec.Struct, gc=False):
-    """The parts of a built-in kind's spec that causality reads."""
+    """The fields of the specs of built-in kinds that kspan reads."""
 
     replicas: int | None = None
     paused: bool | None = None
@@ -142,7 +139,7 @@ class Spec(msgspec.Struct, gc=False):
 
 
 class TemplateMetadata(msgspec.Struct, gc=False):
-    """The parts of a pod template's metadata that make its Pods differ."""
+    """The metadata of a pod template that its Pods inherit."""
 
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
@@ -187,7 +184,7 @@ class Affinity(msgspec.Struct, gc=False):
 
 
 class ObjectStatus(msgspec.Struct, gc=False):
-    """The parts of a built-in kind's status that tell whether it is on its way."""
+    """The fields of the statuses of built-in kinds that kspan reads."""
 
     phase: str = ""
     reason: str = ""
@@ -204,7 +201,7 @@ class ObjectStatus(msgspec.Struct, gc=False):
 
 
 class AnyStatus(msgspec.Struct, gc=False):
-    """A status whose other parts are of another form than those of the built-in kinds."""
+    """The conditions of a status whose other fields do not fit ObjectStatus."""
 
     conditions: Raw = Raw(b"[]")
 
@@ -255,6 +252,9 @@ class Event(msgspec.Struct, gc=False):
     reportingInstance: str = ""
 
 
+# Decoders ----------------------------------------------------------------------------------------------------------
+
+
 def _strip_nulls(value: object) -> object:
     if isinstance(value, dict):
         return {k: _strip_nulls(v) for k, v in value.items() if v is not None}
@@ -270,20 +270,15 @@ _status = msgspec.json.Decoder(ObjectStatus)
 _any_status = msgspec.json.Decoder(AnyStatus)
 _entries = msgspec.json.Decoder(list[Raw])
 _condition = msgspec.json.Decoder(Condition)
-_template = msgspec.json.Decoder(Template)
-_labels = msgspec.json.Decoder(dict[str, str])
-_tolerations = msgspec.json.Decoder(list[Toleration])
-_affinity = msgspec.json.Decoder(Affinity)
-_members = msgspec.json.Decoder(dict[str, Raw])
 
 
 def _without_nulls(payload: bytes) -> bytes:
-    # Go writes null where a slice or a string is unset (old API servers, captures made from YAML).
+    # Go writes null for an unset slice or string (old API servers, captures made from YAML).
     return msgspec.json.encode(_strip_nulls(msgspec.json.decode(payload)))
 
 
 def decode_object(payload: bytes) -> KubeObject | None:
-    """The object, or None where its metadata is not of the API's form (an off-schema object has no causality)."""
+    """Decode an object; None if its metadata does not match the schema."""
     try:
         return _object.decode(payload)
     except msgspec.MsgspecError:
@@ -295,7 +290,7 @@ def decode_object(payload: bytes) -> KubeObject | None:
 
 
 def decode_event(payload: bytes) -> Event | None:
-    """The Event, or None where it is not of the API's form."""
+    """Decode a core/v1 Event; None if it does not match the schema."""
     try:
         return _event.decode(payload)
     except msgspec.MsgspecError:
@@ -307,7 +302,7 @@ def decode_event(payload: bytes) -> Event | None:
 
 
 def decode_spec(raw: bytes) -> Spec:
-    """Reads what it understands; an empty Spec for a spec of another form."""
+    """Decode a spec; an empty Spec if a field does not match the schema (the spec of a custom resource)."""
     if not raw:
         return Spec()
     try:
@@ -317,7 +312,7 @@ def decode_spec(raw: bytes) -> Spec:
 
 
 def decode_status(raw: bytes) -> ObjectStatus:
-    """Reads what it understands of a status, entry by entry where not all of it is of the usual form."""
+    """Decode a status. If a field does not match the schema, only the valid conditions are returned."""
     if not raw:
         return ObjectStatus()
     try:
@@ -344,118 +339,3 @@ def _lenient_condition(raw: Raw) -> Condition | None:
         return _condition.decode(_without_nulls(bytes(raw)))
     except (msgspec.MsgspecError, RecursionError, ValueError):
         return None
-
-
-def template_fingerprint(raw: bytes) -> int:
-    """What tells pod templates apart, 0 for none. The same for a Deployment and the ReplicaSet that is made for it.
-
-    The deployment controller adds a label of its own to the ReplicaSet's (pkg/controller/deployment/sync.go).
-    """
-    if not raw:
-        return 0
-    try:
-        found = _template.decode(raw)
-    except msgspec.MsgspecError:
-        return zlib.crc32(raw)
-    labels = sorted((k, v) for k, v in (found.metadata.labels or {}).items() if k != "pod-template-hash")
-    annotations = sorted((found.metadata.annotations or {}).items())
-    return zlib.crc32(msgspec.json.encode([labels, annotations]), zlib.crc32(bytes(found.spec)))
-
-
-def pod_index(labels: bytes) -> int:
-    """The ordinal of a StatefulSet's Pod by its label (since Kubernetes 1.28); -1 without one."""
-    if b'"apps.kubernetes.io/pod-index"' not in labels:
-        return -1
-    try:
-        index = _labels.decode(labels).get("apps.kubernetes.io/pod-index", "")
-    except msgspec.MsgspecError:
-        return -1
-    return int(index) if index.isascii() and index.isdigit() and len(index) < 10 else -1
-
-
-REVISION = "deployment.kubernetes.io/revision"
-"""The annotation with which the deployment controller numbers what it rolls out, on the ReplicaSet that is for it
-(pkg/controller/deployment/util/deployment_util.go)."""
-
-_OF_NODE_LIFE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
-
-
-def toleration_seconds(tolerations: bytes) -> int:
-    """How many seconds a Pod stays at most on a node that somebody tainted with NoExecute; 0 where it does not say.
-
-    What the API server adds to every Pod (300 s on a node that is not ready) does not count: such a node is moving.
-    """
-    try:
-        found = _tolerations.decode(tolerations) if b"tolerationSeconds" in tolerations else []
-    except msgspec.MsgspecError:
-        return 0
-    return max((t.tolerationSeconds or 0 for t in found if t.key not in _OF_NODE_LIFE), default=0)
-
-
-_REVISION = re.compile(rb'"controller-revision-hash": ?"([^"]*)"')
-
-
-def revision_label(labels: bytes) -> str:
-    """The revision of its owner that a Pod of a StatefulSet or DaemonSet was made from; empty where it does not say."""
-    found = _REVISION.search(labels)
-    return found[1].decode(errors="replace") if found is not None else ""
-
-
-def wanted_node(affinity: bytes) -> str:
-    """The node that a Pod's affinity names, as the DaemonSet controller writes it before anything is scheduled."""
-    if not affinity:
-        return ""
-    try:
-        wanted = _affinity.decode(affinity).nodeAffinity
-    except msgspec.MsgspecError:
-        return ""
-    selector = wanted.requiredDuringSchedulingIgnoredDuringExecution if wanted is not None else None
-    for term in (selector.nodeSelectorTerms if selector is not None else None) or ():
-        for match in term.matchFields or ():
-            if match.key == "metadata.name" and match.values and len(match.values) == 1:
-                return match.values[0]
-    return ""
-
-
-def content(payload: bytes) -> bytes:
-    """What stands for the spec of an object that has none (a ConfigMap's data, a Role's rules): all but its head and
-    its status."""
-    try:
-        members = _members.decode(payload)
-    except msgspec.MsgspecError:
-        return b""
-    kept = {k: v for k, v in members.items() if k not in ("kind", "apiVersion", "metadata", "status")}
-    return msgspec.json.encode(kept) if kept else b""
-
-
-_MOST_DIGITS = len(str(2**63)) - 1
-
-ERA = 1 << 48
-"""What versions that started over are raised by: more than a cluster's etcd ever counts to."""
-
-
-def version_number(resource_version: str, epoch: int = 0) -> int:
-    """The resourceVersion as a number, 0 where it is none; those of a later ``epoch`` (LogRecord) are greater.
-
-    Comparable within one resource by the API's own promise (KEP-5504); across resources a hint, since one etcd counts
-    them all unless Events were given an etcd of their own. etcd counts in 63 bits; a greater number is none of its.
-    """
-    if not (resource_version.isascii() and resource_version.isdigit()) or len(resource_version) > _MOST_DIGITS:
-        return 0
-    return int(resource_version) + epoch * ERA
-
-
-def name_time(event: Event) -> int:
-    """The nanoseconds in an Event's name (client-go tools/record/event.go: ``name.%x``), 0 where not plausible.
-
-    Third parties put other hexadecimal there; the time must fall into the second that firstTimestamp names.
-    """
-    first = parse_time_or_zero(event.firstTimestamp)
-    _, dot, suffix = event.metadata.name.rpartition(".")
-    if not dot or not first or not 14 <= len(suffix) <= 16:
-        return 0
-    try:
-        named = int(suffix, 16)
-    except ValueError:
-        return 0
-    return named if first <= named < first + SECOND else 0

@@ -12,7 +12,8 @@ from kspan.graph.rules.rules import COMBINED, Rules, Subject
 from kspan.graph.state.records import EventTrack, ObjectState, Occurrence, Refusal
 from kspan.graph.state.state import State
 from kspan.ids import span_id, unnamed
-from kspan.k8s.objects import Event, decode_event, name_time, version_number
+from kspan.k8s.objects import Event, decode_event
+from kspan.k8s.resource_version import version_number
 from kspan.model import LogRecord, RecordType
 from kspan.settings import FoldSettings
 from kspan.times import SECOND, parse_time_or_zero
@@ -111,7 +112,7 @@ class EventObserver:
         if event.series and event.series.lastObservedTime:
             exact = parse_time_or_zero(event.series.lastObservedTime)
         elif first:
-            exact = parse_time_or_zero(event.eventTime) or name_time(event)
+            exact = parse_time_or_zero(event.eventTime) or _name_time(event)
         else:
             exact = 0
         if exact:
@@ -146,8 +147,25 @@ def _count_identity(track: EventTrack | None, count: int, message: str) -> tuple
     return (str(count),)
 
 
+def _name_time(event: Event) -> int:
+    """Return the time in the name of an Event (ns); 0 if there is none.
+
+    client-go names an Event ``object.%x`` of the time in ns (tools/record/event.go). Other clients put other
+    hexadecimal numbers there, so the time must be within the second of firstTimestamp.
+    """
+    first = parse_time_or_zero(event.firstTimestamp)
+    _, dot, suffix = event.metadata.name.rpartition(".")
+    if not dot or not first or not 14 <= len(suffix) <= 16:
+        return 0
+    try:
+        named = int(suffix, 16)
+    except ValueError:
+        return 0
+    return named if first <= named < first + SECOND else 0
+
+
 def _event_start(event: Event) -> int:
-    return name_time(event) or parse_time_or_zero(event.eventTime) or parse_time_or_zero(event.firstTimestamp)
+    return _name_time(event) or parse_time_or_zero(event.eventTime) or parse_time_or_zero(event.firstTimestamp)
 
 
 def _aim(told: Subject, event: Event, obj: ObjectState) -> Subject:

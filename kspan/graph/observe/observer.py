@@ -19,21 +19,15 @@ from kspan.graph.rules.rules import Rules
 from kspan.graph.state.records import Baseline, KnownChange, LostDependent, ObjectState, Occurrence, Replacement
 from kspan.graph.state.state import State
 from kspan.ids import span_id
-from kspan.k8s.objects import (
+from kspan.k8s.objects import KubeObject, ObjectMeta, ObjectStatus, Spec, decode_object, decode_spec, decode_status
+from kspan.k8s.resource_version import version_number
+from kspan.k8s.workloads import (
     REVISION,
-    KubeObject,
-    ObjectMeta,
-    ObjectStatus,
-    Spec,
     content,
-    decode_object,
-    decode_spec,
-    decode_status,
     pod_index,
     revision_label,
     template_fingerprint,
     toleration_seconds,
-    version_number,
     wanted_node,
 )
 from kspan.model import LogRecord, OwnerRow, RecordType

@@ -1,0 +1,102 @@
+"""Facts about workloads and their Pods: template, revision, ordinal, tolerations, wanted node. Pure.
+
+Controllers keep them in labels, annotations and the affinity of Pods.
+"""
+
+import re
+import zlib
+
+import msgspec
+from msgspec import Raw
+
+from kspan.k8s.objects import Affinity, Template, Toleration
+
+REVISION = "deployment.kubernetes.io/revision"
+"""Annotation in which the deployment controller numbers the ReplicaSets of a Deployment
+(pkg/controller/deployment/util/deployment_util.go)."""
+
+_DEFAULT_TOLERATIONS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+"""Taints that every Pod tolerates for 300 s (DefaultTolerationSeconds admission plugin)."""
+
+_REVISION = re.compile(rb'"controller-revision-hash": ?"([^"]*)"')
+
+_template = msgspec.json.Decoder(Template)
+_labels = msgspec.json.Decoder(dict[str, str])
+_tolerations = msgspec.json.Decoder(list[Toleration])
+_affinity = msgspec.json.Decoder(Affinity)
+_members = msgspec.json.Decoder(dict[str, Raw])
+
+
+def template_fingerprint(raw: bytes) -> int:
+    """Return a checksum that identifies a pod template (0: no template).
+
+    It is the same for a Deployment and its ReplicaSet, although the deployment controller adds the label
+    ``pod-template-hash`` to the ReplicaSet's template (pkg/controller/deployment/sync.go).
+    """
+    if not raw:
+        return 0
+    try:
+        found = _template.decode(raw)
+    except msgspec.MsgspecError:
+        return zlib.crc32(raw)
+    labels = sorted((k, v) for k, v in (found.metadata.labels or {}).items() if k != "pod-template-hash")
+    annotations = sorted((found.metadata.annotations or {}).items())
+    return zlib.crc32(msgspec.json.encode([labels, annotations]), zlib.crc32(bytes(found.spec)))
+
+
+def content(payload: bytes) -> bytes:
+    """Return the fields of an object that has no spec, as JSON: a ConfigMap's data, a Role's rules."""
+    try:
+        members = _members.decode(payload)
+    except msgspec.MsgspecError:
+        return b""
+    kept = {k: v for k, v in members.items() if k not in ("kind", "apiVersion", "metadata", "status")}
+    return msgspec.json.encode(kept) if kept else b""
+
+
+def pod_index(labels: bytes) -> int:
+    """Return the ordinal of a StatefulSet's Pod from its label (Kubernetes 1.28 and later); -1 without the label."""
+    if b'"apps.kubernetes.io/pod-index"' not in labels:
+        return -1
+    try:
+        index = _labels.decode(labels).get("apps.kubernetes.io/pod-index", "")
+    except msgspec.MsgspecError:
+        return -1
+    return int(index) if index.isascii() and index.isdigit() and len(index) < 10 else -1
+
+
+def revision_label(labels: bytes) -> str:
+    """Return the revision of the StatefulSet or DaemonSet that a Pod was created from; empty without the label."""
+    found = _REVISION.search(labels)
+    return found[1].decode(errors="replace") if found is not None else ""
+
+
+def toleration_seconds(tolerations: bytes) -> int:
+    """Return how many seconds a Pod stays on a node with a NoExecute taint (0: not limited, or not tolerated).
+
+    The tolerations that every Pod has do not count: a node that is not ready is progressing anyway.
+    """
+    try:
+        found = _tolerations.decode(tolerations) if b"tolerationSeconds" in tolerations else []
+    except msgspec.MsgspecError:
+        return 0
+    return max((t.tolerationSeconds or 0 for t in found if t.key not in _DEFAULT_TOLERATIONS), default=0)
+
+
+def wanted_node(affinity: bytes) -> str:
+    """Return the node that a Pod's affinity requires; empty if it does not require a single one.
+
+    The DaemonSet controller selects the node of a Pod this way (pkg/controller/daemon/util/daemonset_util.go).
+    """
+    if not affinity:
+        return ""
+    try:
+        wanted = _affinity.decode(affinity).nodeAffinity
+    except msgspec.MsgspecError:
+        return ""
+    selector = wanted.requiredDuringSchedulingIgnoredDuringExecution if wanted is not None else None
+    for term in (selector.nodeSelectorTerms if selector is not None else None) or ():
+        for match in term.matchFields or ():
+            if match.key == "metadata.name" and match.values and len(match.values) == 1:
+                return match.values[0]
+    return ""
