@@ -79,24 +79,24 @@ class WatchEvents:
 
     def __init__(self, metrics: Metrics, watermark: Watermark, clock: Callable[[], int]) -> None:
         self._metrics = metrics
-        self._passage = watermark
+        self._watermark = watermark
         self._clock = clock
 
     def restarted(self, resource: str, reason: str) -> None:
         """A watch ended and is begun again."""
         self._metrics.watch_restarted(resource, reason, healthy=reason == _HEALTHY_END)
         if reason != _HEALTHY_END:
-            self._passage.cut(resource, self._clock())
+            self._watermark.disconnected(resource, self._clock())
 
     def connected(self, resource: str) -> None:
         """A watch is on its way."""
         self._metrics.watch_connected(resource)
-        self._passage.connected(resource, self._clock())
+        self._watermark.connected(resource, self._clock())
 
     def refused(self, resource: str, status: int) -> None:
         """A resource cannot be watched."""
         self._metrics.watch_refused(resource, status)
-        self._passage.gone(resource)
+        self._watermark.removed(resource)
 
 
 class Daemon:
@@ -118,16 +118,16 @@ class Daemon:
         self._cluster = cluster
         self._options = options
         self._metrics = metrics
-        self._passage = Watermark(options.settings.hold)
+        self._watermark = Watermark(options.settings.hold)
         self._started = False
         self._synced = False
         self.writer = Writer(
             store, cluster, rules, options.settings,
-            metrics=metrics, watermark=self._passage, redact_env=options.redact_env, clock=clock,
+            metrics=metrics, watermark=self._watermark, redact_env=options.redact_env, clock=clock,
         )  # fmt: skip
         self._exports = exports
         self._schedule = self._planned()
-        observer = WatchEvents(metrics, self._passage, clock)
+        observer = WatchEvents(metrics, self._watermark, clock)
         self._watcher = make_watcher(self._deliver, store.cursors(cluster), observer)
 
     def _planned(self) -> Scheduler:
@@ -162,8 +162,8 @@ class Daemon:
         if not self._is_synced():
             missing = ", ".join(self._watcher.awaited()) or "what the API server has"
             found.append(f"watches: not listed yet: {missing}")
-        if self.writer.trouble:
-            found.append(f"database: {self.writer.trouble}")
+        if self.writer.error:
+            found.append(f"database: {self.writer.error}")
         if self.writer.queue.blocked:
             found.append(f"queue: full with {len(self.writer.queue)} frames, {self.writer.queue.blocked} watches wait")
         return found
@@ -189,9 +189,9 @@ class Daemon:
 
     def _deliver(self, frame: Frame) -> None:
         if frame.type in _FROM_A_WATCH:
-            self._passage.news(frame.received)
-            if self._passage.waits_for(frame.resource):
-                self._passage.connected(frame.resource, self._clock())
+            self._watermark.received(frame.received)
+            if self._watermark.is_disconnected(frame.resource):
+                self._watermark.connected(frame.resource, self._clock())
         self.writer.deliver(frame)
 
     def _is_synced(self) -> bool:
@@ -202,7 +202,7 @@ class Daemon:
         if not self._synced and self._is_synced():
             self._synced = True
             _logger.info("every resource is watched")
-            self._passage.synced(now)
+            self._watermark.synced(now)
         self.writer.tick(now)
 
     def _stay_leader(self, _now: int) -> None:

@@ -1,9 +1,11 @@
-"""Whether time passes for what waits. Pure: times are handed in.
+"""Decides whether event time may advance. Pure: the caller passes the current time.
 
-The fold waits some seconds for what explains an occurrence, and closes a trace to which nothing comes any more. Neither
-means anything while nobody is looking: after a restart, or while watches are cut off, what happened meanwhile arrives
-at once, later. So time stands still from the cut until some seconds after it was mended; what arrives then counts as
-received at the moment of the cut, and only then do the seconds go by that decide and close.
+The fold waits some seconds for evidence before it decides a cause, and closes a trace that has been quiet for a while.
+Both assume that kspan is watching. After a restart or while a watch is disconnected it is not: what happens meanwhile
+is received later, all at once. So event time is held back from the disconnect until ``hold`` after the reconnect.
+Records received in between count as received at the time of the disconnect.
+
+(Stream processors call this a watermark that waits for idle sources.)
 """
 
 import threading
@@ -11,80 +13,85 @@ import threading
 from kspan.times import SECOND
 
 BRIEF = SECOND
-"""A watch that is renewed this fast missed nothing that matters: each ends after some minutes by itself."""
+"""A shorter disconnect is ignored (ns). Every watch ends by itself after some minutes and is renewed at once."""
 
 LONG = 60 * SECOND
-"""A watch that is cut off for longer does not keep the others waiting."""
+"""A watch that is disconnected for longer (ns) no longer holds event time back for the others."""
 
 
 class Watermark:
-    """Which streams are cut off, and until when time stands still. ``hold`` (ns): how long evidence is waited for.
+    """Knows which watches are disconnected and until when event time is held back. Safe to use from several threads.
 
-    All times are Unix ns. Safe to use from several threads.
+    All times are Unix ns. ``hold``: how long the fold waits for evidence before it decides a cause (ns).
     """
 
     def __init__(self, hold: int) -> None:
         self._hold = hold
         self._lock = threading.Lock()
         self._synced = False
-        self._until = 0
-        self._news = 0
-        self._down: dict[str, int] = {}
-        self._up: set[str] = set()
+        self._held_until = 0
+        self._last_received = 0
+        self._disconnected_since: dict[str, int] = {}
+        self._connected: set[str] = set()
 
     def synced(self, now: int) -> None:
-        """Every stream was listed or resumed. Only the first call counts."""
+        """All resources have been listed or resumed. Only the first call counts."""
         with self._lock:
             if not self._synced:
                 self._synced = True
-                self._until = max(self._until, now + self._hold)
+                self._held_until = max(self._held_until, now + self._hold)
 
-    def news(self, received: int) -> None:
-        """Something came from a watch."""
-        self._news = received
+    def received(self, at: int) -> None:
+        """A watch delivered a change."""
+        self._last_received = at
 
-    def cut(self, resource: str, now: int) -> None:
+    def disconnected(self, resource: str, now: int) -> None:
         """The watch of a resource ended."""
         with self._lock:
-            self._up.discard(resource)
-            self._down.setdefault(resource, now)
+            self._connected.discard(resource)
+            self._disconnected_since.setdefault(resource, now)
 
     def connected(self, resource: str, now: int) -> None:
-        """The watch of a resource is on its way."""
+        """The watch of a resource is running."""
         with self._lock:
-            self._up.add(resource)
-            began = self._down.pop(resource, None)
-            if began is not None and self._matters(began, now, alone=not self._up - {resource}):
-                self._until = max(self._until, now + self._hold)
+            self._connected.add(resource)
+            since = self._disconnected_since.pop(resource, None)
+            if since is not None and self._matters(since, now, alone=not self._connected - {resource}):
+                self._held_until = max(self._held_until, now + self._hold)
 
-    def waits_for(self, resource: str) -> bool:
-        """Whether the watch of a resource is cut off, as far as is known."""
-        return resource in self._down
+    def is_disconnected(self, resource: str) -> bool:
+        """True if the watch of a resource ended and has not been reported as running since."""
+        return resource in self._disconnected_since
 
-    def gone(self, resource: str) -> None:
-        """The resource cannot be watched (any more): nothing is waited for."""
+    def removed(self, resource: str) -> None:
+        """The resource cannot be watched: do not wait for it."""
         with self._lock:
-            self._down.pop(resource, None)
-            self._up.discard(resource)
+            self._disconnected_since.pop(resource, None)
+            self._connected.discard(resource)
 
-    def mended(self, now: int) -> None:
-        """An outage of ours (the database) is over: what could not be read meanwhile comes now."""
+    def database_recovered(self, now: int) -> None:
+        """The database accepts commits again: what could not be read meanwhile arrives now."""
         with self._lock:
-            self._until = max(self._until, now + self._hold)
+            self._held_until = max(self._held_until, now + self._hold)
 
-    def stands_still(self, now: int) -> bool:
-        """Whether nothing may be decided or closed for lack of news now."""
+    def is_held_back(self, now: int) -> bool:
+        """True if event time must not advance, because relevant records may still be missing."""
         with self._lock:
-            if not self._synced or now < self._until or now < self._last_words():
+            if not self._synced or now < self._held_until or now < self._late_records_until():
                 return True
-            alone = not self._up
-            return any(self._matters(began, now, alone=alone) for began in self._down.values())
+            alone = not self._connected
+            return any(self._matters(since, now, alone=alone) for since in self._disconnected_since.values())
 
-    def _last_words(self) -> int:
-        """Until when what came at the end of a standstill is waited for: it counts as received at its beginning, and
-        would otherwise be decided upon at once. On a cluster where there is always news, not for ever."""
-        return min(self._news, self._until + self._hold) + self._hold if self._news and self._until else 0
+    def _late_records_until(self) -> int:
+        """Until when records that arrived late are waited for.
 
-    def _matters(self, began: int, now: int, *, alone: bool) -> bool:
-        """Whether a cut is one to wait for. While every watch is cut off nothing comes that could go wrong."""
-        return now - began > BRIEF and (alone or now - began <= LONG)
+        They count as received at the disconnect, so their causes would otherwise be decided at once. The wait is
+        bounded: a cluster that is always busy must not hold event time back indefinitely.
+        """
+        if not self._last_received or not self._held_until:
+            return 0
+        return min(self._last_received, self._held_until + self._hold) + self._hold
+
+    def _matters(self, since: int, now: int, *, alone: bool) -> bool:
+        """True if a disconnect holds event time back. Always, while all watches are disconnected: nothing arrives."""
+        return now - since > BRIEF and (alone or now - since <= LONG)

@@ -1,19 +1,25 @@
-"""The single writer: frames of all streams in, group commits out, through whatever happens to the database.
+"""The thread that writes: takes frames from the watches, and commits what they mean to the journal.
 
-A batch that could not be committed is kept, as steps, and applied again to a projector made afresh from the database:
-the fold of the one that failed is ahead of it. The streams never see the trouble, so what they know stays true. While
-the database is away the queue fills and whoever delivers waits; nothing is dropped and nothing grows.
+    watches ──frames──▶ FrameQueue ──▶ LiveListWatch ──batches──▶ RetryingProjector ──commits──▶ database
+                                       (frame → journal batch)    (fold, projection)
+
+The writer decides three things: when records are committed (in groups, within ``LINGER_S``), when event time advances
+(at ticks, unless the watermark holds it back), and which objects are skipped because they are not valid. While the
+database is away, the writer waits, the queue fills up and the watches wait: nothing is dropped, memory stays bounded.
 """
 
 import logging
-import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
 
 from kspan.daemon.frame_queue import ClosedError, FrameQueue, Moment
 from kspan.daemon.metrics import Metrics
-from kspan.daemon.retrying_projector import GivenUpError, RetryingProjector, at_latest
+from kspan.daemon.retrying_committer import GivenUpError, RetryingCommitter
+from kspan.daemon.retrying_projector import RetryingProjector
 from kspan.daemon.watermark import Watermark
 from kspan.errors import InputError
 from kspan.graph import Rules
@@ -22,29 +28,40 @@ from kspan.ingest.list_watch import JournalBatch
 from kspan.ingest.list_watch_live import LiveListWatch, watched
 from kspan.ingest.watch import Stopped
 from kspan.k8s.redact import redact
-from kspan.model import LogRecord, ObjectRow
+from kspan.pipeline.projector import BATCH
 from kspan.settings import FoldSettings
 from kspan.store import Store
+from kspan.times import SECOND
 
 _logger = logging.getLogger(__name__)
 
-BATCH = 500
-"""Records in a transaction: enough that the fsync of a commit is shared, few enough that it takes some tens of ms."""
-
-LINGER = 0.05
+LINGER_S: Final = 0.05
 """Seconds that a record waits for others to be committed with it."""
 
-PROBLEMS = 1_000
-"""Kinds of bad objects that are remembered as told; a hostile cluster has any number."""
+BOOKMARK_DELAY: Final = 60 * SECOND
+"""Nanoseconds for which a bookmark may stay uncommitted on an idle cluster.
 
-_OBJECTS = frozenset({FrameType.LISTED, FrameType.ADDED, FrameType.MODIFIED, FrameType.DELETED})
+A bookmark moves the resourceVersion that a restart resumes from. A restart from an older version reads some changes
+again and drops them, because the journal has them. But the API server compacts etcd every 5 minutes by default, and a
+watch cannot resume from a compacted version. Bookmarks arrive once a minute: a restart is two minutes behind at most.
+"""
+
+MAX_REPORTED_PROBLEMS: Final = 1_000
+"""Different reasons for skipping objects that are logged. Bounded, because a hostile cluster can cause any number."""
+
+_OBJECTS: Final = frozenset({FrameType.LISTED, FrameType.ADDED, FrameType.MODIFIED, FrameType.DELETED})
 
 
 class Writer:
-    """Owns the journal of one cluster from ``start`` to ``stop``.
+    """Writes the journal of one cluster from ``start`` to ``stop``.
 
-    ``clock`` is Unix ns. ``accept`` says which resources are journalled. Raises StoreError where the database cannot be
-    read or its projection has to be rebuilt.
+    Args:
+        watermark: holds event time back while watches are disconnected; without one it always advances.
+        redact_env: mask the values of environment variables before they are journalled.
+        accept: says whether a resource is journalled.
+        clock: the current time (Unix ns).
+
+    Raises StoreError if the database cannot be read or its projection has to be rebuilt.
     """
 
     def __init__(
@@ -65,103 +82,118 @@ class Writer:
         self.metrics = metrics or Metrics()
         self.metrics.watch_queue(self.queue.__len__, lambda: self.queue.bytes)
         self.failure: BaseException | None = None
-        self._passage = watermark
+        self._watermark = watermark
         self._redact_env = redact_env
         self._clock = clock
-        self._steps = RetryingProjector(store, cluster, rules, settings, self.metrics, clock, self._pause, self._mended)
-        self._streams = LiveListWatch(_Known(self), store.cursors(cluster), accept)
-        self._batch: list[JournalBatch] = []
-        self._waiting = 0
-        self._since = 0.0
-        self._still_at = 0
-        self._told: set[tuple[str, str]] = set()
-        self._ending = threading.Event()
+        cursors = store.cursors(cluster)
+        self._committer = RetryingCommitter(store, cluster, self.metrics, clock, self._pause, self._on_recovery)
+        self._projector = RetryingProjector(store, cluster, rules, settings, self._committer, self.metrics)
+        self._list_watch = LiveListWatch(self._projector, cursors, accept)
+        self._bookmarks = _Bookmarks(cursors)
+        self._commit_at: float | None = None
+        """Monotonic time at which the waiting batches are committed; None if none is waiting."""
+        self._held_at = 0
+        """Event time that is held back (ns); 0 while it advances."""
+        self._reported: set[tuple[str, str]] = set()
+        self._stopping = threading.Event()
         self._give_up_at = float("inf")
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
+    # for the threads of the daemon -----------------------------------------------------------------------------------
+
     def start(self) -> None:
-        """Begin to write what is delivered."""
+        """Start the writer's thread."""
         self._thread.start()
 
     def deliver(self, frame: Frame) -> None:
-        """Take in a frame; waits while the queue is full. Raises Stopped once the daemon stops."""
+        """Queue a frame; waits while the queue is full. Raises Stopped once the writer stops."""
         try:
             self.queue.put(frame)
         except ClosedError:
             raise Stopped from None
 
     def tick(self, now: int) -> None:
-        """Let time pass up to ``now`` (ns), after what was delivered before, if something waits for it."""
+        """Let event time advance to ``now`` (ns) once everything delivered before is folded."""
         self.queue.put_moment(now)
 
     @property
-    def trouble(self) -> str:
-        """Why nothing can be committed at the moment; empty while all is well."""
-        return self._steps.trouble
+    def error(self) -> str:
+        """Why nothing can be committed at the moment; empty if it can."""
+        return self._committer.error
 
     @property
     def appended(self) -> int:
-        """Records appended to the journal since the start."""
-        return self._steps.appended
+        """Number of records appended to the journal since the start."""
+        return self._projector.appended
 
     def stop(self, timeout: float) -> bool:
-        """Take in nothing more, commit what was delivered; whether that was done within ``timeout`` seconds.
+        """Accept no more frames and commit those delivered; True if this succeeded within ``timeout`` seconds.
 
-        What was not committed is not lost: the cursors stand before it.
+        Frames that were not committed are not lost: a restart resumes from the committed cursors.
         """
         self._give_up_at = time.monotonic() + timeout
         self.queue.close()
-        self._ending.set()
+        self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join(timeout)
-        return not self._thread.is_alive() and not self._batch and not self._steps.uncertain
+        return not (self._thread.is_alive() or self._uncommitted or len(self.queue))
 
     def is_alive(self) -> bool:
-        """Whether the writer's thread is running."""
+        """True while the writer's thread is running."""
         return self._thread.is_alive()
 
-    # the writer's thread ---------------------------------------------------------------------------------------------
+    # the writer's thread: everything below runs on it ----------------------------------------------------------------
 
     def _run(self) -> None:
         try:
-            self._write()
+            while not self.queue.closed or len(self.queue):
+                self._take_and_commit()
+            self._commit()
+            self._projector.settle()
         except GivenUpError:
-            left = self._waiting + self._steps.uncertain
-            _logger.warning("stopped with %d records not committed: they will be read again", left)
+            _logger.warning(
+                "stopped with %d records not committed: they are read again at the next start", self._uncommitted
+            )
         except BaseException as error:
             self.failure = error
         finally:
             self.queue.close()
 
-    def _write(self) -> None:
-        while True:
-            if not self._batch and not len(self.queue):
-                self._steps.settle()
-            items = self.queue.take(BATCH, self._patience())
-            self._look_at_the_time()
-            for item in items:
-                if isinstance(item, Moment):
-                    self._pass_time(item.now)
-                else:
-                    self._feed(item)
-                if self._waiting >= BATCH:
-                    self._commit()
-            if self._batch and time.monotonic() >= self._since + LINGER:
-                self._commit()
-            if not items and self.queue.closed:
-                break
-        self._commit()
-        self._steps.settle()
+    @property
+    def _uncommitted(self) -> int:
+        return self._projector.waiting + self._committer.unconfirmed_records
 
-    def _patience(self) -> float | None:
-        return None if not self._batch else max(0.0, self._since + LINGER - time.monotonic())
+    def _take_and_commit(self) -> None:
+        if self._commit_at is None and not len(self.queue):
+            self._projector.settle()
+        items = self.queue.take(BATCH, self._seconds_to_commit())
+        self._update_watermark()
+        for item in items:
+            if isinstance(item, Moment):
+                self._advance_time(item.now)
+            else:
+                self._process(item)
+        if self._seconds_to_commit() == 0:
+            self._commit()
 
-    def _feed(self, frame: Frame) -> None:
+    def _seconds_to_commit(self) -> float | None:
+        """Seconds until the waiting batches are committed; None if there are none."""
+        return max(0.0, self._commit_at - time.monotonic()) if self._commit_at is not None else None
+
+    def _commit(self) -> None:
+        for batch in self._bookmarks.take():
+            self._projector.add(batch)
+        self._projector.flush()
+        self._commit_at = None
+
+    # frames ----------------------------------------------------------------------------------------------------------
+
+    def _process(self, frame: Frame) -> None:
         try:
             if frame.type in _OBJECTS:
                 frame = self._redacted(frame)
-            for step in self._streams.feed(frame):
-                self._add(step)
+            for batch in self._list_watch.feed(frame):
+                self._add(batch)
         except InputError as error:
             self._skip(frame, error)
 
@@ -170,95 +202,101 @@ class Writer:
             raw = redact(frame.resource, frame.object, env=self._redact_env)
         except ValueError as error:
             raise InputError(frame.source, frame.line, str(error)) from error
-        if raw is frame.object:
-            return frame
-        return Frame(frame.received, frame.resource, frame.type, raw, frame.source, frame.line)
+        return frame if raw is frame.object else msgspec.structs.replace(frame, object=raw)
 
-    def _add(self, step: JournalBatch) -> None:
-        if not self._batch:
-            self._since = time.monotonic()
-        if self._still_at:
-            step = at_latest(step, self._still_at)
-        self._batch.append(step)
-        self._waiting += len(step.records)
+    def _add(self, batch: JournalBatch) -> None:
+        if self._bookmarks.keep(batch):
+            return
+        if self._commit_at is None or not self._projector.waiting:
+            self._commit_at = time.monotonic() + LINGER_S
+        self._projector.add(_received_by(self._held_at, batch) if self._held_at else batch)
 
     def _skip(self, frame: Frame, error: InputError) -> None:
         self.metrics.skipped.labels(frame.resource).inc()
-        kind = (frame.resource, error.problem.partition(" (")[0])
-        if kind not in self._told and len(self._told) < PROBLEMS:
-            self._told.add(kind)
+        problem = (frame.resource, error.problem.partition(" (")[0])
+        if problem not in self._reported and len(self._reported) < MAX_REPORTED_PROBLEMS:
+            self._reported.add(problem)
             _logger.warning(
-                "an object cannot be journalled, it and others like it are skipped: %s",
+                "invalid object skipped; others with the same problem are skipped without a message: %s",
                 error.problem,
                 extra={"resource": frame.resource},
             )
 
-    def _commit(self) -> None:
-        if self._batch:
-            self._steps.apply(self._batch)
-            self._batch, self._waiting = [], 0
-
     # time ------------------------------------------------------------------------------------------------------------
 
-    def _look_at_the_time(self) -> None:
-        """Logical time stands still, or goes on, from here."""
-        still = self._passage is not None and self._passage.stands_still(self._clock())
-        if still and not self._still_at:
-            self._still_at = self._steps.now or self._clock()
-        elif not still:
-            self._still_at = 0
+    def _advance_time(self, now: int) -> None:
+        if self._commit_at is not None or self._bookmarks.are_due(now):
+            self._commit()
+        if not self._held_at:
+            self._projector.let_time_pass(now)
+        self._projector.measure()
 
-    def _pass_time(self, now: int) -> None:
-        self._commit()
-        if not self._still_at:
-            self._steps.let_time_pass(now)
-        self._steps.measure()
+    def _update_watermark(self) -> None:
+        held_back = self._watermark is not None and self._watermark.is_held_back(self._clock())
+        if held_back and not self._held_at:
+            self._held_at = self._projector.event_time or self._clock()
+        elif not held_back:
+            self._held_at = 0
 
-    def _mended(self) -> None:
-        if self._passage is not None:
-            self._passage.mended(self._clock())
-            self._look_at_the_time()
+    # an outage of the database ---------------------------------------------------------------------------------------
 
     def _pause(self, seconds: float) -> bool:
-        """Wait before the next try; False once it is time to give up."""
+        """Wait before the next attempt; False once it is time to give up."""
         left = self._give_up_at - time.monotonic()
         if left <= 0:
             return False
-        seconds *= random.uniform(0.5, 1)
-        if self._ending.is_set():
+        if self._stopping.is_set():
             time.sleep(min(seconds, left))
         else:
-            self._ending.wait(seconds)
+            self._stopping.wait(seconds)
         return True
 
-    # what a relist is compared with ----------------------------------------------------------------------------------
-
-    def live_objects(self, resource: str) -> Sequence[ObjectRow]:
-        """The objects of a stream that are not deleted, everything that was fed included. For the writer's thread."""
-        self._commit()
-        return self._steps.live_objects(resource)
-
-    def last_payload(self, uid: str) -> bytes:
-        """The newest payload of an object. For the writer's thread."""
-        return self._steps.last_payload(uid)
-
-    def news_among(self, records: Sequence[LogRecord]) -> list[LogRecord]:
-        """Those whose version of their object the journal does not have. For the writer's thread."""
-        self._commit()
-        return self._steps.news_among(records)
+    def _on_recovery(self) -> None:
+        if self._watermark is not None:
+            self._watermark.database_recovered(self._clock())
+            self._update_watermark()
 
 
-class _Known:
-    """The journal as the streams see it: late, perhaps, but never broken."""
+class _Bookmarks:
+    """Cursors of idle streams, which are committed with the next records or after ``BOOKMARK_DELAY``.
 
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
+    Without this, every bookmark of every idle stream would be a transaction of its own, with an fsync.
+    """
 
-    def live_objects(self, resource: str) -> Sequence[ObjectRow]:
-        return self._writer.live_objects(resource)
+    def __init__(self, streams: Iterable[str]) -> None:
+        self._known_streams = set(streams)
+        self._kept: dict[str, JournalBatch] = {}
+        self._kept_since = 0
 
-    def last_payload(self, uid: str) -> bytes:
-        return self._writer.last_payload(uid)
+    def keep(self, batch: JournalBatch) -> bool:
+        """Keep the batch if it need not be committed soon; False if it has to be."""
+        cursor = batch.cursor
+        if cursor is None:
+            return not batch.records
+        # The first cursor ends a stream's first list. A restart without it would list again, and see no changes.
+        if batch.records or cursor.resource not in self._known_streams:
+            self._known_streams.add(cursor.resource)
+            self._kept.pop(cursor.resource, None)
+            return False
+        if not self._kept:
+            self._kept_since = cursor.updated_at
+        self._kept[cursor.resource] = batch
+        return True
 
-    def news_among(self, records: Sequence[LogRecord]) -> list[LogRecord]:
-        return self._writer.news_among(records)
+    def are_due(self, now: int) -> bool:
+        """True if a bookmark was received ``BOOKMARK_DELAY`` before ``now`` (Unix ns)."""
+        return bool(self._kept) and now - self._kept_since >= BOOKMARK_DELAY
+
+    def take(self) -> list[JournalBatch]:
+        """The bookmarks that were kept; they are not kept any longer."""
+        kept, self._kept = list(self._kept.values()), {}
+        return kept
+
+
+def _received_by(limit: int, batch: JournalBatch) -> JournalBatch:
+    """The same batch, with its records received at ``limit`` (ns) if they were received later."""
+    records = [
+        msgspec.structs.replace(record, recorded_at=limit) if record.recorded_at > limit else record
+        for record in batch.records
+    ]
+    return JournalBatch(records, batch.cursor)

@@ -77,6 +77,16 @@ class Fold:
         return self.state.clock.invalid_contexts
 
     @property
+    def pending_occurrences(self) -> int:
+        """Number of occurrences whose cause is not decided."""
+        return self.state.pending_count
+
+    @property
+    def open_traces(self) -> int:
+        """Number of traces that are not closed."""
+        return self.state.open_traces
+
+    @property
     def now(self) -> int:
         """Logical time, in ns."""
         return self.state.clock.now

@@ -1,4 +1,4 @@
-"""The single writer: steps in, transactions of journal, cursors and projection out."""
+"""Journal batches in, commits of journal, cursors and projection out."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -8,39 +8,54 @@ import msgspec
 from kspan.errors import StoreError
 from kspan.graph import Fold, Rules
 from kspan.ingest.list_watch import JournalBatch
-from kspan.model import Cursor, Delta, LogRecord, ObjectRow, RecordType
+from kspan.model import LogRecord, ObjectRow, RecordType
+from kspan.pipeline.commit import Commit, Committer, DirectCommitter
 from kspan.pipeline.known_versions import KnownVersions
 from kspan.settings import FoldSettings
 from kspan.store import Store
 from kspan.times import SECOND
 
 BATCH = 500
-"""Records in a transaction: enough that the fsync of a commit is shared, few enough that it takes some tens of ms."""
+"""Records in a transaction. Enough to share the fsync of a commit, few enough to take some tens of milliseconds."""
 
 RULES_CHANGED = (
-    "the history was made with other rules; what comes now goes by these; 'kspan db rebuild' applies them to all of it"
+    "the history was made with other rules; new records use the current ones; "
+    "run 'kspan db rebuild' to apply them to the whole history"
 )
 
 
 class Projector:
-    """Appends to the journal of one cluster, folds, and commits both together.
+    """Folds the journal batches of one cluster and hands the result to a committer, one ``Commit`` at a time.
 
-    Not usable after a StoreError: the fold is then ahead of the database. Open a new one, it goes on from the rows.
+    The fold is ahead of the database while a commit is being written, and stays ahead if writing it failed. A committer
+    that raises StoreError makes the projector unusable: open a new one, which loads the projection from the database.
+
+    Args:
+        committer: writes the commits; the default writes each one once and waits for the disk.
+        batch: records after which ``add`` commits.
     """
 
     def __init__(
-        self, store: Store, cluster: str, rules: Rules, settings: FoldSettings | None = None, batch: int = BATCH
+        self,
+        store: Store,
+        cluster: str,
+        rules: Rules,
+        settings: FoldSettings | None = None,
+        batch: int = BATCH,
+        committer: Committer | None = None,
     ) -> None:
-        # Before anything is read: what another writes from now on would not be seen.
+        # Before the first query: another writer's commits after it would not be seen.
         store.must_lead(cluster)
         self.store = store
         self.cluster = cluster
         self.fold = Fold(cluster, rules, settings)
         self.appended = 0
         self.known_already = 0
+        self.waiting = 0
+        """Records that were added and are not in a commit yet."""
+        self._committer = committer if committer is not None else DirectCommitter(store, cluster)
         self._batch = batch
-        self._steps: list[JournalBatch] = []
-        self._waiting = 0
+        self._batches: list[JournalBatch] = []
         self._sequence = store.last_sequence(cluster)
         self._versions = self._load()
 
@@ -48,7 +63,7 @@ class Projector:
         live = self.store.load_projection(self.cluster)
         if live.last_seq != self._sequence:
             raise StoreError(
-                f"{self.store.name}: the projection stands at record {live.last_seq} of {self._sequence}; "
+                f"{self.store.name}: the projection is at record {live.last_seq} of {self._sequence}; "
                 "run 'kspan db rebuild'"
             )
         self.fold.load(
@@ -60,61 +75,69 @@ class Projector:
         )
         return KnownVersions(self.store, self.cluster, live.newest)
 
-    def add(self, steps: Iterable[JournalBatch]) -> None:
-        """Takes in steps; commits when a batch is full."""
-        for step in steps:
-            self._steps.append(step)
-            self._waiting += len(step.records)
-            if self._waiting >= self._batch:
+    @property
+    def sequence(self) -> int:
+        """Sequence number of the last record that was folded."""
+        return self._sequence
+
+    def add(self, batches: Iterable[JournalBatch]) -> None:
+        """Add batches; commits whenever enough records are waiting."""
+        for batch in batches:
+            self._batches.append(batch)
+            self.waiting += len(batch.records)
+            if self.waiting >= self._batch:
                 self.flush()
 
     def flush(self) -> None:
-        """Commits what was taken in. Raises StoreError."""
-        if not self._steps:
+        """Fold and commit all batches that were added."""
+        if not self._batches:
             return
-        steps, self._steps, self._waiting = self._steps, [], 0
-        self._versions.look_up(record for step in steps for record in step.records)
-        accepted = [new for step in steps for record in step.records if (new := self._admit(record)) is not None]
-        cursors = {step.cursor.resource: step.cursor for step in steps if step.cursor is not None}
-        self._commit(accepted, list(cursors.values()))
+        batches, self._batches, self.waiting = tuple(self._batches), [], 0
+        records = [record for batch in batches for record in batch.records]
+        self._committer.read(lambda: self._versions.look_up(records))
+        admitted = [new for record in records if (new := self._admit(record)) is not None]
+        self._commit(admitted, batches)
 
     def let_time_pass(self, until: int) -> None:
-        """Lets logical time go on to ``until`` (ns) with a TICK, if something waits for time to pass."""
+        """Advance event time to ``until`` (ns) with a TICK, if the fold waits for time to pass."""
         self.flush()
         deadline = self.fold.next_deadline()
         if deadline and self.fold.now < until:
-            self._commit([LogRecord(RecordType.TICK, until)], [])
+            tick = LogRecord(RecordType.TICK, until)
+            self._commit([tick], (JournalBatch([tick]),))
 
     def run_out(self) -> None:
-        """Lets so much time pass that every trace is closed."""
+        """Advance event time until every trace is closed."""
         self.flush()
         settings = self.fold.settings
         while self.fold.next_deadline():
             self.let_time_pass(self.fold.now + settings.hold + settings.max_trace_age + SECOND)
 
-    # What a relist is compared with; both see every step that was added.
+    # What a relist is compared with. All three see every batch that was added.
 
     def live_objects(self, resource: str) -> Sequence[ObjectRow]:
         """The objects of a stream that are not deleted."""
         self.flush()
-        self.store.settle()
-        return self.store.live_objects(self.cluster, resource)
+        self._committer.settle()
+        return self._committer.read(lambda: self.store.live_objects(self.cluster, resource))
 
     def last_payload(self, uid: str) -> bytes:
         """The newest payload of an object, as JSON."""
-        self.store.settle()
-        return self.store.last_payload(self.cluster, uid)
+        self.flush()
+        self._committer.settle()
+        return self._committer.read(lambda: self.store.last_payload(self.cluster, uid))
 
     def news_among(self, records: Sequence[LogRecord]) -> list[LogRecord]:
-        """Those whose version of their object the journal does not have."""
+        """Those records whose version of their object is not in the journal."""
         self.flush()
-        self.store.settle()
-        self._versions.look_up(records)
+        self._committer.settle()
+        self._committer.read(lambda: self._versions.look_up(records))
         return [record for record in records if self._versions.is_news(record)]
 
     # ---------------------------------------------------------------------------------------------------------------
 
     def _admit(self, record: LogRecord) -> LogRecord | None:
+        """The record as it is journalled; None if the journal has this version of the object."""
         if not record.uid:
             return record
         if not self._versions.is_news(record):
@@ -125,21 +148,27 @@ class Projector:
         self._versions.note(record)
         return record
 
-    def _commit(self, records: list[LogRecord], cursors: list[Cursor]) -> None:
+    def _commit(self, records: list[LogRecord], batches: tuple[JournalBatch, ...]) -> None:
         first = self._sequence + 1
         for record in records:
             self._sequence += 1
             self.fold.apply(self._sequence, record)
-        self._write(first, records, cursors, self.fold.take_delta())
+        cursors = {batch.cursor.resource: batch.cursor for batch in batches if batch.cursor is not None}
+        commit = Commit(
+            first,
+            tuple(records),
+            tuple(cursors.values()),
+            self.fold.take_delta(),
+            self._versions.newest(),
+            batches,
+        )
+        self._committer.commit(commit)
         self.appended += len(records)
         self._versions.forget()
 
-    def _write(self, first: int, records: list[LogRecord], cursors: list[Cursor], delta: Delta) -> None:
-        self.store.commit(self.cluster, first, records, cursors, delta, self._versions.newest())
-
 
 def _emptied(states: list[bytes]) -> Iterator[bytes]:
-    # Each is let go once it is read: two forms of a hundred thousand objects are half a gigabyte.
+    # Releases each state once it is decoded: two forms of 100,000 objects are half a gigabyte.
     states.reverse()
     while states:
         yield states.pop()

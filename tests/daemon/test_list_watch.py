@@ -15,7 +15,7 @@ from kspan.pipeline.projector import Projector
 from kspan.pipeline.rebuild import verify
 from kspan.store import Store, open_store
 from kspan.times import SECOND
-from tests.daemon.test_writer import CLUSTER, NOW, journal, make, running, told
+from tests.daemon.writing import CLUSTER, NOW, journal, journalled, make, running
 
 DEPLOYMENTS = "apps/v1/deployments"
 
@@ -69,7 +69,7 @@ RESTORED = (
 def test_versions_that_start_over_are_a_gap_and_what_follows_is_news(tmp_path: Path) -> None:
     with open_store(str(tmp_path / "db")) as store:
         write(store, *RESTORED)
-        assert told(store)[6:] == [
+        assert journalled(store)[6:] == [
             ("GAP", "", ""),
             ("MODIFIED", "reverted", "20"),
             ("LISTED", "deleted", "30"),
@@ -120,7 +120,7 @@ def test_a_second_restoration_is_one_more_era(tmp_path: Path) -> None:
     again = listing(120, 104, deployment("same", 10), deployment("reverted", 20))
     with open_store(str(tmp_path / "db")) as store:
         write(store, *RESTORED, *again, frame(FrameType.MODIFIED, 121, deployment("same", 112, 2)))
-        assert told(store)[13:] == [
+        assert journalled(store)[13:] == [
             ("GAP", "", ""),
             ("MODIFIED", "same", "10"),
             ("MODIFIED", "reverted", "20"),

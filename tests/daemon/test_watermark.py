@@ -12,84 +12,84 @@ def passing() -> Watermark:
     for resource in ("v1/pods", "v1/events"):
         watermark.connected(resource, NOW)
     watermark.synced(NOW - HOLD)
-    assert not watermark.stands_still(NOW)
+    assert not watermark.is_held_back(NOW)
     return watermark
 
 
-def test_it_stands_still_until_a_while_after_every_stream_is_there() -> None:
+def test_it_is_held_back_until_a_while_after_every_stream_is_there() -> None:
     watermark = Watermark(HOLD)
-    assert watermark.stands_still(NOW)
+    assert watermark.is_held_back(NOW)
     watermark.synced(NOW)
-    assert watermark.stands_still(NOW + HOLD - 1)
-    assert not watermark.stands_still(NOW + HOLD)
+    assert watermark.is_held_back(NOW + HOLD - 1)
+    assert not watermark.is_held_back(NOW + HOLD)
 
 
 def test_what_comes_at_the_end_of_a_standstill_is_given_its_time_too() -> None:
     watermark = Watermark(HOLD)
     watermark.synced(NOW)
-    watermark.news(NOW + HOLD - 1)
-    assert watermark.stands_still(NOW + HOLD)
-    assert watermark.stands_still(NOW + 2 * HOLD - 2)
-    assert not watermark.stands_still(NOW + 2 * HOLD - 1)
+    watermark.received(NOW + HOLD - 1)
+    assert watermark.is_held_back(NOW + HOLD)
+    assert watermark.is_held_back(NOW + 2 * HOLD - 2)
+    assert not watermark.is_held_back(NOW + 2 * HOLD - 1)
 
 
 def test_news_without_end_does_not_stop_it_for_ever() -> None:
     watermark = Watermark(HOLD)
     watermark.synced(NOW)
     until = NOW
-    while watermark.stands_still(until):
+    while watermark.is_held_back(until):
         until += SECOND
-        watermark.news(until)
+        watermark.received(until)
     assert until == NOW + 3 * HOLD
-    watermark.news(until + SECOND)
-    assert not watermark.stands_still(until + SECOND)
+    watermark.received(until + SECOND)
+    assert not watermark.is_held_back(until + SECOND)
 
 
 def test_a_watch_that_is_renewed_at_once_does_not_stop_it() -> None:
     watermark = passing()
-    watermark.cut("v1/pods", NOW)
-    assert not watermark.stands_still(NOW + BRIEF)
+    watermark.disconnected("v1/pods", NOW)
+    assert not watermark.is_held_back(NOW + BRIEF)
     watermark.connected("v1/pods", NOW + BRIEF)
-    assert not watermark.stands_still(NOW + BRIEF + 1)
+    assert not watermark.is_held_back(NOW + BRIEF + 1)
 
 
-def test_it_stands_still_while_a_watch_is_cut_off_and_until_what_was_missed_has_come() -> None:
+def test_it_is_held_back_while_a_watch_is_cut_off_and_until_what_was_missed_has_come() -> None:
     watermark = passing()
-    watermark.cut("v1/pods", NOW)
+    watermark.disconnected("v1/pods", NOW)
     back = NOW + 20 * SECOND
-    assert watermark.stands_still(back)
+    assert watermark.is_held_back(back)
     watermark.connected("v1/pods", back)
-    assert watermark.stands_still(back + HOLD - 1)
-    assert not watermark.stands_still(back + HOLD)
+    assert watermark.is_held_back(back + HOLD - 1)
+    assert not watermark.is_held_back(back + HOLD)
 
 
 def test_one_watch_that_stays_away_does_not_stop_it_for_good() -> None:
     watermark = passing()
-    watermark.cut("v1/pods", NOW)
-    assert watermark.stands_still(NOW + LONG)
-    assert not watermark.stands_still(NOW + LONG + 1)
+    watermark.disconnected("v1/pods", NOW)
+    assert watermark.is_held_back(NOW + LONG)
+    assert not watermark.is_held_back(NOW + LONG + 1)
 
 
-def test_it_stands_still_for_as_long_as_every_watch_is_cut_off() -> None:
+def test_it_is_held_back_for_as_long_as_every_watch_is_cut_off() -> None:
     watermark = passing()
-    watermark.cut("v1/pods", NOW)
-    watermark.cut("v1/events", NOW)
+    watermark.disconnected("v1/pods", NOW)
+    watermark.disconnected("v1/events", NOW)
     back = NOW + 3_600 * SECOND
-    assert watermark.stands_still(back)
+    assert watermark.is_held_back(back)
     watermark.connected("v1/pods", back)
-    assert watermark.stands_still(back + HOLD - 1)
-    assert not watermark.stands_still(back + HOLD)
+    assert watermark.is_held_back(back + HOLD - 1)
+    assert not watermark.is_held_back(back + HOLD)
 
 
 def test_what_cannot_be_watched_is_not_waited_for() -> None:
     watermark = passing()
-    watermark.cut("v1/pods", NOW)
-    watermark.gone("v1/pods")
-    assert not watermark.stands_still(NOW + 10 * SECOND)
+    watermark.disconnected("v1/pods", NOW)
+    watermark.removed("v1/pods")
+    assert not watermark.is_held_back(NOW + 10 * SECOND)
 
 
-def test_it_stands_still_after_an_outage_of_the_database() -> None:
+def test_it_is_held_back_after_an_outage_of_the_database() -> None:
     watermark = passing()
-    watermark.mended(NOW)
-    assert watermark.stands_still(NOW + HOLD - 1)
-    assert not watermark.stands_still(NOW + HOLD)
+    watermark.database_recovered(NOW)
+    assert watermark.is_held_back(NOW + HOLD - 1)
+    assert not watermark.is_held_back(NOW + HOLD)
