@@ -344,3 +344,44 @@ def test_a_deletion_happened_when_it_was_asked_for_however_late_that_is_seen() -
     (row,) = fold(CLUSTER, c.records)["spans"]
     stamp = parse_time(pod.meta["deletionTimestamp"])
     assert (row["name"], row["start_time"]) == ("Pod.Delete", stamp - 30 * SECOND)
+
+
+def test_pods_of_an_owner_that_is_not_watched_can_be_deleted_at_any_time() -> None:
+    c = Cluster()
+    rs = c.create("ReplicaSet", "web-1")
+    first, second = c.create("Pod", "web-1-a", owner=rs), c.create("Pod", "web-1-b", owner=rs)
+    c.first_list()
+    c.gone(first)
+    c.wait(2_000)
+    c.gone(second)
+    c.records = [record for record in c.records if record.kind != "ReplicaSet"]
+    shows(
+        c,
+        """
+        Pod.Delete web-1-a  by unknown  [root]
+
+        Pod.Delete web-1-b  by unknown  [root]
+        """,
+    )
+
+
+def test_a_pod_can_outlive_its_deleted_owner() -> None:
+    c = Cluster()
+    rs = c.create("ReplicaSet", "web-1", by="kubectl")
+    pod = c.create("Pod", "web-1-a", owner=rs)
+    c.first_list()
+    c.gone(rs)
+    c.wait(2_000)
+    c.apply("ConfigMap", "other")  # Time passes only with records.
+    c.gone(pod)
+    shows(
+        c,
+        """
+        ReplicaSet.Delete web-1  by unknown  [root]
+
+        ConfigMap.Create other  by kubectl  [root]
+
+        (continues ReplicaSet.Delete web-1 trace)
+        Pod.Delete web-1-a  by garbage-collector  [owner]
+        """,
+    )

@@ -337,7 +337,7 @@ class Observer:
 
 def _revived(obj: ObjectState) -> ObjectState:
     """An object that was deleted and is there again (etcd was restored): what it is has to be seen anew."""
-    return msgspec.structs.replace(obj, rv=0, deleted=0, deleting=False, forget=0)
+    return msgspec.structs.replace(obj, rv=0, deleted=0, deleting=False, forget=0, owners=())
 
 
 def _compared(obj: ObjectState) -> diff.ComparedFields:

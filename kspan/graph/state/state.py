@@ -195,8 +195,9 @@ class State:
 
     def add_lost_dependent(self, obj: ObjectState, lost: LostDependent) -> None:
         """Note on its owner, whether seen or not, that a dependent was deleted, orphaned or finished."""
-        row = self.owner_row(obj.owner, obj.uid) if obj.owner else None
-        if row is not None:
+        if obj.owner:
+            row = self.owner_row(obj.owner, obj.uid)
+            assert row is not None, "owners are remembered as long as their dependents"
             owner = self.reference_object(row.owner_uid, row.owner_kind, obj.namespace, row.owner_name)
             owner.lost_dependents = (*self._recent(owner.lost_dependents), lost)
             self._changes.objects[owner.uid] = None

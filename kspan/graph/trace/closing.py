@@ -216,15 +216,23 @@ class Resolver:
         return ""
 
     def forget_object(self, uid: str) -> None:
-        """Lets go of an object that was deleted, or only spoken of, long enough ago; its row stays, without state.
+        """Forget an object that was deleted, or only referenced, long enough ago.
 
-        Waits while it is part of an open trace or has an occurrence that waits.
+        It stays while a trace of it is open, one of its occurrences waits, or it has dependents in the cluster: their
+        deletion still refers to it.
         """
         obj = self.state.object(uid)
         if obj is None or self.state.clock.now < obj.forget or (obj.rv and not obj.deleted):
             return
-        busy = self.state.is_pending(uid) or any(self.state.is_open(c.trace) for c in obj.changes)
-        if busy or self.state.is_open(obj.episode):
+        if self._is_needed(obj):
             self.state.postpone_forgetting(obj)
         else:
             self.state.forget_object(obj)
+
+    def _is_needed(self, obj: ObjectState) -> bool:
+        return (
+            self.state.is_pending(obj.uid)
+            or self.state.is_open(obj.episode)
+            or any(self.state.is_open(change.trace) for change in obj.changes)
+            or any(not dependent.deleted for dependent in self.state.dependents(obj.uid))
+        )
