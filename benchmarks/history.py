@@ -78,7 +78,7 @@ def make(
     every = max(1, round(copies * found / max(1, spans - found)))
     _prepare(store, frames[0].received, frames[0].received + (copies + 2) * period)
     for number in range(1, copies + 1):
-        with store._write("copy", CLUSTER) as connection:  # noqa: SLF001 -- made for measuring
+        with store.writing("copy", CLUSTER) as connection:
             _copy(connection, schema.journal, number, each, period)
             _copy(connection, schema.objects, number, each, period)
             _copy(connection, schema.owners, number, each, period)
@@ -98,7 +98,7 @@ def _prepare(store: Store, first: int, last: int) -> None:
     if store._partitions is None:  # noqa: SLF001
         return
     store._partitions.prepare_days(range(first // DAY, last // DAY + 1))  # noqa: SLF001
-    with store._write("look at what is there", CLUSTER) as connection:  # noqa: SLF001
+    with store.writing("look at what is there", CLUSTER) as connection:
         connection.exec_driver_sql("ANALYZE")
 
 
@@ -159,7 +159,7 @@ def _move_on(store: Store, copies: int, each: int, period: int) -> None:
     clock = msgspec.msgpack.decode(live.clock, type=Clock)
     clock.now += copies * period
     newest = {kind: str(int(version) + copies * VERSIONS) for kind, version in live.newest.items()}
-    with store._write("move on", CLUSTER) as connection:  # noqa: SLF001
+    with store.writing("move on", CLUSTER) as connection:
         table = schema.fold_state
         connection.execute(
             table.update()

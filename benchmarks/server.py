@@ -29,7 +29,9 @@ SETTINGS: Final = (
 @contextmanager
 def alone(store: Store) -> Iterator[Connection]:
     """A connection without transactions, each statement as long as it takes, and as autovacuum lets it wait."""
-    with store._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:  # noqa: SLF001
+    with store.reading("find the server") as connection:
+        engine = connection.engine
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("SET statement_timeout = 0")
         connection.exec_driver_sql("SET lock_timeout = 0")
         yield connection

@@ -1,4 +1,4 @@
-"""What can be set, each with its unit and its reason."""
+"""Settings of the fold, each with its unit and its reason, and what else determines its output."""
 
 import msgspec
 
@@ -6,24 +6,39 @@ from kspan.times import SECOND
 
 
 class FoldSettings(msgspec.Struct, frozen=True):
-    """How the fold waits. Times in nanoseconds.
+    """How long the fold waits. Times in nanoseconds.
 
-    The settings are part of the fold's input: the same journal gives the same traces under the same settings.
+    The settings are part of the fold's input: the same journal and the same settings give the same traces. They are
+    stored as JSON with the projection (table ``fold_history``).
     """
 
     hold: int = 5 * SECOND
-    """An occurrence waits this long before its cause is chosen. Object deltas of one etcd arrive within 0.3 s of each
-    other (measured on the recordings), Events within some seconds on a cluster that is not overloaded."""
+    """Wait this long before choosing the cause of an occurrence. Object changes from one etcd arrive within 0.3 s of
+    each other (measured on the recordings), Events within a few seconds on a cluster that is not overloaded."""
 
     settle: int = 10 * SECOND
-    """A trace in which nothing happened for this long, and in which nothing is on its way, is closed."""
+    """Close a trace when nothing has happened in it for this long and nothing in it is in progress."""
 
     settle_after_warning: int = 60 * SECOND
-    """The same for a trace that holds a Warning: a probe fails again after periodSeconds x failureThreshold (10 s x 3
-    by default), a back-off doubles from 10 s; ten quiet seconds after a Warning say nothing."""
+    """The same for a trace with a Warning. A probe fails again after periodSeconds x failureThreshold (10 s x 3 by
+    default) and back-offs double from 10 s, so ten quiet seconds after a Warning do not mean that it is over."""
 
     max_trace_age: int = 900 * SECOND
-    """A trace is closed at this age at the latest, marked incomplete if something in it is still on its way."""
+    """Close a trace at this age, and mark it incomplete if something in it is still in progress."""
 
     context_annotations: tuple[str, ...] = ("tracing.k8s.io/traceparent",)
     """Annotations that carry a W3C traceparent (KEP-5915 proposes the first)."""
+
+
+class FoldInputs(msgspec.Struct, frozen=True):
+    """Everything that determines the projection besides the journal.
+
+    Args:
+        fold_version: ``kspan.graph.state.version.FOLD_VERSION`` of the program.
+        rules: digest of the rules (``Rules.digest``).
+        settings: settings of the fold.
+    """
+
+    fold_version: int
+    rules: str
+    settings: FoldSettings

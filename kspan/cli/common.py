@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from kspan.cli.options import parse_duration
 from kspan.errors import RulesError, SettingsError, StoreError
 from kspan.settings import FoldSettings
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from kspan.graph import Rules
 
 Advance = Callable[[int], None]
+
+DEFAULTS = FoldSettings()
 
 
 def state_directory() -> Path:
@@ -72,24 +76,36 @@ def read_rules_file(path: str) -> str:
         raise RulesError(f"{path}:{line}: is no UTF-8 text") from error
 
 
-def fold_settings(hold: str, settle: str, max_trace_age: str, contexts: Sequence[str]) -> FoldSettings:
-    """The fold's settings. The longer settling after a Warning keeps its proportion.
+def fold_settings(
+    hold: str | None,
+    settle: str | None,
+    max_trace_age: str | None,
+    contexts: Sequence[str] | None,
+    base: FoldSettings = DEFAULTS,
+) -> FoldSettings:
+    """Settings of the fold from flags; a flag that is None leaves the value of ``base``.
 
-    Raises SettingsError for what is no duration, or makes no sense together.
+    ``settle_after_warning`` stays in proportion to ``settle``.
+
+    Raises SettingsError for an invalid duration, or if the three contradict each other.
     """
-    defaults = FoldSettings()
-    quiet = parse_duration(settle, "--settle")
-    held, oldest = parse_duration(hold, "--hold"), parse_duration(max_trace_age, "--max-trace-age")
-    after_warning = quiet * defaults.settle_after_warning / defaults.settle
-    if oldest <= held + quiet:
-        raise SettingsError(f"--max-trace-age {max_trace_age} has to be longer than --hold and --settle together")
-    return FoldSettings(
-        hold=int(held * SECOND),
-        settle=int(quiet * SECOND),
-        settle_after_warning=int(after_warning * SECOND),
-        max_trace_age=int(oldest * SECOND),
-        context_annotations=tuple(contexts),
+    settings = FoldSettings(
+        hold=_nanoseconds(hold, "--hold", base.hold),
+        settle=_nanoseconds(settle, "--settle", base.settle),
+        settle_after_warning=base.settle_after_warning,
+        max_trace_age=_nanoseconds(max_trace_age, "--max-trace-age", base.max_trace_age),
+        context_annotations=base.context_annotations if contexts is None else tuple(contexts),
     )
+    if settings.max_trace_age <= settings.hold + settings.settle:
+        raise SettingsError("--max-trace-age must be longer than --hold and --settle together")
+    if settle is None:
+        return settings
+    after_warning = settings.settle * DEFAULTS.settle_after_warning // DEFAULTS.settle
+    return msgspec.structs.replace(settings, settle_after_warning=after_warning)
+
+
+def _nanoseconds(text: str | None, option: str, default: int) -> int:
+    return default if text is None else int(parse_duration(text, option) * SECOND)
 
 
 def open_existing(db: str | None, *, read_only: bool = False) -> Store:

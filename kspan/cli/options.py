@@ -62,6 +62,34 @@ Contexts = Annotated[
         help="Read a W3C traceparent from this annotation. Repeat it for more; the first valid one is used.",
     ),
 ]
+_RECORDED = "[default: as recorded in the database]"
+RecordedHold = Annotated[
+    str | None,
+    typer.Option(
+        "--hold", metavar="DURATION", help=f"Wait this long for other records before choosing a cause. {_RECORDED}"
+    ),
+]
+RecordedSettle = Annotated[
+    str | None,
+    typer.Option(
+        "--settle", metavar="DURATION", help=f"Close a trace after this long without a new occurrence. {_RECORDED}"
+    ),
+]
+RecordedMaxTraceAge = Annotated[
+    str | None,
+    typer.Option(
+        "--max-trace-age", metavar="DURATION", help=f"Close a trace at this age even if it is unfinished. {_RECORDED}"
+    ),
+]
+RecordedContexts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--context-annotation",
+        metavar="KEY",
+        help=f"Read a W3C traceparent from this annotation. Repeat it for more. {_RECORDED}",
+        show_default=False,
+    ),
+]
 CONTEXTS = ["tracing.k8s.io/traceparent"]
 
 # The cluster

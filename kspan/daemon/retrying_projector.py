@@ -12,7 +12,7 @@ from kspan.graph import Rules
 from kspan.ingest.list_watch import JournalBatch
 from kspan.model import LogRecord, ObjectRow, RecordType
 from kspan.pipeline.commit import Result
-from kspan.pipeline.projector import BATCH, RULES_CHANGED, Projector
+from kspan.pipeline.projector import BATCH, Projector
 from kspan.settings import FoldSettings
 from kspan.store import Store
 
@@ -41,8 +41,8 @@ class RetryingProjector:
         self._metrics = metrics
         self._load = partial(Projector, store, cluster, rules, settings, sys.maxsize, committer)
         self._projector = self._load()
-        if self._projector.fold.rules_changed:
-            _logger.warning(RULES_CHANGED)
+        for notice in self._projector.notices:
+            _logger.warning(notice)
         self._first_sequence = self._projector.sequence
         self._invalid_contexts = self._projector.fold.invalid_contexts
 

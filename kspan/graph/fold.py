@@ -22,8 +22,7 @@ class Fold:
 
     def __init__(self, cluster: str, rules: Rules, settings: FoldSettings | None = None) -> None:
         self.settings = settings or FoldSettings()
-        self.state = State(cluster, rules.digest, self.settings)
-        self._rules = rules.digest
+        self.state = State(cluster, self.settings)
         self._observer = Observer(self.state, rules, self.settings)
         self._causes = Causes(self.state, rules, self.settings)
         self._resolver = Resolver(self.state, self.settings)
@@ -65,11 +64,6 @@ class Fold:
         """When something that waits wants time to have passed (ns), 0 where nothing waits."""
         deadline = self.state.schedule.deadline
         return deadline if deadline < NEVER else 0
-
-    @property
-    def rules_changed(self) -> bool:
-        """Whether what was loaded was begun with other rules."""
-        return self.state.clock.rules_digest != self._rules
 
     @property
     def invalid_contexts(self) -> int:

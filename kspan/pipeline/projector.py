@@ -1,27 +1,21 @@
 """Journal batches in, commits of journal, cursors and projection out."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from kspan.errors import StoreError
-from kspan.graph import Fold, Rules
+from kspan.graph import Rules
 from kspan.ingest.list_watch import JournalBatch
 from kspan.model import LogRecord, ObjectRow, RecordType
 from kspan.pipeline.commit import Commit, Committer, DirectCommitter
 from kspan.pipeline.known_versions import KnownVersions
+from kspan.pipeline.open_projection import open_projection
 from kspan.settings import FoldSettings
 from kspan.store import Store
 from kspan.times import SECOND
 
 BATCH = 500
 """Records in a transaction. Enough to share the fsync of a commit, few enough to take some tens of milliseconds."""
-
-RULES_CHANGED = (
-    "the history was made with other rules; new records use the current ones; "
-    "run 'kspan db rebuild' to apply them to the whole history"
-)
 
 
 class Projector:
@@ -48,7 +42,9 @@ class Projector:
         store.must_lead(cluster)
         self.store = store
         self.cluster = cluster
-        self.fold = Fold(cluster, rules, settings)
+        opened = open_projection(store, cluster, rules, settings)
+        self.fold = opened.fold
+        self.notices = opened.notices
         self.appended = 0
         self.known_already = 0
         self.waiting = 0
@@ -56,24 +52,8 @@ class Projector:
         self._committer = committer if committer is not None else DirectCommitter(store, cluster)
         self._batch = batch
         self._batches: list[JournalBatch] = []
-        self._sequence = store.last_sequence(cluster)
-        self._versions = self._load()
-
-    def _load(self) -> KnownVersions:
-        live = self.store.load_projection(self.cluster)
-        if live.last_seq != self._sequence:
-            raise StoreError(
-                f"{self.store.name}: the projection is at record {live.last_seq} of {self._sequence}; "
-                "run 'kspan db rebuild'"
-            )
-        self.fold.load(
-            _emptied(live.objects),
-            live.owners,
-            chain((row.fold for row in live.pending), (row.fold for row in live.spans)),
-            (row.fold for row in live.traces),
-            live.clock,
-        )
-        return KnownVersions(self.store, self.cluster, live.newest)
+        self._sequence = opened.sequence
+        self._versions = KnownVersions(store, cluster, opened.newest)
 
     @property
     def sequence(self) -> int:
@@ -165,10 +145,3 @@ class Projector:
         self._committer.commit(commit)
         self.appended += len(records)
         self._versions.forget()
-
-
-def _emptied(states: list[bytes]) -> Iterator[bytes]:
-    # Releases each state once it is decoded: two forms of 100,000 objects are half a gigabyte.
-    states.reverse()
-    while states:
-        yield states.pop()

@@ -1,16 +1,17 @@
-"""``kspan db verify`` and ``kspan db rebuild``: the journal is the only source of truth, and here is the proof."""
+"""Verifies and rebuilds the projection from the journal (``kspan db verify`` and ``kspan db rebuild``)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from kspan.errors import StoreError
-from kspan.graph import Fold, Rules
-from kspan.graph.state.records import Clock
+from kspan.graph import Fold, Rules, built_in_rules
+from kspan.graph.state.version import FOLD_VERSION
 from kspan.model import Delta
-from kspan.settings import FoldSettings
-from kspan.store import Store, is_about_data, open_store
+from kspan.pipeline.load_fold import load_fold
+from kspan.settings import FoldInputs, FoldSettings
+from kspan.store import FoldPeriod, Store, is_about_data, open_store
 
 TABLES = ("objects", "owners", "pending", "spans", "traces", "gaps")
 KEYS = {
@@ -23,13 +24,18 @@ KEYS = {
 }
 
 Row = dict[str, Any]
+OnProgress = Callable[[int], None]
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """A row that the database has otherwise than the journal says. ``columns`` is empty where a whole row is.
+    """A row of the projection that differs from the journal.
 
-    ``problem`` is ``missing`` (the journal says there should be one), ``unexpected``, ``differs``, or ``unreadable``
-    (some row is, and nothing after it was compared).
+    Args:
+        table: name of the table.
+        key: key of the row, without the cluster.
+        problem: ``missing`` (from the database), ``unexpected``, ``differs``, or ``unreadable`` (a row cannot be read;
+            the rest of the table was not compared).
+        columns: columns that differ; empty if the whole row does.
     """
 
     table: str
@@ -38,15 +44,64 @@ class Difference(msgspec.Struct, frozen=True):
     columns: tuple[str, ...] = ()
 
 
-def project(
+def verify(store: Store, cluster: str, rules: Rules, on_progress: OnProgress | None = None) -> Iterator[Difference]:
+    """Replay the journal into an empty projection and compare it with the one in the database, row by row.
+
+    Each period of the journal is replayed with the settings that are recorded for it, and with ``rules`` or the
+    built-in rules, whichever were used.
+
+    Args:
+        store: the database.
+        cluster: uid of the cluster.
+        rules: the rules, or the built-in ones.
+        on_progress: called with the number of records folded since the last call.
+
+    Raises:
+        StoreError: the journal was pruned (what was deleted from it is still in the projection); or the projection was
+            made by another version of the fold, or with rules that were not given.
+    """
+    first = next((run[0][0] for run in store.replay(cluster, batch=1)), 1)
+    if first != 1:
+        raise StoreError(
+            f"{store.name}: the journal was pruned and begins at record {first}; only a whole journal can be verified"
+        )
+    known = {each.digest: each for each in (built_in_rules(), rules)}
+    periods = _replayable(store, cluster, known)
+    with open_store("sqlite://") as fresh:
+        _replay(store, fresh, cluster, periods, known, on_progress)
+        for table in TABLES:
+            try:
+                yield from _compare(table, fresh.projection_rows(cluster, table), store.projection_rows(cluster, table))
+            except StoreError as error:
+                if not is_about_data(error):
+                    raise
+                # A column holds something else than its type (invalid JSON, for example).
+                yield Difference(table, "a row", "unreadable")
+
+
+def rebuild(
     store: Store,
     cluster: str,
     rules: Rules,
     settings: FoldSettings | None = None,
-    on_progress: Callable[[int], None] | None = None,
-) -> Iterator[Delta]:
-    """The deltas of the whole journal, from nothing. ``on_progress`` is told how many records were folded since."""
-    fold = Fold(cluster, rules, settings)
+    on_progress: OnProgress | None = None,
+) -> None:
+    """Replace the projection by one computed from the whole journal, in one transaction.
+
+    The rules and settings are recorded. Traces that were exported stay marked as exported.
+    """
+    settings = settings or FoldSettings()
+    inputs = FoldInputs(FOLD_VERSION, rules.digest, settings)
+    store.rebuild(cluster, _deltas(store, cluster, Fold(cluster, rules, settings), on_progress), inputs)
+
+
+def recorded_inputs(store: Store, cluster: str) -> FoldInputs | None:
+    """What the newest part of the projection was computed with; None for an empty journal."""
+    periods = store.fold_periods(cluster)
+    return periods[-1].inputs if periods else None
+
+
+def _deltas(store: Store, cluster: str, fold: Fold, on_progress: OnProgress | None) -> Iterator[Delta]:
     for run in store.replay(cluster):
         for sequence, record in run:
             fold.apply(sequence, record)
@@ -55,37 +110,51 @@ def project(
         yield fold.take_delta()
 
 
-def verify(
-    store: Store,
-    cluster: str,
-    rules: Rules,
-    settings: FoldSettings | None = None,
-    on_progress: Callable[[int], None] | None = None,
-) -> Iterator[Difference]:
-    """What differs between the projection in the database and one made afresh from its journal, row by row.
-
-    Raises StoreError for a journal that was pruned: what it forgot is still (rightly) in the projection.
-    """
-    first = next((run[0][0] for run in store.replay(cluster, batch=1)), 1)
-    if first != 1:
+def _replayable(store: Store, cluster: str, known: Mapping[str, Rules]) -> list[FoldPeriod]:
+    """The periods of the journal that have records. Raises StoreError if one cannot be replayed."""
+    if store.fold_version(cluster) not in (None, FOLD_VERSION):
         raise StoreError(
-            f"{store.name}: the journal was pruned and begins at record {first}; only a whole one can be verified"
+            f"{store.name}: was written by another version of kspan (fold version {store.fold_version(cluster)}, this "
+            f"one has {FOLD_VERSION}): verify it with that version, or run 'kspan db rebuild'"
         )
-    with open_store("sqlite://") as fresh:
-        for delta in project(store, cluster, rules, settings, on_progress):
-            fresh.commit(cluster, 0, [], [], delta)
-        for table in TABLES:
-            try:
-                yield from _compare(table, fresh.projection_rows(cluster, table), store.projection_rows(cluster, table))
-            except StoreError as error:
-                if not is_about_data(error):
-                    raise
-                # Something in it is not what its column holds (no JSON, say): no more of this table can be compared.
-                yield Difference(table, "a row", "unreadable")
+    last = store.last_sequence(cluster)
+    periods = [period for period in store.fold_periods(cluster) if period.from_seq <= last]
+    for period in periods:
+        if period.inputs.rules not in known:
+            raise StoreError(
+                f"{store.name}: the history from record {period.from_seq} on was made with rules that are neither the "
+                f"built-in ones nor those of --rules (digest {period.inputs.rules}): give their file with --rules, or "
+                "run 'kspan db rebuild' to apply the current ones"
+            )
+    return periods
+
+
+def _replay(
+    store: Store,
+    fresh: Store,
+    cluster: str,
+    periods: Sequence[FoldPeriod],
+    known: Mapping[str, Rules],
+    on_progress: OnProgress | None,
+) -> None:
+    """Fold the journal of ``store`` into ``fresh``, each period with its own rules and settings."""
+    coming = list(reversed(periods))
+    fold = Fold(cluster, built_in_rules())
+    for run in store.replay(cluster):
+        for sequence, record in run:
+            if coming and sequence >= coming[-1].from_seq:
+                # The daemon was restarted here: it loaded its fold from the rows of the projection.
+                fresh.commit(cluster, 0, [], [], fold.take_delta())
+                inputs = coming.pop().inputs
+                fold, _, _ = load_fold(fresh, cluster, known[inputs.rules], inputs.settings)
+            fold.apply(sequence, record)
+        fresh.commit(cluster, 0, [], [], fold.take_delta())
+        if on_progress is not None:
+            on_progress(len(run))
 
 
 def _compare(table: str, expected: Iterator[Row], found: Iterator[Row]) -> Iterator[Difference]:
-    """Both come in the order of their key, so one pass tells what is missing on which side."""
+    """Compare two lists of rows, both in the order of their key, in one pass."""
     keys = KEYS[table]
     wanted, given = next(expected, None), next(found, None)
     while wanted is not None or given is not None:
@@ -108,23 +177,3 @@ def _compare(table: str, expected: Iterator[Row], found: Iterator[Row]) -> Itera
 
 def _text(key: tuple[Any, ...] | None) -> str:
     return " ".join(str(part) for part in key or ())
-
-
-def made_with_other_rules(store: Store, cluster: str, rules: Rules) -> bool:
-    """Whether the projection in the database was begun with other rules than these."""
-    clock = store.load_projection(cluster).clock
-    return bool(clock) and msgspec.msgpack.decode(clock, type=Clock).rules != rules.digest
-
-
-def rebuild(
-    store: Store,
-    cluster: str,
-    rules: Rules,
-    settings: FoldSettings | None = None,
-    on_progress: Callable[[int], None] | None = None,
-) -> None:
-    """Replaces the projection by one made afresh from the journal, in one transaction.
-
-    What was emitted stays marked as emitted.
-    """
-    store.rebuild(cluster, project(store, cluster, rules, settings, on_progress))

@@ -23,7 +23,7 @@ NO_CLUSTER = "00000000-0000-0000-0000-000000000000"
 class Replayed(msgspec.Struct, frozen=True):
     """What a replay did: frames read, records appended, records that were known already, objects skipped as bad.
 
-    ``invalid_contexts`` were ignored; ``rules_changed``: the database's history was made with other rules.
+    ``invalid_contexts`` were ignored; ``notices`` are messages for the user.
     """
 
     cluster: str
@@ -32,7 +32,7 @@ class Replayed(msgspec.Struct, frozen=True):
     known_already: int
     skipped: int
     invalid_contexts: int = 0
-    rules_changed: bool = False
+    notices: tuple[str, ...] = ()
 
 
 def find_cluster(frames: Iterable[Frame]) -> tuple[str, Iterator[Frame]]:
@@ -99,5 +99,5 @@ def replay(
         projector.known_already,
         skipped,
         invalid_contexts=projector.fold.invalid_contexts - invalid,
-        rules_changed=projector.fold.rules_changed,
+        notices=projector.notices,
     )

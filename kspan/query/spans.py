@@ -6,9 +6,11 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Select, func, literal, select
 
 from kspan import vocabulary
+from kspan.errors import QueryError
 from kspan.model import PendingRow, SpanRow, SpanState
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
+from kspan.store.tables.fold_history import fold_version
 
 spans: Final = schema.spans
 
@@ -16,19 +18,34 @@ DEEPEST: Final = 1_000
 """Steps of one chain that are followed: a real one has about ten."""
 
 
-def fetch(connection: Connection, query: Select[Any]) -> Iterator[SpanRow]:
-    """The spans of a ``rows.select_rows(spans, SpanRow)``; those that are not closed with what is known by now."""
+def fetch(connection: Connection, cluster: str, query: Select[Any]) -> Iterator[SpanRow]:
+    """The spans of a ``rows.select_rows(spans, SpanRow)``; open ones with everything known so far.
+
+    Raises QueryError if another version of the fold wrote a span that is still open.
+    """
+    checked = False
     for row in connection.execute(query):
-        yield _whole(SpanRow(*row))
+        span = SpanRow(*row)
+        if span.state is not SpanState.CLOSED:
+            # Imported here: the libraries of the graph take a tenth of a second, and most answers do not need them.
+            from kspan.graph.state.rows import told_so_far
+
+            if not checked:
+                _check_fold_version(connection, cluster)
+                checked = True
+            span = told_so_far(span)
+        yield span
 
 
-def _whole(row: SpanRow) -> SpanRow:
-    if row.state is SpanState.CLOSED:
-        return row
-    # Here and not above: the graph's libraries cost a tenth of a second, and most answers need none of it.
-    from kspan.graph.state.rows import told_so_far
+def _check_fold_version(connection: Connection, cluster: str) -> None:
+    from kspan.graph.state.version import FOLD_VERSION
 
-    return told_so_far(row)
+    version = fold_version(connection, cluster)
+    if version is not None and version != FOLD_VERSION:
+        raise QueryError(
+            f"the open traces were written by another version of kspan (fold version {version}, this one reads "
+            f"{FOLD_VERSION}): use that version, or run 'kspan db rebuild'"
+        )
 
 
 def waiting(connection: Connection, cluster: str, *where: ColumnElement[bool]) -> Iterator[SpanRow]:
@@ -37,20 +54,23 @@ def waiting(connection: Connection, cluster: str, *where: ColumnElement[bool]) -
 
     pending = schema.pending
     query = rows.select_rows(pending, PendingRow).where(pending.c.cluster == cluster, *where)
-    for row in connection.execute(query.order_by(pending.c.arrival)):
+    found = connection.execute(query.order_by(pending.c.arrival)).all()
+    if found:
+        _check_fold_version(connection, cluster)
+    for row in found:
         yield span_to_be(PendingRow(*row))
 
 
 def of_trace(connection: Connection, cluster: str, trace_id: str) -> list[SpanRow]:
     """All spans of a trace, by start."""
     query = rows.select_rows(spans, SpanRow).where(spans.c.cluster == cluster, spans.c.trace_id == trace_id)
-    return sorted(fetch(connection, query), key=lambda span: (span.start_time, span.span_id))
+    return sorted(fetch(connection, cluster, query), key=lambda span: (span.start_time, span.span_id))
 
 
 def one(connection: Connection, cluster: str, trace_id: str, span_id: str) -> SpanRow | None:
     """A span by its ids."""
     here = (spans.c.cluster == cluster, spans.c.trace_id == trace_id, spans.c.span_id == span_id)
-    return next(fetch(connection, rows.select_rows(spans, SpanRow).where(*here)), None)
+    return next(fetch(connection, cluster, rows.select_rows(spans, SpanRow).where(*here)), None)
 
 
 def line_of(connection: Connection, cluster: str, trace_id: str, span_id: str) -> list[SpanRow]:
@@ -70,7 +90,7 @@ def line_of(connection: Connection, cluster: str, trace_id: str, span_id: str) -
         .where(*here)
         .order_by(line.c.depth)
     )
-    return _until_it_turns(fetch(connection, query))
+    return _until_it_turns(fetch(connection, cluster, query))
 
 
 def _until_it_turns(line: Iterator[SpanRow]) -> list[SpanRow]:

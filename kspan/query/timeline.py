@@ -108,7 +108,7 @@ def _pages(store: Store, cluster: str, wanted: Wanted, where: list[ColumnElement
         with store.reading("read the timeline") as connection:
             page = [
                 TimelineLine(span.start_time, span)
-                for span in reading.fetch(connection, _page(cluster, wanted, where, after))
+                for span in reading.fetch(connection, cluster, _page(cluster, wanted, where, after))
             ]
         yield from page
         if len(page) < PAGE:
@@ -140,7 +140,7 @@ def _before(
         or_(spans.c.events != [], spans.c.state == SpanState.OPEN),
         *where,
     )
-    for span in reading.fetch(connection, query):
+    for span in reading.fetch(connection, cluster, query):
         repeats = [e.time for e in span.events if vocabulary.is_repeat(e.attributes)]
         again = [time for time in repeats if wanted.since <= time < (wanted.until or LATEST)]
         if again and (span.error or not wanted.errors):
@@ -218,4 +218,4 @@ class Follower:
         for trace_id, group in groupby(fresh, key=lambda pair: pair[0]):
             for span_ids in chunks([span_id for _, span_id in group]):
                 mine = (spans.c.cluster == self._cluster, spans.c.trace_id == trace_id, spans.c.span_id.in_(span_ids))
-                yield from reading.fetch(connection, rows.select_rows(spans, SpanRow).where(*mine))
+                yield from reading.fetch(connection, self._cluster, rows.select_rows(spans, SpanRow).where(*mine))

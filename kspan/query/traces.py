@@ -206,7 +206,7 @@ def _roots(connection: Connection, cluster: str, trace_ids: Sequence[str], actor
             .where(traces.c.cluster == cluster, traces.c.trace_id.in_(ids))
         )
         query = query.where(spans.c.service == actor) if actor else query
-        found |= {span.trace_id: span for span in reading.fetch(connection, query)}
+        found |= {span.trace_id: span for span in reading.fetch(connection, cluster, query)}
     return found
 
 

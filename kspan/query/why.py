@@ -120,7 +120,7 @@ def _newest(connection: Connection, cluster: str, found: Found, until: int) -> S
         .order_by(spans.c.start_time.desc())
         .limit(16)
     )
-    newest = list(reading.fetch(connection, query))
+    newest = list(reading.fetch(connection, cluster, query))
     together = [span for span in newest if span.start_time == newest[0].start_time]
     # Of what began in the same instant the last is the one that the others led to.
     causes = {span.parent_span_id for span in together}

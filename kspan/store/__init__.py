@@ -16,7 +16,7 @@ Importing this package imports SQLAlchemy.
 
 from kspan.store.engine import is_about_data
 from kspan.store.open import open_store
-from kspan.store.results import ClusterStats, KnownVersion, Projection
+from kspan.store.results import ClusterStats, FoldPeriod, KnownVersion, Projection
 from kspan.store.store import Store
 
-__all__ = ["ClusterStats", "KnownVersion", "Projection", "Store", "is_about_data", "open_store"]
+__all__ = ["ClusterStats", "FoldPeriod", "KnownVersion", "Projection", "Store", "is_about_data", "open_store"]

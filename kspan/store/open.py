@@ -44,7 +44,7 @@ def _open(location: Location, lock: WriterLock | None, *, read_only: bool) -> St
                 # Only now: another program's file is not to be switched to WAL.
                 if location.path is not None:
                     prepare_file(engine, location)
-                migrate(engine, location, revision)
+                migrate(engine, revision)
     except BaseException:
         engine.dispose()
         raise

@@ -1,12 +1,19 @@
-"""What a store answers with, where the shared words have none."""
+"""Return types of ``Store`` that are not shared with other layers."""
 
 import msgspec
 
 from kspan.model import OwnerRow, PendingRow, SpanRow, TraceRow
+from kspan.settings import FoldInputs
 
 
 class KnownVersion(msgspec.Struct, frozen=True, gc=False):
-    """The newest journalled version of an object, whether that was its deletion, and the epoch of its stream then."""
+    """The newest version of an object in the journal.
+
+    Args:
+        resource_version: its resourceVersion.
+        deleted: true if that record is the object's deletion.
+        epoch: resourceVersion epoch of the record (``LogRecord.epoch``).
+    """
 
     resource_version: str
     deleted: bool
@@ -14,13 +21,17 @@ class KnownVersion(msgspec.Struct, frozen=True, gc=False):
 
 
 class Projection(msgspec.Struct, frozen=True):
-    """What a fold needs to go on: everything that is live or unresolved, no history.
+    """Everything that a fold needs to continue: live and unresolved rows, without history, each in key order.
 
-    ``objects`` are the states of those that are remembered (the column alone: a cluster has a hundred thousand),
-    ``owners`` theirs, ``pending`` what waits, ``spans`` and ``traces`` the open ones, each in the order of its key.
-    ``last_seq`` is the journal position that all this stands at; where it is less than the journal's last sequence
-    number the projection was cleared, and has to be rebuilt. ``newest`` is the greatest resourceVersion that was
-    journalled of each kind, as whoever committed told.
+    Args:
+        objects: column ``state`` of the remembered objects. Not the whole rows: a cluster has a hundred thousand.
+        owners: owners of those objects.
+        pending: occurrences whose cause has not been chosen.
+        spans: spans of open traces.
+        traces: open traces.
+        clock: the fold's scalar state (msgpack).
+        last_seq: last journal record in the projection. If the journal is longer, the projection must be rebuilt.
+        newest: greatest resourceVersion in the journal by kind, as passed to ``Store.commit``.
     """
 
     objects: list[bytes]
@@ -33,11 +44,25 @@ class Projection(msgspec.Struct, frozen=True):
     newest: dict[str, str]
 
 
-class ClusterStats(msgspec.Struct, frozen=True):
-    """Figures of one cluster. Times in Unix ns UTC (0: the journal is empty).
+class FoldPeriod(msgspec.Struct, frozen=True):
+    """The part of a journal from ``from_seq`` to the next period, and what it was folded with."""
 
-    ``rows`` counts rows by table, ``journal`` records by type, ``traces`` traces by state, ``emissions`` traces by
-    target and status. ``size`` is that of the whole database in bytes, the write-ahead log included.
+    from_seq: int
+    inputs: FoldInputs
+
+
+class ClusterStats(msgspec.Struct, frozen=True):
+    """Statistics of one cluster.
+
+    Args:
+        cluster: uid of the cluster.
+        rows: number of rows by table.
+        journal: number of journal records by type.
+        first_recorded_at: time of the first journal record (Unix ns UTC; 0: the journal is empty).
+        last_recorded_at: time of the last one.
+        traces: number of traces by state.
+        emissions: number of traces by target and status.
+        size: bytes of the whole database, including the write-ahead log.
     """
 
     cluster: str

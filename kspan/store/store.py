@@ -10,15 +10,16 @@ from sqlalchemy import Connection, Engine, select
 
 from kspan.errors import StoreError
 from kspan.model import Cursor, Delta, LogRecord, ObjectRow, SpanRow, TraceRow
+from kspan.settings import FoldInputs
 from kspan.store.async_commit import Behind
 from kspan.store.engine import take_time, transaction, translated
 from kspan.store.location import Location, WriterLock
 from kspan.store.postgresql.leadership import Leadership
 from kspan.store.postgresql.partitions import Partitions
-from kspan.store.results import ClusterStats, KnownVersion, Projection
+from kspan.store.results import ClusterStats, FoldPeriod, KnownVersion, Projection
 from kspan.store.schema import tables as schema
 from kspan.store.tables import exports as emissions
-from kspan.store.tables import journal, projection, rows
+from kspan.store.tables import fold_history, journal, projection, rows
 from kspan.store.tables import stats as statistics
 
 
@@ -78,32 +79,37 @@ class Store:
 
     def clusters(self) -> list[str]:
         """The uids of the clusters that anything was committed for, in order."""
-        with self._read("list the clusters") as connection:
+        with self.reading("list the clusters") as connection:
             return list(connection.execute(select(schema.fold_state.c.cluster).order_by("cluster")).scalars())
 
     def last_sequence(self, cluster: str) -> int:
         """The journal's last sequence number, 0 when it is empty."""
-        with self._read("read the journal") as connection:
+        with self.reading("read the journal") as connection:
             return journal.last_sequence(connection, cluster)
+
+    def record_count(self, cluster: str, at_most: int) -> int:
+        """The number of records in the journal, counted up to ``at_most``."""
+        with self.reading("read the journal") as connection:
+            return journal.count(connection, cluster, at_most)
 
     def known_versions(self, cluster: str, records: Sequence[LogRecord]) -> dict[str, KnownVersion]:
         """The newest version that the journal has of the objects of these records, by uid.
 
         Objects are looked up by kind, namespace, name and uid.
         """
-        with self._read("read the journal") as connection:
+        with self.reading("read the journal") as connection:
             return journal.known_versions(connection, cluster, records)
 
     def last_payload(self, cluster: str, uid: str) -> bytes:
         """The newest payload of one of ``objects``, as JSON; empty when the journal has none."""
-        with self._read("read the journal") as connection:
+        with self.reading("read the journal") as connection:
             return journal.last_payload(connection, cluster, uid)
 
     def cursors(self, cluster: str) -> dict[str, Cursor]:
         """How far each stream was read, by resource."""
         table = schema.cursors
         query = rows.select_rows(table, Cursor).where(table.c.cluster == cluster).order_by(table.c.resource)
-        with self._read("read the cursors") as connection:
+        with self.reading("read the cursors") as connection:
             return {cursor.resource: cursor for cursor in rows.fetch(connection, query, Cursor)}
 
     def commit(
@@ -129,7 +135,7 @@ class Store:
             with translated(self.name, "commit"):
                 self._partitions.prepare(records)
         with contextlib.ExitStack() as stack:
-            connection = stack.enter_context(self._write("commit", cluster))
+            connection = stack.enter_context(self.writing("commit", cluster))
             last = journal.last_sequence(connection, cluster)
             if records and first_seq != last + 1:
                 raise StoreError(f"{self.name}: cannot commit: the journal ends at {last}, {first_seq} does not follow")
@@ -163,7 +169,7 @@ class Store:
         Each run is read when it is asked for, so commits in between are seen, and none waits for the caller.
         """
         while True:
-            with self._read("read the journal") as connection:
+            with self.reading("read the journal") as connection:
                 run = journal.read(connection, cluster, after, batch)
             if not run:
                 return
@@ -174,31 +180,49 @@ class Store:
 
     def live_objects(self, cluster: str, resource: str) -> list[ObjectRow]:
         """The objects of a stream that were not deleted, by uid."""
-        with self._read("read objects") as connection:
+        with self.reading("read objects") as connection:
             return projection.live_objects(connection, cluster, resource)
 
     def named_kinds(self, cluster: str) -> list[tuple[str, str]]:
         """apiVersion and kind of what Events spoke of lately and nobody ever saw, and of all owners, in order."""
-        with self._read("read objects") as connection:
+        with self.reading("read objects") as connection:
             return projection.named_kinds(connection, cluster)
 
     def load_projection(self, cluster: str) -> Projection:
         """What is live or unresolved, from one snapshot: all that a fold needs to go on."""
-        with self._read("read the projection") as connection:
+        with self.reading("read the projection") as connection:
             return projection.load(connection, cluster)
 
     def clear_projection(self, cluster: str) -> None:
         """Empty the projection of a cluster; its journal, cursors and emissions stay."""
-        with self._write("clear the projection", cluster) as connection:
+        with self.writing("clear the projection", cluster) as connection:
             projection.clear(connection, cluster)
 
-    def rebuild(self, cluster: str, deltas: Iterable[Delta]) -> None:
-        """Replace the projection of a cluster by ``deltas``, which must be those of its whole journal, all or nothing.
+    def fold_version(self, cluster: str) -> int | None:
+        """The version of the fold that wrote the projection; None before the first record."""
+        with self.reading("read the version of the projection") as connection:
+            return fold_history.fold_version(connection, cluster)
 
-        ``deltas`` may come from a generator that reads this store's journal: ``replay`` works while it runs. What the
-        generator raises is passed on, and the old projection stays.
+    def fold_periods(self, cluster: str) -> list[FoldPeriod]:
+        """What each period of the journal was folded with, oldest first."""
+        with self.reading("read how the projection was computed") as connection:
+            return fold_history.periods(connection, cluster)
+
+    def start_fold_period(self, cluster: str, from_seq: int, inputs: FoldInputs) -> None:
+        """Record that the journal is folded with ``inputs`` from record ``from_seq`` on."""
+        with self.writing("record how the projection is computed", cluster) as connection:
+            fold_history.start_period(connection, cluster, from_seq, inputs)
+
+    def rebuild(self, cluster: str, deltas: Iterable[Delta], inputs: FoldInputs) -> None:
+        """Replace the projection of a cluster in one transaction.
+
+        Args:
+            cluster: uid of the cluster.
+            deltas: the changes of its whole journal. The generator may read the journal with ``replay``. If it raises,
+                the error is passed on and the old projection stays.
+            inputs: what the journal was folded with.
         """
-        with self._write("rebuild the projection", cluster) as connection:
+        with self.writing("rebuild the projection", cluster) as connection:
             take_time(connection)
             projection.clear(connection, cluster)
             last = journal.last_sequence(connection, cluster)
@@ -206,6 +230,7 @@ class Store:
                 rows.write_delta(connection, cluster, delta)
                 projection.write_position(connection, cluster, last, delta.clock)
             projection.write_position(connection, cluster, last, b"")
+            fold_history.start_period(connection, cluster, 1, inputs)
             emissions.advance(connection, cluster)
 
     def projection_rows(self, cluster: str, table: str) -> Iterator[dict[str, Any]]:
@@ -215,7 +240,7 @@ class Store:
         """
         after: tuple[Any, ...] | None = None
         while True:
-            with self._read(f"read {table}") as connection:
+            with self.reading(f"read {table}") as connection:
                 run, after = projection.read_table(connection, cluster, table, after)
             yield from run
             if after is None:
@@ -225,17 +250,17 @@ class Store:
 
     def unemitted_traces(self, cluster: str, target: str, limit: int) -> list[TraceRow]:
         """At most ``limit`` closed traces that ``target`` neither took nor rejected; the first closed come first."""
-        with self._read("read traces") as connection:
+        with self.reading("read traces") as connection:
             return emissions.unemitted(connection, cluster, target, limit)
 
     def spans_of(self, cluster: str, trace_ids: Collection[str]) -> list[SpanRow]:
         """The closed spans of some traces, by trace id, start and span id."""
-        with self._read("read spans") as connection:
+        with self.reading("read spans") as connection:
             return emissions.spans_of(connection, cluster, trace_ids)
 
     def mark_emitted(self, cluster: str, target: str, trace_ids: Collection[str], at: int) -> None:
         """Note that ``target`` took some traces, at ``at`` (Unix ns)."""
-        with self._write("mark traces as emitted", cluster) as connection:
+        with self.writing("mark traces as emitted", cluster) as connection:
             emissions.mark(connection, cluster, target, trace_ids, at, emissions.EMITTED, "")
 
     def mark_failed(
@@ -243,28 +268,25 @@ class Store:
     ) -> None:
         """Note that ``target`` did not take some traces, at ``at`` (Unix ns); ``rejected``: never try again."""
         status = emissions.REJECTED if rejected else emissions.FAILED
-        with self._write("mark traces as failed", cluster) as connection:
+        with self.writing("mark traces as failed", cluster) as connection:
             emissions.mark(connection, cluster, target, trace_ids, at, status, reason)
 
     def stats(self, cluster: str | None = None) -> list[ClusterStats]:
         """Figures of one cluster, or of all. Counts rows: takes its time on a large database."""
         names = self.clusters() if cluster is None else [cluster]
-        with self._read("count rows") as connection:
+        with self.reading("count rows") as connection:
             size = statistics.database_size(connection, self._location.path)
             return [statistics.of_cluster(connection, name, size) for name in names]
 
     # Transactions
 
-    def reading(self, doing: str) -> contextlib.AbstractContextManager[Connection]:
-        """A connection in a read transaction of its own: one snapshot, for the queries of ``kspan.query``.
-
-        ``doing`` completes the message of a ``StoreError``: ``NAME: cannot DOING: reason``. On a store that was opened
-        read-only nothing can be written through it.
-        """
-        return self._read(doing)
-
     @contextlib.contextmanager
-    def _read(self, doing: str) -> Iterator[Connection]:
+    def reading(self, doing: str) -> Iterator[Connection]:
+        """A connection in a read transaction: all its queries see one snapshot.
+
+        ``doing`` completes the message of a StoreError: ``NAME: cannot DOING: reason``. On a store that was opened
+        read-only, the database refuses writes.
+        """
         # A database in memory has a single connection: readers take turns with the writer, and a reader inside a
         # write (a rebuild that replays) shares its transaction.
         turn = self._turn if self._location.in_memory else contextlib.nullcontext()
@@ -276,7 +298,12 @@ class Store:
                 yield connection
 
     @contextlib.contextmanager
-    def _write(self, doing: str, cluster: str) -> Iterator[Connection]:
+    def writing(self, doing: str, cluster: str) -> Iterator[Connection]:
+        """A connection in a write transaction on the tables of a cluster, committed at the end of the block.
+
+        Writers take turns. Raises StoreError if another process writes to the cluster, FencedError if one has taken
+        over.
+        """
         if self._leadership is not None and not self._leadership.was_claimed(cluster):
             self.must_lead(cluster)
         with self._turn, translated(self.name, doing), transaction(self._engine, writing=True) as connection:
@@ -287,3 +314,9 @@ class Store:
                 yield connection
             finally:
                 self._writing = None
+
+    @contextlib.contextmanager
+    def maintaining(self, doing: str) -> Iterator[Connection]:
+        """A connection in a write transaction outside of the writers' turns, for long work on tables of no cluster."""
+        with translated(self.name, doing), transaction(self._engine, writing=True) as connection:
+            yield connection

@@ -22,6 +22,7 @@ from kspan.store import Store, open_store
 from kspan.times import SECOND
 from tests.daemon.small_cluster import wait_until
 from tests.daemon.writing import CLUSTER, NOW, frame, journal, journalled, make, running
+from tests.store.engine import engine_of
 
 
 def test_what_is_delivered_is_committed_soon_and_without_another_frame(tmp_path: Path) -> None:
@@ -138,9 +139,10 @@ def counted_transactions(store: Store) -> Iterator[list[str]]:
         if statement == "BEGIN IMMEDIATE":
             found.append(statement)
 
-    event.listen(store._engine, "before_cursor_execute", count)
+    engine = engine_of(store)
+    event.listen(engine, "before_cursor_execute", count)
     yield found
-    event.remove(store._engine, "before_cursor_execute", count)
+    event.remove(engine, "before_cursor_execute", count)
 
 
 def bookmarks(store: Store) -> set[str]:

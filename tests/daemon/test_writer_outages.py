@@ -26,6 +26,7 @@ from tests.daemon.small_cluster import wait_until
 from tests.daemon.writing import CLUSTER, deliver_all, frame, frames_of, journal, journalled, make, running, undisturbed
 from tests.postgres import TEMPLATE, PostgresServer
 from tests.recordings import rows
+from tests.store.engine import engine_of
 
 BUSY_TIMEOUT_S = 0.05
 
@@ -69,7 +70,7 @@ def locked(path: Path) -> Iterator[None]:
 
 def reject_odd_names(store: Store) -> None:
     """The database rejects records of objects that are named "odd"."""
-    with store._write("prepare", CLUSTER) as connection:
+    with store.writing("prepare", CLUSTER) as connection:
         connection.exec_driver_sql(
             "CREATE TRIGGER odd BEFORE INSERT ON journal WHEN NEW.name = 'odd' "
             "BEGIN SELECT RAISE(ABORT, 'no such thing'); END"
@@ -216,7 +217,7 @@ def test_a_full_disk_is_waited_out(tmp_path: Path) -> None:
         full = threading.Event()
         full.set()
 
-        @event.listens_for(store._engine, "begin")
+        @event.listens_for(engine_of(store), "begin")
         def limit(connection: object) -> None:
             pages = 1 if full.is_set() else 2**30
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")  # type: ignore[attr-defined]
@@ -306,7 +307,7 @@ def test_a_journal_that_lost_records_ends_the_writer(tmp_path: Path, monkeypatch
         writer.start()
         writer.deliver(frame(FrameType.ADDED, name="a", version=7))
         wait_until(lambda: store.last_sequence(CLUSTER) == 1)
-        with store._write("lose it", CLUSTER) as connection:
+        with store.writing("lose it", CLUSTER) as connection:
             connection.exec_driver_sql("DELETE FROM journal")
         writer.deliver(frame(FrameType.ADDED, name="b", version=8))
         wait_until(lambda: not writer.is_alive())

@@ -12,6 +12,7 @@ from kspan.query.timeline import Wanted, timeline
 from kspan.query.traces import Filter, find_trace, list_traces
 from kspan.query.why import why
 from tests.query.conftest import Histories, History
+from tests.store.engine import engine_of
 
 WALK = re.compile(r"SCAN spans|SEARCH spans USING .*\(cluster=\?\)")
 
@@ -43,12 +44,13 @@ def test_no_question_about_some_walks_through_all_spans(histories: Histories, qu
     def listen(_: object, _cursor: object, statement: str, parameters: Any, *_more: object) -> None:
         asked.append((statement, parameters))
 
-    event.listen(history.store._engine, "before_cursor_execute", listen)
+    engine = engine_of(history.store)
+    event.listen(engine, "before_cursor_execute", listen)
     try:
         with history.store.reading("ask") as connection:
             assert QUESTIONS[question](history, connection)
     finally:
-        event.remove(history.store._engine, "before_cursor_execute", listen)
+        event.remove(engine, "before_cursor_execute", listen)
     selects = [each for each in asked if each[0].startswith(("SELECT", "WITH"))]
     assert selects
     with history.store.reading("look") as connection:

@@ -16,8 +16,10 @@ from kspan.model import (
     TraceRow,
     TraceState,
 )
+from kspan.settings import FoldInputs, FoldSettings
 
 CLUSTER = "8d1f7a52-0000-4000-8000-000000000001"
+INPUTS = FoldInputs(fold_version=3, rules="00ff", settings=FoldSettings(hold=1, context_annotations=("a", "b")))
 TABLES = ("objects", "owners", "pending", "spans", "traces", "gaps")
 
 

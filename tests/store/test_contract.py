@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from kspan.errors import InputError, StoreError
 from kspan.model import Delta, LogRecord, RecordType, SpanState, TraceState
-from kspan.store import KnownVersion, Store, is_about_data
+from kspan.store import FoldPeriod, KnownVersion, Store, is_about_data
 from tests.store.rowsource import (
     CLUSTER,
+    INPUTS,
     TABLES,
     cursor,
     full_delta,
@@ -266,7 +267,7 @@ def test_clearing_the_projection_keeps_journal_cursors_and_emissions(store: Stor
     assert store.load_projection(CLUSTER).last_seq == 0
     assert store.last_sequence(CLUSTER) == 1
     assert store.cursors(CLUSTER) == {"v1/pods": cursor(1)}
-    store.rebuild(CLUSTER, [closed])
+    store.rebuild(CLUSTER, [closed], INPUTS)
     assert store.unemitted_traces(CLUSTER, "otlp", 10) == []
 
 
@@ -278,7 +279,7 @@ def test_a_rebuild_may_replay_the_journal_while_it_writes(store: Store) -> None:
             for seq, _ in run:
                 yield full_delta(seq)
 
-    store.rebuild(CLUSTER, deltas())
+    store.rebuild(CLUSTER, deltas(), INPUTS)
     assert [row["uid"] for row in store.projection_rows(CLUSTER, "objects")] == [f"uid-{n}" for n in range(1, 6)]
     loaded = store.load_projection(CLUSTER)
     assert (loaded.clock, loaded.last_seq) == (b"clock-5", 5)
@@ -293,8 +294,39 @@ def test_a_rebuild_that_fails_leaves_the_old_projection(store: Store) -> None:
         raise InputError("journal", 2, "makes no sense")
 
     with pytest.raises(InputError):
-        store.rebuild(CLUSTER, deltas())
+        store.rebuild(CLUSTER, deltas(), INPUTS)
     assert (snapshot(store), store.load_projection(CLUSTER)) == before
+
+
+def test_a_fold_period_holds_until_the_next_one(store: Store) -> None:
+    other = msgspec.structs.replace(INPUTS, rules="00fe")
+    assert (store.fold_version(CLUSTER), store.fold_periods(CLUSTER)) == (None, [])
+    store.start_fold_period(CLUSTER, 1, INPUTS)
+    store.start_fold_period(CLUSTER, 501, other)
+    store.start_fold_period(OTHER, 7, msgspec.structs.replace(INPUTS, fold_version=9))
+    assert store.fold_version(CLUSTER) == 3
+    assert store.fold_periods(CLUSTER) == [FoldPeriod(1, INPUTS), FoldPeriod(501, other)]
+
+
+def test_a_fold_period_replaces_later_ones_and_merges_with_an_equal_one(store: Store) -> None:
+    other = msgspec.structs.replace(INPUTS, rules="00fe")
+    store.start_fold_period(CLUSTER, 1, INPUTS)
+    store.start_fold_period(CLUSTER, 501, other)
+    store.start_fold_period(CLUSTER, 501, INPUTS)
+    assert store.fold_periods(CLUSTER) == [FoldPeriod(1, INPUTS)]
+
+
+def test_a_rebuild_leaves_one_fold_period(store: Store) -> None:
+    store.start_fold_period(CLUSTER, 1, msgspec.structs.replace(INPUTS, rules="00fe"))
+    store.start_fold_period(CLUSTER, 501, msgspec.structs.replace(INPUTS, fold_version=9))
+    store.rebuild(CLUSTER, [], INPUTS)
+    assert store.fold_periods(CLUSTER) == [FoldPeriod(1, INPUTS)]
+
+
+def test_records_are_counted_up_to_a_limit(store: Store) -> None:
+    store.commit(CLUSTER, 1, [record(n) for n in range(1, 6)], [], Delta())
+    assert [store.record_count(CLUSTER, at_most) for at_most in (3, 5, 9)] == [3, 5, 5]
+    assert store.record_count(OTHER, 9) == 0
 
 
 def test_projection_rows_come_in_the_order_of_their_key_however_many(store: Store) -> None:
@@ -344,7 +376,7 @@ def test_after_a_rebuild_what_closed_at_another_time_is_sent_too(store: Store) -
     closed_traces(store, 10, 20, 30)
     store.mark_emitted(CLUSTER, "otlp", [f"{n:032x}" for n in (1, 2, 3)], 60)
     rebuilt = [trace_row(n, TraceState.CLOSED, closed_at=n) for n in (1, 2, 3, 4)]
-    store.rebuild(CLUSTER, [Delta(traces=rebuilt)])
+    store.rebuild(CLUSTER, [Delta(traces=rebuilt)], INPUTS)
     assert [trace.trace_id for trace in store.unemitted_traces(CLUSTER, "otlp", 10)] == [f"{4:032x}"]
 
 
@@ -367,6 +399,7 @@ def test_statistics_count_rows_records_and_traces(store: Store) -> None:
     assert stats.cluster == CLUSTER
     assert stats.rows == {
         "journal": 3, "cursors": 1, "gaps": 1, "objects": 1, "owners": 1, "spans": 1, "traces": 1, "emissions": 0,
+        "fold_history": 0,
     }  # fmt: skip
     assert stats.journal == {"DELETED": 1, "MODIFIED": 2}
     assert (stats.first_recorded_at, stats.last_recorded_at) == (record(1).recorded_at, record(2).recorded_at)

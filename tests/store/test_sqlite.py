@@ -21,6 +21,7 @@ from kspan.store import Store, open_store
 from kspan.store.engine import PAGE_SIZE
 from kspan.store.schema import tables as schema
 from kspan.store.tables.retention import prune
+from tests.store.engine import engine_of
 from tests.store.rowsource import CLUSTER, cursor, full_delta, object_row, record, trace_row
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +41,7 @@ def sqlite(path: Path) -> Iterator[sqlite3.Connection]:
 
 def pragma(store: Store, name: str) -> object:
     # Most pragmas are a connection's own: only the store's connections can tell.
-    with store._engine.connect() as connection:
+    with store.reading("look") as connection:
         return connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
 
 
@@ -158,6 +159,22 @@ def test_a_database_from_a_newer_kspan_is_refused(database: Path, read_only: boo
         open_store(str(database), read_only=read_only)
 
 
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize("revision", ["kspan0001", "kspan0002"])
+def test_a_database_from_before_the_first_release_is_refused_with_what_to_do(
+    database: Path, revision: str, read_only: bool
+) -> None:
+    open_store(str(database)).close()
+    with sqlite(database) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+    with pytest.raises(StoreError) as caught:
+        open_store(str(database), read_only=read_only)
+    assert str(caught.value) == (
+        f"{database}: was written by a kspan before 0.2.0 and cannot be upgraded: move it away (mv) or use another "
+        "--db, and record or replay again; only the old kspan can read it"
+    )
+
+
 def test_a_damaged_database_is_told_so(database: Path) -> None:
     open_store(str(database)).close()
     content = bytearray(database.read_bytes())
@@ -271,7 +288,7 @@ def test_a_database_in_memory_cannot_be_opened_for_reading_only() -> None:
 def test_a_full_disk_is_a_store_error_and_the_store_goes_on_after_it(database: Path) -> None:
     with open_store(str(database)) as store:
         store.commit(CLUSTER, 1, [record(1)], [], full_delta(1))
-        with store._engine.connect() as connection:
+        with store.reading("look") as connection:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")
         with pytest.raises(StoreError, match=r"cannot commit: database or disk is full"):
@@ -368,7 +385,7 @@ def test_the_look_for_what_waits_for_a_target_begins_at_the_first_that_does(data
         store.commit(CLUSTER, 1, [record(1)], [], Delta(traces=traces))
         store.mark_emitted(CLUSTER, "otlp", [trace.trace_id for trace in traces[:990]], 60)
         assert [trace.closed_at for trace in store.unemitted_traces(CLUSTER, "otlp", 3)] == [991, 992, 993]
-        with store._engine.connect() as connection:
+        with store.reading("look") as connection:
             assert connection.exec_driver_sql("SELECT done_before FROM export_state").scalar_one() == 991
 
 
@@ -376,7 +393,7 @@ def listen(store: Store) -> list[tuple[str, Any]]:
     """The statements, with their parameters, that the store executes from now on."""
     statements: list[tuple[str, Any]] = []
     event.listen(
-        store._engine,
+        engine_of(store),
         "before_cursor_execute",
         lambda _connection, _cursor, statement, parameters, *_: statements.append((statement, parameters)),
     )

@@ -1,10 +1,11 @@
 """``kspan db verify``, ``rebuild`` and ``stats``."""
 
 import sys
+from collections.abc import Sequence
 
 import msgspec
 
-from kspan.cli.common import counted, load_rules, open_existing, progress_bar, the_cluster
+from kspan.cli.common import counted, fold_settings, load_rules, open_existing, progress_bar, the_cluster
 from kspan.errors import SettingsError
 from kspan.pipeline import rebuild as rebuilding
 from kspan.settings import FoldSettings
@@ -12,46 +13,59 @@ from kspan.store import ClusterStats, Store
 from kspan.times import format_time
 
 SHOWN = 20
-"""Differences that are printed: the first tell what is wrong, the number how badly."""
+"""Differences that are printed. The first ones show what is wrong, their number how much."""
 
 
-def run_verify(db: str | None, cluster: str, rules: str | None, settings: FoldSettings, *, progress: bool) -> int:
-    """0 where the projection is what the journal says, 1 where it is not."""
+def run_verify(db: str | None, cluster: str, rules: str | None, *, progress: bool) -> int:
+    """Compare the projection with the journal. Returns 0 if they agree, 1 if they differ."""
     compiled = load_rules(rules)
     with open_existing(db, read_only=True) as store:
         name = the_cluster(store, cluster)
         total = store.last_sequence(name)
         with progress_bar("folding", total, shown=progress) as advance:
-            differences = list(rebuilding.verify(store, name, compiled, settings, on_progress=advance))
-        other_rules = bool(differences) and rebuilding.made_with_other_rules(store, name, compiled)
+            differences = list(rebuilding.verify(store, name, compiled, on_progress=advance))
     for found in differences[:SHOWN]:
         columns = f" in {', '.join(found.columns)}" if found.columns else ""
         print(f"{found.table} {found.key}: {found.problem}{columns}")
     if len(differences) > SHOWN:
         print(f"... and {len(differences) - SHOWN} more")
-    if other_rules:
-        print("kspan: the projection was made with other rules than these (see --rules)", file=sys.stderr)
     if differences:
-        rows = f"{counted(len(differences), 'row')} {'is' if len(differences) == 1 else 'are'}"
-        print(f"kspan: {rows} not what {total} journal records say; 'kspan db rebuild' mends that", file=sys.stderr)
+        rows = f"{counted(len(differences), 'row')} {'differs' if len(differences) == 1 else 'differ'}"
+        print(f"kspan: {rows} from the {total} journal records; 'kspan db rebuild' repairs that", file=sys.stderr)
         return 1
-    print(f"The projection is what {total} journal records say.")
+    print(f"The projection agrees with the {total} journal records.")
     return 0
 
 
-def run_rebuild(db: str | None, cluster: str, rules: str | None, settings: FoldSettings, *, progress: bool) -> None:
-    """Replaces the projection."""
+def run_rebuild(
+    db: str | None,
+    cluster: str,
+    rules: str | None,
+    *,
+    hold: str | None,
+    settle: str | None,
+    max_trace_age: str | None,
+    contexts: Sequence[str] | None,
+    progress: bool,
+) -> None:
+    """Replace the projection. Settings that are not given (None) stay as recorded in the database."""
     compiled = load_rules(rules)
     with open_existing(db) as store:
         name = the_cluster(store, cluster)
+        recorded = rebuilding.recorded_inputs(store, name)
+        settings = fold_settings(
+            hold, settle, max_trace_age, contexts, recorded.settings if recorded is not None else FoldSettings()
+        )
         total = store.last_sequence(name)
         with progress_bar("folding", total, shown=progress) as advance:
             rebuilding.rebuild(store, name, compiled, settings, on_progress=advance)
-    print(f"The projection was made afresh from {total} journal records.")
+    if recorded is not None and recorded.rules != compiled.digest:
+        print("kspan: the history was made with other rules; the current ones now apply to all of it", file=sys.stderr)
+    print(f"Rebuilt the projection from {total} journal records.")
 
 
 def run_stats(db: str | None, output: str) -> None:
-    """Prints figures of all clusters in the database."""
+    """Print statistics of all clusters in the database."""
     if output not in ("table", "json"):
         raise SettingsError(f"--output can be table or json, not {output!r}")
     with open_existing(db, read_only=True) as store:

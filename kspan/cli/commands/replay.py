@@ -16,7 +16,6 @@ from kspan.errors import ExportError, InputError
 from kspan.graph import Rules
 from kspan.ingest.files.open import read_frames, total_size
 from kspan.ingest.frames import Frame
-from kspan.pipeline.projector import RULES_CHANGED
 from kspan.pipeline.replay import Replayed
 from kspan.pipeline.replay import replay as ingest
 from kspan.settings import FoldSettings
@@ -62,8 +61,8 @@ def run_replay(
             done = _ingest(store, frames, compiled, cluster=cluster, settings=settings, on_bad=on_bad)
         reports = [_emit(store, done.cluster, cluster_name, target) for target in targets]
         waits = "" if store.name == "sqlite://" else "what was not sent waits in the database, "
-    if done.rules_changed:
-        print(f"kspan: {RULES_CHANGED}", file=sys.stderr)
+    for notice in done.notices:
+        print(f"kspan: {notice}", file=sys.stderr)
     print(_told(done, skipped.count, targets, reports), file=sys.stderr)
     failures = [f"{to.name}: {report.reason}" for to, report in zip(targets, reports, strict=True) if report.reason]
     if failures:

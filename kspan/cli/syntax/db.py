@@ -6,15 +6,14 @@ import typer
 
 from kspan.cli.help import Command, Group
 from kspan.cli.options import (
-    CONTEXTS,
     Cluster,
-    Contexts,
     Db,
-    Hold,
-    MaxTraceAge,
     NoProgress,
+    RecordedContexts,
+    RecordedHold,
+    RecordedMaxTraceAge,
+    RecordedSettle,
     RulesFile,
-    Settle,
 )
 
 app = typer.Typer(
@@ -27,26 +26,20 @@ def verify(
     db: Db = None,
     cluster: Cluster = "",
     rules: RulesFile = None,
-    hold: Hold = "5s",
-    settle: Settle = "10s",
-    max_trace_age: MaxTraceAge = "15m",
-    context_annotation: Contexts = CONTEXTS,
     no_progress: NoProgress = False,
 ) -> None:
     """Check that the projection matches the journal.
 
-    Replays the journal into an empty projection and compares the rows. The options --rules, --hold, --settle,
-    --max-trace-age and --context-annotation must be those of the daemon. Exit code: 0 if all rows match, 1 if not.
+    Replays the journal into an empty projection, with the settings recorded in the database, and compares the rows.
+    Needs --rules only if the history was made with rules of your own. Exit code: 0 if all rows match, 1 if not.
 
     \b
     Examples:
       kspan db verify --db incident.sqlite
     """
     from kspan.cli.commands.db import run_verify
-    from kspan.cli.common import fold_settings
 
-    settings = fold_settings(hold, settle, max_trace_age, context_annotation)
-    raise typer.Exit(run_verify(db, cluster, rules, settings, progress=not no_progress))
+    raise typer.Exit(run_verify(db, cluster, rules, progress=not no_progress))
 
 
 @app.command(cls=Command)
@@ -54,25 +47,33 @@ def rebuild(
     db: Db = None,
     cluster: Cluster = "",
     rules: RulesFile = None,
-    hold: Hold = "5s",
-    settle: Settle = "10s",
-    max_trace_age: MaxTraceAge = "15m",
-    context_annotation: Contexts = CONTEXTS,
+    hold: RecordedHold = None,
+    settle: RecordedSettle = None,
+    max_trace_age: RecordedMaxTraceAge = None,
+    context_annotation: RecordedContexts = None,
     no_progress: NoProgress = False,
 ) -> None:
     """Replace the projection by a new one from the journal.
 
-    Run this after you changed the rules. Traces that were exported stay marked as exported.
+    Run this after you changed the rules or upgraded kspan. Settings that are not given stay as recorded in the
+    database. Traces that were exported stay marked as exported.
 
     \b
     Examples:
       kspan db rebuild --db incident.sqlite --rules my-rules.toml
     """
     from kspan.cli.commands.db import run_rebuild
-    from kspan.cli.common import fold_settings
 
-    settings = fold_settings(hold, settle, max_trace_age, context_annotation)
-    run_rebuild(db, cluster, rules, settings, progress=not no_progress)
+    run_rebuild(
+        db,
+        cluster,
+        rules,
+        hold=hold,
+        settle=settle,
+        max_trace_age=max_trace_age,
+        contexts=context_annotation,
+        progress=not no_progress,
+    )
 
 
 @app.command(cls=Command)

@@ -17,8 +17,8 @@ LAG_HALF_LIFE: Final = 60 * SECOND
 class EventClock:
     """Event time (ns), numbers of arrival, the lateness of Events, and gaps of streams."""
 
-    def __init__(self, rules_digest: str) -> None:
-        self._clock = Clock(rules=rules_digest)
+    def __init__(self) -> None:
+        self._clock = Clock()
 
     def load(self, stored: bytes) -> None:
         """Continue from what ``encoded`` returned."""
@@ -77,8 +77,3 @@ class EventClock:
     def count_invalid_context(self) -> None:
         """Count a change whose object carried an invalid trace context."""
         self._clock.invalid_contexts += 1
-
-    @property
-    def rules_digest(self) -> str:
-        """Digest of the rules with which the history began."""
-        return self._clock.rules

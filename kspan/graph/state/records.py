@@ -310,7 +310,7 @@ class Clock(msgspec.Struct, array_like=True, gc=False):
     """The scalar state. ``lag`` is how late Events are seen to come (ns), as of ``lag_at``; ``carried`` names closed
     traces under a remote context, which must not be opened a second time. ``gaps`` holds, for a stream that nobody
     watched for a while, the resourceVersions between which that was. ``invalid_contexts`` counts the changes that
-    carried a trace context which is none. ``rules`` is the digest of the rules with which all began."""
+    carried a trace context which is none."""
 
     now: int = 0
     arrivals: int = 0
@@ -319,4 +319,3 @@ class Clock(msgspec.Struct, array_like=True, gc=False):
     carried: list[str] = []
     gaps: dict[str, tuple[int, int]] = {}
     invalid_contexts: int = 0
-    rules: str = ""

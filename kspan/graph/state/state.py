@@ -58,10 +58,10 @@ Dependent = TypeVar("Dependent", LostDependent, Replacement)
 class State:
     """Objects, occurrences and traces that are live, and their rows that changed since the last delta."""
 
-    def __init__(self, cluster: str, rules_digest: str, settings: FoldSettings) -> None:
+    def __init__(self, cluster: str, settings: FoldSettings) -> None:
         self.cluster: Final = cluster
         self._settings = settings
-        self.clock: Final = EventClock(rules_digest)
+        self.clock: Final = EventClock()
         self._objects = ObjectIndex()
         self._events = EventIndex()
         self._occurrences: dict[str, Occurrence] = {}

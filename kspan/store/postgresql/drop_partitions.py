@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from kspan.errors import StoreError
-from kspan.store.engine import take_time, transaction, translated
+from kspan.store.engine import take_time
 from kspan.store.postgresql.partitions import DAY, be_quick, days, name_of
 from kspan.store.store import Store
 from kspan.store.tables.journal import last_sequence
@@ -57,7 +57,7 @@ def _take_out(store: Store, cluster: str, name: str, before: int) -> int:
         last, count, kept = _needed(connection, cluster, name)
     if len(kept) > KEPT:
         return 0
-    with store._write("drop a partition", cluster) as connection:  # noqa: SLF001 -- one package
+    with store.writing("drop a partition", cluster) as connection:
         be_quick(connection)
         connection.exec_driver_sql(f"ALTER TABLE journal DETACH PARTITION {name}")
         if _has_others(connection, name, cluster) or _is_young(connection, cluster, last, before):
@@ -83,7 +83,7 @@ def _delete(store: Store) -> None:
         names = list(connection.exec_driver_sql(query, (_GONE,)).scalars())
     for name in names:
         try:
-            with translated(store.name, "delete it"), transaction(store._engine, writing=True) as connection:  # noqa: SLF001
+            with store.maintaining("delete a detached partition") as connection:
                 take_time(connection)
                 be_quick(connection)
                 connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")

@@ -1,7 +1,7 @@
-"""The schema's version: which one a database has, and the way to the newest.
+"""Schema version of a database, and migration to the newest one.
 
-The scripts are at the root of a checkout (``migrations/``) and inside an installed wheel (``kspan/_migrations``).
-Alembic is imported only when there is something to migrate: a database that is up to date opens without it.
+The scripts are in ``migrations/`` at the root of a checkout and in ``kspan/_migrations`` in an installed wheel.
+Alembic is imported only if there is something to migrate: an up-to-date database opens without it.
 """
 
 from pathlib import Path
@@ -15,23 +15,27 @@ from kspan.store.location import Location
 from kspan.store.schema.tables import REVISION
 
 _VERSION_TABLE: Final = "alembic_version"
-# Other programs use Alembic too, and number their revisions as they like.
+
 _OURS: Final = "kspan"
+"""Prefix of our revisions. Other programs use Alembic too, in a table of the same name."""
+
+_BEFORE_RELEASE: Final = frozenset({"kspan0001", "kspan0002"})
+"""Revisions that were edited after databases had been created with them. Nothing can be migrated from them."""
 
 
 def scripts() -> Path:
-    """The folder of the migration scripts. Raises ``StoreError`` for an installation that lacks them."""
+    """Return the folder of the migration scripts. Raises StoreError if the installation lacks them."""
     package = Path(__file__).parents[2]
     for folder in (package / "_migrations", package.parent / "migrations"):
         if (folder / "env.py").is_file():
             return folder
-    raise StoreError("this installation of kspan lacks its migration scripts: install it again")
+    raise StoreError("this installation of kspan lacks its migration scripts: install kspan again")
 
 
 def revision_of(engine: Engine, location: Location) -> str:
-    """The revision of a database, empty for one without tables.
+    """Return the revision of a database, empty if it has no tables.
 
-    Raises ``StoreError`` for a database of another program.
+    Raises StoreError for a database of another program, of a kspan before 0.2.0, or of a newer kspan.
     """
     with transaction(engine, writing=False) as connection:
         tables = set(inspect(connection).get_table_names())
@@ -42,39 +46,36 @@ def revision_of(engine: Engine, location: Location) -> str:
             revisions = list(connection.execute(text(f"SELECT version_num FROM {_VERSION_TABLE}")).scalars())  # noqa: S608
     if len(revisions) != 1 or not revisions[0].startswith(_OURS):
         raise StoreError(f"{location.name}: is a database of another program (tables: {', '.join(sorted(tables)[:5])})")
+    _check_supported(revisions[0], location)
     return revisions[0]
 
 
 def check_readable(engine: Engine, location: Location) -> None:
-    """Raises ``StoreError`` for a database that a reader, who must not migrate it, cannot use as it is."""
+    """Raise StoreError if the database cannot be read without migrating it."""
     revision = revision_of(engine, location)
     if not revision:
-        raise StoreError(f"{location.name}: holds no kspan tables yet")
+        raise StoreError(f"{location.name}: has no kspan tables yet")
+    if revision != REVISION:
+        raise StoreError(
+            f"{location.name}: has the tables of an older kspan ({revision}; this one reads {REVISION}): "
+            "open it for writing once, with kspan run or kspan db rebuild, to upgrade them"
+        )
+
+
+def migrate(engine: Engine, revision: str) -> None:
+    """Upgrade a database from ``revision`` (empty: no tables) to the newest, in one transaction."""
     if revision == REVISION:
         return
-    _refuse_unknown(revision, location)
-    raise StoreError(f"{location.name}: was made by an older kspan: let this one open it for writing once")
-
-
-def migrate(engine: Engine, location: Location, revision: str) -> None:
-    """Bring a database from ``revision`` (empty: nothing there) to the newest, in one transaction.
-
-    Raises ``StoreError`` for a revision that this program does not know.
-    """
-    if revision == REVISION:
-        return
-    if revision:
-        _refuse_unknown(revision, location)
     with transaction(engine, writing=True) as connection:
         take_time(connection)
         if connection.dialect.name == "postgresql":
-            # Two that start at the same time: the second finds that all was done.
+            # Of two programs that start at the same time, the second waits and finds the migration done.
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('kspan migration', 0))"))
         upgrade(connection)
 
 
 def upgrade(connection: Connection) -> None:
-    """Run all migrations that are not applied yet, inside the transaction of ``connection``."""
+    """Run all migrations that have not been applied, in the transaction of ``connection``."""
     from alembic import command
     from alembic.config import Config
 
@@ -84,12 +85,19 @@ def upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-def _refuse_unknown(revision: str, location: Location) -> None:
+def _check_supported(revision: str, location: Location) -> None:
+    if revision == REVISION:
+        return
+    if revision in _BEFORE_RELEASE:
+        raise StoreError(
+            f"{location.name}: was written by a kspan before 0.2.0 and cannot be upgraded: move it away (mv) or use "
+            "another --db, and record or replay again; only the old kspan can read it"
+        )
     from alembic.script import ScriptDirectory
 
     known = {script.revision for script in ScriptDirectory(str(scripts())).walk_revisions()}
     if revision not in known:
         raise StoreError(
-            f"{location.name}: was written by a newer kspan (its schema is {revision}, this one knows {REVISION}): "
+            f"{location.name}: was written by a newer kspan (its tables are {revision}, this one knows {REVISION}): "
             "update kspan"
         )

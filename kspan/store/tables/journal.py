@@ -26,6 +26,13 @@ def last_sequence(connection: Connection, cluster: str) -> int:
     return int(connection.execute(query).scalar_one())
 
 
+def count(connection: Connection, cluster: str, at_most: int) -> int:
+    """The number of records, counted up to ``at_most``: counting a long journal takes minutes."""
+    table = schema.journal
+    first = select(table.c.seq).where(table.c.cluster == cluster).limit(at_most).subquery()
+    return int(connection.execute(select(func.count()).select_from(first)).scalar_one())
+
+
 def append(connection: Connection, cluster: str, first_seq: int, records: Sequence[LogRecord]) -> None:
     """Insert records; a sequence number that is there already violates the key."""
     insert_numbered(connection, schema.journal, cluster, first_seq, records)

@@ -54,7 +54,7 @@ def prune(
     ``pause`` (seconds) is called after each transaction, for as long as that took: whoever waits to write gets a turn.
     Raises StoreError; what was deleted until then stays deleted.
     """
-    with store._read("look for what is old") as connection:  # noqa: SLF001 -- one package
+    with store.reading("look for old rows") as connection:
         limit = _needed_from(connection, cluster, before, targets)
         waiting = _waiting(connection, cluster, before, targets)
     walk = partial(_in_turns, store, cluster, pause)
@@ -76,7 +76,7 @@ def _in_turns(
     done = False
     while not done:
         began = time.perf_counter()
-        with store._write(doing, cluster) as connection:  # noqa: SLF001
+        with store.writing(doing, cluster) as connection:
             count, done = step(connection)
         yield count
         if not done:

@@ -133,7 +133,7 @@ def test_a_bad_line_is_named_and_what_came_before_it_is_kept(tmp_path: Path, pro
     told = kspan("replay", bad, "--db", db, "--export", "none")
     assert refused(told).startswith(f"{bad}:401: ")
     assert "--skip-bad goes on" in told.stderr
-    assert "The projection is what" in kspan("db", "verify", "--db", db).stdout
+    assert "The projection agrees with" in kspan("db", "verify", "--db", db).stdout
     with sqlite3.connect(db) as connection:
         assert connection.execute("select count(*) from journal").fetchone()[0] > 50
     connection.close()

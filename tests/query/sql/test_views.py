@@ -91,7 +91,7 @@ def test_the_ancestry_of_a_span_or_a_trace_is_looked_up_and_not_searched(history
 def test_a_ring_of_parents_does_not_go_on_for_ever(dialect: str, postgres: PostgresServer, tmp_path: Any) -> None:
     """No fold makes one: a hand that mends the database could."""
     url = f"sqlite:///{tmp_path / 'ring.sqlite'}" if dialect == "sqlite" else postgres.url(postgres.create(TEMPLATE))
-    with open_store(url) as writer, writer._write("make a ring", "c") as connection:
+    with open_store(url) as writer, writer.writing("make a ring", "c") as connection:
         for span, parent in (("a", "b"), ("b", "c"), ("c", "a"), ("d", "d"), ("e", "gone")):
             connection.exec_driver_sql(insert(writer, span, parent))
     with open_store(url, read_only=True) as store:

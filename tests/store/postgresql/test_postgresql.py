@@ -15,7 +15,7 @@ from kspan.store.location import locate
 from kspan.store.postgresql.copy import WORTH_IT
 from kspan.store.schema import tables as schema
 from tests.postgres import PASSWORD, TEMPLATE, PostgresServer, run_postgres
-from tests.store.rowsource import CLUSTER, cursor, full_delta, object_row, record, span_row
+from tests.store.rowsource import CLUSTER, INPUTS, cursor, full_delta, object_row, record, span_row
 
 ROOT = Path(__file__).parents[3]
 OTHER = "8d1f7a52-0000-4000-8000-000000000002"
@@ -139,7 +139,7 @@ def test_many_rows_are_written_as_a_few_are(postgres_url: str) -> None:
         assert [row["message"] for row in store.projection_rows(CLUSTER, "spans")] == ["\0 \x1a0"] * len(spans)
         store.commit(CLUSTER, 2, [], [], Delta(updated_spans=changed))
         assert list(store.projection_rows(CLUSTER, "spans")) == list(map(msgspec.structs.asdict, changed))
-        store.rebuild(CLUSTER, [Delta(spans=spans), Delta(spans=changed)])
+        store.rebuild(CLUSTER, [Delta(spans=spans), Delta(spans=changed)], INPUTS)
         assert list(store.projection_rows(CLUSTER, "spans")) == list(map(msgspec.structs.asdict, changed))
 
 
@@ -198,7 +198,7 @@ def test_the_database_of_another_program_is_refused_and_left_as_it_was(postgres:
 
 def test_a_database_from_a_newer_kspan_is_refused(postgres: PostgresServer, postgres_url: str) -> None:
     postgres.execute("UPDATE alembic_version SET version_num = 'kspan9999'", str(locate(postgres_url).url.database))
-    assert f"written by a newer kspan (its schema is kspan9999, this one knows {schema.REVISION})" in refusal(
+    assert f"written by a newer kspan (its tables are kspan9999, this one knows {schema.REVISION})" in refusal(
         postgres_url
     )
 

@@ -1,0 +1,173 @@
+"""A projection is opened with the fold, the rules and the settings that are recorded with it."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from kspan.errors import StoreError
+from kspan.graph import Rules, built_in_rules, parse_rules
+from kspan.graph.state.version import FOLD_VERSION
+from kspan.ingest.list_watch import JournalBatch
+from kspan.pipeline import open_projection as opening
+from kspan.pipeline.open_projection import RULES_CHANGED, SETTINGS_CHANGED
+from kspan.pipeline.projector import Projector
+from kspan.pipeline.rebuild import rebuild, verify
+from kspan.settings import FoldInputs, FoldSettings
+from kspan.store import FoldPeriod, Store, open_store
+from kspan.times import SECOND
+from tests.recordings import journal, rows
+
+SCENARIO = "02-rolling-update"
+CLUSTER, RECORDS = journal(SCENARIO)
+HALF = len(RECORDS) // 2
+
+OTHER_RULES = """
+[[rule]]
+name = "controller-creates-pod"
+enabled = false
+"""
+OTHER_SETTINGS = FoldSettings(hold=2 * SECOND, settle=SECOND, context_annotations=())
+
+
+def append(
+    store: Store, start: int, end: int, rules: Rules | None = None, settings: FoldSettings | None = None
+) -> None:
+    """Fold some records of the recording in a process of their own."""
+    projector = Projector(store, CLUSTER, rules or built_in_rules(), settings)
+    projector.add(JournalBatch([record]) for record in RECORDS[start:end])
+    projector.flush()
+    if end == len(RECORDS):
+        projector.run_out()
+
+
+def notices(store: Store, rules: Rules | None = None, settings: FoldSettings | None = None) -> tuple[str, ...]:
+    return Projector(store, CLUSTER, rules or built_in_rules(), settings).notices
+
+
+def pretend_version(store: Store, version: int) -> None:
+    """Make the projection one of another version of the fold."""
+    (period,) = store.fold_periods(CLUSTER)
+    store.start_fold_period(CLUSTER, 1, msgspec.structs.replace(period.inputs, fold_version=version))
+
+
+@pytest.fixture
+def other_rules() -> Rules:
+    return parse_rules("my.toml", OTHER_RULES)
+
+
+def test_the_first_projector_records_version_rules_and_settings() -> None:
+    with open_store("sqlite://") as store:
+        append(store, 0, HALF, settings=OTHER_SETTINGS)
+        inputs = FoldInputs(FOLD_VERSION, built_in_rules().digest, OTHER_SETTINGS)
+        assert store.fold_periods(CLUSTER) == [FoldPeriod(1, inputs)]
+
+
+def test_a_restart_without_a_change_records_nothing_and_reports_nothing() -> None:
+    with open_store("sqlite://") as store:
+        append(store, 0, HALF)
+        append(store, HALF, len(RECORDS))
+        assert len(store.fold_periods(CLUSTER)) == 1
+        assert notices(store) == ()
+        assert list(verify(store, CLUSTER, built_in_rules())) == []
+
+
+def test_changed_settings_are_recorded_from_the_next_record_on_and_reported_until_a_rebuild() -> None:
+    with open_store("sqlite://") as store:
+        append(store, 0, HALF)
+        assert notices(store, settings=OTHER_SETTINGS) == (SETTINGS_CHANGED,)
+        append(store, HALF, len(RECORDS), settings=OTHER_SETTINGS)
+        assert [period.from_seq for period in store.fold_periods(CLUSTER)] == [1, HALF + 1]
+        assert notices(store, settings=OTHER_SETTINGS) == (SETTINGS_CHANGED,)
+        rebuild(store, CLUSTER, built_in_rules(), OTHER_SETTINGS)
+        assert notices(store, settings=OTHER_SETTINGS) == ()
+
+
+def test_verify_replays_each_period_with_its_own_settings() -> None:
+    with open_store("sqlite://") as store:
+        append(store, 0, HALF)
+        append(store, HALF, len(RECORDS), settings=OTHER_SETTINGS)
+        assert list(verify(store, CLUSTER, built_in_rules())) == []
+        changed = rows(store, CLUSTER)
+        rebuild(store, CLUSTER, built_in_rules())
+        assert rows(store, CLUSTER) != changed, "the settings make no difference here, so the test shows nothing"
+
+
+def test_verify_replays_each_period_with_its_own_rules(other_rules: Rules) -> None:
+    with open_store("sqlite://") as store:
+        append(store, 0, HALF)
+        append(store, HALF, len(RECORDS), rules=other_rules)
+        assert list(verify(store, CLUSTER, other_rules)) == []
+
+
+def test_verify_names_the_rules_that_it_needs(other_rules: Rules) -> None:
+    with open_store("sqlite://") as store:
+        append(store, 0, HALF)
+        append(store, HALF, len(RECORDS), rules=other_rules)
+        with pytest.raises(StoreError) as caught:
+            list(verify(store, CLUSTER, built_in_rules()))
+    assert str(caught.value) == (
+        f"sqlite://: the history from record {HALF + 1} on was made with rules that are neither the built-in ones nor "
+        f"those of --rules (digest {other_rules.digest}): give their file with --rules, or run 'kspan db rebuild' to "
+        "apply the current ones"
+    )
+
+
+def test_rules_and_settings_that_folded_no_record_are_not_a_change(other_rules: Rules) -> None:
+    with open_store("sqlite://") as store:
+        append(store, 0, HALF)
+        assert notices(store, rules=other_rules) == (RULES_CHANGED,)
+        assert notices(store) == ()
+        assert len(store.fold_periods(CLUSTER)) == 1
+
+
+def test_a_projection_of_an_older_fold_is_rebuilt_when_it_is_opened() -> None:
+    with open_store("sqlite://") as store:
+        append(store, 0, HALF)
+        expected = rows(store, CLUSTER)
+        pretend_version(store, FOLD_VERSION - 1)
+        with store.writing("spoil the stored state", CLUSTER) as connection:
+            connection.exec_driver_sql("UPDATE objects SET state = x'90' WHERE remembered")
+        records = store.last_sequence(CLUSTER)
+        assert notices(store) == (
+            f"the history was written by an older kspan: rebuilt it from {records} journal records",
+        )
+        assert rows(store, CLUSTER) == expected
+        assert store.fold_version(CLUSTER) == FOLD_VERSION
+        assert notices(store) == ()
+
+
+def test_a_long_journal_is_not_rebuilt_when_it_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "QUICK_REBUILD", 10)
+    database = tmp_path / "kspan.sqlite"
+    with open_store(str(database)) as store:
+        append(store, 0, HALF)
+        pretend_version(store, FOLD_VERSION - 1)
+        with pytest.raises(StoreError) as caught:
+            notices(store)
+        assert str(caught.value) == (
+            f"{database}: was written by an older kspan (fold version {FOLD_VERSION - 1}, this one has {FOLD_VERSION}) "
+            f"and has more than 10 journal records: run 'kspan db rebuild --db {database}'"
+        )
+        rebuild(store, CLUSTER, built_in_rules())
+        assert notices(store) == ()
+
+
+def test_a_projection_of_a_newer_fold_is_refused_and_left_as_it_is() -> None:
+    with open_store("sqlite://") as store:
+        append(store, 0, HALF)
+        pretend_version(store, FOLD_VERSION + 1)
+        before = rows(store, CLUSTER)
+        versions = rf"\(fold version {FOLD_VERSION + 1}, this one has {FOLD_VERSION}\)"
+        with pytest.raises(StoreError, match=rf"newer kspan {versions}: update kspan"):
+            notices(store)
+        assert rows(store, CLUSTER) == before
+        assert store.fold_version(CLUSTER) == FOLD_VERSION + 1
+
+
+def test_verify_refuses_the_projection_of_another_fold() -> None:
+    with open_store("sqlite://") as store:
+        append(store, 0, HALF)
+        pretend_version(store, FOLD_VERSION + 1)
+        with pytest.raises(StoreError, match="another version of kspan"):
+            list(verify(store, CLUSTER, built_in_rules()))
