@@ -5,7 +5,8 @@ stopped fold gives what going through would have given. ``Fold`` is all that the
 """
 
 from kspan.graph.fold import Fold
-from kspan.graph.rules.loader import Mistake, built_in_rules, check_rules, parse_rules
+from kspan.graph.rules.checks import Mistake
+from kspan.graph.rules.loader import built_in_rules, check_rules, parse_rules
 from kspan.graph.rules.rules import Rule, Rules
 
 __all__ = ["Fold", "Mistake", "Rule", "Rules", "built_in_rules", "check_rules", "parse_rules"]

@@ -1,7 +1,8 @@
-"""The regular expressions of rules: RE2's, which take time linear in the message. Pure.
+"""Regular expressions of rules (RE2). Pure.
 
-Messages are hostile, and a rules file is written in a hurry: with a backtracking engine ``(a+)+b`` and a long message
-would stop the fold. RE2 (https://github.com/google/re2/wiki/Syntax) has no look-around and no backreferences instead.
+Anybody in a cluster can write the message of an Event. With a backtracking engine, an expression such as ``(a+)+b`` and
+a long message would stop the fold. RE2 needs time linear in the message; in return it has no look-around and no
+backreferences (https://github.com/google/re2/wiki/Syntax).
 """
 
 from typing import Any
@@ -11,11 +12,12 @@ import re2
 _OPENERS = ("(?P<", "(?<")
 _QUANTIFIERS = "*+?{"
 _META = frozenset(".^$*+?{}[]|()")
-_ABOUT_WHAT_FOLLOWS = frozenset(("$", r"\b", r"\B", r"\z"))
+_LOOK_AHEAD = frozenset(("$", r"\b", r"\B", r"\z"))
+"""Tokens that depend on the text after the match."""
 
 
 class PatternError(ValueError):
-    """A regular expression that RE2 does not take; the message says why."""
+    """A regular expression that RE2 does not accept, and the reason."""
 
 
 def _options() -> Any:
@@ -29,62 +31,66 @@ _OPTIONS = _options()
 
 
 class Pattern:
-    """A compiled expression, searched from the start of a message, case ignored. Raises PatternError."""
+    """A compiled expression. It matches at the beginning of a message, and ignores case.
+
+    Raises:
+        PatternError: RE2 does not accept the expression.
+    """
 
     def __init__(self, text: str) -> None:
         self.text = text
         try:
             self._compiled = re2.compile(text, _OPTIONS)
         except re2.error as error:
-            raise PatternError(_explained(error)) from error
+            raise PatternError(_reason(error)) from error
         self._tokens = _tokens(text)
         self._named = tuple(self._compiled.groupindex.items())
         self.groups = [name for token in self._tokens if (name := _group_name(token))]
 
     def match(self, message: str) -> dict[str, str | None] | None:
-        """What the named groups hold, None where the message is not of this form."""
-        # RE2 works on UTF-8, and its binding is twice as fast where it is given that.
+        """Return the text of the named groups; None if the message does not match."""
+        # RE2 works on UTF-8: its binding is twice as fast with bytes.
         text = message.encode(errors="replace")
         found = self._compiled.match(text)
         if found is None:
             return None
-        held: dict[str, str | None] = {}
+        texts: dict[str, str | None] = {}
         for name, index in self._named:
             start, end = found.span(index)
-            held[name] = text[start:end].decode(errors="replace") if start >= 0 else None
-        return held
+            texts[name] = text[start:end].decode(errors="replace") if start >= 0 else None
+        return texts
 
     def covers(self, other: "Pattern") -> bool:
-        """Whether this certainly matches whatever ``other`` matches. False where that cannot be told."""
-        mine, theirs = ([_unnamed(token) for token in p._tokens] for p in (self, other))  # noqa: SLF001
+        """True if this certainly matches every message that ``other`` matches. False if that is not known."""
+        mine, theirs = ([_without_name(token) for token in p._tokens] for p in (self, other))  # noqa: SLF001
         if mine == theirs:
             return True
-        if not _ABOUT_WHAT_FOLLOWS.isdisjoint(mine) or r"\Q" in theirs:
+        if not _LOOK_AHEAD.isdisjoint(mine) or r"\Q" in theirs:
             return False
         rest = theirs[len(mine) :]
         if theirs[: len(mine)] == mine and rest[0] not in _QUANTIFIERS and not _has_alternatives(rest):
             return True
-        # All that `other` matches begins with this; what matches a beginning matches the whole.
+        # Every match of `other` begins with this text, and an expression that matches a beginning matches the whole.
         return self.match(_beginning(theirs)) is not None
 
 
 def escaped(text: str) -> str:
-    """An expression that matches just this text."""
+    """Return an expression that matches only this text."""
     return "".join(f"\\{c}" if c in _META or c == "\\" else c for c in text)
 
 
-def _explained(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     raw = error.args[0] if error.args else ""
     text = raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw)
     if text.startswith("invalid perl operator"):
-        return f"{text} (look-around is not part of RE2's syntax: it could take for ever on a hostile message)"
+        return f"{text} (RE2 has no look-around, which could take very long on some messages)"
     if text.startswith("invalid escape sequence: \\") and text[-1].isdigit():
-        return f"{text} (backreferences are not part of RE2's syntax: they could take for ever on a hostile message)"
+        return f"{text} (RE2 has no backreferences, which could take very long on some messages)"
     return text
 
 
 def _tokens(pattern: str) -> list[str]:
-    """The pattern in pieces: an escape, a class and the opening of a group are one each."""
+    """Split a pattern into tokens: an escape, a character class and the opening of a group are one token each."""
     found, at = [], 0
     while at < len(pattern):
         end = _end_of_token(pattern, at)
@@ -121,12 +127,12 @@ def _group_name(token: str) -> str:
     return token.partition("<")[2][:-1] if token.startswith(_OPENERS) else ""
 
 
-def _unnamed(piece: str) -> str:
-    return "(" if piece.startswith((*_OPENERS, "(?:")) else piece
+def _without_name(token: str) -> str:
+    return "(" if token.startswith((*_OPENERS, "(?:")) else token
 
 
-def _is_flags(piece: str) -> bool:
-    return piece.startswith("(?") and piece.endswith(")")
+def _is_flags(token: str) -> bool:
+    return token.startswith("(?") and token.endswith(")")
 
 
 def _has_alternatives(tokens: list[str]) -> bool:
@@ -140,7 +146,7 @@ def _has_alternatives(tokens: list[str]) -> bool:
 
 
 def _beginning(tokens: list[str]) -> str:
-    """The literal text with which everything begins that the pattern matches."""
+    """Return the literal text at the beginning of every match."""
     if _has_alternatives(tokens):
         return ""
     text = ""

@@ -1,4 +1,7 @@
-"""The subject rules: data, compiled once. Pure. How they are read from TOML is in ``rulefile``."""
+"""Compiled rules: which Events are about another object, which field managers are controllers. Pure.
+
+``loader`` reads them from TOML; docs/rules.md describes the keys.
+"""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -9,40 +12,48 @@ import msgspec
 from kspan.graph.rules.patterns import Pattern
 
 MEANINGS = ("creates", "deletes", "scales", "applies", "turns", "observes", "waits", "explains")
+"""Values of ``means``."""
+
 SOURCES = ("scaleTargetRef", "nodeName", "namespace", "self")
-ANYBODY = "*"
+"""Values of ``subject_from``."""
+
+ANY_COMPONENT = "*"
+
 COMBINED = "(combined from similar events): "
+"""Prefix of the message of an aggregated Event (client-go tools/record/events_cache.go)."""
 
 
 class Subject(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What an Event says about another object: ``means`` it, to whom, and the replicas around it (-1: not said).
-
-    For ``explains`` only ``after`` is set. An empty ``kind`` asks to look where ``source`` says. ``by`` is the uid
-    (or namespace/name) of the object for whose sake it happened, ``rule`` the name of the rule that read it.
-    """
+    """The object that an Event is about, as a rule read it from the Event."""
 
     means: str
     kind: str = ""
+    """Empty: look in ``source``. With means = "explains" there is no subject."""
     namespace: str = ""
     name: str = ""
     replicas_from: int = -1
+    """Replicas of the subject before (-1: not stated)."""
     replicas_to: int = -1
+    """Replicas of the subject after (-1: not stated)."""
     starts: bool = False
     after: str = ""
     source: str = ""
+    """The ``subject_from`` of the rule."""
     by: str = ""
+    """The object for which it was done: a uid, or namespace/name."""
     rule: str = ""
+    """Name of the rule."""
 
 
 class Disruption(msgspec.Struct, frozen=True):
-    """Who disrupts Pods for a reason, and which turns of a Node lead to it (see ``change.turn_of_node``)."""
+    """A reason of the Pod condition DisruptionTarget: who acts, and after which changes of the Node."""
 
     actor: str = ""
     node: tuple[str, ...] = ()
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """One entry of a rules file; the fields are described at the head of ``rules.toml``. An empty ``kind``: any."""
+    """A ``[[rule]]`` of a rules file."""
 
     name: str
     component: tuple[str, ...]
@@ -50,6 +61,7 @@ class Rule(msgspec.Struct, frozen=True):
     message: Pattern
     means: str
     kind: tuple[str, ...] = ()
+    """Empty: any kind."""
     subject: str = ""
     scope: str = ""
     subject_from: str = ""
@@ -57,12 +69,17 @@ class Rule(msgspec.Struct, frozen=True):
     starts: bool = False
     by: str = ""
 
-    def is_about(self, component: str, kind: str) -> bool:
-        """Whether it reads what this component says about an object of this kind."""
-        return (component in self.component or ANYBODY in self.component) and (not self.kind or kind in self.kind)
+    def applies_to(self, component: str, kind: str) -> bool:
+        """True if the rule reads Events of this component about objects of this kind."""
+        return (component in self.component or ANY_COMPONENT in self.component) and (not self.kind or kind in self.kind)
 
     def read(self, namespace: str, message: str) -> Subject | None:
-        """What the message says, or None where it is not of this rule's form."""
+        """Read the subject from a message; None if the message does not match.
+
+        Args:
+            namespace: the namespace of the reporting object.
+            message: the message without COMBINED.
+        """
         found = self.message.match(message)
         if found is None:
             return None
@@ -81,34 +98,33 @@ class Rule(msgspec.Struct, frozen=True):
         )
 
     def as_row(self) -> dict[str, Any]:
-        """The entry as a rules file would have it, with every key."""
+        """Return all keys of the rule, as in a rules file."""
         return {name: getattr(self, name) for name in self.__struct_fields__} | {"message": self.message.text}
 
 
 class Managers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Field managers: whose changes are effects, and whose are causes whatever else they do.
-
-    ``x*`` stands for all that begin so.
-    """
+    """Names of field managers; ``x*`` is every name that begins with x."""
 
     controllers: tuple[str, ...] = ()
+    """Their changes are effects."""
     people: tuple[str, ...] = ()
+    """Their changes are causes, even if they write the status of the object."""
 
 
-class Names:
-    """Names to look for, some of them with ``*`` at the end."""
+class NamePatterns:
+    """A set of names, some with ``*`` at the end."""
 
     def __init__(self, names: Iterable[str]) -> None:
         names = tuple(names)
         self._exact = frozenset(names)
-        self._beginnings = tuple(name[:-1] for name in names if name.endswith("*"))
+        self._prefixes = tuple(name[:-1] for name in names if name.endswith("*"))
 
     def __contains__(self, name: str) -> bool:
-        return name in self._exact or (bool(self._beginnings) and name.startswith(self._beginnings))
+        return name in self._exact or (bool(self._prefixes) and name.startswith(self._prefixes))
 
 
 class Rules:
-    """The compiled rules, with what they know about field managers and controllers. The first that matches counts."""
+    """All rules of a fold: those of the user before the built-in ones. The first that matches counts."""
 
     def __init__(
         self,
@@ -121,8 +137,8 @@ class Rules:
         self.managers = managers
         self.actors = dict(actors)
         self.disruptions = dict(disruptions)
-        self._controllers = Names(managers.controllers)
-        self._people = Names(managers.people)
+        self._controllers = NamePatterns(managers.controllers)
+        self._people = NamePatterns(managers.people)
         self._by_reason: dict[str, list[Rule]] = {}
         for rule in self.rules:
             for reason in rule.reason:
@@ -130,27 +146,35 @@ class Rules:
         self.digest = self._digest()
 
     def subject(self, component: str, kind: str, reason: str, namespace: str, message: str) -> Subject | None:
-        """What an Event says about another object; None where no rule understands it."""
+        """Read the subject of an Event; None if no rule matches.
+
+        Args:
+            component: the reporting component.
+            kind: the kind of the reporting object.
+            reason: the reason of the Event.
+            namespace: the namespace of the reporting object.
+            message: the message of the Event.
+        """
         for rule in self._by_reason.get(reason, ()):
-            if rule.is_about(component, kind):
+            if rule.applies_to(component, kind):
                 found = rule.read(namespace, message.removeprefix(COMBINED))
                 if found is not None:
                     return found
         return None
 
     def is_controller(self, manager: str) -> bool:
-        """Whether a field manager is a known controller."""
+        """True if a field manager is a known controller."""
         return (manager in self._controllers or manager.startswith("system:")) and manager not in self._people
 
     def is_person(self, manager: str) -> bool:
-        """Whether a field manager is known to act for people: changes by it are causes, whatever else it writes."""
+        """True if a field manager is known to act for people."""
         return manager in self._people
 
     def _digest(self) -> str:
-        told = [[rule.as_row() for rule in self.rules], self.managers, self.actors, self.disruptions]
-        return hashlib.sha256(msgspec.json.encode(told, order="sorted")).hexdigest()[:16]
+        content = [[rule.as_row() for rule in self.rules], self.managers, self.actors, self.disruptions]
+        return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]
 
 
 def _count(text: str | None) -> int:
-    # More digits than any replica count has would only be there to overflow a column.
+    # A longer number is no count of replicas, and would not fit into a column.
     return int(text) if text and len(text) < 10 else -1

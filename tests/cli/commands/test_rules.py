@@ -39,7 +39,7 @@ def test_each_mistake_is_told_with_file_and_line_and_the_exit_code_is_2(tmp_path
     done = kspan("rules", "check", path)
     assert done.returncode == 2
     assert f"{path}:8: unknown key 'mean': did you mean means?" in done.stdout.splitlines()
-    assert f"{path}:12: enabled is true or false" in done.stdout.splitlines()
+    assert f"{path}:12: enabled must be true or false, not a number" in done.stdout.splitlines()
     assert all(line.startswith(f"{path}:") for line in done.stdout.splitlines())
     assert refused(done).startswith(f"{path}: ")
 

@@ -1,4 +1,4 @@
-"""Rules files: what is wrong is told with its line; what is right adds to the built-in rules and overrides them."""
+"""Rules files: they add to the built-in rules and override them; every mistake is reported with its line."""
 
 import re
 import time
@@ -39,17 +39,17 @@ def without(key: str) -> str:
 
 
 def with_line(line: str) -> str:
-    """The rule with one of its keys otherwise, or one more; the key is on line 8 where it is ``subject``."""
+    """The rule with one key replaced or added."""
     key = line.split(" =", maxsplit=1)[0]
     lines = WIDGET.strip().splitlines()
     at = next((i for i, old in enumerate(lines) if old.startswith(f"{key} =")), len(lines))
     return "\n".join([*lines[:at], line, *lines[at + 1 :]])
 
 
-# what a file does to the built-in rules ------------------------------------------------------------------------------
+# changes of the built-in rules ---------------------------------------------------------------------------------------
 
 
-def test_a_rule_of_a_new_name_is_added() -> None:
+def test_a_rule_with_a_new_name_is_added() -> None:
     rules = rules_of(WIDGET)
     assert len(rules.rules) == len(built_in_rules().rules) + 1
     found = rules.subject("widget-controller", "Widget", "Created", "shop", "Created deployment a")
@@ -58,7 +58,7 @@ def test_a_rule_of_a_new_name_is_added() -> None:
     assert rules.subject("job-controller", "Job", "SuccessfulCreate", "shop", "Created pod: a") is not None
 
 
-def test_a_rule_of_a_built_in_name_takes_its_place() -> None:
+def test_a_rule_with_a_built_in_name_replaces_that_rule() -> None:
     rules = rules_of(WIDGET.replace("widget-creates-deployment", "controller-creates-pod"))
     assert len(rules.rules) == len(built_in_rules().rules)
     assert rules.subject("job-controller", "Job", "SuccessfulCreate", "shop", "Created pod: a") is None
@@ -74,7 +74,7 @@ def test_a_built_in_rule_can_be_disabled() -> None:
     assert rules.subject("job-controller", "Job", "SuccessfulCreate", "shop", "Created pod: a") is None
 
 
-def test_the_users_rule_goes_before_a_built_in_one_that_fits_too() -> None:
+def test_a_rule_of_the_user_comes_before_a_built_in_rule_that_matches_too() -> None:
     rules = rules_of("""
         [[rule]]
         name = "mine"
@@ -88,7 +88,7 @@ def test_the_users_rule_goes_before_a_built_in_one_that_fits_too() -> None:
     assert (found.means, found.kind) == ("observes", "Pod")
 
 
-def test_managers_are_added_and_go_over_to_the_other_list() -> None:
+def test_managers_are_added_and_move_to_the_other_list() -> None:
     rules = rules_of("""
         [managers]
         controllers = ["widget-controller", "argocd-controller"]
@@ -103,7 +103,7 @@ def test_managers_are_added_and_go_over_to_the_other_list() -> None:
     assert not rules.is_controller("system:serviceaccount:ci:deployer")
 
 
-def test_actors_and_disruptions_are_added_overridden_and_taken_back() -> None:
+def test_actors_and_disruptions_are_added_overridden_and_removed() -> None:
     rules = rules_of("""
         [actors]
         Rollout = "rollouts-controller"
@@ -123,102 +123,103 @@ def test_actors_and_disruptions_are_added_overridden_and_taken_back() -> None:
     assert "DeletionByPodGC" not in rules.disruptions
 
 
-def test_an_empty_file_leaves_the_built_in_rules_as_they_are() -> None:
+def test_an_empty_file_changes_nothing() -> None:
     assert rules_of("# nothing\n").digest == built_in_rules().digest
 
 
-def test_the_digest_tells_whether_rules_mean_the_same() -> None:
+def test_the_digest_changes_with_the_meaning_of_the_rules() -> None:
     assert rules_of(WIDGET).digest == rules_of(f"# a remark\n{WIDGET}").digest
     assert rules_of(WIDGET).digest != rules_of(WIDGET.replace("Widget", "Gadget")).digest
     assert rules_of("[managers]\npeople = ['x']").digest != built_in_rules().digest
 
 
-def test_the_built_in_rules_are_right_by_the_same_checks() -> None:
+def test_the_built_in_rules_pass_the_same_checks() -> None:
     assert len(built_in_rules().rules) > 40
 
 
 # mistakes ------------------------------------------------------------------------------------------------------------
 
 ONE_MISTAKE = {
-    "no TOML": ("[[rule]]\nname = \n", "2: is no TOML: Invalid value"),
-    "a string that does not end": ('a = "b', "1: is no TOML: "),
+    "invalid TOML": ("[[rule]]\nname = \n", "2: invalid TOML: Invalid value"),
+    "a string that does not end": ('a = "b', "1: invalid TOML: "),
     "an unknown table": ("[rules]\n", "1: unknown table 'rules': did you mean rule?"),
-    "rule in single brackets": ("[rule]\nname = 'x'\n", "1: rule is a list of tables: write [[rule]]"),
-    "a list in the place of a table": ("actors = []\n", "1: actors is a table: write [actors]"),
-    "no name": (without("name"), "2: every rule needs a name of its own"),
+    "rule in single brackets": ("[rule]\nname = 'x'\n", "1: rule must be a list of tables: write [[rule]]"),
+    "a list in the place of a table": ("actors = []\n", "1: actors must be a table: write [actors]"),
+    "no name": (without("name"), "2: name is missing: every rule needs one"),
     "no component": (without("component"), "2: component is missing"),
     "no reason": (without("reason"), "2: reason is missing"),
     "no meaning": (without("means"), "2: means is missing"),
-    "no subject": (without("subject"), "2: subject is missing: the kind of the object that the message names"),
+    "no subject": (without("subject"), "2: subject is missing: set it to the kind of the object"),
     "an unknown key": (with_line('subjekt = "Pod"'), "9: unknown key 'subjekt': did you mean subject?"),
-    "an unknown meaning": (with_line('means = "makes"'), "8: unknown meaning 'makes' (known: creates, "),
-    "a number for a text": (with_line("subject = 3"), "7: subject is a text, not a number"),
-    "a number for a name": (with_line("component = [1]"), "3: component is a name or a list of names, not a list"),
-    "a text for true or false": (with_line('starts = "yes"'), "9: starts is true or false"),
-    "a text for enabled": (with_line('enabled = "no"'), "9: enabled is true or false"),
-    "no regular expression": (with_line("message = '(?P<name>'"), "6: message is no regular expression: missing ): "),
-    "no name in the message": (with_line("message = 'x'"), "6: message lacks a group (?P<name>...)"),
+    "an unknown meaning": (with_line('means = "makes"'), "8: invalid means 'makes' (known: creates, "),
+    "a number for a string": (with_line("subject = 3"), "7: subject must be a string, not a number"),
+    "a number for a name": (with_line("component = [1]"), "3: component must be a string or a list of strings"),
+    "a string for true or false": (with_line('starts = "yes"'), "9: starts must be true or false, not a string"),
+    "a string for enabled": (with_line('enabled = "no"'), "9: enabled must be true or false, not a string"),
+    "an invalid expression": (with_line("message = '(?P<name>'"), "6: invalid regular expression in message: mis"),
+    "no name in the message": (with_line("message = 'x'"), "6: message needs a group (?P<name>...)"),
     "an unknown group": (with_line("message = '(?P<name>a)(?P<nam>b)'"), "6: unknown group 'nam': did you mean name?"),
-    "a group twice": (with_line("message = '(?P<name>a)|(?P<name>b)'"), "6: the group 'name' is there twice"),
-    "a look-ahead": (with_line("message = '(?=a)(?P<name>b)'"), "6: message is no regular expression: invalid perl"),
-    "a backreference": (with_line(r"message = '(?P<name>b)\1'"), "6: message is no regular expression: invalid esc"),
+    "a group twice": (with_line("message = '(?P<name>a)|(?P<name>b)'"), "6: duplicate group 'name'"),
+    "a look-ahead": (with_line("message = '(?=a)(?P<name>b)'"), "6: invalid regular expression in message: inv"),
+    "a backreference": (with_line(r"message = '(?P<name>b)\1'"), "6: invalid regular expression in message: inv"),
     "a repetition that explodes": (
         with_line("message = '(((?P<name>a){100}){100}){100}'"),
-        "6: message is no regular expression: invalid repetition size",
+        "6: invalid regular expression in message: invalid repetition size",
     ),
     "an unknown source": (
         with_line('subject_from = "nodename"').replace('subject = "Deployment"\n', ""),
-        "8: unknown place 'nodename': did you mean nodeName?",
+        "8: invalid subject_from 'nodename': did you mean nodeName?",
     ),
-    "two subjects": (with_line('subject_from = "self"'), "7: subject and subject_from exclude each other"),
-    "an unknown scope": (with_line('scope = "node"'), "9: scope can only be cluster, not 'node'"),
-    "an unknown beneficiary": (with_line('by = "me"'), "9: by can only be related, not 'me'"),
-    "an explanation that does not say of what": (
+    "two subjects": (with_line('subject_from = "self"'), "7: subject and subject_from cannot be used together"),
+    "an unknown scope": (with_line('scope = "node"'), "9: invalid scope 'node' (known: cluster)"),
+    "an unknown beneficiary": (with_line('by = "me"'), "9: invalid by 'me' (known: related)"),
+    "an explanation without the change": (
         with_line('means = "explains"').replace('subject = "Deployment"\n', ""),
-        "1: where means is explains, after is one of Create, Update, Delete",
+        '1: with means = "explains", after must be Create, Update or Delete',
     ),
-    "an observation of what is no change": (
+    "an observation of something else than a change": (
         with_line('means = "observes"') + '\nafter = "Deleted"',
-        "9: where means is observes, after is one of Create, Update, Delete, or left out",
+        '9: with means = "observes", after must be Create, Update or Delete, or omitted',
     ),
     "an explanation by another object": (
         with_line('means = "explains"') + '\nafter = "Delete"',
-        "7: subject says nothing where means is explains",
+        '7: with means = "explains", subject must be omitted: there is no other object',
     ),
-    "a disabled rule that there is not": (
+    "an unknown disabled rule": (
         '[[rule]]\nname = "controller-create-pod"\nenabled = false',
-        "2: there is no built-in rule 'controller-create-pod' to disable: did you mean controller-creates-pod?",
+        "2: unknown built-in rule 'controller-create-pod': did you mean controller-creates-pod?",
     ),
-    "a disabled rule with more": (
+    "a disabled rule with more keys": (
         '[[rule]]\nname = "controller-creates-pod"\nenabled = false\nmeans = "creates"',
-        "4: a rule with enabled = false has nothing else but its name",
+        "4: means is not allowed in a rule with enabled = false",
     ),
-    "a name that is taken": (
-        WIDGET + WIDGET.replace("Widget", "Gadget"), "12: the name 'widget-creates-deployment' is "
+    "a duplicate name": (
+        WIDGET + WIDGET.replace("Widget", "Gadget"),
+        "12: duplicate name 'widget-creates-deployment': the rule on line 3 has it",
     ),
     "an unknown key of managers": (
         "[managers]\ncontroller = []", "2: unknown key 'controller': did you mean controllers?"
     ),
     "a manager on both sides": (
-        '[managers]\ncontrollers = ["a"]\npeople = ["a"]', "3: 'a' cannot be a controller and act for people"
+        '[managers]\ncontrollers = ["a"]\npeople = ["a"]', "3: 'a' is in controllers and in people: remove one"
     ),
-    "an actor that is no name": ("[actors]\nJob = 3", "2: Job is a text, not a number"),
-    "an unknown turn": ('[disruptions]\nX = { node = ["gone"] }', "2: unknown turn of a Node 'gone'"),
+    "an actor that is not a string": ("[actors]\nJob = 3", "2: Job must be a string, not a number"),
+    "an unknown change of a Node": ('[disruptions]\nX = { node = ["gone"] }', "2: unknown change of a Node 'gone'"),
     "an unknown key of a disruption": ("[disruptions.X]\nactors = 'a'", "2: unknown key 'actors': did you mean actor?"),
-    "a disruption that is no table": ("[disruptions]\nX = 1", "2: X is a table (or false, to disable a built-in one)"),
-    "a disruption that there is not": ("[disruptions]\nX = false", "2: there is no built-in reason 'X' to disable"),
+    "a disruption that is not a table": ("[disruptions]\nX = 1", "2: X must be a table, or false to remove it"),
+    "an unknown disruption": ("[disruptions]\nX = false", "2: unknown built-in reason 'X' (known: "),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("what", ONE_MISTAKE)
-def test_a_mistake_is_told_with_its_line_and_reason(what: str) -> None:
+def test_a_mistake_is_reported_with_its_line_and_reason(what: str) -> None:
     text, expected = ONE_MISTAKE[what]
     found = mistakes(text if text.startswith("\n") or not text.startswith(" ") else dedent(text))
     assert len(found) == 1
     assert found[0].startswith(expected), found[0]
 
 
-def test_every_mistake_is_told_not_only_the_first() -> None:
+def test_every_mistake_is_reported_not_only_the_first() -> None:
     found = mistakes("""\
         [[rule]]
         name = "a"
@@ -270,11 +271,11 @@ NOT_SHADOWED = [
 @pytest.mark.parametrize("first, second", SHADOWED)
 def test_a_rule_that_can_never_match_is_a_mistake(first: str, second: str) -> None:
     found = mistakes(two_rules(first, second))
-    assert found == ["9: the rule 'second' can never match: first before it takes all that it would"]
+    assert found == ["9: rule 'second' can never match: earlier rules match the same Events (first)"]
 
 
 @pytest.mark.parametrize("first, second", NOT_SHADOWED)
-def test_a_rule_that_may_match_is_none(first: str, second: str) -> None:
+def test_a_rule_that_may_match_is_accepted(first: str, second: str) -> None:
     assert mistakes(two_rules(first, second)) == []
 
 
@@ -296,8 +297,8 @@ _PATTERNS = st.lists(_SEQUENCES, min_size=1, max_size=2).map("|".join)
 
 @given(first=_PATTERNS, rest=_SEQUENCES, data=st.data())
 @settings(max_examples=300, deadline=None)
-def test_what_is_said_to_be_covered_is(first: str, rest: str, data: st.DataObject) -> None:
-    """Otherwise a rule that does match would be called a mistake."""
+def test_a_covered_pattern_matches_nothing_more(first: str, rest: str, data: st.DataObject) -> None:
+    """Otherwise a rule that can match would be reported as a mistake."""
     second = data.draw(st.one_of(st.just(first + rest), _PATTERNS))
     second = second.replace("(?P<name>", "(")
     covering, covered = Pattern(first.replace("(?P<name>", "(")), Pattern(second)
@@ -308,14 +309,14 @@ def test_what_is_said_to_be_covered_is(first: str, rest: str, data: st.DataObjec
 
 
 @pytest.mark.parametrize("change", ['component = ["a", "c"]', 'kind = ["K", "L"]', 'reason = "S"'])
-def test_a_rule_for_more_than_the_one_before_it_is_no_mistake(change: str) -> None:
+def test_a_rule_for_more_events_than_the_one_before_it_is_accepted(change: str) -> None:
     first, second = two_rules("", "(?P<name>x)").split("[[rule]]")[1:]
     key = change.split(" =", maxsplit=1)[0]
     second = re.sub(rf"{key} = .*", change, second)
     assert mistakes(f"[[rule]]{first}[[rule]]{second}") == []
 
 
-def test_a_rule_for_any_message_after_one_for_some_is_no_mistake() -> None:
+def test_a_rule_for_any_message_after_one_for_some_messages_is_accepted() -> None:
     text = two_rules("Created", "x").replace("message = 'x'\nsubject = 'Pod'", "message = ''\nsubject_from = 'self'")
     assert mistakes(text) == []
 
@@ -325,7 +326,7 @@ def test_several_rules_together_can_shadow_one() -> None:
     halves = [first.replace('["a", "b"]', f'"{c}"').replace("first", f"first-{c}") for c in "ab"]
     text = "".join(f"[[rule]]{rule}" for rule in (*halves, second))
     assert mistakes(text) == [
-        "17: the rule 'second' can never match: first-a, first-b before it takes all that it would"
+        "17: rule 'second' can never match: earlier rules match the same Events (first-a, first-b)"
     ]
 
 
@@ -337,13 +338,13 @@ def test_no_pattern_is_slow_on_a_hostile_message(pattern: str) -> None:
     message = "a" * 100_000
     started = time.process_time()
     Pattern(pattern).match(message)
-    assert time.process_time() - started < 5  # a backtracking engine takes longer than the universe is old
+    assert time.process_time() - started < 5  # with a backtracking engine it would not end
 
 
 @pytest.mark.parametrize(
     "message", ["", "\0", "é" * 10, "\x1b[31m", "(combined from similar events): ", "x" * 1_000_000]
 )
-def test_any_message_is_read_without_trouble(message: str) -> None:
+def test_any_message_is_read_without_an_error(message: str) -> None:
     for rule in built_in_rules().rules:
         rule.read("shop", message)
 
@@ -351,7 +352,7 @@ def test_any_message_is_read_without_trouble(message: str) -> None:
 # positions -----------------------------------------------------------------------------------------------------------
 
 
-def test_keys_are_found_on_their_lines_whatever_stands_between_them() -> None:
+def test_keys_are_found_on_their_lines_whatever_is_between_them() -> None:
     text = dedent('''\
         # a remark with [brackets] = "and quotes
         [[rule]]
