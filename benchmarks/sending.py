@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.storm import deltas
-from kspan.emit.emitter import Emitter
+from kspan.emit.export_queue import ExportQueue
 from kspan.emit.otel_spans import ClusterIdentity
-from kspan.emit.targets import open_sink, parse_target
+from kspan.emit.targets import open_exporter, parse_target
 from kspan.graph import built_in_rules
 from kspan.ingest.list_watch import ListWatch
 from kspan.pipeline.projector import Projector
@@ -28,13 +28,13 @@ def send(recording: Path, folder: Path) -> tuple[int, float, float]:
         projector.add(streams.finish())
         projector.run_out()
         os.environ |= {"OTEL_EXPORTER_OTLP_ENDPOINT": rotel.http_endpoint, "NO_PROXY": "127.0.0.1"}
-        sink = open_sink(parse_target("otlp"), ClusterIdentity(CLUSTER, ""))
-        assert sink is not None
-        emitter = Emitter(store, CLUSTER, "otlp", sink)
+        exporter = open_exporter(parse_target("otlp"), ClusterIdentity(CLUSTER, ""))
+        assert exporter is not None
+        queue = ExportQueue(store, CLUSTER, "otlp", exporter)
         began, processor = time.perf_counter(), time.process_time()
-        report = emitter.emit_pending(time.time_ns())
+        report = queue.export_pending(time.time_ns())
         spent = time.perf_counter() - began, time.process_time() - processor
-        emitter.close()
+        queue.close()
         if report.reason:
             raise SystemExit(f"the receiver did not take the spans: {report.reason}")
     return report.spans, *spent

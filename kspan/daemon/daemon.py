@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from kspan.daemon.exports import Export, finish_all
+from kspan.daemon.exports import ExportJob, finish_all
 from kspan.daemon.http_server import DEFAULT_LISTEN
 from kspan.daemon.metrics import Metrics
 from kspan.daemon.scheduler import Scheduler
@@ -107,7 +107,7 @@ class Daemon:
         store: Store,
         cluster: str,
         rules: Rules,
-        exports: Sequence[Export],
+        exports: Sequence[ExportJob],
         options: Options,
         metrics: Metrics,
         make_watcher: MakeWatcher,
@@ -135,7 +135,7 @@ class Daemon:
         schedule.every(self._options.tick_s, "tick", self._tick)
         schedule.every(LEAD_S, "leadership", self._stay_leader)
         for export in self._exports:
-            schedule.every(self._options.emit_s, f"emit to {export.target}", export.run)
+            schedule.every(self._options.emit_s, f"export to {export.target}", export.run)
         if self._options.retention:
             schedule.every(self._options.prune_s, "prune", self._prune)
         return schedule

@@ -1,4 +1,4 @@
-"""Emission from the daemon: each target by itself, tried again for as long as it takes."""
+"""Exports closed traces while the daemon runs: one job for each target, retried until the target accepts them."""
 
 import logging
 import threading
@@ -6,80 +6,81 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from kspan.backoff import Backoff
 from kspan.daemon.metrics import Metrics
-from kspan.emit.emitter import EmitReport, Emitter
+from kspan.emit.export_queue import ExportQueue, ExportReport
 from kspan.emit.otel_spans import ClusterIdentity
-from kspan.emit.targets import ExportTarget, open_sink
+from kspan.emit.targets import ExportTarget, open_exporter
 from kspan.errors import FencedError, StoreError
 from kspan.store import Store
 
 _logger = logging.getLogger(__name__)
 
-BACKOFF_FIRST: Final = 2.0
-BACKOFF_MOST: Final = 60.0
-"""Seconds between two tries. A receiver that is back gets its traces within the second."""
+BACKOFF: Final = Backoff(first=2.0, limit=60.0)
+"""Seconds between two attempts. A receiver that is back gets its traces within ``limit``."""
 
 ROUND: Final = 2_000
-"""Traces in one round; between two of them there is a look at whether to stop."""
+"""Traces in one round. Between two rounds the job checks whether it has to stop."""
 
 
-class Export:
-    """Brings a cluster's closed traces to one target. Safe to use from several threads.
+class ExportJob:
+    """Exports the closed traces of a cluster to one target. Safe to use from several threads.
 
-    ``monotonic`` (seconds) measures the waiting after a failure.
+    ``monotonic`` (seconds) measures the time since a failure.
     """
 
     def __init__(
-        self, emitter: Emitter, target: str, metrics: Metrics, monotonic: Callable[[], float] = time.monotonic
+        self, queue: ExportQueue, target: str, metrics: Metrics, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self.target = target
-        self._emitter = emitter
+        self._queue = queue
         self._metrics = metrics
         self._monotonic = monotonic
-        self._turn = threading.Lock()
+        self._running = threading.Lock()
         self._stopping = False
-        self._wait = 0.0
+        self._failures = 0
         self._not_before = 0.0
-        self._trouble = ""
+        self._reason = ""
+        """Why the last attempt failed; empty if it succeeded."""
         metrics.register_target(target)
 
     def run(self, now: int) -> None:
-        """Send what waits, unless the last try failed and it is too early for another. ``now`` is Unix ns."""
-        if not self._turn.acquire(blocking=False):
+        """Export waiting traces, unless the last attempt failed a short time ago. ``now`` is Unix ns."""
+        if not self._running.acquire(blocking=False):
             return
         try:
             if not self._stopping and self._monotonic() >= self._not_before:
-                self._rounds(now)
+                self._export_all(now)
         finally:
-            self._turn.release()
+            self._running.release()
 
     def finish(self, now: int, timeout: float) -> bool:
-        """One last try, after one that is under way has ended; whether it came to an end within ``timeout`` seconds."""
+        """Make a last attempt, after the one that is running; True if it ended within ``timeout`` seconds."""
         self._stopping = True
         began = self._monotonic()
-        if not self._turn.acquire(timeout=max(0.0, timeout)):
+        if not self._running.acquire(timeout=max(0.0, timeout)):
             return False
-        # The lock is never given back: a job that comes later finds it taken.
+        # The lock is not released: a job that starts later does nothing.
         done = threading.Event()
 
         def try_once() -> None:
             try:
-                self._round(now)
-                self._emitter.close()
+                self._export_round(now)
+                self._queue.close()
             finally:
                 done.set()
 
         threading.Thread(target=try_once, name=f"last export to {self.target}", daemon=True).start()
         return done.wait(max(0.0, timeout - (self._monotonic() - began)))
 
-    def _rounds(self, now: int) -> None:
-        while not self._stopping and self._round(now) >= ROUND:
+    def _export_all(self, now: int) -> None:
+        while not self._stopping and self._export_round(now) >= ROUND:
             pass
 
-    def _round(self, now: int) -> int:
-        """How many traces were dealt with; 0 after trouble."""
+    def _export_round(self, now: int) -> int:
+        """Number of traces that were accepted or rejected; 0 after a failure."""
         try:
-            report = self._emitter.emit_pending(now, limit=ROUND)
+            report = self._queue.export_pending(now, limit=ROUND)
         except FencedError:
             if not self._stopping:
                 raise
@@ -88,52 +89,52 @@ class Export:
             self._metrics.export_failed(self.target)
             self._postpone(str(error))
             return 0
-        self._metrics.emitted(self.target, report)
-        return self._settle(report)
-
-    def _settle(self, report: EmitReport) -> int:
+        self._metrics.exported(self.target, report)
+        self._log(report)
         if report.reason:
-            # The emitter has told of it.
-            self._delay(report.retry_after)
+            self._postpone(report.reason, report.retry_after)
             return 0
-        self._wait = self._not_before = 0.0
-        self._trouble = ""
+        self._failures, self._not_before = 0, 0.0
         return report.traces + report.rejected
 
-    def _postpone(self, problem: str) -> None:
-        if problem != self._trouble:
-            _logger.warning("traces wait: %s", problem, extra={"target": self.target})
-        self._trouble = problem
-        self._delay()
+    def _log(self, report: ExportReport) -> None:
+        if report.rejected:
+            _logger.warning("%s rejected %d traces; they are not sent again", self.target, report.rejected)
+        if self._reason and report.traces and not report.reason:
+            _logger.info("%s accepts traces again", self.target)
+            self._reason = ""
 
-    def _delay(self, at_least: float = 0.0) -> None:
-        """Wait, twice as long as the last time; ``at_least`` (s) is what the receiver asked for."""
-        self._wait = min(BACKOFF_MOST, self._wait * 2 or BACKOFF_FIRST)
-        self._not_before = self._monotonic() + max(self._wait, at_least)
+    def _postpone(self, reason: str, retry_after: float = 0.0) -> None:
+        """Wait before the next attempt; ``retry_after`` (s) is what the receiver asked for."""
+        self._failures += 1
+        self._not_before = self._monotonic() + max(BACKOFF.delay(self._failures), retry_after)
+        if reason != self._reason:
+            _logger.warning("export to %s failing, will retry: %s", self.target, reason)
+        self._reason = reason
 
 
-def open_exports(
+def open_export_jobs(
     store: Store, cluster: str, cluster_name: str, targets: Sequence[ExportTarget], metrics: Metrics
-) -> list[Export]:
-    """The exports to these targets (none for ``none``). Raises ExportError and SettingsError."""
-    exports = []
+) -> list[ExportJob]:
+    """The jobs for these targets (there is none for ``none``). Raises ExportError and SettingsError."""
+    jobs = []
     for target in targets:
-        sink = open_sink(target, ClusterIdentity(cluster, cluster_name))
-        if sink is not None:
-            exports.append(Export(Emitter(store, cluster, target.name, sink), target.name, metrics))
-    return exports
+        exporter = open_exporter(target, ClusterIdentity(cluster, cluster_name))
+        if exporter is not None:
+            jobs.append(ExportJob(ExportQueue(store, cluster, target.name, exporter), target.name, metrics))
+    return jobs
 
 
-def finish_all(exports: Sequence[Export], now: int, timeout: float) -> bool:
-    """One last try of each, side by side; whether all came to an end within ``timeout`` seconds."""
+def finish_all(jobs: Sequence[ExportJob], now: int, timeout: float) -> bool:
+    """Make a last attempt of each job, in parallel; True if all ended within ``timeout`` seconds."""
     done: list[bool] = []
     threads = [
-        threading.Thread(target=lambda e=export: done.append(e.finish(now, timeout)), name="last export", daemon=True)
-        for export in exports
+        threading.Thread(target=lambda j=job: done.append(j.finish(now, timeout)), name="last export", daemon=True)
+        for job in jobs
     ]
     deadline = time.monotonic() + timeout
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(max(0.0, deadline + 0.2 - time.monotonic()))
-    return len(done) == len(exports) and all(done)
+    return len(done) == len(jobs) and all(done)

@@ -9,7 +9,7 @@ from typing import Final
 
 from kspan.daemon.cluster_uid import cluster_uid, only_cluster
 from kspan.daemon.daemon import Daemon, Options, WatchEvents, Watching
-from kspan.daemon.exports import Export, finish_all, open_exports
+from kspan.daemon.exports import ExportJob, finish_all, open_export_jobs
 from kspan.daemon.metrics import Metrics
 from kspan.daemon.scheduler import Scheduler
 from kspan.daemon.supervisor import STOP_S, Supervisor
@@ -61,7 +61,7 @@ def run(
     supervisor = Supervisor(options.listen, metrics)
     known = options.cluster or only_cluster(store)
     # Opened before anything is asked: what is wrong with a target is told at once.
-    exports = open_exports(store, known, options.cluster_name, targets, metrics)
+    exports = open_export_jobs(store, known, options.cluster_name, targets, metrics)
     leads = bool(known) and not store.lead(known)
     with supervisor.serving():
         cluster = options.cluster
@@ -74,7 +74,7 @@ def run(
             return supervisor.exit_code
         if cluster != known:
             finish_all(exports if leads else [], time.time_ns(), FAREWELL_S)
-            exports = open_exports(store, cluster, options.cluster_name, targets, metrics)
+            exports = open_export_jobs(store, cluster, options.cluster_name, targets, metrics)
         if not supervisor.wait_to_lead(store, cluster):
             return supervisor.exit_code
         _logger.info("watching cluster %s at %s into %s", cluster, connection.host, store.name)
@@ -83,10 +83,10 @@ def run(
 
 
 @contextmanager
-def _emitting(exports: Sequence[Export], every_s: float) -> Iterator[Scheduler]:
+def _emitting(exports: Sequence[ExportJob], every_s: float) -> Iterator[Scheduler]:
     schedule = Scheduler()
     for export in exports:
-        schedule.every(every_s, f"emit to {export.target}", export.run)
+        schedule.every(every_s, f"export to {export.target}", export.run)
     schedule.start()
     try:
         yield schedule

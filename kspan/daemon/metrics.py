@@ -16,7 +16,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from kspan import __version__
-from kspan.emit.emitter import EmitReport
+from kspan.emit.export_queue import ExportReport
 from kspan.model import LogRecord, RecordType
 from kspan.times import SECOND, parse_time_or_zero
 
@@ -105,7 +105,7 @@ class Metrics:
         if newest is not None and (happened := _event_time(newest.payload)):
             self._lag.observe(max(0.0, (now - happened) / SECOND))
 
-    def emitted(self, target: str, report: EmitReport) -> None:
+    def exported(self, target: str, report: ExportReport) -> None:
         """A round of export to a target ended."""
         self._spans.labels(target).inc(report.spans)
         self._traces.labels(target).inc(report.traces)

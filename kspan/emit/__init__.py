@@ -1,8 +1,13 @@
-"""Closed traces go out: to an OTLP receiver, into a file, onto a terminal.
+"""Exports closed traces: to an OTLP receiver, into a file, or to a terminal.
 
-The promise: a trace goes out whole, at least once, and is marked as emitted only after the receiver took every span of
-it. What a receiver could not take now is tried again; what it refuses for good is set aside and holds up nothing else.
+A trace is exported as a whole, at least once, and marked only after the receiver has accepted all of its spans. Traces
+that a receiver does not accept now are sent again later. Traces that it rejects are set aside and do not block others.
 
-``emitter`` decides what goes out when; ``sinks`` and ``console`` are the ways out; ``otel`` turns rows into spans of
-the OpenTelemetry SDK; ``otlp`` and ``jsonfile`` export these; ``tree`` draws a trace; ``exporters`` reads ``--export``.
+One name for each step of the way out:
+
+    ExportQueue ──traces──▶ TraceExporter ──spans──▶ SpanSender
+    (what is sent when)     BatchExporter,           OtlpHttpSender, OtlpGrpcSender,
+                            ConsoleExporter          JsonFileSender
+
+``targets`` reads ``--export``; ``otel_spans`` turns rows into spans of the OpenTelemetry SDK.
 """

@@ -1,38 +1,41 @@
-"""The way out onto a terminal."""
+"""Exports traces to a terminal, as trees."""
 
 from collections.abc import Sequence
 
 from rich.console import Console
 
-from kspan.emit.emitter import SinkResult, TraceSpans
+from kspan.emit.export_queue import ExportResult, TraceSpans
 from kspan.terminal.trace_tree import render_trace
 
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
         try:
-            super().on_broken_pipe()  # nothing that is printed later complains again
+            super().on_broken_pipe()  # so that nothing printed later raises again
         except SystemExit:
-            # The reader (head, less) has seen enough, as of any other command: 1 would be a finding.
+            # The reader (head, less) has seen enough. As in any other command, this is not an error.
             raise SystemExit(0) from None
 
 
-class ConsoleSink:
-    """Prints traces as trees, on standard output or the ``console`` given."""
+class ConsoleExporter:
+    """Prints traces as trees on standard output, or on ``console``."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or _Console(highlight=False)
 
-    def send(self, traces: Sequence[TraceSpans]) -> SinkResult:
-        """As the ``TraceSink`` protocol says. ``OSError`` where the output cannot be written;
-        when the reader of a pipe went away, the program ends (``SystemExit``, 0), and nothing is marked."""
+    def export(self, traces: Sequence[TraceSpans]) -> ExportResult:
+        """Implements ``TraceExporter``.
+
+        Raises OSError if the output cannot be written. If the reader of a pipe is gone, the program ends (SystemExit
+        with code 0), and no trace is marked.
+        """
         options = self._console.options
         for trace, spans in traces:
             tree = render_trace(trace, spans, width=options.max_width, ascii_only=options.ascii_only)
             self._console.print(tree)
             self._console.print()
         self._console.file.flush()
-        return SinkResult(taken=[trace.trace_id for trace, _ in traces])
+        return ExportResult(accepted=[trace.trace_id for trace, _ in traces])
 
     def close(self) -> None:
-        """The terminal stays open: it is not ours."""
+        """Do nothing: the terminal is not ours."""

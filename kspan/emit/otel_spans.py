@@ -1,4 +1,4 @@
-"""Rows of the projection as spans of the OpenTelemetry SDK, with our own ids."""
+"""Turns rows of the projection into spans of the OpenTelemetry SDK, with the ids that the rows have."""
 
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
@@ -6,7 +6,6 @@ from functools import cached_property, lru_cache
 import msgspec
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
@@ -19,30 +18,16 @@ _UNSET = Status(StatusCode.UNSET)
 
 
 class ClusterIdentity(msgspec.Struct, frozen=True):
-    """The cluster that spans come from; an empty ``uid`` or ``name`` is not known, and not sent."""
+    """The cluster that spans come from. An empty ``uid`` or ``name`` is unknown and not sent."""
 
     uid: str = ""
     name: str = ""
 
 
-class ReasonedExporter(SpanExporter):
-    """A SpanExporter that tells why an export failed.
-
-    After a FAILURE, ``reason`` is one line for people. ``refused`` is true where the receiver said that it will never
-    take these very spans (so that trying again is pointless), ``doubted`` where what it said may be about them or about
-    the way there (403: a firewall that reads along, or credentials). ``retry_after`` is how long (s) it asks to wait.
-    """
-
-    reason: str = ""
-    refused: bool = False
-    doubted: bool = False
-    retry_after: float = 0.0
-
-
 def readable_span(row: SpanRow, cluster: ClusterIdentity) -> ReadableSpan:
-    """The span that ``row`` goes out as. ``ValueError`` where an id in it is not hexadecimal.
+    """The row as a span. Raises ValueError if one of its ids is not hexadecimal.
 
-    The row's attributes are passed on as they are, not copied: neither may be changed afterwards.
+    The span shares the row's attributes: neither may be changed afterwards.
     """
     trace_id = int(row.trace_id, 16)
     parent = None
@@ -58,7 +43,7 @@ def readable_span(row: SpanRow, cluster: ClusterIdentity) -> ReadableSpan:
         links=_links(row.links) if row.links else (),
         kind=SpanKind.INTERNAL,
         status=Status(StatusCode.ERROR, valid_text(row.message)) if row.error else _UNSET,
-        # OTLP's times are unsigned: one negative time would make a whole request unencodable.
+        # Times are unsigned in OTLP: a single negative one would make the whole request unencodable.
         start_time=max(row.start_time, 0),
         end_time=max(row.end_time, 0),
         instrumentation_scope=SCOPE,
@@ -77,7 +62,7 @@ def _links(links: Sequence[SpanLink]) -> list[Link]:
 
 
 class _HashedOnce(Resource):
-    """A resource whose hash is computed once: the SDK makes JSON of all attributes for it, once for every span."""
+    """A resource whose hash is computed once. The SDK serializes all attributes for it, for every span."""
 
     @cached_property
     def _hash(self) -> int:
@@ -96,10 +81,10 @@ def _resource(service: str, instance: str, cluster_uid: str, cluster_name: str) 
         attributes[vocabulary.CLUSTER_UID] = valid_text(cluster_uid)
     if cluster_name:
         attributes[vocabulary.CLUSTER_NAME] = valid_text(cluster_name)
-    # Not Resource.create(): that would describe the process that sends, not the component that acted.
+    # Resource.create() would describe the process that sends, not the component that acted.
     return _HashedOnce(attributes)
 
 
 def valid_text(text: str) -> str:
-    """``text`` with lone surrogates replaced by ``?``: UTF-8 cannot hold them, and one would fail a whole batch."""
+    """Replace lone surrogates by ``?``. UTF-8 cannot encode them, and one would fail a whole request."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

@@ -1,4 +1,7 @@
-"""OTLP/JSON in a file, one ``{"resourceSpans": […]}`` a line (the OpenTelemetry file exporter's format)."""
+"""Writes spans to a file as OTLP/JSON, one ``{"resourceSpans": […]}`` a line.
+
+The format is that of the OpenTelemetry file exporter (https://opentelemetry.io/docs/specs/otel/protocol/file-exporter/).
+"""
 
 import contextlib
 import math
@@ -12,10 +15,10 @@ from typing import Any, BinaryIO
 import msgspec
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.trace import SpanContext, StatusCode
 
-from kspan.emit.otel_spans import SCOPE, ReasonedExporter, valid_text
+from kspan.emit.otel_spans import SCOPE, valid_text
+from kspan.emit.span_sender import SendFailure
 
 _HAS_REMOTE, _IS_REMOTE = 0x100, 0x200  # opentelemetry.proto.trace.v1.SpanFlags
 _LINE_START = b'{"resourceSpans":'
@@ -24,12 +27,12 @@ _BLOCK = 64 * 1024
 _Json = dict[str, Any]
 
 
-class JsonFileExporter(ReasonedExporter):
-    """Appends spans to the file ``path``, which is opened (and made) at the first export.
+class JsonFileSender:
+    """Appends spans to the file ``path``, which is opened (and created) by the first ``send``.
 
-    A trace's spans within one call make one line, so that the same traces give the same bytes however they were
-    batched. SUCCESS means that the lines are on the disk. A last line without its end, left by a process that was
-    killed, is cut off before the first append; a file whose last line is not ours is not touched.
+    The spans of one trace in one call become one line, so that the same traces give the same bytes however they are
+    batched. A last line without its end, left by a process that was killed, is removed before the first append. A file
+    whose last line is not OTLP/JSON is not touched.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,22 +40,21 @@ class JsonFileExporter(ReasonedExporter):
         self._file: BinaryIO | None = None
         self._regular = False
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """SUCCESS, or FAILURE with ``reason`` when the system did not let us write."""
+    def send(self, spans: Sequence[ReadableSpan]) -> SendFailure | None:
+        """Implements ``SpanSender``: the lines are on the disk on return, unless writing failed."""
         data = b"".join(encode_lines(spans))
         try:
             self._append(data)
         except OSError as error:
-            self.reason = f"{self._path}: {error.strerror or error}"
-            self.shutdown()
-            return SpanExportResult.FAILURE
-        return SpanExportResult.SUCCESS
+            self.close()
+            return SendFailure(f"{self._path}: {error.strerror or error}")
+        return None
 
-    def shutdown(self) -> None:
+    def close(self) -> None:
         """Close the file."""
         file, self._file = self._file, None
         if file is not None:
-            # Nothing is lost: what was not yet flushed was reported as a FAILURE.
+            # Nothing is lost: writes are unbuffered, and those that failed were reported.
             with contextlib.suppress(OSError):
                 file.close()
 
@@ -67,7 +69,7 @@ class JsonFileExporter(ReasonedExporter):
                 os.fsync(file.fileno())
         except OSError:
             if self._regular:
-                # The next try appends it all again: half of it must not stay.
+                # The next attempt appends all of it again: a part of it must not stay.
                 with contextlib.suppress(OSError):
                     file.truncate(end)
             raise

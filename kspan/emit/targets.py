@@ -1,4 +1,4 @@
-"""What ``--export`` means: the targets, and the ways out that they open. Light: the SDK is imported when it is used."""
+"""``--export``: the targets, and the exporters for them. Does not import the OpenTelemetry SDK until one is opened."""
 
 import os
 from enum import StrEnum
@@ -12,12 +12,13 @@ from kspan.errors import ExportError, SettingsError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from kspan.emit.emitter import TraceSink
-    from kspan.emit.otel_spans import ClusterIdentity, ReasonedExporter
+    from kspan.emit.export_queue import TraceExporter
+    from kspan.emit.otel_spans import ClusterIdentity
+    from kspan.emit.span_sender import SpanSender
 
 
 class TargetKind(StrEnum):
-    """Where traces can go."""
+    """Kinds of targets."""
 
     NONE = "none"
     CONSOLE = "console"
@@ -33,12 +34,12 @@ class ExportTarget(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The name in the emissions table: ``console``, ``otlp``, ``file:/abs/path``."""
+        """The name in the table ``emissions``: ``console``, ``otlp``, ``file:/abs/path``."""
         return str(self.kind) if self.path is None else f"{self.kind}:{self.path}"
 
 
 def parse_target(text: str) -> ExportTarget:
-    """``console``, ``none``, ``otlp`` or ``file:PATH`` (``~`` is the home directory). ``SettingsError`` otherwise."""
+    """Parse ``console``, ``none``, ``otlp`` or ``file:PATH`` (``~`` is the home directory). Raises SettingsError."""
     kind, colon, path = text.partition(":")
     if kind == TargetKind.FILE and path:
         try:
@@ -47,30 +48,48 @@ def parse_target(text: str) -> ExportTarget:
             raise SettingsError(f"--export {text!r}: {error}") from error
     if kind in (TargetKind.NONE, TargetKind.CONSOLE, TargetKind.OTLP) and not colon:
         return ExportTarget(TargetKind(kind))
-    raise SettingsError(f"cannot export to {text!r}: use console, none, otlp or file:PATH")
+    raise SettingsError(f"invalid export target {text!r}: use console, none, otlp or file:PATH")
 
 
-def open_exporter(target: ExportTarget) -> "ReasonedExporter":
-    """The exporter of an ``otlp`` or ``file`` target (others have none: ``SettingsError``).
+def open_exporter(
+    target: ExportTarget, cluster: "ClusterIdentity", *, console: "Console | None" = None
+) -> "TraceExporter | None":
+    """The exporter for a target; None for the target ``none``.
 
-    ``ExportError`` if the file's directory does not exist, or what would be written to may not be; ``SettingsError``
-    if the environment's OTLP settings cannot be used. Connections and files are opened at the first export.
+    Connections and files are opened at the first export.
+
+    Args:
+        console: the terminal of a console target (default: standard output).
+
+    Raises:
+        ExportError: the directory of the file does not exist, or the file cannot be written.
+        SettingsError: the environment's OTLP settings cannot be used.
     """
-    if target.kind is TargetKind.OTLP:
+    if target.kind is TargetKind.NONE:
+        return None
+    if target.kind is TargetKind.CONSOLE:
+        from kspan.emit.console import ConsoleExporter
+
+        return ConsoleExporter(console)
+    from kspan.emit.batch_exporter import BatchExporter
+
+    return BatchExporter(_open_sender(target), cluster)
+
+
+def _open_sender(target: ExportTarget) -> "SpanSender":
+    if target.path is None:
         from kspan.emit.otlp import open_otlp
 
         return open_otlp()
-    if target.path is None:
-        raise SettingsError(f"{target.name} has no exporter")
-    if problem := _why_not(target.path):
+    if problem := _why_not_writable(target.path):
         raise ExportError(f"cannot export to {target.path}: {problem}")
-    from kspan.emit.otlp_json_file import JsonFileExporter
+    from kspan.emit.otlp_json_file import JsonFileSender
 
-    return JsonFileExporter(target.path)
+    return JsonFileSender(target.path)
 
 
-def _why_not(path: Path) -> str:
-    """Why a file cannot be written to, as far as that can be told before it is; empty where it can."""
+def _why_not_writable(path: Path) -> str:
+    """Why a file cannot be written, as far as this is known before writing; empty if it can."""
     try:
         if not path.parent.is_dir():
             return f"there is no directory {path.parent}"
@@ -80,21 +99,3 @@ def _why_not(path: Path) -> str:
     except OSError as error:
         return error.strerror or str(error)
     return "" if os.access(written, os.W_OK, effective_ids=True) else f"no permission to write to {written}"
-
-
-def open_sink(
-    target: ExportTarget, cluster: "ClusterIdentity", *, console: "Console | None" = None
-) -> "TraceSink | None":
-    """The way out to ``target``; None where nothing is to go out. Errors as of ``open_exporter``.
-
-    ``console`` is the terminal that a console target writes on (standard output otherwise).
-    """
-    if target.kind is TargetKind.NONE:
-        return None
-    if target.kind is TargetKind.CONSOLE:
-        from kspan.emit.console import ConsoleSink
-
-        return ConsoleSink(console)
-    from kspan.emit.span_sink import SpanSink
-
-    return SpanSink(open_exporter(target), cluster)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from kspan.emit.emitter import Emitter
+from kspan.emit.export_queue import ExportQueue
 from kspan.emit.otel_spans import ClusterIdentity
-from kspan.emit.targets import open_sink, parse_target
+from kspan.emit.targets import open_exporter, parse_target
 from kspan.graph import built_in_rules
 from kspan.ingest import read_frames
 from kspan.pipeline.replay import replay
@@ -16,9 +16,9 @@ def export(recording: Path, spans: Path) -> None:
     with open_store("sqlite://") as store:
         done = replay(store, read_frames([str(recording)]), built_in_rules())
         target = parse_target(f"file:{spans}")
-        sink = open_sink(target, ClusterIdentity(done.cluster))
-        assert sink is not None
-        emitter = Emitter(store, done.cluster, target.name, sink)
-        report = emitter.emit_pending(now=1)
-        emitter.close()
+        exporter = open_exporter(target, ClusterIdentity(done.cluster))
+        assert exporter is not None
+        queue = ExportQueue(store, done.cluster, target.name, exporter)
+        report = queue.export_pending(now=1)
+        queue.close()
         assert not report.reason

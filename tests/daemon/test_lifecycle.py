@@ -156,7 +156,7 @@ SABOTAGE = {
     "the writer": "from kspan.graph import Fold\nFold.apply = lambda *_: 1 / 0",
     "a watch": "from kspan.ingest.watch.reflector import Reflector\nReflector.run = lambda *_: 1 / 0",
     "a kind's discovery": "from kspan.ingest.watch.resources.plan import Plan\nPlan.wanted = lambda *_: 1 / 0",
-    "an export": "from kspan.emit.emitter import Emitter\nEmitter.emit_pending = lambda *_, **__: 1 / 0",
+    "an export": "from kspan.emit.export_queue import ExportQueue\nExportQueue.export_pending = lambda *_, **__: 1 / 0",
     "a tick": "from kspan.daemon.writer import Writer\nWriter.tick = lambda *_: 1 / 0",
     "the HTTP server": (
         "import time\nfrom kspan.daemon import http_server\n"
@@ -200,7 +200,7 @@ def test_no_log_has_a_token_or_the_content_of_a_secret(tmp_path: Path, monkeypat
             server.put("v1/secrets", secret | {"data": {"k": PLANTED + "2"}})
             server.put("v1/pods", pod | {"spec": {"containers": [{"env": [*env, *env]}], "nodeName": 7}})
             server.put("apps/v1/deployments", deployment("e", 1))
-            wait_until(lambda: "takes no traces" in daemon.log)
+            wait_until(lambda: "export to otlp failing" in daemon.log)
             server.tokens = {"another"}
             server.stop()
             server.start()

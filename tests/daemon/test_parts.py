@@ -5,7 +5,7 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,21 +14,17 @@ from kspan.cli.options import parse_duration
 from kspan.daemon import logging_setup as logs
 from kspan.daemon.cluster_uid import cluster_uid
 from kspan.daemon.daemon import Options
-from kspan.daemon.exports import Export, finish_all
 from kspan.daemon.http_server import Answer, Server, parse_listen, verdict
 from kspan.daemon.main import run
-from kspan.daemon.metrics import Metrics
 from kspan.daemon.scheduler import Scheduler
-from kspan.emit.emitter import Emitter, SinkResult, TraceSpans
 from kspan.errors import KspanError, SettingsError
 from kspan.graph import Fold, built_in_rules
 from kspan.ingest.watch import Selection, connect
 from kspan.model import LogRecord, RecordType
-from kspan.store import Store, open_store
+from kspan.store import open_store
 from kspan.times import SECOND
 from tests.apiserver import ApiServer
 from tests.daemon.small_cluster import CLUSTER, SmallCluster, get, wait_until
-from tests.recordings import journal, project
 
 NOW = 1_800_000_000 * SECOND
 EVERYWHERE = "0.0.0.0"  # noqa: S104
@@ -199,87 +195,6 @@ def test_a_job_that_raises_is_told_and_ends_the_schedule() -> None:
     schedule.stop()
     assert isinstance(schedule.failure, LookupError)
     assert later == []
-
-
-# Exports --------------------------------------------------------------------------------------------------------------
-
-
-class Receiver:
-    """A sink that is up, down, or hangs."""
-
-    def __init__(self) -> None:
-        self.down = ""
-        self.hang = threading.Event()
-        self.hang.set()
-        self.taken: list[str] = []
-        self.tries = 0
-
-    def send(self, traces: Sequence[TraceSpans]) -> SinkResult:
-        self.tries += 1
-        self.hang.wait()
-        if self.down:
-            return SinkResult(reason=self.down)
-        self.taken += [trace.trace_id for trace, _ in traces]
-        return SinkResult(taken=[trace.trace_id for trace, _ in traces])
-
-    def close(self) -> None:
-        """Nothing to let go of."""
-
-
-@pytest.fixture(scope="module")
-def filled() -> Iterator[tuple[Store, str, list[str]]]:
-    """A store with closed traces: (store, cluster, trace ids)."""
-    from kspan.ingest.list_watch import JournalBatch
-    from kspan.pipeline.projector import Projector
-
-    cluster, records = journal("01-deployment-create")
-    expected = sorted(row["trace_id"] for row in project(cluster, records)["traces"])
-    with open_store("sqlite://") as store:
-        projector = Projector(store, cluster, built_in_rules())
-        projector.add(JournalBatch([record]) for record in records)
-        projector.run_out()
-        yield store, cluster, expected
-
-
-def test_a_receiver_that_is_down_is_tried_ever_more_seldom_and_then_gets_everything(
-    filled: tuple[Store, str, list[str]],
-) -> None:
-    store, cluster, expected = filled
-    receiver, metrics, clock = Receiver(), Metrics(), [0.0]
-    receiver.down = "connection refused"
-    export = Export(Emitter(store, cluster, "one", receiver), "one", metrics, lambda: clock[0])
-    tries = []
-    for _ in range(300):
-        before = receiver.tries
-        export.run(NOW)
-        if receiver.tries > before:
-            tries.append(clock[0])
-        clock[0] += 1
-    assert tries == [0, 2, 6, 14, 30, 62, 122, 182, 242]
-    receiver.down = ""
-    clock[0] += 60
-    export.run(NOW)
-    assert sorted(receiver.taken) == expected
-    assert metrics.registry.get_sample_value("kspan_failed_exports_total", {"target": "one"}) == len(tries)
-    assert metrics.registry.get_sample_value("kspan_emitted_traces_total", {"target": "one"}) == len(expected)
-
-
-def test_the_last_try_reaches_who_answers_and_is_not_held_up_by_who_hangs(
-    filled: tuple[Store, str, list[str]],
-) -> None:
-    store, cluster, expected = filled
-    good, hanging, metrics = Receiver(), Receiver(), Metrics()
-    hanging.hang.clear()
-    exports = [
-        Export(Emitter(store, cluster, "good", good), "good", metrics),
-        Export(Emitter(store, cluster, "hanging", hanging), "hanging", metrics),
-    ]
-    assert not finish_all(exports, NOW, 0.5)
-    assert sorted(good.taken) == expected
-    exports[0].run(NOW)
-    assert good.tries == 1
-    hanging.hang.set()
-    wait_until(lambda: hanging.taken)
 
 
 # The whole ------------------------------------------------------------------------------------------------------------

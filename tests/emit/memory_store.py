@@ -1,4 +1,4 @@
-"""A store of closed traces in memory, with the contract of ``kspan.emit.emitter.TraceStore``."""
+"""A store of closed traces in memory, with the contract of ``kspan.emit.export_queue.TraceStore``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

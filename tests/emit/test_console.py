@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from kspan.emit.console import ConsoleSink
-from kspan.emit.emitter import Emitter
+from kspan.emit.console import ConsoleExporter
+from kspan.emit.export_queue import ExportQueue
 from tests.emit.memory_store import MemoryStore
 from tests.emit.rows import START, rolling_update
 
@@ -20,9 +20,9 @@ def test_the_console_target_prints_each_trace_once(store: MemoryStore) -> None:
     for name in ("one", "two"):
         store.add(*rolling_update(name))
     file = io.StringIO()
-    emitter = Emitter(store, store.cluster, "console", ConsoleSink(Console(file=file, width=100)))
-    assert emitter.emit_pending(START).traces == 2
-    assert emitter.emit_pending(START).traces == 0
+    emitter = ExportQueue(store, store.cluster, "console", ConsoleExporter(Console(file=file, width=100)))
+    assert emitter.export_pending(START).traces == 2
+    assert emitter.export_pending(START).traces == 0
     assert file.getvalue().count("✓ Deployment shop/web by kubectl") == 2
     assert "\n\n✓ Deployment" in file.getvalue(), "traces stand apart"
 
@@ -36,8 +36,8 @@ class _Full(io.StringIO):
 
 def test_output_that_cannot_be_written_leaves_the_traces(store: MemoryStore) -> None:
     store.add(*rolling_update())
-    emitter = Emitter(store, store.cluster, "console", ConsoleSink(Console(file=_Full(), width=100)))
-    report = emitter.emit_pending(START)
+    emitter = ExportQueue(store, store.cluster, "console", ConsoleExporter(Console(file=_Full(), width=100)))
+    report = emitter.export_pending(START)
     assert (report.traces, report.failed) == (0, 1)
     assert "No space left" in report.reason
 
@@ -45,14 +45,14 @@ def test_output_that_cannot_be_written_leaves_the_traces(store: MemoryStore) -> 
 def test_a_reader_that_went_away_ends_the_program_quietly_with_nothing_marked() -> None:
     script = """
 import sys
-from kspan.emit.console import ConsoleSink
-from kspan.emit.emitter import Emitter
+from kspan.emit.console import ConsoleExporter
+from kspan.emit.export_queue import ExportQueue
 from tests.emit.memory_store import MemoryStore
 from tests.emit.rows import START, rolling_update
 store = MemoryStore()
 store.add(*rolling_update())
 try:
-    Emitter(store, store.cluster, "console", ConsoleSink()).emit_pending(START)
+    ExportQueue(store, store.cluster, "console", ConsoleExporter()).export_pending(START)
 finally:
     print(len(store.emitted("console")), file=sys.stderr)
 """

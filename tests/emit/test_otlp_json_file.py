@@ -17,13 +17,13 @@ import pytest
 from google.protobuf import json_format  # type: ignore[import-untyped]
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
-from opentelemetry.sdk.trace.export import SpanExportResult
 
 from kspan import ids
-from kspan.emit.emitter import EmitReport, Emitter
+from kspan.emit.export_queue import ExportQueue, ExportReport
 from kspan.emit.otel_spans import ClusterIdentity, readable_span
-from kspan.emit.otlp_json_file import JsonFileExporter
-from kspan.emit.targets import open_sink, parse_target
+from kspan.emit.otlp_json_file import JsonFileSender
+from kspan.emit.span_sender import SendFailure
+from kspan.emit.targets import open_exporter, parse_target
 from kspan.model import SpanRow
 from tests.emit.memory_store import MemoryStore
 from tests.emit.rows import START, make_span, make_trace, rich_span, rolling_update
@@ -31,15 +31,15 @@ from tests.emit.rows import START, make_span, make_trace, rich_span, rolling_upd
 CLUSTER = ClusterIdentity("cluster-1", "staging")
 
 
-def emit(store: MemoryStore, path: Path, batch: int = 512) -> EmitReport:
+def export_all(store: MemoryStore, path: Path, batch: int = 512) -> ExportReport:
     target = parse_target(f"file:{path}")
-    sink = open_sink(target, CLUSTER)
-    assert sink is not None
-    one = Emitter(store, store.cluster, target.name, sink, batch)
+    exporter = open_exporter(target, CLUSTER)
+    assert exporter is not None
+    queue = ExportQueue(store, store.cluster, target.name, exporter, batch)
     try:
-        return one.emit_pending(START)
+        return queue.export_pending(START)
     finally:
-        one.close()
+        queue.close()
 
 
 def fill(store: MemoryStore, traces: int = 3) -> MemoryStore:
@@ -51,12 +51,12 @@ def fill(store: MemoryStore, traces: int = 3) -> MemoryStore:
     return store
 
 
-def export(path: Path, *rows: SpanRow) -> SpanExportResult:
-    exporter = JsonFileExporter(path)
+def export(path: Path, *rows: SpanRow) -> SendFailure | None:
+    sender = JsonFileSender(path)
     try:
-        return exporter.export([readable_span(row, CLUSTER) for row in rows])
+        return sender.send([readable_span(row, CLUSTER) for row in rows])
     finally:
-        exporter.shutdown()
+        sender.close()
 
 
 def parsed(line: str) -> TracesData:
@@ -99,7 +99,7 @@ def score_reader() -> Any:
 
 def test_a_line_parses_back_into_the_very_spans_that_otlp_carries(tmp_path: Path) -> None:
     rows = [rich_span(), make_span("Pod.Created", trace="rich", parent="Pod.BackOff web"), *rolling_update("rich")[1]]
-    assert export(tmp_path / "out.jsonl", *rows) is SpanExportResult.SUCCESS
+    assert export(tmp_path / "out.jsonl", *rows) is None
     (line,) = (tmp_path / "out.jsonl").read_text("utf-8").splitlines()
     sent = encode_spans([readable_span(row, CLUSTER) for row in rows])
     assert parsed(line) == TracesData(resource_spans=sent.resource_spans)
@@ -115,7 +115,7 @@ def test_infinities_and_not_a_number_parse_back(tmp_path: Path) -> None:
 
 def test_the_file_reads_as_tools_read_it(tmp_path: Path, store: MemoryStore, score_reader: Any) -> None:
     path = tmp_path / "out.jsonl"
-    emit(fill(store), path)
+    export_all(fill(store), path)
     spans = list(score_reader(path))
     assert len(spans) == sum(map(len, store.spans.values()))
     rich = next(span for span in spans if span["name"] == "Pod.BackOff")
@@ -129,13 +129,13 @@ def test_the_file_reads_as_tools_read_it(tmp_path: Path, store: MemoryStore, sco
 
 def test_the_same_rows_give_the_same_bytes_however_they_are_stored_and_batched(tmp_path: Path) -> None:
     store = fill(MemoryStore())
-    emit(store, tmp_path / "one.jsonl")
+    export_all(store, tmp_path / "one.jsonl")
     shuffled = MemoryStore()
     for trace_id in sorted(store.traces):
         spans = list(store.spans[trace_id])
         random.Random(7).shuffle(spans)
         shuffled.add(store.traces[trace_id], spans)
-    emit(shuffled, tmp_path / "two.jsonl", batch=40)
+    export_all(shuffled, tmp_path / "two.jsonl", batch=40)
     one = (tmp_path / "one.jsonl").read_bytes()
     assert one == (tmp_path / "two.jsonl").read_bytes()
     assert one.count(b"\n") == len(store.traces)
@@ -173,7 +173,7 @@ def test_a_file_that_is_nothing_but_a_torn_line_starts_afresh(tmp_path: Path) ->
 def test_a_file_of_somebody_else_is_not_touched(tmp_path: Path, store: MemoryStore) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("first line\nsecond line without an end")
-    report = emit(fill(store), path)
+    report = export_all(fill(store), path)
     assert report.traces == 0
     assert "not ours to append to" in report.reason
     assert path.read_text() == "first line\nsecond line without an end"
@@ -184,16 +184,16 @@ def test_a_directory_that_went_away_is_a_failure_that_ends_when_it_is_back(tmp_p
     folder = tmp_path / "mount"
     folder.mkdir()
     target = parse_target(f"file:{folder / 'out.jsonl'}")
-    sink = open_sink(target, CLUSTER)
-    assert sink is not None
-    one = Emitter(store, store.cluster, target.name, sink)
+    exporter = open_exporter(target, CLUSTER)
+    assert exporter is not None
+    queue = ExportQueue(store, store.cluster, target.name, exporter)
     folder.rmdir()
-    report = one.emit_pending(START)
+    report = queue.export_pending(START)
     assert (report.traces, report.failed) == (0, 4)
     assert "No such file or directory" in report.reason
     folder.mkdir()
-    assert one.emit_pending(START).traces == 4
-    one.close()
+    assert queue.export_pending(START).traces == 4
+    queue.close()
 
 
 def test_a_full_disk_leaves_no_half_line_behind(tmp_path: Path) -> None:
@@ -203,18 +203,19 @@ def test_a_full_disk_leaves_no_half_line_behind(tmp_path: Path) -> None:
     # A limit on the size of files fails a write half-way, as a full disk does.
     old_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     old_handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    exporter = JsonFileExporter(path)
+    sender = JsonFileSender(path)
     spans = [readable_span(make_span("Pod.Two", key=str(n)), CLUSTER) for n in range(100)]
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 1000, old_limit[1]))
-        assert exporter.export(spans) is SpanExportResult.FAILURE
+        failure = sender.send(spans)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old_limit)
         signal.signal(signal.SIGXFSZ, old_handler)
-    assert "File too large" in exporter.reason
+    assert failure is not None
+    assert "File too large" in failure.reason
     assert path.read_bytes() == before
-    assert exporter.export(spans) is SpanExportResult.SUCCESS
-    exporter.shutdown()
+    assert sender.send(spans) is None
+    sender.close()
     assert path.read_bytes().count(b"\n") == 2
 
 
@@ -224,7 +225,7 @@ def test_a_pipe_can_be_written_to(tmp_path: Path) -> None:
     assert stat.S_ISFIFO(path.stat().st_mode)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        assert export(path, make_span("Pod.One")) is SpanExportResult.SUCCESS
+        assert export(path, make_span("Pod.One")) is None
         parsed(os.read(reader, 65536).decode())
     finally:
         os.close(reader)
@@ -235,7 +236,7 @@ def test_text_that_utf8_cannot_hold_fails_nothing(tmp_path: Path) -> None:
     row = msgspec.structs.replace(
         rich_span(), name=hostile, message=hostile, service=hostile, attributes={"kspan.change": hostile, hostile: "x"}
     )
-    assert export(tmp_path / "out.jsonl", row) is SpanExportResult.SUCCESS
+    assert export(tmp_path / "out.jsonl", row) is None
     sent = json.loads((tmp_path / "out.jsonl").read_text("utf-8"))
     assert sent["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["name"] == "a?b\x00\u202e"
 

@@ -22,7 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 from tests.apiserver.certificate import Certificate
 from tests.emit.memory_store import MemoryStore
 from tests.emit.receivers import Answer, run_server, span_names
-from tests.emit.test_otlp import NOW, add_small_traces, emit, emitter
+from tests.emit.test_otlp import NOW, add_small_traces, export_all, export_queue
 
 PREFIX = "OTEL_EXPORTER_OTLP_"
 Set = Callable[..., None]
@@ -104,10 +104,10 @@ def test_a_receivers_certificate_is_checked_with_the_ca_that_is_named(
     with secure_receiver(protocol, ours, None) as (endpoint, seen):
         path = "/v1/traces" if specific and protocol != "grpc" else ""
         variables(**{f"{specific}ENDPOINT": endpoint + path, f"{specific}PROTOCOL": protocol, "TIMEOUT": "3"})
-        report = emit(store)
+        report = export_all(store)
         assert (report.traces, report.failed, seen) == (0, 1, [])
         variables(**{f"{specific}CERTIFICATE": ours.path})
-        assert emit(store).traces == 1
+        assert export_all(store).traces == 1
         assert seen == ["Pod.T0"]
 
 
@@ -118,9 +118,9 @@ def test_a_receiver_that_asks_for_our_certificate_is_shown_it(
     add_small_traces(store, 1)
     with secure_receiver(protocol, ours, clients) as (endpoint, seen):
         variables(ENDPOINT=endpoint, PROTOCOL=protocol, CERTIFICATE=ours.path, TIMEOUT="3")
-        assert emit(store).failed == 1
+        assert export_all(store).failed == 1
         variables(CLIENT_CERTIFICATE=clients.path, CLIENT_KEY=clients.key_path)
-        assert emit(store).traces == 1
+        assert export_all(store).traces == 1
         assert seen == ["Pod.T0"]
 
 
@@ -130,7 +130,7 @@ def test_variables_for_traces_come_before_those_for_all(store: MemoryStore, vari
         variables(ENDPOINT="http://127.0.0.1:1", TRACES_ENDPOINT=f"{server.endpoint}/mine")
         variables(HEADERS="x-a=all,x-b=all", TRACES_HEADERS="x-a=traces,authorization=Bearer%20abc")
         variables(COMPRESSION="none", TRACES_COMPRESSION="gzip")
-        assert emit(store).traces == 1
+        assert export_all(store).traces == 1
     (headers,) = server.headers
     assert headers["x-a"] == "traces"
     assert headers["authorization"] == "Bearer abc"
@@ -144,7 +144,7 @@ def test_headers_and_compression_go_with_grpc_too(store: MemoryStore, variables:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     variables(ENDPOINT=f"http://127.0.0.1:{port}", PROTOCOL="grpc", HEADERS="x-tenant=blue", COMPRESSION="gzip")
-    assert emit(store).traces == 1
+    assert export_all(store).traces == 1
     server.stop(None).wait()
     assert keeping.metadata["x-tenant"] == "blue"
 
@@ -162,7 +162,7 @@ def test_a_receiver_that_does_not_answer_is_given_up_after_the_timeout(
     with run_server(slow) as server:
         variables(ENDPOINT=server.endpoint, **{name: "1"})
         began = time.monotonic()
-        report = emit(store)
+        report = export_all(store)
         assert report.failed == 1
         assert 0.9 < time.monotonic() - began < 3
         assert "timed out" in report.reason
@@ -178,7 +178,7 @@ def test_what_may_end_otherwise_is_tried_again_when_the_receiver_says(
     add_small_traces(store, 3)
     with run_server(lambda _: Answer(status, headers={"Retry-After": "37"})) as server:
         variables(ENDPOINT=server.endpoint)
-        report = emit(store)
+        report = export_all(store)
     assert (report.failed, report.rejected, report.retry_after) == (3, 0, 37)
     assert len(server.requests) == 1
 
@@ -190,7 +190,7 @@ def test_a_retry_after_is_believed_within_reason(store: MemoryStore, variables: 
     add_small_traces(store, 1)
     with run_server(lambda _: Answer(503, headers={"Retry-After": text})) as server:
         variables(ENDPOINT=server.endpoint)
-        assert emit(store).retry_after == seconds
+        assert export_all(store).retry_after == seconds
 
 
 def test_a_retry_after_may_be_a_date(store: MemoryStore, variables: Set) -> None:
@@ -199,7 +199,7 @@ def test_a_retry_after_may_be_a_date(store: MemoryStore, variables: Set) -> None
         lambda _: Answer(429, headers={"Retry-After": formatdate(time.time() + 60, usegmt=True)})
     ) as server:
         variables(ENDPOINT=server.endpoint)
-        assert 50 < emit(store).retry_after <= 60
+        assert 50 < export_all(store).retry_after <= 60
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 405])
@@ -210,16 +210,16 @@ def test_a_refusal_of_everything_is_about_the_way_and_found_out_with_few_request
     answers = [200]
     with run_server(lambda _: Answer(answers[-1])) as server:
         variables(ENDPOINT=server.endpoint)
-        one = emitter(store, batch=100)
-        assert one.emit_pending(NOW, limit=100).traces == 100
+        queue = export_queue(store, batch=100)
+        assert queue.export_pending(NOW, limit=100).traces == 100
         answers.append(status)
-        report = one.emit_pending(NOW)
+        report = queue.export_pending(NOW)
         assert (report.traces, report.rejected) == (0, 0)
         assert str(status) in report.reason
         assert len(server.requests) < 20
         answers.append(200)
-        assert one.emit_pending(NOW).traces == 300
-        one.close()
+        assert queue.export_pending(NOW).traces == 300
+        queue.close()
 
 
 @pytest.mark.parametrize("bad", [0, 7, 19])
@@ -230,7 +230,7 @@ def test_one_trace_that_is_refused_while_others_pass_is_set_aside(
     ids = add_small_traces(store, 20)
     with run_server(lambda request: Answer(status if f"Pod.T{bad}" in span_names(request) else 200)) as server:
         variables(ENDPOINT=server.endpoint)
-        report = emit(store)
+        report = export_all(store)
     assert (report.traces, report.failed, report.rejected, report.reason) == (19, 0, 1, "")
     emission = store.emission("otlp", ids[bad])
     assert emission is not None

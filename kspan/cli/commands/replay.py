@@ -1,6 +1,5 @@
 """``kspan replay`` and ``kspan demo``."""
 
-import logging
 import shutil
 import sys
 import time
@@ -9,9 +8,9 @@ from importlib import resources
 from pathlib import Path
 
 from kspan.cli.common import counted, database_url, load_rules, progress_bar, state_directory, told_if_interrupted
-from kspan.emit.emitter import EmitReport, Emitter
+from kspan.emit.export_queue import ExportQueue, ExportReport
 from kspan.emit.otel_spans import ClusterIdentity
-from kspan.emit.targets import ExportTarget, TargetKind, open_sink, parse_target
+from kspan.emit.targets import ExportTarget, TargetKind, open_exporter, parse_target
 from kspan.errors import ExportError, InputError
 from kspan.graph import Rules
 from kspan.ingest.files.open import read_frames, total_size
@@ -51,15 +50,15 @@ def run_replay(
     compiled, settings = load_rules(rules), FoldSettings(context_annotations=tuple(contexts))
     skipped = _Skipped()
     with open_store(database_url(db)) as store:
-        sinks_checked = [open_sink(target, ClusterIdentity("", cluster_name)) for target in targets]
-        for sink in sinks_checked:
-            if sink is not None:
-                sink.close()
+        for target in targets:
+            exporter = open_exporter(target, ClusterIdentity("", cluster_name))
+            if exporter is not None:
+                exporter.close()
         with progress_bar("reading", total_size(files), shown=progress) as advance:
             frames = read_frames(files, skip_bad=skip_bad, on_progress=advance, on_skip=skipped)
             on_bad = skipped if skip_bad else None
             done = _ingest(store, frames, compiled, cluster=cluster, settings=settings, on_bad=on_bad)
-        reports = [_emit(store, done.cluster, cluster_name, target) for target in targets]
+        reports = [_export(store, done.cluster, cluster_name, target) for target in targets]
         waits = "" if store.name == "sqlite://" else "what was not sent waits in the database, "
     for notice in done.notices:
         print(f"kspan: {notice}", file=sys.stderr)
@@ -93,20 +92,18 @@ def _ingest(
         raise
 
 
-def _emit(store: Store, cluster: str, cluster_name: str, target: ExportTarget) -> EmitReport:
-    sink = open_sink(target, ClusterIdentity(cluster, cluster_name))
-    if sink is None:
-        return EmitReport()
-    # Here the report is told, so that the emitter's own words for the log of a daemon are not.
-    logging.getLogger(Emitter.__module__).addHandler(logging.NullHandler())
-    emitter = Emitter(store, cluster, target.name, sink)
+def _export(store: Store, cluster: str, cluster_name: str, target: ExportTarget) -> ExportReport:
+    exporter = open_exporter(target, ClusterIdentity(cluster, cluster_name))
+    if exporter is None:
+        return ExportReport()
+    queue = ExportQueue(store, cluster, target.name, exporter)
     try:
-        return emitter.emit_pending(time.time_ns())
+        return queue.export_pending(time.time_ns())
     finally:
-        emitter.close()
+        queue.close()
 
 
-def _told(done: Replayed, skipped: int, targets: Sequence[ExportTarget], reports: Sequence[EmitReport]) -> str:
+def _told(done: Replayed, skipped: int, targets: Sequence[ExportTarget], reports: Sequence[ExportReport]) -> str:
     parts = [f"{counted(done.appended, 'record')} journalled"]
     if done.known_already:
         parts.append(f"{done.known_already} known already")
