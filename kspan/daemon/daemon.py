@@ -9,7 +9,6 @@ from typing import Final, Protocol
 import msgspec
 
 from kspan.daemon.exports import ExportJob, finish_all
-from kspan.daemon.http_server import DEFAULT_LISTEN
 from kspan.daemon.metrics import Metrics
 from kspan.daemon.scheduler import Scheduler
 from kspan.daemon.watermark import Watermark
@@ -22,6 +21,7 @@ from kspan.settings import FoldSettings
 from kspan.store import Store
 from kspan.store.tables.retention import prune
 from kspan.times import SECOND
+from kspan.web.server import DEFAULT_LISTEN
 
 _logger = logging.getLogger(__name__)
 

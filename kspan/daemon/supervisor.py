@@ -11,11 +11,11 @@ from typing import Final
 
 from kspan.daemon.cluster_uid import ClusterUidPoller
 from kspan.daemon.daemon import LEAD_S, Daemon
-from kspan.daemon.http_server import Answer, Server, verdict
 from kspan.daemon.metrics import CONTENT_TYPE, Metrics
 from kspan.daemon.scheduler import Scheduler
 from kspan.errors import StoreError
 from kspan.store import Store
+from kspan.web.server import Answer, Server, verdict
 
 _logger = logging.getLogger(__name__)
 

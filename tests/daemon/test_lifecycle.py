@@ -159,8 +159,8 @@ SABOTAGE = {
     "an export": "from kspan.emit.export_queue import ExportQueue\nExportQueue.export_pending = lambda *_, **__: 1 / 0",
     "a tick": "from kspan.daemon.writer import Writer\nWriter.tick = lambda *_: 1 / 0",
     "the HTTP server": (
-        "import time\nfrom kspan.daemon import http_server\n"
-        "http_server._Server.service_actions = lambda *_: time.sleep(0.5) or 1 / 0"
+        "import time\nfrom kspan.web import server\n"
+        "server._Server.service_actions = lambda *_: time.sleep(0.5) or 1 / 0"
     ),
 }
 

@@ -10,11 +10,11 @@ import yaml
 
 from kspan.cli.commands.run import run_daemon
 from kspan.cli.options import parse_duration
-from kspan.daemon.http_server import parse_listen
 from kspan.emit.targets import parse_target
 from kspan.ingest.watch.resources.selection import Selection
 from kspan.k8s.resources import CRDS, accepts
 from kspan.store.location import locate
+from kspan.web.server import parse_listen
 
 ROOT = Path(__file__).parents[2]
 MANIFEST = ROOT / "deploy" / "kubernetes.yaml"

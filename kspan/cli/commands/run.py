@@ -43,13 +43,13 @@ def run_daemon(
     kept = parse_duration(retention, "--retention")
     settings = fold_settings(hold, settle, max_trace_age, contexts)
 
-    from kspan.daemon import logging_setup as logs
     from kspan.daemon.daemon import Options
-    from kspan.daemon.http_server import parse_listen
     from kspan.daemon.main import run
     from kspan.emit.targets import parse_target
     from kspan.ingest.watch import Selection, connect
     from kspan.store import open_store
+    from kspan.terminal import logging_setup as logs
+    from kspan.web.server import parse_listen
 
     targets = list({target.name: target for target in map(parse_target, export)}.values())
     parse_listen(listen)
@@ -94,8 +94,8 @@ def run_record(
     if Path(path).exists() and not force:
         raise SettingsError(f"{path}: is there already; --force replaces it")
 
-    from kspan.daemon import logging_setup as logs
     from kspan.ingest.watch import Selection, connect, record
+    from kspan.terminal import logging_setup as logs
 
     logs.set_up("warning")
     stop = threading.Event()

@@ -1,0 +1,1 @@
+"""The HTTP server: answers GET requests from a table of routes."""
