@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test accuracy docs bench growth clean
+.PHONY: demo test accuracy docs fold-version bench growth clean
 
 demo: $(STAMP)
 	@$(BIN)/kspan demo
@@ -22,6 +22,10 @@ accuracy: $(STAMP)
 
 docs: $(STAMP)
 	@$(BIN)/python -m tests.query.sql
+
+# Records what the current version of the fold writes; after a raise of FOLD_VERSION.
+fold-version: $(STAMP)
+	@$(BIN)/python -m tests.store.fold_version
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks $(RECORDING)

@@ -14,7 +14,9 @@ from kspan.settings import FoldInputs, FoldSettings
 from kspan.store import FoldPeriod, Store
 
 QUICK_REBUILD: Final = 100_000
-"""Journal records up to which a projection is rebuilt when it is opened."""
+"""Journal records up to which a projection is rebuilt when it is opened: about 10 s of processor time.
+
+Measured with ``time kspan db rebuild`` on the storm recording: 57,748 records in 6.0 s of processor time."""
 
 RULES_CHANGED: Final = (
     "the history was made with other rules; new records use the current ones; "

@@ -8,4 +8,4 @@ with a higher version is refused.
 
 Raise it by one when the same journal gives other rows than in the last release: when a stored struct
 (``kspan.graph.state.records``), a built-in rule or the choice of a cause changes. Then run ``make fold-version``.
-``tests/graph/state/test_fold_version.py`` fails if you forget."""
+``tests/store/test_fold_version.py`` fails if you forget."""
