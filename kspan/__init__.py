@@ -3,4 +3,4 @@
 The way through the house is one way: ingest -> store -> graph -> emit (see docs/architecture.md).
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
