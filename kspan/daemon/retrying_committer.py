@@ -90,7 +90,7 @@ class RetryingCommitter:
         self._to_write.append(commit)
         self._retry(self._write_all)
 
-    def settle(self) -> None:
+    def wait_durable(self) -> None:
         """Wait until all commits are durable. Raises like ``commit``."""
         if self._in_flight is not None:
             self._retry(self._write_all_and_wait)
@@ -110,11 +110,11 @@ class RetryingCommitter:
 
     def _write_all(self) -> None:
         try:
-            self._settle_in_flight()
+            self._wait_in_flight()
             while self._to_write:
                 self._write(self._to_write.popleft())
                 if self._to_write:
-                    self._settle_in_flight()
+                    self._wait_in_flight()
         except StoreError:
             self._in_doubt = True
             raise
@@ -122,7 +122,7 @@ class RetryingCommitter:
     def _write_all_and_wait(self) -> None:
         self._write_all()
         try:
-            self._settle_in_flight()
+            self._wait_in_flight()
         except StoreError:
             self._in_doubt = True
             raise
@@ -136,13 +136,13 @@ class RetryingCommitter:
         self._in_flight = commit
         write(self._store, self._cluster, commit, on_durable)
 
-    def _settle_in_flight(self) -> None:
+    def _wait_in_flight(self) -> None:
         """Wait until the commit in flight is durable, or find out whether it is, and queue it again if not."""
         commit = self._in_flight
         if commit is None:
             return
         if not self._in_doubt:
-            self._store.settle()
+            self._store.wait_durable()
         elif self._is_in_journal(commit):
             self._metrics.committed(commit.records, 0.0, self._clock())
         else:

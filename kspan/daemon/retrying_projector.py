@@ -68,12 +68,12 @@ class RetryingProjector:
             self.flush()
 
     def flush(self) -> None:
-        """Commit what was added. It is durable after the next commit, or after ``settle``."""
+        """Commit what was added. It is durable after the next commit, or after ``wait_durable``."""
         self._run(Projector.flush)
 
-    def settle(self) -> None:
+    def wait_durable(self) -> None:
         """Wait until all commits are durable."""
-        self._run(lambda _: self._committer.settle())
+        self._run(lambda _: self._committer.wait_durable())
 
     def let_time_pass(self, until: int) -> None:
         """Advance event time to ``until`` (ns), if the fold waits for a time up to then."""
@@ -81,7 +81,7 @@ class RetryingProjector:
         deadline = self._projector.fold.next_deadline()
         if deadline and deadline <= until:
             self._run(lambda projector: projector.let_time_pass(until))
-            self.settle()
+            self.wait_durable()
 
     def measure(self) -> None:
         """Update the metrics of the fold."""
@@ -126,7 +126,7 @@ class RetryingProjector:
     def _commit_alone(self, batch: JournalBatch) -> None:
         self._projector.add([batch])
         self._projector.flush()
-        self._committer.settle()
+        self._committer.wait_durable()
 
     def _leave_out(self, batch: JournalBatch, error: StoreError) -> None:
         if any(record.type is RecordType.TICK for record in batch.records):

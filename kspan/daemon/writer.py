@@ -149,7 +149,7 @@ class Writer:
             while not self.queue.closed or len(self.queue):
                 self._take_and_commit()
             self._commit()
-            self._projector.settle()
+            self._projector.wait_durable()
         except GivenUpError:
             _logger.warning(
                 "stopped with %d records not committed: they are read again at the next start", self._uncommitted
@@ -165,7 +165,7 @@ class Writer:
 
     def _take_and_commit(self) -> None:
         if self._commit_at is None and not len(self.queue):
-            self._projector.settle()
+            self._projector.wait_durable()
         items = self.queue.take(BATCH, self._seconds_to_commit())
         self._update_watermark()
         for item in items:

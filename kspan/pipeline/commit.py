@@ -42,7 +42,7 @@ class Committer(Protocol):
     def commit(self, commit: Commit) -> None:
         """Write a commit after all earlier ones. May return before it is durable."""
 
-    def settle(self) -> None:
+    def wait_durable(self) -> None:
         """Wait until all commits are durable."""
 
     def read(self, query: Callable[[], Result]) -> Result:
@@ -60,7 +60,7 @@ class DirectCommitter:
         """Write a commit. Raises StoreError."""
         write(self._store, self._cluster, commit)
 
-    def settle(self) -> None:
+    def wait_durable(self) -> None:
         """Do nothing: each commit is durable when ``commit`` returns."""
 
     def read(self, query: Callable[[], Result]) -> Result:
@@ -69,7 +69,7 @@ class DirectCommitter:
 
 
 def write(store: Store, cluster: str, commit: Commit, on_durable: Callable[[], None] | None = None) -> None:
-    """Write a commit in one transaction; ``on_durable`` as ``done`` of ``Store.commit``. Raises StoreError."""
+    """Write a commit in one transaction; ``on_durable`` as for ``Store.commit``. Raises StoreError."""
     store.commit(
         cluster,
         commit.first_sequence,

@@ -98,19 +98,19 @@ class Projector:
     def live_objects(self, resource: str) -> Sequence[ObjectRow]:
         """The objects of a stream that are not deleted."""
         self.flush()
-        self._committer.settle()
+        self._committer.wait_durable()
         return self._committer.read(lambda: self.store.live_objects(self.cluster, resource))
 
     def last_payload(self, uid: str) -> bytes:
         """The newest payload of an object, as JSON."""
         self.flush()
-        self._committer.settle()
+        self._committer.wait_durable()
         return self._committer.read(lambda: self.store.last_payload(self.cluster, uid))
 
     def news_among(self, records: Sequence[LogRecord]) -> list[LogRecord]:
         """Those records whose version of their object is not in the journal."""
         self.flush()
-        self._committer.settle()
+        self._committer.wait_durable()
         self._committer.read(lambda: self._versions.look_up(records))
         return [record for record in records if self._versions.is_news(record)]
 

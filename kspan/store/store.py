@@ -1,4 +1,4 @@
-"""The store: the journal and the projection in one database, each commit one transaction."""
+"""The journal and the projection in one database. Each commit is one transaction."""
 
 import contextlib
 import threading
@@ -11,22 +11,20 @@ from sqlalchemy import Connection, Engine, select
 from kspan.errors import StoreError
 from kspan.model import Cursor, Delta, LogRecord, ObjectRow, SpanRow, TraceRow
 from kspan.settings import FoldInputs
-from kspan.store.async_commit import Behind
+from kspan.store.async_commit import AsyncCommit
 from kspan.store.engine import take_time, transaction, translated
 from kspan.store.location import Location, WriterLock
 from kspan.store.postgresql.leadership import Leadership
 from kspan.store.postgresql.partitions import Partitions
 from kspan.store.results import ClusterStats, FoldPeriod, KnownVersion, Projection
 from kspan.store.schema import tables as schema
-from kspan.store.tables import exports as emissions
-from kspan.store.tables import fold_history, journal, projection, rows
-from kspan.store.tables import stats as statistics
+from kspan.store.tables import exports, fold_history, journal, projection, rows, stats
 
 
 class Store:
-    """One open database; ``open_store`` makes it. Safe to use from several threads.
+    """One open database (see ``open_store``). Safe to use from several threads.
 
-    Every method raises ``StoreError`` when the database fails; what it was to write is then not written at all.
+    Every method raises StoreError if the database fails. Nothing of what it was to write is written then.
     """
 
     def __init__(
@@ -39,15 +37,15 @@ class Store:
         self._lock = lock
         self._leadership = leadership
         self._partitions = Partitions(engine) if leadership is not None else None
-        # Writers queue here and not at SQLite's lock, where they would poll. A turn may end on another thread than it
-        # began on; in memory readers take turns, too, and one may be inside a write.
-        self._turn = threading.RLock() if location.in_memory else threading.Lock()
-        self._behind = Behind()
-        self._writing: Connection | None = None
+        # Writers queue for this lock, because they would poll for SQLite's. It may be released by another thread than
+        # the one that took it. In memory, readers take it too, and one may be inside of a write.
+        self._lock_to_write = threading.RLock() if location.in_memory else threading.Lock()
+        self._async_commit = AsyncCommit()
+        self._write_connection: Connection | None = None
 
     def close(self) -> None:
-        """Close the database and let another writer in. Calling it again does nothing."""
-        self._behind.close()
+        """Close the database and release the right to write. Calling it again does nothing."""
+        self._async_commit.close()
         if self._leadership is not None:
             self._leadership.close()
         self._engine.dispose()
@@ -63,27 +61,26 @@ class Store:
         self.close()
 
     def lead(self, cluster: str) -> str:
-        """Become the one who may write to a cluster, or stay it: empty, or else who it is.
+        """Acquire or renew the right to write to a cluster. Returns "", or the current writer if it is another.
 
-        An SQLite file was locked when it was opened. Raises FencedError where this store was the one, and another has
-        become it since.
+        An SQLite file was locked when it was opened. Raises FencedError if another process has taken over.
         """
         return self._leadership.claim(cluster) if self._leadership is not None else ""
 
     def must_lead(self, cluster: str) -> None:
-        """``lead``; raises StoreError where it is another who may write to the cluster."""
+        """``lead``; raises StoreError if another process writes to the cluster."""
         if holder := self.lead(cluster):
             raise StoreError(f"{self.name}: another kspan ({holder}) is writing to cluster {cluster}; stop it first")
 
     # The journal
 
     def clusters(self) -> list[str]:
-        """The uids of the clusters that anything was committed for, in order."""
+        """The uids of all clusters with a commit, in order."""
         with self.reading("list the clusters") as connection:
             return list(connection.execute(select(schema.fold_state.c.cluster).order_by("cluster")).scalars())
 
     def last_sequence(self, cluster: str) -> int:
-        """The journal's last sequence number, 0 when it is empty."""
+        """The last sequence number of the journal, 0 if it is empty."""
         with self.reading("read the journal") as connection:
             return journal.last_sequence(connection, cluster)
 
@@ -93,7 +90,7 @@ class Store:
             return journal.count(connection, cluster, at_most)
 
     def known_versions(self, cluster: str, records: Sequence[LogRecord]) -> dict[str, KnownVersion]:
-        """The newest version that the journal has of the objects of these records, by uid.
+        """The newest version in the journal of each object of these records, by uid.
 
         Objects are looked up by kind, namespace, name and uid.
         """
@@ -101,12 +98,12 @@ class Store:
             return journal.known_versions(connection, cluster, records)
 
     def last_payload(self, cluster: str, uid: str) -> bytes:
-        """The newest payload of one of ``objects``, as JSON; empty when the journal has none."""
+        """The newest payload of an object in ``objects``, as JSON; empty if the journal has none."""
         with self.reading("read the journal") as connection:
             return journal.last_payload(connection, cluster, uid)
 
     def cursors(self, cluster: str) -> dict[str, Cursor]:
-        """How far each stream was read, by resource."""
+        """How far each stream has been read, by resource."""
         table = schema.cursors
         query = rows.select_rows(table, Cursor).where(table.c.cluster == cluster).order_by(table.c.resource)
         with self.reading("read the cursors") as connection:
@@ -120,17 +117,22 @@ class Store:
         cursors: Sequence[Cursor],
         delta: Delta,
         newest: Mapping[str, str] | None = None,
-        done: Callable[[], None] | None = None,
+        on_durable: Callable[[], None] | None = None,
     ) -> None:
-        """Append ``records`` (as ``first_seq``, ``first_seq + 1`` …) with the cursors and the delta, all or nothing.
+        """Append records, and write cursors and the change of the projection, in one transaction.
 
-        ``newest`` is kept for ``Projection.newest``, in the place of what was told before. Raises ``StoreError``, too,
-        when ``first_seq`` does not follow the journal's last sequence number.
-
-        With ``done`` the disk is not waited for: it is called, on another thread, once all is durable. That is for one
-        thread, which calls ``settle`` before it relies on it; that, and the next commit, raise what went wrong.
+        Args:
+            cluster: uid of the cluster.
+            first_seq: sequence number of the first record; it must follow the last one of the journal.
+            records: the records, numbered from ``first_seq``.
+            cursors: new positions of streams.
+            delta: change of the projection.
+            newest: replaces ``Projection.newest``, if given.
+            on_durable: if given, ``commit`` does not wait for the disk: another thread calls this when the transaction
+                is durable. Only one thread may do this. If the transaction fails, the next ``wait_durable`` or
+                ``commit`` raises the error.
         """
-        self.settle()
+        self.wait_durable()
         if self._partitions is not None:
             with translated(self.name, "commit"):
                 self._partitions.prepare(records)
@@ -143,30 +145,29 @@ class Store:
             rows.write_cursors(connection, cluster, cursors)
             rows.write_delta(connection, cluster, delta)
             projection.write_position(connection, cluster, last + len(records), delta.clock, newest)
-            if done is None:
+            if on_durable is None:
                 return
-            transaction = stack.pop_all()
-        self._end(transaction, done)
+            open_transaction = stack.pop_all()
+        self._finish(open_transaction, on_durable)
 
-    def _end(self, transaction: contextlib.ExitStack, done: Callable[[], None]) -> None:
-        def end() -> None:
-            transaction.close()
-            done()
+    def _finish(self, open_transaction: contextlib.ExitStack, on_durable: Callable[[], None]) -> None:
+        def finish() -> None:
+            open_transaction.close()
+            on_durable()
 
         if self._location.in_memory:
-            end()
+            finish()
         else:
-            self._behind.end(end)
+            self._async_commit.start(finish)
 
-    def settle(self) -> None:
-        """Wait for the last commit. Raises StoreError where the disk was not waited for, and it failed: nothing of it
-        is written then."""
-        self._behind.settle()
+    def wait_durable(self) -> None:
+        """Wait until the last commit is durable. Raises StoreError if it failed; nothing of it is written then."""
+        self._async_commit.wait()
 
     def replay(self, cluster: str, after: int = 0, batch: int = 1000) -> Iterator[list[tuple[int, LogRecord]]]:
-        """The journal from the sequence number that follows ``after`` on, in runs of at most ``batch`` records.
+        """Read the journal after the sequence number ``after``, in runs of at most ``batch`` records.
 
-        Each run is read when it is asked for, so commits in between are seen, and none waits for the caller.
+        Each run is a transaction of its own: it sees the latest commits, and no commit waits for the caller.
         """
         while True:
             with self.reading("read the journal") as connection:
@@ -179,22 +180,22 @@ class Store:
     # The projection
 
     def live_objects(self, cluster: str, resource: str) -> list[ObjectRow]:
-        """The objects of a stream that were not deleted, by uid."""
+        """The objects of a stream that are not deleted, by uid."""
         with self.reading("read objects") as connection:
             return projection.live_objects(connection, cluster, resource)
 
     def named_kinds(self, cluster: str) -> list[tuple[str, str]]:
-        """apiVersion and kind of what Events spoke of lately and nobody ever saw, and of all owners, in order."""
+        """apiVersion and kind of all owners, and of all objects known only from recent Events, in order."""
         with self.reading("read objects") as connection:
             return projection.named_kinds(connection, cluster)
 
     def load_projection(self, cluster: str) -> Projection:
-        """What is live or unresolved, from one snapshot: all that a fold needs to go on."""
+        """Everything that a fold needs to continue, from one snapshot: live and unresolved rows."""
         with self.reading("read the projection") as connection:
             return projection.load(connection, cluster)
 
     def clear_projection(self, cluster: str) -> None:
-        """Empty the projection of a cluster; its journal, cursors and emissions stay."""
+        """Delete the projection of a cluster. Its journal, cursors and emissions stay."""
         with self.writing("clear the projection", cluster) as connection:
             projection.clear(connection, cluster)
 
@@ -231,12 +232,12 @@ class Store:
                 projection.write_position(connection, cluster, last, delta.clock)
             projection.write_position(connection, cluster, last, b"")
             fold_history.start_period(connection, cluster, 1, inputs)
-            emissions.advance(connection, cluster)
+            exports.advance(connection, cluster)
 
     def projection_rows(self, cluster: str, table: str) -> Iterator[dict[str, Any]]:
-        """The rows of ``objects``, ``owners``, ``spans``, ``traces`` or ``gaps`` in the order of their key.
+        """The rows of ``objects``, ``owners``, ``pending``, ``spans``, ``traces`` or ``gaps``, in key order.
 
-        Each is a dict of the columns but ``cluster``, with the values that the row's struct has.
+        Each row is a dict of all columns except ``cluster``, with the values of the row's struct.
         """
         after: tuple[Any, ...] | None = None
         while True:
@@ -249,34 +250,34 @@ class Store:
     # Emissions
 
     def unemitted_traces(self, cluster: str, target: str, limit: int) -> list[TraceRow]:
-        """At most ``limit`` closed traces that ``target`` neither took nor rejected; the first closed come first."""
+        """At most ``limit`` closed traces that ``target`` has neither accepted nor rejected, in order of closing."""
         with self.reading("read traces") as connection:
-            return emissions.unemitted(connection, cluster, target, limit)
+            return exports.unemitted(connection, cluster, target, limit)
 
     def spans_of(self, cluster: str, trace_ids: Collection[str]) -> list[SpanRow]:
         """The closed spans of some traces, by trace id, start and span id."""
         with self.reading("read spans") as connection:
-            return emissions.spans_of(connection, cluster, trace_ids)
+            return exports.spans_of(connection, cluster, trace_ids)
 
     def mark_emitted(self, cluster: str, target: str, trace_ids: Collection[str], at: int) -> None:
-        """Note that ``target`` took some traces, at ``at`` (Unix ns)."""
+        """Record that ``target`` accepted some traces at ``at`` (Unix ns)."""
         with self.writing("mark traces as emitted", cluster) as connection:
-            emissions.mark(connection, cluster, target, trace_ids, at, emissions.EMITTED, "")
+            exports.mark(connection, cluster, target, trace_ids, at, exports.EMITTED, "")
 
     def mark_failed(
         self, cluster: str, target: str, trace_ids: Collection[str], at: int, reason: str, rejected: bool
     ) -> None:
-        """Note that ``target`` did not take some traces, at ``at`` (Unix ns); ``rejected``: never try again."""
-        status = emissions.REJECTED if rejected else emissions.FAILED
+        """Record that ``target`` did not accept some traces at ``at`` (Unix ns); ``rejected``: do not retry."""
+        status = exports.REJECTED if rejected else exports.FAILED
         with self.writing("mark traces as failed", cluster) as connection:
-            emissions.mark(connection, cluster, target, trace_ids, at, status, reason)
+            exports.mark(connection, cluster, target, trace_ids, at, status, reason)
 
     def stats(self, cluster: str | None = None) -> list[ClusterStats]:
-        """Figures of one cluster, or of all. Counts rows: takes its time on a large database."""
+        """Statistics of one cluster, or of all. Counts rows, which is slow on a large database."""
         names = self.clusters() if cluster is None else [cluster]
         with self.reading("count rows") as connection:
-            size = statistics.database_size(connection, self._location.path)
-            return [statistics.of_cluster(connection, name, size) for name in names]
+            size = stats.database_size(connection, self._location.path)
+            return [stats.of_cluster(connection, name, size) for name in names]
 
     # Transactions
 
@@ -287,12 +288,12 @@ class Store:
         ``doing`` completes the message of a StoreError: ``NAME: cannot DOING: reason``. On a store that was opened
         read-only, the database refuses writes.
         """
-        # A database in memory has a single connection: readers take turns with the writer, and a reader inside a
-        # write (a rebuild that replays) shares its transaction.
-        turn = self._turn if self._location.in_memory else contextlib.nullcontext()
-        with turn, translated(self.name, doing):
-            if self._location.in_memory and self._writing is not None:
-                yield self._writing
+        # A database in memory has one connection. Readers take the writer's lock, and a reader inside of a write (a
+        # rebuild that replays the journal) shares its transaction.
+        lock = self._lock_to_write if self._location.in_memory else contextlib.nullcontext()
+        with lock, translated(self.name, doing):
+            if self._location.in_memory and self._write_connection is not None:
+                yield self._write_connection
                 return
             with transaction(self._engine, writing=False) as connection:
                 yield connection
@@ -301,22 +302,22 @@ class Store:
     def writing(self, doing: str, cluster: str) -> Iterator[Connection]:
         """A connection in a write transaction on the tables of a cluster, committed at the end of the block.
 
-        Writers take turns. Raises StoreError if another process writes to the cluster, FencedError if one has taken
-        over.
+        Writers wait for each other. Raises StoreError if another process writes to the cluster, and FencedError if one
+        has taken over.
         """
         if self._leadership is not None and not self._leadership.was_claimed(cluster):
             self.must_lead(cluster)
-        with self._turn, translated(self.name, doing), transaction(self._engine, writing=True) as connection:
+        with self._lock_to_write, translated(self.name, doing), transaction(self._engine, writing=True) as connection:
             if self._leadership is not None:
                 self._leadership.check(connection, cluster)
-            self._writing = connection
+            self._write_connection = connection
             try:
                 yield connection
             finally:
-                self._writing = None
+                self._write_connection = None
 
     @contextlib.contextmanager
     def maintaining(self, doing: str) -> Iterator[Connection]:
-        """A connection in a write transaction outside of the writers' turns, for long work on tables of no cluster."""
+        """A connection in a write transaction that no writer waits for, for long work on tables of no cluster."""
         with translated(self.name, doing), transaction(self._engine, writing=True) as connection:
             yield connection

@@ -1,55 +1,55 @@
-"""Transactions that are ended on a thread of their own."""
+"""Commits on a thread of their own."""
 
 import threading
 
 import pytest
 
-from kspan.store.async_commit import Behind
+from kspan.store.async_commit import AsyncCommit
 
 
-def test_what_went_wrong_is_raised_once_by_whoever_waits() -> None:
-    behind = Behind()
+def test_the_error_of_a_commit_is_raised_once_to_the_thread_that_waits() -> None:
+    commits = AsyncCommit()
 
     def fail() -> None:
         raise OSError("disk full")
 
-    behind.end(fail)
+    commits.start(fail)
     with pytest.raises(OSError, match="disk full"):
-        behind.settle()
-    behind.settle()
-    behind.close()
+        commits.wait()
+    commits.wait()
+    commits.close()
 
 
-def test_who_wrote_goes_on_and_who_settles_waits() -> None:
-    behind, go, ended = Behind(), threading.Event(), list[str]()
+def test_start_returns_before_the_commit_ends_and_wait_after_it() -> None:
+    commits, go, ended = AsyncCommit(), threading.Event(), list[str]()
 
     def commit() -> None:
-        go.wait(10)
+        go.wait(60)
         ended.append(threading.current_thread().name)
 
-    behind.end(commit)
+    commits.start(commit)
     assert ended == []
     go.set()
-    behind.settle()
+    commits.wait()
     assert ended == ["commit"]
-    behind.close()
-    behind.close()
+    commits.close()
+    commits.close()
 
 
-def test_a_database_that_hangs_does_not_hold_up_the_end() -> None:
-    behind, go = Behind(), threading.Event()
+def test_close_does_not_wait_for_a_database_that_hangs() -> None:
+    commits, go = AsyncCommit(), threading.Event()
 
     def commit() -> None:
-        go.wait(30)
+        go.wait(60)
 
-    behind.end(commit)
-    behind.close(patience=0.01)
-    behind.close(patience=0.01)
+    commits.start(commit)
+    commits.close(timeout_s=0.01)
+    commits.close(timeout_s=0.01)
     go.set()
 
 
-def test_nothing_to_settle_waits_for_nothing() -> None:
-    behind, before = Behind(), threading.active_count()
-    behind.settle()
+def test_wait_returns_at_once_without_a_commit() -> None:
+    commits, before = AsyncCommit(), threading.active_count()
+    commits.wait()
     assert threading.active_count() <= before
-    behind.close()
+    commits.close()
