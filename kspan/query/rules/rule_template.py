@@ -1,4 +1,4 @@
-"""A rule to start from, written for one Event. Pure."""
+"""Writes a rule for one Event, as a template to edit. Pure."""
 
 import re
 
@@ -6,25 +6,32 @@ import msgspec
 
 from kspan.graph.rules.patterns import escaped
 
+MESSAGE_LIMIT = 200
+"""Length of the part of a message that a template without a subject matches, in characters."""
+
 _WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _SCALING = re.compile(r"(?i)scal|replicas?\b|\bsize\b")
-_SLUG = re.compile(r"[^a-z0-9]+")
+_NOT_IN_NAME = re.compile(r"[^a-z0-9]+")
 
-# Names as the API server has them (RFC 1123).
+# Names as the API server allows them (RFC 1123).
 _NAME = "(?P<name>[a-z0-9]([a-z0-9.-]*[a-z0-9])?)"
 _NAMESPACE = "(?P<namespace>[a-z0-9-]+)/"
 _MEANS = {"Create": "creates", "Delete": "deletes", "Update": "applies", "": "observes"}
 
-LENGTH = 200
-"""Characters of a message that a starter looks at: what tells its form stands at the beginning."""
 
-
-def starter(
+def rule_template(
     component: str, kind: str, reason: str, message: str, subject: tuple[str, str, str] | None, verb: str
 ) -> str:
-    """TOML of a rule that understands this message; ``subject`` is the object that it names (kind, namespace, name).
+    """Return a rule (TOML) that matches an Event.
 
-    Where it names none, the rule says that the Event follows from what was last done to its own object.
+    Args:
+        component: the reporting component.
+        kind: the kind of the reporting object.
+        reason: the reason of the Event.
+        message: its message.
+        subject: kind, namespace and name of the object that the message names. Without it, the rule explains the
+            Event by the latest change of its own object.
+        verb: what happened to the subject (Create, Update, Delete, or empty).
     """
     lines = [
         "[[rule]]",
@@ -34,37 +41,38 @@ def starter(
         f"reason = {_quoted(reason)}",
     ]
     if subject is None:
-        form = _generalised(re.split(r"[:\n]", message[:LENGTH], maxsplit=1)[0])
-        return "\n".join([*lines, f"message = {_quoted(form)}", 'means = "explains"', 'after = "Update"']) + "\n"
+        beginning = _pattern(re.split(r"[:\n]", message[:MESSAGE_LIMIT], maxsplit=1)[0])
+        return "\n".join([*lines, f"message = {_quoted(beginning)}", 'means = "explains"', 'after = "Update"']) + "\n"
     means = "scales" if verb == "Update" and _SCALING.search(message) else _MEANS[verb]
-    lines += [f"message = {_quoted(_form(message, subject))}", f"subject = {_quoted(subject[0])}"]
+    lines += [f"message = {_quoted(_pattern_up_to(message, subject))}", f"subject = {_quoted(subject[0])}"]
     if not subject[1]:
         lines.append('scope = "cluster"')
     return "\n".join([*lines, f"means = {_quoted(means)}"]) + "\n"
 
 
 def rule_name(component: str, kind: str, reason: str) -> str:
-    """A name for a rule: ``widget-controller-widget-created``."""
-    return _SLUG.sub("-", f"{component}-{kind}-{reason}".lower()).strip("-")[:100] or "rule"
+    """Return a name for a rule: ``widget-controller-widget-created``."""
+    return _NOT_IN_NAME.sub("-", f"{component}-{kind}-{reason}".lower()).strip("-")[:100] or "rule"
 
 
-def _form(message: str, subject: tuple[str, str, str]) -> str:
-    """The message up to the name, with what differs from time to time left open."""
+def _pattern_up_to(message: str, subject: tuple[str, str, str]) -> str:
+    """Return an expression for a message up to the name of the subject."""
     _, namespace, name = subject
     at = next(found.start() for found in _WORD.finditer(message) if found[0] == name)
     before = message[:at]
     if namespace and before.endswith(f"{namespace}/"):
-        return _generalised(before[: -len(namespace) - 1]) + _NAMESPACE + _NAME
-    return _generalised(before) + _NAME
+        return _pattern(before[: -len(namespace) - 1]) + _NAMESPACE + _NAME
+    return _pattern(before) + _NAME
 
 
-def _generalised(text: str) -> str:
-    form, at = "", 0
+def _pattern(text: str) -> str:
+    r"""Return an expression for a text, in which words with digits are replaced by ``\S+?``."""
+    pattern, at = "", 0
     for word in _WORD.finditer(text):
-        form += _spaces(text[at : word.start()])
-        form += r"\S+?" if any(c.isdigit() for c in word[0]) else escaped(word[0])
+        pattern += _spaces(text[at : word.start()])
+        pattern += r"\S+?" if any(c.isdigit() for c in word[0]) else escaped(word[0])
         at = word.end()
-    return form + _spaces(text[at:])
+    return pattern + _spaces(text[at:])
 
 
 def _spaces(text: str) -> str:
@@ -72,7 +80,7 @@ def _spaces(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A TOML string; one without escapes where that can be."""
+    """Return a TOML string, without escapes if possible."""
     if "'" not in text and text.isprintable():
         return f"'{text}'" if "\\" in text or '"' in text else f'"{text}"'
     return msgspec.json.encode(text).decode().replace("\x7f", "\\u007f")

@@ -1,7 +1,8 @@
-"""``kspan rules explain``: the Events of a recording that no rule understands, and what a rule would do for each.
+"""Finds the Events of a recording that no rule matches, and what a rule would do for each (``kspan rules explain``).
 
-What they lack is read from the traces: an Event that names another object is what rules are for, the more so where that
-object changed at the time and the change is in another trace. An Event about its own object needs no rule.
+A rule is for an Event about another object than the one that it is reported on. Whether an Event would need one shows
+in the traces: it names another object, and a change of that object at the same time is not below the Event. An Event
+about its own object needs no rule.
 """
 
 import re
@@ -15,82 +16,88 @@ import msgspec
 from kspan import vocabulary as words
 from kspan.graph import Rules
 from kspan.graph.rules.rules import COMBINED
-from kspan.query.rules.rule_template import starter
+from kspan.query.rules.rule_template import rule_template
 from kspan.store import Store
 from kspan.times import SECOND
 
 NEAR = 30 * SECOND
-"""A controller tells what it did within seconds (``graph.evidence.MATCH``)."""
+"""Maximum time between an Event and the change that it reports, in ns (as ``graph.cause.evidence.MATCH``)."""
 
 SHAPE_LIMIT = 160
+"""Maximum length of a shape, in characters."""
 
-_TOKEN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERBS = ("Create", "Update", "Delete")
-_SAID = {"Create": re.compile(r"(?i)\bcreat"), "Delete": re.compile(r"(?i)\b(delet|remov|evict)")}
+_VERB_IN_MESSAGE = {"Create": re.compile(r"(?i)\bcreat"), "Delete": re.compile(r"(?i)\b(delet|remov|evict)")}
 _UNSURE = 0.5
-"""A root with no more confidence than this is one because nothing is known."""
+"""Maximum confidence of a root that is one only because no cause was found."""
 
 Name = tuple[str, str, str]
-"""Kind, namespace, name."""
+"""Kind, namespace and name of an object."""
 
 
 class Need(StrEnum):
-    """What an Event that no rule understood lacks; those that a rule helps most come first."""
+    """What a rule would do for an Event, the most useful first."""
 
     JOINS = "joins"
-    """It names another object whose change at the time is in another trace."""
+    """Join two traces: the Event names another object, whose change at that time is in another trace."""
     REFINES = "refines"
-    """It names another object whose change at the time is in the same trace, but not below it."""
+    """Move the change below the Event: both are in the same trace."""
     LOST = "lost"
-    """Nothing was found that it goes back to."""
+    """Name the cause of the Event: none was found."""
     MENTIONS = "mentions"
-    """It names another object to which nothing happened at the time."""
+    """Nothing: the Event names another object that did not change at that time."""
     NOTHING = "nothing"
-    """It is about its own object, and goes back to what happened to that."""
+    """Nothing: the Event is about its own object, and caused by a change of it."""
 
 
 class Group(msgspec.Struct):
-    """Events of one form. ``shape`` is the message with names and numbers left out; ``subject`` is the kind of object
-    that it names; ``rule`` is TOML to start from (empty where none is needed)."""
+    """Unmatched Events with the same component, kind, reason and shape."""
 
     need: Need
     component: str
     kind: str
     reason: str
     shape: str
+    """The message without names and numbers."""
     count: int
     example: str
     subject: str = ""
+    """Kind of the object that the message names."""
     verb: str = ""
+    """What happened to that object."""
     rule: str = ""
+    """A rule to start from (TOML); empty if none is needed."""
 
 
 class Explained(msgspec.Struct):
-    """The groups, and how many occurrences of Events there were, and how many of them rules understood."""
+    """The result of ``explain``."""
 
     events: int
+    """Occurrences of Events, with repeats."""
     understood: int
+    """Those that a rule matches."""
     groups: list[Group]
 
 
 def explain(store: Store, cluster: str, rules: Rules) -> Explained:
-    """Groups the Events of a projection, in which everything is closed, that these rules do not understand."""
-    traces = _Traces(store, cluster, rules)
-    found: dict[tuple[str, ...], list[_Told]] = defaultdict(list)
+    """Group the Events that no rule matches. All traces of the projection must be closed."""
+    history = _History(store, cluster, rules)
+    found: dict[tuple[str, ...], list[_Message]] = defaultdict(list)
     events = understood = 0
-    for told in traces.events:
-        events += told.count
-        if rules.subject(told.component, told.kind, told.reason, told.namespace, told.message) is not None:
-            understood += told.count
+    for message in history.messages:
+        events += message.count
+        if rules.subject(message.component, message.kind, message.reason, message.namespace, message.text) is not None:
+            understood += message.count
             continue
-        traces.look(told)
-        found[told.component, told.kind, told.reason, told.shape].append(told)
+        history.assess(message)
+        found[message.component, message.kind, message.reason, message.shape].append(message)
     groups = sorted((_group(members) for members in found.values()), key=_order)
     return Explained(events, understood, groups)
 
 
-class _Told(msgspec.Struct):
-    """One message of an Event, as often as it came."""
+class _Message(msgspec.Struct):
+    """A message of an Event on a span, and how often it occurred there."""
 
     component: str
     kind: str
@@ -98,7 +105,7 @@ class _Told(msgspec.Struct):
     name: str
     uid: str
     reason: str
-    message: str
+    text: str
     time: int = 0
     trace: str = ""
     span: str = ""
@@ -111,7 +118,7 @@ class _Told(msgspec.Struct):
 
 
 class _Change(msgspec.Struct):
-    """Something that happened to an object."""
+    """A change of an object."""
 
     verb: str
     manager: str
@@ -120,68 +127,71 @@ class _Change(msgspec.Struct):
     span: str
 
 
-class _Traces:
-    """What the traces tell about names: which objects bear them, what happened to those, and where that hangs."""
+class _History:
+    """The objects and spans of a projection, by name."""
 
     def __init__(self, store: Store, cluster: str, rules: Rules) -> None:
-        self.events: list[_Told] = []
+        self.messages: list[_Message] = []
         self._rules = rules
-        self._bearers: dict[str, set[Name]] = defaultdict(set)
+        self._by_name: dict[str, set[Name]] = defaultdict(set)
         self._changes: dict[Name, list[_Change]] = defaultdict(list)
-        self._first: dict[Name, _Told] = {}
+        self._first: dict[Name, _Message] = {}
         self._seen: set[Name] = set()
         self._parents: dict[str, str] = {}
         self._owners: dict[str, str] = {}
         self._names: dict[str, Name] = {}
         for row in store.projection_rows(cluster, "objects"):
-            name = (row["kind"], row["namespace"], row["name"])
-            self._names[row["uid"]] = name
-            self._bearers[row["name"]].add(name)
-            self._owners[row["uid"]] = row["owner_uid"]
-            if row["resource_version"]:
-                self._seen.add(name)
+            self._add_object(row)
         for row in store.projection_rows(cluster, "spans"):
-            self._span(row)
+            self._add_span(row)
 
-    def _span(self, row: dict[str, Any]) -> None:
+    def _add_object(self, row: dict[str, Any]) -> None:
+        name = (row["kind"], row["namespace"], row["name"])
+        self._names[row["uid"]] = name
+        self._by_name[row["name"]].add(name)
+        self._owners[row["uid"]] = row["owner_uid"]
+        if row["resource_version"]:
+            self._seen.add(name)
+
+    def _add_span(self, row: dict[str, Any]) -> None:
         self._parents[row["span_id"]] = row["parent_span_id"]
         name = (row["object_kind"], row["object_namespace"], row["object_name"])
-        if not row["event_uid"]:
-            if row["reason"] in _VERBS:
-                manager = row["attributes"].get(words.FIELD_MANAGER, "")
-                times = (row["start_time"], row["trace_id"], row["span_id"])
-                self._changes[name].append(_Change(row["reason"], manager, *times))
-            return
-        again = Counter(event.attributes.get(words.EVENT_MESSAGE, "") for event in row["events"])
-        again[row["message"]] += 1
-        lost = not row["parent_span_id"] and row["confidence"] <= _UNSURE
-        for message, count in sorted(again.items()):
-            told = _Told(row["service"], *name, row["object_uid"], row["reason"], message.removeprefix(COMBINED))
-            told.time, told.trace, told.span = row["start_time"], row["trace_id"], row["span_id"]
-            told.lost, told.count = lost, count
-            self.events.append(told)
-            if name not in self._first or told.time < self._first[name].time:
-                self._first[name] = told
+        if row["event_uid"]:
+            self._add_event(row, name)
+        elif row["reason"] in _VERBS:
+            manager = row["attributes"].get(words.FIELD_MANAGER, "")
+            place = (row["start_time"], row["trace_id"], row["span_id"])
+            self._changes[name].append(_Change(row["reason"], manager, *place))
 
-    def look(self, told: _Told) -> None:
-        """Finds out what a message names, and what a rule would do for it."""
-        named = list(self._named(told))
-        best = min(
-            ((self._need(told, other), other) for other in named), key=lambda f: (_RANK[f[0][0]], f[1]), default=None
-        )
+    def _add_event(self, row: dict[str, Any], name: Name) -> None:
+        texts = Counter(event.attributes.get(words.EVENT_MESSAGE, "") for event in row["events"])
+        texts[row["message"]] += 1
+        for text, count in sorted(texts.items()):
+            message = _Message(row["service"], *name, row["object_uid"], row["reason"], text.removeprefix(COMBINED))
+            message.time, message.trace, message.span = row["start_time"], row["trace_id"], row["span_id"]
+            message.lost = not row["parent_span_id"] and row["confidence"] <= _UNSURE
+            message.count = count
+            self.messages.append(message)
+            if name not in self._first or message.time < self._first[name].time:
+                self._first[name] = message
+
+    def assess(self, message: _Message) -> None:
+        """Set the subject of a message, its shape, and what a rule would do for it."""
+        found = [(self._need(message, other), other) for other in self._named_objects(message)]
+        best = min(found, key=lambda f: (_RANK[f[0][0]], f[1]), default=None)
         if best is not None:
-            (told.need, told.verb), told.subject = best
-        if told.lost and _RANK[told.need] > _RANK[Need.LOST]:
-            told.need = Need.LOST
-        told.shape = self._shape(told)
+            (message.need, message.verb), message.subject = best
+        if message.lost and _RANK[message.need] > _RANK[Need.LOST]:
+            message.need = Need.LOST
+        message.shape = self._shape(message)
 
-    def _named(self, told: _Told) -> Iterator[Name]:
-        """The other objects that a message names; what its own object belongs to does not count."""
-        above = {(told.kind, told.namespace, told.name), *self._ancestors(told.uid)}
-        for token in dict.fromkeys(_TOKEN.findall(told.message)):
-            for other in sorted(self._bearers.get(token, ())):
-                near = other[1] in ("", told.namespace) or f"{other[1]}/{token}" in told.message
-                if near and other not in above and other[0] != "Namespace":
+    def _named_objects(self, message: _Message) -> Iterator[Name]:
+        """Yield the objects that a message names, without its own object and the owners of that."""
+        own = {(message.kind, message.namespace, message.name), *self._ancestors(message.uid)}
+        for word in dict.fromkeys(_WORD.findall(message.text)):
+            for other in sorted(self._by_name.get(word, ())):
+                in_reach = other[1] in ("", message.namespace) or f"{other[1]}/{word}" in message.text
+                if in_reach and other not in own and other[0] != "Namespace":
                     yield other
 
     def _ancestors(self, uid: str) -> Iterator[Name]:
@@ -191,26 +201,26 @@ class _Traces:
             if uid in self._names:
                 yield self._names[uid]
 
-    def _need(self, told: _Told, other: Name) -> tuple[Need, str]:
-        """What a rule would do about the change of ``other`` that came nearest, and its verb."""
-        changes = [c for c in self._changes_of(other, told) if abs(c.time - told.time) <= NEAR]
+    def _need(self, message: _Message, other: Name) -> tuple[Need, str]:
+        """Return what a rule would do about the change of ``other`` nearest in time, and the verb of that change."""
+        changes = [c for c in self._changes_of(other, message) if abs(c.time - message.time) <= NEAR]
         if not changes:
             return Need.MENTIONS, ""
-        nearest = min(changes, key=lambda c: (abs(c.time - told.time), c.span))
-        if nearest.trace != told.trace:
+        nearest = min(changes, key=lambda c: (abs(c.time - message.time), c.span))
+        if nearest.trace != message.trace:
             return Need.JOINS, nearest.verb
-        if self._is_below(nearest.span, told.span) or self._is_below(told.span, nearest.span):
+        if self._is_below(nearest.span, message.span) or self._is_below(message.span, nearest.span):
             return Need.NOTHING, ""
         return Need.REFINES, nearest.verb
 
-    def _changes_of(self, other: Name, told: _Told) -> Iterator[_Change]:
-        """What controllers did to it; of an object that is only known from Events the first stands for that."""
+    def _changes_of(self, other: Name, message: _Message) -> Iterator[_Change]:
+        """Yield the changes of an object by controllers. If only its Events are known, the first one counts as one."""
         if other in self._seen:
             for change in self._changes.get(other, ()):
                 if not self._rules.is_person(change.manager):
                     yield change
-        elif (first := self._first.get(other)) is not None and first.span != told.span:
-            verb = next((verb for verb, said in _SAID.items() if said.search(told.message)), "Update")
+        elif (first := self._first.get(other)) is not None and first.span != message.span:
+            verb = next((verb for verb, found in _VERB_IN_MESSAGE.items() if found.search(message.text)), "Update")
             yield _Change(verb, "", first.time, first.trace, first.span)
 
     def _is_below(self, span: str, above: str) -> bool:
@@ -218,45 +228,45 @@ class _Traces:
             span = self._parents.get(span, "")
         return bool(span)
 
-    def _shape(self, told: _Told) -> str:
-        def word(found: re.Match[str]) -> str:
-            token = found[0]
-            if told.subject is not None and token == told.subject[2]:
-                return f"<{told.subject[0]}>"
-            if token == told.name:
-                return f"<{told.kind}>"
-            if token == told.namespace:
+    def _shape(self, message: _Message) -> str:
+        def placeholder(found: re.Match[str]) -> str:
+            word = found[0]
+            if message.subject is not None and word == message.subject[2]:
+                return f"<{message.subject[0]}>"
+            if word == message.name:
+                return f"<{message.kind}>"
+            if word == message.namespace:
                 return "<namespace>"
-            if "-" in token and any(bearer[1] in ("", told.namespace) for bearer in self._bearers.get(token, ())):
+            if "-" in word and any(name[1] in ("", message.namespace) for name in self._by_name.get(word, ())):
                 return "<name>"
-            return "<n>" if token.isdigit() else "<...>" if any(c.isdigit() for c in token) else token
+            return "<n>" if word.isdigit() else "<...>" if any(c.isdigit() for c in word) else word
 
-        return _TOKEN.sub(word, " ".join(told.message.split()))[:SHAPE_LIMIT]
+        return _WORD.sub(placeholder, " ".join(message.text.split()))[:SHAPE_LIMIT]
 
 
 _RANK = {need: rank for rank, need in enumerate(Need)}
 
 
-def _group(members: list[_Told]) -> Group:
-    first = min(members, key=lambda told: (_RANK[told.need], told.time, told.span, told.message))
+def _group(members: list[_Message]) -> Group:
+    first = min(members, key=lambda message: (_RANK[message.need], message.time, message.span, message.text))
     return Group(
         need=first.need,
         component=first.component,
         kind=first.kind,
         reason=first.reason,
         shape=first.shape,
-        count=sum(told.count for told in members),
-        example=first.message,
+        count=sum(message.count for message in members),
+        example=first.text,
         subject=first.subject[0] if first.subject is not None else "",
         verb=first.verb,
         rule=_rule(first),
     )
 
 
-def _rule(told: _Told) -> str:
-    if told.need in (Need.MENTIONS, Need.NOTHING):
+def _rule(message: _Message) -> str:
+    if message.need in (Need.MENTIONS, Need.NOTHING):
         return ""
-    return starter(told.component, told.kind, told.reason, told.message, told.subject, told.verb)
+    return rule_template(message.component, message.kind, message.reason, message.text, message.subject, message.verb)
 
 
 def _order(group: Group) -> tuple[int, int, Iterable[str]]:

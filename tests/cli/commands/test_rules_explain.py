@@ -10,7 +10,7 @@ import pytest
 from kspan.graph import Rules, built_in_rules, check_rules, parse_rules
 from kspan.ingest import read_frames
 from kspan.pipeline.replay import replay
-from kspan.query.rules.rule_template import starter
+from kspan.query.rules.rule_template import rule_template
 from kspan.query.rules.unmatched_events import Explained, Need, explain
 from kspan.store import open_store
 from tests.cli.commands.test_commands import CAPTURE, kspan, refused
@@ -108,7 +108,7 @@ HOSTILE = [
 def test_a_starter_can_be_written_for_any_message(
     message: str, subject: tuple[str, str, str], name: str, verb: str
 ) -> None:
-    text = starter('it\'s a "component"', "Kind", "Rea\\son\x1b", message, subject, verb)
+    text = rule_template('it\'s a "component"', "Kind", "Rea\\son\x1b", message, subject, verb)
     rules, mistakes = check_rules(text, built_in_rules())
     assert mistakes == []
     found = rules.subject('it\'s a "component"', "Kind", "Rea\\son\x1b", "shop", message)
