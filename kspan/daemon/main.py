@@ -54,7 +54,7 @@ def run(
         deliver: Callable[[Frame], None], cursors: Mapping[str, Cursor], observer: WatchEvents
     ) -> Watching:
         # Killed between the first that named a kind and its first list, nobody would name it again for long.
-        return Watcher(connection, selection, deliver, cursors, observer, named=store.named_kinds(cluster))
+        return Watcher(connection, selection, deliver, cursors, observer, referenced=store.named_kinds(cluster))
 
     tune_garbage_collection()
     metrics = Metrics()

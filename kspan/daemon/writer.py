@@ -1,6 +1,6 @@
 """The thread that writes: takes frames from the watches, and commits what they mean to the journal.
 
-    watches ──frames──▶ FrameQueue ──▶ LiveListWatch ──batches──▶ RetryingProjector ──commits──▶ database
+    watches ──frames──▶ FrameQueue ──▶ ListWatch ──batches──▶ RetryingProjector ──commits──▶ database
                                        (frame → journal batch)    (fold, projection)
 
 The writer decides three things: when records are committed (in groups, within ``LINGER_S``), when event time advances
@@ -23,11 +23,12 @@ from kspan.daemon.retrying_projector import RetryingProjector
 from kspan.daemon.watermark import Watermark
 from kspan.errors import InputError
 from kspan.graph import Rules
-from kspan.ingest.frames import Frame, FrameType
-from kspan.ingest.list_watch import JournalBatch
-from kspan.ingest.list_watch_live import LiveListWatch, watched
+from kspan.ingest.frames import OBJECT_TYPES, Frame
+from kspan.ingest.list_policy import LIVE_LISTS
+from kspan.ingest.list_watch import JournalBatch, ListWatch
 from kspan.ingest.watch import Stopped
 from kspan.k8s.redact import redact
+from kspan.k8s.resources import is_journalled
 from kspan.pipeline.projector import BATCH
 from kspan.settings import FoldSettings
 from kspan.store import Store
@@ -48,8 +49,6 @@ watch cannot resume from a compacted version. Bookmarks arrive once a minute: a 
 
 MAX_REPORTED_PROBLEMS: Final = 1_000
 """Different reasons for skipping objects that are logged. Bounded, because a hostile cluster can cause any number."""
-
-_OBJECTS: Final = frozenset({FrameType.LISTED, FrameType.ADDED, FrameType.MODIFIED, FrameType.DELETED})
 
 
 class Writer:
@@ -74,7 +73,7 @@ class Writer:
         metrics: Metrics | None = None,
         watermark: Watermark | None = None,
         redact_env: bool = True,
-        accept: Callable[[str], bool] = watched,
+        accept: Callable[[str], bool] = is_journalled,
         queue: FrameQueue | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -88,7 +87,7 @@ class Writer:
         cursors = store.cursors(cluster)
         self._committer = RetryingCommitter(store, cluster, self.metrics, clock, self._pause, self._on_recovery)
         self._projector = RetryingProjector(store, cluster, rules, settings, self._committer, self.metrics)
-        self._list_watch = LiveListWatch(self._projector, cursors, accept)
+        self._list_watch = ListWatch(self._projector, cursors, LIVE_LISTS, accept)
         self._bookmarks = _Bookmarks(cursors)
         self._commit_at: float | None = None
         """Monotonic time at which the waiting batches are committed; None if none is waiting."""
@@ -190,7 +189,7 @@ class Writer:
 
     def _process(self, frame: Frame) -> None:
         try:
-            if frame.type in _OBJECTS:
+            if frame.type in OBJECT_TYPES:
                 frame = self._redacted(frame)
             for batch in self._list_watch.feed(frame):
                 self._add(batch)

@@ -1,9 +1,8 @@
-"""Reading what a cluster says: files and streams on the outside, journal records on the inside.
+"""Reads Kubernetes Events and objects from files and clusters, and turns them into journal batches.
 
-A reader (of files: ``read_frames``; of watches: the daemon's) yields ``Frame``s, the raw deltas as they were sent, and
-nothing above this package sees another input format. ``normalize`` gives a frame its meaning and is pure; ``streams``
-decides, per resource, what a frame is news of. Whatever the input, a reader raises ``InputError`` and nothing else,
-and what it yielded before that is good: ``normalize.to_record`` takes every object in it.
+A reader (``files`` or ``watch``) yields ``Frame``s, so that no other package knows the input formats. ``ListWatch``
+decides which records the frames of a stream add to the journal. A file reader raises only ``InputError``, and every
+frame before the error is valid.
 """
 
 from kspan.ingest.files.open import read_frames, total_size

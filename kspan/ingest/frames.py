@@ -1,31 +1,21 @@
-"""From what the API server sent to journal records. Pure: no I/O, no clock, no logging.
+"""Frames: what a file or a watch delivers, one line of a recording each; and the journal record of a frame. Pure.
 
-``Frame`` is the raw input, whoever delivered it (a file's reader, a watch); ``to_record`` gives it its meaning.
-This is the one place that knows what an object's head looks like on the wire.
+A frame carries the object's JSON unchanged and its decoded head. The objects of LIST, BOOKMARK and NOTE frames are
+kspan's own and defined here (``marker_object``, ``note_object``).
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
 
-from kspan.k8s.kinds import kind_of
-from kspan.k8s.strict_json import explain, shown
-from kspan.model import LogRecord, RecordType
-from kspan.times import format_time, parse_time
-
-__all__ = [
-    "Frame",
-    "FrameType",
-    "check_object",
-    "format_time",
-    "parse_time",
-    "read_cluster_uid",
-    "to_record",
-]
+from kspan.k8s.events_api import EVENTS
+from kspan.k8s.wire import ObjectHead, check_head, read_head
+from kspan.model import LogRecord, RecordType, scope_of
 
 
 class FrameType(StrEnum):
-    """What a frame says; the words of the recordings' format."""
+    """The type of a frame, as recordings spell it."""
 
     LIST = "LIST"
     """A list begins; the object holds its metadata."""
@@ -42,107 +32,144 @@ class FrameType(StrEnum):
     """A remark of the recorder (a broken connection, say)."""
 
 
-class Frame(msgspec.Struct, frozen=True, gc=False):
-    """One line of a recording, or what amounts to one in another format.
+OBJECT_TYPES = frozenset({FrameType.LISTED, FrameType.ADDED, FrameType.MODIFIED, FrameType.DELETED})
+"""The frames that carry a Kubernetes object with a uid."""
 
-    ``received`` is Unix nanoseconds, ``resource`` a stream's name (``v1/pods``, ``apps/v1/deployments``; may be empty
-    for a NOTE), ``object`` JSON exactly as it was sent (made from YAML where the input is YAML). ``source`` and
-    ``line`` (from 1) say where it stands, for messages.
-    """
+
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """One line of a recording, or its equivalent from another input."""
 
     received: int
+    """Unix ns."""
     resource: str
+    """The stream's name: ``v1/pods``, ``apps/v1/deployments``; may be empty for a NOTE."""
     type: FrameType
     object: bytes
+    """JSON as the API server sent it (converted if the input is YAML)."""
     source: str
+    """The name of the input, for messages."""
     line: int
+    """The line in the input, from 1; 0 for a watch."""
+    head: ObjectHead | None = None
+    """The decoded head of the object, from the reader that decoded it; None: ``to_record`` decodes it."""
 
 
-class _Metadata(msgspec.Struct, gc=False, rename="camel"):
-    uid: str | None = None
-    resource_version: str | None = None
-    namespace: str | None = None
-    name: str | None = None
+# records -----------------------------------------------------------------------------------------------------------
 
 
-class _Head(msgspec.Struct, gc=False, rename="camel"):
-    metadata: _Metadata | None = None
-    kind: str | None = None
-    api_version: str | None = None
+def to_record(
+    type: RecordType,  # noqa: A002
+    received: int,
+    resource: str,
+    raw: bytes,
+    head: ObjectHead | None = None,
+    epoch: int = 0,
+) -> LogRecord:
+    """Return the journal record of one object.
 
+    The DELETED of an Event gets no payload: it is the Event's expiry, not activity.
 
-_decode_head = msgspec.json.Decoder(_Head).decode
+    Args:
+        type: the type of the record.
+        received: Unix ns.
+        resource: the stream's name.
+        raw: the object as JSON.
+        head: the decoded head of the object, if it is known.
+        epoch: the resourceVersion epoch of the stream.
 
-# Kubernetes allows 253 characters at most; databases have limits of their own for what they index.
-_MAX_WORD = 512
-
-_EXPIRY = frozenset({(RecordType.DELETED, "v1/events")})
-
-
-def _read_head(raw: bytes) -> tuple[_Head, _Metadata, str]:
-    """The head, its metadata and the uid of an object; raises ValueError with a sentence about the object."""
-    try:
-        head = _decode_head(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"the object {explain(error, raw)}") from error
-    metadata = head.metadata
-    if metadata is None or not metadata.uid:
-        raise ValueError(f"the object has no metadata.uid{_called(head)}")
-    return head, metadata, metadata.uid
-
-
-def _called(head: _Head) -> str:
-    name = head.metadata.name if head.metadata else None
-    words = [word for word in (head.kind, name) if word]
-    return f" ({shown(' '.join(words))})" if words else ""
-
-
-def _check_words(*words: str) -> None:
-    joined = "".join(words)
-    if "\0" in joined:
-        raise ValueError("the object has a NUL character in its metadata")
-    if len(joined) > _MAX_WORD and any(len(word) > _MAX_WORD for word in words):
-        raise ValueError(f"the object has a name, uid or version of more than {_MAX_WORD} characters")
-
-
-def to_record(type: RecordType, received: int, resource: str, raw: bytes) -> LogRecord:  # noqa: A002
-    """The journal record of one delta: ``received`` in Unix ns, ``raw`` the object as JSON, as it was sent.
-
-    A kind and an API version that the object does not name (items of a typed list do not) come from the resource. The
-    DELETED of an Event keeps no payload: it is the Event's expiry, not activity. Raises ValueError ("the object …")
-    where the object is no JSON object, has no uid, or a name of it is out of all bounds.
+    Raises:
+        ValueError: the object has no uid, is not valid JSON, or has a name that cannot be stored ("the object …").
     """
-    head, metadata, uid = _read_head(raw)
-    version, namespace, name = metadata.resource_version or "", metadata.namespace or "", metadata.name or ""
-    kind = head.kind or kind_of(resource)
-    api_version = head.api_version or resource.rpartition("/")[0]
-    _check_words(uid, version, namespace, name, kind, api_version)
-    payload = b"" if (type, resource) in _EXPIRY else raw
-    return LogRecord(type, received, resource, uid, version, api_version, kind, namespace, name, payload)
-
-
-def check_object(raw: bytes) -> None:
-    """Raise ValueError where ``to_record`` would."""
-    head, metadata, uid = _read_head(raw)
-    _check_words(
-        uid,
-        metadata.resource_version or "",
-        metadata.namespace or "",
-        metadata.name or "",
-        head.kind or "",
-        head.api_version or "",
+    if head is None:
+        head = read_head(resource, raw)
+    else:
+        check_head(head)
+    payload = b"" if type is RecordType.DELETED and resource == EVENTS else raw
+    return LogRecord(
+        type,
+        received,
+        resource,
+        head.uid,
+        head.resource_version,
+        head.api_version,
+        head.kind,
+        head.namespace,
+        head.name,
+        payload,
+        epoch=epoch,
     )
 
 
-_SHOWS_OBJECT = frozenset({FrameType.LISTED, FrameType.ADDED, FrameType.MODIFIED, FrameType.DELETED})
-
-
 def read_cluster_uid(frame: Frame) -> str | None:
-    """The cluster's uid (OpenTelemetry's ``k8s.cluster.uid``), if this frame shows the namespace kube-system."""
-    if frame.resource != "v1/namespaces" or frame.type not in _SHOWS_OBJECT or b"kube-system" not in frame.object:
+    """Return the cluster's uid if the frame carries the namespace kube-system, whose uid it is.
+
+    OpenTelemetry defines ``k8s.cluster.uid`` this way.
+    """
+    if frame.resource != "v1/namespaces" or frame.type not in OBJECT_TYPES or b"kube-system" not in frame.object:
         return None
     try:
-        _, metadata, uid = _read_head(frame.object)
+        head = frame.head or read_head(frame.resource, frame.object)
     except ValueError:
         return None
-    return uid if metadata.name == "kube-system" else None
+    return head.uid if head.name == "kube-system" else None
+
+
+# kspan's own objects -----------------------------------------------------------------------------------------------
+
+
+class Marker(msgspec.Struct, frozen=True):
+    """The content of a LIST or BOOKMARK: a resourceVersion, and the scope of the list (see ``Cursor``)."""
+
+    version: str
+    scope: str
+
+
+class _MarkerMetadata(msgspec.Struct, rename="camel"):
+    resource_version: str = ""
+
+
+class _MarkerObject(msgspec.Struct):
+    metadata: _MarkerMetadata = msgspec.field(default_factory=_MarkerMetadata)
+    namespaces: list[str] = []
+
+
+class _Failure(msgspec.Struct):
+    """The object of an ERROR (a Status: ``code`` and ``message``) or of a NOTE (``error``)."""
+
+    code: int = 0
+    message: str = ""
+    error: str = ""
+
+
+_decode_marker = msgspec.json.Decoder(_MarkerObject).decode
+_decode_failure = msgspec.json.Decoder(_Failure).decode
+
+
+def marker_object(version: str, namespaces: Sequence[str] = ()) -> bytes:
+    """Return the object of a LIST or BOOKMARK. Without namespaces, the list is of the whole cluster."""
+    scope = {"namespaces": list(namespaces)} if any(namespaces) else {}
+    return msgspec.json.encode({"metadata": {"resourceVersion": version}} | scope)
+
+
+def read_marker(frame: Frame) -> Marker:
+    """Decode the object of a LIST or BOOKMARK; the version is empty if it has none."""
+    try:
+        found = _decode_marker(frame.object)
+    except msgspec.MsgspecError:
+        found = _MarkerObject()
+    return Marker(found.metadata.resource_version, scope_of(found.namespaces))
+
+
+def note_object(text: str) -> bytes:
+    """Return the object of a NOTE."""
+    return msgspec.json.encode({"error": text})
+
+
+def failure_reason(frame: Frame) -> str:
+    """Return why a stream broke, from an ERROR or a NOTE."""
+    try:
+        found = _decode_failure(frame.object)
+    except msgspec.MsgspecError:
+        found = _Failure()
+    text = found.message or found.error or "the stream broke"
+    return f"{found.code} {text}" if found.code else text

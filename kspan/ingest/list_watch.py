@@ -1,11 +1,13 @@
-"""From frames to journal steps: what a stream's list and watch mean, given what the journal knows.
+"""From frames to journal batches: what the lists and watches of a stream add to the journal.
 
-The first list of a stream is state (LISTED). A later one closes a gap: what is in it and not known as it is was added
-or modified meanwhile, what is known and not in it was deleted, and a GAP record says between which resourceVersions
-nobody was looking. A list tells of which namespaces it is: what was not watched before is state again, and what is not
-watched any more is not gone. Versions that start over (etcd was restored from a backup) begin a new epoch, in which
-what came back is state, too. A watcher (live, or a recording's) delivers each stream in its order; that is all that is
-relied on.
+* The first list of a stream is state (LISTED records).
+* A later list closes a gap. An object that is new or changed was added or modified in the gap, a known object that is
+  missing was deleted, and a GAP record states between which resourceVersions changes may have been missed.
+* A list covers some namespaces or the whole cluster (its scope). An object in a namespace that was not watched before
+  is state again; an object in a namespace that is not watched any more is not deleted.
+* If resourceVersions start over (etcd was restored from a backup), a new epoch begins. What came back is state, too.
+
+The order of the frames of one stream matters; the order across streams does not.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,29 +16,29 @@ from typing import Protocol
 import msgspec
 
 from kspan.errors import InputError
-from kspan.ingest.frames import Frame, FrameType, to_record
-from kspan.k8s.resources import accepts
-from kspan.model import Cursor, LogRecord, ObjectRow, RecordType, scope_of
-from kspan.times import SECOND
-
-LIST_QUIET = SECOND
-"""A list of a recording is over when this much time has passed without an item of it: its end is not marked."""
-
-EVENTS = "v1/events"
+from kspan.ingest.frames import Frame, FrameType, Marker, failure_reason, read_marker, to_record
+from kspan.ingest.list_policy import RECORDED_LISTS, ListPolicy, OpenList
+from kspan.k8s.events_api import EVENTS
+from kspan.k8s.resource_version import version_order
+from kspan.k8s.resources import is_watched_whole
+from kspan.model import Cursor, LogRecord, ObjectRow, RecordType
 
 PAGE = 500
 """Records of a list that are looked up in the journal at a time."""
 
 
 class JournalBatch(msgspec.Struct, frozen=True):
-    """What goes into the journal together or not at all, with the cursors that it moves."""
+    """Records that enter the journal together or not at all, with the cursor that they move.
+
+    A batch without records only moves a cursor: nothing is lost if it is committed later, with the next records.
+    """
 
     records: list[LogRecord]
     cursor: Cursor | None = None
 
 
 class Known(Protocol):
-    """What is known of a cluster's objects, everything that was stepped included."""
+    """Read access to the known objects of a cluster, including batches that are not committed yet."""
 
     def live_objects(self, resource: str) -> Sequence[ObjectRow]:
         """The objects of a stream that are not deleted."""
@@ -45,160 +47,149 @@ class Known(Protocol):
         """The newest payload of an object, as JSON."""
 
     def news_among(self, records: Sequence[LogRecord]) -> list[LogRecord]:
-        """Those whose version of their object the journal does not have."""
-
-
-class _List(msgspec.Struct):
-    """A list that is being received.
-
-    ``relist`` where the stream was listed or watched before: then ``missing`` holds what is known and was not met in
-    the list yet, and ``records`` what was met and is not known as it is. Both are bounded by what is live and what
-    changed, not by the size of the list. ``scope`` and ``epoch`` are those that the cursor will have.
-    """
-
-    version: str
-    received: int
-    relist: bool
-    scope: str = ""
-    epoch: int = 0
-    missing: dict[str, ObjectRow] = {}
-    records: list[LogRecord] = []
-    checked: int = 0
-
-
-def version_order(resource_version: str) -> int:
-    """A resourceVersion as a number to compare within its resource, -1 where it is none."""
-    return int(resource_version) if resource_version.isascii() and resource_version.isdigit() else -1
+        """The records whose version of their object is not in the journal."""
 
 
 def covers(scope: str, namespace: str) -> bool:
-    """Whether a scope (``Cursor``) has this namespace; what is in no namespace is only ever watched as a whole."""
+    """True if a scope (``Cursor``) includes the namespace. Cluster-scoped objects are always watched without scope."""
     return not scope or namespace in scope.split(",")
 
 
 class ListWatch:
-    """The streams of one cluster. ``cursors`` are those of the journal at the start."""
+    """Turns the frames of all streams of one cluster into journal batches.
+
+    Args:
+        known: the objects that the journal knows.
+        cursors: the cursors in the journal at the start, by resource.
+        lists: how lists are read: ``RECORDED_LISTS`` or ``LIVE_LISTS``.
+        accept: whether the journal takes a resource.
+    """
 
     def __init__(
         self,
         known: Known,
         cursors: Mapping[str, Cursor],
-        accept: Callable[[str], bool] = accepts,
+        lists: ListPolicy = RECORDED_LISTS,
+        accept: Callable[[str], bool] = is_watched_whole,
     ) -> None:
         self._known = known
         self._cursors = dict(cursors)
+        self._policy = lists
         self._accept = accept
-        self._lists: dict[str, _List] = {}
-        self._trouble: dict[str, str] = {}
+        self._open: dict[str, OpenList] = {}
+        self._gap_reasons: dict[str, str] = {}
 
     def feed(self, frame: Frame) -> Iterator[JournalBatch]:
-        """The steps that this frame completes. Raises InputError for an object that is none."""
-        if self._lists:
-            yield from self._finish_lists(frame)
+        """Yield the batches that this frame completes. Raises InputError if the frame's object is not valid."""
+        if self._open:
+            yield from self._complete_lists(frame)
         if not self._accept(frame.resource):
             return
         if frame.type is FrameType.LIST:
-            yield from self._finish(frame.resource)
             self._begin(frame)
         elif frame.type is FrameType.LISTED:
             yield from self._listed(frame)
         elif frame.type is FrameType.BOOKMARK:
-            version = head_of(frame).metadata.resourceVersion
+            version = read_marker(frame).version
             if version:
                 yield JournalBatch([], self._advance(frame.resource, version, frame.received))
         elif frame.type in (FrameType.ERROR, FrameType.NOTE):
-            self._trouble[frame.resource] = _trouble(frame)
+            self._gap_reasons[frame.resource] = failure_reason(frame)
         else:
-            record = _record(RecordType(frame.type.value), frame, self._era(frame.resource))
+            record = _record(RecordType(frame.type.value), frame, self._epoch(frame.resource))
             yield JournalBatch([record], self._advance(frame.resource, record.resource_version, frame.received))
 
     def finish(self) -> Iterator[JournalBatch]:
-        """The steps of the lists that were open when the input ended."""
-        for resource in sorted(self._lists):
-            yield from self._finish(resource)
+        """Yield the batches of the lists that are open when the input ends."""
+        for resource in sorted(self._open):
+            yield from self._complete(self._open.pop(resource))
 
     # lists -----------------------------------------------------------------------------------------------------------
 
     def _begin(self, frame: Frame) -> None:
-        head = head_of(frame)
-        version, scope = head.metadata.resourceVersion, head.scope
-        cursor = self._cursors.get(frame.resource)
-        back = cursor is not None and self._went_back(version, cursor)
-        relist = cursor is not None and (back or _is_later(version, scope, cursor))
-        known = self._known.live_objects(frame.resource) if relist and frame.resource != EVENTS else ()
-        missing = {row.uid: row for row in known if covers(scope, row.namespace)}
-        epoch = self._era(frame.resource) + back
-        self._lists[frame.resource] = _List(version, frame.received, relist, scope, epoch, missing)
-        if back and cursor is not None:
-            self._trouble[frame.resource] = (
-                f"resourceVersions started over: {version} after {cursor.resource_version} (was etcd restored?)"
+        """Open a list. One of this stream that is still open broke off, and is dropped."""
+        marker, resource = read_marker(frame), frame.resource
+        cursor = self._cursors.get(resource)
+        started_over = cursor is not None and self._policy.started_over(marker.version, cursor)
+        relist = cursor is not None and (started_over or _is_later(marker.version, marker.scope, cursor))
+        compared = relist or (cursor is None and self._policy.repeats_first_list)
+        self._open[resource] = OpenList(
+            resource=resource,
+            version=marker.version,
+            received=frame.received,
+            scope=marker.scope,
+            epoch=self._epoch(resource) + started_over,
+            relist=relist,
+            missing=self._live_objects(resource, marker) if compared else {},
+        )
+        if started_over and cursor is not None:
+            self._gap_reasons[resource] = (
+                f"resourceVersions started over: {marker.version} after {cursor.resource_version} (was etcd restored?)"
             )
 
-    def _went_back(self, version: str, cursor: Cursor) -> bool:  # noqa: ARG002 -- of those that a cluster delivers
-        """Whether a list from before the cursor means that versions started over.
+    def _live_objects(self, resource: str, marker: Marker) -> dict[str, ObjectRow]:
+        if resource == EVENTS:
+            return {}  # An Event that is missing from a list has expired, which is not activity.
+        return {row.uid: row for row in self._known.live_objects(resource) if covers(marker.scope, row.namespace)}
 
-        Not in a recording: one whose replay was killed and is run again has nothing new to say.
-        """
-        return False
-
-    def _era(self, resource: str) -> int:
+    def _epoch(self, resource: str) -> int:
         cursor = self._cursors.get(resource)
         return cursor.epoch if cursor is not None else 0
 
     def _listed(self, frame: Frame) -> Iterator[JournalBatch]:
-        current = self._lists.get(frame.resource)
-        record = _record(RecordType.LISTED, frame, current.epoch if current is not None else self._era(frame.resource))
+        current = self._open.get(frame.resource)
         if current is None:
-            yield JournalBatch([record])
+            yield JournalBatch([_record(RecordType.LISTED, frame, self._epoch(frame.resource))])
             return
+        record = _record(RecordType.LISTED, frame, current.epoch)
         current.received = max(current.received, frame.received)
-        if current.relist:
-            self._compare(current, record, self._cursors[frame.resource])
-        else:
+        known = current.missing.pop(record.uid, None)
+        if not current.relist:
             yield JournalBatch([record])
+        elif known is None or known.resource_version != record.resource_version:
+            self._compare(current, record, known)
 
-    def _compare(self, current: _List, record: LogRecord, before: Cursor) -> None:
-        row = current.missing.pop(record.uid, None)
-        if row is not None and row.resource_version == record.resource_version:
-            return
-        kind = RecordType.ADDED if row is None else RecordType.MODIFIED
-        if row is None and (current.epoch > before.epoch or not covers(before.scope, record.namespace)):
-            kind = RecordType.LISTED  # It came back, or into view: nobody made it now.
+    def _compare(self, current: OpenList, record: LogRecord, known: ObjectRow | None) -> None:
+        """Add an object of a relist that is new or changed."""
+        before = self._cursors[current.resource]
+        kind = RecordType.ADDED if known is None else RecordType.MODIFIED
+        if known is None and (current.epoch > before.epoch or not covers(before.scope, record.namespace)):
+            kind = RecordType.LISTED  # It came back or into scope: it was not created now.
         current.records.append(msgspec.structs.replace(record, type=kind))
-        # Events are in no table of objects: what is known of an hour of them is looked up a page at a time.
+        # Events have no object rows. Those of the last hour are looked up in the journal, a page at a time.
         if len(current.records) - current.checked >= PAGE:
             current.records[current.checked :] = self._known.news_among(current.records[current.checked :])
             current.checked = len(current.records)
 
-    def _finish_lists(self, frame: Frame) -> Iterator[JournalBatch]:
-        for resource, current in list(self._lists.items()):
-            ended = resource == frame.resource and frame.type is not FrameType.LISTED
-            if ended or frame.received > current.received + LIST_QUIET:
-                yield from self._finish(resource)
+    def _complete_lists(self, frame: Frame) -> Iterator[JournalBatch]:
+        for current in list(self._open.values()):
+            scope = self._policy.completed_scope(current, frame)
+            if scope is not None:
+                del self._open[current.resource]
+                current.scope = scope
+                yield from self._complete(current)
 
-    def _finish(self, resource: str) -> Iterator[JournalBatch]:
-        current = self._lists.pop(resource, None)
-        if current is None or not current.version:
-            return  # A list without a version (kubectl's output) may be a part; nothing is gone for not being in it.
-        records = self._relisted(resource, current) if current.relist else []
-        yield JournalBatch(records, self._advance(resource, current.version, current.received, current))
+    def _complete(self, current: OpenList) -> Iterator[JournalBatch]:
+        if not current.version:
+            return  # A list without a version (kubectl's output) may be incomplete: a missing object is not deleted.
+        gap = [self._gap(current)] if current.relist else []
+        missing = [row for row in current.missing.values() if covers(current.scope, row.namespace)]
+        records = [*gap, *current.records, *(self._vanished(row, current) for row in missing)]
+        yield JournalBatch(records, self._advance(current.resource, current.version, current.received, current))
 
-    def _relisted(self, resource: str, current: _List) -> list[LogRecord]:
-        """The gap, and what happened in it."""
-        cursor = self._cursors[resource]
-        gap = LogRecord(
+    def _gap(self, current: OpenList) -> LogRecord:
+        cursor = self._cursors[current.resource]
+        return LogRecord(
             RecordType.GAP,
             current.received,
-            resource,
-            reason=self._trouble.pop(resource, "") or _why(cursor.scope, current.scope),
+            current.resource,
+            reason=self._gap_reasons.pop(current.resource, "") or _relist_reason(cursor.scope, current.scope),
             gap_from=cursor.resource_version,
             gap_to=current.version,
             epoch=current.epoch,
         )
-        vanished = [self._vanished(row, current) for row in current.missing.values()]
-        return [gap, *current.records, *vanished]
 
-    def _vanished(self, row: ObjectRow, current: _List) -> LogRecord:
+    def _vanished(self, row: ObjectRow, current: OpenList) -> LogRecord:
         return LogRecord(
             RecordType.DELETED,
             current.received,
@@ -214,18 +205,24 @@ class ListWatch:
             epoch=current.epoch,
         )
 
-    def _advance(self, resource: str, version: str, received: int, listed: _List | None = None) -> Cursor | None:
+    # cursors ---------------------------------------------------------------------------------------------------------
+
+    def _advance(self, resource: str, version: str, received: int, listed: OpenList | None = None) -> Cursor | None:
+        """Move the stream's cursor; None if ``version`` is not later than it.
+
+        While its first list is open a stream has no cursor: if the input ends there, the stream starts over.
+        """
+        if not version or resource in self._open:
+            return None
         cursor = self._cursors.get(resource)
-        scope, epoch = (cursor.scope, cursor.epoch) if cursor is not None else ("", 0)
-        since, since_at = (cursor.since, cursor.since_at) if cursor is not None else (version, received)
+        scope, epoch, since, since_at = "", 0, version, received
+        if cursor is not None:
+            scope, epoch, since, since_at = cursor.scope, cursor.epoch, cursor.since, cursor.since_at
         if listed is not None:
             scope, epoch = listed.scope, listed.epoch
-        moved = Cursor(resource, version, received, scope, epoch, since, since_at)
         if cursor is not None and not (epoch > cursor.epoch or _is_later(version, scope, cursor)):
             return None
-        # While its first list is being received a stream has no cursor: cut off there, it starts over.
-        if not version or resource in self._lists:
-            return None
+        moved = Cursor(resource, version, received, scope, epoch, since, since_at)
         self._cursors[resource] = moved
         return moved
 
@@ -235,7 +232,7 @@ def _is_later(version: str, scope: str, cursor: Cursor) -> bool:
     return mine > theirs or (mine == theirs and scope != cursor.scope)
 
 
-def _why(before: str, now: str) -> str:
+def _relist_reason(before: str, now: str) -> str:
     if before == now:
         return "listed again"
     return f"other namespaces are watched: {now or 'all'} after {before or 'all'}"
@@ -243,45 +240,6 @@ def _why(before: str, now: str) -> str:
 
 def _record(kind: RecordType, frame: Frame, epoch: int) -> LogRecord:
     try:
-        record = to_record(kind, frame.received, frame.resource, frame.object)
+        return to_record(kind, frame.received, frame.resource, frame.object, frame.head, epoch)
     except ValueError as error:
         raise InputError(frame.source, frame.line, str(error)) from error
-    return msgspec.structs.replace(record, epoch=epoch) if epoch else record
-
-
-class _Metadata(msgspec.Struct):
-    resourceVersion: str = ""
-
-
-class _Head(msgspec.Struct):
-    """What a LIST or a BOOKMARK tells; no ``namespaces``: it is of the whole cluster."""
-
-    metadata: _Metadata = msgspec.field(default_factory=_Metadata)
-    namespaces: list[str] = []
-
-    @property
-    def scope(self) -> str:
-        return scope_of(self.namespaces)
-
-
-class _Status(msgspec.Struct):
-    code: int = 0
-    message: str = ""
-    error: str = ""
-
-
-def head_of(frame: Frame) -> _Head:
-    """The version and the scope that a LIST or a BOOKMARK tells."""
-    try:
-        return msgspec.json.decode(frame.object, type=_Head)
-    except msgspec.MsgspecError:
-        return _Head()
-
-
-def _trouble(frame: Frame) -> str:
-    try:
-        status = msgspec.json.decode(frame.object, type=_Status)
-    except msgspec.MsgspecError:
-        return "the stream broke"
-    text = status.message or status.error or "the stream broke"
-    return f"{status.code} {text}" if status.code else text

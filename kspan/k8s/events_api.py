@@ -1,11 +1,19 @@
-"""Events: one shape for both APIs, and the times that an object tells. Pure."""
+"""The two Event APIs as one, and the times that an object states. Pure.
+
+``v1`` and ``events.k8s.io/v1`` serve the same stored Events under different field names. kspan watches ``v1`` only and
+converts Events of the second API that it finds in files. Source: k8s.io/api events/v1 types.go.
+"""
 
 from collections.abc import Iterator
 from typing import Any
 
+from kspan.k8s.kinds import group_of
 from kspan.times import parse_time
 
-# events.k8s.io/v1 -> core/v1. Whatever is not here has the same name in both.
+EVENTS = "v1/events"
+"""The resource that serves Events in the core API."""
+
+# events.k8s.io/v1 -> core/v1. Every other field has the same name in both.
 _RENAMED = {
     "regarding": "involvedObject",
     "note": "message",
@@ -16,7 +24,7 @@ _RENAMED = {
     "deprecatedCount": "count",
 }
 
-# The core API always sends these, the other one leaves them out where they are empty.
+# The core API always sends these fields; the second API omits them if they are empty.
 _ALWAYS: dict[str, Any] = {
     "eventTime": None,
     "firstTimestamp": None,
@@ -32,37 +40,42 @@ _CONTAINERS = ("containerStatuses", "initContainerStatuses", "ephemeralContainer
 _MAX_TIME = 2**63 - 1
 
 
-def is_new_event(value: dict[str, Any]) -> bool:
-    """Whether an object is an Event of the ``events.k8s.io`` API."""
-    return value.get("kind") == "Event" and str(value.get("apiVersion", "")).startswith("events.k8s.io/")
+def is_second_events_api(group: str) -> bool:
+    """True for the API group that serves the core API's Events a second time."""
+    return group == "events.k8s.io"
+
+
+def is_second_api_event(value: dict[str, Any]) -> bool:
+    """True if an object is an Event in the form of the second API."""
+    return value.get("kind") == "Event" and is_second_events_api(group_of(str(value.get("apiVersion", ""))))
 
 
 def to_core_event(value: dict[str, Any]) -> dict[str, Any]:
-    """An ``events.k8s.io`` Event as the core API would show the same stored object."""
+    """Convert an Event of the second API to the form in which the core API serves it."""
     core = {_RENAMED.get(key, key): field for key, field in value.items()}
     return _ALWAYS | {"source": {}} | core | {"apiVersion": "v1"}
 
 
 def newest_time(value: dict[str, Any]) -> int:
-    """Unix ns of the newest thing that an object says happened (0: it tells no time).
+    """Return the newest time in an object as Unix ns; 0 if it states none.
 
-    Times that may lie ahead (deletionTimestamp, a certificate's end) do not count.
+    Times that may be in the future (deletionTimestamp, the expiry of a certificate) do not count.
     """
     newest = 0
     for text in _times(value):
         if not isinstance(text, str):
             continue
         try:
-            moment = parse_time(text)
+            time = parse_time(text)
         except ValueError:
             continue
-        if moment <= _MAX_TIME:
-            newest = max(newest, moment)
+        if time <= _MAX_TIME:
+            newest = max(newest, time)
     return newest
 
 
 def _times(value: dict[str, Any]) -> Iterator[Any]:
-    """What should be times; one that is of another type or no time at all is for the caller to pass over."""
+    """The values of all time fields. The caller skips values that are not valid times."""
     metadata = _mapping(value, "metadata")
     yield metadata.get("creationTimestamp")
     for entry in _mappings(metadata, "managedFields"):
@@ -71,7 +84,7 @@ def _times(value: dict[str, Any]) -> Iterator[Any]:
         for key in _EVENT_TIMES:
             yield value.get(key)
         yield _mapping(value, "series").get("lastObservedTime")
-    # kubectl leaves managedFields out unless it is told otherwise: then the status has the newest times.
+    # kubectl omits managedFields unless --show-managed-fields is set; the status has the newest times then.
     status = _mapping(value, "status")
     for key in _STATUS_TIMES:
         yield status.get(key)

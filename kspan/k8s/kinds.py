@@ -1,71 +1,124 @@
-"""Kinds and the resources that serve them. Pure.
+"""The built-in kinds of Kubernetes and the resources that serve them, in one table. Pure.
 
-A resource is named by the API version and the plural, ``v1/pods`` or ``apps/v1/deployments``; an object knows its
-``apiVersion`` and ``kind`` only. Discovery would tell for sure, but a file has no API server behind it.
+A resource is named by its API version and plural (``v1/pods``, ``apps/v1/deployments``); an object states only its
+``apiVersion`` and ``kind``. An API server answers which resource serves a kind (discovery). A file has no API server,
+so this table and the naming convention answer instead.
 """
 
 import re
 from collections.abc import Iterator
+from enum import Enum
 from functools import lru_cache
+from typing import NamedTuple
 
-from kspan.k8s.strict_json import shown
+from kspan.k8s.strict_json import quoted
 
 _RESOURCE = re.compile(r"(?:[a-z0-9.-]{1,253}/)?[a-z0-9.-]{1,63}/[a-z0-9.-]{1,253}")
 
-_BUILT_IN: dict[str, tuple[str, ...]] = {
-    "v1": (
-        "ConfigMap",
-        "Endpoints",
-        "Event",
-        "LimitRange",
-        "Namespace",
-        "Node",
-        "PersistentVolume",
-        "PersistentVolumeClaim",
-        "Pod",
-        "PodTemplate",
-        "ReplicationController",
-        "ResourceQuota",
-        "Secret",
-        "Service",
-        "ServiceAccount",
-    ),
-    "admissionregistration.k8s.io/v1": (
-        "MutatingAdmissionPolicy",
-        "MutatingAdmissionPolicyBinding",
-        "MutatingWebhookConfiguration",
-        "ValidatingAdmissionPolicy",
-        "ValidatingAdmissionPolicyBinding",
-        "ValidatingWebhookConfiguration",
-    ),
-    "apiextensions.k8s.io/v1": ("CustomResourceDefinition",),
-    "apiregistration.k8s.io/v1": ("APIService",),
-    "apps/v1": ("ControllerRevision", "DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"),
-    "autoscaling/v2": ("HorizontalPodAutoscaler",),
-    "batch/v1": ("CronJob", "Job"),
-    "certificates.k8s.io/v1": ("CertificateSigningRequest",),
-    "coordination.k8s.io/v1": ("Lease",),
-    "discovery.k8s.io/v1": ("EndpointSlice",),
-    "flowcontrol.apiserver.k8s.io/v1": ("FlowSchema", "PriorityLevelConfiguration"),
-    "networking.k8s.io/v1": ("Ingress", "IngressClass", "IPAddress", "NetworkPolicy", "ServiceCIDR"),
-    "node.k8s.io/v1": ("RuntimeClass",),
-    "policy/v1": ("PodDisruptionBudget",),
-    "rbac.authorization.k8s.io/v1": ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"),
-    "resource.k8s.io/v1": ("DeviceClass", "ResourceClaim", "ResourceClaimTemplate", "ResourceSlice"),
-    "scheduling.k8s.io/v1": ("PriorityClass",),
-    "storage.k8s.io/v1": (
-        "CSIDriver",
-        "CSINode",
-        "CSIStorageCapacity",
-        "StorageClass",
-        "VolumeAttachment",
-        "VolumeAttributesClass",
-    ),
-}
+
+class WatchMode(Enum):
+    """When a built-in kind is watched, and how much of its objects."""
+
+    DEFAULT = "always, whole objects: these kinds make causes on every cluster"
+    WHOLE = "once an object or an Event references the kind, whole objects"
+    METADATA = "once an object or an Event references the kind, metadata only"
+    ON_REQUEST = "only if the user selects it, metadata only"
+
+
+class BuiltInKind(NamedTuple):
+    """A row of the table."""
+
+    api_version: str
+    kind: str
+    namespaced: bool = True
+    mode: WatchMode = WatchMode.METADATA
+
+    @property
+    def group(self) -> str:
+        """``apps``; empty for the core group."""
+        return group_of(self.api_version)
+
+    @property
+    def plural(self) -> str:
+        """``deployments``."""
+        return plural_of(self.kind)
+
+    @property
+    def resource(self) -> str:
+        """``apps/v1/deployments``."""
+        return f"{self.api_version}/{self.plural}"
+
+
+# Leader election reports Events about Endpoints and Leases and writes them every two seconds, hence ON_REQUEST.
+BUILT_IN = (
+    BuiltInKind("v1", "ConfigMap"),
+    BuiltInKind("v1", "Endpoints", mode=WatchMode.ON_REQUEST),
+    BuiltInKind("v1", "Event", mode=WatchMode.DEFAULT),
+    BuiltInKind("v1", "LimitRange"),
+    BuiltInKind("v1", "Namespace", namespaced=False, mode=WatchMode.DEFAULT),
+    BuiltInKind("v1", "Node", namespaced=False, mode=WatchMode.DEFAULT),
+    BuiltInKind("v1", "PersistentVolume", namespaced=False),
+    BuiltInKind("v1", "PersistentVolumeClaim", mode=WatchMode.DEFAULT),
+    BuiltInKind("v1", "Pod", mode=WatchMode.DEFAULT),
+    BuiltInKind("v1", "PodTemplate"),
+    BuiltInKind("v1", "ReplicationController", mode=WatchMode.WHOLE),
+    BuiltInKind("v1", "ResourceQuota", mode=WatchMode.DEFAULT),
+    BuiltInKind("v1", "Secret"),
+    BuiltInKind("v1", "Service"),
+    BuiltInKind("v1", "ServiceAccount"),
+    BuiltInKind("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy", namespaced=False),
+    BuiltInKind("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicyBinding", namespaced=False),
+    BuiltInKind("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", namespaced=False),
+    BuiltInKind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", namespaced=False),
+    BuiltInKind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", namespaced=False),
+    BuiltInKind("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", namespaced=False),
+    BuiltInKind("apiextensions.k8s.io/v1", "CustomResourceDefinition", namespaced=False),
+    BuiltInKind("apiregistration.k8s.io/v1", "APIService", namespaced=False),
+    BuiltInKind("apps/v1", "ControllerRevision", mode=WatchMode.DEFAULT),
+    BuiltInKind("apps/v1", "DaemonSet", mode=WatchMode.DEFAULT),
+    BuiltInKind("apps/v1", "Deployment", mode=WatchMode.DEFAULT),
+    BuiltInKind("apps/v1", "ReplicaSet", mode=WatchMode.DEFAULT),
+    BuiltInKind("apps/v1", "StatefulSet", mode=WatchMode.DEFAULT),
+    BuiltInKind("autoscaling/v2", "HorizontalPodAutoscaler", mode=WatchMode.DEFAULT),
+    BuiltInKind("batch/v1", "CronJob", mode=WatchMode.DEFAULT),
+    BuiltInKind("batch/v1", "Job", mode=WatchMode.DEFAULT),
+    BuiltInKind("certificates.k8s.io/v1", "CertificateSigningRequest", namespaced=False),
+    BuiltInKind("coordination.k8s.io/v1", "Lease", mode=WatchMode.ON_REQUEST),
+    BuiltInKind("discovery.k8s.io/v1", "EndpointSlice"),
+    BuiltInKind("flowcontrol.apiserver.k8s.io/v1", "FlowSchema", namespaced=False),
+    BuiltInKind("flowcontrol.apiserver.k8s.io/v1", "PriorityLevelConfiguration", namespaced=False),
+    BuiltInKind("networking.k8s.io/v1", "Ingress"),
+    BuiltInKind("networking.k8s.io/v1", "IngressClass", namespaced=False),
+    BuiltInKind("networking.k8s.io/v1", "IPAddress", namespaced=False),
+    BuiltInKind("networking.k8s.io/v1", "NetworkPolicy"),
+    BuiltInKind("networking.k8s.io/v1", "ServiceCIDR", namespaced=False),
+    BuiltInKind("node.k8s.io/v1", "RuntimeClass", namespaced=False),
+    BuiltInKind("policy/v1", "PodDisruptionBudget", mode=WatchMode.DEFAULT),
+    BuiltInKind("rbac.authorization.k8s.io/v1", "ClusterRole", namespaced=False),
+    BuiltInKind("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", namespaced=False),
+    BuiltInKind("rbac.authorization.k8s.io/v1", "Role"),
+    BuiltInKind("rbac.authorization.k8s.io/v1", "RoleBinding"),
+    BuiltInKind("resource.k8s.io/v1", "DeviceClass", namespaced=False),
+    BuiltInKind("resource.k8s.io/v1", "ResourceClaim"),
+    BuiltInKind("resource.k8s.io/v1", "ResourceClaimTemplate"),
+    BuiltInKind("resource.k8s.io/v1", "ResourceSlice", namespaced=False),
+    BuiltInKind("scheduling.k8s.io/v1", "PriorityClass", namespaced=False),
+    BuiltInKind("storage.k8s.io/v1", "CSIDriver", namespaced=False),
+    BuiltInKind("storage.k8s.io/v1", "CSINode", namespaced=False),
+    BuiltInKind("storage.k8s.io/v1", "CSIStorageCapacity"),
+    BuiltInKind("storage.k8s.io/v1", "StorageClass", namespaced=False),
+    BuiltInKind("storage.k8s.io/v1", "VolumeAttachment", namespaced=False),
+    BuiltInKind("storage.k8s.io/v1", "VolumeAttributesClass", namespaced=False),
+)
+
+
+def group_of(api_version: str) -> str:
+    """Return the API group of an API version: ``apps`` for ``apps/v1``, empty for ``v1`` (the core group)."""
+    return api_version.rpartition("/")[0]
 
 
 def plural_of(kind: str) -> str:
-    """The plural that serves a kind, as the API conventions form it: ``NetworkPolicy`` gives ``networkpolicies``."""
+    """Return the plural of a kind as the API conventions form it: ``networkpolicies`` for ``NetworkPolicy``."""
     word = kind.lower()
     if word == "endpoints":
         return word
@@ -74,35 +127,41 @@ def plural_of(kind: str) -> str:
     return word + ("es" if word.endswith(("s", "x", "ch", "sh")) else "s")
 
 
-_API_VERSIONS = {kind: version for version, kinds in _BUILT_IN.items() for kind in kinds}
-_KINDS = {f"{version}/{plural_of(kind)}": kind for kind, version in _API_VERSIONS.items()}
+_API_VERSIONS = {row.kind: row.api_version for row in BUILT_IN}
+_KINDS = {row.resource: row.kind for row in BUILT_IN}
+
+
+def api_version_of(kind: str) -> str:
+    """Return the API version of the built-in kind with this name; empty if there is none."""
+    return _API_VERSIONS.get(kind, "")
 
 
 def resource_of(api_version: str, kind: str) -> str:
-    """The resource of a kind; without an API version, that of the built-in kind of this name.
+    """Return the resource that serves a kind; without an API version, the built-in kind with this name.
 
-    Raises ValueError where there is no API version and the kind is not built in, or the two are no names.
+    Raises:
+        ValueError: there is no API version and the kind is not built in, or the names are not valid.
     """
-    version = api_version or _API_VERSIONS.get(kind)
+    version = api_version or api_version_of(kind)
     if not version:
-        raise ValueError(f"the object of kind {shown(kind)} has no apiVersion")
+        raise ValueError(f"the object of kind {quoted(kind)} has no apiVersion")
     resource = f"{version}/{plural_of(kind)}"
     if not is_resource(resource):
-        raise ValueError(f"the object has a kind and an apiVersion that are no names: {shown(f'{kind}, {version}')}")
+        raise ValueError(f"the object has an invalid kind or apiVersion: {quoted(f'{kind}, {version}')}")
     return resource
 
 
 @lru_cache(maxsize=4096)
 def is_resource(text: str) -> bool:
-    """Whether a text can name a resource: ``v1/pods``, ``apps/v1/deployments``."""
+    """True if a text is a valid name of a resource, such as ``v1/pods`` or ``apps/v1/deployments``."""
     return _RESOURCE.fullmatch(text) is not None
 
 
 def built_in_kinds() -> Iterator[tuple[str, str]]:
     """(API version, kind) of every built-in kind."""
-    return ((version, kind) for version, kinds in _BUILT_IN.items() for kind in kinds)
+    return ((row.api_version, row.kind) for row in BUILT_IN)
 
 
 def kind_of(resource: str) -> str:
-    """The kind that a built-in resource serves; empty for any other."""
+    """Return the kind that a built-in resource serves; empty for any other resource."""
     return _KINDS.get(resource, "")

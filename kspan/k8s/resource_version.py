@@ -19,3 +19,8 @@ def version_number(resource_version: str, epoch: int = 0) -> int:
     if not (resource_version.isascii() and resource_version.isdigit()) or len(resource_version) > _MOST_DIGITS:
         return 0
     return int(resource_version) + epoch * EPOCH_STEP
+
+
+def version_order(resource_version: str) -> int:
+    """Return a resourceVersion as a number that is comparable within a resource and an epoch; -1 if not numeric."""
+    return int(resource_version) if resource_version.isascii() and resource_version.isdigit() else -1

@@ -1,10 +1,11 @@
-"""The resources that kspan watches: names, kinds and URL paths, in one table. Pure."""
+"""The resources that kspan watches: their names, URL paths, and how much of each object is read. Pure."""
 
 from functools import lru_cache
 
 import msgspec
 
-from kspan.k8s.kinds import kind_of
+from kspan.k8s.events_api import is_second_events_api
+from kspan.k8s.kinds import BUILT_IN, WatchMode, group_of
 
 
 class WatchTarget(msgspec.Struct, frozen=True):
@@ -23,7 +24,7 @@ class WatchTarget(msgspec.Struct, frozen=True):
     @property
     def group(self) -> str:
         """``apps``; empty for the core group."""
-        return self.api_version.rpartition("/")[0]
+        return group_of(self.api_version)
 
     @property
     def plural(self) -> str:
@@ -31,7 +32,7 @@ class WatchTarget(msgspec.Struct, frozen=True):
         return self.resource.rpartition("/")[2]
 
     def path(self, namespace: str = "") -> str:
-        """The URL path of the collection, in one namespace or in all."""
+        """The URL path of the collection, in one namespace or (empty) in all."""
         version = self.api_version
         prefix = f"/apis/{version}" if "/" in version else f"/api/{version}"
         inside = f"/namespaces/{namespace}" if namespace else ""
@@ -39,7 +40,7 @@ class WatchTarget(msgspec.Struct, frozen=True):
 
 
 class ServerResource(msgspec.Struct, frozen=True):
-    """A resource that the API server says it has; ``group`` is empty for the core group."""
+    """A resource that an API server serves; ``group`` is empty for the core group."""
 
     group: str
     version: str
@@ -56,82 +57,42 @@ class ServerResource(msgspec.Struct, frozen=True):
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def target(self) -> WatchTarget:
-        """This resource as something to watch.
-
-        In full where causality reads the spec or the status: the built-in kinds that make causes, and custom resources
-        (a span says what changed in the spec). Of anything else the metadata tell who owns it, who changed it and
-        when; of Secrets and ConfigMaps nothing else is ever asked for.
-        """
+        """This resource as a target to watch."""
         resource = f"{self.api_version}/{self.name}"
-        return WatchTarget(resource, self.kind, self.namespaced, not accepts(resource))
+        return WatchTarget(resource, self.kind, self.namespaced, not is_watched_whole(resource))
 
 
-_DEFAULT = (
-    "v1/events",
-    "v1/namespaces",
-    "v1/nodes",
-    "v1/persistentvolumeclaims",
-    "v1/pods",
-    "v1/resourcequotas",
-    "apps/v1/controllerrevisions",
-    "apps/v1/daemonsets",
-    "apps/v1/deployments",
-    "apps/v1/replicasets",
-    "apps/v1/statefulsets",
-    "autoscaling/v2/horizontalpodautoscalers",
-    "batch/v1/cronjobs",
-    "batch/v1/jobs",
-    "policy/v1/poddisruptionbudgets",
+DEFAULT = tuple(
+    WatchTarget(row.resource, row.kind, row.namespaced, metadata_only=False)
+    for row in BUILT_IN
+    if row.mode is WatchMode.DEFAULT
 )
-
-
-_CLUSTER_WIDE = frozenset({"v1/namespaces", "v1/nodes"})
-
-
-DEFAULT = tuple(WatchTarget(name, kind_of(name), name not in _CLUSTER_WIDE, metadata_only=False) for name in _DEFAULT)
-"""What makes causes on every cluster."""
-
+"""The resources that are watched on every cluster."""
 
 CRDS = WatchTarget("apiextensions.k8s.io/v1/customresourcedefinitions", "CustomResourceDefinition", False, True)
-"""Watched to notice when kinds come and go; not delivered."""
+"""Watched to notice added and removed kinds; its objects are not journalled."""
+
+_WHOLE = frozenset((row.group, row.plural) for row in BUILT_IN if row.mode in (WatchMode.DEFAULT, WatchMode.WHOLE))
+_ON_REQUEST = frozenset((row.group, row.plural) for row in BUILT_IN if row.mode is WatchMode.ON_REQUEST)
 
 
-_HEARTBEATS = frozenset({("coordination.k8s.io", "leases"), ("", "endpoints")})
-"""Leader election has Events about these, and writes them every two seconds: watched only where they are asked for."""
+def can_be_watched(resource: ServerResource) -> bool:
+    """True if a resource supports list and watch and is not a second view of another (``events.k8s.io``)."""
+    return resource.watchable and not is_second_events_api(resource.group)
 
 
-def is_followed(resource: ServerResource) -> bool:
-    """Whether a resource is watched because something named its kind."""
-    return is_shown(resource) and (resource.group, resource.name) not in _HEARTBEATS
-
-
-def is_shown(resource: ServerResource) -> bool:
-    """Whether a resource can be watched, and is not another view of one that is (as events.k8s.io of Events)."""
-    return resource.watchable and resource.group != "events.k8s.io"
-
-
-_WATCHED = {
-    "": {
-        "events",
-        "namespaces",
-        "nodes",
-        "persistentvolumeclaims",
-        "pods",
-        "replicationcontrollers",
-        "resourcequotas",
-    },
-    "apps": {"controllerrevisions", "daemonsets", "deployments", "replicasets", "statefulsets"},
-    "autoscaling": {"horizontalpodautoscalers"},
-    "batch": {"cronjobs", "jobs"},
-    "policy": {"poddisruptionbudgets"},
-}
+def is_watched_when_referenced(resource: ServerResource) -> bool:
+    """True if a resource is watched as soon as an object or an Event references its kind."""
+    return can_be_watched(resource) and (resource.group, resource.name) not in _ON_REQUEST
 
 
 @lru_cache(maxsize=4096)
-def accepts(resource: str) -> bool:
-    """Whether a daemon watches this resource by default: what makes causes, and every custom resource.
+def is_watched_whole(resource: str) -> bool:
+    """True if whole objects of a resource are read: the built-in kinds that make causes, and every custom resource.
 
-    ``events.k8s.io`` is not accepted: it shows the same stored objects as ``v1/events``.
+    Causality reads the spec and the status of these, and a span shows what changed in the spec. Metadata are enough
+    for any other kind: they state its owners, and who changed it and when. Nothing else is ever requested of Secrets
+    and ConfigMaps. A built-in kind counts in every version of its API group.
     """
     parts = resource.split("/")
     if len(parts) not in (2, 3) or not all(parts):
@@ -139,4 +100,9 @@ def accepts(resource: str) -> bool:
     group = parts[0] if len(parts) == 3 else ""
     if "." in group:
         return group != "k8s.io" and not group.endswith(".k8s.io")
-    return parts[-1] in _WATCHED.get(group, ())
+    return (group, parts[-1]) in _WHOLE
+
+
+def is_journalled(resource: str) -> bool:
+    """True if objects of a watched resource enter the journal: all but the second view of the Events."""
+    return not is_second_events_api(resource.partition("/")[0])

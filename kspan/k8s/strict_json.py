@@ -1,7 +1,7 @@
-"""Strict JSON, and what is wrong with it in the reader's words. Pure.
+"""Strict JSON, and readable errors for input that is not. Pure.
 
-What passes here can be decoded again anywhere below (typed or not, from a deeper stack) and stored as JSON by a
-database: UTF-8, no half surrogate pairs, no number beyond 64 bits, and no deeper than ``MAX_DEPTH``.
+A value that passes here can be decoded again anywhere (typed or untyped, from a deeper stack) and stored as JSON by a
+database: it is UTF-8, without unpaired surrogates or integers beyond 64 bits, and at most ``MAX_DEPTH`` levels deep.
 """
 
 import re
@@ -10,7 +10,10 @@ from typing import Any
 import msgspec
 
 MAX_DEPTH = 256
-"""Levels of nesting: several times those of the deepest schema seen, and far from Python's own limit."""
+"""Levels of nesting: several times those of the deepest known schema, and far below Python's own limit."""
+
+DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises for bad input; ``explain`` takes any of them."""
 
 _MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
@@ -18,11 +21,11 @@ _LONG_NUMBER = b"0" * 19
 
 _decode = msgspec.json.Decoder().decode
 
-_WORDS = {
-    "str": "a text",
+_TYPE_NAMES = {
+    "str": "a string",
     "int": "a number",
     "float": "a number",
-    "bool": "true or false",
+    "bool": "a boolean",
     "null": "null",
     "object": "an object",
     "array": "a list",
@@ -30,19 +33,19 @@ _WORDS = {
 
 
 def decode_json(raw: bytes) -> Any:
-    """The value of a JSON text. Raises ValueError, whose text says what is wrong ("is no JSON: …")."""
+    """Decode a JSON text. Raises ValueError, whose text is a predicate: "is not valid JSON: …"."""
     try:
         value = _decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except DECODE_ERRORS as error:
         raise ValueError(explain(error, raw)) from error
-    # The walk is slow and hardly ever needed: counting brackets and digits tells where it can be spared.
+    # Walking the value is slow and rarely needed: counting brackets and digits shows when it is not.
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH or _LONG_NUMBER in raw.translate(_DIGITS):
         check_tree(value)
     return value
 
 
 def check_tree(value: Any) -> None:
-    """Raise ValueError where a decoded value is nested too deeply or holds an integer beyond 64 bits."""
+    """Raise ValueError if a decoded value is nested too deeply or contains an integer beyond 64 bits."""
     level, depth = [value], 0
     while level:
         depth += 1
@@ -60,42 +63,42 @@ def check_tree(value: Any) -> None:
 
 
 def explain(error: Exception, raw: bytes) -> str:
-    """What a decoder's error means to whoever reads the file, as the rest of a sentence about the text ``raw``."""
+    """Describe a decoder's error as a predicate about the text ``raw``, such as "is empty"."""
     if isinstance(error, RecursionError):
         return f"is nested more than {MAX_DEPTH} levels deep"
     if isinstance(error, UnicodeDecodeError):
         return "is not UTF-8 text"
     text = str(error)
     if isinstance(error, msgspec.ValidationError):
-        return _explain_shape(text)
+        return _explain_validation(text)
     if b"\0" in raw:
-        return "has NUL bytes in it (was the machine switched off while the file was written?)"
+        return "contains NUL bytes (was the machine switched off while the file was written?)"
     if "surrogate" in text or _ends_in_half_a_pair(text, raw):
-        return "has half of a surrogate pair in a text"
+        return "has an unpaired surrogate in a string"
     if "truncated" in text:
-        return "is no JSON: it ends in the middle (was it cut off?)" if raw.strip() else "is empty"
-    return "is no JSON: " + text.removeprefix("JSON is malformed: ")
+        return "is not valid JSON: it ends in the middle (was it cut off?)" if raw.strip() else "is empty"
+    return "is not valid JSON: " + text.removeprefix("JSON is malformed: ")
 
 
-def shown(text: str) -> str:
-    """A text from a file as it can be printed in a message: quoted, escaped, short."""
+def quoted(text: str) -> str:
+    """Return a text from an input for use in a message: quoted, escaped and shortened."""
     return ascii(text if len(text) <= 60 else text[:57] + "...")
 
 
 def _ends_in_half_a_pair(text: str, raw: bytes) -> bool:
-    # msgspec reads on for the second half, and calls the text truncated where it is too short for one.
+    # msgspec reads on for the second half, and reports a text that is too short for one as truncated.
     return "truncated" in text and re.search(rb'\\u[dD][89abAB][0-9a-fA-F]{2}"', raw[-64:]) is not None
 
 
-def _explain_shape(text: str) -> str:
+def _explain_validation(text: str) -> str:
     if "out of range" in text:
         return "has a number beyond 64 bits"
-    what, _, where = text.partition(" - at ")
+    problem, _, where = text.partition(" - at ")
     path = where.strip("`").removeprefix("$").removeprefix(".")
-    if missing := re.search(r"missing required field `(.+)`", what):
+    if missing := re.search(r"missing required field `(.+)`", problem):
         return f"has no {path + '.' if path else ''}{missing[1]}"
-    if wrong := re.search(r"Expected `(.+)`, got `(.+)`", what):
+    if wrong := re.search(r"Expected `(.+)`, got `(.+)`", problem):
         expected = wrong[1].removesuffix(" | null")
-        found, expected = _WORDS.get(wrong[2], wrong[2]), _WORDS.get(expected, expected)
+        found, expected = _TYPE_NAMES.get(wrong[2], wrong[2]), _TYPE_NAMES.get(expected, expected)
         return f"has {found} for its {path}, not {expected}" if path else f"is {found}, not {expected}"
-    return f"makes no sense: {text}"
+    return f"is not valid: {text}"

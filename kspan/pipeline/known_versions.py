@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from kspan.ingest.list_watch import version_order
+from kspan.k8s.resource_version import version_order
 from kspan.model import LogRecord, RecordType
 from kspan.store import Store
 

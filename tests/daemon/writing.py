@@ -9,7 +9,7 @@ from kspan.daemon.writer import Writer
 from kspan.graph import built_in_rules
 from kspan.ingest import read_frames
 from kspan.ingest.frames import Frame, FrameType
-from kspan.k8s.resources import accepts
+from kspan.k8s.resources import is_watched_whole
 from kspan.model import LogRecord
 from kspan.pipeline.replay import find_cluster
 from kspan.store import Store, open_store
@@ -22,7 +22,7 @@ CLUSTER = "c1"
 
 def frames_of(scenario: str) -> tuple[str, list[Frame]]:
     cluster, frames = find_cluster(read_frames([str(recording(scenario))]))
-    return cluster, [frame for frame in with_marks(frames) if accepts(frame.resource)]
+    return cluster, [frame for frame in with_marks(frames) if is_watched_whole(frame.resource)]
 
 
 def with_marks(frames: Iterator[Frame]) -> Iterator[Frame]:

@@ -12,7 +12,7 @@ from kspan.cli.commands.run import run_daemon
 from kspan.cli.options import parse_duration
 from kspan.emit.targets import parse_target
 from kspan.ingest.watch.resources.selection import Selection
-from kspan.k8s.resources import CRDS, accepts
+from kspan.k8s.resources import CRDS, is_watched_whole
 from kspan.store.location import locate
 from kspan.web.server import parse_listen
 
@@ -64,7 +64,7 @@ def test_what_is_granted_is_what_is_watched_by_default() -> None:
     crds = (CRDS.group, CRDS.plural)
     assert {(target.group, target.plural) for target in Selection().defaults()} | {crds} <= granted()
     for group, resource in granted() - {crds}:
-        assert accepts(f"{group}/v1/{resource}" if group else f"v1/{resource}"), (group, resource)
+        assert is_watched_whole(f"{group}/v1/{resource}" if group else f"v1/{resource}"), (group, resource)
 
 
 def test_the_rights_reach_the_pod() -> None:

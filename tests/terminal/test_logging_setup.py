@@ -69,5 +69,5 @@ def test_no_token_is_logged(text: str) -> None:
 
 
 def test_text_without_a_secret_is_not_changed() -> None:
-    text = "v1/secrets is not watched: 403 secrets is forbidden; trying again in 600 s (http://127.0.0.1:80/a)"
+    text = "v1/secrets is not watched: 403 secrets is forbidden; retrying in 600 s (http://127.0.0.1:80/a)"
     assert logs.masked(text) == text

@@ -1,1 +1,1 @@
-"""Recordings, kubectl output, Go kspan captures and other files as frames."""
+"""Readers of recordings, kubectl output, Go kspan captures and YAML or JSON documents."""

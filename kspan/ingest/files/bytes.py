@@ -1,7 +1,7 @@
-"""Bytes of a file or of standard input as lines, unpacked where they are gzip'd.
+"""Reads a file or standard input as chunks or lines, and decompresses gzip.
 
-A stage of the way is a generator; each holds one chunk at a time. What breaks a stage (damaged gzip, a disk that
-fails) comes as ``BrokenInputError`` after everything that could be read before it.
+Each stage is a generator that holds one chunk at a time. If a stage fails (damaged gzip, a failing disk), it raises
+``BrokenInputError`` after everything that could be read before.
 """
 
 import stat
@@ -14,11 +14,11 @@ from typing import BinaryIO, TextIO
 from kspan.errors import InputError
 
 CHUNK = 128 * 1024
-"""Bytes that are read at a time."""
+"""Bytes that are read at once."""
 PIECE = 1024 * 1024
-"""Bytes that are unpacked at a time: a small file can hold gigabytes of zeros."""
+"""Bytes that are decompressed at once: a small file can contain gigabytes of zeros."""
 MAX_LINE = 64 * 1024 * 1024
-"""Bytes; the API server takes objects of some megabytes at most."""
+"""Bytes of a line; an API server accepts objects of a few megabytes at most."""
 STDIN = "-"
 
 _GZIP = b"\x1f\x8b"
@@ -26,16 +26,16 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class BrokenInputError(Exception):
-    """The input ends here, though not where it should; the text says why."""
+    """The input cannot be read to its end; the text is the reason."""
 
 
 def source_name(path: str) -> str:
-    """What messages call an input: the path as the user gave it, ``<stdin>`` for ``-``."""
+    """Return the name of an input in messages: the path as the user gave it, or ``<stdin>`` for ``-``."""
     return "<stdin>" if path == STDIN else path
 
 
 def standard_input() -> BinaryIO:
-    """The bytes of standard input. Raises InputError where the program was started without one (``<&-``)."""
+    """Return standard input as bytes. Raises InputError if the program was started without it (``<&-``)."""
     stdin: TextIO | None = sys.stdin
     if stdin is None:
         raise InputError(source_name(STDIN), 0, "standard input is closed")
@@ -43,9 +43,9 @@ def standard_input() -> BinaryIO:
 
 
 def total_size(paths: Sequence[str]) -> int | None:
-    """Bytes of all these files together; None where standard input, a pipe or a device is among them.
+    """Return the total size of the files in bytes; None if one is standard input, a pipe or a device.
 
-    A file that cannot be looked at counts nothing: reading it will tell why.
+    A file without a readable status counts as empty: reading it will report the error.
     """
     total = 0
     for path in paths:
@@ -63,30 +63,32 @@ def total_size(paths: Sequence[str]) -> int | None:
 
 
 def read_chunks(path: str, stdin: BinaryIO | None, on_progress: Callable[[int], None] | None) -> Iterator[bytes]:
-    """The bytes of a file (``-``: of ``stdin``) in chunks, unpacked if they are gzip'd, without a byte order mark.
+    """Yield the content of a file (``-``: of ``stdin``) in chunks, decompressed and without a byte order mark.
 
-    Raises InputError where it cannot be opened, BrokenInputError where it cannot be read to its end.
+    Raises:
+        InputError: the file cannot be opened.
+        BrokenInputError: the file cannot be read to its end.
     """
     source = source_name(path)
     if path == STDIN:
         yield from _unpack(_read(stdin or standard_input(), on_progress))
         return
     try:
-        file = Path(path).open("rb")  # noqa: SIM115 - closed below, when the generator ends
+        file = Path(path).open("rb")  # noqa: SIM115 -- closed below, when the generator ends
     except (OSError, ValueError) as error:
-        raise InputError(source, 0, _why_not(error)) from error
+        raise InputError(source, 0, _reason_of(error)) from error
     with file:
         yield from _unpack(_read(file, on_progress))
 
 
-def _why_not(error: Exception) -> str:
+def _reason_of(error: Exception) -> str:
     match error:
         case FileNotFoundError():
-            return "there is no such file"
+            return "no such file"
         case IsADirectoryError():
-            return "is a directory: name the files in it"
+            return "is a directory: give the files in it"
         case PermissionError():
-            return "cannot be opened: no permission to read it"
+            return "cannot be opened: permission denied"
         case OSError(strerror=str(text)):
             return f"cannot be read: {text}"
         case _:
@@ -94,13 +96,13 @@ def _why_not(error: Exception) -> str:
 
 
 def _read(file: BinaryIO, on_progress: Callable[[int], None] | None) -> Iterator[bytes]:
-    # read1 hands on what a pipe has; read would wait for a full chunk.
+    # read1 returns what a pipe has; read would wait for a full chunk.
     read = getattr(file, "read1", file.read)
     while True:
         try:
             chunk = read(CHUNK)
         except (OSError, ValueError) as error:
-            raise BrokenInputError(_why_not(error)) from error
+            raise BrokenInputError(_reason_of(error)) from error
         if not chunk:
             return
         if on_progress is not None:
@@ -122,9 +124,9 @@ def _unpack(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def peek(chunks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
-    """The first ``size`` bytes or more (fewer: all there is), and the chunks from the start again.
+    """Return the first bytes (at least ``size``, or all), and an iterator over all chunks from the start.
 
-    What breaks the input within these bytes breaks the returned chunks, at its place.
+    If reading fails within these bytes, the returned iterator raises the error at the same place.
     """
     seen: list[bytes] = []
     broken: BrokenInputError | None = None
@@ -151,7 +153,7 @@ def _gunzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
     for data in chunks:
         while data:
             if inflate.eof:
-                # Zeros after the end are padding, as gzip(1) has it; a next member may follow.
+                # Zeros after the end are padding (as in gzip(1)); another member may follow.
                 data = data.lstrip(b"\0")
                 if not data:
                     break
@@ -160,22 +162,22 @@ def _gunzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
             try:
                 yield from _inflate(inflate, data)
             except zlib.error as error:
-                what = "something that is not gzip follows the gzip data" if members else "the gzip data is damaged"
-                raise BrokenInputError(f"{what} ({_reason(error)})") from error
+                problem = "the gzip data is followed by other data" if members else "the gzip data is damaged"
+                raise BrokenInputError(f"{problem} ({_reason(error)})") from error
             data = inflate.unused_data
     if not inflate.eof:
-        raise BrokenInputError("the gzip data is cut off: the file is not complete")
+        raise BrokenInputError("the gzip data is cut off: the file is incomplete")
 
 
 def _inflate(inflate: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
-    """Unpack ``data``; where it is damaged, what comes before the damage, then zlib.error."""
+    """Decompress ``data``; if it is damaged, yield everything before the damage, then raise zlib.error."""
     full = True
     while data or (full and not inflate.eof):
         before = inflate.copy()
         try:
             piece = inflate.decompress(data, PIECE)
         except zlib.error:
-            # zlib drops what it had unpacked of this chunk: go up to the damage again, byte by byte.
+            # zlib discards what it had decompressed of this chunk: repeat it byte by byte up to the damage.
             for at in range(len(data)):
                 if piece := before.decompress(data[at : at + 1]):
                     yield piece
@@ -191,10 +193,10 @@ def _reason(error: zlib.error) -> str:
 
 
 def split_lines(chunks: Iterable[bytes], source: str) -> Iterator[tuple[int, bytes]]:
-    """The lines, without their ends, and their numbers from 1.
+    """Yield the lines without line ends, and their numbers from 1.
 
-    Raises InputError where the input breaks (with the line in which it does; its part of that line is dropped), or
-    where a line is longer than MAX_LINE.
+    Raises:
+        InputError: the input cannot be read to its end (the incomplete line is dropped), or a line exceeds MAX_LINE.
     """
     number = 1
     pending: list[bytes] = []
@@ -209,7 +211,7 @@ def split_lines(chunks: Iterable[bytes], source: str) -> Iterator[tuple[int, byt
                 number += 1
                 pending, length = [piece], len(piece)
             if length > MAX_LINE:
-                raise BrokenInputError(f"a line of more than {MAX_LINE >> 20} MiB: this is no recording")
+                raise BrokenInputError(f"has a line of more than {MAX_LINE >> 20} MiB: this is not a recording")
     except BrokenInputError as error:
         raise InputError(source, number, str(error)) from error
     if length:

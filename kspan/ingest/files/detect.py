@@ -1,4 +1,4 @@
-"""Which format an input has, by its first bytes. Pure."""
+"""Detects the format of an input from its first bytes. Pure."""
 
 import codecs
 import re
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Format(Enum):
-    """How an input is to be read."""
+    """The format of an input."""
 
     RECORDING = "a recording: JSON Lines"
     JSON = "JSON documents"
@@ -29,7 +29,7 @@ _FOREIGN = (
 
 _RECORD_KEYS = {"received", "resource"}
 _DOCUMENT_KEYS = {"apiVersion", "kind", "items"}
-# A long line may not be there whole: then its first key has to do.
+# A long line may be cut off at the end of the head; then its first key decides.
 _RECORD_START = re.compile(rb'\s*\{\s*"(?:received|resource|type|object)"\s*:')
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _LINES = 1000
@@ -38,17 +38,17 @@ _decode_keys = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def detect(head: bytes) -> Format:
-    """The format that an input beginning with ``head`` has.
+    """Return the format of an input that begins with ``head``.
 
-    A bad first line does not hide a recording: any line in ``head`` that is clearly a record tells. Raises ValueError,
-    with a sentence about the file, for a format that is none of ours.
+    Any line that is clearly a record identifies a recording, so an invalid first line does not matter. Raises
+    ValueError, whose text is a predicate about the file, for any other format.
     """
     for magic, name in _FOREIGN:
         if head.startswith(magic):
             raise ValueError(f"is {name}")
     lines = head.split(b"\n", _LINES)[:_LINES]
     for number, line in enumerate(lines):
-        form = _of_line(line.lstrip() if number == 0 else line)
+        form = _format_of_line(line.lstrip() if number == 0 else line)
         if form is not None:
             return form
     if not _is_text(head):
@@ -57,12 +57,12 @@ def detect(head: bytes) -> Format:
     if start.startswith((b"{", b"[")):
         return Format.JSON
     if not start:
-        raise ValueError("has nothing but blank space in it")
+        raise ValueError("contains only white space")
     return Format.YAML
 
 
-def _of_line(line: bytes) -> Format | None:
-    # Only at the first column: YAML and indented JSON hold such lines deeper inside.
+def _format_of_line(line: bytes) -> Format | None:
+    # Only in the first column: YAML and indented JSON contain such lines further in.
     if not line.startswith(b"{"):
         return None
     try:

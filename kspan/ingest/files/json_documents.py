@@ -1,4 +1,4 @@
-"""What ``kubectl get … -o json`` and ``-o yaml`` print: lists and single objects, one or several in a file."""
+"""Reads the output of ``kubectl get … -o json`` and ``-o yaml``: lists and objects, one or several in a file."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -8,10 +8,10 @@ import msgspec
 
 from kspan.errors import InputError
 from kspan.ingest.files.bytes import BrokenInputError
-from kspan.k8s.strict_json import explain, shown
+from kspan.k8s.strict_json import DECODE_ERRORS, explain, quoted
 
 MAX_TEXT = 512 * 1024 * 1024
-"""Bytes of a file of JSON documents, which is read whole."""
+"""Bytes of a file of JSON documents, which is read into memory."""
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -22,7 +22,7 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class Document(msgspec.Struct, frozen=True):
-    """One printed document. A single object is a list of one, without ``kind``, ``api_version``, resource version."""
+    """One printed document: a list. A single object is a list of one without kind, API version and version."""
 
     line: int
     items: list[Item]
@@ -32,7 +32,7 @@ class Document(msgspec.Struct, frozen=True):
 
 
 class _Top(msgspec.Struct, rename="camel"):
-    """The top of a document. An object that is no list may have anything under these names, hence the Any."""
+    """The top of a document. An object that is not a list may have any value in these fields, hence the Any."""
 
     kind: Any = None
     api_version: Any = None
@@ -45,19 +45,19 @@ _decode_items = msgspec.json.Decoder(list[msgspec.Raw] | None).decode
 
 
 def to_json(value: Any) -> bytes:
-    """A value made of plain data as JSON; ValueError where JSON cannot say it."""
+    """Encode a value of plain data. Raises ValueError if JSON cannot represent it."""
     try:
         return msgspec.json.encode(value)
     except (ValueError, RecursionError, OverflowError) as error:
-        raise ValueError("has half of a surrogate pair in a text") from error
+        raise ValueError("has an unpaired surrogate in a string") from error
 
 
 def read_json_documents(
     chunks: Iterable[bytes], source: str, report: Callable[[InputError], None]
 ) -> Iterator[Document]:
-    """The documents of a JSON file, one after the other.
+    """Yield the documents of a JSON file.
 
-    Nothing can be found any more behind a document that is broken: that ends the file, after a call of ``report``.
+    A document that is not valid JSON ends the file, after a call of ``report``: its end cannot be found.
     """
     text, broken = _read_whole(chunks)
     at = 0
@@ -81,7 +81,7 @@ def read_json_documents(
 
 
 def _read_whole(chunks: Iterable[bytes]) -> tuple[bytes, str | None]:
-    """All the text that there is, and why it is not complete (None: it is)."""
+    """Return the text that can be read, and why it is incomplete (None: it is complete)."""
     seen: list[bytes] = []
     size = 0
     try:
@@ -89,7 +89,7 @@ def _read_whole(chunks: Iterable[bytes]) -> tuple[bytes, str | None]:
             seen.append(chunk)
             size += len(chunk)
             if size > MAX_TEXT:
-                return b"", f"more than {MAX_TEXT >> 20} MiB in one document: ask kubectl for one namespace at a time"
+                return b"", f"has more than {MAX_TEXT >> 20} MiB: run kubectl for one namespace at a time"
     except BrokenInputError as error:
         return b"".join(seen), str(error)
     return b"".join(seen), None
@@ -102,18 +102,18 @@ class _NotJsonError(Exception):
 
 
 def _boundaries(text: bytes) -> Iterator[tuple[int, int]]:
-    """Start and end of every document. Raises _NotJsonError at the first that is none."""
+    """Yield the start and end of every document. Raises _NotJsonError at the first invalid one."""
     try:
         _decode_top(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except DECODE_ERRORS:
         yield from _scan(text)
     else:
         yield 0, len(text)
 
 
 def _scan(text: bytes) -> Iterator[tuple[int, int]]:
-    # The slow way, for a file with several documents or a broken one: the standard library tells where each ends.
-    # In Latin-1 a character is a byte, so that positions hold for the bytes.
+    # Slow, for files with several or invalid documents: the standard library finds the end of each document.
+    # In Latin-1 each character is one byte, so positions are valid for the bytes.
     characters = text.decode("latin-1")
     decoder = json.JSONDecoder(parse_int=_keep, parse_float=_keep, parse_constant=_refuse)
     at = 0
@@ -126,7 +126,7 @@ def _scan(text: bytes) -> Iterator[tuple[int, int]]:
             _, end = decoder.raw_decode(characters, at)
         except json.JSONDecodeError as error:
             reason = "it ends in the middle" if error.pos >= len(text) else f"{error.msg} at column {error.colno}"
-            raise _NotJsonError(error.lineno, f"is no JSON: {reason}") from error
+            raise _NotJsonError(error.lineno, f"is not valid JSON: {reason}") from error
         except (ValueError, RecursionError) as error:
             problem = "is nested too deeply" if isinstance(error, RecursionError) else str(error)
             raise _NotJsonError(1 + text.count(b"\n", 0, at), problem) from error
@@ -139,7 +139,7 @@ def _keep(text: str) -> str:
 
 
 def _refuse(text: str) -> str:
-    raise ValueError(f"is no JSON: {text} is no number there")
+    raise ValueError(f"is not valid JSON: {text} is not a number")
 
 
 def _from_json(raw: bytes, line: int) -> Document:
@@ -149,7 +149,7 @@ def _from_json(raw: bytes, line: int) -> Document:
             return Document(line, [Item(line, raw.strip())])
         assert isinstance(top.items, msgspec.Raw)
         entries = _decode_items(top.items) or []
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except DECODE_ERRORS as error:
         raise ValueError(explain(error, raw)) from error
     return list_of(_located(entries, raw, line), line, top.kind, top.api_version, top.metadata)
 
@@ -167,15 +167,15 @@ def _located(entries: list[msgspec.Raw], text: bytes, line: int) -> list[Item]:
 
 
 def is_list(kind: Any, metadata: Any, has_items: bool) -> bool:
-    """Whether a document of this kind and metadata is a list, and no object whose kind happens to end in List."""
+    """True if a document with this kind and metadata is a list, and not an object whose kind ends in List."""
     if not isinstance(kind, str) or not kind.endswith("List"):
         return False
     return kind == "List" or (has_items and not (isinstance(metadata, dict) and metadata.get("uid")))
 
 
 def list_of(items: list[Item], line: int, kind: Any, api_version: Any, metadata: Any) -> Document:
-    """The document of a list; ValueError where its apiVersion is none."""
+    """Return the document of a list. Raises ValueError if its apiVersion is not a string."""
     if api_version is not None and not isinstance(api_version, str):
-        raise ValueError(f"the apiVersion of the {shown(kind)} is no text")
+        raise ValueError(f"the apiVersion of the {quoted(kind)} is not a string")
     version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
     return Document(line, items, kind, api_version or "", version if isinstance(version, str) else "")

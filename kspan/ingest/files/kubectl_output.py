@@ -1,4 +1,4 @@
-"""Printed objects as frames: what a recorder would have seen that listed them all at one moment."""
+"""Turns printed objects into frames: those of a recorder that listed them all at the same moment."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -7,94 +7,100 @@ import msgspec
 
 from kspan.errors import InputError
 from kspan.ingest.files.json_documents import Document, Item, to_json
-from kspan.ingest.frames import Frame, FrameType, check_object
-from kspan.k8s.events_api import is_new_event, newest_time, to_core_event
-from kspan.k8s.kinds import resource_of
-from kspan.k8s.strict_json import decode_json, shown
+from kspan.ingest.frames import Frame, FrameType, marker_object
+from kspan.k8s.events_api import is_second_api_event, newest_time, to_core_event
+from kspan.k8s.kinds import api_version_of, resource_of
+from kspan.k8s.strict_json import decode_json, quoted
+from kspan.k8s.wire import ObjectHead, read_head
 
 
-class Listed(msgspec.Struct, frozen=True):
-    """An object with what had to be found out about it. ``time``: Unix ns of the newest time in it (0: none)."""
+class PrintedObject(msgspec.Struct, frozen=True):
+    """An object of a printed list."""
 
     resource: str
+    head: ObjectHead
     raw: bytes
     line: int
     time: int
+    """The newest time in it (Unix ns, 0: none)."""
 
 
 def read_snapshot(documents: Iterable[Document], source: str, report: Callable[[InputError], None]) -> Iterator[Frame]:
-    """For each resource a LIST frame and the LISTED frames of its objects, over all the documents of one input.
+    """Yield, for each resource in the documents, a LIST frame and the LISTED frames of its objects.
 
-    All have the same time of receipt: the newest time in any of the objects, so that no clock has a say in it. Where
-    the documents do not tell (kubectl's never do), the LIST's resourceVersion is empty: such a list need not be
-    complete, and what is not in it is not gone. Raises InputError, after the frames of what came before, for what
-    ends the input or what ``report`` raises.
+    All frames have the same time of receipt: the newest time in any of the objects, so that no clock is involved. If a
+    document states no resourceVersion (kubectl's never do), the LIST has an empty one: such a list may be incomplete,
+    and an object that is missing from it is not deleted.
+
+    Raises:
+        InputError: the input is not valid, or ``report`` raised it; after the frames of everything before.
     """
-    listed: list[Listed] = []
+    objects: list[PrintedObject] = []
     versions: dict[str, str] = {}
     failure: InputError | None = None
     try:
         for document in documents:
             for item in document.items:
-                _take(item, document, source, report, listed, versions)
+                _add(item, document, source, report, objects, versions)
     except InputError as error:
         failure = error
-    received = max((entry.time for entry in listed), default=0)
-    if listed and not received:
-        raise failure or InputError(source, listed[0].line, "no object has a time in it: nothing tells when this was")
-    yield from _frames(listed, versions, received, source)
+    received = max((each.time for each in objects), default=0)
+    if objects and not received:
+        raise failure or InputError(source, objects[0].line, "no object contains a time, so the time is unknown")
+    yield from _frames(objects, versions, received, source)
     if failure is not None:
         raise failure
 
 
-def _take(
+def _add(
     item: Item,
     document: Document,
     source: str,
     report: Callable[[InputError], None],
-    listed: list[Listed],
+    objects: list[PrintedObject],
     versions: dict[str, str],
 ) -> None:
     try:
-        entry = to_listed(item, document)
+        found = read_printed_object(item, document)
     except ValueError as error:
         report(InputError(source, item.line, str(error)))
         return
-    listed.append(entry)
-    # A mixed list's version is no resource's own.
+    objects.append(found)
+    # The version of a list of several kinds belongs to none of their resources.
     known = document.resource_version if document.kind not in ("", "List") else ""
-    versions[entry.resource] = known if versions.get(entry.resource, known) == known else ""
+    versions[found.resource] = known if versions.get(found.resource, known) == known else ""
 
 
-def to_listed(item: Item, document: Document) -> Listed:
-    """Look into one object. Raises ValueError where it is none."""
+def read_printed_object(item: Item, document: Document) -> PrintedObject:
+    """Return an object with its resource and head. Raises ValueError if it is not a Kubernetes object."""
     try:
         value = decode_json(item.raw)
     except ValueError as error:
         raise ValueError(f"the object {error}") from error
     if not isinstance(value, dict):
         raise ValueError("is a value, not a Kubernetes object")
-    raw, value = _complete(item.raw, value, document)
+    raw, value = _with_kind(item.raw, value, document)
     if value["kind"] == "Status":
-        raise ValueError(f"is an error that the API server answered with: {shown(str(value.get('message')))}")
-    if is_new_event(value):
+        raise ValueError(f"is an error from the API server: {quoted(str(value.get('message')))}")
+    if is_second_api_event(value):
         value = to_core_event(value)
         raw = to_json(value)
-    check_object(raw)
-    return Listed(resource_of(value["apiVersion"], value["kind"]), raw, item.line, newest_time(value))
+    resource = resource_of(value["apiVersion"], value["kind"])
+    return PrintedObject(resource, read_head(resource, raw), raw, item.line, newest_time(value))
 
 
-def _complete(raw: bytes, value: dict[str, Any], document: Document) -> tuple[bytes, dict[str, Any]]:
-    """The object with its kind and apiVersion, which the items of a typed list leave to the list."""
+def _with_kind(raw: bytes, value: dict[str, Any], document: Document) -> tuple[bytes, dict[str, Any]]:
+    """Add the kind and apiVersion, which the items of a typed list do not state."""
     of_list = document.kind.removesuffix("List")
     kind = value.get("kind") or of_list
     api_version = value.get("apiVersion") or (document.api_version if of_list else "")
     if not isinstance(kind, str) or not isinstance(api_version, str) or not kind:
-        raise ValueError("is no Kubernetes object: it has no kind")
-    if not api_version:
-        api_version = resource_of("", kind).rpartition("/")[0]
+        raise ValueError("is not a Kubernetes object: it has no kind")
     if value.get("kind") and value.get("apiVersion"):
         return raw, value
+    api_version = api_version or api_version_of(kind)
+    if not api_version:
+        raise ValueError(f"the object of kind {quoted(kind)} has no apiVersion")
     whole = {**value, "kind": kind, "apiVersion": api_version}
     if "kind" in value or "apiVersion" in value or not value:
         return to_json(whole), whole
@@ -102,12 +108,11 @@ def _complete(raw: bytes, value: dict[str, Any], document: Document) -> tuple[by
     return head + raw[1:], whole
 
 
-def _frames(listed: list[Listed], versions: dict[str, str], received: int, source: str) -> Iterator[Frame]:
-    by_resource: dict[str, list[Listed]] = {}
-    for entry in listed:
-        by_resource.setdefault(entry.resource, []).append(entry)
-    for resource, entries in by_resource.items():
-        head = msgspec.json.encode({"metadata": {"resourceVersion": versions[resource]}})
-        yield Frame(received, resource, FrameType.LIST, head, source, entries[0].line)
-        for entry in entries:
-            yield Frame(received, resource, FrameType.LISTED, entry.raw, source, entry.line)
+def _frames(objects: list[PrintedObject], versions: dict[str, str], received: int, source: str) -> Iterator[Frame]:
+    by_resource: dict[str, list[PrintedObject]] = {}
+    for each in objects:
+        by_resource.setdefault(each.resource, []).append(each)
+    for resource, found in by_resource.items():
+        yield Frame(received, resource, FrameType.LIST, marker_object(versions[resource]), source, found[0].line)
+        for each in found:
+            yield Frame(received, resource, FrameType.LISTED, each.raw, source, each.line, each.head)

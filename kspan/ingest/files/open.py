@@ -1,4 +1,4 @@
-"""``read_frames``: every input format as one stream of frames. The format shows in the content, not in the name."""
+"""Reads every input format as one stream of frames. The format is detected from the content, not from the name."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
@@ -13,7 +13,7 @@ from kspan.ingest.frames import Frame, FrameType
 __all__ = ["Frame", "FrameType", "read_frames", "total_size"]
 
 HEAD = 64 * 1024
-"""Bytes that are looked at to tell the format."""
+"""Bytes from which the format is detected."""
 
 
 def read_frames(
@@ -24,14 +24,20 @@ def read_frames(
     on_progress: Callable[[int], None] | None = None,
     on_skip: Callable[[InputError], None] | None = None,
 ) -> Iterator[Frame]:
-    """The frames of all these files, one after the other; ``-`` is standard input (``stdin`` if it is given).
+    """Yield the frames of all files in order.
 
-    Reads our recordings (JSON Lines), capture files of the Go kspan, and the output of ``kubectl get -o json|yaml``,
-    any of them gzip'd. Recordings and capture files are streamed. ``on_progress`` is told the bytes of the file
-    (packed, if it is) that were read since the last call.
+    Reads recordings (JSON Lines), capture files of the Go kspan, and the output of ``kubectl get -o json|yaml``, with
+    or without gzip. Recordings and capture files are streamed.
 
-    Raises InputError at the first thing that makes no sense, after the frames of what came before it. With
-    ``skip_bad`` it goes on with the next line, document or file, and ``on_skip`` is given each of the errors.
+    Args:
+        paths: the files; ``-`` is standard input.
+        skip_bad: continue after an error with the next line, document or file.
+        stdin: read this in the place of standard input.
+        on_progress: called with the number of (compressed) bytes read since the last call.
+        on_skip: called with each error that is skipped.
+
+    Raises:
+        InputError: the input is not valid, after the frames of everything before. Not with ``skip_bad``.
     """
 
     def report(error: InputError) -> None:
@@ -53,7 +59,7 @@ def read_frames(
 def _read_file(chunks: Iterator[bytes], source: str, report: Callable[[InputError], None]) -> Iterator[Frame]:
     head, chunks = peek(chunks, HEAD)
     if not head:
-        next(chunks, None)  # raises what broke the input before its first byte, if anything did
+        next(chunks, None)  # Raises the error if reading failed before the first byte.
         raise InputError(source, 0, "is empty")
     try:
         form = detect(head)
@@ -75,7 +81,7 @@ def _read_json(chunks: Iterator[bytes], source: str, report: Callable[[InputErro
 
 
 def _read_yaml(chunks: Iterator[bytes], source: str, report: Callable[[InputError], None]) -> Iterator[Frame]:
-    # PyYAML is worth importing only for a file that needs it.
+    # Imported here, because importing PyYAML takes long and few files need it.
     from kspan.ingest.files.kspan_go_capture import is_capture, read_capture
     from kspan.ingest.files.kubectl_output import read_snapshot
     from kspan.ingest.files.yaml_documents import read_yaml_documents, split_documents
@@ -83,7 +89,7 @@ def _read_yaml(chunks: Iterator[bytes], source: str, report: Callable[[InputErro
     texts = split_documents(split_lines(chunks, source), source)
     first = next(texts, None)
     if first is None:
-        raise InputError(source, 0, "has nothing in it but blank lines and comments")
+        raise InputError(source, 0, "contains only blank lines and comments")
     whole = chain([first], texts)
     if is_capture(first):
         yield from read_capture(whole, source, report)

@@ -1,37 +1,36 @@
-"""Recordings: JSON Lines of ``{"received", "resource", "type", "object"}`` (DESIGN: "Contracts")."""
+"""Reads recordings: JSON Lines of ``{"received", "resource", "type", "object"}``."""
 
 from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
 from kspan.errors import InputError
-from kspan.ingest.frames import Frame, FrameType, check_object, parse_time
+from kspan.ingest.frames import OBJECT_TYPES, Frame, FrameType
 from kspan.k8s.kinds import is_resource
-from kspan.k8s.strict_json import decode_json, explain, shown
-
-OBJECT_TYPES = frozenset({FrameType.LISTED, FrameType.ADDED, FrameType.MODIFIED, FrameType.DELETED})
-"""The frames whose object is one with a uid."""
+from kspan.k8s.strict_json import decode_json, explain, quoted
+from kspan.k8s.wire import read_head
+from kspan.times import parse_time
 
 _TYPES = {member.value: member for member in FrameType}
 _MAX_TIME = 2**63 - 1
 
 
-class _Line(msgspec.Struct, gc=False):
+class _RecordingLine(msgspec.Struct, gc=False):
     received: str
     resource: str
     type: str
     object: msgspec.Raw
 
 
-_decode_line = msgspec.json.Decoder(_Line).decode
+_decode_line = msgspec.json.Decoder(_RecordingLine).decode
 
 
 def read_recording(
     lines: Iterable[tuple[int, bytes]], source: str, report: Callable[[InputError], None]
 ) -> Iterator[Frame]:
-    """The frames of numbered lines, one a line; blank lines are passed over.
+    """Yield the frame of each numbered line; blank lines are skipped.
 
-    What is wrong with a line is given to ``report``, which raises it or lets the reading go on.
+    The error of an invalid line is passed to ``report``, which raises it to stop, or returns to continue.
     """
     for number, line in lines:
         if not line or line.isspace():
@@ -47,31 +46,30 @@ def read_recording(
 def _read_line(line: bytes, source: str, number: int) -> Frame:
     try:
         value = decode_json(line)
-        head = _decode_line(line)
+        record = _decode_line(line)
     except msgspec.DecodeError as error:
         raise ValueError(f"the record {explain(error, line)}") from error
     except ValueError as error:
         raise ValueError(f"the line {error}") from error
-    kind = _TYPES.get(head.type)
+    kind = _TYPES.get(record.type)
     if kind is None:
-        raise ValueError(f"unknown record type {shown(head.type)} (there are {', '.join(_TYPES)})")
-    received = read_moment(head.received, "received")
-    if not is_resource(head.resource) and (head.resource or kind is not FrameType.NOTE):
-        raise ValueError(f"{shown(head.resource)} is no resource (such as v1/pods or apps/v1/deployments)")
+        raise ValueError(f"unknown record type {quoted(record.type)}: use one of {', '.join(_TYPES)}")
+    received = read_time(record.received, "received")
+    if not is_resource(record.resource) and (record.resource or kind is not FrameType.NOTE):
+        raise ValueError(f"invalid resource {quoted(record.resource)}: use v1/pods or apps/v1/deployments")
     if not isinstance(value["object"], dict):
-        raise ValueError("the object of the record is no JSON object")
-    raw = bytes(head.object)
-    if kind in OBJECT_TYPES:
-        check_object(raw)
-    return Frame(received, head.resource, kind, raw, source, number)
+        raise ValueError("the object of the record is not a JSON object")
+    raw = bytes(record.object)
+    head = read_head(record.resource, raw) if kind in OBJECT_TYPES else None
+    return Frame(received, record.resource, kind, raw, source, number, head)
 
 
-def read_moment(text: str, field: str) -> int:
-    """Unix ns of a time of receipt; ValueError, with ``field`` for its name, where it is no time after 1970."""
+def read_time(text: str, field: str) -> int:
+    """Parse a time of receipt to Unix ns; ``field`` names it in errors. Raises ValueError if it is before 1970."""
     try:
         received = parse_time(text)
     except ValueError as error:
-        raise ValueError(f"{field} is {shown(text)}, not an RFC 3339 time") from error
+        raise ValueError(f"{field} is {quoted(text)}, not an RFC 3339 time") from error
     if not 0 < received <= _MAX_TIME:
-        raise ValueError(f"{field} is {shown(text)}, not between the years 1970 and 2262")
+        raise ValueError(f"{field} is {quoted(text)}, not between the years 1970 and 2262")
     return received

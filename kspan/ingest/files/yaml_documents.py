@@ -1,7 +1,7 @@
-"""YAML documents, split off a stream and built from the parser's events.
+"""Splits a stream into YAML documents, and builds values from the parser's events.
 
-Built here and not by a loader, because the files come from anywhere: aliases (a "billion laughs" is made of them),
-tags and deep nesting are refused before anything is built from them.
+PyYAML's loaders are not used, because files come from anywhere: aliases (the "billion laughs" attack), tags and deep
+nesting are rejected before anything is built from them.
 """
 
 import re
@@ -13,35 +13,35 @@ import yaml
 
 from kspan.errors import InputError
 from kspan.ingest.files.json_documents import Document, Item, is_list, list_of, to_json
-from kspan.k8s.strict_json import MAX_DEPTH, shown
+from kspan.k8s.strict_json import MAX_DEPTH, quoted
 
 MAX_DOCUMENT = 128 * 1024 * 1024
-"""Bytes of one YAML document; parsing it takes some thirty times as much memory."""
+"""Bytes of one YAML document; parsing takes about thirty times as much memory."""
 
 _START = re.compile(rb"---(?:\s|$)")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _NULL = {"", "~", "null", "Null", "NULL"}
-# YAML 1.1, as Kubernetes has it.
+# YAML 1.1, which Kubernetes uses.
 _TRUE = {word for base in ("true", "yes", "on") for word in (base, base.capitalize(), base.upper())}
 _FALSE = {word for base in ("false", "no", "off") for word in (base, base.capitalize(), base.upper())}
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _OCTAL = re.compile(r"([-+]?)0([0-7]+)")
 _HEX = re.compile(r"([-+]?)0x([0-9a-fA-F]+)")
-# Go writes 1e+06. An exponent without a sign is a text: the hash 12e45, say, is not quoted by everybody.
+# Go writes 1e+06. An exponent without a sign is a string: not every tool quotes a hash such as 12e45.
 _FLOAT = re.compile(r"(?:[-+]?[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+][0-9]+)?|[-+]?[0-9]+[eE][-+][0-9]+")
 _STR_TAG = "tag:yaml.org,2002:str"
 
 
 class YamlText(msgspec.Struct, frozen=True):
-    """One document, not yet parsed. ``line`` (from 1) is that of its first byte."""
+    """One document, not parsed yet. ``line`` (from 1) is the line of its first byte."""
 
     line: int
     text: bytes
 
 
 def split_documents(lines: Iterable[tuple[int, bytes]], source: str) -> Iterator[YamlText]:
-    """The documents of a stream, those without content left out. Raises InputError where one is too large."""
+    """Yield the documents of a stream that have content. Raises InputError if one is too large."""
     pending: list[bytes] = []
     first, size, filled = 1, 0, False
     for number, line in lines:
@@ -53,7 +53,7 @@ def split_documents(lines: Iterable[tuple[int, bytes]], source: str) -> Iterator
         size += len(line) + 1
         filled = filled or _has_content(line)
         if size > MAX_DOCUMENT:
-            raise InputError(source, first, f"a YAML document of more than {MAX_DOCUMENT >> 20} MiB: use JSON instead")
+            raise InputError(source, first, f"has a YAML document above {MAX_DOCUMENT >> 20} MiB: use JSON instead")
     if filled:
         yield YamlText(first, b"\n".join(pending))
 
@@ -64,14 +64,14 @@ def _has_content(line: bytes) -> bool:
 
 
 class YamlDocument(msgspec.Struct, frozen=True):
-    """A parsed document: its value (what JSON can say), and the lines of the entries of its top-level ``items``."""
+    """A parsed document: its value as plain data, and the line of each entry of its top-level ``items``."""
 
     value: Any
     item_lines: list[int]
 
 
 def parse_document(document: YamlText, source: str) -> YamlDocument:
-    """Parse one document. Raises InputError, with the line, for whatever is not plain data."""
+    """Parse one document. Raises InputError with the line if it is not plain data."""
     try:
         text = document.text.decode()
     except UnicodeDecodeError as error:
@@ -84,7 +84,7 @@ def parse_document(document: YamlText, source: str) -> YamlDocument:
     except yaml.YAMLError as error:
         raise _translated(error, source, document, text) from error
     except (ValueError, OverflowError, RecursionError) as error:
-        raise InputError(source, builder.line, "is no YAML: a character or number in it cannot be read") from error
+        raise InputError(source, builder.line, "is not valid YAML: invalid character or number") from error
     return YamlDocument(builder.value, builder.item_lines)
 
 
@@ -92,14 +92,14 @@ def _translated(error: yaml.YAMLError, source: str, document: YamlText, text: st
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is not None:
         problem = getattr(error, "problem", None) or "it cannot be parsed"
-        return InputError(source, document.line + mark.line, f"is no YAML (and no JSON): {problem}")
-    # A ReaderError: it knows a position, not a line.
+        return InputError(source, document.line + mark.line, f"is not valid YAML (or JSON): {problem}")
+    # A ReaderError has a position, not a line.
     line = document.line + text.count("\n", 0, getattr(error, "position", 0) or 0)
-    return InputError(source, line, "has characters that YAML does not allow")
+    return InputError(source, line, "contains characters that YAML does not allow")
 
 
 class _Builder:
-    """Builds a value from parser events with a stack of its own: no recursion, however deep the input."""
+    """Builds a value from parser events with an explicit stack, without recursion."""
 
     def __init__(self, source: str, first_line: int) -> None:
         self.value: Any = None
@@ -108,7 +108,7 @@ class _Builder:
         self._source = source
         self._first_line = first_line
         self._documents = 0
-        # Open containers, and for each mapping the key that waits for its value.
+        # The open containers, and for each open mapping the key whose value comes next.
         self._stack: list[dict[str, Any] | list[Any]] = []
         self._keys: list[str | None] = []
 
@@ -127,17 +127,17 @@ class _Builder:
             if self._keys:
                 self._keys[-1] = None
         elif isinstance(event, yaml.AliasEvent):
-            raise self._error("YAML aliases are not taken (no cluster writes them): spell the value out")
+            raise self._error("YAML aliases are not supported (no cluster writes them): write the value out")
         elif isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:
-                raise self._error("another document begins without a line of ---")
+                raise self._error("another document begins without a --- line")
 
     def _refuse_extras(self, event: "yaml.ScalarEvent | yaml.CollectionStartEvent") -> None:
         if event.anchor is not None:
-            raise self._error("YAML anchors are not taken (no cluster writes them): spell the value out")
+            raise self._error("YAML anchors are not supported (no cluster writes them): write the value out")
         if event.tag is not None and event.tag not in ("!", _STR_TAG):
-            raise self._error(f"YAML tags such as {shown(str(event.tag))} are not taken")
+            raise self._error(f"YAML tags such as {quoted(str(event.tag))} are not supported")
 
     def _take_scalar(self, event: yaml.ScalarEvent) -> None:
         if self._stack and self._keys[-1] is None and isinstance(self._stack[-1], dict):
@@ -165,7 +165,7 @@ class _Builder:
             return
         key = self._keys[-1]
         if key is None:
-            raise self._error("a key of a mapping that is no text")
+            raise self._error("a key of a mapping is not a string")
         parent[key] = value
         if not isinstance(value, dict | list):
             self._keys[-1] = None
@@ -205,7 +205,7 @@ class _Builder:
 def read_yaml_documents(
     texts: Iterable[YamlText], source: str, report: Callable[[InputError], None]
 ) -> Iterator[Document]:
-    """The documents of a YAML stream; what is wrong with one goes to ``report``, and the next is tried."""
+    """Yield the documents of a YAML stream. The error of an invalid one goes to ``report``; then the next is read."""
     for text in texts:
         try:
             parsed = parse_document(text, source)
@@ -226,6 +226,6 @@ def _from_value(value: Any, line: int, item_lines: list[int]) -> Document:
     if not is_list(value.get("kind"), value.get("metadata"), "items" in value):
         return Document(line, [Item(line, to_json(value))])
     if items is not None and not isinstance(items, list):
-        raise ValueError("the items of the list are no list")
+        raise ValueError("the items of the list are not a list")
     entries = [Item(at, to_json(item)) for at, item in zip(item_lines, items or [], strict=True)]
     return list_of(entries, line, value.get("kind"), value.get("apiVersion"), value.get("metadata"))

@@ -1,4 +1,4 @@
-"""Stopping threads that sleep or wait for bytes."""
+"""Cancels threads that sleep or wait for bytes."""
 
 import threading
 from collections.abc import Iterator
@@ -9,73 +9,76 @@ from kspan.ingest.watch.client.errors import Stopped
 
 
 class Interruptible(Protocol):
-    """Something that blocks a thread and can be ended from another."""
+    """Something that blocks a thread and can be interrupted from another thread."""
 
     def interrupt(self) -> None:
-        """Let the blocked thread go on, with an error or an end."""
+        """Unblock the thread, with an error or an end of the data."""
 
 
-class Halt:
-    """A switch that ends what is held under it, and what hangs below it."""
+class Cancellation:
+    """A switch, set once, that ends sleeps and interrupts whatever is attached to it.
+
+    A Cancellation can be attached to another: cancelling the outer one cancels the inner one.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._stopped = threading.Event()
+        self._cancelled = threading.Event()
         self._woken = threading.Event()
-        self._held: set[Interruptible] = set()
+        self._attached: set[Interruptible] = set()
 
-    def set(self) -> None:
-        """Stop all that is held now or later."""
+    def cancel(self) -> None:
+        """Interrupt everything that is attached now or later."""
         with self._lock:
-            self._stopped.set()
-            held = list(self._held)
+            self._cancelled.set()
+            attached = list(self._attached)
         self._woken.set()
-        for item in held:
+        for item in attached:
             item.interrupt()
 
     def interrupt(self) -> None:
-        """The same: a Halt can be held under another."""
-        self.set()
+        """Cancel (the outer Cancellation calls this)."""
+        self.cancel()
 
     def wake(self) -> None:
-        """End a sleep that may be cut short."""
+        """End any ``sleep_until_woken``, here and in attached Cancellations."""
         self._woken.set()
         with self._lock:
-            held = [item for item in self._held if isinstance(item, Halt)]
-        for item in held:
+            attached = [item for item in self._attached if isinstance(item, Cancellation)]
+        for item in attached:
             item.wake()
 
     @property
-    def stopped(self) -> bool:
-        """Whether it was set."""
-        return self._stopped.is_set()
+    def cancelled(self) -> bool:
+        """True once it was cancelled."""
+        return self._cancelled.is_set()
 
     def check(self) -> None:
-        """Raise Stopped if it was set."""
-        if self._stopped.is_set():
+        """Raise Stopped if it was cancelled."""
+        if self._cancelled.is_set():
             raise Stopped
 
     def sleep(self, seconds: float) -> None:
-        """Wait; raises Stopped as soon as it is set."""
-        if self._stopped.wait(seconds) if seconds > 0 else self._stopped.is_set():
+        """Sleep. Raises Stopped as soon as it is cancelled."""
+        if self._cancelled.wait(seconds) if seconds > 0 else self._cancelled.is_set():
             raise Stopped
 
-    def doze(self, seconds: float) -> None:
-        """Wait, or be woken; raises Stopped as soon as it is set."""
+    def sleep_until_woken(self, seconds: float) -> None:
+        """Sleep, at most until ``wake`` is called. Raises Stopped as soon as it is cancelled."""
         self._woken.clear()
-        if not self._stopped.is_set():
+        if not self._cancelled.is_set():
             self._woken.wait(seconds)
         self.check()
 
     @contextmanager
-    def hold(self, item: Interruptible) -> Iterator[None]:
-        """While this lasts, setting the switch interrupts the item."""
+    def attached(self, item: Interruptible) -> Iterator[None]:
+        """Within this context, cancelling interrupts the item."""
         with self._lock:
-            self._held.add(item)
+            self._attached.add(item)
         try:
-            if self.stopped:
+            if self.cancelled:
                 item.interrupt()
             yield
         finally:
             with self._lock:
-                self._held.discard(item)
+                self._attached.discard(item)

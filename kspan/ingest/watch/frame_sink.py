@@ -1,59 +1,65 @@
-"""Frames of one stream, and the kinds that they name."""
+"""Delivers the frames of one stream, and reports the kinds that its objects reference."""
 
 from collections.abc import Callable, Sequence
 
 import msgspec
 
-from kspan.ingest.frames import Frame, FrameType
+from kspan.ingest.frames import Frame, FrameType, marker_object, note_object
 from kspan.k8s.resources import WatchTarget
-from kspan.k8s.wire import Head
+from kspan.k8s.wire import ObjectHead
 
 Deliver = Callable[[Frame], None]
-Named = Callable[[str, str], None]
-"""Is told the apiVersion and the kind of an owner, or of what an Event is about."""
+"""Takes a frame. May block, and raises Stopped to end the thread that calls it."""
+
+OnReference = Callable[[str, str], None]
+"""Called with the apiVersion and kind of an owner, or of the object that an Event is about."""
 
 
-class Delivery:
-    """Makes frames of what one resource sends. ``deliver`` may block: whoever reads the socket then waits, too."""
+class FrameSink:
+    """Turns what an API server sends for one resource into frames, and delivers them.
 
-    def __init__(self, target: WatchTarget, deliver: Deliver, named: Named, clock: Callable[[], int]) -> None:
+    While ``deliver`` blocks, the thread does not read from its socket, so the API server waits too. Several namespaces
+    deliver from several threads.
+    """
+
+    def __init__(
+        self, target: WatchTarget, deliver: Deliver, on_reference: OnReference, clock: Callable[[], int]
+    ) -> None:
         self.target = target
         self.newest = 0
         """When the newest version was delivered (Unix ns)."""
         self._deliver = deliver
-        self._named = named
+        self._on_reference = on_reference
         self._clock = clock
-        # Frames of several namespaces are delivered by several threads.
-        self._seen: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
 
-    def object(self, kind: FrameType, head: Head, text: bytes) -> None:
-        """Delivers an object, as ``read_object`` gives it."""
-        self.newest = self._send(kind, text)
-        for pair in head.named:
-            if pair not in self._seen:
-                self._seen.add(pair)
-                self._named(*pair)
+    def object(self, kind: FrameType, head: ObjectHead, text: bytes) -> None:
+        """Deliver an object."""
+        self.newest = self._send(kind, text, head)
+        for reference in head.references:
+            if reference not in self._reported:
+                self._reported.add(reference)
+                self._on_reference(*reference)
 
     def marker(self, kind: FrameType, version: str, namespaces: Sequence[str] = ()) -> None:
-        """Delivers the LIST that begins a list, or the BOOKMARK that ends it or says that nothing is new.
+        """Deliver the LIST that begins a list, or a BOOKMARK: the end of a list, or no changes up to ``version``.
 
-        ``namespaces`` are those that the list is of; none where it is of the whole cluster.
+        ``namespaces`` are those that the list covers; empty for the whole cluster.
         """
-        scope = {"namespaces": list(namespaces)} if any(namespaces) else {}
-        self.newest = self._send(kind, msgspec.json.encode({"metadata": {"resourceVersion": version}} | scope))
+        self.newest = self._send(kind, marker_object(version, namespaces))
 
     def error(self, status: bytes, message: str) -> None:
-        """Delivers an ERROR: the API server's Status, or one made of the message where it sent none."""
+        """Deliver an ERROR with the API server's Status, or with one made from the message if it sent none."""
         if not status.lstrip().startswith(b"{"):
             made = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message}
             status = msgspec.json.encode(made | {"reason": "Expired", "code": 410})
         self._send(FrameType.ERROR, status.strip())
 
     def note(self, text: str) -> None:
-        """Delivers a NOTE."""
-        self._send(FrameType.NOTE, msgspec.json.encode({"error": text}))
+        """Deliver a NOTE."""
+        self._send(FrameType.NOTE, note_object(text))
 
-    def _send(self, kind: FrameType, raw: bytes) -> int:
+    def _send(self, kind: FrameType, raw: bytes, head: ObjectHead | None = None) -> int:
         resource, now = self.target.resource, self._clock()
-        self._deliver(Frame(now, resource, kind, raw, resource, 0))
+        self._deliver(Frame(now, resource, kind, raw, resource, 0, head))
         return now

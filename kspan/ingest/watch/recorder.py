@@ -1,4 +1,4 @@
-"""``kspan record``: what the reflectors deliver, into a recording (DESIGN: "Contracts")."""
+"""``kspan record``: writes the frames of a watched cluster to a recording."""
 
 import gzip
 import io
@@ -10,36 +10,39 @@ from pathlib import Path
 import msgspec
 
 from kspan.errors import SettingsError
-from kspan.ingest.frames import Frame, FrameType
+from kspan.ingest.frames import Frame, FrameType, note_object
 from kspan.ingest.watch.client.connection import Connection
 from kspan.ingest.watch.client.errors import Stopped
 from kspan.ingest.watch.resources.selection import Selection
-from kspan.ingest.watch.stream_status import Silent, WatchObserver
+from kspan.ingest.watch.stream_status import NullObserver, WatchObserver
 from kspan.ingest.watch.watcher import Watcher
 from kspan.k8s.redact import redact
 from kspan.times import format_time
 
 FLUSH = 0.5
-"""Seconds between two flushes: what a kill can cost."""
+"""Seconds between two flushes: a kill loses at most this much."""
 
 JOIN = 10.0
-"""Seconds that the threads have to end."""
+"""Seconds to wait for the threads to end."""
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """What is in a recording: ``frames`` lines, by type and by resource; ``seconds`` from its start to its end."""
+    """What a recording contains."""
 
     frames: int
     types: dict[str, int]
+    """Number of frames by type."""
     resources: dict[str, int]
+    """Number of frames by resource."""
     seconds: float
+    """How long the recording took."""
 
 
 class RecordingFile:
-    """A recording that is being written: gzip'd if its name ends in ``.gz``. For all threads.
+    """A recording that is being written, compressed with gzip if its name ends in ``.gz``. For all threads.
 
-    What was flushed can be read whatever happens next. Objects are redacted as in the journal; ``redact_env`` masks
-    the values of environment variables, too. Raises SettingsError where it cannot be written.
+    Everything up to the last flush can be read, whatever happens next. Objects are redacted as in the journal;
+    ``redact_env`` also masks the values of environment variables. Raises SettingsError if the file cannot be written.
     """
 
     def __init__(self, path: str, *, redact_env: bool = True) -> None:
@@ -52,10 +55,10 @@ class RecordingFile:
         try:
             self._file = _open(path)
         except OSError as error:
-            raise self._trouble(error) from error
+            raise self._error(error) from error
 
     def write(self, frame: Frame) -> None:
-        """Appends a frame. Raises Stopped once the file is closed."""
+        """Append a frame. Raises Stopped once the file is closed."""
         line = self._line(frame)
         with self._lock:
             if self._file is None:
@@ -63,22 +66,22 @@ class RecordingFile:
             try:
                 self._file.write(line)
             except OSError as error:
-                raise self._trouble(error) from error
+                raise self._error(error) from error
             self.types[frame.type.value] += 1
             self.resources[frame.resource] += 1
 
     def flush(self) -> None:
-        """Puts all that was written where a kill leaves it."""
+        """Hand everything written so far to the operating system."""
         with self._lock:
             if self._file is None:
                 return
             try:
                 self._file.flush()
             except OSError as error:
-                raise self._trouble(error) from error
+                raise self._error(error) from error
 
     def close(self) -> None:
-        """Ends it."""
+        """Close the file."""
         with self._lock:
             file, self._file = self._file, None
             if file is None:
@@ -86,20 +89,20 @@ class RecordingFile:
             try:
                 file.close()
             except OSError as error:
-                raise self._trouble(error) from error
+                raise self._error(error) from error
 
     def _line(self, frame: Frame) -> bytes:
         kind, body = frame.type, frame.object
         try:
-            # An API server that takes us for a person at a terminal indents its JSON.
+            # An API server indents its JSON for clients that it takes for a person at a terminal.
             body = msgspec.json.format(body, indent=-1) if b"\n" in body else body
             body = redact(frame.resource, body, env=self._redact_env)
         except (ValueError, msgspec.MsgspecError) as error:
-            kind, body = FrameType.NOTE, msgspec.json.encode({"error": f"left out: {error}"})
+            kind, body = FrameType.NOTE, note_object(f"left out: {error}")
         head = f'{{"received":"{format_time(frame.received)}","resource":"{frame.resource}","type":"{kind.value}",'
         return b'%s"object":%s}\n' % (head.encode(), body)
 
-    def _trouble(self, error: OSError) -> SettingsError:
+    def _error(self, error: OSError) -> SettingsError:
         return SettingsError(f"{self._path}: {error.strerror or error}")
 
 
@@ -113,13 +116,15 @@ def record(
     *,
     redact_env: bool = True,
 ) -> Recorded:
-    """Records into a new file at ``path`` for ``seconds`` (0: until ``stop`` is set). Blocks.
+    """Record into a new file at ``path`` for ``seconds`` (0: until ``stop`` is set). Blocks.
 
-    Raises SettingsError where the file cannot be written, and whatever a thread of the watcher died of.
+    Raises:
+        SettingsError: the file cannot be written.
+        BaseException: the unexpected error that ended a thread of the watcher.
     """
     file = RecordingFile(path, redact_env=redact_env)
     started = time.monotonic()
-    watcher = Watcher(connection, selection, file.write, {}, observer or Silent())
+    watcher = Watcher(connection, selection, file.write, {}, observer or NullObserver())
     try:
         watcher.start()
         _wait(watcher, file, seconds, stop)

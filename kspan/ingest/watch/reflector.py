@@ -1,4 +1,19 @@
-"""One resource: listed, watched, and listed anew when its versions are lost. A thread of its own."""
+"""Lists one resource, watches it, and lists it again when the watch can no longer be resumed.
+
+This is what client-go's Reflector does (k8s.io/client-go tools/cache/reflector.go), except that frames are delivered
+instead of a cache being filled. The frames of a resource are, in this order:
+
+    LIST, LISTED (one per object), BOOKMARK      a complete list
+    ADDED, MODIFIED, DELETED, BOOKMARK           the watch that continues it
+    ERROR                                        why a new list follows, which begins with LIST
+
+A watch that ends or breaks is resumed from the newest version seen (``WatchStream``). A new list is needed only if the
+API server no longer has that version. A list that breaks off is continued page by page; if its continue token
+expires, an ERROR is delivered and the list begins again.
+
+If namespaces are selected, each has its own watch, but all are covered by one list, which begins and ends once. A
+namespace that is refused (403, 404) is left out of the list and tried again every ten minutes.
+"""
 
 import threading
 import time
@@ -7,194 +22,206 @@ from collections.abc import Sequence
 from msgspec import Raw
 
 from kspan.ingest.frames import FrameType
-from kspan.ingest.watch.cancellation import Halt
+from kspan.ingest.watch.cancellation import Cancellation
 from kspan.ingest.watch.client.connection import Connection
 from kspan.ingest.watch.client.errors import ApiError, GoneError, RefusedError, Stopped
-from kspan.ingest.watch.frame_sink import Delivery
+from kspan.ingest.watch.frame_sink import FrameSink
 from kspan.ingest.watch.start_versions import Position
 from kspan.ingest.watch.stream_status import StreamStatus, WatchObserver
-from kspan.ingest.watch.watch_stream import Stream
-from kspan.k8s.wire import Page, read_object
+from kspan.ingest.watch.watch_stream import WatchStream
+from kspan.k8s.wire import Page, read_watched_object
 
 _UNKNOWN_VERSION = frozenset({400, 410, 500, 504})
-"""How an API server says that it does not know a version: any more, or yet. 500 is what it makes of etcd's "required
-revision is a future revision" (k8s.io/apiserver/pkg/storage/etcd3/store.go does not map it)."""
+"""The HTTP statuses of an API server that does not have a version, or not yet. 500 stands for etcd's "required
+revision is a future revision" (k8s.io/apiserver/pkg/storage/etcd3/store.go does not translate it)."""
 
 
 class Reflector:
-    """Delivers a resource for as long as it is not stopped.
+    """Delivers one resource until it is stopped.
 
-    ``scopes`` are namespaces, or one empty name for all of the cluster. ``version`` resumes a single scope from there
-    without a list; several scopes have no common version and always begin with one. The first list is as of the first
-    version of ``since`` that the API server knows, and of now if there is none: what happened since, the watch tells.
+    Args:
+        connection: the API server.
+        sink: where frames are delivered.
+        namespaces: the namespaces to watch; one empty name stands for the whole cluster.
+        version: resume from this resourceVersion without a list. Only with a single namespace or the whole cluster,
+            because the versions of several watches differ. Empty: list first.
+        observer: receives changes of the state.
+        start_versions: list first at the first of these resourceVersions that the API server still has, so that the
+            watch replays what happened since; at the newest version if it has none of them.
     """
 
     def __init__(
         self,
         connection: Connection,
-        delivery: Delivery,
-        scopes: tuple[str, ...],
+        sink: FrameSink,
+        namespaces: tuple[str, ...],
         version: str,
         observer: WatchObserver,
-        since: Sequence[str] = (),
+        start_versions: Sequence[str] = (),
     ) -> None:
-        self.target = delivery.target
+        self.target = sink.target
         self.synced = False
-        """Whether the resource was listed, is resumed, or is known to be refused."""
+        """True once the resource is listed, resumed, or known to be refused."""
         self._connection = connection
-        self._delivery = delivery
-        self._halt = Halt()
+        self._sink = sink
+        self._cancellation = Cancellation()
         self._streams = [
-            Stream(connection, delivery, scope, StreamStatus(self.target.resource, scope, observer), self._be_synced)
-            for scope in scopes
+            WatchStream(connection, sink, name, StreamStatus(self.target.resource, name, observer), self._mark_synced)
+            for name in namespaces
         ]
         if len(self._streams) == 1:
             self._streams[0].version = version
-        self._since = list(since)
-        self._expired = 0
-        self._bad: list[str] = []
+        self._start_versions = list(start_versions)
+        self._expired_lists = 0
+        self._skipped: list[str] = []
 
     def run(self) -> None:
-        """Lists and watches. Raises Stopped when it is stopped, and never returns."""
+        """List and watch until stopped; never returns. Raises Stopped."""
         if not self._streams[0].version:
             self._list()
         while True:
-            if len(self._streams) == 1:
-                self._follow(self._streams[0], self._halt)
-            else:
-                self._follow_all()
+            self._watch()
             self._list()
 
     def stop(self) -> None:
-        """Let ``run`` end, from any thread."""
-        self._halt.set()
+        """End ``run``, from any thread."""
+        self._cancellation.cancel()
 
     def wake(self) -> None:
-        """Try at once what was refused: something has changed."""
-        self._halt.wake()
+        """Retry now what was refused, because something has changed."""
+        self._cancellation.wake()
 
     def position(self) -> Position:
-        """The version up to which all was delivered, and when that was (Unix ns); empty where there is none."""
+        """The version up to which everything is delivered, and when that was (Unix ns); an empty version if none."""
         versions = [stream.version for stream in self._streams if stream.version.isdecimal()]
-        return min(versions, key=int, default=""), self._delivery.newest
+        return min(versions, key=int, default=""), self._sink.newest
 
-    def _be_synced(self) -> None:
+    def _mark_synced(self) -> None:
         self.synced = True
 
     # lists -----------------------------------------------------------------------------------------------------------
 
     def _list(self) -> None:
-        """Delivers one list of all scopes; those that are refused have no version afterwards."""
+        """Deliver one complete list of all namespaces, in as many attempts as it takes."""
         while True:
             try:
                 self._list_once()
+                break
             except GoneError as error:
-                # Nothing that this list has shown counts; whoever reads the frames is told so before the next one.
-                self._expired += 1
-                self._delivery.error(error.body, str(error))
-                self._since.clear()
-                continue
-            break
-        self._expired = 0
-        self._since.clear()
-        self._be_synced()
+                # The ERROR shows the reader of the frames that this list is incomplete.
+                self._sink.error(error.body, str(error))
+                self._expired_lists += 1
+                self._start_versions.clear()
+        self._expired_lists = 0
+        self._start_versions.clear()
+        self._mark_synced()
 
     def _list_once(self) -> None:
-        first = ""
-        self._bad = []
+        """Deliver a list of all namespaces. Those that are refused have no version afterwards. Raises GoneError."""
+        list_version = ""
+        self._skipped = []
         for stream in self._streams:
             stream.version = ""
             try:
-                version = self._list_scope(stream, begun=bool(first))
+                version = self._list_namespace(stream, first=not list_version)
             except RefusedError:
                 continue
-            first = first or version
             stream.version = version
-        if first:
-            self._delivery.marker(FrameType.BOOKMARK, first, [s.namespace for s in self._streams if s.version])
-        # Not earlier: inside the list a NOTE would seem to end it.
-        for reason in self._bad:
-            self._delivery.note(reason)
+            list_version = list_version or version
+        if list_version:
+            listed = [stream.namespace for stream in self._streams if stream.version]
+            self._sink.marker(FrameType.BOOKMARK, list_version, listed)
+        # Only now: inside the list a NOTE would end it for the reader of a recording.
+        for reason in self._skipped:
+            self._sink.note(reason)
 
-    def _list_scope(self, stream: Stream, *, begun: bool) -> str:
-        """Delivers the items of one scope; the list's version. Raises GoneError, RefusedError."""
-        limit = self._connection.timing.page if self._expired < self._connection.timing.expired else 0
+    def _list_namespace(self, stream: WatchStream, *, first: bool) -> str:
+        """Deliver the objects of one namespace; return the list's version. Raises GoneError, RefusedError."""
+        timing = self._connection.timing
+        limit = timing.page if self._expired_lists < timing.expired else 0
         page = self._page(stream, limit, "")
         version = page.version
-        if not begun:
-            self._delivery.marker(FrameType.LIST, version, [each.namespace for each in self._streams])
+        if first:
+            self._sink.marker(FrameType.LIST, version, [each.namespace for each in self._streams])
         while True:
-            for raw in page.items:
-                self._halt.check()
-                self._item(raw)
+            for item in page.items:
+                self._cancellation.check()
+                self._deliver_item(item)
             if not page.token:
                 return version
             page = self._page(stream, limit, page.token)
 
-    def _page(self, stream: Stream, limit: int, token: str) -> Page:
-        """A page, however long it takes. Raises GoneError, RefusedError."""
+    def _page(self, stream: WatchStream, limit: int, token: str) -> Page:
+        """Return a page, in as many attempts as it takes. Raises GoneError, RefusedError."""
         while True:
             started = time.monotonic()
-            version = self._since[0] if self._since else ""
+            start_version = self._start_versions[0] if self._start_versions else ""
             try:
                 page = self._connection.list_page(
-                    self.target, stream.namespace, limit=limit, token=token, version=version
+                    self.target, stream.namespace, limit=limit, token=token, version=start_version
                 )
             except ApiError as error:
-                if version and not token and error.status in _UNKNOWN_VERSION:
-                    del self._since[0]
+                if start_version and not token and error.status in _UNKNOWN_VERSION:
+                    del self._start_versions[0]
                     continue
-                stream.recover(error, time.monotonic() - started, self._halt)
+                stream.page_failed(error, time.monotonic() - started, self._cancellation)
                 if isinstance(error, GoneError | RefusedError):
                     raise
             else:
-                stream.listed()
+                stream.page_received()
                 return page
 
-    def _item(self, raw: Raw) -> None:
+    def _deliver_item(self, item: Raw) -> None:
         try:
-            head, text = read_object(self.target, raw)
+            head, text = read_watched_object(self.target, item)
         except ValueError as error:
-            self._bad.append(f"skipped in a list: {error}")
+            self._skipped.append(f"skipped in a list: {error}")
             return
-        self._delivery.object(FrameType.LISTED, head, text)
+        self._sink.object(FrameType.LISTED, head, text)
 
     # watches ---------------------------------------------------------------------------------------------------------
 
-    def _follow(self, stream: Stream, halt: Halt) -> None:
-        """Watches one scope until a new list is due."""
+    def _watch(self) -> None:
+        """Watch all namespaces until one of them needs a new list."""
+        if len(self._streams) == 1:
+            self._watch_namespace(self._streams[0], self._cancellation)
+        else:
+            self._watch_in_threads()
+
+    def _watch_namespace(self, stream: WatchStream, cancellation: Cancellation) -> None:
+        """Watch one namespace until it needs a new list; wait for access if it was refused."""
         if stream.version:
-            stream.follow(halt)
+            stream.follow(cancellation)
             return
         while True:
-            halt.doze(self._connection.timing.refused)
+            cancellation.sleep_until_woken(self._connection.timing.refused)
             try:
                 self._connection.list_page(self.target, stream.namespace, limit=1)
             except RefusedError:
                 continue
             except ApiError:
-                return  # The list knows what to do about it.
+                return  # The new list reports and retries it.
             return
 
-    def _follow_all(self) -> None:
-        """Watches every scope, in threads of their own; the first that needs a new list ends the others."""
-        halt = Halt()
+    def _watch_in_threads(self) -> None:
+        """Watch each namespace in a thread; the first that needs a new list ends the others."""
+        round_over = Cancellation()
         failures: list[BaseException] = []
 
-        def follow(stream: Stream) -> None:
+        def watch(stream: WatchStream) -> None:
             try:
-                self._follow(stream, halt)
+                self._watch_namespace(stream, round_over)
             except Stopped:
                 pass
             except BaseException as error:
                 failures.append(error)
             finally:
-                halt.set()
+                round_over.cancel()
 
-        with self._halt.hold(halt):
+        with self._cancellation.attached(round_over):
             threads = [
                 threading.Thread(
-                    target=follow, args=(stream,), name=f"{self.target.resource} {stream.namespace}", daemon=True
+                    target=watch, args=(stream,), name=f"{self.target.resource} {stream.namespace}", daemon=True
                 )
                 for stream in self._streams
             ]
@@ -204,4 +231,4 @@ class Reflector:
                 thread.join()
         if failures:
             raise failures[0]
-        self._halt.check()
+        self._cancellation.check()

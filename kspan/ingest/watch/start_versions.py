@@ -1,39 +1,41 @@
-"""As of which versions a stream that joins is first listed, so that it tells what happened before it was listed. Pure.
+"""Chooses the resourceVersion for the first list of a newly added stream. Pure.
 
-A kind is watched from when something names it, and its first list comes some time after that: a moment, or, if the
-daemon died in between, as long as it takes to come back. A list of what is there now would hide what happened
-meanwhile, to a custom resource that was just created all of it. One as of where the other streams were a while ago,
-and a watch from there on, hides nothing.
+A kind is watched once something references it, and its first list follows a moment later (or much later, if the daemon
+was killed in between). A list of the current state would hide what happened in that time; for a custom resource that
+was just created, everything. A list at the version that other streams had reached a few minutes ago, followed by a
+watch from there, replays these changes.
 
-That assumes that all versions are of one etcd. Where they are not, the API server says that it does not know this one,
-or shows what was there at another moment in the past; the watch goes on from there, so that is as true.
+This assumes that one etcd counts the versions of all resources. If it does not, the API server rejects the version or
+lists another moment of the past, and the watch continues from there; neither loses changes.
 """
 
 from collections.abc import Mapping
 
-from kspan.k8s.wire import EVENTS
+from kspan.k8s.events_api import EVENTS
 from kspan.model import Cursor
 from kspan.times import SECOND
 
 KNOWN_FOR = 240 * SECOND
-"""Old versions are let go by etcd after five to ten minutes (kube-apiserver --etcd-compaction-interval)."""
+"""etcd discards old versions after five to ten minutes (kube-apiserver --etcd-compaction-interval)."""
 
 Position = tuple[str, int]
-"""A version, and when it was the newest of its stream (Unix ns)."""
+"""A resourceVersion, and when it was the newest of its stream (Unix ns)."""
 
 
 def past_versions(cursors: Mapping[str, Cursor], moved: Mapping[str, Position], now: int) -> tuple[str, ...]:
-    """The versions to try, the oldest first; the API server may know none of them any more.
+    """Return the resourceVersions to try, oldest first. The API server may have discarded all of them.
 
-    ``cursors`` tell where streams were when we began, and where they once began: a daemon that is killed over and over
-    in its first seconds has a first list to make up for since then. ``moved`` tell where those that run are, which
-    bookmarks keep within a minute or so.
+    Args:
+        cursors: the cursors at the start of this process, by resource. They also state where each stream once began:
+            a daemon that is killed repeatedly in its first seconds must replay changes from that moment on.
+        moved: the current positions of the running streams; bookmarks keep them up to date within a minute.
+        now: the current time (Unix ns).
     """
     positions = {name: (cursor.resource_version, cursor.updated_at) for name, cursor in cursors.items()}
-    # One that is resumed and has had no news yet is where its cursor is.
+    # A resumed stream without news is still at its cursor.
     positions |= {name: position for name, position in moved.items() if position[1]}
     beginnings = ((name, (cursor.since, cursor.since_at)) for name, cursor in cursors.items())
     recent = {(name, version) for name, (version, at) in (*positions.items(), *beginnings) if at > now - KNOWN_FOR}
-    # Events may be in an etcd of their own (kube-apiserver --etcd-servers-overrides).
+    # Events may have an etcd of their own (kube-apiserver --etcd-servers-overrides).
     others = {version for name, version in recent if name != EVENTS} or {version for _, version in recent}
     return tuple(sorted((version for version in others if version.isdecimal()), key=int))

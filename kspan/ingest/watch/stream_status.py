@@ -1,42 +1,42 @@
-"""How a stream is, told once per change: to the log, with the resource as a field, and to the daemon's metrics."""
+"""The state of each stream: changes are logged once, with the resource as a field, and reported to an observer."""
 
 import logging
 from typing import Protocol
 
-from kspan.ingest.watch.backoff import Ending
 from kspan.ingest.watch.client.errors import ApiError
+from kspan.ingest.watch.retry import Ending
 
 log = logging.getLogger("kspan.watch")
 
 
 class WatchObserver(Protocol):
-    """Is told what becomes of the streams; called from their threads."""
+    """Receives changes of the state of streams. Called from the threads of the streams."""
 
     def restarted(self, resource: str, reason: str) -> None:
-        """A watch (or a list) ended and is started again; ``reason`` is one of a few words (``Ending``)."""
+        """A watch or a list ended and is started again; ``reason`` is a value of ``Ending``."""
 
     def connected(self, resource: str) -> None:
-        """A watch is open, after the start or after trouble."""
+        """A watch is open, for the first time or again."""
 
     def refused(self, resource: str, status: int) -> None:
-        """The API server refuses this resource (HTTP status); told once, until it changes."""
+        """The API server refuses this resource (HTTP status). Called once per change of the status."""
 
 
-class Silent:
-    """A WatchObserver that nobody listens to."""
+class NullObserver:
+    """A WatchObserver that does nothing."""
 
     def restarted(self, resource: str, reason: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def connected(self, resource: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def refused(self, resource: str, status: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class StreamStatus:
-    """The state of one stream: not yet open, open, in trouble, refused. For the use of one thread."""
+    """The state of one stream: not open yet, open, failing or refused. For one thread."""
 
     def __init__(self, resource: str, namespace: str, observer: WatchObserver) -> None:
         self._resource = resource
@@ -45,7 +45,7 @@ class StreamStatus:
         self._state = ""
 
     def connected(self) -> None:
-        """The watch is open."""
+        """Note that the watch is open."""
         if self._state == "open":
             return
         level = logging.INFO if self._state else logging.DEBUG
@@ -54,29 +54,29 @@ class StreamStatus:
         self._observer.connected(self._resource)
 
     def ended(self, ending: Ending) -> None:
-        """It ended, well or badly, and is started again."""
+        """Note that a watch or a list ended, with or without an error, and is started again."""
         self._observer.restarted(self._resource, ending.value)
 
-    def trouble(self, ending: Ending, reason: str, delay: float) -> bool:
-        """It failed; ``delay`` in seconds. Whether that is a change."""
-        changed = self._state != "trouble"
+    def failed(self, ending: Ending, reason: str, delay: float) -> bool:
+        """Note a failure; the next attempt follows in ``delay`` seconds. True if the stream was not failing before."""
+        changed = self._state != "failing"
         level = logging.WARNING if changed else logging.DEBUG
         fields = self._fields | {"reason": ending.value}
-        log.log(level, "%s: %s; trying again from %.1f s on", self._resource, reason, delay, extra=fields)
-        self._state = "trouble"
+        log.log(level, "%s: %s; retrying in %.1f s", self._resource, reason, delay, extra=fields)
+        self._state = "failing"
         return changed
 
     def refused(self, error: ApiError, delay: float) -> None:
-        """The API server does not let us, or does not have it; ``delay`` in seconds."""
+        """Note that the API server refuses or does not have the resource; the next attempt is in ``delay`` seconds."""
         state = f"refused {error.status}"
         changed = self._state != state
         level = logging.WARNING if changed else logging.DEBUG
         fields = self._fields | {"status": error.status}
-        log.log(level, "%s is not watched: %s; trying again in %.0f s", self._resource, error, delay, extra=fields)
+        log.log(level, "%s is not watched: %s; retrying in %.0f s", self._resource, error, delay, extra=fields)
         self._state = state
         if changed:
             self._observer.refused(self._resource, error.status)
 
     def skipped(self, reason: str) -> None:
-        """A line or an object makes no sense."""
+        """Log that a line is skipped because it is not valid."""
         log.warning("%s: skipped: %s", self._resource, reason, extra=self._fields)

@@ -1,4 +1,4 @@
-"""All that is watched of a cluster: which resources, from when on, and until when."""
+"""Watches a cluster: which resources, each in a thread with a reflector, from which version on."""
 
 import logging
 import queue
@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from kspan.ingest.frames import Frame, FrameType
-from kspan.ingest.watch.cancellation import Halt
+from kspan.ingest.watch.cancellation import Cancellation
 from kspan.ingest.watch.client.connection import Connection
 from kspan.ingest.watch.client.errors import Stopped
-from kspan.ingest.watch.frame_sink import Deliver, Delivery
+from kspan.ingest.watch.frame_sink import Deliver, FrameSink
 from kspan.ingest.watch.reflector import Reflector
 from kspan.ingest.watch.resources.discovery import Discovery
 from kspan.ingest.watch.resources.plan import Plan
 from kspan.ingest.watch.resources.selection import Selection
 from kspan.ingest.watch.start_versions import Position, past_versions
-from kspan.ingest.watch.stream_status import Silent, WatchObserver
+from kspan.ingest.watch.stream_status import NullObserver, WatchObserver
 from kspan.k8s.resources import CRDS, WatchTarget
 from kspan.model import Cursor, scope_of
 
@@ -27,24 +27,31 @@ log = logging.getLogger("kspan.watch")
 _CHANGES = frozenset({FrameType.ADDED, FrameType.MODIFIED, FrameType.DELETED, FrameType.ERROR})
 
 
-class _Running(msgspec.Struct, frozen=True):
+class _RunningReflector(msgspec.Struct, frozen=True):
     reflector: Reflector
     thread: threading.Thread
 
 
-class _Discover:
-    """Put into the queue of work: kinds came or went."""
+class _Rediscover:
+    """A queue item: kinds were added to or removed from the cluster."""
 
 
 class Watcher:
-    """Delivers every watched resource of a cluster, each from a thread of its own, until it is stopped.
+    """Delivers every selected resource of a cluster, each from its own thread, until it is stopped.
 
-    ``deliver`` may block, which stops the reading of that resource's socket, and raises Stopped to end its thread.
-    ``cursors`` tell by resource from where to resume; one that is not there is listed, one that was watched in other
-    namespaces too, and one that is watched in several: their versions say nothing of one another. ``named`` are the
-    apiVersion and kind of what was named before and perhaps not seen yet.
+    A resource is resumed from its cursor if the cursor covers the selected namespaces and there is only one of them
+    (or the whole cluster); otherwise it is listed. A resource without a cursor is first listed at an older version, so
+    that changes from before its kind was referenced are not lost (``start_versions``).
 
-    What was never listed is listed as of a while ago (``history``): that tells what came before its being named.
+    Args:
+        connection: the API server.
+        selection: which resources and namespaces to watch.
+        deliver: takes each frame. May block, which stops reading from that resource's socket, and raises Stopped to
+            end the thread that calls it.
+        cursors: the journal's cursors, by resource.
+        observer: receives changes of the state of streams.
+        clock: the current time (Unix ns).
+        referenced: (apiVersion, kind) of kinds that were referenced earlier and perhaps not watched yet.
     """
 
     def __init__(
@@ -55,47 +62,47 @@ class Watcher:
         cursors: Mapping[str, Cursor],
         observer: WatchObserver,
         clock: Callable[[], int] = time.time_ns,
-        named: Iterable[tuple[str, str]] = (),
+        referenced: Iterable[tuple[str, str]] = (),
     ) -> None:
         self.failure: BaseException | None = None
-        """What a thread died of that should not have died."""
+        """The unexpected error that ended a thread."""
         self._connection = connection
         self._selection = selection
         self._deliver = deliver
         self._cursors = dict(cursors)
-        self._began = dict(cursors)
+        self._start_cursors = dict(cursors)
         self._listed = set(cursors)
         self._observer = observer
         self._clock = clock
         self._plan = Plan(selection, Discovery(connection), tuple(cursors))
-        self._named = tuple(named)
-        self._halt = Halt()
+        self._referenced = tuple(referenced)
+        self._cancellation = Cancellation()
         self._lock = threading.Lock()
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, _RunningReflector] = {}
         self._threads: list[threading.Thread] = []
-        self._work: queue.SimpleQueue[tuple[str, str] | _Discover] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[tuple[str, str] | _Rediscover] = queue.SimpleQueue()
         self._first = frozenset(target.resource for target in selection.defaults())
-        self._planned = not self._plan.asks_first
+        self._planned = not self._plan.needs_discovery
         self._started = False
         self._absent: set[str] = set()
         self._crds: Reflector | None = None
 
     def start(self) -> None:
-        """Begins. The default resources are listed at once, what needs discovery follows."""
+        """Start watching. The default resources begin at once; those that need discovery follow."""
         for target in self._selection.defaults():
             self._begin(target)
         self._started = True
-        for pair in self._named:
-            if self._plan.is_new(*pair):
-                self._plan.add(*pair)
+        for reference in self._referenced:
+            if self._plan.is_new(*reference):
+                self._plan.add(*reference)
         if self._plan.follows_crds:
             self._begin_crds()
         self._spawn("kinds", self._manage)
 
     def stop(self) -> None:
-        """Ends all threads soon; returns at once."""
-        self._halt.set()
-        self._work.put(_Discover())
+        """Ask all threads to end; returns at once."""
+        self._cancellation.cancel()
+        self._work.put(_Rediscover())
         with self._lock:
             reflectors = [item.reflector for item in self._running.values()]
         for reflector in (*reflectors, self._crds):
@@ -103,9 +110,9 @@ class Watcher:
                 reflector.stop()
 
     def join(self, timeout: float) -> bool:
-        """Waits up to ``timeout`` seconds for all threads to end; whether they have.
+        """Wait up to ``timeout`` seconds for all threads to end; True if they have.
 
-        One that waits for an answer to a request ends with it, or with the process.
+        A thread that waits for the answer to a request ends with the answer, or with the process.
         """
         deadline = time.monotonic() + timeout
         with self._lock:
@@ -115,17 +122,17 @@ class Watcher:
         return not any(thread.is_alive() for thread in threads)
 
     def synced(self) -> bool:
-        """Whether all that was asked for was listed or is resumed, or is known to be refused or absent."""
+        """True if every selected resource is listed, resumed, or known to be refused or absent."""
         return self._planned and not self.awaited()
 
     def awaited(self) -> list[str]:
-        """The resources that were asked for and are neither listed nor resumed yet, as far as they are known."""
+        """The selected resources that are known and neither listed nor resumed yet."""
         with self._lock:
             first = {name: item.reflector for name, item in self._running.items() if name in self._first}
         return sorted(name for name, reflector in first.items() if not reflector.synced)
 
     def resources(self) -> list[str]:
-        """The names of all resources that are watched now."""
+        """The names of all resources that are being watched."""
         with self._lock:
             return sorted(self._running)
 
@@ -143,7 +150,7 @@ class Watcher:
             except Stopped:
                 return
             except BaseException as error:
-                log.critical("the thread %s died: %s", name, error, exc_info=True, extra={"thread_name": name})
+                log.critical("the thread %s failed: %s", name, error, exc_info=True, extra={"thread_name": name})
                 self.failure = self.failure or error
 
         thread = threading.Thread(target=guarded, name=f"watch {name}", daemon=True)
@@ -152,53 +159,55 @@ class Watcher:
         return thread
 
     def _begin(self, target: WatchTarget) -> None:
+        """Start the reflector of a resource, unless it is running."""
         resource = target.resource
-        if self._halt.stopped or resource in self._running:
+        if self._cancellation.cancelled or resource in self._running:
             return
-        delivery = Delivery(target, self._deliver, self._notice, self._clock)
-        scopes = self._selection.scopes(target)
+        sink = FrameSink(target, self._deliver, self._on_reference, self._clock)
+        namespaces = self._selection.namespaces_of(target)
         cursor = self._cursors.pop(resource, None)
-        version = cursor.resource_version if cursor is not None and cursor.scope == scope_of(scopes) else ""
-        since: tuple[str, ...] = ()
-        # Listed before, it is compared with what is known of it, and that may be newer.
+        version = cursor.resource_version if cursor is not None and cursor.scope == scope_of(namespaces) else ""
+        start_versions: tuple[str, ...] = ()
+        # A resource that was listed before is compared with its known objects, which may be newer than these versions.
         if resource not in self._listed:
-            since = past_versions(self._began, self._positions(), self._clock())
+            start_versions = past_versions(self._start_cursors, self._positions(), self._clock())
             self._listed.add(resource)
-        reflector = Reflector(self._connection, delivery, scopes, version, self._observer, since)
+        reflector = Reflector(self._connection, sink, namespaces, version, self._observer, start_versions)
         self._run(resource, reflector)
 
     def _positions(self) -> dict[str, Position]:
-        # While the default resources begin, those that are quicker do not tell the others where to begin.
+        # While the default resources are being started, the quick ones must not determine where the others begin.
         if not self._started:
             return {}
         with self._lock:
             return {name: item.reflector.position() for name, item in self._running.items()}
 
     def _begin_crds(self) -> None:
-        delivery = Delivery(CRDS, self._crd_frame, lambda *_: None, self._clock)
-        self._crds = Reflector(self._connection, delivery, ("",), "", Silent())
+        sink = FrameSink(CRDS, self._on_crd_frame, lambda *_: None, self._clock)
+        self._crds = Reflector(self._connection, sink, ("",), "", NullObserver())
         self._spawn(CRDS.resource, self._crds.run)
 
     def _run(self, resource: str, reflector: Reflector) -> None:
         with self._lock:
             thread = self._make_thread(resource, reflector.run)
-            self._running[resource] = _Running(reflector, thread)
+            self._running[resource] = _RunningReflector(reflector, thread)
         thread.start()
-        # Stopped meanwhile, it may have been missed.
-        if self._halt.stopped:
+        # ``stop`` may have been called after the check in ``_begin``, and missed this reflector.
+        if self._cancellation.cancelled:
             reflector.stop()
 
-    def _crd_frame(self, frame: Frame) -> None:
+    def _on_crd_frame(self, frame: Frame) -> None:
         if frame.type in _CHANGES:
-            self._work.put(_Discover())
+            self._work.put(_Rediscover())
 
-    def _notice(self, api_version: str, kind: str) -> None:
+    def _on_reference(self, api_version: str, kind: str) -> None:
         if self._plan.is_new(api_version, kind):
             self._work.put((api_version, kind))
 
     # which kinds -----------------------------------------------------------------------------------------------------
 
     def _manage(self) -> None:
+        """Start and stop reflectors as kinds are referenced, added and removed. Raises Stopped."""
         timing = self._connection.timing
         failures = 0
         while True:
@@ -206,43 +215,43 @@ class Watcher:
             self._await_work(timing.backoff.delay(failures) if failures else timing.refused)
 
     def _await_work(self, seconds: float) -> None:
-        """Waits until kinds were named, came or went, or time is up; then asks the API server anew."""
+        """Wait until kinds are referenced, added or removed, at most ``seconds``; then forget earlier discovery."""
         try:
             items = [self._work.get(timeout=seconds)]
         except queue.Empty:
             items = []
         else:
-            self._halt.sleep(self._connection.timing.settle)
+            self._cancellation.sleep(self._connection.timing.settle)
         while not self._work.empty():
             items.append(self._work.get())
-        self._halt.check()
+        self._cancellation.check()
         for item in items:
-            if not isinstance(item, _Discover):
+            if not isinstance(item, _Rediscover):
                 self._plan.add(*item)
         self._plan.forget()
-        if any(isinstance(item, _Discover) for item in items):
+        if any(isinstance(item, _Rediscover) for item in items):
             with self._lock:
                 running = list(self._running.values())
             for each in running:
                 each.reflector.wake()
 
     def _apply(self) -> bool:
-        """Starts what is wanted, stops what is gone; whether the API server told all that there is to know."""
+        """Start planned and stop removed resources; True if discovery was complete."""
         wanted = self._plan.wanted()
-        self._halt.check()
+        self._cancellation.check()
         for target in wanted.targets:
             self._begin(target)
         if not wanted.complete:
             return False
-        self._first |= wanted.asked
+        self._first |= wanted.selected
         self._report_absent(set(wanted.absent))
         self._planned = True
         keep = {target.resource for target in (*self._selection.defaults(), *wanted.targets)}
         with self._lock:
-            gone = {resource: item for resource, item in self._running.items() if resource not in keep}
-            for resource in gone:
+            removed = {resource: item for resource, item in self._running.items() if resource not in keep}
+            for resource in removed:
                 del self._running[resource]
-        for resource, item in gone.items():
+        for resource, item in removed.items():
             log.info("%s is no longer served", resource, extra={"resource": resource})
             item.reflector.stop()
         self._cursors = {resource: cursor for resource, cursor in self._cursors.items() if resource in keep}

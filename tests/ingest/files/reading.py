@@ -1,4 +1,4 @@
-"""What the tests of the readers share: the data files, and reading them to the end."""
+"""Data files and helpers for the tests of the readers."""
 
 import json
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ POD: dict[str, Any] = {
 
 
 def record(**changes: Any) -> bytes:
-    """A good line of a recording (an added Pod), with some of its fields changed; None leaves a field out."""
+    """A valid line of a recording (an added Pod) with changed fields; None removes a field."""
     line = {"received": "2026-11-22T10:00:00.000001Z", "resource": "v1/pods", "type": "ADDED", "object": POD}
     return json.dumps({key: value for key, value in {**line, **changes}.items() if value is not None}).encode()
 
@@ -45,11 +45,11 @@ def read(*paths: str | Path) -> list[Frame]:
 
 
 def read_until_error(*paths: str) -> tuple[list[Frame], InputError | None]:
-    """The frames that come before the error, and the error."""
+    """The frames before the error, and the error."""
     frames: list[Frame] = []
     try:
         for frame in read_frames(paths):
-            frames.append(frame)  # noqa: PERF402 - what came before the error counts
+            frames.append(frame)  # noqa: PERF402 - the frames before the error count
     except InputError as error:
         return frames, error
     return frames, None

@@ -1,4 +1,4 @@
-"""Whatever comes in: frames that make sense, or InputError, and nothing else."""
+"""Arbitrary input becomes valid frames or an InputError, and nothing else."""
 
 import gzip
 import io
@@ -15,7 +15,7 @@ from kspan.ingest.frames import to_record
 from kspan.model import RecordType
 from tests.ingest.files.reading import POD, record
 
-# Pieces that the formats are made of, so that what is made of them comes near to being right.
+# Pieces of the formats, so that random combinations are almost valid.
 PIECES = st.sampled_from(
     [
         record(),
@@ -51,7 +51,7 @@ def read_all(data: bytes, skip_bad: bool) -> list[Frame]:
     failure: InputError | None = None
     try:
         for frame in read_frames(["-"], stdin=io.BytesIO(data), skip_bad=skip_bad):
-            frames.append(frame)  # noqa: PERF402 - what came before the error counts
+            frames.append(frame)  # noqa: PERF402 - the frames before the error count
     except InputError as error:
         failure = error
     assert failure is None or (failure.problem and "\n" not in failure.problem and not skip_bad)
@@ -72,7 +72,7 @@ def test_arbitrary_bytes_give_frames_or_an_input_error(data: bytes, skip_bad: bo
 
 @settings(max_examples=100, deadline=None)
 @given(st.one_of(MADE, PACKED))
-def test_skipping_keeps_what_comes_before_the_first_error(data: bytes) -> None:
+def test_skipping_yields_everything_before_the_first_error(data: bytes) -> None:
     strict = [frame for frame in read_all(data, False) if frame.type == "ADDED"]
     assert [frame for frame in read_all(data, True) if frame.type == "ADDED"][: len(strict)] == strict
 
@@ -86,7 +86,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 
 @settings(max_examples=100, deadline=None)
 @given(VALUES)
-def test_any_object_comes_through_a_recording_unchanged(value: Any) -> None:
+def test_a_recording_keeps_any_object_unchanged(value: Any) -> None:
     pod = {**POD, "spec": value}
     (frame,) = read_frames(["-"], stdin=io.BytesIO(record(object=pod)))
     assert json.loads(frame.object) == pod
@@ -94,13 +94,13 @@ def test_any_object_comes_through_a_recording_unchanged(value: Any) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(VALUES)
-def test_any_object_comes_through_yaml_unchanged(value: Any) -> None:
+def test_yaml_keeps_any_object_unchanged(value: Any) -> None:
     import yaml
 
     pod = {**POD, "spec": value}
     plain = json.loads(json.dumps(pod))  # no shared parts, for which the dumper would write aliases
     text = yaml.safe_dump(plain).encode()
-    # The dumper leaves such a text without quotes; kubectl, and so the reader, takes it for a number.
+    # The dumper does not quote such a string; kubectl and the reader take it for a number.
     assume(not re.search(rb"\d[eE][-+]\d", text))
     _, frame = read_frames(["-"], stdin=io.BytesIO(text))
     assert json.loads(frame.object) == pod

@@ -1,4 +1,4 @@
-"""Files that end where they should not, are damaged, or are no input at all."""
+"""Files that are cut off, damaged, or of another kind."""
 
 import gzip
 import os
@@ -21,7 +21,7 @@ from tests.ingest.files.reading import (
 
 
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.99])
-def test_a_truncated_gzip_keeps_what_came_before_it(keep: float, tmp_path: Path) -> None:
+def test_a_truncated_gzip_yields_everything_before_its_end(keep: float, tmp_path: Path) -> None:
     packed = RECORDING.read_bytes()
     path = tmp_path / "cut.gz"
     path.write_bytes(packed[: int(len(packed) * keep)])
@@ -33,7 +33,7 @@ def test_a_truncated_gzip_keeps_what_came_before_it(keep: float, tmp_path: Path)
     assert "cut off" in error.problem
 
 
-def test_a_gzip_without_its_last_bytes_is_truncated_too(tmp_path: Path) -> None:
+def test_a_gzip_without_its_last_bytes_is_truncated(tmp_path: Path) -> None:
     path = tmp_path / "cut.gz"
     path.write_bytes(RECORDING.read_bytes()[:-4])
     frames, error = read_until_error(str(path))
@@ -41,7 +41,7 @@ def test_a_gzip_without_its_last_bytes_is_truncated_too(tmp_path: Path) -> None:
     assert error is not None
 
 
-def test_a_truncated_gzip_ends_its_file_and_the_next_is_read(tmp_path: Path) -> None:
+def test_after_a_truncated_gzip_the_next_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "cut.gz"
     path.write_bytes(RECORDING.read_bytes()[:20_000])
     frames, skipped = read_skipping([str(path), str(RECORDING)])
@@ -50,7 +50,7 @@ def test_a_truncated_gzip_ends_its_file_and_the_next_is_read(tmp_path: Path) -> 
     assert len(skipped) == 1
 
 
-def test_a_damaged_gzip_keeps_what_came_before_the_damage(tmp_path: Path) -> None:
+def test_a_damaged_gzip_yields_everything_before_the_damage(tmp_path: Path) -> None:
     lines = [record(object={"metadata": {"uid": os.urandom(200).hex()}}) for _ in range(300)]
     packed = bytearray(gzip.compress(b"\n".join(lines)))
     packed[len(packed) // 2 : len(packed) // 2 + 400] = b"\xff" * 400
@@ -71,17 +71,17 @@ def test_a_wrong_checksum_is_damage(tmp_path: Path) -> None:
     assert error.problem == "the gzip data is damaged (incorrect data check)"
 
 
-def test_what_follows_the_gzip_data_is_told(tmp_path: Path) -> None:
+def test_other_data_after_the_gzip_data_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "tail"
     path.write_bytes(gzip.compress(record() + b"\n") + b"and so on")
     frames, error = read_until_error(str(path))
     assert len(frames) == 1
     assert error is not None
-    assert "not gzip follows" in error.problem
+    assert "followed by other data" in error.problem
 
 
 @pytest.mark.parametrize("source", [CAPTURE, KUBECTL_JSON])
-def test_truncated_gzip_of_the_other_formats_is_told(source: Path, tmp_path: Path) -> None:
+def test_truncated_gzip_of_another_format_is_an_error(source: Path, tmp_path: Path) -> None:
     packed = gzip.compress(source.read_bytes())
     path = tmp_path / "cut.gz"
     path.write_bytes(packed[: len(packed) // 2])
@@ -90,7 +90,7 @@ def test_truncated_gzip_of_the_other_formats_is_told(source: Path, tmp_path: Pat
     assert "cut off" in error.problem
 
 
-def test_small_files_can_hold_gigabytes_and_are_given_up_in_time(tmp_path: Path) -> None:
+def test_a_small_file_that_unpacks_to_gigabytes_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "bomb"
     path.write_bytes(gzip.compress(record() + b"\n" + b" " * 80_000_000))
     frames, error = read_until_error(str(path))
@@ -104,7 +104,7 @@ def test_small_files_can_hold_gigabytes_and_are_given_up_in_time(tmp_path: Path)
     [
         pytest.param(b"", "is empty", id="nothing"),
         pytest.param(gzip.compress(b""), "is empty", id="gzip of nothing"),
-        pytest.param(b" \n\n", "nothing but blank space", id="blank"),
+        pytest.param(b" \n\n", "contains only white space", id="blank"),
         pytest.param(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is a PNG image", id="PNG"),
         pytest.param(b"SQLite format 3\0", "is an SQLite database", id="SQLite"),
         pytest.param(b"PK\x03\x04", "unpack it first", id="zip"),
@@ -115,7 +115,7 @@ def test_small_files_can_hold_gigabytes_and_are_given_up_in_time(tmp_path: Path)
         pytest.param(b"\x1f\x8bnonsense", "damaged", id="not gzip after all"),
     ],
 )
-def test_a_file_of_another_kind_is_told_as_such(content: bytes, words: str, tmp_path: Path) -> None:
+def test_a_file_of_another_kind_is_named_in_the_error(content: bytes, words: str, tmp_path: Path) -> None:
     path = tmp_path / "thing"
     path.write_bytes(content)
     frames, error = read_until_error(str(path))
@@ -126,9 +126,9 @@ def test_a_file_of_another_kind_is_told_as_such(content: bytes, words: str, tmp_
 
 
 @pytest.mark.parametrize(
-    "name, words", [("missing", "there is no such file"), (".", "is a directory"), ("a\0b", "cannot be read")]
+    "name, words", [("missing", "no such file"), (".", "is a directory"), ("a\0b", "cannot be read")]
 )
-def test_what_cannot_be_opened_is_told(name: str, words: str, tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_opened_is_an_error(name: str, words: str, tmp_path: Path) -> None:
     path = str(tmp_path) if name == "." else f"{tmp_path}/{name}"
     _, error = read_until_error(path)
     assert error is not None
@@ -139,7 +139,7 @@ def test_what_cannot_be_opened_is_told(name: str, words: str, tmp_path: Path) ->
 
 @pytest.fixture
 def nobody() -> Iterator[None]:
-    """Run as somebody whom permissions bind."""
+    """Run as a user who is subject to file permissions."""
     if os.geteuid() != 0:
         yield
         return
@@ -148,17 +148,17 @@ def nobody() -> Iterator[None]:
     os.seteuid(0)
 
 
-def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, nobody: None) -> None:
+def test_a_file_without_read_permission_is_an_error(tmp_path: Path, nobody: None) -> None:
     path = tmp_path / "secret"
     if os.access(tmp_path, os.W_OK, effective_ids=True):
         path.write_bytes(b"")
         path.chmod(0)
     _, error = read_until_error(str(path))
     assert error is not None
-    assert "no permission" in error.problem
+    assert "permission denied" in error.problem
 
 
-def test_reading_can_be_given_up_at_any_frame(tmp_path: Path) -> None:
+def test_reading_can_stop_at_any_frame(tmp_path: Path) -> None:
     from kspan.ingest import read_frames
 
     frames = read_frames([write(tmp_path, record(), record())])

@@ -1,4 +1,4 @@
-"""Recordings: JSON Lines, packed or not, good and bad."""
+"""Recordings: JSON Lines with and without gzip, valid and invalid."""
 
 import gzip
 import io
@@ -31,7 +31,7 @@ def test_times_of_receipt_are_exact() -> None:
     assert read(RECORDING)[0].received == 1795343044_623585_000
 
 
-def test_a_recording_reads_the_same_unpacked_and_from_standard_input(tmp_path: Path) -> None:
+def test_a_recording_reads_the_same_without_gzip_and_from_standard_input(tmp_path: Path) -> None:
     packed = RECORDING.read_bytes()
     plain = tmp_path / "no-such.suffix"
     plain.write_bytes(gzip.decompress(packed))
@@ -45,12 +45,12 @@ def test_a_recording_reads_the_same_unpacked_and_from_standard_input(tmp_path: P
     assert facts("-", io.BytesIO(plain.read_bytes())) == expected
 
 
-def test_standard_input_has_a_name_in_messages() -> None:
+def test_errors_name_standard_input() -> None:
     with pytest.raises(InputError, match=r"^<stdin>:1: "):
         list(read_frames(["-"], stdin=io.BytesIO(record(type="NEWS"))))
 
 
-def test_gzip_members_one_after_the_other_are_one_recording(tmp_path: Path) -> None:
+def test_several_gzip_members_are_one_recording(tmp_path: Path) -> None:
     path = tmp_path / "two"
     path.write_bytes(gzip.compress(record() + b"\n") + gzip.compress(record() + b"\n") + b"\0" * 512)
     assert [frame.line for frame in read(path)] == [1, 2]
@@ -63,7 +63,7 @@ def test_progress_adds_up_to_the_size_of_the_files(tmp_path: Path) -> None:
     assert sum(seen) == total_size(paths) == RECORDING.stat().st_size + len(record()) + 1
 
 
-def test_the_size_of_standard_input_is_not_known() -> None:
+def test_the_size_of_standard_input_is_unknown() -> None:
     assert total_size([str(RECORDING), "-"]) is None
 
 
@@ -71,13 +71,13 @@ def test_a_missing_file_has_no_size() -> None:
     assert total_size([str(RECORDING), "/no/such/file"]) == RECORDING.stat().st_size
 
 
-def test_windows_line_ends_blank_lines_and_a_byte_order_mark_do_no_harm(tmp_path: Path) -> None:
+def test_windows_line_ends_blank_lines_and_a_byte_order_mark_are_accepted(tmp_path: Path) -> None:
     path = tmp_path / "from-windows"
     path.write_bytes(b"\xef\xbb\xbf" + record() + b"\r\n\r\n   \n" + record())
     assert [frame.line for frame in read(path)] == [1, 4]
 
 
-def test_records_without_a_real_object_need_no_uid(tmp_path: Path) -> None:
+def test_markers_errors_and_notes_need_no_uid(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         record(type="LIST", object={"metadata": {"resourceVersion": "5"}}),
@@ -95,37 +95,37 @@ def deep(levels: int) -> bytes:
 
 
 BAD_LINES = {
-    "no-json": (b"{this is no json}", r"the line is no JSON"),
+    "no-json": (b"{this is no json}", r"the line is not valid JSON"),
     "cut-off": (record()[:60], r"ends in the middle"),
-    "text": (b"hello", r"the line is no JSON"),
+    "text": (b"hello", r"the line is not valid JSON"),
     "a-list": (b"[]", r"the record is a list, not an object"),
-    "two-values": (record() + record(), r"the line is no JSON"),
+    "two-values": (record() + record(), r"the line is not valid JSON"),
     "nul-bytes": (b"\0" * 40, r"NUL bytes"),
     "nul-in-text": (record().replace(b"web", b"w\0b"), r"NUL bytes"),
     "not-utf-8": (record().replace(b"web", b"w\xffb"), r"not UTF-8"),
-    "lone-high-surrogate": (record().replace(b'"web"', rb'"\ud800"'), r"half of a surrogate pair"),
-    "lone-low-surrogate": (record().replace(b'"web"', rb'"\udc00"'), r"half of a surrogate pair"),
-    "nan": (record(object="N").replace(b'"N"', b'{"metadata":{"uid":"u"},"x":NaN}'), r"no JSON"),
+    "lone-high-surrogate": (record().replace(b'"web"', rb'"\ud800"'), r"unpaired surrogate"),
+    "lone-low-surrogate": (record().replace(b'"web"', rb'"\udc00"'), r"unpaired surrogate"),
+    "nan": (record(object="N").replace(b'"N"', b'{"metadata":{"uid":"u"},"x":NaN}'), r"not valid JSON"),
     "no-received": (record(received=None), r"the record has no received"),
-    "received-number": (record(received=5), r"a number for its received, not a text"),
+    "received-number": (record(received=5), r"a number for its received, not a string"),
     "received-garbage": (record(received="yesterday"), r"received is 'yesterday', not an RFC 3339 time"),
     "received-no-zone": (record(received="2026-11-22T10:00:00"), r"not an RFC 3339 time"),
     "received-too-late": (record(received="9999-01-01T00:00:00Z"), r"not between the years"),
     "received-too-early": (record(received="0001-01-01T00:00:00Z"), r"not between the years"),
     "no-resource": (record(resource=None), r"the record has no resource"),
-    "resource-garbage": (record(resource="pods and such"), r"'pods and such' is no resource"),
+    "resource-garbage": (record(resource="pods and such"), r"invalid resource 'pods and such'"),
     "no-type": (record(type=None), r"the record has no type"),
-    "unknown-type": (record(type="UPDATED"), r"unknown record type 'UPDATED' \(there are LIST, LISTED, ADDED"),
+    "unknown-type": (record(type="UPDATED"), r"unknown record type 'UPDATED': use one of LIST, LISTED, ADDED"),
     "no-object": (record(object=None), r"the record has no object"),
-    "object-text": (record(object="pod"), r"the object of the record is no JSON object"),
-    "object-list": (record(object=[POD]), r"the object of the record is no JSON object"),
-    "bookmark-text": (record(type="BOOKMARK", object="x"), r"the object of the record is no JSON object"),
+    "object-text": (record(object="pod"), r"the object of the record is not a JSON object"),
+    "object-list": (record(object=[POD]), r"the object of the record is not a JSON object"),
+    "bookmark-text": (record(type="BOOKMARK", object="x"), r"the object of the record is not a JSON object"),
     "no-metadata": (record(object={"kind": "Pod"}), r"has no metadata.uid \('Pod'\)"),
     "no-uid": (record(object={"kind": "Pod", "metadata": {"name": "a"}}), r"has no metadata.uid \('Pod a'\)"),
     "empty-uid": (record(object={"metadata": {"uid": ""}}), r"has no metadata.uid"),
     "uid-number": (
         record(object={"metadata": {"uid": 5}}),
-        r"has a number for its metadata.uid, not a text",
+        r"has a number for its metadata.uid, not a string",
     ),
     "uid-with-nul": (record(object={"metadata": {"uid": "a\0b"}}), r"NUL character in its metadata"),
     "uid-too-long": (record(object={"metadata": {"uid": "u" * 600}}), r"more than 512 characters"),
@@ -140,7 +140,7 @@ BAD_LINES = {
 
 
 @pytest.mark.parametrize("name", BAD_LINES)
-def test_a_bad_line_is_told_with_its_number_and_ends_the_reading(name: str, tmp_path: Path) -> None:
+def test_an_invalid_line_ends_the_reading_with_its_number(name: str, tmp_path: Path) -> None:
     line, words = BAD_LINES[name]
     frames, error = read_until_error(write(tmp_path, record(), record(), line, record(), name=name))
     assert len(frames) == 2
@@ -151,24 +151,24 @@ def test_a_bad_line_is_told_with_its_number_and_ends_the_reading(name: str, tmp_
 
 
 @pytest.mark.parametrize("name", BAD_LINES)
-def test_a_bad_line_can_be_skipped_even_where_it_is_the_first(name: str, tmp_path: Path) -> None:
+def test_invalid_lines_can_be_skipped_even_at_the_start(name: str, tmp_path: Path) -> None:
     line, _ = BAD_LINES[name]
     frames, skipped = read_skipping([write(tmp_path, line, record(), line, record())])
     assert [frame.line for frame in frames] == [2, 4]
     assert [error.line for error in skipped] == [1, 3]
 
 
-def test_numbers_within_64_bits_and_long_names_made_of_digits_are_good(tmp_path: Path) -> None:
+def test_numbers_within_64_bits_and_long_names_of_digits_are_valid(tmp_path: Path) -> None:
     pod = {**POD, "x": [2**64 - 1, -(2**63)], "name": "9" * 40, "y": "\U0001f600"}
     (frame,) = read(write(tmp_path, record(object=pod)))
     assert json.loads(frame.object) == pod
 
 
-def test_two_hundred_and_fifty_levels_are_good(tmp_path: Path) -> None:
+def test_250_levels_of_nesting_are_valid(tmp_path: Path) -> None:
     assert len(read(write(tmp_path, deep(250)))) == 1
 
 
-def test_frames_have_the_words_of_the_format() -> None:
+def test_frame_types_are_spelled_as_in_the_format() -> None:
     assert [member.value for member in FrameType] == [
         "LIST", "LISTED", "ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR", "NOTE",
     ]  # fmt: skip

@@ -102,7 +102,7 @@ def watching(
     collector = Collector()
     with ScriptedServer(cluster) as server:
         connection = connection_to(server.url, folder)
-        watcher = Watcher(connection, selection, collector.deliver, cursors or {}, collector, named=named)
+        watcher = Watcher(connection, selection, collector.deliver, cursors or {}, collector, referenced=named)
         watcher.start()
         try:
             yield watcher, collector, server

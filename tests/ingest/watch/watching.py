@@ -10,7 +10,7 @@ from typing import Any
 
 from kspan.ingest.frames import Frame
 from kspan.ingest.watch import Connection, Stopped, Timing, connect
-from kspan.ingest.watch.frame_sink import Delivery
+from kspan.ingest.watch.frame_sink import FrameSink
 from kspan.ingest.watch.reflector import Reflector
 from kspan.k8s.resources import DEFAULT, WatchTarget
 
@@ -115,7 +115,7 @@ def reflecting(
     """A reflector that runs, and what it delivers; it has ended afterwards."""
     collector = Collector()
     reflector = Reflector(
-        connection, Delivery(target, collector.deliver, named, time.time_ns), scopes, version, collector, since
+        connection, FrameSink(target, collector.deliver, named, time.time_ns), scopes, version, collector, since
     )
     ended: list[BaseException] = []
 

@@ -1,4 +1,4 @@
-"""Raw requests through the official client: its configuration and credentials, our errors and our line splitting."""
+"""Requests to an API server: the official client's configuration and TLS, but our errors and our streams of lines."""
 
 import logging
 import threading
@@ -8,8 +8,7 @@ from typing import Any
 import msgspec
 
 from kspan import __version__
-from kspan.ingest.watch.backoff import Timing
-from kspan.ingest.watch.client.credentials import overhearing
+from kspan.ingest.watch.client.credentials import ClientSettings
 from kspan.ingest.watch.client.errors import (
     ApiError,
     DisconnectedError,
@@ -21,13 +20,16 @@ from kspan.ingest.watch.client.errors import (
     error_of,
 )
 from kspan.ingest.watch.client.line_splitter import LineSplitter
+from kspan.ingest.watch.client.text import one_line
+from kspan.ingest.watch.retry import Timing
 from kspan.k8s.resources import WatchTarget
+from kspan.k8s.strict_json import DECODE_ERRORS
 from kspan.k8s.wire import ApiStatus, Page, read_page, read_status
 
 log = logging.getLogger("kspan.watch")
 
 CHUNK = 64 * 1024
-"""Bytes read at once, at most: what has arrived is delivered without waiting for so much."""
+"""Bytes that are read at once, at most. Data that has arrived is delivered without waiting for a full chunk."""
 
 JSON = "application/json"
 
@@ -35,51 +37,85 @@ _UNAUTHORIZED = 401
 _KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 
 
-class Connection:
-    """An API server, and the right to ask it. For all threads.
+class _Client(msgspec.Struct, frozen=True):
+    """The official client, and the renewal of its credentials."""
 
-    ``load`` makes the client's configuration; it is called again when the API server no longer knows us, or cannot be
-    reached and what ``stamp`` gives (of the kubeconfig) is another than it was. Raises KubeconfigError.
+    api: Any
+    renew: Callable[[], str]
+
+    @property
+    def host(self) -> str:
+        return str(self.api.configuration.host)
+
+    @property
+    def endpoint(self) -> tuple[str, str]:
+        """The URL, and the CA that vouches for it."""
+        return self.host, str(self.api.configuration.ssl_ca_cert)
+
+
+class Connection:
+    """Sends requests to one API server. For all threads.
+
+    Args:
+        load: returns the client's settings, or raises KubeconfigError. It is called again if the API server rejects
+            the credentials, or if it cannot be reached and ``stamp`` returns another value than before.
+        timing: intervals and timeouts.
+        stamp: returns a value that changes when the kubeconfig changes.
     """
 
-    def __init__(self, load: Callable[[], Any], timing: Timing, stamp: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self, load: Callable[[], ClientSettings], timing: Timing, stamp: Callable[[], object] = lambda: None
+    ) -> None:
         self.timing = timing
         self._load = load
         self._stamp = stamp
         self._lock = threading.RLock()
         self._generation = 0
         self._cluster = ""
-        self._told: dict[str, str] = {}
+        self._warnings: dict[str, str] = {}
         self._loaded = stamp()
         self._client = self._make_client()
 
     @property
     def host(self) -> str:
         """The API server's URL."""
-        return str(self._client.configuration.host)
+        return self._client.host
 
     def find_cluster(self) -> str:
-        """The uid of the cluster, which is that of its namespace kube-system. From then on no kubeconfig that changes
-        leads to another one. Raises ApiError; ServerError where the answer has none."""
+        """Return the uid of the cluster, which is that of its namespace kube-system.
+
+        From then on, a kubeconfig that leads to another cluster is ignored.
+
+        Raises:
+            ApiError: the request failed; ServerError: the answer has no uid.
+        """
         self._cluster = _uid(self.get(_KUBE_SYSTEM), _KUBE_SYSTEM)
         return self._cluster
 
     def get_json(self, path: str, query: Mapping[str, str] | None = None) -> Any:
-        """A document, decoded. Raises ApiError."""
+        """Return a decoded document. Raises ApiError."""
         body = self.get(path, query)
         try:
             return msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ServerError(f"GET {path}: the answer is no JSON") from error
+        except DECODE_ERRORS as error:
+            raise ServerError(f"GET {path}: the answer is not valid JSON") from error
 
     def get(self, path: str, query: Mapping[str, str] | None = None, accept: str = JSON) -> bytes:
-        """A document. Raises ApiError."""
+        """Return a document. Raises ApiError."""
         return _read_all(self._send(path, query or {}, accept, self.timing.answer), path)
 
     def list_page(
         self, target: WatchTarget, namespace: str = "", *, limit: int = 0, token: str = "", version: str = ""
     ) -> Page:
-        """One page of a list (``limit`` 0: all of it in one), as of ``version`` if one is given. Raises ApiError."""
+        """Return one page of a list. Raises ApiError.
+
+        Args:
+            target: the resource.
+            namespace: empty for the whole cluster.
+            limit: objects per page; 0: the whole list in one page.
+            token: continues a list.
+            version: list exactly this resourceVersion (not together with ``token``).
+        """
         query = {"limit": str(limit)} if limit else {}
         if token:
             query["continue"] = token
@@ -92,7 +128,7 @@ class Connection:
             raise ServerError(f"GET {target.path(namespace)}: {error}") from error
 
     def watch(self, target: WatchTarget, namespace: str, version: str, timeout: int) -> "LineStream":
-        """Opens a watch from a resourceVersion on, for ``timeout`` seconds. Raises ApiError."""
+        """Open a watch that starts after a resourceVersion and lasts ``timeout`` seconds. Raises ApiError."""
         query = {
             "watch": "1",
             "allowWatchBookmarks": "true",
@@ -104,61 +140,57 @@ class Connection:
     def stream_lines(
         self, path: str, query: Mapping[str, str], read_timeout: float, accept: str = JSON
     ) -> "LineStream":
-        """Opens a stream of lines that may be silent for ``read_timeout`` seconds. Raises ApiError."""
+        """Open a stream of lines; ``read_timeout`` is the longest silence in seconds. Raises ApiError."""
         return LineStream(self._send(path, query, accept, read_timeout), path)
 
     def close(self) -> None:
-        """Let go of the connections that are not in use."""
-        self._client.close()
+        """Close the connections that are not in use."""
+        self._client.api.close()
 
-    # ------------------------------------------------------------------------------------------------------------------
-
-    def _make_client(self) -> Any:
-        from kubernetes.client.api_client import ApiClient
-
-        client = ApiClient(self._load())
-        client.user_agent = f"kspan/{__version__}"
-        return client
+    # requests --------------------------------------------------------------------------------------------------------
 
     def _send(self, path: str, query: Mapping[str, str], accept: str, read_timeout: float) -> Any:
-        """The response to a GET, its body unread. A 401 is asked again once, with credentials read afresh."""
+        """Return the response to a GET with its body unread. After a 401, retry once with reloaded credentials."""
         client, generation = self._client, self._generation
         try:
             response = self._request(client, path, query, accept, read_timeout)
         except DisconnectedError:
-            self._follow(generation)
+            self._reload_if_changed(generation)
             raise
         if response.status == _UNAUTHORIZED:
-            _drain(response)
+            _discard(response)
             try:
-                client = self._renewed(generation)
+                client = self._reloaded(generation)
             except KubeconfigError as error:
-                raise UnauthorizedError(f"the API server does not know us, and {error}", status=401) from error
+                text = f"401 Unauthorized, and the credentials cannot be reloaded: {error}"
+                raise UnauthorizedError(text, status=401) from error
             response = self._request(client, path, query, accept, read_timeout)
         if response.status != 200:
-            raise _failure(response, path)
+            raise _error_of_response(response, path)
         return response
 
-    def _request(self, client: Any, path: str, query: Mapping[str, str], accept: str, read_timeout: float) -> Any:
+    def _request(self, client: _Client, path: str, query: Mapping[str, str], accept: str, read_timeout: float) -> Any:
         from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
         request = self._authorized(client, path, query, accept)
         try:
-            return client.call_api(*request, _request_timeout=(self.timing.connect, read_timeout)).response
-        except ApiException as error:  # the client's own word for a TLS failure
-            raise DisconnectedError(f"GET {path}: {_text(error.reason)}") from error
+            return client.api.call_api(*request, _request_timeout=(self.timing.connect, read_timeout)).response
+        except ApiException as error:  # the client raises this for TLS failures
+            raise DisconnectedError(f"GET {path}: {one_line(error.reason)}") from error
         except (HTTPError, OSError) as error:
-            raise _broken(error, path) from error
+            raise _error_of_transport(error, path) from error
         except ValueError:
-            # Without its text, which has the header in it.
-            raise UnauthorizedError("the token has characters in it that no token can have") from None
+            # The text of this error contains the header, and thereby the token.
+            raise UnauthorizedError("the token contains characters that are not allowed in a header") from None
 
-    def _authorized(self, client: Any, path: str, query: Mapping[str, str], accept: str) -> Any:
-        # One at a time: this refreshes what has expired, by a plugin's process or an OAuth request.
-        with self._lock, overhearing() as complaints:
+    def _authorized(self, client: _Client, path: str, query: Mapping[str, str], accept: str) -> Any:
+        """Return the arguments of the client's ``call_api``, with credentials that are renewed if necessary."""
+        # One thread at a time, as a renewal runs a plugin or sends a request.
+        with self._lock:
             try:
-                method, url, headers, *others = client.param_serialize(
+                problem = client.renew()
+                method, url, headers, *others = client.api.param_serialize(
                     "GET",
                     path,
                     query_params=list(query.items()),
@@ -166,67 +198,83 @@ class Connection:
                     auth_settings=["BearerToken"],
                 )
             except Exception as error:
-                # Hooks of the loaders raise anything: OAuth's errors, a file that is gone, a plugin's exit.
-                raise UnauthorizedError(f"the credentials cannot be refreshed: {_text(error)}") from error
-            # For as long as they are good: the client asks five minutes before they expire.
-            self._warn(
-                "the credentials cannot be refreshed",
-                f"{_text(complaints[0])}; going on with the old ones" if complaints else "",
-            )
+                # Loaders raise many kinds of errors: OAuth's, those of a missing file, of a plugin.
+                raise UnauthorizedError(f"the credentials cannot be renewed: {one_line(error)}") from error
+            # Renewal begins five minutes before credentials expire; until then the old ones are valid.
+            self._warn_once("the credentials cannot be renewed", f"{problem}; the old ones are used" if problem else "")
         for name in headers:
             if name.lower() == "authorization":
-                headers[name] = headers[name].strip()  # A token's file may end with a newline.
+                headers[name] = headers[name].strip()  # A token file may end with a newline.
         return method, url, headers, *others
 
-    def _warn(self, about: str, text: str) -> None:
-        """Says it once, until it is another (empty: nothing is wrong)."""
-        if text and text != self._told.get(about):
+    def _warn_once(self, about: str, text: str) -> None:
+        """Log a warning unless it is the same as the previous one; an empty text ends the problem."""
+        if text and text != self._warnings.get(about):
             log.warning("%s: %s", about, text)
-        self._told[about] = text
+        self._warnings[about] = text
 
-    def _follow(self, generation: int) -> None:
-        """Reads the kubeconfig for the next try if it is another by now: the API server may have moved, or have a new
-        CA."""
+    # reloading -------------------------------------------------------------------------------------------------------
+
+    def _make_client(self) -> _Client:
+        from kubernetes.client.api_client import ApiClient
+
+        settings = self._load()
+        client = ApiClient(settings.configuration)
+        client.user_agent = f"kspan/{__version__}"
+        return _Client(client, settings.renew)
+
+    def _reload_if_changed(self, generation: int) -> None:
+        """Reload a changed kubeconfig for the next attempt: the API server may have a new address or CA."""
         if self._stamp() == self._loaded:
             return
         try:
-            self._renewed(generation)
+            self._reloaded(generation)
         except (KubeconfigError, ApiError) as error:
-            log.debug("the kubeconfig has changed, but does not help: %s", error)
+            log.debug("the kubeconfig has changed, but cannot be used: %s", error)
 
-    def _renewed(self, generation: int) -> Any:
-        """The client with its configuration loaded anew, by whichever thread came first. Raises KubeconfigError."""
+    def _reloaded(self, generation: int) -> _Client:
+        """Return a client with reloaded settings. The first thread of a generation loads it for all.
+
+        Raises:
+            KubeconfigError: there are no usable settings, or they lead to another cluster.
+        """
         with self._lock:
             if generation == self._generation:
                 stamp, client = self._stamp(), self._make_client()
-                if self._cluster and _place(client) != _place(self._client):
+                if self._cluster and client.endpoint != self._client.endpoint:
                     try:
-                        self._recognize(client)
+                        self._check_cluster(client)
                     except BaseException:
-                        client.close()
+                        client.api.close()
                         raise
-                self._client.close()
+                self._client.api.close()
                 self._client, self._loaded = client, stamp
                 self._generation += 1
             return self._client
 
-    def _recognize(self, client: Any) -> None:
-        """Raises KubeconfigError where a client leads to another cluster: one that was made anew has the name of the
-        old one in the kubeconfig, and its objects would be taken for those of the old one. Raises ApiError."""
+    def _check_cluster(self, client: _Client) -> None:
+        """Raise KubeconfigError if a client leads to another cluster.
+
+        A local cluster that was deleted and created again has the same name in the kubeconfig. Its objects must not be
+        mixed with those of the old cluster.
+
+        Raises:
+            ApiError: the cluster did not answer.
+        """
         response = self._request(client, _KUBE_SYSTEM, {}, JSON, self.timing.answer)
         if response.status != 200:
-            raise _failure(response, _KUBE_SYSTEM)
+            raise _error_of_response(response, _KUBE_SYSTEM)
         found = _uid(_read_all(response, _KUBE_SYSTEM), _KUBE_SYSTEM)
         if found != self._cluster:
-            text = f"{client.configuration.host} is cluster {found} by now, and not {self._cluster}"
-            self._warn("the kubeconfig is not followed", text)
+            text = f"{client.host} is now cluster {found} instead of {self._cluster}"
+            self._warn_once("the changed kubeconfig is ignored", text)
             raise KubeconfigError(text)
 
 
 class LineStream:
-    """The lines of a response: iterating gives those that arrived together, as soon as they did.
+    """The lines of a response. Iteration yields the lines that arrived together, as soon as they arrived.
 
-    Raises StalledError, TornError (the last line had no end, and is dropped) or DisconnectedError.
+    Raises StalledError, TornError (the last line was incomplete, and is dropped) or DisconnectedError.
     """
 
     def __init__(self, response: Any, path: str) -> None:
@@ -243,7 +291,7 @@ class LineStream:
                 if lines:
                     yield lines
         except (HTTPError, OSError, ValueError) as error:
-            broken = _broken(error, self._path)
+            broken = _error_of_transport(error, self._path)
             if splitter.torn and not isinstance(broken, StalledError):
                 raise TornError(f"{broken}, in the middle of a line") from error
             raise broken from error
@@ -253,7 +301,7 @@ class LineStream:
     def _chunks(self) -> Iterator[bytes]:
         response = self._response
         if response.chunked:
-            # Gives each chunk of the transfer encoding as it comes; twice as fast as read1 with one line in each.
+            # Yields each chunk of the transfer encoding as it arrives; with one line per chunk, twice as fast as read1.
             yield from response.stream(CHUNK, decode_content=False)
             return
         # Without chunks (an old proxy), stream() would wait for the whole 64 KiB.
@@ -261,27 +309,22 @@ class LineStream:
             yield data
 
     def interrupt(self) -> None:
-        """End it, from any thread."""
+        """End the stream, from any thread."""
         try:
             self._response.shutdown()
         except (OSError, RuntimeError, ValueError):
-            return  # It is at its end already.
+            return  # It has ended already.
 
     def close(self) -> None:
-        """Let go of the connection; one whose answer was not read to its end cannot be used again."""
+        """Close the connection: one with an unread rest of an answer cannot be used again."""
         self._response.close()
         self._response.release_conn()
-
-
-def _place(client: Any) -> tuple[str, str]:
-    """Where a client leads to: a URL, and who vouches for it."""
-    return str(client.configuration.host), str(client.configuration.ssl_ca_cert)
 
 
 def _uid(body: bytes, path: str) -> str:
     try:
         return str(msgspec.json.decode(body)["metadata"]["uid"])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError) as error:
+    except (*DECODE_ERRORS, KeyError, TypeError) as error:
         raise ServerError(f"GET {path}: the answer has no uid") from error
 
 
@@ -290,45 +333,39 @@ def _accept(target: WatchTarget, suffix: str = "") -> str:
 
 
 def _read_all(response: Any, path: str) -> bytes:
-    """The whole body; the connection is free for another request then."""
+    """Return the whole body, and release the connection for another request."""
     from urllib3.exceptions import HTTPError
 
     try:
         return bytes(response.data)
     except (HTTPError, OSError) as error:
         response.close()
-        raise _broken(error, path) from error
+        raise _error_of_transport(error, path) from error
     finally:
         response.release_conn()
 
 
-def _drain(response: Any) -> None:
+def _discard(response: Any) -> None:
     response.close()
     response.release_conn()
 
 
-def _failure(response: Any, path: str) -> ApiError:
+def _error_of_response(response: Any, path: str) -> ApiError:
     try:
         body = _read_all(response, path)
     except ApiError:
-        body = b""  # The status is what counts.
+        body = b""  # The HTTP status is enough.
     status = read_status(body) if body.lstrip().startswith(b"{") else ApiStatus()
     text = status.message or response.reason or "no reason given"
     after = response.headers.get("Retry-After", "")
-    return error_of(
-        response.status, f"{response.status} {_text(text)}", body, float(after) if after.isdecimal() else 0.0
-    )
+    retry_after = float(after) if after.isdecimal() else 0.0
+    return error_of(response.status, f"{response.status} {one_line(text)}", body, retry_after)
 
 
-def _broken(error: Exception, path: str) -> ApiError:
+def _error_of_transport(error: Exception, path: str) -> ApiError:
     from urllib3.exceptions import ConnectTimeoutError
     from urllib3.exceptions import TimeoutError as UrllibTimeoutError
 
     if isinstance(error, UrllibTimeoutError) and not isinstance(error, ConnectTimeoutError):
-        return StalledError(f"GET {path}: nothing came for too long")
-    return DisconnectedError(f"GET {path}: {_text(error)}")
-
-
-def _text(error: object) -> str:
-    """One line, of a length for a log."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
+        return StalledError(f"GET {path}: timed out waiting for data")
+    return DisconnectedError(f"GET {path}: {one_line(error)}")

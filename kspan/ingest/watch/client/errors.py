@@ -1,21 +1,22 @@
-"""What can go wrong between us and an API server, in our words. Pure."""
+"""Errors of requests to an API server. Pure."""
 
 from kspan.errors import KspanError, SettingsError
-from kspan.ingest.watch.backoff import Ending
+from kspan.ingest.watch.retry import Ending
 
 
 class Stopped(Exception):  # noqa: N818 -- not an error: the caller asked for it
-    """The daemon stops: a ``deliver`` raises it to end the thread that called it."""
+    """The watcher stops. ``deliver`` raises it to end the thread that called it."""
 
 
 class KubeconfigError(SettingsError):
-    """There is no usable configuration to reach a cluster with."""
+    """There is no usable configuration or no credentials to reach a cluster."""
 
 
 class ApiError(KspanError):
-    """A request failed. ``status`` is the HTTP status (0: there was no answer), ``body`` what came with it.
+    """A request failed.
 
-    ``retry_after`` is in seconds, 0 where the server named no time.
+    ``status`` is the HTTP status (0: no answer), ``body`` the body of the answer, ``retry_after`` the seconds that
+    the server asked to wait (0: it named no time).
     """
 
     ending = Ending.SERVER_ERROR
@@ -28,19 +29,19 @@ class ApiError(KspanError):
 
 
 class GoneError(ApiError):
-    """410: this resourceVersion or continue token is too old (400: it is none)."""
+    """410: the resourceVersion or continue token is too old. 400: it is not valid."""
 
     ending = Ending.GONE
 
 
 class UnauthorizedError(ApiError):
-    """401, with credentials that were read afresh; or they cannot be had at all."""
+    """401 with reloaded credentials, or the credentials cannot be loaded at all."""
 
     ending = Ending.UNAUTHORIZED
 
 
 class RefusedError(ApiError):
-    """403, 404, 405, 406 …: asking again soon will not help."""
+    """403, 404, 405, 406 and the like: retrying soon does not help."""
 
     ending = Ending.REFUSED
 
@@ -60,11 +61,11 @@ class TooManyRequestsError(ApiError):
 
 
 class ServerError(ApiError):
-    """5xx, or an answer that makes no sense."""
+    """5xx, or an answer that is not valid."""
 
 
 class DisconnectedError(ApiError):
-    """No connection, or it broke."""
+    """The connection could not be opened, or broke."""
 
     ending = Ending.DISCONNECTED
 
@@ -76,7 +77,7 @@ class TornError(DisconnectedError):
 
 
 class StalledError(ApiError):
-    """Nothing came for longer than anything healthy is silent."""
+    """No data arrived before the timeout."""
 
     ending = Ending.STALLED
 
@@ -92,6 +93,6 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 
 
 def error_of(status: int, message: str, body: bytes = b"", retry_after: float = 0.0) -> ApiError:
-    """The error that an HTTP status stands for."""
+    """Return the error for an HTTP status."""
     fallback = RefusedError if 400 <= status < 500 and status != 408 else ServerError
     return _BY_STATUS.get(status, fallback)(message, status=status, body=body, retry_after=retry_after)

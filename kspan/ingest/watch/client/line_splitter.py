@@ -1,20 +1,20 @@
-"""Lines out of chunks of bytes. Pure."""
+"""Splits chunks of bytes into lines. Pure."""
 
 LONGEST = 64 * 1024 * 1024
-"""Bytes of a line: etcd takes 1.5 MiB an object; what is so much longer has no end."""
+"""Bytes of a line. etcd accepts objects of 1.5 MiB; a line this long has no end."""
 
 
 class LineSplitter:
-    """Takes chunks as they come, gives each line as soon as its end is there."""
+    """Takes chunks in order, and returns each line as soon as it is complete."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
         self._size = 0
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The lines that this chunk completes, without their ends. ValueError for a line longer than LONGEST."""
+        """Return the lines that this chunk completes, without line ends. ValueError if a line exceeds LONGEST."""
         if b"\n" not in chunk:
-            # Kept in parts: a line of many chunks would otherwise be copied once for each of them.
+            # Kept in parts: joining at every chunk would copy a long line once per chunk.
             self._parts.append(chunk)
             self._size += len(chunk)
             if self._size > LONGEST:
@@ -32,5 +32,5 @@ class LineSplitter:
 
     @property
     def torn(self) -> bool:
-        """Whether there is a line without its end."""
+        """True if the last line is not complete."""
         return bool(self._size)

@@ -1,4 +1,4 @@
-"""What is to be watched: the default, and what ``--watch``, ``--namespace`` and ``--all-kinds`` make of it. Pure."""
+"""What the user wants watched: the default resources, and ``--watch``, ``--namespace`` and ``--all-kinds``. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -6,36 +6,36 @@ from collections.abc import Iterable
 import msgspec
 
 from kspan.errors import SettingsError
-from kspan.k8s.resources import DEFAULT, ServerResource, WatchTarget, is_shown
+from kspan.k8s.events_api import is_second_events_api
+from kspan.k8s.resources import DEFAULT, ServerResource, WatchTarget, can_be_watched
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """What the user wants watched.
-
-    ``watch`` replaces the default resources, and the kinds that objects name; names are those that kubectl takes.
-    ``namespaces`` limits what is in namespaces, not what is outside them (Nodes). ``all_kinds`` adds every other kind.
-    """
+    """What the user wants watched."""
 
     watch: tuple[str, ...] = ()
+    """Names as kubectl accepts them. They replace the default resources and the kinds that objects reference."""
     namespaces: tuple[str, ...] = ()
+    """The namespaces to watch (empty: all). Cluster-scoped resources such as Nodes are always watched."""
     all_kinds: bool = False
+    """Watch every kind that the API server serves, too."""
 
     @property
-    def follows_names(self) -> bool:
-        """Whether a kind is watched as soon as an owner reference or an Event names it."""
+    def follows_references(self) -> bool:
+        """True if a kind is watched as soon as an owner reference or an Event references it."""
         return not self.watch or self.all_kinds
 
     def defaults(self) -> tuple[WatchTarget, ...]:
-        """What is watched without asking the API server what it has."""
+        """The resources that are watched without discovery."""
         return () if self.watch and not self.all_kinds else DEFAULT
 
-    def scopes(self, target: WatchTarget) -> tuple[str, ...]:
-        """The namespaces in which a target is watched; an empty name is all of the cluster."""
+    def namespaces_of(self, target: WatchTarget) -> tuple[str, ...]:
+        """The namespaces in which a target is watched; one empty name stands for the whole cluster."""
         return self.namespaces if target.namespaced and self.namespaces else ("",)
 
 
 class WatchName(msgspec.Struct, frozen=True):
-    """A value of ``--watch``; None: any group, the preferred version."""
+    """A value of ``--watch``. Without a group, any group matches; without a version, the preferred one."""
 
     name: str
     group: str | None = None
@@ -47,18 +47,21 @@ _VERSION = re.compile(r"v[0-9]+((alpha|beta)[0-9]+)?")
 
 
 def parse_watch(text: str) -> WatchName:
-    """``pods``, ``deploy``, ``deployments.apps``, ``deployments.v1.apps``, ``widgets.example.com``, ``v1/pods``,
-    ``apps/v1/deployments``. Raises SettingsError."""
+    """Parse a value of ``--watch``. Raises SettingsError.
+
+    Accepted forms: ``pods``, ``deploy``, ``deployments.apps``, ``deployments.v1.apps``, ``widgets.example.com``,
+    ``v1/pods``, ``apps/v1/deployments``.
+    """
     name = text.strip().lower()
     if not all(_WORD.fullmatch(part) for piece in name.split("/") for part in piece.split(".")):
-        raise SettingsError(f"--watch {text!r} is no name of a resource (such as pods, deploy, widgets.example.com)")
+        raise SettingsError(f"invalid --watch {text!r}: use the name of a resource: pods, deploy, widgets.example.com")
     pieces = name.split("/")
     if len(pieces) == 3:
         return WatchName(pieces[2], pieces[0], pieces[1])
     if len(pieces) == 2 and _VERSION.fullmatch(pieces[0]):
         return WatchName(pieces[1], "", pieces[0])
     if len(pieces) > 1:
-        raise SettingsError(f"--watch {text!r}: write group/version/resource, such as apps/v1/deployments")
+        raise SettingsError(f"invalid --watch {text!r}: use group/version/resource, such as apps/v1/deployments")
     word, _, group = name.partition(".")
     version, _, rest = group.partition(".")
     if _VERSION.fullmatch(version):
@@ -67,12 +70,12 @@ def parse_watch(text: str) -> WatchName:
 
 
 def find(wanted: WatchName, resources: Iterable[ServerResource]) -> ServerResource | None:
-    """The first of these (in the server's order, as kubectl does) that is meant."""
-    # events.k8s.io shows the same stored objects as the core API.
-    group = "" if wanted.group == "events.k8s.io" else wanted.group
-    version = None if wanted.group == "events.k8s.io" else wanted.version
+    """Return the first matching resource in the server's order, as kubectl does."""
+    group, version = wanted.group, wanted.version
+    if group is not None and is_second_events_api(group):
+        group, version = "", None
     for resource in resources:
-        if wanted.name not in resource.words or not is_shown(resource):
+        if wanted.name not in resource.words or not can_be_watched(resource):
             continue
         if group in (None, resource.group) and version in (None, resource.version):
             return resource

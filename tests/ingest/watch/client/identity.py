@@ -1,4 +1,4 @@
-"""An OpenID Connect provider over HTTPS: its discovery document, and new tokens for a refresh token, used once."""
+"""An OpenID Connect provider over HTTPS: its discovery document, and new tokens for refresh tokens of one use."""
 
 import base64
 import json
@@ -18,14 +18,14 @@ Json = dict[str, Any]
 
 
 def id_token(number: int, expires_in: float) -> str:
-    """A JWT without a signature that anybody checks; ``expires_in`` seconds."""
+    """A JWT without a valid signature that expires in ``expires_in`` seconds."""
     claims = {"sub": "kspan", "jti": number, "exp": int(time.time() + expires_in)}
     parts = [{"alg": "HS256", "typ": "JWT"}, claims, {"signature": number}]
     return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
 
 
 class IdentityProvider:
-    """A context manager. ``issued`` is told each new token; ``hangs`` makes it accept requests and answer none."""
+    """A context manager. ``issued`` is called with each new token; with ``hangs`` it does not answer."""
 
     def __init__(self, issued: Callable[[str], object]) -> None:
         self.refresh_token = "refresh-0"
@@ -48,7 +48,7 @@ class IdentityProvider:
         return f"https://127.0.0.1:{self._server.server_address[1]}"
 
     def user(self, token: str) -> Json:
-        """The entry of a kubeconfig's user who has this id token."""
+        """The user entry of a kubeconfig with this id token."""
         config = {"idp-issuer-url": self.url, "client-id": "kspan", "client-secret": "client-secret"}
         config |= {"id-token": token, "refresh-token": self.refresh_token}
         config["idp-certificate-authority"] = str(self.authority.path)

@@ -1,4 +1,4 @@
-"""An HTTP proxy: tunnels (CONNECT), and requests with a whole URL. Real sockets, on 127.0.0.1."""
+"""An HTTP proxy on 127.0.0.1: tunnels (CONNECT), and requests with a whole URL."""
 
 import base64
 import select
@@ -12,9 +12,9 @@ HEAD = 64 * 1024
 
 
 class Proxy:
-    """A context manager. ``credentials`` (``user:password``) are asked for if given.
+    """A context manager. ``credentials`` (``user:password``) are required if given.
 
-    ``asked`` holds the first line of each request; ``cut`` breaks off whatever goes through it.
+    ``asked`` contains the first line of each request; ``cut`` drops all connections through it.
     """
 
     def __init__(self, credentials: str = "") -> None:

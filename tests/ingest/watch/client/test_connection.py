@@ -1,4 +1,4 @@
-"""Configuration as the official client reads it, and what is said when it cannot be."""
+"""Configuration as the official client reads it, and errors in it."""
 
 import json
 import os
@@ -17,7 +17,7 @@ def version(request: Request, reply: Reply) -> None:
     reply.json({"path": request.path, "query": request.query, "token": request.headers.get("authorization", "")})
 
 
-def test_a_document_is_asked_for_with_the_token_of_the_kubeconfig(tmp_path: Path) -> None:
+def test_a_document_is_requested_with_the_token_of_the_kubeconfig(tmp_path: Path) -> None:
     with ScriptedServer(version) as server:
         connection = connection_to(server.url, tmp_path)
         answer = connection.get_json("/version", {"a": "b c"})
@@ -26,7 +26,7 @@ def test_a_document_is_asked_for_with_the_token_of_the_kubeconfig(tmp_path: Path
     assert answer == {"path": "/version", "query": {"a": "b c"}, "token": "Bearer secret-token"}
 
 
-def test_the_environment_names_the_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_kubeconfig_can_be_set_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", kubeconfig(tmp_path / "config", "http://127.0.0.1:9"))
     assert connect(None, None).host == "http://127.0.0.1:9"
 
@@ -41,7 +41,7 @@ def test_a_context_can_be_chosen(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the plugin is a shell script")
-def test_an_exec_plugin_gives_the_token(tmp_path: Path) -> None:
+def test_an_exec_plugin_can_return_a_token(tmp_path: Path) -> None:
     plugin = tmp_path / "plugin"
     status = (
         '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"from-a-plugin"}}'
@@ -63,7 +63,9 @@ def test_an_exec_plugin_gives_the_token(tmp_path: Path) -> None:
     "text, context",
     [("", None), ("[]", None), ("{", None), ("a: b", None), ("{clusters: [], contexts: [], users: []}", "none")],
 )
-def test_a_broken_kubeconfig_is_one_line_with_its_name(tmp_path: Path, text: str, context: str | None) -> None:
+def test_an_invalid_kubeconfig_is_an_error_of_one_line_with_its_name(
+    tmp_path: Path, text: str, context: str | None
+) -> None:
     path = tmp_path / "broken"
     path.write_text(text)
     with pytest.raises(KubeconfigError) as caught:
@@ -72,7 +74,7 @@ def test_a_broken_kubeconfig_is_one_line_with_its_name(tmp_path: Path, text: str
     assert "\n" not in str(caught.value)
 
 
-def test_without_any_configuration_it_is_said_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_configuration_the_error_states_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
@@ -96,7 +98,7 @@ def test_without_any_configuration_it_is_said_what_to_do(tmp_path: Path, monkeyp
         (429, "TooManyRequestsError"),
     ],
 )
-def test_each_status_is_an_error_of_its_own(tmp_path: Path, code: int, name: str) -> None:
+def test_each_http_status_has_its_own_error_class(tmp_path: Path, code: int, name: str) -> None:
     def answer(request: Request, reply: Reply) -> None:
         reply.json({"kind": "Status", "message": "this is why"}, code, {"Retry-After": "7"})
 
@@ -109,7 +111,7 @@ def test_each_status_is_an_error_of_its_own(tmp_path: Path, code: int, name: str
     assert caught.value.retry_after == 7
 
 
-def test_an_api_server_that_is_away_is_a_disconnection_without_the_token(tmp_path: Path) -> None:
+def test_the_error_of_an_unreachable_api_server_does_not_contain_the_token(tmp_path: Path) -> None:
     with pytest.raises(ApiError) as caught:
         connection_to("http://127.0.0.1:9", tmp_path).get("/x")
     assert type(caught.value).__name__ == "DisconnectedError"

@@ -1,4 +1,4 @@
-"""Who we are to the API server: certificates, tokens, plugins, OpenID Connect; and that each is renewed in time."""
+"""Credentials for the API server: certificates, tokens, plugins and OpenID Connect, and their renewal."""
 
 import base64
 import json
@@ -24,21 +24,21 @@ Json = dict[str, Any]
 
 @pytest.fixture
 def server() -> Iterator[ApiServer]:
-    """One that asks who we are."""
+    """An API server that requires credentials."""
     with ApiServer(token="nobody-has-this", https=True) as running:
         yield running
 
 
 @pytest.fixture
 def provider(server: ApiServer) -> Iterator[IdentityProvider]:
-    """An OpenID Connect provider whose tokens the API server knows."""
+    """An OpenID Connect provider whose tokens the API server accepts."""
     with IdentityProvider(server.tokens.add) as running:
         yield running
 
 
 @pytest.fixture
 def open_with(server: ApiServer, tmp_path: Path) -> Iterator[Callable[..., Connection]]:
-    """Connects with this user entry in the kubeconfig."""
+    """Connect with a user entry in the kubeconfig."""
     opened: list[Connection] = []
 
     def make(user: Json) -> Connection:
@@ -67,7 +67,7 @@ def embedded(pair: tuple[Path, Path]) -> Json:
 
 
 def plugin(path: Path, status: Json, before: str = "") -> Json:
-    """A user entry with an exec plugin; every run adds a line to the file ``runs`` beside it."""
+    """A user entry with an exec plugin; every run appends a line to the file ``runs`` next to it."""
     credential = {"apiVersion": EXEC, "kind": "ExecCredential", "status": status}
     path.with_suffix(".json").write_text(json.dumps(credential))
     path.write_text(f"#!/bin/sh\necho run >> '{path.parent}/runs'\n{before}\ncat '{path.with_suffix('.json')}'\n")
@@ -87,7 +87,7 @@ def watched(got: Collector, *names: str) -> None:
 
 
 @pytest.mark.parametrize("entry", [in_files, embedded])
-def test_a_client_certificate_says_who_we_are(
+def test_a_client_certificate_authenticates(
     server: ApiServer, open_with: Callable[..., Connection], entry: Callable[[tuple[Path, Path]], Json]
 ) -> None:
     assert server.authority is not None
@@ -99,7 +99,7 @@ def test_a_client_certificate_says_who_we_are(
         open_with(entry(server.authority.issue("somebody-else"))).get("/api/v1/namespaces")
 
 
-def test_a_client_certificate_that_is_not_taken_any_more_is_read_again(server: ApiServer, tmp_path: Path) -> None:
+def test_a_rejected_client_certificate_is_loaded_again(server: ApiServer, tmp_path: Path) -> None:
     assert server.authority is not None
     server.users.add("first")
     first, second = server.authority.issue("first"), server.authority.issue("second")
@@ -116,10 +116,10 @@ def test_a_client_certificate_that_is_not_taken_any_more_is_read_again(server: A
         assert "unauthorized" not in got.reasons()
 
 
-def test_a_client_certificate_that_breaks_off_the_handshake_is_read_again_when_it_is_another(
+def test_a_client_certificate_that_fails_the_handshake_is_loaded_again_once_it_changed(
     server: ApiServer, tmp_path: Path
 ) -> None:
-    """As with a proxy in front that checks certificates by itself: it gives no 401."""
+    """A proxy in front of the API server that verifies certificates itself sends no 401."""
     assert server.authority is not None
     server.users.add("kspan")
     old = server.authority
@@ -130,24 +130,22 @@ def test_a_client_certificate_that_breaks_off_the_handshake_is_read_again_when_i
         server.stop()
         server.authority = Authority()
         server.start()
-        until(lambda: "disconnected" in got.reasons(), "trouble")
+        until(lambda: "disconnected" in got.reasons(), "a disconnection")
         server.kubeconfig(config, user=embedded(server.authority.issue("kspan")))
         server.put(PODS, pod("b"))
         watched(got, "b")
     old.remove()
 
 
-def vouched(server: ApiServer) -> Json:
+def with_ca(server: ApiServer) -> Json:
     assert server.authority is not None
     return {"certificate-authority-data": data(server.authority.path)}
 
 
-def test_an_api_server_with_a_new_ca_and_another_address_is_found_when_the_kubeconfig_has_them(
-    server: ApiServer, tmp_path: Path
-) -> None:
+def test_a_new_ca_and_address_of_the_api_server_are_read_from_the_kubeconfig(server: ApiServer, tmp_path: Path) -> None:
     old = server.authority
     assert old is not None
-    config = server.kubeconfig(tmp_path / "config", cluster=vouched(server))
+    config = server.kubeconfig(tmp_path / "config", cluster=with_ca(server))
     connection = connect(str(config), timing=QUICK)
     assert connection.find_cluster() == server.cluster_uid
     with reflecting(connection) as got:
@@ -156,20 +154,18 @@ def test_an_api_server_with_a_new_ca_and_another_address_is_found_when_the_kubec
         server.stop()
         server.authority, server.port = Authority(), 0
         server.start()
-        until(lambda: "disconnected" in got.reasons(), "trouble")
+        until(lambda: "disconnected" in got.reasons(), "a disconnection")
         config.write_text("half of a")
         server.put(PODS, pod("b"))
-        server.kubeconfig(config, cluster=vouched(server))
+        server.kubeconfig(config, cluster=with_ca(server))
         watched(got, "b")
     old.remove()
 
 
-def test_another_cluster_under_the_name_of_the_old_one_is_not_taken_for_it(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """As when a local cluster is deleted and made anew."""
+def test_another_cluster_with_the_same_name_is_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A local cluster was deleted and created again."""
     with ApiServer(token="t", https=True) as old, ApiServer(token="t", https=True) as new:
-        config = old.kubeconfig(tmp_path / "config", cluster=vouched(old))
+        config = old.kubeconfig(tmp_path / "config", cluster=with_ca(old))
         connection = connect(str(config), timing=QUICK)
         connection.find_cluster()
         with reflecting(connection) as got:
@@ -177,17 +173,17 @@ def test_another_cluster_under_the_name_of_the_old_one_is_not_taken_for_it(
             watched(got, "a")
             old.stop()
             new.put(PODS, pod("of-another-cluster"))
-            new.kubeconfig(config, cluster=vouched(new))
-            until(lambda: new.requests_seen("v1/namespaces", "get") >= 3, "it was asked who it is")
+            new.kubeconfig(config, cluster=with_ca(new))
+            until(lambda: new.requests_seen("v1/namespaces", "get") >= 3, "it was asked for its uid")
             assert new.requests_seen(PODS) == 0
             old.start()
             old.put(PODS, pod("b"))
             watched(got, "b")
         assert seen(got) == {"a", "b"}
-    assert caplog.text.count(f"is cluster {new.cluster_uid} by now, and not {old.cluster_uid}") == 1
+    assert caplog.text.count(f"is now cluster {new.cluster_uid} instead of {old.cluster_uid}") == 1
 
 
-def test_the_context_stays_the_one_that_was_current_at_the_start(tmp_path: Path) -> None:
+def test_the_context_is_the_one_that_was_current_at_the_start(tmp_path: Path) -> None:
     with ApiServer(token="t") as first, ApiServer(token="t") as second:
         config = first.kubeconfig(tmp_path / "config")
         connection = connect(str(config), timing=QUICK)
@@ -204,7 +200,7 @@ def test_the_context_stays_the_one_that_was_current_at_the_start(tmp_path: Path)
         connection.close()
 
 
-def test_an_api_server_that_is_not_the_one_is_not_told_the_token(tmp_path: Path) -> None:
+def test_an_api_server_with_an_unknown_ca_does_not_get_the_token(tmp_path: Path) -> None:
     other = Authority()
     with ApiServer(token="secret-token", https=True) as server:
         authority = {"certificate-authority-data": data(other.path)}
@@ -220,7 +216,7 @@ def test_an_api_server_that_is_not_the_one_is_not_told_the_token(tmp_path: Path)
 # tokens and plugins ---------------------------------------------------------------------------------------------------
 
 
-def test_the_newline_at_the_end_of_a_tokens_file_is_not_part_of_it(
+def test_a_newline_at_the_end_of_a_token_file_is_ignored(
     server: ApiServer, open_with: Callable[..., Connection], tmp_path: Path
 ) -> None:
     (tmp_path / "token").write_text("from-a-file\n")
@@ -228,14 +224,14 @@ def test_the_newline_at_the_end_of_a_tokens_file_is_not_part_of_it(
     open_with({"tokenFile": str(tmp_path / "token")}).get("/api/v1/namespaces")
 
 
-def test_a_token_that_can_be_none_is_told_without_its_text(open_with: Callable[..., Connection]) -> None:
+def test_an_invalid_token_is_not_part_of_the_error(open_with: Callable[..., Connection]) -> None:
     with pytest.raises(UnauthorizedError, match="characters") as caught:
         open_with({"token": "secret\r\nX-Evil: 1"}).get("/api/v1/namespaces")
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
 
 
-def test_an_exec_plugin_gives_a_client_certificate(
+def test_an_exec_plugin_can_return_a_client_certificate(
     server: ApiServer, open_with: Callable[..., Connection], tmp_path: Path
 ) -> None:
     assert server.authority is not None
@@ -246,7 +242,7 @@ def test_an_exec_plugin_gives_a_client_certificate(
     assert server.requests[-1].user == "kspan"
 
 
-def test_an_exec_plugin_is_asked_again_when_its_token_has_expired_and_not_before(
+def test_an_exec_plugin_runs_again_only_when_its_token_has_expired(
     server: ApiServer, open_with: Callable[..., Connection], tmp_path: Path
 ) -> None:
     path = tmp_path / "plugin"
@@ -263,7 +259,7 @@ def test_an_exec_plugin_is_asked_again_when_its_token_has_expired_and_not_before
     assert server.requests[-1].headers["authorization"] == "Bearer three"
 
 
-def test_an_exec_plugin_that_fails_is_an_error_with_its_own_words_and_nobody_goes_on_as_nobody(
+def test_a_failed_exec_plugin_is_an_error_with_its_output_and_no_request_is_sent(
     server: ApiServer, open_with: Callable[..., Connection], tmp_path: Path
 ) -> None:
     user = plugin(tmp_path / "plugin", {}, before="echo 'no such account' >&2; exit 3")
@@ -276,15 +272,15 @@ def test_an_exec_plugin_that_fails_is_an_error_with_its_own_words_and_nobody_goe
 
 
 @pytest.mark.parametrize("kind", ["exec", "auth-provider"])
-def test_what_is_no_entry_of_a_plugin_is_told_in_one_line(open_with: Callable[..., Connection], kind: str) -> None:
+def test_an_invalid_plugin_entry_is_an_error_of_one_line(open_with: Callable[..., Connection], kind: str) -> None:
     with pytest.raises(KubeconfigError, match=f"user 'test', {kind}: it has to be an object"):
         open_with({kind: "kubelogin"})
 
 
-def test_while_an_exec_plugin_fails_the_token_is_used_for_as_long_as_it_is_good(
+def test_while_an_exec_plugin_fails_the_old_token_is_used_until_it_is_rejected(
     server: ApiServer, open_with: Callable[..., Connection], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The client asks five minutes before a token expires."""
+    """Renewal begins five minutes before a token expires."""
     path = tmp_path / "plugin"
     server.tokens.add("one")
     connection = open_with(plugin(path, {"token": "one", "expirationTimestamp": "2020-01-01T00:00:00Z"}))
@@ -292,15 +288,15 @@ def test_while_an_exec_plugin_fails_the_token_is_used_for_as_long_as_it_is_good(
     for _ in range(3):
         connection.get("/api/v1/namespaces")
     assert [record.getMessage() for record in caplog.records if "away" in record.getMessage()] == [
-        "the credentials cannot be refreshed: exec: process returned 1. away; going on with the old ones"
+        "the credentials cannot be renewed: exec: process returned 1. away; the old ones are used"
     ]
     server.tokens.remove("one")
     with pytest.raises(UnauthorizedError, match="away"):
         connection.get("/api/v1/namespaces")
 
 
-def test_whom_a_kubeconfig_impersonates_is_not_left_out_in_silence(open_with: Callable[..., Connection]) -> None:
-    with pytest.raises(KubeconfigError, match="impersonate"):
+def test_a_kubeconfig_that_impersonates_is_an_error(open_with: Callable[..., Connection]) -> None:
+    with pytest.raises(KubeconfigError, match="impersonates"):
         open_with({"token": "t", "as": "somebody"})
 
 
@@ -308,7 +304,7 @@ def test_whom_a_kubeconfig_impersonates_is_not_left_out_in_silence(open_with: Ca
 
 
 def kept(config: Path) -> Json:
-    """The settings of the provider in a kubeconfig."""
+    """The settings of the provider in the kubeconfig file."""
     found: Json = yaml.safe_load(config.read_text())["users"][0]["user"]["auth-provider"]["config"]
     return found
 
@@ -317,7 +313,7 @@ def refreshed(provider: IdentityProvider, times: int) -> None:
     until(lambda: provider.refreshed >= times, f"{times} new tokens")
 
 
-def test_an_id_token_that_is_good_is_used_as_it_is(
+def test_a_valid_id_token_is_not_refreshed(
     server: ApiServer, provider: IdentityProvider, open_with: Callable[..., Connection]
 ) -> None:
     token = id_token(0, 3600)
@@ -326,7 +322,7 @@ def test_an_id_token_that_is_good_is_used_as_it_is(
     assert provider.refreshed == 0
 
 
-def test_an_id_token_that_has_expired_is_refreshed_and_kept_in_the_kubeconfig(
+def test_an_expired_id_token_is_refreshed_and_saved_in_the_kubeconfig(
     server: ApiServer, provider: IdentityProvider, open_with: Callable[..., Connection], tmp_path: Path
 ) -> None:
     user = provider.user(id_token(0, -10))
@@ -338,10 +334,10 @@ def test_an_id_token_that_has_expired_is_refreshed_and_kept_in_the_kubeconfig(
     assert settings.keys() == user["auth-provider"]["config"].keys()
 
 
-def test_a_watch_goes_on_through_one_expired_id_token_after_the_other(
+def test_a_watch_continues_while_id_tokens_expire(
     server: ApiServer, provider: IdentityProvider, tmp_path: Path
 ) -> None:
-    """Each refresh token is good for one use: what came with the last one has to be used for the next."""
+    """Each refresh token is valid for one use, so the newest one must be used."""
     provider.lifetime = 1.0
     config = server.kubeconfig(tmp_path / "config", user=provider.user(id_token(0, -10)))
     with reflecting(connect(str(config), timing=QUICK)) as got:
@@ -355,13 +351,13 @@ def test_a_watch_goes_on_through_one_expired_id_token_after_the_other(
     assert provider.refused == 0
 
 
-def test_new_tokens_are_used_even_if_the_kubeconfig_cannot_be_written(
+def test_new_tokens_are_used_even_if_the_kubeconfig_is_not_writable(
     provider: IdentityProvider,
     open_with: Callable[..., Connection],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Root may write everything, so what the system says is said in its place."""
+    """The test may run as root, who can write every file, so the error is raised by hand."""
     from kubernetes.config.kube_config import KubeConfigMerger
 
     def refuse(*_: object) -> None:
@@ -369,11 +365,11 @@ def test_new_tokens_are_used_even_if_the_kubeconfig_cannot_be_written(
 
     monkeypatch.setattr(KubeConfigMerger, "save_config", refuse)
     open_with(provider.user(id_token(0, -10))).get("/api/v1/namespaces")
-    assert "cannot be kept in the kubeconfig" in caplog.text
+    assert "cannot be saved in the kubeconfig" in caplog.text
 
 
 @pytest.mark.parametrize("token, reason", [("no-jwt", "gives no credentials"), (None, "id-token")])
-def test_what_is_no_id_token_is_an_error(
+def test_an_invalid_id_token_is_an_error(
     server: ApiServer, provider: IdentityProvider, open_with: Callable[..., Connection], token: str | None, reason: str
 ) -> None:
     user = provider.user(token or "")
@@ -384,7 +380,7 @@ def test_what_is_no_id_token_is_an_error(
     assert not server.requests
 
 
-def test_a_provider_that_refuses_or_is_away_is_named_in_one_line(
+def test_a_refusal_or_outage_of_the_provider_is_an_error_of_one_line(
     provider: IdentityProvider, open_with: Callable[..., Connection]
 ) -> None:
     user = provider.user(id_token(0, -10))
@@ -398,7 +394,7 @@ def test_a_provider_that_refuses_or_is_away_is_named_in_one_line(
     assert "client-secret" not in str(caught.value)
 
 
-def test_a_provider_whose_certificate_nobody_vouches_for_is_told_nothing(
+def test_a_provider_with_an_unknown_ca_gets_no_secrets(
     provider: IdentityProvider, open_with: Callable[..., Connection], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     user = provider.user(id_token(0, -10))
@@ -411,7 +407,7 @@ def test_a_provider_whose_certificate_nobody_vouches_for_is_told_nothing(
     assert "idp-certificate-authority" not in kept(tmp_path / "config")
 
 
-def test_a_refresh_that_fails_is_tried_again(server: ApiServer, provider: IdentityProvider, tmp_path: Path) -> None:
+def test_a_failed_refresh_is_retried(server: ApiServer, provider: IdentityProvider, tmp_path: Path) -> None:
     config = server.kubeconfig(tmp_path / "config", user=provider.user(id_token(0, 3600)))
     server.tokens.add(kept(config)["id-token"])
     with reflecting(connect(str(config), timing=QUICK)) as got:
@@ -429,6 +425,6 @@ def test_a_refresh_that_fails_is_tried_again(server: ApiServer, provider: Identi
     assert "unauthorized" in got.reasons()
 
 
-def test_each_error_is_one_of_ours(open_with: Callable[..., Connection]) -> None:
+def test_errors_of_the_client_are_translated(open_with: Callable[..., Connection]) -> None:
     with pytest.raises(ApiError):
         open_with({"client-certificate-data": "eA==", "client-key-data": "eA=="}).get("/api/v1/namespaces")

@@ -1,4 +1,4 @@
-"""An HTTP proxy between us and the API server."""
+"""An HTTP proxy between kspan and the API server."""
 
 import re
 from collections.abc import Iterator
@@ -42,13 +42,11 @@ def ask(server: ApiServer, folder: Path, proxy: object = None) -> None:
 
 
 def tunnelled(server: ApiServer) -> str:
-    """What a proxy is asked for a tunnel to this server with."""
+    """The request with which a proxy is asked for a tunnel to this server."""
     return rf"CONNECT 127\.0\.0\.1:{server.port} HTTP/1\.[01]"
 
 
-def test_the_proxy_of_the_kubeconfig_is_used_and_sees_no_token_of_a_secure_server(
-    server: ApiServer, tmp_path: Path
-) -> None:
+def test_the_proxy_of_the_kubeconfig_is_used_and_gets_no_token_over_https(server: ApiServer, tmp_path: Path) -> None:
     with Proxy() as proxy:
         ask(server, tmp_path, proxy.url)
         assert server.requests[-1].status == 200
@@ -58,9 +56,7 @@ def test_the_proxy_of_the_kubeconfig_is_used_and_sees_no_token_of_a_secure_serve
             assert [bool(re.fullmatch(tunnelled(server), line)) for line in proxy.asked] == [True]
 
 
-def test_the_environment_names_a_proxy_and_who_is_not_asked_through_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_proxy_and_exceptions_are_read_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with ApiServer(https=True) as server, Proxy() as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         ask(server, tmp_path)
@@ -74,7 +70,7 @@ def test_the_environment_names_a_proxy_and_who_is_not_asked_through_it(
         assert len(proxy.asked) == 2
 
 
-def test_a_watch_goes_on_through_a_proxy_that_breaks_its_connections_off(server: ApiServer, tmp_path: Path) -> None:
+def test_a_watch_continues_when_the_proxy_drops_connections(server: ApiServer, tmp_path: Path) -> None:
     with Proxy() as proxy, reflecting(to(server, tmp_path, proxy.url)) as got:
         server.put(PODS, manifest("a"))
         agree(server, got)
@@ -82,11 +78,11 @@ def test_a_watch_goes_on_through_a_proxy_that_breaks_its_connections_off(server:
             proxy.cut()
             server.put(PODS, manifest(name))
             agree(server, got)
-        until(lambda: set(got.reasons()) & {"disconnected", "torn"}, "trouble")
+        until(lambda: set(got.reasons()) & {"disconnected", "torn"}, "a disconnection")
 
 
 @pytest.mark.parametrize("password", ["plain", "p@ss:w/rd"])
-def test_the_credentials_of_a_proxy_are_sent_to_it_and_to_nobody_else(
+def test_the_credentials_of_a_proxy_are_sent_only_to_the_proxy(
     server: ApiServer, tmp_path: Path, password: str
 ) -> None:
     quoted = password.replace("@", "%40").replace(":", "%3A").replace("/", "%2F")
@@ -100,7 +96,7 @@ def test_the_credentials_of_a_proxy_are_sent_to_it_and_to_nobody_else(
             agree(server, got)
 
 
-def test_a_proxy_that_refuses_us_is_told_without_the_password(tmp_path: Path) -> None:
+def test_a_refusal_of_the_proxy_is_reported_without_the_password(tmp_path: Path) -> None:
     with ApiServer(https=True) as server, Proxy("kspan:right") as proxy:
         with pytest.raises(DisconnectedError, match=r"proxy.*407") as caught:
             ask(server, tmp_path, f"http://kspan:wrong-password@127.0.0.1:{proxy.port}")
@@ -109,7 +105,7 @@ def test_a_proxy_that_refuses_us_is_told_without_the_password(tmp_path: Path) ->
             ask(server, tmp_path, f"http://127.0.0.1:{proxy.port}")
 
 
-def test_a_proxy_that_is_away_is_named_as_the_trouble(tmp_path: Path) -> None:
+def test_an_unreachable_proxy_is_named_in_the_error(tmp_path: Path) -> None:
     with ApiServer(https=True) as server:
         with pytest.raises(DisconnectedError, match="proxy"):
             ask(server, tmp_path, "http://127.0.0.1:9")
@@ -120,14 +116,14 @@ def test_a_proxy_that_is_away_is_named_as_the_trouble(tmp_path: Path) -> None:
     "url, reason",
     [
         ("socks5://127.0.0.1:9", "PySocks"),
-        ("ftp://127.0.0.1:9", "no URL"),
-        ("127.0.0.1:9", "no URL"),
-        ("http://", "no URL"),
+        ("ftp://127.0.0.1:9", "invalid proxy URL"),
+        ("127.0.0.1:9", "invalid proxy URL"),
+        ("http://", "invalid proxy URL"),
         ("http://[::1:9", "Invalid IPv6"),
-        (["http://127.0.0.1:9"], "no URL"),
+        (["http://127.0.0.1:9"], "invalid proxy URL"),
     ],
 )
-def test_what_is_no_proxy_is_one_line(tmp_path: Path, url: object, reason: str) -> None:
+def test_an_invalid_proxy_url_is_an_error_of_one_line(tmp_path: Path, url: object, reason: str) -> None:
     with ApiServer(https=True) as server, pytest.raises(KubeconfigError, match=reason) as caught:
         to(server, tmp_path, url)
     assert str(tmp_path) in str(caught.value)

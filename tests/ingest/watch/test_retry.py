@@ -2,7 +2,7 @@
 
 import pytest
 
-from kspan.ingest.watch.backoff import Action, Attempt, Ending, Timing, decide
+from kspan.ingest.watch.retry import Action, Attempt, Ending, Timing, decide
 
 TIMING = Timing()
 
