@@ -1,17 +1,20 @@
-"""Everything that kspan raises on purpose: callers catch our words, never a library's.
+"""Exceptions raised by kspan. Exceptions of libraries are translated into these at the boundary.
 
-Each message is one line that says what is wrong and, where there is something to do about it, what to do.
+Each message is one line: what is wrong, where, and what to do about it.
 """
 
 
 class KspanError(Exception):
-    """Base of all errors that end a command with exit code 2 and one line on standard error."""
+    """Base class. Ends a command with exit code 2 and one line on standard error."""
 
 
 class InputError(KspanError):
-    """A recording or another input cannot be read, or a part of it makes no sense.
+    """A recording or other input cannot be read, or a part of it is invalid.
 
-    ``source`` is the file's name as the user gave it, ``line`` counts from 1 (0: the file as a whole).
+    Args:
+        source: name of the file, as the user gave it.
+        line: number of the line, from 1 (0: the whole file).
+        problem: what is wrong.
     """
 
     def __init__(self, source: str, line: int, problem: str) -> None:
@@ -23,24 +26,24 @@ class InputError(KspanError):
 
 
 class StoreError(KspanError):
-    """The database cannot be opened, is not ours, is newer than this program, or failed while in use."""
+    """The database cannot be opened or belongs to another program or version, or an operation on it failed."""
 
 
 class FencedError(KspanError):
-    """Another process has become the one who writes to the cluster. No StoreError: nothing can be tried again."""
+    """Another process has taken over as writer for this cluster. Not a StoreError: retrying cannot help."""
 
 
 class RulesError(KspanError):
-    """A rules file is not valid; the message names the file, the entry and the reason."""
+    """A rules file is invalid. The message names the file, the line and the reason."""
 
 
 class SettingsError(KspanError):
-    """A setting (flag, environment variable, configuration file) has a value that cannot be used."""
+    """A setting (flag, environment variable or settings file) has an invalid value."""
 
 
 class QueryError(KspanError):
-    """A question that has no answer: no such object or trace, a name that means several, a time that is none."""
+    """The query cannot be answered: unknown object or trace, ambiguous name, or invalid time."""
 
 
 class ExportError(KspanError):
-    """An exporter cannot be set up, or did not take what it was given."""
+    """An exporter cannot be set up, or traces were not accepted."""

@@ -1,8 +1,10 @@
-"""The words that the layers share: journal records on the way in, rows of the projection on the way out.
+"""Data types shared by all layers: journal records (input) and projection rows (output). Pure.
 
-Pure data, hardly any behaviour. Units, everywhere in kspan: a time is an ``int`` of Unix nanoseconds in
-UTC (0: not known); a uid is the API server's string; ids of spans and traces are lower-case hexadecimal (16 and 32
-digits), as in OTLP/JSON; a resourceVersion is the API server's string.
+Units, everywhere in kspan:
+
+* A time is an ``int`` of Unix nanoseconds in UTC (0: unknown).
+* A uid and a resourceVersion are the strings of the API server.
+* Span and trace ids are lower-case hexadecimal (16 and 32 digits), as in OTLP/JSON.
 """
 
 from collections.abc import Iterable
@@ -13,27 +15,38 @@ import msgspec
 
 
 class RecordType(StrEnum):
-    """What a journal record says (DESIGN: "The state machine")."""
+    """The type of a journal record."""
 
     ADDED = "ADDED"
     MODIFIED = "MODIFIED"
     DELETED = "DELETED"
     LISTED = "LISTED"
-    """An object that the very first list of a stream showed: state, not news."""
+    """An object in the first list of a stream: existing state, not a change."""
     GAP = "GAP"
-    """Changes on this stream between two resourceVersions may have been missed."""
+    """Changes of this stream between two resourceVersions may have been missed."""
     TICK = "TICK"
-    """Time passed while something was waiting for it."""
+    """Time passed while the fold was waiting for it."""
 
 
 class LogRecord(msgspec.Struct, frozen=True, gc=False):
     """One record of the journal.
 
-    ``payload`` is the object as JSON, as the API server sent it (empty: an Event's expiry, a GAP, a TICK).
-    ``resource`` names the stream: ``v1/pods``, ``apps/v1/deployments`` (empty for a TICK).
-    ``gap_from`` and ``gap_to`` bound the resourceVersions that a GAP is about; ``reason`` says why it is there.
-    ``epoch`` is how often the stream's resourceVersions had started over before (etcd was restored from a backup): only
-    within an epoch do they tell which is newer.
+    Args:
+        type: type of the record.
+        recorded_at: when it was received.
+        resource: the stream: ``v1/pods``, ``apps/v1/deployments`` (empty for a TICK).
+        uid: uid of the object; this and the next five are empty for a GAP and a TICK.
+        resource_version: resourceVersion of the object.
+        api_version: apiVersion of the object.
+        kind: kind of the object.
+        namespace: namespace of the object.
+        name: name of the object.
+        payload: the object as JSON, as the API server sent it (empty for the expiry of an Event, a GAP and a TICK).
+        reason: GAP only: why changes may have been missed.
+        gap_from: GAP only: the last resourceVersion known before the gap.
+        gap_to: GAP only: the first resourceVersion known after it.
+        epoch: number of times the stream's resourceVersions have started over (etcd was restored from a backup).
+            resourceVersions can only be compared within an epoch.
     """
 
     type: RecordType
@@ -53,11 +66,16 @@ class LogRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class Cursor(msgspec.Struct, frozen=True, gc=False):
-    """How far a stream was read: everything up to ``resource_version`` is in the journal.
+    """How far a stream has been read.
 
-    ``scope`` names the namespaces that this is true of, in order, separated by commas; empty for the whole cluster.
-    ``epoch`` is that of the records (``LogRecord``). ``since`` is the version of the first list ever, ``since_at`` when
-    that was (Unix ns).
+    Args:
+        resource: the stream.
+        resource_version: everything up to this resourceVersion is in the journal.
+        updated_at: when the cursor reached it.
+        scope: the namespaces covered, in order, separated by commas; empty for the whole cluster.
+        epoch: epoch of the resourceVersions (see ``LogRecord``).
+        since: resourceVersion of the first list.
+        since_at: when the first list was made.
     """
 
     resource: str
@@ -70,13 +88,13 @@ class Cursor(msgspec.Struct, frozen=True, gc=False):
 
 
 def scope_of(namespaces: Iterable[str]) -> str:
-    """The scope (``Cursor``) of these namespaces; an empty name among them stands for the whole cluster."""
+    """The scope (see ``Cursor``) of some namespaces; an empty name stands for the whole cluster."""
     names = set(namespaces)
     return "" if "" in names else ",".join(sorted(names))
 
 
 class GapRow(msgspec.Struct, frozen=True, gc=False):
-    """A row of ``gaps``: what may be missing from the journal, and why."""
+    """A row of ``gaps``: changes that may be missing from the journal, and why."""
 
     seq: int
     resource: str
@@ -87,10 +105,10 @@ class GapRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class ObjectRow(msgspec.Struct, frozen=True, gc=False):
-    """A row of ``objects``: one Kubernetes object, alive or gone, as it was last seen.
+    """A row of ``objects``: a Kubernetes object, existing or deleted, as last seen.
 
-    ``state`` is the fold's own record (msgpack) of an object that is ``remembered``: it lives, or was deleted or spoken
-    of a short while ago. Of any other it is empty.
+    ``state`` is the fold's record (msgpack) of an object that is ``remembered``: one that exists, or was deleted or
+    mentioned by an Event recently. It is empty for all other objects.
     """
 
     uid: str
@@ -111,7 +129,7 @@ class ObjectRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class OwnerRow(msgspec.Struct, frozen=True, gc=False):
-    """A row of ``owners``: ``uid`` is (or was) owned by ``owner_uid``."""
+    """A row of ``owners``: ``uid`` is or was owned by ``owner_uid``."""
 
     uid: str
     owner_uid: str
@@ -122,9 +140,9 @@ class OwnerRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class PendingRow(msgspec.Struct, frozen=True, gc=False):
-    """A row of ``pending``: an occurrence that waits for what may explain it, and is in no trace yet.
+    """A row of ``pending``: an occurrence whose cause has not been chosen yet. It is in no trace.
 
-    ``arrival`` numbers all occurrences in the order in which they came; ``fold`` is the fold's own record (msgpack).
+    ``arrival`` numbers all occurrences in the order of their arrival; ``fold`` is the fold's record (msgpack).
     """
 
     arrival: int
@@ -136,18 +154,18 @@ class PendingRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class SpanState(StrEnum):
-    """The life of an occurrence."""
+    """The state of an occurrence."""
 
     PENDING = "pending"
-    """Waiting for what may explain it: not in ``spans`` yet (``PendingRow``)."""
+    """Its cause has not been chosen: it is not in ``spans`` yet (``PendingRow``)."""
     OPEN = "open"
-    """Has its cause; its trace is still open."""
+    """It has its cause; its trace is still open."""
     CLOSED = "closed"
-    """Part of a closed trace: never changes again."""
+    """It is in a closed trace and never changes again."""
 
 
 class SpanEvent(msgspec.Struct, frozen=True, gc=False):
-    """A repeat of an occurrence, or a condition whose turn only goes with it (OTLP: an event of the span)."""
+    """A span event: a repeat of the occurrence, or a condition transition that belongs to it."""
 
     time: int
     name: str
@@ -155,7 +173,7 @@ class SpanEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class SpanLink(msgspec.Struct, frozen=True, gc=False):
-    """Another span that this one has to do with, in another trace."""
+    """A span link to a related span in another trace."""
 
     trace_id: str
     span_id: str
@@ -163,12 +181,24 @@ class SpanLink(msgspec.Struct, frozen=True, gc=False):
 
 
 class SpanRow(msgspec.Struct, frozen=True, gc=False):
-    """A row of ``spans``: one occurrence.
+    """A row of ``spans``: one occurrence. Until the span is closed, only its identifying columns are final.
 
-    Until it is closed only the identifying columns are final. ``parent_span_id`` is empty for a root; where the object
-    carried a remote context it is the remote span's id and ``remote_parent`` is true. ``attributes`` holds what goes
-    out as span attributes, ``service`` and ``instance`` become the resource's ``service.name`` and
-    ``service.instance.id``. ``error`` is true where the span's status is Error, with ``message`` as its description.
+    Args:
+        trace_id, span_id: ids of the span.
+        parent_span_id: span id of the cause; empty for a root.
+        remote_parent: true if the parent comes from a trace context of the object.
+        state: open or closed.
+        name: ``Kind.Reason``.
+        rule, confidence: the rule that chose the cause, and the confidence in that choice.
+        start_time, end_time: first and last moment.
+        service, instance: ``service.name`` and ``service.instance.id`` of the resource.
+        object_uid, object_kind, object_namespace, object_name: the object it happened to.
+        reason: what happened.
+        error: true if the span's status is Error; ``message`` is the description then.
+        message: message of the Event, condition or change.
+        event_uid, event_count: the Event it was made from (empty and 0: none).
+        attributes, events, links: those of the exported span.
+        fold: the fold's record (msgpack); empty once closed.
     """
 
     trace_id: str
@@ -199,17 +229,26 @@ class SpanRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class TraceState(StrEnum):
-    """The life of a trace."""
+    """The state of a trace."""
 
     OPEN = "open"
     CLOSED = "closed"
 
 
 class TraceRow(msgspec.Struct, frozen=True, gc=False):
-    """A row of ``traces``: a tree of occurrences under one root cause.
+    """A row of ``traces``: a tree of occurrences below one root cause.
 
-    ``incomplete`` marks a trace that was closed by age while something in it was still on its way; ``error`` is the
-    outcome of the whole. ``previous_trace_id`` is the trace that an episode follows up.
+    Args:
+        trace_id: id of the trace.
+        state: open or closed.
+        root_span_id: span id of the root; empty while open.
+        previous_trace_id: the trace that this one continues (an episode); empty otherwise.
+        opened_at, closed_at: event time of the first occurrence and of closing (0: open).
+        start_time, end_time: start of the first and end of the last span.
+        span_count: number of spans.
+        incomplete: true if it was closed by age while something in it was in progress.
+        error: true if it ended in failure.
+        fold: the fold's record (msgpack); empty once closed.
     """
 
     trace_id: str
@@ -227,11 +266,12 @@ class TraceRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class Delta(msgspec.Struct):
-    """What a run of records changed in the projection, to be applied in this order: rows to drop, by their keys (a
-    trace id and a span id; an arrival), rows to write whole, in the place of any of the same key, and rows to update.
+    """The change of the projection by some records. To be applied in the order of the fields:
 
-    An updated row is there, as an earlier delta wrote it, and differs from it in neither its key nor any column that
-    an index is about: most writes are of this kind, and must not cost a page in every index.
+    1. ``dropped_*``: keys of rows to delete (trace id and span id; arrival number).
+    2. ``pending``, ``objects`` …: rows to insert or replace.
+    3. ``updated_*``: rows that already exist and change only unindexed columns. Most writes are like this; they must
+       not touch the indexes.
     """
 
     dropped_spans: list[tuple[str, str]] = []
@@ -246,4 +286,4 @@ class Delta(msgspec.Struct):
     updated_spans: list[SpanRow] = []
     updated_traces: list[TraceRow] = []
     clock: bytes = b""
-    """The fold's scalar state (msgpack): logical time and the measured lag."""
+    """The fold's scalar state (msgpack): event time, the lateness of Events, gaps."""

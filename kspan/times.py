@@ -12,7 +12,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-# Whole seconds recur (every timestamp of one object, every object of one burst), so most look-ups hit.
+# Whole seconds recur (in the timestamps of one object, and in the objects of one burst), so most look-ups hit.
 @lru_cache(maxsize=4096)
 def _whole(text: str) -> int:
     moment = datetime.fromisoformat(text)
@@ -22,9 +22,9 @@ def _whole(text: str) -> int:
 
 
 def parse_time(text: str) -> int:
-    """Unix nanoseconds of an RFC 3339 time with any number of fraction digits (those past the ninth are cut).
+    """Return the Unix nanoseconds of an RFC 3339 time. Fraction digits after the ninth are ignored.
 
-    Raises ValueError where the text is no such time.
+    Raises ValueError for any other text.
     """
     if len(text) < 20 or text[10] not in "Tt " or not text.isascii():
         raise ValueError(f"{text!r} is not an RFC 3339 time")
@@ -41,14 +41,14 @@ def parse_time(text: str) -> int:
 
 
 LATEST = 2**62
-"""Year 2116: what claims to be later is a mistake, and nanoseconds must fit a database's 64-bit integer."""
+"""Year 2116. Later times are mistakes, and nanoseconds must fit the 64-bit integers of the database."""
 
 
 def parse_time_or_zero(text: str | None) -> int:
-    """Like ``parse_time``; 0 (not known) for None, an empty text, one that is no time, or one out of all bounds."""
+    """Like ``parse_time``, but returns 0 (unknown) for None, an invalid time, and a time outside of 1970 to 2116."""
     if not text:
         return 0
-    return _cached(text) if len(text) < 40 else _or_zero(text)  # What is longer is not worth keeping.
+    return _cached(text) if len(text) < 40 else _or_zero(text)  # Longer texts would fill the cache.
 
 
 def _or_zero(text: str) -> int:
@@ -63,7 +63,7 @@ _cached = lru_cache(maxsize=4096)(_or_zero)
 
 
 def format_time(ns: int) -> str:
-    """RFC 3339 in UTC with microseconds: ``2026-11-22T10:25:05.290000Z``."""
+    """Return a time as RFC 3339 in UTC with microseconds: ``2026-11-22T10:25:05.290000Z``."""
     return (_EPOCH + ns // 1000 * _MICROSECOND).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -79,7 +79,7 @@ _UNITS: Final = {
 
 
 def parse_duration(text: str) -> int:
-    """Nanoseconds of ``90s``, ``1.5h``, ``1h30m``, ``7d``, or ``0``. Raises ValueError where it is none."""
+    """Return the nanoseconds of ``90s``, ``1.5h``, ``1h30m``, ``7d`` or ``0``. Raises ValueError for any other text."""
     rest = text.strip().lower()
     if rest == "0":
         return 0
@@ -91,5 +91,5 @@ def parse_duration(text: str) -> int:
         found += int(whole) * _UNITS[unit] + int((fraction or "0").ljust(9, "0")) * _UNITS[unit] // SECOND
         end = part.end()
     if not end or end != len(rest):
-        raise ValueError(f"{text!r} is no duration")
+        raise ValueError(f"invalid duration {text!r}")
     return found

@@ -1,6 +1,6 @@
-"""On which line of a TOML text each key stands: ``tomllib`` does not tell. Pure.
+"""Line numbers of the keys of a TOML text, which ``tomllib`` does not provide. Pure.
 
-Only for texts that ``tomllib`` has read: what is no TOML makes no sense here.
+Only for texts that ``tomllib`` has parsed without an error.
 """
 
 import re
@@ -13,7 +13,7 @@ _BLANK = re.compile(r"(?:\s|#[^\n]*)*")
 
 
 class Positions:
-    """Lines, from 1, by path: ``("rule", 0, "message")`` is the key ``message`` of the first ``[[rule]]``."""
+    """Line numbers from 1, by path: ``("rule", 0, "message")`` is the key ``message`` of the first ``[[rule]]``."""
 
     def __init__(self, text: str) -> None:
         self._lines: dict[Path, int] = {}
@@ -22,7 +22,7 @@ class Positions:
         self._read()
 
     def line(self, path: Path) -> int:
-        """The line of a key, or of the nearest above it that stands for itself; 1 where there is none."""
+        """The line of a key, or of the nearest parent that has a line of its own; 1 if there is none."""
         while path:
             if path in self._lines:
                 return self._lines[path]
@@ -70,7 +70,7 @@ class Positions:
         return path, at + (2 if many else 1)
 
     def _within(self, keys: tuple[str, ...]) -> Path:
-        """The table that these keys lead to; of an array of tables that is its last."""
+        """The table at these keys; the last table of an array of tables."""
         path: Path = ()
         for key in keys:
             path = (*path, key)
@@ -98,7 +98,7 @@ class Positions:
         while not text.startswith(mark, at):
             at += 2 if quote == '"' and text[at] == "\\" else 1
         at += len(mark)
-        # Up to two quotes may stand right before the three that end it.
+        # A text may end with up to two quotes, directly before the three that close it.
         while len(mark) == 3 and at < len(text) and text[at] == quote:
             at += 1
         return at

@@ -1,4 +1,4 @@
-"""Names of span attributes, and the identities that trace and span ids are hashed from. Pure.
+"""Names of span attributes. Pure.
 
 Sources: OpenTelemetry semantic conventions (resource/k8s), and for Events the OpenTelemetry Collector's k8sevents
 receiver (receiver/k8seventsreceiver/k8s_event_to_logdata.go).
@@ -40,7 +40,7 @@ CONDITION_MESSAGE = "kspan.condition.message"
 FIELD_MANAGER = "kspan.field_manager"
 INCOMPLETE = "kspan.trace.incomplete"
 
-# Kinds for which the semantic conventions define k8s.<kind>.name and k8s.<kind>.uid (of a Namespace, the name alone).
+# Kinds for which the semantic conventions define k8s.<kind>.name and k8s.<kind>.uid (only the name for a Namespace).
 _KINDS = {
     "Pod": "pod",
     "Deployment": "deployment",
@@ -60,12 +60,12 @@ _KINDS = {
 
 
 def is_repeat(attributes: Mapping[str, object]) -> bool:
-    """Whether the span event with these says that the occurrence happened again, and not that a condition turned."""
+    """True if a span event with these attributes is a repeat of the occurrence, not a condition transition."""
     return CONDITION_TYPE not in attributes
 
 
 def object_attributes(kind: str, name: str, uid: str) -> dict[str, str]:
-    """The ``k8s.<kind>.name/uid`` pair of an object, empty for a kind that the conventions do not know."""
+    """The attributes ``k8s.<kind>.name`` and ``k8s.<kind>.uid`` of an object; empty for other kinds."""
     word = _KINDS.get(kind)
     if word is None:
         return {}

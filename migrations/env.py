@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection that kspan hands over, or on `-x db=URL` for a developer."""
+"""Runs migrations on the connection that kspan passes, or on `-x db=URL` for developers."""
 
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from kspan.store.schema.tables import metadata
 
 
 def render(kind: str, item: Any, _autogenerate: Any) -> str | Literal[False]:
-    """Our column types as plain ones: a released migration must not depend on code that changes."""
+    """Render our column types as plain ones, because a released migration must not depend on code that changes."""
     if kind != "type" or not isinstance(item, Json | Payload | Word):
         return False
     if isinstance(item, Word):
@@ -22,12 +22,12 @@ def render(kind: str, item: Any, _autogenerate: Any) -> str | Literal[False]:
 
 
 def is_ours(name: str | None, kind: str, _parents: Any) -> bool:
-    """Partitions come and go with time, and are no part of the schema."""
+    """Leave out partitions, which are created and dropped at run time."""
     return kind != "table" or not str(name).startswith("journal_")
 
 
 def run(connection: Connection) -> None:
-    # transactional_ddl: our connections say BEGIN themselves, so SQLite rolls a half-done migration back as well.
+    # transactional_ddl: our connections run BEGIN explicitly, so SQLite can roll back a migration too.
     context.configure(
         connection=connection,
         target_metadata=metadata,

@@ -1,8 +1,8 @@
-"""Which versions of objects the journal has: in memory where it can be, looked up only where it must be.
+"""The newest version of each object in the journal, from memory if possible and otherwise from the database.
 
-A record is known already if the journal has its version of the object, or a newer one. Most records need no look: they
-are newer than everything that was journalled of their kind and is not in memory. That leaves the items of a list, what
-comes again after a restart, and versions that are no numbers or started over.
+A record is known if the journal has the same version of its object or a newer one. Most records need no look-up: they
+are newer than every version of their kind that is in the journal but not in memory. The others are items of a list,
+records that are received again after a restart, and resourceVersions that are not numbers or have started over.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,13 +15,13 @@ from kspan.model import LogRecord, RecordType
 from kspan.store import Store
 
 REMEMBERED: Final = 200_000
-"""uids whose newest version is kept in memory, at most; at least half of it."""
+"""Most objects whose newest version is kept in memory; at least half of this number are."""
 
 KINDS: Final = 1_000
-"""Kinds that are told apart; a hostile cluster has any number."""
+"""Most kinds with a high-water mark of their own: a cluster may have any number of kinds."""
 
 OTHERS: Final = ""
-"""Stands for all further kinds."""
+"""Key for all further kinds."""
 
 
 class _Version(msgspec.Struct, frozen=True, gc=False):
@@ -32,33 +32,40 @@ class _Version(msgspec.Struct, frozen=True, gc=False):
 
 
 class HighWaterMarks:
-    """The greatest resourceVersion of each kind among some records; -1 where all that there are are no numbers."""
+    """High-water mark of resourceVersion per kind; -1 if none was numeric."""
 
-    def __init__(self, heights: Mapping[str, str]) -> None:
-        self._heights = {kind: int(height) for kind, height in heights.items()}
+    def __init__(self, marks: Mapping[str, str]) -> None:
+        self._marks = {kind: int(mark) for kind, mark in marks.items()}
 
     def raise_to(self, kind: str, resource_version: str) -> bool:
-        """Takes in a record; whether it is greater than all of its kind so far."""
-        key = kind if kind in self._heights or len(self._heights) < KINDS else OTHERS
+        """Raise the mark of a kind. Returns true if the resourceVersion is above it."""
+        key = kind if kind in self._marks or len(self._marks) < KINDS else OTHERS
         order = version_order(resource_version)
-        if order <= self._heights.get(key, -2):
+        if order <= self._marks.get(key, -2):
             return False
-        self._heights[key] = order
+        self._marks[key] = order
         return True
 
     def covers(self, record: LogRecord) -> bool:
-        """Whether the record may be one of those that were taken in, or older than one of its object."""
-        height = max(self._heights.get(record.kind, -2), self._heights.get(OTHERS, -2))
-        # A list shows objects as they are, however long ago they got so.
-        return height > -2 and (record.type is RecordType.LISTED or version_order(record.resource_version) <= height)
+        """True if the record may be one of those that raised the marks, or an older version of the same object."""
+        mark = max(self._marks.get(record.kind, -2), self._marks.get(OTHERS, -2))
+        # A list contains objects that changed at any time in the past.
+        return mark > -2 and (record.type is RecordType.LISTED or version_order(record.resource_version) <= mark)
 
     def as_text(self) -> dict[str, str]:
-        """What ``__init__`` takes; resourceVersions may have more digits than msgpack's integers."""
-        return {kind: str(height) for kind, height in self._heights.items()}
+        """The marks as text, for ``__init__``: resourceVersions may be larger than msgpack's integers."""
+        return {kind: str(mark) for kind, mark in self._marks.items()}
 
 
 class KnownVersions:
-    """The newest version of every object of a cluster's journal. ``newest`` is what ``newest`` told before."""
+    """The newest version of every object in the journal of a cluster.
+
+    Args:
+        store: the database.
+        cluster: uid of the cluster.
+        newest: the value returned by ``newest()`` in the previous run.
+        remembered: most objects that are kept in memory.
+    """
 
     def __init__(self, store: Store, cluster: str, newest: Mapping[str, str], remembered: int = REMEMBERED) -> None:
         self._store = store
@@ -66,13 +73,13 @@ class KnownVersions:
         self._journalled = HighWaterMarks(newest)
         self._not_in_memory = HighWaterMarks(newest)
         self._grown = False
-        # Two generations: who was not met while the younger one filled up is forgotten.
+        # Two generations: an object without a record while the younger one filled up is dropped.
         self._young: dict[str, _Version] = {}
         self._old: dict[str, _Version] = {}
         self._generation = remembered // 2
 
     def look_up(self, records: Iterable[LogRecord]) -> None:
-        """Get from the journal what is to be known of these records' objects, and is not in memory."""
+        """Read the newest versions of these records' objects from the journal, unless they are in memory."""
         unknown = [r for r in records if r.uid and self._not_in_memory.covers(r) and self._find(r.uid) is None]
         if not unknown:
             return
@@ -81,12 +88,12 @@ class KnownVersions:
             self._young[uid] = _Version(kinds[uid], known.resource_version, known.deleted, known.epoch)
 
     def knows(self, record: LogRecord) -> bool:
-        """Whether the journal has the object, and not its deletion, as far as was looked up."""
+        """True if the journal has the object and not its deletion. Call ``look_up`` first."""
         known = self._find(record.uid)
         return known is not None and not known.deleted
 
     def is_news(self, record: LogRecord) -> bool:
-        """Whether the journal does not have this version of the object, or a newer one, already."""
+        """True if the journal has neither this version of the object nor a newer one. Call ``look_up`` first."""
         known = self._find(record.uid)
         if known is None:
             return True
@@ -100,18 +107,18 @@ class KnownVersions:
         return mine > theirs
 
     def note(self, record: LogRecord) -> None:
-        """Take in a record that goes into the journal."""
+        """Note a record that will be appended to the journal."""
         deleted = record.type is RecordType.DELETED
         self._young[record.uid] = _Version(record.kind, record.resource_version, deleted, record.epoch)
         self._grown |= self._journalled.raise_to(record.kind, record.resource_version)
 
     def newest(self) -> dict[str, str]:
-        """The greatest version journalled of each kind, if that has changed since the last call; else nothing."""
+        """The high-water marks of the journal if they have changed since the last call, else an empty dict."""
         grown, self._grown = self._grown, False
         return self._journalled.as_text() if grown else {}
 
     def forget(self) -> None:
-        """Let go of what was not met for long, once there is too much; what is committed can be looked up again."""
+        """Drop objects without recent records if there are too many. Committed ones can be looked up again."""
         if len(self._young) < self._generation:
             return
         for version in self._old.values():
@@ -123,7 +130,7 @@ class KnownVersions:
 
 
 def _differs(record: LogRecord, known: _Version) -> bool:
-    """Whether a version of a later epoch is another: versions started over, and what was deleted can be back."""
+    """True if a record of a later epoch has another state of the object. A restored backup can undo a deletion."""
     if record.type is RecordType.DELETED:
         return not known.deleted
     return known.deleted or record.resource_version != known.resource_version

@@ -1,15 +1,15 @@
-"""The journal and its projection, durable in one database: SQLite or PostgreSQL.
+"""The journal and its projection in one database, SQLite or PostgreSQL.
 
-What it promises:
+Guarantees:
 
-* ``open_store`` makes or migrates the tables by itself, and refuses, with a ``StoreError`` of one line, what is not
-  ours, is newer, or is being written to by another process. A writer keeps no reader out.
-* ``Store.commit`` writes journal records, stream cursors and the projection's delta in one transaction: after a crash
-  at any instant either all of it is there, durably, or nothing. Sequence numbers have no holes. That no version of an
-  object comes twice is up to the one writer (``kspan.daemon``); ``Store.known_versions`` tells it what is there.
-* ``Store.load_projection`` reads what is live or unresolved and nothing else; ``Store.rebuild`` replaces the
-  projection in one transaction; what was emitted stays marked as emitted through both.
-* Whatever a database or its driver raises comes out as ``StoreError``, chained.
+* ``open_store`` creates or migrates the tables. It refuses, with a StoreError of one line, a database that belongs to
+  another program, is newer, or is being written to by another process. A writer does not block readers.
+* ``Store.commit`` writes journal records, stream cursors and the change of the projection in one transaction. After a
+  crash at any moment, either all of it is durable or nothing. Sequence numbers have no gaps. The writer makes sure that
+  no version of an object is journalled twice, with the help of ``Store.known_versions``.
+* ``Store.load_projection`` reads only live and unresolved rows. ``Store.rebuild`` replaces the projection in one
+  transaction. Both keep the record of what was exported.
+* Every error of the database or its driver is raised as a StoreError, chained.
 
 Importing this package imports SQLAlchemy.
 """

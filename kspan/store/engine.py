@@ -1,4 +1,4 @@
-"""Connections: SQLite's pragmas, transactions, and the translation of what a database says when it fails."""
+"""Engines, transactions, SQLite's pragmas, and the translation of database errors."""
 
 import contextlib
 import sqlite3
@@ -19,22 +19,22 @@ from kspan.store.location import Location
 from kspan.store.postgresql import engine as postgres
 
 PAGE_SIZE: Final = 16384
-"""Bytes. Must be set before the first write: an SQLite file in WAL mode keeps its page size for good."""
+"""Bytes. Set before the first write, because the page size of an SQLite file in WAL mode cannot be changed."""
 
 _BUSY_TIMEOUT_S: Final = 10.0
 
 _WRITER: Final = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
-    "PRAGMA cache_size = -32768",  # KiB: the default of 2 MB is 125 of our pages
+    "PRAGMA cache_size = -32768",  # KiB: the default of 2 MB holds 125 of our pages
     "PRAGMA journal_size_limit = 67108864",
-    # Pages, 64 MB: at full speed a commit writes some hundred, and many of them again and again.
+    # Pages, 64 MB. A commit at full speed writes some hundred, many of them repeatedly.
     "PRAGMA wal_autocheckpoint = 4000",
 )
 _READER: Final = ("PRAGMA query_only = ON", "PRAGMA foreign_keys = ON")
 
-# What a statement can raise: SQLAlchemy lets what the driver raises outside of the DBAPI's own errors through (an
-# integer that is too large, a lone surrogate), and our column types decode.
+# Everything that a statement can raise. SQLAlchemy passes on errors of the driver that are not DBAPI errors (an integer
+# that is too large, a lone surrogate), and our column types decode values.
 _ERRORS: Final = (
     SQLAlchemyError,
     sqlite3.Error,
@@ -46,7 +46,7 @@ _ERRORS: Final = (
 
 
 def make_engine(location: Location, *, read_only: bool) -> Engine:
-    """An engine on ``location``; nothing is opened yet. Raises ``StoreError`` where the driver is not installed."""
+    """Return an engine for ``location``, without connecting. Raises StoreError if the driver is not installed."""
     if location.url.get_backend_name() == "sqlite":
         return _sqlite_engine(location.path, read_only=read_only)
     return postgres.make_engine(location, read_only=read_only)
@@ -56,7 +56,7 @@ def _sqlite_engine(path: Path | None, *, read_only: bool) -> Engine:
     target = ":memory:" if path is None else f"file:{quote(str(path.absolute()))}?mode={'ro' if read_only else 'rwc'}"
 
     def connect() -> sqlite3.Connection:
-        # isolation_level=None: we say BEGIN ourselves, as the driver would not before a SELECT or a CREATE TABLE.
+        # isolation_level=None: we run BEGIN ourselves, because the driver omits it before SELECT and CREATE TABLE.
         return sqlite3.connect(target, uri=True, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
 
     engine = create_engine("sqlite://", creator=connect, poolclass=StaticPool if path is None else QueuePool)
@@ -71,14 +71,14 @@ def _sqlite_engine(path: Path | None, *, read_only: bool) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         writing = connection.get_execution_options().get("kspan_writing", False)
-        # IMMEDIATE: a reader that turns writer half-way cannot wait for a lock, it fails.
+        # IMMEDIATE: a transaction that begins by reading cannot wait for the write lock later; it would fail.
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
     return engine
 
 
 def prepare_file(engine: Engine, location: Location) -> None:
-    """Give an SQLite file what stays with it: the page size (while it is empty) and WAL mode. Call before writing."""
+    """Set the page size (if the SQLite file is empty) and WAL mode. Call this before writing."""
     connection = engine.raw_connection()
     try:
         cursor = connection.cursor()
@@ -88,18 +88,20 @@ def prepare_file(engine: Engine, location: Location) -> None:
     finally:
         connection.close()
     if mode != "wal":
-        raise StoreError(f"{location.name}: cannot use SQLite's WAL mode here (is it on a network file system?)")
+        raise StoreError(
+            f"{location.name}: SQLite cannot use WAL mode here: move the database off the network file system"
+        )
 
 
 @contextlib.contextmanager
 def transaction(engine: Engine, *, writing: bool) -> Iterator[Connection]:
-    """One transaction: committed at the end of the block, rolled back on whatever is raised in it.
+    """A transaction: committed at the end of the block, rolled back if the block raises.
 
-    A rollback that fails too (a full disk, a connection that is gone) never hides the error that led to it.
+    An error of the rollback (a full disk, a lost connection) does not hide the error that caused it.
     """
     options: dict[str, Any] = {"kspan_writing": writing}
     if engine.dialect.name == "postgresql":
-        # Several queries of a reader are about one moment; a writer waits for another and then sees what that did.
+        # All queries of a reader see one snapshot. A writer that waited for another one sees its changes.
         options["isolation_level"] = "READ COMMITTED" if writing else "REPEATABLE READ"
     with engine.connect().execution_options(**options) as connection:
         try:
@@ -109,13 +111,13 @@ def transaction(engine: Engine, *, writing: bool) -> Iterator[Connection]:
         except BaseException:
             try:
                 connection.rollback()
-            except Exception:  # the first error is the one to tell; this connection is not used again
+            except Exception:  # the first error is the one to report; this connection is not used again
                 connection.invalidate()
             raise
 
 
 def take_time(connection: Connection) -> None:
-    """Let the transaction of ``connection`` last as long as it likes; for what is done once."""
+    """Lift the time limits of the current transaction, for rare and long work."""
     if connection.dialect.name == "postgresql":
         for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
             connection.exec_driver_sql(f"SET LOCAL {name} = 0")
@@ -123,7 +125,7 @@ def take_time(connection: Connection) -> None:
 
 @contextlib.contextmanager
 def translated(name: str, doing: str) -> Iterator[None]:
-    """Turn what a database raises into a ``StoreError`` of one line, chained: ``NAME: cannot DOING: reason``."""
+    """Translate database errors into a StoreError of one line, chained: ``NAME: cannot DOING: reason``."""
     try:
         yield
     except _ERRORS as error:
@@ -140,11 +142,11 @@ _ABOUT_DATA: Final = (
 )
 
 _PROGRAM_LIMIT: Final = "54"
-"""Class of SQLSTATE: PostgreSQL has a limit for what goes into an index, and calls it an operational error."""
+"""Class of SQLSTATE. A value that is too long for an index is an operational error on PostgreSQL."""
 
 
 def is_about_data(error: BaseException) -> bool:
-    """Whether the database refused what it was given: trying again cannot help, leaving it out does."""
+    """True if the database rejected the data: retrying cannot help, leaving the data out does."""
     cause = error.__cause__
     if isinstance(cause, DBAPIError):
         state = getattr(cause.orig, "sqlstate", None) or ""
@@ -155,8 +157,8 @@ def is_about_data(error: BaseException) -> bool:
 def _reason(error: BaseException) -> str:
     cause: Any = error.orig if isinstance(error, DBAPIError | StatementError) and error.orig else error
     if isinstance(cause, UnicodeDecodeError):
-        # What a driver writes is UTF-8: only a damaged file has anything else.
-        return "the database is damaged: it has text that is not UTF-8"
-    # PostgreSQL's messages have several lines, SQLAlchemy's append the statement: the first line says it.
+        # Drivers write UTF-8, so the file must be damaged.
+        return "the database is damaged: it contains text that is not UTF-8"
+    # PostgreSQL's messages have several lines, and SQLAlchemy appends the statement: the first line is enough.
     lines = str(cause).strip().splitlines()
     return lines[0] if lines else type(cause).__name__

@@ -1,4 +1,4 @@
-"""Where a database is: URLs and paths, what can be said of a file before SQLite looks, the writer's lock."""
+"""Locations of databases: URLs and paths, checks of a file before SQLite opens it, and the writer's lock."""
 
 import contextlib
 import fcntl
@@ -17,7 +17,7 @@ _MAGIC: Final = b"SQLite format 3\x00"
 
 
 class Location(msgspec.Struct, frozen=True):
-    """A database: ``path`` for an SQLite file (None: SQLite in memory, or a server); ``name`` is for messages."""
+    """A database. ``path``: the SQLite file (None for memory or a server); ``name``: for messages, without password."""
 
     url: URL
     path: Path | None
@@ -29,9 +29,9 @@ class Location(msgspec.Struct, frozen=True):
 
 
 def locate(url: str) -> Location:
-    """Understand an SQLAlchemy URL (``sqlite://`` is memory), or the plain path of an SQLite file.
+    """Parse an SQLAlchemy URL (``sqlite://`` is memory) or the path of an SQLite file.
 
-    Raises ``StoreError`` for a URL that is malformed or of a database that kspan does not work on.
+    Raises StoreError for an invalid URL and for databases that kspan does not support.
     """
     if "://" not in url:
         return _file(Path(url).expanduser())
@@ -39,7 +39,7 @@ def locate(url: str) -> Location:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
     except (ArgumentError, ValueError) as error:
-        raise StoreError("the database URL cannot be parsed: expected sqlite:///PATH or postgresql://…") from error
+        raise StoreError("invalid database URL: use sqlite:///PATH or postgresql://…") from error
     if backend in ("postgresql", "postgres"):
         return _server(parsed)
     if backend != "sqlite":
@@ -54,7 +54,7 @@ def locate(url: str) -> Location:
 def _server(url: URL) -> Location:
     if url.drivername not in ("postgresql", "postgres", "postgresql+psycopg"):
         raise StoreError(f"{url.drivername}:// is not supported: use postgresql+psycopg://USER:PASSWORD@HOST/DATABASE")
-    # What a message shows has no password, wherever it was given: in its place or among the options.
+    # Messages must not show the password, whether it is in its place or among the options.
     name = URL.create("postgresql", url.username, None, url.host, url.port, url.database).render_as_string()
     return Location(url.set(drivername="postgresql+psycopg"), None, name)
 
@@ -64,7 +64,7 @@ def _file(path: Path) -> Location:
 
 
 def check_file(path: Path, *, must_exist: bool) -> None:
-    """Refuse, with ``StoreError``, what cannot be an SQLite file of ours: SQLite's own words for it mislead."""
+    """Raise StoreError for a path that cannot be an SQLite file of kspan: SQLite's own messages mislead."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -88,8 +88,8 @@ def check_file(path: Path, *, must_exist: bool) -> None:
         raise StoreError(f"{path}: is not an SQLite database")
     if must_exist and head and not _has_wal(path) and not os.access(path.parent, os.W_OK, effective_ids=True):
         raise StoreError(
-            f"{path}: to read it while nobody writes to it, SQLite has to make files beside it, "
-            f"and {path.parent} cannot be written to: copy the database elsewhere"
+            f"{path}: SQLite must create files beside it to read it, and {path.parent} cannot be written to: "
+            "copy the database elsewhere"
         )
 
 
@@ -98,14 +98,14 @@ def _has_wal(path: Path) -> bool:
 
 
 class WriterLock:
-    """The right to write to one SQLite file, held by one open store at a time; it dies with its process.
+    """The right to write to an SQLite file, held by one open store at a time. It ends with the process.
 
-    SQLite's own locks last for a transaction; the fold's state lives in memory between transactions, so a second
-    writer has to be kept out for as long as the first one is there. The file stays: deleting it would let two in.
+    SQLite's own locks last for a transaction, but the state of the fold is in memory between transactions: a second
+    writer must be kept out all the time. The lock file is not deleted, because that would let two writers in.
     """
 
     def __init__(self, database: Path) -> None:
-        """Raises ``StoreError`` when another store holds the lock, or the lock file cannot be made."""
+        """Raises StoreError if another store holds the lock or the lock file cannot be created."""
         path = database.with_name(database.name + ".lock")
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -118,13 +118,13 @@ class WriterLock:
             os.close(self._descriptor)
             by = f" (pid {holder})" if holder else ""
             raise StoreError(f"{database}: another kspan is writing to this database{by}; stop it first") from error
-        # The pid only serves the message above: a file system too full for it is no reason to refuse.
+        # The pid is only for the message above: a full disk is no reason to refuse.
         with contextlib.suppress(OSError):
             os.ftruncate(self._descriptor, 0)
             os.write(self._descriptor, b"%d\n" % os.getpid())
 
     def release(self) -> None:
-        """Let another writer in. Calling it again does nothing."""
+        """Release the lock. Calling it again does nothing."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

@@ -1,4 +1,4 @@
-"""Opening a database: refusing what is not ours, locking, migrating."""
+"""Opens a database: checks it, locks it and migrates its tables."""
 
 from kspan.errors import StoreError
 from kspan.store.engine import make_engine, prepare_file, translated
@@ -10,18 +10,23 @@ from kspan.store.store import Store
 
 
 def open_store(url: str, *, read_only: bool = False) -> Store:
-    """Open a database, bringing its tables up to date, or making them, unless ``read_only``.
+    """Open a database. Creates or migrates its tables, unless ``read_only``.
 
-    ``url`` is an SQLAlchemy URL (``sqlite://`` is memory, ``sqlite:///PATH`` a file, ``postgresql://…``) or the plain
-    path of an SQLite file, whose directory must exist. One store at a time may write to an SQLite file, and on a server
-    one to each cluster: who that is is settled by ``Store.lead``, or when something is first written.
+    One store at a time may write to an SQLite file. On a server, one store may write to each cluster, from its first
+    ``Store.lead`` or write.
 
-    Raises ``StoreError`` for a database that is not ours or newer than this program, that another process is writing
-    to, or that cannot be opened; such a database is left as it was.
+    Args:
+        url: an SQLAlchemy URL (``sqlite://`` for memory, ``sqlite:///PATH``, ``postgresql://…``) or the path of an
+            SQLite file in an existing directory.
+        read_only: open it for reading only.
+
+    Raises:
+        StoreError: the database belongs to another program or a newer kspan, another process writes to it, or it
+            cannot be opened. It is left as it was.
     """
     location = locate(url)
     if read_only and location.in_memory:
-        raise StoreError("a database in memory is empty when it is opened: reading only makes no sense")
+        raise StoreError("a database in memory is always empty when it is opened: give --db a path or a URL")
     if location.path is not None:
         check_file(location.path, must_exist=read_only)
     lock = WriterLock(location.path) if location.path is not None and not read_only else None
@@ -41,7 +46,7 @@ def _open(location: Location, lock: WriterLock | None, *, read_only: bool) -> St
                 check_readable(engine, location)
             else:
                 revision = revision_of(engine, location)
-                # Only now: another program's file is not to be switched to WAL.
+                # After the check: the file of another program must not be switched to WAL mode.
                 if location.path is not None:
                     prepare_file(engine, location)
                 migrate(engine, revision)
@@ -50,6 +55,6 @@ def _open(location: Location, lock: WriterLock | None, *, read_only: bool) -> St
         raise
     if engine.dialect.name != "postgresql" or read_only:
         return Store(engine, location, lock)
-    # A session for each cluster, for as long as it is written to: not out of those that take turns.
+    # Not from the pool: leadership keeps a session for each cluster for as long as this process writes to it.
     sessions = postgres.make_engine(location, read_only=False, pooled=False)
     return Store(engine, location, lock, Leadership(sessions, location.name))

@@ -1,4 +1,4 @@
-"""A real replay process, killed at any instant and run again, ends with the tables of one that was never killed."""
+"""A real replay process that is killed at any moment and run again ends with the tables of an undisturbed one."""
 
 import json
 import random
@@ -27,7 +27,7 @@ def command(database: Path, spans: Path) -> list[str]:
 
 
 def start(database: Path, spans: Path) -> subprocess.Popen[bytes]:
-    """A replay that has begun its work: half of its time goes by with imports, before there is anything to lose."""
+    """Start a replay and wait until it opens the database: half of its time is spent on imports before that."""
     lock = database.with_name(f"{database.name}.lock")
     lock.unlink(missing_ok=True)
     process = subprocess.Popen(command(database, spans), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -37,7 +37,7 @@ def start(database: Path, spans: Path) -> subprocess.Popen[bytes]:
 
 
 def run(database: Path, spans: Path) -> float:
-    """Runs a replay to its end; returns how long it worked on the database, in seconds."""
+    """Run a replay to its end. Returns the seconds it worked on the database."""
     process = start(database, spans)
     began = time.monotonic()
     assert process.wait() == 0
@@ -45,7 +45,7 @@ def run(database: Path, spans: Path) -> float:
 
 
 def run_and_kill(database: Path, spans: Path, after: float) -> bool:
-    """Runs a replay and kills it when it has worked for so many seconds; whether it was still at it."""
+    """Kill a replay after it has worked for ``after`` seconds. Returns true if it was still running."""
     process = start(database, spans)
     try:
         process.wait(timeout=after)
@@ -55,7 +55,7 @@ def run_and_kill(database: Path, spans: Path, after: float) -> bool:
 
 
 def left_half_done(database: Path, whole: int) -> bool:
-    """Whether a killed replay has left some of its ``whole`` journal records, or some of its traces unsent."""
+    """True if a killed replay has left some of its ``whole`` journal records, or some traces unsent."""
     connection = sqlite3.connect(database)
     try:
         tables = {name for (name,) in connection.execute("select name from sqlite_master")}
@@ -79,7 +79,7 @@ def tables(database: Path) -> dict[str, Any]:
 
 
 def exported(spans: Path) -> dict[str, Any]:
-    """The spans in a file by trace and span id; sending twice must have sent the same."""
+    """The spans in a file by trace and span id. A span that was sent twice must be equal both times."""
     found: dict[str, Any] = {}
     for line in spans.read_text().splitlines():
         for resource in json.loads(line)["resourceSpans"]:
@@ -91,18 +91,18 @@ def exported(spans: Path) -> dict[str, Any]:
 
 
 def moments(took: float, count: int) -> Sequence[float]:
-    # From the first look at the database to the last emission, and a little beyond.
+    # From the opening of the database to the last export, and a little longer.
     chance = random.Random(SEED)
     return [chance.uniform(0, took * 1.05) for _ in range(count)]
 
 
 @pytest.mark.timeout(900)
-def test_a_replay_killed_at_30_moments_ends_with_the_tables_of_one_that_was_never_killed(tmp_path: Path) -> None:
+def test_a_replay_killed_at_30_moments_ends_with_the_tables_of_an_undisturbed_one(tmp_path: Path) -> None:
     took = run(tmp_path / "whole.sqlite", tmp_path / "whole.jsonl")
     expected, expected_spans = tables(tmp_path / "whole.sqlite"), exported(tmp_path / "whole.jsonl")
     whole = sum(len(found["journal"]) for found in expected.values())
     killed = half_done = 0
-    # A database that is killed once and then finished, again and again: each kill meets a replay in a fresh state ...
+    # Kill a replay once and let the next one finish, repeatedly, so that each kill hits another state ...
     for number, after in enumerate(moments(took, KILLS)):
         database, spans = tmp_path / f"{number}.sqlite", tmp_path / f"{number}.jsonl"
         killed += run_and_kill(database, spans, after)
@@ -113,9 +113,9 @@ def test_a_replay_killed_at_30_moments_ends_with_the_tables_of_one_that_was_neve
         for leftover in tmp_path.glob(f"{number}.*"):
             leftover.unlink()
     assert killed >= KILLS // 2
-    # What the kills are about: something was there already, and not all of it.
+    # At least one kill must leave some, but not all, of the records or exports.
     assert half_done >= KILLS // 3
-    # ... and one that is killed over and over.
+    # ... and kill the replays of one database repeatedly.
     database, spans = tmp_path / "often.sqlite", tmp_path / "often.jsonl"
     for after in moments(took, KILLS // 3):
         run_and_kill(database, spans, after)

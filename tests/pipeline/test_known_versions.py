@@ -1,4 +1,4 @@
-"""Which records the journal has already: what was told of it decides whether it is asked at all."""
+"""Which records are in the journal already, and when the database must be asked."""
 
 from collections.abc import Iterator, Sequence
 
@@ -30,7 +30,7 @@ def store() -> Iterator[Store]:
 
 
 def asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The uids that the journal is asked for, from now on."""
+    """The uids that are looked up in the journal from now on."""
     uids: list[str] = []
     ask = store.known_versions
 
@@ -43,16 +43,14 @@ def asked(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def append(store: Store, *records: LogRecord) -> int:
-    """How many of the records a daemon that starts now appends."""
+    """Number of these records that a newly started daemon appends."""
     projector = Projector(store, CLUSTER, built_in_rules())
     projector.add([JournalBatch(list(records))])
     projector.flush()
     return projector.appended
 
 
-def test_what_is_newer_than_all_that_was_journalled_is_not_looked_up(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_version_above_the_high_water_mark_is_not_looked_up(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     append(store, pod("10"), pod("12", "db"))
     uids = asked(store, monkeypatch)
     assert append(store, pod("13"), pod("14", "new"), pod("5", "worker", of="Node")) == 3
@@ -64,7 +62,7 @@ def test_what_is_newer_than_all_that_was_journalled_is_not_looked_up(
     [pod("10"), pod("9"), pod("12", "db"), pod("x", "odd"), pod("10", kind=RecordType.LISTED)],
     ids=lambda record: f"{record.type}-{record.resource_version}",
 )
-def test_what_was_journalled_before_the_start_is_known(
+def test_versions_journalled_before_the_start_are_known(
     store: Store, monkeypatch: pytest.MonkeyPatch, again: LogRecord
 ) -> None:
     append(store, pod("10"), pod("12", "db"), pod("x", "odd"))
@@ -73,7 +71,7 @@ def test_what_was_journalled_before_the_start_is_known(
     assert set(uids) == {again.uid}
 
 
-def test_a_listed_object_that_was_journalled_in_an_older_version_is_news(store: Store) -> None:
+def test_a_listed_object_is_news_if_the_journal_has_an_older_version(store: Store) -> None:
     append(store, pod("10"))
     append(store, pod("20", kind=RecordType.LISTED))
     types = [record.type for run in store.replay(CLUSTER) for _, record in run]
@@ -86,7 +84,7 @@ def test_a_deletion_with_the_version_of_the_last_change_is_news_once(store: Stor
     assert append(store, pod("10", kind=RecordType.DELETED)) == 0
 
 
-def test_what_is_pushed_out_of_memory_is_looked_up_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_versions_dropped_from_memory_are_looked_up_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     versions = KnownVersions(store, CLUSTER, {}, remembered=4)
     records = [pod(str(number), f"pod-{number}") for number in range(1, 9)]
     for number, record in enumerate(records, 1):
@@ -102,7 +100,7 @@ def test_what_is_pushed_out_of_memory_is_looked_up_again(store: Store, monkeypat
     assert not any(map(versions.is_news, records))
 
 
-def test_any_number_of_kinds_takes_bounded_memory() -> None:
+def test_memory_is_bounded_for_any_number_of_kinds() -> None:
     heights = HighWaterMarks({})
     for number in range(2 * KINDS):
         heights.raise_to(f"kind-{number}", str(number))
@@ -112,6 +110,6 @@ def test_any_number_of_kinds_takes_bounded_memory() -> None:
     assert all(HighWaterMarks(told).covers(pod(str(n), of=f"kind-{n}")) for n in range(2 * KINDS))
 
 
-def test_versions_of_any_length_are_told_and_read_back(store: Store) -> None:
+def test_high_water_marks_of_any_length_survive_a_restart(store: Store) -> None:
     append(store, pod("9" * 500))
     assert append(store, pod("9" * 500)) == 0

@@ -46,7 +46,7 @@ def notices(store: Store, rules: Rules | None = None, settings: FoldSettings | N
 
 
 def pretend_version(store: Store, version: int) -> None:
-    """Make the projection one of another version of the fold."""
+    """Record another version of the fold with the projection."""
     (period,) = store.fold_periods(CLUSTER)
     store.start_fold_period(CLUSTER, 1, msgspec.structs.replace(period.inputs, fold_version=version))
 

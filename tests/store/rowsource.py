@@ -1,4 +1,4 @@
-"""Rows for the store's tests: ordinary ones, told apart by a number."""
+"""Rows for the tests of the store, distinguished by a number."""
 
 from kspan.model import (
     Cursor,
@@ -118,7 +118,7 @@ def gap_row(seq: int) -> GapRow:
 
 
 def full_delta(number: int) -> Delta:
-    """A row in every table, whose keys come from ``number``."""
+    """A row in every table, with keys made from ``number``."""
     return Delta(
         objects=[object_row(number)],
         owners=[owner_row(number)],

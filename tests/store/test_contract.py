@@ -1,4 +1,4 @@
-"""What every store promises, whatever database it is on."""
+"""What every store guarantees, on either database."""
 
 import threading
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def journal(store: Store, cluster: str = CLUSTER) -> list[tuple[int, LogRecord]]
     return [entry for run in store.replay(cluster) for entry in run]
 
 
-def test_an_empty_store_has_nothing(store: Store) -> None:
+def test_a_new_store_is_empty(store: Store) -> None:
     assert store.clusters() == []
     assert store.last_sequence(CLUSTER) == 0
     assert store.cursors(CLUSTER) == {}
@@ -46,7 +46,7 @@ def test_an_empty_store_has_nothing(store: Store) -> None:
     assert store.stats() == []
 
 
-def test_what_was_committed_is_replayed_as_it_was(store: Store) -> None:
+def test_replay_returns_the_committed_records(store: Store) -> None:
     records = [
         record(1, RecordType.LISTED),
         LogRecord(RecordType.GAP, 5, resource="v1/pods", reason="410 Gone", gap_from="1", gap_to="9"),
@@ -60,13 +60,13 @@ def test_what_was_committed_is_replayed_as_it_was(store: Store) -> None:
     assert store.clusters() == [CLUSTER]
 
 
-def test_replay_goes_on_after_any_record_in_batches(store: Store) -> None:
+def test_replay_continues_after_any_record_in_batches(store: Store) -> None:
     store.commit(CLUSTER, 1, [record(n) for n in range(1, 11)], [], Delta())
     runs = list(store.replay(CLUSTER, after=3, batch=3))
     assert [[seq for seq, _ in run] for run in runs] == [[4, 5, 6], [7, 8, 9], [10]]
 
 
-def test_record_types_come_back_as_members_of_the_enumeration(store: Store) -> None:
+def test_record_types_are_read_as_members_of_the_enumeration(store: Store) -> None:
     store.commit(CLUSTER, 1, [record(1)], [], Delta(spans=[span_row(1)], traces=[trace_row(1)]))
     loaded = store.load_projection(CLUSTER)
     assert type(journal(store)[0][1].type) is RecordType
@@ -74,7 +74,7 @@ def test_record_types_come_back_as_members_of_the_enumeration(store: Store) -> N
     assert type(loaded.traces[0].state) is TraceState
 
 
-def test_a_deletion_may_carry_the_version_of_the_last_change(store: Store) -> None:
+def test_a_deletion_may_have_the_version_of_the_last_change(store: Store) -> None:
     store.commit(CLUSTER, 1, [record(1), record(1, RecordType.DELETED)], [], Delta())
     assert store.known_versions(CLUSTER, [record(1)]) == {"uid-1": KnownVersion("1", deleted=True)}
 
@@ -93,7 +93,7 @@ def test_a_sequence_number_that_does_not_follow_is_refused(store: Store, first_s
         store.commit(CLUSTER, first_seq, [record(2)], [], Delta())
 
 
-def test_an_error_in_the_middle_of_a_commit_leaves_nothing(store: Store) -> None:
+def test_an_error_in_a_commit_leaves_nothing_of_it(store: Store) -> None:
     store.commit(CLUSTER, 1, [record(1)], [cursor(1)], full_delta(1))
     before = snapshot(store), journal(store), store.cursors(CLUSTER), store.load_projection(CLUSTER)
     bad_span = msgspec.structs.replace(span_row(2), end_time=2**63)
@@ -105,14 +105,14 @@ def test_an_error_in_the_middle_of_a_commit_leaves_nothing(store: Store) -> None
     assert store.last_sequence(CLUSTER) == 2
 
 
-def test_what_no_database_can_store_is_a_store_error(store: Store) -> None:
+def test_values_that_cannot_be_stored_raise_store_error(store: Store) -> None:
     lone_surrogate = msgspec.structs.replace(record(1), name="\ud800")
     with pytest.raises(StoreError):
         store.commit(CLUSTER, 1, [lone_surrogate], [], Delta())
     assert store.last_sequence(CLUSTER) == 0
 
 
-def test_the_newest_version_is_the_one_that_was_journalled_last(store: Store) -> None:
+def test_the_newest_version_is_the_one_journalled_last(store: Store) -> None:
     versions = [msgspec.structs.replace(record(1), resource_version=v) for v in ("9", "10", "8")]
     tick = LogRecord(RecordType.TICK, 1)
     namesake = msgspec.structs.replace(record(2), uid="uid-4")
@@ -129,7 +129,7 @@ def test_known_versions_takes_any_number_of_uids(store: Store) -> None:
     assert known == {f"uid-{n}": KnownVersion(str(n), deleted=False) for n in range(1, 252)}
 
 
-def test_the_last_payload_is_the_newest_that_is_not_empty(store: Store) -> None:
+def test_the_last_payload_is_the_newest_nonempty_one(store: Store) -> None:
     deletion = msgspec.structs.replace(record(1), type=RecordType.DELETED, payload=b"")
     store.commit(CLUSTER, 1, [record(1), deletion], [], Delta(objects=[object_row(1)]))
     assert store.last_payload(CLUSTER, "uid-1") == record(1).payload
@@ -137,7 +137,7 @@ def test_the_last_payload_is_the_newest_that_is_not_empty(store: Store) -> None:
     assert store.last_payload(CLUSTER, "") == b""
 
 
-def test_a_delta_writes_whole_rows_and_replaces_them(store: Store) -> None:
+def test_a_delta_inserts_and_replaces_rows(store: Store) -> None:
     store.commit(CLUSTER, 1, [record(1)], [], full_delta(1))
     later = Delta(objects=[object_row(1, state=b"", deleted_at=99)], spans=[span_row(1, start=500)])
     store.commit(CLUSTER, 2, [record(2)], [], later)
@@ -147,7 +147,7 @@ def test_a_delta_writes_whole_rows_and_replaces_them(store: Store) -> None:
     assert [len(rows[table]) for table in TABLES] == [1, 1, 1, 1, 1, 1]
 
 
-def test_an_update_changes_all_but_what_indexes_are_about(store: Store) -> None:
+def test_an_update_changes_unindexed_columns_only(store: Store) -> None:
     store.commit(CLUSTER, 1, [record(1)], [], full_delta(1))
     thing = msgspec.structs.replace(
         object_row(1), api_version="v2", resource_version="7", generation=8, owner_uid="", node="n", state=b"new"
@@ -165,7 +165,7 @@ def test_an_update_changes_all_but_what_indexes_are_about(store: Store) -> None:
     assert rows["traces"] == [msgspec.structs.asdict(trace)]
 
 
-def test_a_span_that_changes_its_trace_is_dropped_there_and_written_here(store: Store) -> None:
+def test_a_span_can_move_to_another_trace(store: Store) -> None:
     key = (f"{1:032x}", f"{1:016x}")
     store.commit(CLUSTER, 1, [record(1)], [], Delta(spans=[span_row(n) for n in (1, 2, 3)]))
     store.commit(CLUSTER, 2, [record(2)], [], Delta(dropped_spans=[key, ("", "4")], spans=[span_row(1, trace=7)]))
@@ -173,7 +173,7 @@ def test_a_span_that_changes_its_trace_is_dropped_there_and_written_here(store: 
     assert found == [(f"{t:032x}", f"{s:016x}") for t, s in ((1, 2), (1, 3), (7, 1))]
 
 
-def test_kinds_that_were_spoken_of_and_never_seen_are_told(store: Store) -> None:
+def test_named_kinds_include_objects_known_only_from_events(store: Store) -> None:
     spoken_of = msgspec.structs.replace(object_row(1), resource="", kind="Widget", api_version="example.com/v1")
     others = [
         msgspec.structs.replace(spoken_of, uid="uid-2"),
@@ -185,7 +185,7 @@ def test_kinds_that_were_spoken_of_and_never_seen_are_told(store: Store) -> None
     assert store.named_kinds(CLUSTER) == [("example.com/v1", "Widget")]
 
 
-def test_kinds_of_owners_are_told_for_as_long_as_a_dependent_is_remembered(store: Store) -> None:
+def test_named_kinds_include_owners_of_remembered_objects(store: Store) -> None:
     objects = [object_row(1), msgspec.structs.replace(object_row(2), remembered=False, state=b"")]
     owned = [
         msgspec.structs.replace(owner_row(n), owner_uid=uid, owner_api_version=version, owner_kind=kind)
@@ -201,28 +201,28 @@ def test_kinds_of_owners_are_told_for_as_long_as_a_dependent_is_remembered(store
     assert store.named_kinds(CLUSTER) == [("example.com/v1", "Widget")]
 
 
-def test_what_waits_goes_by_its_number(store: Store) -> None:
+def test_pending_occurrences_are_deleted_by_arrival_number(store: Store) -> None:
     store.commit(CLUSTER, 1, [record(1)], [], Delta(pending=[pending_row(n) for n in (1, 2, 3)]))
     again = msgspec.structs.replace(pending_row(3), fold=b"again")
     store.commit(CLUSTER, 2, [record(2)], [], Delta(dropped_pending=[(2,), (9,)], pending=[again]))
     assert store.load_projection(CLUSTER).pending == [pending_row(1), again]
 
 
-def test_what_is_told_of_the_newest_versions_stays_until_something_else_is_told(store: Store) -> None:
+def test_the_newest_versions_are_kept_until_they_are_replaced(store: Store) -> None:
     store.commit(CLUSTER, 1, [record(1)], [], Delta(), {"Pod": "9" * 30})
     store.commit(CLUSTER, 2, [record(2)], [], Delta(), {})
     store.clear_projection(CLUSTER)
     assert store.load_projection(CLUSTER).newest == {"Pod": "9" * 30}
 
 
-def test_the_clock_stays_until_a_delta_brings_another(store: Store) -> None:
+def test_the_clock_is_kept_until_a_delta_replaces_it(store: Store) -> None:
     store.commit(CLUSTER, 1, [record(1)], [], Delta(clock=b"one"))
     store.commit(CLUSTER, 2, [record(2)], [], Delta())
     loaded = store.load_projection(CLUSTER)
     assert (loaded.clock, loaded.last_seq) == (b"one", 2)
 
 
-def test_the_loaded_projection_holds_what_is_live_or_unresolved_and_nothing_else(store: Store) -> None:
+def test_only_live_and_unresolved_rows_are_loaded(store: Store) -> None:
     delta = Delta(
         objects=[object_row(2, b"two"), object_row(1, b"one"), object_row(3, state=b"", deleted_at=9)],
         owners=[owner_row(1), owner_row(3)],
@@ -241,7 +241,7 @@ def test_the_loaded_projection_holds_what_is_live_or_unresolved_and_nothing_else
     assert (loaded.clock, loaded.last_seq) == (b"clock", 1)
 
 
-def test_live_objects_are_those_that_were_not_deleted(store: Store) -> None:
+def test_live_objects_are_those_that_are_not_deleted(store: Store) -> None:
     delta = Delta(objects=[object_row(2), object_row(1), object_row(3, deleted_at=9), object_row(4, state=b"")])
     store.commit(CLUSTER, 1, [record(1)], [], delta)
     assert store.live_objects(CLUSTER, "v1/pods") == [object_row(1), object_row(2)]
@@ -329,7 +329,7 @@ def test_records_are_counted_up_to_a_limit(store: Store) -> None:
     assert store.record_count(OTHER, 9) == 0
 
 
-def test_projection_rows_come_in_the_order_of_their_key_however_many(store: Store) -> None:
+def test_projection_rows_are_in_key_order(store: Store) -> None:
     numbers = list(range(2500, 0, -1))
     owners = [msgspec.structs.replace(owner_row(n % 7), owner_uid=f"owner-{n:04}") for n in numbers]
     store.commit(CLUSTER, 1, [record(1)], [], Delta(spans=[span_row(n) for n in numbers], owners=owners))
@@ -344,14 +344,14 @@ def closed_traces(store: Store, *closed_at: int) -> None:
     store.commit(CLUSTER, 1, [record(1)], [], Delta(traces=[*traces, trace_row(99)]))
 
 
-def test_unemitted_traces_are_the_closed_ones_first_closed_first(store: Store) -> None:
+def test_unemitted_traces_are_in_order_of_closing(store: Store) -> None:
     closed_traces(store, 30, 10, 20, 10)
     ids = [trace.trace_id for trace in store.unemitted_traces(CLUSTER, "otlp", 10)]
     assert ids == [f"{n:032x}" for n in (2, 4, 3, 1)]
     assert len(store.unemitted_traces(CLUSTER, "otlp", 2)) == 2
 
 
-def test_each_target_gets_every_trace_until_it_took_or_rejected_it(store: Store) -> None:
+def test_a_trace_is_unemitted_until_the_target_accepts_or_rejects_it(store: Store) -> None:
     closed_traces(store, 1, 2, 3)
     one, two, three = (f"{n:032x}" for n in (1, 2, 3))
     store.mark_failed(CLUSTER, "otlp", [one, two], 50, "connection refused", rejected=False)
@@ -364,7 +364,7 @@ def test_each_target_gets_every_trace_until_it_took_or_rejected_it(store: Store)
     assert stats.emissions == {"otlp": {"emitted": 1, "rejected": 1}}
 
 
-def test_what_closes_in_the_very_moment_of_the_last_that_was_sent_is_sent_too(store: Store) -> None:
+def test_a_trace_that_closes_at_the_time_of_the_last_sent_one_is_unemitted(store: Store) -> None:
     closed_traces(store, 10, 20)
     store.mark_emitted(CLUSTER, "otlp", [f"{n:032x}" for n in (1, 2)], 60)
     late = [trace_row(0, TraceState.CLOSED, closed_at=20), trace_row(3, TraceState.CLOSED, closed_at=30)]
@@ -372,7 +372,7 @@ def test_what_closes_in_the_very_moment_of_the_last_that_was_sent_is_sent_too(st
     assert [trace.trace_id for trace in store.unemitted_traces(CLUSTER, "otlp", 10)] == [f"{n:032x}" for n in (0, 3)]
 
 
-def test_after_a_rebuild_what_closed_at_another_time_is_sent_too(store: Store) -> None:
+def test_a_trace_that_closes_at_another_time_after_a_rebuild_is_unemitted(store: Store) -> None:
     closed_traces(store, 10, 20, 30)
     store.mark_emitted(CLUSTER, "otlp", [f"{n:032x}" for n in (1, 2, 3)], 60)
     rebuilt = [trace_row(n, TraceState.CLOSED, closed_at=n) for n in (1, 2, 3, 4)]
@@ -380,7 +380,7 @@ def test_after_a_rebuild_what_closed_at_another_time_is_sent_too(store: Store) -
     assert [trace.trace_id for trace in store.unemitted_traces(CLUSTER, "otlp", 10)] == [f"{4:032x}"]
 
 
-def test_the_spans_of_traces_are_the_closed_ones_by_trace_and_start(store: Store) -> None:
+def test_spans_of_traces_are_the_closed_ones_by_trace_and_start(store: Store) -> None:
     spans = [
         span_row(1, SpanState.CLOSED, trace=2, start=50),
         span_row(2, SpanState.CLOSED, trace=1, start=70),
@@ -407,7 +407,7 @@ def test_statistics_count_rows_records_and_traces(store: Store) -> None:
     assert stats.size > 0
 
 
-def test_threads_that_write_and_read_at_once_lose_nothing(store: Store) -> None:
+def test_concurrent_threads_lose_nothing(store: Store) -> None:
     closed_traces(store, *range(1, 41))
     errors: list[Exception] = []
 
@@ -416,7 +416,7 @@ def test_threads_that_write_and_read_at_once_lose_nothing(store: Store) -> None:
             for number in range(1, 41):
                 store.mark_emitted(CLUSTER, "otlp", [f"{number:032x}"], number)
                 store.unemitted_traces(CLUSTER, "otlp", 5)
-        except Exception as error:  # told by the assertion below
+        except Exception as error:  # reported by the assertion below
             errors.append(error)
 
     emitter = threading.Thread(target=emit)
@@ -429,9 +429,9 @@ def test_threads_that_write_and_read_at_once_lose_nothing(store: Store) -> None:
     assert store.unemitted_traces(CLUSTER, "otlp", 100) == []
 
 
-# No database takes lone surrogates. NUL and U+001A are what PostgreSQL's text has to be told in other words.
+# No database stores lone surrogates. NUL and U+001A are escaped on PostgreSQL.
 hostile = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\0\x1a01"), max_size=30)
-# JSONB keeps a number as its decimal digits: a float beyond 2**53 would come back as an integer that is nearly it.
+# JSONB stores the decimal digits of a number: a float above 2**53 would be read as an integer close to it.
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(-(2**53), 2**53) | hostile,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(hostile, inner, max_size=3),
@@ -441,7 +441,7 @@ values = st.recursive(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.lists(hostile, min_size=4, max_size=4), attributes=st.dictionaries(hostile, values), state=st.binary())
-def test_hostile_strings_come_back_as_they_went_in(
+def test_any_string_is_read_as_it_was_written(
     store: Store, text: list[str], attributes: dict[str, Any], state: bytes
 ) -> None:
     name, message, reason, key = text

@@ -1,4 +1,4 @@
-"""What holds for SQLite files: settings, locks, refusals, and a process that is killed."""
+"""SQLite files: settings, locks, error messages, and a process that is killed."""
 
 import os
 import re
@@ -40,12 +40,12 @@ def sqlite(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def pragma(store: Store, name: str) -> object:
-    # Most pragmas are a connection's own: only the store's connections can tell.
+    # Most pragmas belong to a connection, so ask the store's own.
     with store.reading("look") as connection:
         return connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
 
 
-def test_the_pragmas_are_really_set(database: Path) -> None:
+def test_every_connection_has_the_pragmas(database: Path) -> None:
     with open_store(str(database)) as store:
         assert pragma(store, "journal_mode") == "wal"
         assert pragma(store, "synchronous") == 2
@@ -62,13 +62,13 @@ def test_an_empty_file_becomes_a_database(database: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a file?mode=memory#x", "ü & 100%", "with space"])
-def test_any_file_name_names_the_file(tmp_path: Path, name: str) -> None:
+def test_a_path_may_contain_any_character(tmp_path: Path, name: str) -> None:
     with open_store(str(tmp_path / name)) as store:
         store.commit(CLUSTER, 1, [record(1)], [], Delta())
     assert (tmp_path / name).read_bytes().startswith(b"SQLite format 3")
 
 
-def test_what_was_committed_is_there_when_it_is_opened_again(database: Path) -> None:
+def test_committed_rows_are_there_after_reopening(database: Path) -> None:
     with open_store(str(database)) as store:
         store.commit(CLUSTER, 1, [record(1)], [cursor(1)], full_delta(1))
         expected = store.load_projection(CLUSTER)
@@ -96,7 +96,7 @@ def test_attributes_events_and_links_can_be_queried_as_json(database: Path) -> N
 # Locks
 
 
-def test_a_second_writer_is_refused_and_told_which_file(database: Path) -> None:
+def test_a_second_writer_is_refused_with_the_name_of_the_file(database: Path) -> None:
     with (
         open_store(str(database)),
         pytest.raises(StoreError, match=rf"{database}: another kspan .*pid {os.getpid()}"),
@@ -105,7 +105,7 @@ def test_a_second_writer_is_refused_and_told_which_file(database: Path) -> None:
     open_store(str(database)).close()
 
 
-def test_readers_come_in_while_someone_writes(database: Path) -> None:
+def test_readers_can_open_the_database_while_it_is_written_to(database: Path) -> None:
     with open_store(str(database)) as writer, open_store(str(database), read_only=True) as reader:
         writer.commit(CLUSTER, 1, [record(1)], [], Delta())
         assert reader.last_sequence(CLUSTER) == 1
@@ -175,7 +175,7 @@ def test_a_database_from_before_the_first_release_is_refused_with_what_to_do(
     )
 
 
-def test_a_damaged_database_is_told_so(database: Path) -> None:
+def test_a_damaged_database_is_reported_as_damaged(database: Path) -> None:
     open_store(str(database)).close()
     content = bytearray(database.read_bytes())
     found = content.index(b"CREATE TABLE journal")
@@ -186,7 +186,7 @@ def test_a_damaged_database_is_told_so(database: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"{}", b"SQLite format 3\0" + b"\xff" * 200, b"\x1f\x8b\x08" + b"\0" * 50])
-def test_a_file_that_is_no_database_is_refused_and_left_as_it_was(database: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_database_is_refused_and_left_as_it_was(database: Path, content: bytes) -> None:
     database.write_bytes(content)
     for read_only in (False, True):
         with pytest.raises(StoreError, match=r"not an SQLite database|cannot open the database"):
@@ -220,7 +220,7 @@ def test_an_unreadable_file_is_refused() -> None:
             open_store(str(database))
 
 
-def test_a_database_in_a_folder_that_cannot_be_written_to_can_be_read_while_someone_writes_to_it() -> None:
+def test_a_database_in_a_read_only_folder_can_be_read_while_it_is_written_to() -> None:
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / "kspan.sqlite"
         with open_store(str(database)) as writer:
@@ -240,7 +240,7 @@ def test_a_database_in_a_folder_that_cannot_be_written_to_can_be_read_while_some
 
 @contextmanager
 def unprivileged() -> Iterator[None]:
-    """Permissions mean nothing to root: be someone else for a while."""
+    """Drop root's rights for a while: permissions do not apply to root."""
     if os.geteuid() != 0:
         yield
         return
@@ -251,7 +251,7 @@ def unprivileged() -> Iterator[None]:
         os.seteuid(0)
 
 
-def test_reading_what_is_not_there_makes_nothing(database: Path) -> None:
+def test_reading_a_missing_database_creates_no_file(database: Path) -> None:
     with pytest.raises(StoreError, match="no such database"):
         open_store(str(database), read_only=True)
     assert list(database.parent.iterdir()) == []
@@ -285,7 +285,7 @@ def test_a_database_in_memory_cannot_be_opened_for_reading_only() -> None:
 # Failures
 
 
-def test_a_full_disk_is_a_store_error_and_the_store_goes_on_after_it(database: Path) -> None:
+def test_a_full_disk_raises_store_error_and_the_store_stays_usable(database: Path) -> None:
     with open_store(str(database)) as store:
         store.commit(CLUSTER, 1, [record(1)], [], full_delta(1))
         with store.reading("look") as connection:
@@ -298,14 +298,14 @@ def test_a_full_disk_is_a_store_error_and_the_store_goes_on_after_it(database: P
         store.commit(CLUSTER, 2, [record(2)], [cursor(2)], Delta())
 
 
-def test_a_statement_that_the_database_refuses_takes_the_whole_commit_back(database: Path) -> None:
+def test_a_rejected_statement_rolls_back_the_whole_commit(database: Path) -> None:
     open_store(str(database)).close()
     with sqlite(database) as connection:
         connection.execute(
             "CREATE TRIGGER no_more BEFORE INSERT ON traces BEGIN SELECT RAISE(ROLLBACK, 'no more traces'); END"
         )
     with open_store(str(database)) as store:
-        # RAISE(ROLLBACK) ends the transaction itself: our own rollback must not hide why.
+        # RAISE(ROLLBACK) ends the transaction itself: our own rollback must not hide its error.
         with pytest.raises(StoreError, match="cannot commit: no more traces") as caught:
             store.commit(CLUSTER, 1, [record(1)], [cursor(1)], full_delta(1))
         assert caught.value.__cause__ is not None
@@ -313,7 +313,7 @@ def test_a_statement_that_the_database_refuses_takes_the_whole_commit_back(datab
         assert list(store.projection_rows(CLUSTER, "objects")) == []
 
 
-COMMIT_FOR_EVER = """
+COMMIT_WITHOUT_END = """
 import sys
 from kspan.model import Delta, TraceState
 from kspan.store import open_store
@@ -336,7 +336,7 @@ while True:
 """
 
 
-def test_a_process_that_is_killed_while_it_commits_loses_nothing_and_leaves_nothing_half(database: Path) -> None:
+def test_a_process_killed_during_a_commit_leaves_whole_commits_only(database: Path) -> None:
     for commits_before_the_kill in (1, 2, 3, 5, 8):
         told = kill_after(database, commits_before_the_kill)
         with open_store(str(database), read_only=True) as store:
@@ -346,8 +346,8 @@ def test_a_process_that_is_killed_while_it_commits_loses_nothing_and_leaves_noth
 
 
 def kill_after(database: Path, commits: int) -> int:
-    """Let a process commit until it told ``commits`` times that it did, then kill it; the last it told of."""
-    command = [sys.executable, "-c", COMMIT_FOR_EVER, str(database)]
+    """Kill a process after it reported ``commits`` commits. Returns the last one it reported."""
+    command = [sys.executable, "-c", COMMIT_WITHOUT_END, str(database)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
@@ -370,7 +370,7 @@ def check_whole(store: Store, told: int) -> None:
     assert len(loaded.objects) == last
 
 
-def test_a_reader_sees_all_of_a_commit_or_nothing_of_it(database: Path) -> None:
+def test_a_reader_sees_a_commit_completely_or_not_at_all(database: Path) -> None:
     with open_store(str(database)) as writer, open_store(str(database), read_only=True) as reader:
         for seq in range(1, 6):
             closed = trace_row(seq, TraceState.CLOSED, closed_at=seq)
@@ -379,7 +379,7 @@ def test_a_reader_sees_all_of_a_commit_or_nothing_of_it(database: Path) -> None:
             assert (loaded.last_seq, loaded.clock) == (seq, b"%d" % seq)
 
 
-def test_the_look_for_what_waits_for_a_target_begins_at_the_first_that_does(database: Path) -> None:
+def test_the_search_for_unsent_traces_starts_at_the_first_one(database: Path) -> None:
     traces = [trace_row(n, TraceState.CLOSED, closed_at=n) for n in range(1, 1001)]
     with open_store(str(database)) as store:
         store.commit(CLUSTER, 1, [record(1)], [], Delta(traces=traces))
@@ -390,7 +390,7 @@ def test_the_look_for_what_waits_for_a_target_begins_at_the_first_that_does(data
 
 
 def listen(store: Store) -> list[tuple[str, Any]]:
-    """The statements, with their parameters, that the store executes from now on."""
+    """The statements and parameters that the store executes from now on."""
     statements: list[tuple[str, Any]] = []
     event.listen(
         engine_of(store),
@@ -400,11 +400,11 @@ def listen(store: Store) -> list[tuple[str, Any]]:
     return statements
 
 
-# All rows of a cluster, in the order of the key or by an index that tells nothing but the cluster.
+# A query that reads all rows of a cluster, in key order or by an index on the cluster alone.
 WALK = re.compile(r"SEARCH (objects|owners|spans|traces|emissions) USING .*(autoindex\w*|PRIMARY KEY) \(cluster=\?\)")
 
 
-def test_no_look_up_walks_through_the_history(database: Path) -> None:
+def test_no_query_reads_the_whole_history(database: Path) -> None:
     with open_store(str(database)) as store:
         statements = listen(store)
         store.load_projection(CLUSTER)
@@ -432,7 +432,7 @@ def test_no_look_up_walks_through_the_history(database: Path) -> None:
             assert not any("AUTOMATIC" in step or WALK.match(step) for step in plan), (statement, plan)
 
 
-def test_pruning_walks_through_nothing_but_what_is_old(database: Path) -> None:
+def test_pruning_reads_old_rows_only(database: Path) -> None:
     gone = object_row(2, state=b"", deleted_at=2)
     closed = trace_row(1, TraceState.CLOSED, closed_at=1)
     with open_store(str(database)) as store:

@@ -1,7 +1,7 @@
-"""Many rows into PostgreSQL at once, by COPY.
+"""Writes many rows to PostgreSQL with COPY.
 
-For 500 spans it takes our side a quarter of the time of an INSERT for each, and the server half. What is to replace
-rows goes into a temporary table first; a few rows are quicker without that detour.
+For 500 spans this takes a quarter of the client's time and half of the server's time of single INSERTs. Rows that
+replace others are copied into a temporary table first, which is slower for a few rows.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,11 +15,11 @@ from kspan.store.postgresql.text_escape import escape
 from kspan.store.schema.column_types import Json, Payload
 
 WORTH_IT: Final = 50
-"""Rows from which on the detour through a temporary table pays."""
+"""Number of rows from which a temporary table is faster."""
 
 _TEXT: Final = "text"
 
-# What goes over the wire: JSON as text, which the server makes JSONB of, and payloads as the bytes that they are.
+# Types on the wire: JSON is sent as text, which the server turns into JSONB, and payloads as bytes.
 _WIRE: Final = (
     (BigInteger, "int8"),
     (Boolean, "bool"),
@@ -29,8 +29,8 @@ _WIRE: Final = (
 )
 
 
-class _Way:
-    """The statements by which rows get into a table."""
+class _Statements:
+    """The statements that write the rows of a table."""
 
     def __init__(self, table: Table) -> None:
         columns = list(table.columns)
@@ -54,24 +54,24 @@ class _Way:
         self.name = table.name
 
     def update(self, changed: Sequence[str]) -> str:
-        """The UPDATE of these columns."""
+        """The UPDATE of some columns."""
         values = ", ".join(f"{name} = {self.values[name]}" for name in changed)
         source = f"FROM {self.stage} AS s WHERE t.cluster = %s AND {self.same}"
         return f"UPDATE {self.name} AS t SET {values} {source}"  # noqa: S608
 
 
-_way = cache(_Way)
+_statements = cache(_Statements)
 
 
 def insert(connection: Connection, table: Table, rows: Iterable[Sequence[Any]]) -> None:
-    """COPY new rows, with the values of all columns as they are stored, into a table without JSON."""
-    way = _way(table)
+    """COPY new rows into a table without JSON. Rows have the stored values of all columns."""
+    way = _statements(table)
     _copy(connection, way, way.copy, rows)
 
 
 def upsert(connection: Connection, table: Table, rows: Iterable[Sequence[Any]]) -> None:
-    """Write whole rows, replacing those of the same key; the last of several for one key stays."""
-    way = _way(table)
+    """Insert or replace rows. Of several rows with one key, the last is kept."""
+    way = _statements(table)
     _fill(connection, way, rows)
     connection.exec_driver_sql(way.upsert)
 
@@ -79,23 +79,23 @@ def upsert(connection: Connection, table: Table, rows: Iterable[Sequence[Any]]) 
 def update(
     connection: Connection, table: Table, cluster: str, rows: Iterable[Sequence[Any]], changed: Sequence[str]
 ) -> None:
-    """Set the columns ``changed`` of rows that are there."""
-    way = _way(table)
+    """Update the columns ``changed`` of existing rows."""
+    way = _statements(table)
     _fill(connection, way, rows)
     connection.exec_driver_sql(way.update(changed), (cluster,))
 
 
-def _fill(connection: Connection, way: _Way, rows: Iterable[Sequence[Any]]) -> None:
+def _fill(connection: Connection, way: _Statements, rows: Iterable[Sequence[Any]]) -> None:
     last = {tuple(row[place] for place in way.keys): row for row in rows}
     connection.exec_driver_sql(way.make_stage)
-    # A rebuild writes many runs in one transaction.
+    # A rebuild fills the temporary table many times in one transaction.
     if connection.info.get(way.stage) is connection.get_transaction():
         connection.exec_driver_sql(f"TRUNCATE {way.stage}")
     connection.info[way.stage] = connection.get_transaction()
     _copy(connection, way, way.copy_stage, last.values())
 
 
-def _copy(connection: Connection, way: _Way, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+def _copy(connection: Connection, way: _Statements, statement: str, rows: Iterable[Sequence[Any]]) -> None:
     driver: Any = connection.connection.driver_connection
     with driver_errors(statement), driver.cursor() as cursor, cursor.copy(statement) as copy:
         copy.set_types(way.types)
@@ -104,7 +104,7 @@ def _copy(connection: Connection, way: _Way, statement: str, rows: Iterable[Sequ
 
 
 def _escaped(row: Sequence[Any], texts: Sequence[int]) -> Sequence[Any]:
-    # set_types takes the driver's own encoders, which are quick and know nothing of ours.
+    # set_types uses the driver's own encoders, which are fast but do not escape NUL.
     for place in texts:
         if (text := escape(row[place])) is not row[place]:
             row = [*row[:place], text, *row[place + 1 :]]

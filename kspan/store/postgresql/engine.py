@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: they notice when the other side is gone, and carry any character there and back."""
+"""PostgreSQL engine: TCP keepalives, statement timeouts, and escaping of NUL characters."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +14,9 @@ from kspan.store.location import Location
 from kspan.store.postgresql.text_escape import escape, from_jsonb, unescape
 
 OLDEST: Final = 130000
-"""server_version_num of the oldest PostgreSQL that is supported."""
+"""server_version_num of the oldest supported PostgreSQL."""
 
-# Seconds until an address that does not answer, or a peer that is gone without a word, is given up.
+# Time limits for an address that does not answer and for a connection whose other side is gone.
 _CONNECT: Final = {
     "connect_timeout": "10",
     "keepalives_idle": "5",
@@ -27,7 +27,7 @@ _CONNECT: Final = {
     "client_encoding": "utf8",
 }
 
-# The same from the server's side, so that what a dead peer held is free again; and how long a statement may take.
+# The same on the server, so that it releases the locks of a lost client, and limits for locks and statements.
 _SESSION: Final = {
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
@@ -39,9 +39,9 @@ _WRITER: Final = {"statement_timeout": "60000", "idle_in_transaction_session_tim
 
 
 def make_engine(location: Location, *, read_only: bool, pooled: bool = True) -> Engine:
-    """An engine on a server; its connections are kept, or closed where it is not ``pooled``.
+    """Return an engine for a server; ``pooled``: keep connections open for reuse.
 
-    Raises ``StoreError`` where psycopg is not installed.
+    Raises StoreError if psycopg is not installed.
     """
     missing = f"{location.name}: PostgreSQL needs the driver psycopg: pip install 'kspan[postgres]'"
     try:
@@ -66,7 +66,7 @@ def make_engine(location: Location, *, read_only: bool, pooled: bool = True) -> 
 
 
 def _set_up(connection: Any, location: Location, settings: dict[str, str]) -> None:
-    """One round trip: the session's settings, and whether this is a server that we can work on."""
+    """Apply the settings and check the server, in one round trip."""
     calls = ", ".join("set_config(%s, %s, false)" for _ in settings)
     query = f"SELECT current_setting('server_encoding'), current_setting('server_version_num')::int, {calls}"
     cursor = connection.cursor()
@@ -74,15 +74,15 @@ def _set_up(connection: Any, location: Location, settings: dict[str, str]) -> No
     cursor.close()
     connection.commit()
     if encoding != "UTF8":
-        raise StoreError(
-            f"{location.name}: its encoding is {encoding}: make one with CREATE DATABASE … ENCODING 'UTF8'"
-        )
+        raise StoreError(f"{location.name}: its encoding is {encoding}: create a database with ENCODING 'UTF8'")
     if version < OLDEST:
-        raise StoreError(f"{location.name}: the server is PostgreSQL {version // 10000}, {OLDEST // 10000} is needed")
+        raise StoreError(
+            f"{location.name}: the server is PostgreSQL {version // 10000}: kspan needs {OLDEST // 10000} or later"
+        )
 
 
 def _adapt(connection: Any) -> None:
-    """In the driver, so that it holds for every statement, whoever writes it."""
+    """Set up escaping in the driver, so that it applies to every statement."""
     from psycopg.adapt import Dumper, Loader
 
     class Text(Dumper):
@@ -104,7 +104,7 @@ def _adapt(connection: Any) -> None:
 
 @contextmanager
 def driver_errors(doing: str) -> Iterator[None]:
-    """What psycopg raises, as SQLAlchemy would raise it: for what goes past SQLAlchemy."""
+    """Translate errors of psycopg into those of SQLAlchemy, for statements that bypass SQLAlchemy."""
     import psycopg
 
     try:

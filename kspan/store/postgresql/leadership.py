@@ -1,8 +1,8 @@
-"""Who may write to a cluster's tables on a server that many can reach.
+"""Leader election: one process writes the tables of a cluster on a shared server.
 
-One session lock for each cluster says who writes: the server lets go of it when that session ends, however it ends. A
-process that was stopped and goes on does not know that its lock is gone. So each new writer counts an epoch up, and
-every transaction that writes looks whether the epoch is still its own: who is late is turned away.
+The writer holds a session lock, which the server releases when the session ends in any way. A process that was stopped
+and resumes does not notice that. So each new writer increments an epoch, and every write transaction checks that the
+epoch is still its own (fencing).
 """
 
 import os
@@ -19,7 +19,7 @@ from kspan.errors import FencedError
 from kspan.store.engine import translated
 from kspan.store.schema import tables as schema
 
-# Schemas of one database may have a cluster each, or the same one.
+# With the schema: two schemas of one database may hold the same cluster.
 _LOCK: Final = "SELECT pg_try_advisory_lock(hashtextextended('kspan ' || current_schema() || ' ' || %s, 0))"
 
 
@@ -29,39 +29,39 @@ class _Claim(msgspec.Struct, frozen=True):
 
 
 class Leadership:
-    """The clusters that this process may write to. Safe to use from several threads."""
+    """The clusters that this process writes to. Safe to use from several threads."""
 
     def __init__(self, engine: Engine, name: str) -> None:
         self._engine = engine
         self._name = name
-        self._turn = threading.Lock()
+        self._mutex = threading.Lock()
         self._claims: dict[str, _Claim] = {}
 
     def claim(self, cluster: str) -> str:
-        """Become the one who writes to the cluster, or stay it: empty, or else who it is.
+        """Acquire or renew leadership. Returns "" on success, else the current leader.
 
-        Raises FencedError where another was it since, StoreError where the database fails.
+        Raises FencedError if another process has taken over, StoreError if the database fails.
         """
-        with self._turn, translated(self._name, "become the writer"):
+        with self._mutex, translated(self._name, "acquire leadership"):
             held = self._claims.get(cluster)
             if held is not None and _lives(held.session):
                 return ""
             return self._claim(cluster, held)
 
     def check(self, connection: Connection, cluster: str) -> None:
-        """In a transaction that writes: nobody else becomes the writer before its end. Raises FencedError."""
+        """Check the epoch in a write transaction, and block others from taking over meanwhile. Raises FencedError."""
         state = schema.leader_state
         epoch = connection.execute(select(state.c.epoch).where(state.c.cluster == cluster).with_for_update(read=True))
         if epoch.scalar_one_or_none() != self._claims[cluster].epoch:
             raise self._fenced(connection, cluster)
 
     def was_claimed(self, cluster: str) -> bool:
-        """Whether this process became the one who writes; perhaps another is by now."""
+        """True if this process acquired leadership. Another one may have taken over since."""
         return cluster in self._claims
 
     def close(self) -> None:
-        """Let others write."""
-        with self._turn:
+        """Release leadership of all clusters."""
+        with self._mutex:
             for claim in self._claims.values():
                 _end(claim.session)
             self._claims.clear()
@@ -93,14 +93,14 @@ class Leadership:
 def _lives(session: Connection) -> bool:
     try:
         session.exec_driver_sql("SELECT 1")
-    except Exception:  # whatever it is, the lock cannot be relied on
+    except Exception:  # after any error, the session may have lost its lock
         _end(session)
         return False
     return True
 
 
 def _end(session: Connection) -> None:
-    """Not back to the pool: the lock would stay with it."""
+    """Close a session. Not by returning it to a pool, where it would keep the lock."""
     if not session.closed:
         session.invalidate()
         session.close()

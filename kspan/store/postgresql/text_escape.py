@@ -1,7 +1,6 @@
-"""Characters that PostgreSQL cannot hold: it has no NUL (U+0000) in text and JSONB, and what a cluster sends has any.
+"""Escapes NUL (U+0000), which PostgreSQL cannot store in text and JSONB but a cluster may send.
 
-So on its way in NUL becomes U+001A ``0``, and U+001A (a control character that nobody means) becomes U+001A ``1``; on
-its way out it is what it was.
+NUL is stored as U+001A ``0``, and U+001A (an unused control character) as U+001A ``1``.
 """
 
 import re
@@ -16,19 +15,19 @@ _BACK: Final = {"0": "\0", "1": _MARK}
 
 
 def escape(text: str) -> str:
-    """Text as PostgreSQL can hold it."""
+    """Encode text for PostgreSQL."""
     if "\0" in text or _MARK in text:
         return text.replace(_MARK, "\x1a1").replace("\0", "\x1a0")
     return text
 
 
 def unescape(text: str) -> str:
-    """Text as it was before ``escape``."""
+    """Decode text that ``escape`` has encoded."""
     return _MARKED.sub(lambda found: _BACK[found[1]], text) if _MARK in text else text
 
 
 def to_jsonb(value: Any) -> str:
-    """JSON as PostgreSQL can hold it."""
+    """Encode a value as JSON for PostgreSQL."""
     encoded = msgspec.json.encode(value)
     if rb"\u0000" in encoded or rb"\u001a" in encoded:
         encoded = msgspec.json.encode(_mapped(msgspec.json.decode(encoded), escape))
@@ -36,7 +35,7 @@ def to_jsonb(value: Any) -> str:
 
 
 def from_jsonb(stored: bytes) -> Any:
-    """The builtins of what ``to_jsonb`` made."""
+    """Decode the result of ``to_jsonb`` to builtins."""
     value = msgspec.json.decode(stored)
     return _mapped(value, unescape) if rb"\u001a" in stored else value
 

@@ -1,1 +1,1 @@
-"""The declared tables, their column types and views, and migrations."""
+"""Tables, column types, views and migrations."""

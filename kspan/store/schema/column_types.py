@@ -1,8 +1,8 @@
-"""Column types whose form differs between SQLite and PostgreSQL.
+"""Column types that SQLite and PostgreSQL store differently. Python sees the same values on both.
 
-A JSON value is JSONB on PostgreSQL, and on SQLite text that SQL's ``json_extract`` reads. A payload has to stay as it
-came, to the byte: it is JSON on PostgreSQL (JSONB would sort its keys, and knows no NUL), and on SQLite JSON compressed
-with zstd. Python sees the same values on either.
+* A JSON value is JSONB on PostgreSQL and text on SQLite, where ``json_extract`` reads it.
+* A payload must stay unchanged to the byte: JSON on PostgreSQL (JSONB sorts keys and cannot hold NUL), JSON compressed
+  with zstd on SQLite.
 """
 
 import threading
@@ -21,7 +21,7 @@ _POSTGRESQL = "postgresql"
 
 
 class Json(TypeDecorator[Any]):
-    """A JSON value that is read back as ``shape``: builtins, or msgspec structs and lists of them."""
+    """A JSON value that is read as ``shape``: builtins, or msgspec structs and lists of them."""
 
     impl = Text
     cache_ok = True
@@ -46,10 +46,10 @@ class Json(TypeDecorator[Any]):
 
 
 class _Zstd(threading.local):
-    """zstd contexts: costly to make for every row, and not to be shared between threads."""
+    """zstd contexts, one per thread: they cannot be shared, and creating one for each row is slow."""
 
     def __init__(self) -> None:
-        # Measured on Events and Pods: level 3 takes a fifth longer and saves nothing.
+        # Measured on Events and Pods: level 3 takes a fifth longer and is not smaller.
         self.compressor = zstandard.ZstdCompressor(level=1)
         self.decompressor = zstandard.ZstdDecompressor()
 
@@ -58,17 +58,17 @@ _zstd = _Zstd()
 
 
 def compress(payload: bytes) -> bytes | None:
-    """A payload as SQLite stores it: zstd, or NULL for an empty one."""
+    """Encode a payload for SQLite: zstd, or NULL if it is empty."""
     return _zstd.compressor.compress(payload) if payload else None
 
 
 def decompress(stored: bytes) -> bytes:
-    """A payload as it was before SQLite stored it. Raises ``zstandard.ZstdError`` for what is none."""
+    """Decode a payload from SQLite. Raises ``zstandard.ZstdError`` for invalid data."""
     return _zstd.decompressor.decompress(stored)
 
 
 class Payload(TypeDecorator[bytes]):
-    """An object as JSON bytes; NULL in the database where it is empty."""
+    """An object as JSON bytes; NULL in the database if empty."""
 
     impl = LargeBinary
     cache_ok = True
@@ -88,7 +88,7 @@ class Payload(TypeDecorator[bytes]):
 
 
 class _VerbatimJson(UserDefinedType[str]):
-    """PostgreSQL's JSON, read as the text that it is kept as."""
+    """JSON on PostgreSQL, read as the stored text."""
 
     cache_ok = True
 

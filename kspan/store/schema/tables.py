@@ -1,15 +1,16 @@
 """The tables: kspan's SQL interface, the same on SQLite and PostgreSQL.
 
-Every key starts with ``cluster`` (the cluster's uid), so that one database can hold many. A time is a BIGINT of Unix
-nanoseconds in UTC (0: not known). Text columns are never NULL: what is not there is empty. ``pending``,
-``fold_state``, ``export_state`` and the columns ``state`` of ``objects`` and ``fold`` of ``spans`` and ``traces`` are
-internal and no part of the interface.
+* Every key starts with ``cluster`` (the cluster's uid), so that one database can hold several clusters.
+* A time is a BIGINT of Unix nanoseconds in UTC (0: unknown).
+* Text columns are never NULL: a missing value is empty.
+* The tables in ``INTERNAL``, and the columns ``objects.state``, ``spans.fold`` and ``traces.fold``, are not part of the
+  interface.
 
-What a commit writes must not grow with the history, so what is written together lies together: records by number, the
-versions of a workload's objects by name, the spans of a trace by trace, and what waits for its cause by arrival.
-Only what is new once for an object or a trace (its row) goes to a place of its own.
+The cost of a commit must not grow with the history. So rows that are written together are stored together: records by
+number, versions of a workload's objects by name, spans by trace, pending occurrences by arrival. Only the row of an
+object or a trace has a place of its own, once.
 
-What changes here needs a migration (``migrations/``); a test holds the two together.
+A change of this file needs a migration (``migrations/``); a test compares the two.
 """
 
 from typing import Any, Final
@@ -23,11 +24,11 @@ from kspan.settings import FoldSettings
 from kspan.store.schema.column_types import Json, Payload, Word
 
 REVISION: Final = "kspan_0001"
-"""The newest migration. It is named here too so that a database that is up to date opens without Alembic."""
+"""The newest migration. It is repeated here so that an up-to-date database opens without Alembic."""
 
 metadata: Final = MetaData(naming_convention={"pk": "%(table_name)s_pkey"})
 
-# Conditions of partial indexes. A query has to repeat one literally (no bound value) for SQLite to use its index.
+# Conditions of partial indexes. SQLite uses such an index only if a query repeats the condition without parameters.
 REMEMBERED: Final = text("remembered")
 PAST: Final = text("NOT remembered")
 OPEN: Final = text("state = 'open'")
@@ -53,8 +54,8 @@ def _partial(where: TextClause) -> dict[str, Any]:
     return {"sqlite_where": where, "postgresql_where": where}
 
 
-# SQLite: WITHOUT ROWID saves a second B-tree where keys come in order or rows are short. Tables of wide rows under
-# hashed keys keep their rowid: rows are appended, and only the narrow key is scattered.
+# SQLite: WITHOUT ROWID saves a second B-tree for tables with ordered keys or short rows. Tables of wide rows with
+# hashed keys have a rowid: their rows are appended, and only the narrow key is scattered.
 _CLUSTERED: Final[dict[str, Any]] = {"sqlite_with_rowid": False}
 
 journal = Table(
@@ -76,11 +77,12 @@ journal = Table(
     _column("gap_from", Text, "GAP only: the last resourceVersion known before the gap"),
     _column("gap_to", Text, "GAP only: the first resourceVersion known after the gap"),
     _column("epoch", BigInteger, "number of times the stream's resourceVersions have started over (etcd restored)"),
-    # By name and not by uid: the names of a workload's objects and Events are neighbours, uids are scattered over the
-    # whole index, and each would be a page to write.
+    # By name, not by uid: names of a workload's objects and Events are neighbours, but uids are scattered, so that each
+    # would write another page of the index.
     Index("journal_object", "cluster", "kind", "namespace", "name", "uid", "seq", **_partial(HAS_UID)),
     comment="Every record received: the only source of truth, append-only",
-    # A partition a day (``partitions``). There the key has recorded_at too; that seq is unique is up to the writer.
+    # One partition per day (``postgresql.partitions``). There, the key also has recorded_at, and the writer makes seq
+    # unique.
     postgresql_partition_by="RANGE (recorded_at)",
     **_CLUSTERED,
 )
@@ -199,7 +201,7 @@ pending = Table(
     _column("object_name", Text, "name of that object"),
     _column("start_time", BigInteger, "when it happened (Unix ns UTC)"),
     _column("fold", LargeBinary, "internal: the fold's record (msgpack)"),
-    # In the order of arrival: what waits came last, and goes first. Among the spans each would be a page to write.
+    # Keyed by arrival: the newest rows are deleted first. In ``spans``, each of them would write another page.
     comment="Internal: occurrences whose cause has not been chosen yet; each becomes a span after a few seconds",
     **_CLUSTERED,
 )
@@ -287,4 +289,4 @@ leader_state = Table(
 )
 
 INTERNAL: Final = (pending, fold_state, export_state, leader_state)
-"""Tables that are no part of the SQL interface."""
+"""Tables that are not part of the SQL interface."""

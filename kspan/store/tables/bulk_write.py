@@ -1,8 +1,7 @@
-"""Writing many rows at once.
+"""Writes many rows at once.
 
-SQLAlchemy compiles each statement once, for its database; the values then go to the driver as they are, through
-encoders that are looked up once for a table. SQLAlchemy's own binding, row by row, would be a third of the time of
-a commit.
+SQLAlchemy compiles each statement once per database. Values go to the driver directly, through encoders that are looked
+up once per table: SQLAlchemy's own binding of each row would take a third of the time of a commit.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -28,15 +27,15 @@ _DIALECTS: Final[dict[str, Dialect]] = {
     "postgresql": psycopg.dialect(),  # type: ignore[no-untyped-call]
 }
 
-# SQLAlchemy keeps the names of columns for the values to be set: those of a WHERE need others.
+# SQLAlchemy uses the names of columns for the values to be set, so parameters of a WHERE need other names.
 _KEY: Final = "key_"
 
 
 class _Statement:
-    """A compiled statement: its text for the driver, and what turns the values of a row into the driver's.
+    """A compiled statement: its text and the encoders of its values for the driver.
 
-    It takes rows with a value for each of ``columns``, in their order. A parameter is named as its column is, those of
-    a condition with ``key_`` before it.
+    Rows have a value for each of ``columns``, in their order. A parameter has the name of its column, with the prefix
+    ``key_`` in a condition.
     """
 
     def __init__(self, columns: Sequence[Any], dialect: str, statement: UpdateBase, names: list[str]) -> None:
@@ -45,7 +44,7 @@ class _Statement:
         markers = list(compiled.positiontup or ()) if compiled.positional else list(compiled.params)
         place = {column.name: position for position, column in enumerate(columns)}
         used = [place[marker.removeprefix(_KEY)] for marker in markers]
-        # Question marks take values in their order; psycopg's markers are named.
+        # Question marks are positional; psycopg's parameters are named.
         self.names = None if compiled.positional else markers
         self.pick = None if used == list(range(len(columns))) else itemgetter(*used)
         self.encoders = [
@@ -55,7 +54,7 @@ class _Statement:
         ]
 
     def run(self, connection: Connection, rows: Iterable[list[Any]]) -> None:
-        """Execute it for each row."""
+        """Execute the statement for each row."""
         encoded = [self._picked(row) for row in self.encoded(rows)]
         if self.names is not None:
             names = self.names
@@ -64,7 +63,7 @@ class _Statement:
             connection.exec_driver_sql(self.sql, encoded)
 
     def encoded(self, rows: Iterable[list[Any]]) -> Iterable[list[Any]]:
-        """The rows with the driver's values, each still with one for every column."""
+        """The rows with values for the driver, still one for every column."""
         for row in rows:
             for position, encode in self.encoders:
                 row[position] = encode(row[position])
@@ -93,7 +92,7 @@ def _json(value: Any) -> str:
 
 
 def dialect_insert(table: Table, dialect: str) -> sqlite.Insert | postgresql.Insert:
-    """An INSERT that knows ON CONFLICT, which is no standard SQL."""
+    """An INSERT with ON CONFLICT, which is not standard SQL."""
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
@@ -123,9 +122,10 @@ def _update(table: Table, dialect: str) -> _Statement:
 
 @cache
 def not_indexed(table: Table) -> list[str]:
-    """The columns that no index is about: one that has a column among those that are set is written, changed or not.
+    """The columns that are in no index: PostgreSQL writes an index if a statement sets one of its columns at all.
 
-    Only these change in a row that a delta updates: an index on another means a change in ``kspan/graph/state.py``.
+    Only these may change in ``updated_*`` rows of a delta. For an index on another column, change
+    ``kspan/graph/state/delta_builder.py``.
     """
     indexed = {column.name for index in table.indexes for column in index.columns}
     indexed |= {name for index in table.indexes for name in _names(table.columns) if name in _condition(index)}
@@ -153,7 +153,7 @@ def _are_copied(connection: Connection, rows: Sequence[msgspec.Struct]) -> bool:
 
 
 def upsert_rows(connection: Connection, table: Table, cluster: str, rows: Sequence[msgspec.Struct]) -> None:
-    """Write whole rows, replacing those of the same key; the last of several for one key stays."""
+    """Insert or replace rows. Of several rows with one key, the last is kept."""
     if not rows:
         return
     statement = _upsert(table, connection.dialect.name)
@@ -164,7 +164,7 @@ def upsert_rows(connection: Connection, table: Table, cluster: str, rows: Sequen
 
 
 def update_rows(connection: Connection, table: Table, cluster: str, rows: Sequence[msgspec.Struct]) -> None:
-    """Update rows that are there and differ in no column of the key or of an index."""
+    """Update existing rows that change no column of the key or of an index."""
     if not rows:
         return
     if _are_copied(connection, rows):
@@ -175,7 +175,7 @@ def update_rows(connection: Connection, table: Table, cluster: str, rows: Sequen
 
 
 def delete_keys(connection: Connection, table: Table, cluster: str, keys: Sequence[tuple[Any, ...]]) -> None:
-    """Delete the rows of these keys (without the cluster), where they are there."""
+    """Delete the rows with these keys (without the cluster), if they exist."""
     if keys:
         _delete(table, connection.dialect.name).run(connection, ([cluster, *key] for key in keys))
 
@@ -183,7 +183,7 @@ def delete_keys(connection: Connection, table: Table, cluster: str, keys: Sequen
 def insert_numbered(
     connection: Connection, table: Table, cluster: str, first: int, rows: Sequence[msgspec.Struct]
 ) -> None:
-    """Insert rows that are numbered from ``first`` on, in the column after ``cluster``."""
+    """Insert rows, numbered from ``first`` in the column after ``cluster``."""
     if not rows:
         return
     statement = _insert(table, connection.dialect.name)

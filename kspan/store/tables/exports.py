@@ -1,7 +1,7 @@
-"""Emissions: which closed traces a target still has to get, and what became of those it was sent.
+"""Exports: which closed traces a target has not received yet, and the result of each attempt.
 
-Traces close in the order of logical time. So a mark for each target, before which none waits any more, keeps the look
-for what does from walking through all that went out long ago.
+Traces close in the order of event time. So each target has a mark: all traces that closed before it have been sent. It
+keeps the search for unsent traces from walking through the whole history.
 """
 
 from collections.abc import Collection
@@ -20,7 +20,7 @@ REJECTED: Final = "rejected"
 
 
 def unemitted(connection: Connection, cluster: str, target: str, limit: int) -> list[TraceRow]:
-    """Closed traces that ``target`` neither took nor rejected, by time of closing and trace id."""
+    """Closed traces that ``target`` has neither accepted nor rejected, by time of closing and trace id."""
     traces = schema.traces
     query = (
         rows.select_rows(traces, TraceRow)
@@ -32,7 +32,7 @@ def unemitted(connection: Connection, cluster: str, target: str, limit: int) -> 
 
 
 def waits(connection: Connection, cluster: str, target: str) -> ColumnElement[bool]:
-    """The condition for a row of ``traces`` that ``target`` still has to get."""
+    """The condition for rows of ``traces`` that ``target`` has neither accepted nor rejected."""
     traces, sent, exports = schema.traces, schema.emissions, schema.export_state
     mark = select(exports.c.done_before).where(exports.c.cluster == cluster, exports.c.target == target)
     done = (
@@ -50,7 +50,7 @@ def waits(connection: Connection, cluster: str, target: str) -> ColumnElement[bo
 
 
 def advance(connection: Connection, cluster: str, target: str | None = None) -> None:
-    """Bring the mark of a target, or of each that has one, to the first trace that waits for it."""
+    """Move the mark of a target (default: of all targets) to the first trace that it has not received."""
     traces, exports = schema.traces, schema.export_state
     if target is None:
         known = select(exports.c.target).where(exports.c.cluster == cluster)
@@ -77,7 +77,7 @@ def spans_of(connection: Connection, cluster: str, trace_ids: Collection[str]) -
         .order_by(table.c.trace_id, table.c.start_time, table.c.span_id)
     )
     found: list[SpanRow] = []
-    # Sorted, so that the order holds across chunks.
+    # Sorted, so that the result is in order across chunks.
     for chunk in rows.chunks(sorted(set(trace_ids))):
         found += rows.fetch(connection, query.where(table.c.trace_id.in_(chunk)), SpanRow)
     return found
@@ -92,7 +92,7 @@ def mark(
     status: str,
     reason: str,
 ) -> None:
-    """Note what became of an attempt to send some traces."""
+    """Record the result of an attempt to send some traces."""
     if not trace_ids:
         return
     table = schema.emissions

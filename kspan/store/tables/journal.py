@@ -1,4 +1,4 @@
-"""The journal: appending, reading, and what it knows of an object."""
+"""Appends to and reads the journal, and looks up objects in it."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -14,13 +14,13 @@ from kspan.store.tables.bulk_write import insert_numbered
 from kspan.store.tables.rows import select_rows
 
 _LOOKUPS: Final = 50
-"""Objects in one look-up. A fixed number keeps one prepared statement; the rest of the last one is padded."""
+"""Objects in one look-up. The number is fixed, so that one prepared statement is enough; the last one is padded."""
 
 NEWS: Final = frozenset({RecordType.ADDED, RecordType.MODIFIED})
 
 
 def last_sequence(connection: Connection, cluster: str) -> int:
-    """The last sequence number, 0 for an empty journal."""
+    """The last sequence number, 0 if the journal is empty."""
     table = schema.journal
     query = select(func.coalesce(func.max(table.c.seq), 0)).where(table.c.cluster == cluster)
     return int(connection.execute(query).scalar_one())
@@ -34,20 +34,20 @@ def count(connection: Connection, cluster: str, at_most: int) -> int:
 
 
 def append(connection: Connection, cluster: str, first_seq: int, records: Sequence[LogRecord]) -> None:
-    """Insert records; a sequence number that is there already violates the key."""
+    """Insert records. An existing sequence number violates the key."""
     insert_numbered(connection, schema.journal, cluster, first_seq, records)
 
 
 def pruned_to(connection: Connection, cluster: str) -> int:
-    """The sequence number up to which only state is left; 0 for a whole journal."""
+    """The last record that retention has processed: up to it, only the newest versions are left (0: all records)."""
     state = schema.fold_state
     return connection.execute(select(state.c.pruned_to).where(state.c.cluster == cluster)).scalar_one_or_none() or 0
 
 
 def read(connection: Connection, cluster: str, after: int, batch: int) -> list[tuple[int, LogRecord]]:
-    """At most ``batch`` records that follow ``after``, with their sequence numbers.
+    """At most ``batch`` records after ``after``, with their sequence numbers.
 
-    What pruning left of an object is LISTED, whatever it was when it was written.
+    A record that retention has kept becomes LISTED, whatever its type was.
     """
     table = schema.journal
     state = pruned_to(connection, cluster)
@@ -58,15 +58,15 @@ def read(connection: Connection, cluster: str, after: int, batch: int) -> list[t
         .order_by(table.c.seq)
         .limit(batch)
     )
-    return [(row[-1], _as_left(LogRecord(*row[:-1]), row[-1] <= state)) for row in connection.execute(query)]
+    return [(row[-1], _after_retention(LogRecord(*row[:-1]), row[-1] <= state)) for row in connection.execute(query)]
 
 
-def _as_left(record: LogRecord, state: bool) -> LogRecord:
+def _after_retention(record: LogRecord, state: bool) -> LogRecord:
     return msgspec.structs.replace(record, type=RecordType.LISTED) if state and record.type in NEWS else record
 
 
 def known_versions(connection: Connection, cluster: str, records: Sequence[LogRecord]) -> dict[str, KnownVersion]:
-    """The newest version that the journal has of the objects of these records, by uid."""
+    """The newest version in the journal of each object of these records, by uid."""
     known: dict[str, KnownVersion] = {}
     wanted = list({record.uid: record for record in records if record.uid}.values())
     for start in range(0, len(wanted), _LOOKUPS):
@@ -98,7 +98,7 @@ def _newest() -> TextClause:
 
 
 def last_payload(connection: Connection, cluster: str, uid: str) -> bytes:
-    """The newest payload of one of ``objects``, empty when there is none."""
+    """The newest payload of an object in ``objects``; empty if there is none."""
     journal, objects = schema.journal, schema.objects
     named = select(objects.c.kind, objects.c.namespace, objects.c.name)
     found = connection.execute(named.where(objects.c.cluster == cluster, objects.c.uid == uid)).one_or_none()
@@ -112,7 +112,7 @@ def last_payload(connection: Connection, cluster: str, uid: str) -> bytes:
         journal.c.uid == uid,
         schema.HAS_UID,
     )
-    # A deletion may come without a payload, any other version of an object has one: the first or second look hits.
+    # A deletion may have no payload, every other version has one: the first or second look-up finds it.
     for seq in connection.execute(versions.order_by(journal.c.seq.desc()).limit(2)).scalars().all():
         payload = connection.execute(
             select(journal.c.payload).where(journal.c.cluster == cluster, journal.c.seq == seq)

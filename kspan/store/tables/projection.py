@@ -1,4 +1,4 @@
-"""The projection as a whole: loading what is live, clearing, reading it through."""
+"""Loads, clears and reads the projection of a cluster."""
 
 from collections.abc import Iterator, Mapping
 from operator import attrgetter
@@ -20,8 +20,7 @@ _RUN: Final = 1000
 def write_position(
     connection: Connection, cluster: str, last_seq: int, clock: bytes, newest: Mapping[str, str] | None = None
 ) -> None:
-    """Note where in the journal the projection stands, and, unless they are empty, the fold's clock and the newest
-    versions."""
+    """Record the last journal record in the projection and, unless empty, the fold's clock and the newest versions."""
     table = schema.fold_state
     statement = dialect_insert(table, connection.dialect.name)
     changed = {"last_seq": statement.excluded.last_seq}
@@ -35,7 +34,7 @@ def write_position(
 
 
 def clear(connection: Connection, cluster: str) -> None:
-    """Delete a cluster's projection; what is told of the journal stays."""
+    """Delete the projection of a cluster. What is recorded about its journal stays."""
     for table, _ in rows.PROJECTION.values():
         connection.execute(delete(table).where(table.c.cluster == cluster))
     state, exports = schema.fold_state, schema.export_state
@@ -44,33 +43,33 @@ def clear(connection: Connection, cluster: str) -> None:
 
 
 def live_objects(connection: Connection, cluster: str, resource: str) -> list[ObjectRow]:
-    """The objects of a stream that were not deleted, by uid."""
+    """The objects of a stream that are not deleted, by uid."""
     table = schema.objects
     query = rows.select_rows(table, ObjectRow).where(
         table.c.cluster == cluster, table.c.resource == resource, table.c.deleted_at == 0, schema.REMEMBERED
     )
-    # Sorted here, as in ``load``.
+    # Sorted here for the reason given in ``load``.
     return sorted(rows.fetch(connection, query, ObjectRow), key=attrgetter("uid"))
 
 
 def named_kinds(connection: Connection, cluster: str) -> list[tuple[str, str]]:
-    """apiVersion and kind of all that an Event is about that was seen on no stream, and of all owners, in order.
+    """apiVersion and kind of all owners, and of all objects known only from Events, in order.
 
-    Of what is remembered; that is a walk through it, of some 0.3 s for a hundred thousand objects.
+    Reads all remembered objects, which takes about 0.3 s for 100,000.
     """
     objects, owners = schema.objects, schema.owners
     remembered = (objects.c.cluster == cluster, schema.REMEMBERED)
-    spoken_of = select(objects.c.api_version, objects.c.kind).where(*remembered, objects.c.resource == "")
+    mentioned = select(objects.c.api_version, objects.c.kind).where(*remembered, objects.c.resource == "")
     dependents = select(objects.c.uid).where(*remembered)
     owning = select(owners.c.owner_api_version, owners.c.owner_kind)
     owning = owning.where(owners.c.cluster == cluster, owners.c.uid.in_(dependents))
-    # UNION leaves out what is there twice.
-    found = connection.execute(union(spoken_of, owning))
+    # UNION removes duplicates.
+    found = connection.execute(union(mentioned, owning))
     return sorted((version, kind) for version, kind in found if version and kind)
 
 
 def load(connection: Connection, cluster: str) -> Projection:
-    """What is live or unresolved; every query follows an index to just that, however long the history is."""
+    """Load live and unresolved rows. Every query uses an index on exactly these, however long the history is."""
     objects, owners, spans, traces = schema.objects, schema.owners, schema.spans, schema.traces
     living = select(objects.c.uid, objects.c.state).where(objects.c.cluster == cluster, schema.REMEMBERED)
     remembered = select(objects.c.uid).where(objects.c.cluster == cluster, schema.REMEMBERED)
@@ -86,7 +85,7 @@ def load(connection: Connection, cluster: str) -> Projection:
     position = select(state.c.clock, state.c.last_seq, state.c.newest).where(state.c.cluster == cluster)
     clock, last_seq, newest = connection.execute(position).one_or_none() or (b"", 0, b"\x80")
     return Projection(
-        # Sorted here: asked for an order, SQLite walks through the whole key, history and all.
+        # Sorted here: with ORDER BY, SQLite would walk through the whole key, including the history.
         objects=[state for _, state in sorted(tuple(row) for row in connection.execute(living))],
         owners=sorted(_owners(connection, owned), key=lambda row: (row.uid, row.owner_uid)),
         pending=rows.fetch(connection, waiting, PendingRow),
@@ -99,7 +98,7 @@ def load(connection: Connection, cluster: str) -> Projection:
 
 
 def _owners(connection: Connection, query: Select[Any]) -> Iterator[OwnerRow]:
-    """The rows, with what stands in many of them kept once: a hundred thousand live as long as their objects."""
+    """The rows, with equal strings shared: 100,000 of them live as long as their objects."""
     for uid, owner, version, kind, name, controller in connection.execute(query):
         yield OwnerRow(intern(uid), intern(owner), intern(version), intern(kind), intern(name), controller)
 
@@ -107,7 +106,7 @@ def _owners(connection: Connection, query: Select[Any]) -> Iterator[OwnerRow]:
 def read_table(
     connection: Connection, cluster: str, name: str, after: tuple[Any, ...] | None
 ) -> tuple[list[dict[str, Any]], tuple[Any, ...] | None]:
-    """The next run of rows of a table after the key ``after``, and the key to go on from (None: that was all)."""
+    """The next rows of a table after the key ``after``, and the key to continue from (None: no more rows)."""
     table, struct = rows.PROJECTION[name]
     key = [column for column in table.primary_key if column.name != "cluster"]
     query = rows.select_rows(table, struct).where(table.c.cluster == cluster).order_by(*key).limit(_RUN)

@@ -1,11 +1,15 @@
-"""Letting history go by age, in small transactions with pauses: the writer commits in between.
+"""Deletes old history in small transactions with pauses, so that the writer can commit in between.
 
-Kept, whatever its age: what is not decided or closed, what a target still has to get, and everything from the earliest
-of these on. Of each object that is alive the newest record stays: that is what a relist is compared with, what an odd
-repeat is recognised by, and what a rebuild begins from. No record is rewritten; a mark says up to where what is left is
-state, as of a first list (LISTED when it is replayed). On PostgreSQL whole days of the journal are dropped where that
-can be (``dropping``). Closed traces that every target has had go with their spans and emissions, deleted objects with
-their owners: a projection without its journal could be neither verified nor rebuilt.
+Kept, whatever its age:
+
+* pending occurrences, open traces, traces that a target has not received, and all records since the earliest of these,
+* the newest record of each existing object. A relist is compared with it, repeats are recognised by it, and a rebuild
+  begins with it. Records are not rewritten: ``fold_state.pruned_to`` marks the part of the journal in which the
+  remaining records are state and are replayed as LISTED.
+
+Deleted: other old records (on PostgreSQL whole partitions where possible, see ``drop_partitions``), closed traces with
+their spans and emissions, deleted objects with their owners. The projection is deleted along with its journal, because
+it could be neither verified nor rebuilt without it.
 """
 
 import time
@@ -18,7 +22,7 @@ import msgspec
 from sqlalchemy import Connection, Row, delete, func, select, update
 
 from kspan.model import RecordType
-from kspan.store.postgresql import drop_partitions as dropping
+from kspan.store.postgresql import drop_partitions
 from kspan.store.schema import tables as schema
 from kspan.store.store import Store
 from kspan.store.tables.exports import waits
@@ -26,15 +30,17 @@ from kspan.store.tables.journal import NEWS, last_sequence
 from kspan.store.tables.rows import chunks
 
 WINDOW: Final = 1_000
-"""Journal records that one transaction looks at: it takes some tens of ms."""
+"""Journal records per transaction, which takes some tens of milliseconds."""
 
 SPANS: Final = 500
-"""Spans in a transaction, or one trace that has more: each is in indexes at places of their own."""
+"""Spans per transaction, or one trace with more. Each span is in several places of the indexes."""
 
 
 class Pruned(msgspec.Struct, frozen=True):
-    """How many rows went; ``waiting``: how many closed traces that are old enough to go wait for which target, and
-    keep everything that is not older than they are."""
+    """Numbers of deleted rows.
+
+    ``waiting``: number of old traces by target that has not received them. They and everything newer are kept.
+    """
 
     records: int = 0
     traces: int = 0
@@ -49,30 +55,37 @@ def prune(
     targets: Collection[str] = (),
     pause: Callable[[float], None] = time.sleep,
 ) -> Pruned:
-    """Delete what is older than ``before`` (Unix ns) and not needed. ``targets`` are those that have to get each trace.
+    """Delete history of a cluster that is old and not needed any more.
 
-    ``pause`` (seconds) is called after each transaction, for as long as that took: whoever waits to write gets a turn.
-    Raises StoreError; what was deleted until then stays deleted.
+    Args:
+        store: the database.
+        cluster: uid of the cluster.
+        before: delete what is older than this (Unix ns).
+        targets: export targets that must receive each trace.
+        pause: called with seconds after each transaction, for as long as that took, so that the writer can commit.
+
+    Raises:
+        StoreError: the database failed. What was deleted before stays deleted.
     """
     with store.reading("look for old rows") as connection:
         limit = _needed_from(connection, cluster, before, targets)
         waiting = _waiting(connection, cluster, before, targets)
-    walk = partial(_in_turns, store, cluster, pause)
-    records = dropping.prune(store, cluster, limit) if store.dialect == "postgresql" else 0
+    walk = partial(_in_transactions, store, cluster, pause)
+    records = drop_partitions.prune(store, cluster, limit) if store.dialect == "postgresql" else 0
     records += sum(walk("prune the journal", _JournalWalk(cluster, limit).step))
     traces = sum(walk("prune traces", lambda c: _prune_traces(c, cluster, limit)))
     objects = sum(walk("prune objects", lambda c: _prune_objects(c, cluster, limit)))
     return Pruned(records, traces, objects, waiting)
 
 
-def _in_turns(
+def _in_transactions(
     store: Store,
     cluster: str,
     pause: Callable[[float], None],
     doing: str,
     step: Callable[[Connection], tuple[int, bool]],
 ) -> Iterator[int]:
-    """How many rows each transaction deleted, until a step says that it was the last."""
+    """Run ``step`` in transactions until it reports that it was the last. Yields the numbers of deleted rows."""
     done = False
     while not done:
         began = time.perf_counter()
@@ -84,7 +97,7 @@ def _in_turns(
 
 
 def _needed_from(connection: Connection, cluster: str, before: int, targets: Collection[str]) -> int:
-    """``before``, or the time from which on the journal is needed if that is earlier."""
+    """``before``, or an earlier time since which the journal is still needed."""
     traces, pending = schema.traces, schema.pending
     waiting = select(func.min(pending.c.start_time)).where(pending.c.cluster == cluster)
     opened = select(func.min(traces.c.opened_at)).where(traces.c.cluster == cluster, schema.OPEN)
@@ -105,7 +118,7 @@ def _waiting(connection: Connection, cluster: str, before: int, targets: Collect
 
 
 class _JournalWalk:
-    """Through all that is old, what earlier runs left of it included: of that, too, something may have died since."""
+    """Walks through all old records, also those kept by earlier runs: their objects may have been deleted since."""
 
     def __init__(self, cluster: str, limit: int) -> None:
         self._cluster = cluster
@@ -113,14 +126,14 @@ class _JournalWalk:
         self._after = 0
 
     def step(self, connection: Connection) -> tuple[int, bool]:
-        """Look at the next records; (how many went, whether that is all)."""
+        """Process the next records. Returns (number of deleted records, true if these were the last)."""
         table = schema.journal
         old = self._read(connection)
         if not old:
             return 0, True
         alive = _versions_of_living(connection, self._cluster, {row.uid for row in old})
         kept = [row.seq for row in old if row.type in _STATE and alive.get(row.uid) == row.resource_version]
-        # The journal's last record stays: the numbers go on from it.
+        # The last record of the journal is kept: sequence numbers continue from it.
         kept.append(last_sequence(connection, self._cluster))
         last = old[-1].seq
         count = len({row.seq for row in old}.difference(kept))
@@ -148,7 +161,7 @@ _STATE: Final = NEWS | {RecordType.LISTED}
 
 
 def _versions_of_living(connection: Connection, cluster: str, uids: Collection[str]) -> dict[str, str]:
-    """The newest resourceVersion of those objects that are not deleted, by uid."""
+    """The newest resourceVersion of those objects that exist, by uid."""
     objects = schema.objects
     found: dict[str, str] = {}
     for chunk in chunks(sorted(uids)):
@@ -176,7 +189,7 @@ def _prune_traces(connection: Connection, cluster: str, limit: int) -> tuple[int
 
 
 def _prune_objects(connection: Connection, cluster: str, limit: int) -> tuple[int, bool]:
-    """Objects that are past mattering: deleted, or never seen but only spoken of (they have no resource)."""
+    """Delete objects that are not remembered: deleted ones, and those known only from Events (without a resource)."""
     objects, owners, gaps = schema.objects, schema.owners, schema.gaps
     connection.execute(delete(gaps).where(gaps.c.cluster == cluster, gaps.c.recorded_at < limit))
     past = select(objects.c.uid).where(objects.c.cluster == cluster, schema.PAST).limit(SPANS)

@@ -1,6 +1,6 @@
-"""Between the shared words (``kspan.model``) and rows of the tables: selects and writes.
+"""Selects and writes rows as structs of ``kspan.model``.
 
-A table's columns are ``cluster`` (and ``seq`` in the journal), then the fields of its struct, in the struct's order.
+The columns of a table are ``cluster`` (and ``seq`` in the journal), then the fields of its struct in the same order.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,16 +25,16 @@ PROJECTION: Final[dict[str, tuple[Table, type[msgspec.Struct]]]] = {
 }
 
 CHUNK: Final = 500
-"""Values in one IN list: within the limits of both databases, and long enough that round trips don't count."""
+"""Values in one IN list: within the limits of both databases, and enough to make round trips negligible."""
 
 
 def select_rows(table: Table, struct: type[msgspec.Struct]) -> Select[Any]:
-    """A SELECT of the struct's fields, in the struct's order: ``struct(*row)``."""
+    """A SELECT of the fields of a struct in their order, for ``struct(*row)``."""
     return select(*(table.c[field] for field in struct.__struct_fields__))
 
 
 def fetch(connection: Connection, query: Select[Any], struct: type[Row]) -> list[Row]:
-    """The rows of a ``select_rows``."""
+    """The rows of a ``select_rows`` query as structs."""
     return [struct(*row) for row in connection.execute(query)]
 
 
@@ -45,7 +45,7 @@ def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def write_delta(connection: Connection, cluster: str, delta: Delta) -> None:
-    """Apply a delta; its clock is not looked at."""
+    """Apply a change of the projection, except its clock."""
     delete_keys(connection, schema.spans, cluster, delta.dropped_spans)
     delete_keys(connection, schema.pending, cluster, delta.dropped_pending)
     upsert_rows(connection, schema.pending, cluster, delta.pending)
@@ -60,5 +60,5 @@ def write_delta(connection: Connection, cluster: str, delta: Delta) -> None:
 
 
 def write_cursors(connection: Connection, cluster: str, cursors: Sequence[Cursor]) -> None:
-    """Upsert stream cursors."""
+    """Insert or replace stream cursors."""
     upsert_rows(connection, schema.cursors, cluster, cursors)

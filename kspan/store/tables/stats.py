@@ -1,4 +1,4 @@
-"""Figures for people (`kspan db stats`)."""
+"""Statistics for ``kspan db stats``."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -10,7 +10,7 @@ from kspan.store.schema import tables as schema
 
 
 def of_cluster(connection: Connection, cluster: str, size: int) -> ClusterStats:
-    """Count a cluster's rows; ``size`` (bytes) is passed through."""
+    """Count the rows of a cluster; ``size`` (bytes) is copied into the result."""
     recorded_at = schema.journal.c.recorded_at
     first, last = connection.execute(
         select(func.min(recorded_at), func.max(recorded_at)).where(schema.journal.c.cluster == cluster)
@@ -43,7 +43,7 @@ def _count(connection: Connection, table: Table, cluster: str, *by: ColumnElemen
 
 
 def database_size(connection: Connection, path: Path | None) -> int:
-    """Bytes that the database takes, the write-ahead log of an SQLite file included."""
+    """Size of the database in bytes, including the write-ahead log of an SQLite file."""
     if path is not None:
         files = (path, path.with_name(path.name + "-wal"))
         return sum(file.stat().st_size for file in files if file.exists())

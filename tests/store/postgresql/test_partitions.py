@@ -1,4 +1,4 @@
-"""The journal in days on PostgreSQL: made as they come, dropped when they are old."""
+"""Partitions of the journal on PostgreSQL: created when needed, dropped when old."""
 
 import threading
 import time
@@ -18,11 +18,11 @@ from tests.store.rowsource import CLUSTER, object_row, record
 
 OTHER = "8d1f7a52-0000-4000-8000-000000000002"
 FIRST = 20_000
-"""The day (since 1970) on which the tests begin: 2024-10-04."""
+"""First day of the tests (days since 1970): 2024-10-04."""
 
 
 class Days:
-    """A store, and the database behind its back."""
+    """A store and direct access to its database."""
 
     def __init__(self, store: Store, server: PostgresServer, database: str) -> None:
         self.store = store
@@ -33,7 +33,7 @@ class Days:
         return self._server.execute(statement, self._database)
 
     def counts(self) -> dict[str, int]:
-        """Records by partition, the empty ones left out."""
+        """Number of records by partition, without empty ones."""
         query = "SELECT tableoid::regclass::text, count(*) FROM journal GROUP BY 1"
         return {str(name): int(str(count)) for name, count in self.ask(query)}
 
@@ -62,40 +62,40 @@ def commit(store: Store, *records: LogRecord, delta: Delta | None = None, cluste
     store.commit(cluster, store.last_sequence(cluster) + 1, records, [], delta or Delta())
 
 
-def test_a_day_gets_its_partition_with_its_first_record_and_the_next_one_ahead(days: Days) -> None:
+def test_the_first_record_of_a_day_creates_the_partitions_of_that_day_and_the_next(days: Days) -> None:
     commit(days.store, on_day(0, 1), on_day(0, 2), on_day(2, 3))
     assert days.counts() == {"journal_20241004": 2, "journal_20241006": 1}
     assert days.partitions() == {"journal_default", "journal_20241004", "journal_20241006", "journal_20241007"}
     assert [seq for run in days.store.replay(CLUSTER) for seq, _ in run] == [1, 2, 3]
 
 
-def test_a_commit_does_not_wait_for_a_partition_that_cannot_be_made(days: Days) -> None:
+def test_a_commit_does_not_wait_for_a_partition_that_cannot_be_created(days: Days) -> None:
     with days.connect() as reader:
         reader.execute("SELECT count(*) FROM journal")
         began = time.monotonic()
         commit(days.store, on_day(0, 1))
         assert time.monotonic() - began < 5
     assert days.counts() == {"journal_default": 1}
-    # Its day is in the default partition now: it stays there.
+    # The day is in the default partition now, and stays there.
     commit(days.store, on_day(0, 2), on_day(5, 3))
     assert days.counts() == {"journal_default": 2, "journal_20241009": 1}
 
 
-def test_a_time_that_makes_no_sense_goes_to_the_default_partition(days: Days) -> None:
+def test_a_record_with_an_impossible_time_is_in_the_default_partition(days: Days) -> None:
     odd = [msgspec.structs.replace(record(n), recorded_at=at) for n, at in enumerate((-5, 0, 2**63 - 1), 1)]
     commit(days.store, *odd)
     assert sum(days.counts().values()) == 3
     assert days.counts()["journal_default"] == 2
 
 
-def test_two_stores_make_the_same_partition(days: Days, postgres: PostgresServer) -> None:
+def test_two_stores_can_create_the_same_partition(days: Days, postgres: PostgresServer) -> None:
     with open_store(postgres.url(days._database)) as other:
         commit(days.store, on_day(0, 1))
         commit(other, on_day(0, 1), cluster=OTHER)
     assert days.counts() == {"journal_20241004": 2}
 
 
-def test_old_days_are_dropped_but_for_what_is_still_needed(days: Days) -> None:
+def test_old_partitions_are_dropped_and_needed_records_kept(days: Days) -> None:
     living = Delta(objects=[object_row(1), object_row(2, deleted_at=9)])
     commit(days.store, on_day(0, 1, RecordType.ADDED), on_day(0, 2), on_day(0, 3), delta=living)
     commit(days.store, on_day(1, 4), on_day(9, 5))
@@ -107,14 +107,14 @@ def test_old_days_are_dropped_but_for_what_is_still_needed(days: Days) -> None:
     assert left[0][1].payload == record(1).payload
 
 
-def test_the_last_record_stays_though_its_day_goes(days: Days) -> None:
+def test_the_last_record_is_kept_when_its_partition_is_dropped(days: Days) -> None:
     commit(days.store, on_day(0, 1), on_day(0, 2))
     prune(days.store, CLUSTER, (FIRST + 9) * DAY)
     assert days.store.last_sequence(CLUSTER) == 2
     assert days.partitions() == {"journal_default"}
 
 
-def test_a_day_with_something_of_another_cluster_is_not_dropped_but_emptied(days: Days) -> None:
+def test_a_partition_with_records_of_another_cluster_is_emptied_but_not_dropped(days: Days) -> None:
     commit(days.store, on_day(0, 1), on_day(0, 2), on_day(9, 3))
     commit(days.store, on_day(0, 1), on_day(9, 2), cluster=OTHER)
     assert prune(days.store, CLUSTER, (FIRST + 2) * DAY).records == 2
@@ -123,7 +123,7 @@ def test_a_day_with_something_of_another_cluster_is_not_dropped_but_emptied(days
     assert "journal_20241004" not in days.partitions()
 
 
-def test_a_day_of_which_much_is_needed_is_not_dropped(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_partition_with_many_needed_records_is_not_dropped(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dropping, "KEPT", 1)
     commit(days.store, *(on_day(0, n) for n in (1, 2, 3)), delta=Delta(objects=[object_row(1), object_row(2)]))
     commit(days.store, on_day(9, 4))
@@ -131,7 +131,7 @@ def test_a_day_of_which_much_is_needed_is_not_dropped(days: Days, monkeypatch: p
     assert days.counts() == {"journal_20241004": 2, "journal_20241013": 1}
 
 
-def test_a_day_that_was_taken_out_and_could_not_be_deleted_is_deleted_by_the_next_run(days: Days) -> None:
+def test_a_detached_partition_is_deleted_by_the_next_run(days: Days) -> None:
     tables = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE '%journal_2024%'"
     commit(days.store, on_day(0, 1), on_day(9, 2))
     with days.connect() as reader:
@@ -148,13 +148,13 @@ def test_a_day_that_was_taken_out_and_could_not_be_deleted_is_deleted_by_the_nex
     assert days.counts() == {"journal_20241013": 1}
 
 
-def test_what_came_late_over_midnight_keeps_its_day_until_all_before_it_may_go(days: Days) -> None:
+def test_a_late_record_after_midnight_keeps_the_partition_until_all_earlier_records_are_old(days: Days) -> None:
     commit(days.store, on_day(1, 1), on_day(0, 2), on_day(9, 3))
     assert prune(days.store, CLUSTER, (FIRST + 1) * DAY).records == 0
     assert [seq for run in days.store.replay(CLUSTER) for seq, _ in run] == [1, 2, 3]
 
 
-def test_pruning_stalls_no_commit_though_somebody_reads_the_journal(days: Days) -> None:
+def test_pruning_delays_no_commit_while_the_journal_is_read(days: Days) -> None:
     commit(days.store, *(on_day(0, n) for n in range(1, 1_001)))
     commit(days.store, on_day(9, 2_000))
     longest = 0.0

@@ -1,4 +1,4 @@
-"""What holds for PostgreSQL: who may write, what is refused and in which words, a server that goes away."""
+"""PostgreSQL: leadership, error messages, and a server that is restarted."""
 
 import signal
 import subprocess
@@ -21,10 +21,10 @@ ROOT = Path(__file__).parents[3]
 OTHER = "8d1f7a52-0000-4000-8000-000000000002"
 
 
-# Who may write
+# Leadership
 
 
-def test_a_second_writer_to_a_cluster_is_refused_and_told_who_writes(postgres_url: str) -> None:
+def test_a_second_writer_to_a_cluster_is_refused_with_the_name_of_the_first(postgres_url: str) -> None:
     with open_store(postgres_url) as first, open_store(postgres_url) as second:
         first.commit(CLUSTER, 1, [record(1)], [], Delta())
         with pytest.raises(
@@ -38,7 +38,7 @@ def test_a_second_writer_to_a_cluster_is_refused_and_told_who_writes(postgres_ur
         second.commit(CLUSTER, 2, [record(2)], [], Delta())
 
 
-def test_readers_come_in_while_someone_writes_and_cannot_write(postgres_url: str) -> None:
+def test_readers_can_open_the_database_while_it_is_written_to_and_cannot_write(postgres_url: str) -> None:
     with open_store(postgres_url) as writer, open_store(postgres_url, read_only=True) as reader:
         writer.commit(CLUSTER, 1, [record(1)], [], Delta())
         assert reader.last_sequence(CLUSTER) == 1
@@ -47,7 +47,7 @@ def test_readers_come_in_while_someone_writes_and_cannot_write(postgres_url: str
 
 
 def end_sessions(postgres: PostgresServer, store: Store, *, with_lock: bool) -> None:
-    """Those of a store's sessions that hold, or do not hold, the lock."""
+    """Process ids of the store's sessions that hold, or do not hold, the lock."""
     database = store._location.url.database
     locks = "SELECT pid FROM pg_locks WHERE locktype = 'advisory'"
     postgres.execute(
@@ -73,7 +73,7 @@ def test_a_writer_that_lost_its_lock_to_another_cannot_write(postgres: PostgresS
         assert stale.cursors(CLUSTER) == {}
 
 
-def test_a_writer_that_lost_its_lock_to_nobody_goes_on(postgres: PostgresServer, postgres_url: str) -> None:
+def test_a_writer_whose_lock_nobody_took_continues(postgres: PostgresServer, postgres_url: str) -> None:
     with open_store(postgres_url) as store:
         store.commit(CLUSTER, 1, [record(1)], [], Delta())
         end_sessions(postgres, store, with_lock=True)
@@ -81,7 +81,7 @@ def test_a_writer_that_lost_its_lock_to_nobody_goes_on(postgres: PostgresServer,
         store.commit(CLUSTER, 2, [record(2)], [], Delta())
 
 
-def test_one_that_comes_back_after_another_had_come_and_gone_cannot_write(
+def test_a_writer_cannot_write_after_another_one_did_even_if_that_one_has_ended(
     postgres: PostgresServer, postgres_url: str
 ) -> None:
     with open_store(postgres_url) as stale:
@@ -103,17 +103,17 @@ def test_two_schemas_of_one_database_are_two_databases(postgres: PostgresServer,
         assert other.load_projection(CLUSTER).objects == []
 
 
-# A server that goes away
+# Restarts of the server
 
 
-def test_a_store_goes_on_after_its_connections_were_cut(postgres: PostgresServer, postgres_url: str) -> None:
+def test_a_store_continues_after_its_connections_were_closed(postgres: PostgresServer, postgres_url: str) -> None:
     with open_store(postgres_url) as store:
         store.commit(CLUSTER, 1, [record(1)], [], Delta())
         end_sessions(postgres, store, with_lock=False)
         store.commit(CLUSTER, 2, [record(2)], [], Delta())
 
 
-def test_a_store_goes_on_when_its_server_is_back_from_a_crash() -> None:
+def test_a_store_continues_after_the_server_crashed_and_restarted() -> None:
     with run_postgres() as server, open_store(server.url(server.create(TEMPLATE))) as store:
         store.commit(CLUSTER, 1, [record(1)], [], Delta())
         server.stop(signal.SIGQUIT)
@@ -130,7 +130,7 @@ def test_a_store_goes_on_when_its_server_is_back_from_a_crash() -> None:
 # Rows
 
 
-def test_many_rows_are_written_as_a_few_are(postgres_url: str) -> None:
+def test_many_rows_are_written_like_a_few(postgres_url: str) -> None:
     numbers = range(1, 3 * WORTH_IT)
     spans = [msgspec.structs.replace(span_row(n), message="\0 \x1a0") for n in numbers]
     changed = [msgspec.structs.replace(row, state=SpanState.CLOSED, attributes={"\0": "\x1a"}) for row in spans]
@@ -143,7 +143,7 @@ def test_many_rows_are_written_as_a_few_are(postgres_url: str) -> None:
         assert list(store.projection_rows(CLUSTER, "spans")) == list(map(msgspec.structs.asdict, changed))
 
 
-def test_a_name_that_no_index_can_hold_is_about_the_data(postgres_url: str) -> None:
+def test_a_name_too_long_for_an_index_is_an_error_about_the_data(postgres_url: str) -> None:
     huge = msgspec.structs.replace(record(1), name="".join(map(chr, range(0x4E00, 0x9000))))
     with open_store(postgres_url) as store:
         with pytest.raises(StoreError) as caught:
@@ -174,11 +174,11 @@ def test_a_wrong_password_is_refused_and_not_shown(postgres: PostgresServer) -> 
     assert "hunter2" not in among_options
 
 
-def test_a_database_that_is_not_there_is_told(postgres: PostgresServer) -> None:
+def test_a_missing_database_is_reported(postgres: PostgresServer) -> None:
     assert 'database "nowhere" does not exist' in refusal(postgres.url("nowhere", tcp=True))
 
 
-def test_a_server_that_is_not_there_is_told() -> None:
+def test_an_unreachable_server_is_reported() -> None:
     assert "Connection refused" in refusal(f"postgresql://kspan:{PASSWORD}@127.0.0.1:1/kspan")
 
 
@@ -206,7 +206,7 @@ def test_a_database_from_a_newer_kspan_is_refused(postgres: PostgresServer, post
 @pytest.mark.parametrize(
     "url", ["postgresql://a@h/d", "postgres://a@h/d", "postgresql+psycopg://a:s3cret@h/d?password=x"]
 )
-def test_every_form_of_the_url_goes_to_psycopg_and_shows_no_password(url: str) -> None:
+def test_every_form_of_the_url_uses_psycopg_and_hides_the_password(url: str) -> None:
     location = locate(url)
     assert location.url.drivername == "postgresql+psycopg"
     assert location.name == "postgresql://a@h/d"
@@ -216,7 +216,7 @@ def test_another_driver_is_refused() -> None:
     assert "use postgresql+psycopg://" in refusal("postgresql+asyncpg://kspan@localhost/kspan")
 
 
-def test_without_psycopg_it_is_told_what_to_install() -> None:
+def test_a_missing_driver_is_reported_with_the_command_to_install_it() -> None:
     script = (
         "import sys; sys.modules['psycopg'] = None\n"
         "from kspan.errors import StoreError\nfrom kspan.store import open_store\n"

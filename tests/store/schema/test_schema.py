@@ -1,4 +1,4 @@
-"""The declared tables, the migrations, and the structs that rows are made from agree with each other."""
+"""The declared tables, the migrations and the row structs agree."""
 
 import subprocess
 import sys
@@ -100,7 +100,7 @@ def has_where(index: Index) -> bool:
     return index.dialect_options["postgresql"]["where"] is not None
 
 
-def test_the_newest_migration_is_the_one_that_the_program_expects() -> None:
+def test_the_newest_migration_is_the_expected_one() -> None:
     assert ScriptDirectory(str(scripts())).get_heads() == [schema.REVISION]
 
 
@@ -126,13 +126,13 @@ def test_every_table_and_column_is_documented_and_every_key_starts_with_the_clus
     assert next(iter(table.primary_key)).name == "cluster"
 
 
-def test_a_database_that_is_up_to_date_opens_without_alembic(tmp_path: Path) -> None:
+def test_an_up_to_date_database_opens_without_alembic(tmp_path: Path) -> None:
     database = str(tmp_path / "kspan.sqlite")
     open_store(database).close()
     assert run(IS_ALEMBIC_LOADED, database, cwd=ROOT, path=ROOT) == "False"
 
 
-def test_an_installed_wheel_makes_a_database_by_itself(tmp_path: Path) -> None:
+def test_an_installed_wheel_contains_the_migrations(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]
     subprocess.run([*build, str(ROOT)], check=True, capture_output=True, text=True)
     (wheel,) = tmp_path.glob("kspan-*.whl")
