@@ -267,7 +267,7 @@ def test_reading_an_empty_file_is_refused(database: Path) -> None:
     "url, problem",
     [
         ("mysql://localhost/kspan", "mysql databases are not supported"),
-        ("://", "cannot be parsed"),
+        ("://", "invalid database URL"),
         ("sqlite:///kspan.sqlite?mode=ro", "no options"),
         ("sqlite://host/kspan.sqlite", "no options"),
     ],
