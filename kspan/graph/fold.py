@@ -6,7 +6,7 @@ far, and whatever was to happen up to then (decisions, closings) happens at its 
 
 from collections.abc import Iterable
 
-from kspan.graph.cause.decide import Causes
+from kspan.graph.cause.decide import Decider
 from kspan.graph.observe.observer import Observer
 from kspan.graph.rules.rules import Rules
 from kspan.graph.state.schedule import NEVER
@@ -24,7 +24,7 @@ class Fold:
         self.settings = settings or FoldSettings()
         self.state = State(cluster, self.settings)
         self._observer = Observer(self.state, rules, self.settings)
-        self._causes = Causes(self.state, rules, self.settings)
+        self._decider = Decider(self.state, rules, self.settings)
         self._resolver = Resolver(self.state, self.settings)
 
     def load(
@@ -91,7 +91,7 @@ class Fold:
         while (at := min(schedule.deadline, schedule.next_expiry)) <= until:
             clock.advance(at)
             if (occ := schedule.pop_occurrence(at)) is not None:
-                self._causes.decide(occ)
+                self._decider.decide(occ)
             elif (name := schedule.pop_check(at)) is not None:
                 self._resolver.check(name)
             else:

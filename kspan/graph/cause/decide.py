@@ -1,11 +1,16 @@
-"""Deciding: every occurrence gets its cause, when its hold is over or earlier when an effect of it does. Pure.
+"""The driver: decides each occurrence when its hold is over, or earlier when the choice of another depends on it. Pure.
 
-What is decided depends on which occurrences are known, never on the order in which they came; and an Event that comes
-after the delta it speaks of was decided takes its place above it, as it would have in time.
+Choosers return a value and change nothing; what they need first is done here, and they are asked again. An Event that
+arrives after the change that it reports was decided is placed above it, as if it had been in time.
 """
 
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
 from kspan.graph.cause import evidence
-from kspan.graph.cause.choose import OWNER, SUBJECT, UNKNOWN, Choice, Chooser
+from kspan.graph.cause.choice import OWNER, SUBJECT, UNKNOWN, Choice
+from kspan.graph.cause.choose import Chooser
+from kspan.graph.cause.prerequisites import AddInferred, Decide, Prerequisite, PrerequisiteError, Prerequisites
 from kspan.graph.observe.trace_context import read_context
 from kspan.graph.rules.rules import Rules
 from kspan.graph.state.records import SYNTHETIC_UPDATE, KnownChange, Occurrence
@@ -14,17 +19,22 @@ from kspan.graph.trace.placement import Placer
 from kspan.ids import unnamed
 from kspan.settings import FoldSettings
 
+About = ParamSpec("About")
+Answer = TypeVar("Answer")
 
-class Causes:
-    """Decides occurrences: identifies them, has their cause chosen, and has them placed."""
+
+class Decider:
+    """Decides occurrences: identifies their object, has their cause chosen, and has them placed."""
 
     def __init__(self, state: State, rules: Rules, settings: FoldSettings) -> None:
         self.state = state
-        self.choose = Chooser(state, rules, settings, self.decide)
-        self.place = Placer(state, settings)
+        self.settings = settings
+        self.needs = Prerequisites(state, rules, settings)
+        self.chooser = Chooser(state, rules, settings, self.needs)
+        self.placer = Placer(state)
 
     def decide(self, occ: Occurrence) -> None:
-        """Chooses the cause of an occurrence and places it. Does nothing for one that is decided."""
+        """Choose the cause of an occurrence and place it, unless that was done or has begun."""
         if occ.decided:
             return
         self.state.start_deciding(occ)
@@ -33,51 +43,72 @@ class Causes:
         if occ.verb:
             self._decide_change(occ)
         elif occ.condition:
-            self._decide_turn(occ)
+            self._decide_transition(occ)
         elif occ.subject is not None and occ.subject.means in evidence.VERBS:
-            self._decide_subject_event(occ)
+            self._decide_event_about(occ)
         else:
-            choice = self.choose.of_event(occ)
-            if not self.place.repeats(occ, choice.cause.span if choice.cause else ""):
-                self._put(occ, choice)
+            choice = self._ask(self.chooser.of_event, occ)
+            if not self.placer.merge_repeat(occ, _span(choice)):
+                self._place(occ, choice)
+
+    # prerequisites ---------------------------------------------------------------------------------------------------
+
+    def _ask(self, question: Callable[About, Answer], *about: About.args, **named: About.kwargs) -> Answer:
+        """The answer to a question, once everything is done on which it depends."""
+        while True:
+            try:
+                return question(*about, **named)
+            except PrerequisiteError as missing:
+                self._fulfil(missing.prerequisite)
+
+    def _fulfil(self, prerequisite: Prerequisite) -> None:
+        if isinstance(prerequisite, Decide):
+            for occ in prerequisite.occurrences:
+                self.decide(occ)
+        elif isinstance(prerequisite, AddInferred):
+            self.state.add_inferred_changes(prerequisite.obj, prerequisite.changes)
+            for occ, _ in prerequisite.changes:
+                self.decide(occ)
+        else:
+            self.state.publish_change(prerequisite.obj)
 
     def _identify(self, occ: Occurrence) -> None:
-        """Finds out whose Event this is that tells a name only: whose change it tells, or who bore the name by then."""
-        told = evidence.reported_change(self.state, occ)
-        if told is not None and told[1].kind == occ.kind and told[1].name == occ.name:
-            occ.uid = told[1].uid
+        """Find the object of an Event that has only its name: of the change that it reports, or who had the name."""
+        reported = evidence.reported_change(self.state, occ)
+        if reported is not None and reported[1].kind == occ.kind and reported[1].name == occ.name:
+            self.state.identify(occ, reported[1])
             return
-        bearers = [o for o in self.state.named(occ.kind, occ.namespace, occ.name) if o.rv]
+        named = [obj for obj in self.state.named(occ.kind, occ.namespace, occ.name) if obj.rv]
         for slack in (0, evidence.SLACK):
-            there = [o for o in bearers if evidence.born(o) <= occ.latest + slack]
-            if there:
-                occ.uid = there[-1].uid
+            existing = [obj for obj in named if evidence.created_at(obj) <= occ.latest + slack]
+            if existing:
+                self.state.identify(occ, existing[-1])
                 return
 
     # changes ---------------------------------------------------------------------------------------------------------
 
     def _decide_change(self, occ: Occurrence) -> None:
-        self._look_at_context(occ)
+        self._check_context(occ)
         event = evidence.reporting_event(self.state, occ)
-        if event is not None and not event.decided:
+        if event is not None:
             self.decide(event)
-        if event is not None and event.trace and not occ.traceparent and not self._below(event, occ):
-            occ.rule, occ.confidence = SUBJECT, 0.98
-            occ.reported_by, occ.actor = event.id, event.actor
-            self.place.hang(occ, event)
+        if event is not None and event.place.trace and not occ.traceparent and not self._is_above(occ, event):
+            self.placer.place_under_event(occ, event)
             obj = self.state.object(occ.uid)
             self._mark_lost(occ, ordered=obj is not None and event.uid == obj.owner)
             return
-        choice = self.choose.of_change(occ)
-        self._put(occ, choice)
+        choice = self._ask(self.chooser.of_change, occ)
+        self.state.describe(occ, choice.actor, choice.message)
+        self._place(occ, choice)
         self._mark_lost(occ, ordered=choice.rule == OWNER)
 
     def _mark_lost(self, occ: Occurrence, *, ordered: bool) -> None:
         if occ.verb == "Delete":
             self.state.mark_lost_dependent(occ, ordered=ordered)
 
-    def _look_at_context(self, occ: Occurrence) -> None:
-        """Only a context of the object's own counts: the deployment controller copies its owner's to ReplicaSets."""
+    def _check_context(self, occ: Occurrence) -> None:
+        """Ignore a trace context that is invalid, or inherited: the deployment controller copies annotations to
+        ReplicaSets."""
         text = occ.traceparent or occ.related
         if not text:
             return
@@ -88,91 +119,89 @@ class Causes:
         if occ.traceparent and not valid and not inherited:
             self.state.clock.count_invalid_context()
         if inherited or not valid:
-            occ.traceparent = occ.related = ""
+            self.state.ignore_context(occ)
 
-    def _below(self, event: Occurrence, occ: Occurrence) -> bool:
-        """Whether the Event already goes back to the change, so that the reverse would close a circle."""
-        seen = event
-        while seen.parent:
-            if seen.parent == occ.id:
-                return True
-            parent = self.state.occurrence(seen.parent)
-            if parent is None:
-                return False
-            seen = parent
-        return False
+    def _is_above(self, occ: Occurrence, other: Occurrence) -> bool:
+        """True if ``other`` already follows from ``occ``, so that the reverse would close a circle."""
+        parent = self.state.occurrence(other.place.parent)
+        while parent is not None and parent is not occ:
+            parent = self.state.occurrence(parent.place.parent)
+        return parent is occ
 
-    def _decide_turn(self, occ: Occurrence) -> None:
-        choice = self.choose.of_turn(occ)
-        if not self.place.turns_again(occ, choice.cause.span if choice.cause else ""):
-            # A node's failure is a start of its own; of what is unknown, one trace gathers all of an object.
-            self._put(occ, choice, root_of=occ if choice.confidence > UNKNOWN.confidence else None)
+    def _decide_transition(self, occ: Occurrence) -> None:
+        choice = self._ask(self.chooser.of_transition, occ)
+        self.state.describe(occ, choice.actor, choice.message)
+        if not self.placer.merge_repeated_transition(occ, _span(choice)):
+            # A node's failure is a root of its own; transitions without a known cause share a trace of their object.
+            self._place(occ, choice, root_of=occ if choice.confidence > UNKNOWN.confidence else None)
 
     # Events about another object -------------------------------------------------------------------------------------
 
-    def _decide_subject_event(self, event: Occurrence) -> None:
-        told = evidence.reported_change(self.state, event)
-        if told is None:
-            for obj in self.state.named(event.subject.kind, event.subject.namespace, event.subject.name):  # type: ignore[union-attr]
-                self.choose.infer(obj, event)
-            told = evidence.reported_change(self.state, event)
-        delta = self.state.occurrence(told[0].span) if told is not None else None
-        if delta is not None and delta.decided and delta.trace and not delta.reported_by:
-            self._tell_afterwards(event, delta)
-            return
-        if told is not None and delta is None and told[0].trace:
-            # The delta is in a closed trace: an episode of it.
-            self._put(event, Choice(told[0], SUBJECT, 0.9))
-            return
-        choice = self.choose.of_actor(event, delta)
-        if not self.place.repeats(event, choice.cause.span if choice.cause else ""):
-            self._put(event, choice, root_of=delta)
-            if event.top_level and told is None:
-                self._stand_in(event)
-            if delta is not None and not delta.decided:
-                delta.reported_by = event.id
+    def _decide_event_about(self, event: Occurrence) -> None:
+        subject = event.subject
+        assert subject is not None, "only called for Events about another object"
+        reported = evidence.reported_change(self.state, event)
+        if reported is None:
+            for obj in self.state.named(subject.kind, subject.namespace, subject.name):
+                self._ask(self.needs.inferred, obj, event)
+            reported = evidence.reported_change(self.state, event)
+        change = self.state.occurrence(reported[0].span) if reported is not None else None
+        if change is not None and change.decided and change.place.trace and not change.reported_by:
+            self._insert_above(event, change)
+        elif reported is not None and change is None and reported[0].trace:
+            # The change is in a closed trace: an episode of it.
+            self._place(event, Choice(reported[0], SUBJECT, 0.9))
+        else:
+            self._place_event_about(event, change, assumed=reported is None)
 
-    def _stand_in(self, event: Occurrence) -> None:
-        """What a top-level Event tells of was done shortly before it: where no change of its object is known, it is
-        what others go back to (Flux 1, before objects had managedFields)."""
+    def _place_event_about(self, event: Occurrence, change: Occurrence | None, *, assumed: bool) -> None:
+        choice = self._ask(self.chooser.of_event_about, event, change)
+        if change is not None:
+            self.state.describe(change, choice.actor, choice.message)
+        if self.placer.merge_repeat(event, _span(choice)):
+            return
+        self._place(event, choice, root_of=change)
+        if event.top_level and assumed:
+            self._assume_change(event)
+        if change is not None and not change.decided:
+            self.state.set_reporting_event(change, event)
+
+    def _assume_change(self, event: Occurrence) -> None:
+        """A top-level Event reports a change of shortly before. It can be a cause itself if no change of its object is
+        known (Flux 1, when objects had no managedFields)."""
         for obj in self.state.named(event.kind, event.namespace, event.name):
-            if all(cause.rv <= SYNTHETIC_UPDATE for cause in obj.changes):
-                since = event.time - self.choose.settings.hold
-                change = KnownChange(event.id, "", SYNTHETIC_UPDATE, since, exact=False, trace=event.trace)
+            if all(change.rv <= SYNTHETIC_UPDATE for change in obj.changes):
+                since = event.time - self.settings.hold
+                change = KnownChange(event.id, "", SYNTHETIC_UPDATE, since, exact=False, trace=event.place.trace)
                 self.state.add_assumed_change(obj, change)
 
-    def _tell_afterwards(self, event: Occurrence, delta: Occurrence) -> None:
-        """The Event of a delta that was decided without it goes above it; where it names another cause than the one
-        that was found, both go there."""
-        if self.place.repeats(event, delta.cause):
+    def _insert_above(self, event: Occurrence, change: Occurrence) -> None:
+        """Place an Event above the change that it reports, which was decided without it. If the Event shows another
+        cause than the one that was chosen, both move there."""
+        if self.placer.merge_repeat(event, change.place.cause):
             return
-        choice = self.choose.of_actor(event, delta) if event.seen_rv and delta.parent else None
-        cause = self.state.occurrence(choice.cause.span) if choice is not None and choice.cause is not None else None
-        if choice is None or cause is None or cause.id == delta.parent or not cause.trace or self._below(cause, delta):
-            self.place.insert_above(event, delta)
-            return
-        event.rule, event.confidence = choice.rule, round(choice.confidence, 2)
-        self.place.hang(event, cause)
-        delta.rule, delta.confidence = SUBJECT, 0.98
-        delta.reported_by, delta.actor = event.id, event.actor
-        self.place.move(delta, event)
+        choice = UNKNOWN
+        if event.seen_rv and change.place.parent:
+            choice = self._ask(self.chooser.of_event_about, event, change)
+            self.state.describe(change, choice.actor, choice.message)
+        cause = self.state.occurrence(_span(choice))
+        is_other = cause is not None and cause.place.trace and cause.id != change.place.parent
+        if cause is not None and is_other and not self._is_above(change, cause):
+            self.placer.move_below(event, choice, cause, change)
+        else:
+            self.placer.insert_above(event, change)
 
     # placing ---------------------------------------------------------------------------------------------------------
 
-    def _put(self, occ: Occurrence, choice: Choice, root_of: Occurrence | None = None) -> None:
-        """Places an occurrence under its chosen cause, which is decided first."""
-        occ.rule, occ.confidence = choice.rule, round(choice.confidence, 2)
-        if occ.traceparent and self.place.carry(occ):
+    def _place(self, occ: Occurrence, choice: Choice, root_of: Occurrence | None = None) -> None:
+        """Place an occurrence under its chosen cause, which is decided first."""
+        if self.placer.carry(occ):
             return
-        if choice.cause is None:
-            self.place.start(occ, root_of)
-            return
-        cause = self.state.occurrence(choice.cause.span)
-        if cause is None:
-            self.place.episode(occ, choice.cause)
-            return
-        self.decide(cause)
-        if not cause.trace:  # It became a repeat of another, or waits for this very one.
-            self.place.start(occ, root_of)
-            return
-        self.place.hang(occ, cause)
+        cause = self.state.occurrence(choice.cause.span) if choice.cause is not None else None
+        if cause is not None:
+            self.decide(cause)
+        self.placer.place(occ, choice, cause, root_of)
+
+
+def _span(choice: Choice) -> str:
+    return choice.cause.span if choice.cause is not None else ""

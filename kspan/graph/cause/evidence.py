@@ -5,7 +5,7 @@ the smaller version came first. Events are placed by the version of the object t
 time only where that says nothing.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from kspan.graph.rules.rules import Subject
 from kspan.graph.state.records import (
@@ -80,9 +80,20 @@ def newest(changes: Iterable[KnownChange]) -> KnownChange | None:
     return max(changes, key=lambda c: c.order, default=None)
 
 
-def born(obj: ObjectState) -> int:
+def created_at(obj: ObjectState) -> int:
     """When an object was created (ns), to better than its whole second where that was seen."""
     return next((c.time for c in obj.changes if c.verb == "Create"), obj.created)
+
+
+def controlling(state: State, obj: ObjectState) -> ObjectState | None:
+    """The object for which a controller made this one: its owner, or for a volume its claim."""
+    return state.object(obj.owner or obj.claim) if obj.owner or obj.claim else None
+
+
+def deletion_of_claim(state: State, occ: Occurrence, volume: ObjectState) -> KnownChange | None:
+    """The deletion, before ``occ``, of the claim that a volume was bound to."""
+    claim = state.object(volume.claim) if volume.claim else None
+    return newest(c for c in claim.changes if c.verb == "Delete" and c.rv < occ.rv) if claim is not None else None
 
 
 def made_by(obj: ObjectState, occ: Occurrence) -> KnownChange | None:
@@ -147,7 +158,7 @@ def reporting_event(state: State, change: Occurrence) -> Occurrence | None:
     return min(tellers, key=lambda e: (abs(e.time - change.time), e.id), default=None)
 
 
-def told_of(state: State, obj: Occurrence | ObjectState, occ: Occurrence) -> Occurrence | None:
+def newest_event_about(state: State, obj: Occurrence | ObjectState, occ: Occurrence) -> Occurrence | None:
     """The newest subject-Event about ``obj`` (or the object of that occurrence) before ``occ``, where no delta of it is
     known."""
     events = state.events_about(obj.kind, obj.namespace, obj.name)
@@ -252,30 +263,43 @@ def revision_made(state: State, owner: ObjectState, revision: str) -> int:
     return max((max((c.rv for c in own if c.verb != "Delete"), default=1) for own in changes), default=0)
 
 
-def replaced(
-    owner: ObjectState, occ: Occurrence, since: tuple[int, int], ordered: Callable[[LostDependent], bool]
-) -> LostDependent | None:
-    """The dependent whose place ``occ`` takes: each that went without its controller's order is replaced once.
+def lost_before(owner: ObjectState, occ: Occurrence, since: tuple[int, int]) -> list[LostDependent]:
+    """The lost dependents that ``occ`` may replace, oldest first."""
+    replacement = _replacement(owner, occ)
+    if replacement is None:
+        return []
+    found = (lost for lost in owner.lost_dependents if since[0] < lost.rv <= replacement.rv)
+    return sorted(found, key=lambda lost: lost.rv)
 
-    In the order in which they went, but by name where a name is kept (StatefulSet), and by node where each has its own
-    (DaemonSet). ``since`` is the order of the owner's newest change: what went before that is settled by it.
+
+def _replacement(owner: ObjectState, occ: Occurrence) -> Replacement | None:
+    return next((r for r in owner.replacements if r.span == occ.id), None)
+
+
+def replaced(owner: ObjectState, occ: Occurrence, since: tuple[int, int]) -> LostDependent | None:
+    """The lost dependent that ``occ`` replaces. Each that was not deleted by its owner's controller is replaced once.
+
+    They are replaced in the order of their loss, a StatefulSet's Pods by name and a DaemonSet's by node.
+
+    Args:
+        since: order of the owner's newest change. It accounts for dependents that were lost before.
     """
-    birth = next((b for b in owner.replacements if b.span == occ.id), None)
-    if birth is None:
+    replacement = _replacement(owner, occ)
+    if replacement is None:
         return None
-    steps: list[LostDependent | Replacement] = [*owner.lost_dependents, *owner.replacements]
+    steps: list[LostDependent | Replacement] = [*lost_before(owner, occ, since), *owner.replacements]
     waiting: list[LostDependent] = []
-    for step in sorted((s for s in steps if since[0] < s.rv <= birth.rv), key=lambda s: s.rv):
+    for step in sorted((s for s in steps if since[0] < s.rv <= replacement.rv), key=lambda s: s.rv):
         if isinstance(step, LostDependent):
-            if not ordered(step):
+            if step.ordered != 1:
                 waiting.append(step)
             continue
-        # A Job starts as many as are missing now: what ended last is the occasion.
+        # A Job starts as many Pods as are missing now: the last one that ended is the occasion.
         chosen = reversed(waiting) if owner.kind == "Job" else waiting
-        match = next((loss for loss in chosen if _takes_place(owner.kind, step, loss)), None)
+        match = next((lost for lost in chosen if _takes_place(owner.kind, step, lost)), None)
         if match is not None:
             waiting.remove(match)
-        if step is birth:
+        if step is replacement:
             return match
     return None
 
@@ -288,14 +312,14 @@ def _takes_place(kind: str, birth: Replacement, loss: LostDependent) -> bool:
     return kind != "DaemonSet" or birth.node == loss.node
 
 
-def newest_turn(transitions: Iterable[Transition], occ: Occurrence) -> Transition | None:
+def newest_transition(transitions: Iterable[Transition], occ: Occurrence) -> Transition | None:
     """The newest of them that came before ``occ``."""
     return max(
         (t for t in transitions if t.rv < occ.rv and t.span != occ.id), key=lambda t: (t.rv, t.span), default=None
     )
 
 
-def near_turn(obj: ObjectState, event: Occurrence) -> Transition | None:
+def nearest_transition(obj: ObjectState, event: Occurrence) -> Transition | None:
     """The turn that an Event of the same object tells of: seconds before it or after it, as its reporter writes."""
     near = [t for t in obj.transitions if abs(t.time - event.time) <= MATCH]
     return min(near, key=lambda t: (abs(t.time - event.time), t.span), default=None)
@@ -317,7 +341,7 @@ def newest_below(state: State, obj: ObjectState, turn: Transition) -> Transition
     return max(found, key=lambda f: (f.rv, f.span), default=None)
 
 
-def node_turn(node: ObjectState, occ: Occurrence, transitions: tuple[str, ...]) -> KnownChange | None:
+def node_change(node: ObjectState, occ: Occurrence, transitions: tuple[str, ...]) -> KnownChange | None:
     """The newest change of a Node before ``occ`` that turned it in one of these ways, unless it turned back since."""
     last = newest(c for c in node.changes if c.turned in (*transitions, "opened") and before(c, occ))
     return last if last is not None and last.turned in transitions else None

@@ -14,14 +14,20 @@ from kspan.settings import FoldSettings
 from kspan.times import SECOND
 
 
-def infer_changes(state: State, rules: Rules, settings: FoldSettings, obj: ObjectState, near: int) -> list[Occurrence]:
-    """The creation and the newest update of a listed object, where they are no older than a trace can be.
+def infer_changes(
+    state: State, rules: Rules, settings: FoldSettings, obj: ObjectState, near: int
+) -> list[tuple[Occurrence, KnownChange]] | None:
+    """The creation and the newest update of a listed object, if they are not older than a trace can be.
 
-    ``near`` (ns) is the time of the occurrence that asks. The new occurrences are in the graph, undecided.
+    Args:
+        near: time (ns) of the occurrence whose cause is chosen.
+
+    Returns:
+        Changes that are not known yet, oldest first; None if there is nothing to infer.
     """
     seen = obj.baseline
     if seen is None or near < obj.created - SECOND:
-        return []  # What was before it was there does not go back to it.
+        return None  # What happened before the object existed was not caused by it.
     newest = _last_writer(rules, obj, seen)
     made = []
     if near - obj.created <= settings.max_trace_age:
@@ -31,13 +37,12 @@ def infer_changes(state: State, rules: Rules, settings: FoldSettings, obj: Objec
     if newest is not None and updated and near - newest.time <= settings.max_trace_age:
         made.append(_update(state, rules, obj, seen, newest))
     if not made:
-        return []
+        return None
     made = [occ for occ in made if not state.holds(occ.id)]
     changes = [_cause(occ, seen, newest=occ is made[-1]) for occ in made]
     if obj.kind == "Node" and made and made[-1].verb == "Update":
         changes[-1].turned = field_managers.turn_of_node(b"", obj.spec)
-    state.add_inferred_changes(obj, list(zip(made, changes, strict=True)))
-    return made
+    return list(zip(made, changes, strict=True))
 
 
 def _last_writer(rules: Rules, obj: ObjectState, seen: Baseline) -> field_managers.FieldManagerEntry | None:
@@ -88,7 +93,7 @@ def _occurrence(
         namespace=obj.namespace,
         name=obj.name,
         reason=verb,
-        arrival=state.clock.next_arrival(),
+        arrival=0,  # numbered when it is added
         received=state.clock.now,
         time=time,
         latest=time + SECOND,

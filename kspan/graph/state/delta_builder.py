@@ -65,7 +65,7 @@ class DeltaBuilder:
     def loaded(self, occ: Occurrence) -> None:
         """Note which row the database has of an occurrence."""
         if occ.decided:
-            self._stored_spans[occ.id] = (occ.trace, occ.time, occ.warning)
+            self._stored_spans[occ.id] = (occ.place.trace, occ.time, occ.warning)
         else:
             self._stored_pending.add(occ.arrival)
 

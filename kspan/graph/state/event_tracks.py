@@ -69,7 +69,7 @@ class EventTracks:
         event = self._events.get(occ.event_uid)
         if event is not None and event.placed is None:
             there = reversed(event.live.values())
-            event.placed = next((other for other in there if other.trace and other is not occ), None)
+            event.placed = next((other for other in there if other.place.trace and other is not occ), None)
         return event.placed if event is not None else None
 
     def forget(self, occ: Occurrence) -> None:

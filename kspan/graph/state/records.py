@@ -158,6 +158,23 @@ class Note(msgspec.Struct, array_like=True, gc=False):
     message: str
 
 
+class Place(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Where an occurrence is in the graph, and which rule placed it there."""
+
+    trace: str = ""  # empty: not placed yet
+    rule: str = ""
+    confidence: float = 0.0  # that the rule is right, from 0 to 1
+    cause: str = ""  # span of the cause; it may be in a closed trace
+    parent: str = ""  # span of the parent in the same trace
+    remote_parent: str = ""  # span of the parent in another system
+    link_trace: str = ""  # the closed trace that it follows
+    link_span: str = ""
+    episodic: bool = False  # in a trace that gathers what follows a closed trace
+
+
+NOT_PLACED = Place()
+
+
 class Occurrence(msgspec.Struct, array_like=True, gc=False):
     """Anything that happened to an object: a change, a deletion, a condition's turn, an Event. It becomes one span.
 
@@ -207,16 +224,8 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     patch: str = ""
     summary: str = ""
     decided: bool = False
-    trace: str = ""
-    cause: str = ""
-    parent: str = ""
-    remote_parent: str = ""
+    place: Place = NOT_PLACED
     reported_by: str = ""
-    rule: str = ""
-    confidence: float = 0.0
-    link_trace: str = ""
-    link_span: str = ""
-    episodic: bool = False
     repeats: list[Repeat] = []
     related: str = ""
     condition: str = ""

@@ -77,19 +77,20 @@ def closed_root_row(occ: Occurrence, start: int, end: int, node: str, outcome: s
 def _span_row(
     occ: Occurrence, state: SpanState, start: int, end: int, attributes: dict[str, Any], fold: bytes
 ) -> SpanRow:
-    links = [SpanLink(occ.link_trace, occ.link_span, {})] if occ.link_trace else []
+    place = occ.place
+    links = [SpanLink(place.link_trace, place.link_span, {})] if place.link_trace else []
     related = read_context(occ.related)
-    if related is not None and related[0] not in (occ.trace, occ.link_trace):
+    if related is not None and related[0] not in (place.trace, place.link_trace):
         links.append(SpanLink(*related, {}))
     return SpanRow(
-        trace_id=occ.trace,
+        trace_id=place.trace,
         span_id=occ.id,
-        parent_span_id=occ.remote_parent or occ.parent,
-        remote_parent=bool(occ.remote_parent),
+        parent_span_id=place.remote_parent or place.parent,
+        remote_parent=bool(place.remote_parent),
         state=state,
         name=f"{occ.kind}.{occ.reason}",
-        rule=occ.rule,
-        confidence=occ.confidence,
+        rule=place.rule,
+        confidence=place.confidence,
         start_time=start,
         end_time=end,
         service=occ.actor,
@@ -162,8 +163,8 @@ def _attributes(occ: Occurrence, node: str) -> dict[str, Any]:
         kept[words.EVENT_COUNT] = occ.event_count
     if occ.subject is not None:
         kept[words.EVENT_RULE] = occ.subject.rule
-    kept[words.RULE] = occ.rule
-    kept[words.CONFIDENCE] = occ.confidence
+    kept[words.RULE] = occ.place.rule
+    kept[words.CONFIDENCE] = occ.place.confidence
     return kept
 
 

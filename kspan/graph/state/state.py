@@ -26,6 +26,7 @@ from kspan.graph.state.records import (
     Note,
     ObjectState,
     Occurrence,
+    Place,
     Refusal,
     Repeat,
     Replacement,
@@ -171,6 +172,7 @@ class State:
         self._changes.objects[obj.uid] = None
         obj.changes[:0] = [change for _, change in inferred]
         for occ, _ in inferred:
+            occ.arrival = self.clock.next_arrival()
             self.add_occurrence(occ)
 
     def add_assumed_change(self, obj: ObjectState, change: KnownChange) -> None:
@@ -316,6 +318,32 @@ class State:
                 del self._pending[occ.uid]
         self._changes.spans[occ.id] = occ
 
+    def identify(self, occ: Occurrence, obj: ObjectState) -> None:
+        """Set the object of an Event that has only its name."""
+        occ.uid = obj.uid
+        self._changes.spans[occ.id] = occ
+
+    def describe(self, occ: Occurrence, actor: str = "", message: str = "") -> None:
+        """Set who acted, and why, if that is known."""
+        if actor or message:
+            occ.actor, occ.message = actor or occ.actor, message or occ.message
+            self._changes.spans[occ.id] = occ
+
+    def set_reporting_event(self, change: Occurrence, event: Occurrence) -> None:
+        """Set the Event that reports a change."""
+        change.reported_by = event.id
+        self._changes.spans[change.id] = change
+
+    def ignore_context(self, occ: Occurrence) -> None:
+        """Ignore the trace context of a change's object."""
+        occ.traceparent = occ.related = ""
+        self._changes.spans[occ.id] = occ
+
+    def relate(self, occ: Occurrence, context: str) -> None:
+        """Link an occurrence to the trace of a context instead of joining it."""
+        occ.related = context
+        self._changes.spans[occ.id] = occ
+
     def add_notes(self, occ: Occurrence, notes: Iterable[Note]) -> None:
         """Note transitions on the span of an occurrence, if there is room."""
         if len(occ.notes) < NOTES_KEPT:
@@ -332,7 +360,7 @@ class State:
         last.warning = last.warning or occ.warning
         last.notes = [*last.notes, *occ.notes][:NOTES_KEPT]
         self._changes.spans[last.id] = last
-        trace = self._traces.by_id[last.trace]
+        trace = self._traces.by_id[last.place.trace]
         trace.active = max(trace.active, self.clock.now)
         self._changes.traces[trace.id] = None
         self._changes.drop_occurrence(occ)
@@ -340,7 +368,7 @@ class State:
 
     def merge_transition(self, obj: ObjectState, transition: Transition, earlier: Occurrence) -> None:
         """Note that a transition became a repeat of an earlier one."""
-        transition.span, transition.trace = earlier.id, earlier.trace
+        transition.span, transition.trace = earlier.id, earlier.place.trace
         self._changes.objects[obj.uid] = None
 
     def _remove_occurrence(self, occ: Occurrence) -> None:
@@ -359,31 +387,38 @@ class State:
         """True if there is an open trace with this id."""
         return trace in self._traces.by_id
 
-    def join_trace(self, occ: Occurrence, name: str, previous: str = "") -> None:
-        """Make an occurrence part of a trace, which it opens if necessary. Its cause, rule and parent are set."""
+    def place(self, occ: Occurrence, place: Place, *, previous: str = "") -> None:
+        """Place an occurrence in a trace, which is opened if necessary, to follow the trace ``previous``."""
         now = self.clock.now
-        trace = self.trace(name)
+        trace = self.trace(place.trace)
         if trace is None:
-            check = now + self._settings.settle
-            trace = self._traces.by_id[name] = Trace(name, now, now, check, previous_trace=previous)
-            self._changes.open_trace(name)
-            self.schedule.check_trace(name, check)
+            trace = self._open_trace(place.trace, previous)
         trace.active = max(trace.active, now)
         trace.warning = trace.warning or occ.warning
-        self._traces.join(occ, trace)
+        occ.place = place
+        self._traces.join(occ)
         if occ.event_uid:
             self._events.tracks.placed(occ)
-        self._changes.traces[name] = None
+        self._changes.traces[trace.id] = None
         self._changes.spans[occ.id] = occ
         self._note_trace(occ)
+
+    def _open_trace(self, name: str, previous: str) -> Trace:
+        now = self.clock.now
+        trace = Trace(name, now, now, now + self._settings.settle, previous_trace=previous)
+        self._traces.by_id[name] = trace
+        self._changes.open_trace(name)
+        self.schedule.check_trace(name, trace.check)
+        return trace
 
     def leave_trace(self, occ: Occurrence) -> None:
         """Take an occurrence out of its trace; it joins another one next."""
         self._traces.leave(occ)
-        self._changes.traces[occ.trace] = None
+        self._changes.traces[occ.place.trace] = None
 
-    def change_parent(self, occ: Occurrence) -> None:
-        """Note that the parent of an occurrence changed within its trace."""
+    def change_place(self, occ: Occurrence, place: Place) -> None:
+        """Change the place of an occurrence within its trace."""
+        occ.place = place
         self._traces.connect(occ)
         self._changes.spans[occ.id] = occ
 
@@ -394,7 +429,7 @@ class State:
             return
         for cause in obj.changes if occ.verb else obj.transitions:
             if cause.span == occ.id:
-                cause.trace = occ.trace
+                cause.trace = occ.place.trace
         self._changes.objects[obj.uid] = None
 
     def start_episode(self, obj: ObjectState, name: str) -> None:
@@ -413,7 +448,7 @@ class State:
         """Write the final rows of a trace and its spans, and remove them."""
         for occ, span in spans:
             self._changes.close_span(occ, span)
-            if occ.remote_parent:
+            if occ.place.remote_parent:
                 self.clock.note_closed(trace.id)
             self._keep_track(occ)
             self._remove_occurrence(occ)
@@ -436,9 +471,9 @@ class State:
 
     def take_delta(self) -> Delta:
         """The rows that changed since the last call."""
-        return self._changes.take(self.object, self._open_trace, self.clock.encoded())
+        return self._changes.take(self.object, self._trace_and_size, self.clock.encoded())
 
-    def _open_trace(self, name: str) -> tuple[Trace, int] | None:
+    def _trace_and_size(self, name: str) -> tuple[Trace, int] | None:
         trace = self.trace(name)
         return (trace, self._traces.size(name)) if trace is not None else None
 

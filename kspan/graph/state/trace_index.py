@@ -15,15 +15,14 @@ class TraceIndex:
         self.causality: nx.DiGraph[str] = nx.DiGraph()
         self._members: dict[str, dict[str, Occurrence]] = defaultdict(dict)
 
-    def join(self, occ: Occurrence, trace: Trace) -> None:
-        """Make an occurrence a member of a trace."""
-        occ.trace = trace.id
-        self._members[trace.id][occ.id] = occ
+    def join(self, occ: Occurrence) -> None:
+        """Make an occurrence a member of its trace."""
+        self._members[occ.place.trace][occ.id] = occ
         self.connect(occ)
 
     def leave(self, occ: Occurrence) -> None:
         """Take an occurrence out of its trace. It stays in the graph."""
-        self._members[occ.trace].pop(occ.id, None)
+        self._members[occ.place.trace].pop(occ.id, None)
 
     def members(self, trace: str) -> list[Occurrence]:
         """The occurrences of a trace, in no particular order."""
@@ -40,8 +39,9 @@ class TraceIndex:
                 self.causality.remove_edge(old, occ.id)
         else:
             self.causality.add_node(occ.id, occurrence=occ)
-        if occ.parent and occ.parent in self.causality:
-            self.causality.add_edge(occ.parent, occ.id, rule=occ.rule, confidence=occ.confidence)
+        place = occ.place
+        if place.parent and place.parent in self.causality:
+            self.causality.add_edge(place.parent, occ.id, rule=place.rule, confidence=place.confidence)
 
     def effects_of(self, span: str) -> list[str]:
         """All occurrences that follow from one, directly or not, sorted."""
@@ -60,7 +60,7 @@ class TraceIndex:
     def load(self, occurrences: list[Occurrence]) -> None:
         """Add members of open traces."""
         for occ in occurrences:
-            self._members[occ.trace][occ.id] = occ
+            self._members[occ.place.trace][occ.id] = occ
             self.causality.add_node(occ.id, occurrence=occ)
         for occ in occurrences:
             self.connect(occ)

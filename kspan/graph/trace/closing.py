@@ -9,6 +9,7 @@ from collections import defaultdict
 from kspan.graph.state.records import ObjectState, Occurrence, Trace
 from kspan.graph.state.rows import closed_root_row, closed_span_row
 from kspan.graph.state.state import State
+from kspan.graph.trace.placement import Placer
 from kspan.model import SpanRow, TraceRow, TraceState
 from kspan.settings import FoldSettings
 from kspan.times import SECOND
@@ -48,6 +49,7 @@ class Resolver:
     def __init__(self, state: State, settings: FoldSettings) -> None:
         self.state = state
         self.settings = settings
+        self.placer = Placer(state)
 
     def check(self, name: str) -> None:
         """Close the trace if it is resolved, otherwise schedule another check."""
@@ -112,10 +114,10 @@ class Resolver:
 
     def _close(self, trace: Trace, *, incomplete: bool) -> None:
         members = sorted(self.state.members(trace.id), key=lambda o: (o.time, o.id))
-        self._gather_episode(members)
+        self.placer.gather_episode(members)
         children: dict[str, list[Occurrence]] = defaultdict(list)
         for occ in members:
-            children[occ.parent].append(occ)
+            children[occ.place.parent].append(occ)
         starts = self._starts(children)
         ends = self._ends(trace, members, starts, children)
         root = children[""][0]
@@ -142,14 +144,6 @@ class Resolver:
             fold=b"",
         )
         self.state.close_trace(trace, closed, rows)
-
-    def _gather_episode(self, members: list[Occurrence]) -> None:
-        """What follows a closed trace hangs under the earliest of it, which bears the link."""
-        episodic = [occ for occ in members if occ.episodic]
-        for occ in episodic[1:]:
-            occ.parent = episodic[0].id
-            if occ.link_span == episodic[0].link_span:
-                occ.link_trace = occ.link_span = ""
 
     def _starts(self, children: dict[str, list[Occurrence]]) -> dict[str, int]:
         """No effect starts before its cause: an Event's time may be a cut-off second, a delta's that of its receipt.

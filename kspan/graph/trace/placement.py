@@ -1,133 +1,159 @@
-"""Where an occurrence goes in the graph once its cause is chosen: under it, as a root, or into an episode. Pure."""
+"""Where an occurrence is placed once its cause is chosen: under it, as a root, or in an episode. Pure."""
 
-from typing import NamedTuple
+from msgspec.structs import replace
 
+from kspan.graph.cause.choice import CARRIED, SUBJECT, Choice
 from kspan.graph.observe.events import is_combined
 from kspan.graph.observe.trace_context import read_context
-from kspan.graph.state.records import KnownChange, Occurrence
+from kspan.graph.state.records import KnownChange, Occurrence, Place
 from kspan.graph.state.state import State
 from kspan.ids import trace_id
-from kspan.settings import FoldSettings
 
-CARRIED, SUBJECT, OWN, OWNER, PLACE, ROOT = "carried", "subject", "own", "owner", "place", "root"
-
-
-class Choice(NamedTuple):
-    """A chosen cause (None: a root), the rule that chose it, and how sure it is (0 to 1; see docs/architecture.md)."""
-
-    cause: KnownChange | None
-    rule: str
-    confidence: float
-
-
-UNKNOWN = Choice(None, ROOT, 0.3)
-
-
-def _count(occ: Occurrence) -> int:
-    return occ.repeats[-1].count if occ.repeats else 1
+REPORTED = 0.98
+"""Confidence that an Event caused the change which it reports."""
 
 
 class Placer:
-    """Hangs decided occurrences into traces, and keeps what depends on where they hang."""
+    """Places decided occurrences in traces."""
 
-    def __init__(self, state: State, settings: FoldSettings) -> None:
+    def __init__(self, state: State) -> None:
         self.state = state
-        self.settings = settings
+
+    # one occurrence --------------------------------------------------------------------------------------------------
 
     def carry(self, occ: Occurrence) -> bool:
-        """Joins the trace whose context the changed object carries; tells whether it has.
+        """Join the trace whose context the changed object carries. False if there is none.
 
-        A trace that was closed is final: what comes with its context again is only linked to it.
+        A closed trace is final: a change that carries its context is only linked to it.
         """
         context = read_context(occ.traceparent)
         if context is None:
             return False
-        name, span = context
-        if self.state.clock.was_closed(name):
-            occ.related = occ.traceparent
+        trace, span = context
+        if self.state.clock.was_closed(trace):
+            self.state.relate(occ, occ.traceparent)
             return False
-        occ.rule, occ.confidence = CARRIED, 1.0
-        occ.remote_parent = span
-        self.state.join_trace(occ, name)
+        self.state.place(occ, Place(trace, CARRIED, 1.0, remote_parent=span))
         return True
 
-    def hang(self, occ: Occurrence, parent: Occurrence) -> None:
-        """Hangs an occurrence under its cause."""
-        occ.cause = occ.parent = parent.id
-        self.state.join_trace(occ, parent.trace)
+    def place(self, occ: Occurrence, choice: Choice, cause: Occurrence | None, root_of: Occurrence | None) -> None:
+        """Place an occurrence.
 
-    def insert_above(self, event: Occurrence, delta: Occurrence) -> None:
-        """A late subject-Event takes the place that it would have had above its delta."""
-        event.rule, event.confidence = delta.rule, delta.confidence
-        event.cause, event.parent, event.episodic = delta.cause, delta.parent, delta.episodic
-        event.link_trace, event.link_span = delta.link_trace, delta.link_span
-        delta.link_trace = delta.link_span = ""
-        delta.episodic = False
-        self.state.join_trace(event, delta.trace)
-        delta.rule, delta.confidence = SUBJECT, 0.98
-        delta.actor = event.actor
-        delta.cause = delta.parent = delta.reported_by = event.id
-        self.state.change_parent(delta)
+        Args:
+            cause: the occurrence of the chosen cause, decided; None if its trace is closed or ``occ`` is a root.
+            root_of: the change whose trace ``occ`` starts if it is a root; None for an occurrence that starts none.
+        """
+        if choice.cause is not None and cause is None:
+            self._place_in_episode(occ, choice, choice.cause)
+        elif cause is not None and cause.place.trace:
+            self._place_under(occ, choice, cause)
+        else:  # Also if the cause became a repeat of another, or waits for this very occurrence.
+            self._place_as_root(occ, choice, root_of)
 
-    def move(self, occ: Occurrence, parent: Occurrence) -> None:
-        """Takes an occurrence and all that follows from it out of where they hang, and hangs them under ``parent``."""
-        below = self.state.effects_of(occ.id)
-        if occ.trace != parent.trace:
-            for span in (occ.id, *below):
-                moved = self.state.occurrence(span)
-                if moved is not None and moved.trace == occ.trace and span != occ.id:
-                    self.state.leave_trace(moved)
-                    self.state.join_trace(moved, parent.trace)
-            self.state.leave_trace(occ)
-        self.hang(occ, parent)
+    def place_under_event(self, change: Occurrence, event: Occurrence) -> None:
+        """Place a change under the Event that reports it."""
+        self.state.set_reporting_event(change, event)
+        self.state.describe(change, event.actor)
+        self._place_under(change, Choice(None, SUBJECT, REPORTED), event)
 
-    def start(self, occ: Occurrence, root_of: Occurrence | None) -> None:
-        """A root. What only happened to an object, with no cause known, gathers in one trace an object and time."""
-        if not occ.verb and root_of is None and not occ.top_level and not (occ.subject and occ.subject.starts):
-            self.episode(occ, None)
+    def _place_under(self, occ: Occurrence, choice: Choice, parent: Occurrence) -> None:
+        self.state.place(occ, _place(choice, parent.place.trace, cause=parent.id, parent=parent.id))
+
+    def _place_as_root(self, occ: Occurrence, choice: Choice, root_of: Occurrence | None) -> None:
+        """Start a trace. Occurrences without a known cause that start none share a trace of their object."""
+        starts = occ.verb or root_of is not None or occ.top_level or (occ.subject is not None and occ.subject.starts)
+        if not starts:
+            self._place_in_episode(occ, choice, None)
             return
         root = root_of or occ
         generation = str(root.generation) if root.generation else root.resource_version
-        self.state.join_trace(
-            occ, trace_id(self.state.cluster, root.uid, root.verb, generation, root.event_uid or root.id)
-        )
+        identity = root.uid, root.verb, generation, root.event_uid or root.id
+        self.state.place(occ, _place(choice, trace_id(self.state.cluster, *identity)))
 
-    def episode(self, occ: Occurrence, cause: KnownChange | None) -> None:
-        """What follows a closed trace (or nothing known) gathers in a trace of its own, one an object and time."""
-        obj = self.state.object(occ.uid)
-        previous = cause.trace if cause is not None else ""
-        current = self.state.trace(obj.episode) if obj is not None and obj.episode else None
-        if obj is None or current is None or current.previous_trace != previous:
-            number = obj.episodes + 1 if obj is not None else 0
-            name = trace_id(self.state.cluster, "episode", previous, occ.uid, str(number))
-            if obj is not None:
-                self.state.start_episode(obj, name)
-        else:
-            name = current.id
-        occ.episodic = True
-        occ.cause = cause.span if cause is not None else ""
+    def _place_in_episode(self, occ: Occurrence, choice: Choice, cause: KnownChange | None) -> None:
+        """Place what follows a closed trace, or nothing known, in the trace that gathers this of its object."""
+        trace = self._episode(occ, cause.trace if cause is not None else "")
+        place = replace(_place(choice, trace), episodic=True)
         if cause is not None:
-            occ.link_trace, occ.link_span = cause.trace, cause.span
-        self.state.join_trace(occ, name, previous)
+            place = replace(place, cause=cause.span, link_trace=cause.trace, link_span=cause.span)
+        self.state.place(occ, place, previous=place.link_trace)
 
-    def repeats(self, occ: Occurrence, cause: str) -> bool:
-        """Makes a repeat with the same cause a span event of the span before it."""
+    def _episode(self, occ: Occurrence, previous: str) -> str:
+        """The trace of an object that follows the trace ``previous``: the open one, or a new one."""
+        obj = self.state.object(occ.uid)
+        current = self.state.trace(obj.episode) if obj is not None and obj.episode else None
+        if current is not None and current.previous_trace == previous:
+            return current.id
+        number = obj.episodes + 1 if obj is not None else 0
+        name = trace_id(self.state.cluster, "episode", previous, occ.uid, str(number))
+        if obj is not None:
+            self.state.start_episode(obj, name)
+        return name
+
+    # an Event that arrives after the change that it reports ----------------------------------------------------------
+
+    def insert_above(self, event: Occurrence, change: Occurrence) -> None:
+        """Give an Event the place of the change that it reports, and place the change under it."""
+        self.state.place(event, replace(change.place, remote_parent=""))
+        self.state.set_reporting_event(change, event)
+        self.state.describe(change, event.actor)
+        place = Place(change.place.trace, SUBJECT, REPORTED, cause=event.id, parent=event.id)
+        self.state.change_place(change, replace(place, remote_parent=change.place.remote_parent))
+
+    def move_below(self, event: Occurrence, choice: Choice, cause: Occurrence, change: Occurrence) -> None:
+        """Place an Event under its cause, and the change that it reports under the Event, with all its effects."""
+        self._place_under(event, choice, cause)
+        for effect in self.state.effects_of(change.id):
+            self._move(effect, change.place.trace, event.place.trace)
+        self.state.leave_trace(change)
+        self.place_under_event(change, event)
+
+    def _move(self, span: str, trace: str, to: str) -> None:
+        occ = self.state.occurrence(span)
+        if occ is not None and occ.place.trace == trace != to:
+            self.state.leave_trace(occ)
+            self.state.place(occ, replace(occ.place, trace=to))
+
+    def gather_episode(self, members: list[Occurrence]) -> None:
+        """Place all that follows a closed trace under the earliest of it, which has the link."""
+        first = next((occ for occ in members if occ.place.episodic), None)
+        for occ in members if first is not None else ():
+            if first is None or occ is first or not occ.place.episodic:
+                continue
+            place = replace(occ.place, parent=first.id)
+            if place.link_span == first.place.link_span:
+                place = replace(place, link_trace="", link_span="")
+            self.state.change_place(occ, place)
+
+    # repeats ---------------------------------------------------------------------------------------------------------
+
+    def merge_repeat(self, occ: Occurrence, cause: str) -> bool:
+        """Make a repeat of an Event with the same cause a span event of the span before it. False if it is none."""
         last = self.state.placed_before(occ)
-        if last is None or last.cause != cause or last.message != occ.message or is_combined(occ.message):
+        if last is None or last.place.cause != cause or last.message != occ.message or is_combined(occ.message):
             return False
         self.state.add_repeat(last, occ, occ.event_count)
         return True
 
-    def turns_again(self, occ: Occurrence, cause: str) -> bool:
-        """Makes a turn that came before, from the same cause, a span event of that: what flaps must not flood."""
+    def merge_repeated_transition(self, occ: Occurrence, cause: str) -> bool:
+        """Make a transition that happened before, with the same cause, a span event of the earlier span: flapping
+        conditions must not flood traces."""
         obj = self.state.object(occ.uid)
         this = next((t for t in obj.transitions if t.span == occ.id), None) if obj is not None else None
         if obj is None or this is None:
             return False
         for earlier in reversed([t for t in obj.transitions if t.rv < this.rv and t.type == this.type]):
             last = self.state.occurrence(earlier.span)
-            if last is not None and last.trace and (last.reason, last.cause) == (occ.reason, cause):
+            if last is not None and last.place.trace and (last.reason, last.place.cause) == (occ.reason, cause):
                 self.state.merge_transition(obj, this, last)
                 self.state.add_repeat(last, occ, _count(last) + 1)
                 return True
         return False
+
+
+def _place(choice: Choice, trace: str, *, cause: str = "", parent: str = "") -> Place:
+    return Place(trace, choice.rule, round(choice.confidence, 2), cause, parent)
+
+
+def _count(occ: Occurrence) -> int:
+    return occ.repeats[-1].count if occ.repeats else 1

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kspan.graph.state.event_tracks import TRACKED_EVENTS, EventTracks
-from kspan.graph.state.records import EventTrack, ObjectState, Occurrence, Repeat
+from kspan.graph.state.records import EventTrack, ObjectState, Occurrence, Place, Repeat
 
 EVENTS = ("event-a", "event-b")
 
@@ -51,15 +51,15 @@ def test_an_index_that_is_kept_says_what_one_says_that_is_made_again(given_steps
             live[f"span-{arrival}"] = occurrence(arrival, event)
             tracks.add(live[f"span-{arrival}"])
         elif verb == "place":
-            chosen.trace = "trace"
+            chosen.place = Place("trace")
             tracks.placed(chosen)
         elif verb == "repeat":
             last = tracks.placed_before(chosen)
-            if last is not None and last is not chosen and not chosen.trace:
+            if last is not None and last is not chosen and not chosen.place.trace:
                 last.repeats.append(Repeat(chosen.time, chosen.event_count, chosen.message, chosen.arrival))
                 tracks.forget(chosen)
                 del live[chosen.id]
-        elif chosen.trace:
+        elif chosen.place.trace:
             tracks.keep(chosen, pod)
             tracks.forget(chosen)
             del live[chosen.id]
@@ -77,7 +77,7 @@ def test_what_was_told_last_counts_also_when_it_was_decided_first() -> None:
     tracks.add(first)
     tracks.add(second)
     assert tracks.newest(pod, "event-a") == EventTrack(2, "message 2", 2)
-    second.trace = "trace"
+    second.place = Place("trace")
     assert tracks.keep(second, pod)
     tracks.forget(second)
     assert tracks.newest(pod, "event-a") == EventTrack(2, "message 2", 2)

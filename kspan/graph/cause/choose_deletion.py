@@ -1,0 +1,109 @@
+"""The cause of a deletion: who deleted the object, and for which change. Pure: nothing is changed by choosing."""
+
+from kspan.graph.cause import evidence
+from kspan.graph.cause.choice import OWN, OWNER, PLACE, ROOT, Choice
+from kspan.graph.cause.controller_deletes import ordered_by_owner
+from kspan.graph.cause.prerequisites import Prerequisites
+from kspan.graph.observe.condition_diff import ended_phase
+from kspan.graph.rules.rules import Disruption, Rules
+from kspan.graph.state.records import KnownChange, ObjectState, Occurrence
+from kspan.graph.state.state import State
+from kspan.k8s.objects import decode_spec
+from kspan.settings import FoldSettings
+from kspan.times import SECOND
+
+
+class DeletionChooser:
+    """Chooses the causes of deletions. ``needs`` states what must be done first."""
+
+    def __init__(self, state: State, rules: Rules, settings: FoldSettings, needs: Prerequisites) -> None:
+        self.state = state
+        self.rules = rules
+        self.settings = settings
+        self.needs = needs
+
+    def of_deletion(self, occ: Occurrence, obj: ObjectState) -> Choice:
+        """The cause of the deletion of an object, and who deleted it."""
+        cascade = self._cascade(occ, obj)
+        if cascade is not None:
+            return cascade
+        if obj.disruption:
+            return self.of_disruption(occ, obj)._replace(message=obj.disruption)
+        owner = evidence.controlling(self.state, obj)
+        by_owner = self._by_owners_controller(occ, obj, owner) if owner is not None else None
+        if owner is not None and by_owner is not None:
+            return by_owner._replace(actor=self.rules.actors.get(owner.kind, owner.kind))
+        expired = _expired(occ, obj)
+        if expired is not None:
+            return Choice(expired, OWN, 0.8, actor="ttl-after-finished-controller")
+        released = evidence.deletion_of_claim(self.state, occ, obj)
+        if released is not None and decode_spec(obj.spec).persistentVolumeReclaimPolicy == "Delete":
+            return Choice(released, OWNER, 0.85, actor="persistentvolume-controller")
+        return Choice(None, ROOT, 0.7)
+
+    def _cascade(self, occ: Occurrence, obj: ObjectState) -> Choice | None:
+        """The deletion of an owner, or of the namespace."""
+        for uid in sorted(obj.owners):
+            owner = self.state.object(uid)
+            last = owner.changes[-1] if owner is not None and owner.changes else None
+            if last is not None and last.verb == "Delete" and evidence.before(last, occ):
+                return Choice(last, OWNER, 0.95, actor="garbage-collector")
+        for namespace in self.state.named("Namespace", "", obj.namespace):
+            last = evidence.newest(c for c in namespace.changes if c.verb == "Delete" and evidence.before(c, occ))
+            if last is not None:
+                return Choice(last, PLACE, 0.9, actor="namespace-controller")
+        return None
+
+    def of_disruption(self, occ: Occurrence, obj: ObjectState) -> Choice:
+        """Rule 5: what happened to a node causes the evictions on it."""
+        disruption = self.rules.disruptions.get(obj.disruption, Disruption())
+        actor = disruption.actor or occ.actor
+        for node in reversed(self.state.named("Node", "", obj.node)) if obj.node else ():
+            self.needs.inferred(node, occ)
+            change = evidence.node_change(node, occ, disruption.node)
+            if change is not None:
+                return Choice(change, PLACE, 0.8, actor=actor)
+            bad = evidence.newest_transition(node.transitions, occ) if actor == "kubelet" else None
+            if bad is not None and bad.bad:
+                return Choice(self.needs.as_cause(bad), PLACE, 0.8, actor=actor)
+        return Choice(None, ROOT, 0.5, actor=actor)
+
+    def _by_owners_controller(self, occ: Occurrence, obj: ObjectState, owner: ObjectState) -> Choice | None:
+        """Why the owner's controller deleted a dependent; None if it did not."""
+        change = ordered_by_owner(self.state, occ, obj, owner, occ.time - self.settings.max_trace_age)
+        if change is not None:
+            return Choice(change, OWNER, 0.85)
+        evicts = self.newest_of_node(occ, ("evicts", "opened")) if owner.kind == "DaemonSet" else None
+        if evicts is not None and evicts.turned == "evicts" and occ.time - evicts.time <= evidence.MATCH:
+            return Choice(evicts, PLACE, 0.8)
+        ended = self._end_of_pod(occ, obj, owner)
+        return Choice(ended, OWN, 0.8) if ended is not None else None
+
+    def _end_of_pod(self, occ: Occurrence, pod: ObjectState, owner: ObjectState) -> KnownChange | None:
+        """The end of a Pod that its controller deletes in order to replace it (stateful_set_control.go,
+        daemon_controller.go)."""
+        if owner.kind not in ("StatefulSet", "DaemonSet") or not ended_phase(pod.conditions):
+            return None
+        last = evidence.newest_transition(pod.transitions, occ)
+        return self.needs.as_cause(last) if last is not None and occ.time - last.time <= evidence.MATCH else None
+
+    def newest_of_node(self, occ: Occurrence, effects: tuple[str, ...]) -> KnownChange | None:
+        """The newest change of a Pod's Node before ``occ`` that had one of these effects."""
+        pod = self.state.object(occ.uid)
+        for node in self.state.named("Node", "", pod.node) if pod is not None and pod.node else ():
+            if "labelled" in effects:
+                self.needs.published([node], occ)
+            change = evidence.newest(c for c in node.changes if c.turned in effects and evidence.before(c, occ))
+            if change is not None:
+                return change
+        return None
+
+
+def _expired(occ: Occurrence, obj: ObjectState) -> KnownChange | None:
+    """The newest change of a Job whose ttlSecondsAfterFinished has run out."""
+    if not obj.ended:
+        return None
+    ttl = decode_spec(obj.spec).ttlSecondsAfterFinished
+    if ttl is None or occ.time < obj.ended + ttl * SECOND:
+        return None
+    return evidence.newest(c for c in obj.changes if c.verb != "Delete")

@@ -1,0 +1,81 @@
+"""What must be done before a cause can be chosen. Choosing changes nothing: it asks for these and is repeated. Pure."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from kspan.graph.cause.infer import infer_changes
+from kspan.graph.rules.rules import Rules
+from kspan.graph.state.records import KnownChange, ObjectState, Occurrence, Transition
+from kspan.graph.state.state import State
+from kspan.settings import FoldSettings
+
+
+class Decide(NamedTuple):
+    """Decide these occurrences, in this order."""
+
+    occurrences: tuple[Occurrence, ...]
+
+
+class AddInferred(NamedTuple):
+    """Add the unseen changes of a listed object, oldest first, and decide them."""
+
+    obj: ObjectState
+    changes: list[tuple[Occurrence, KnownChange]]
+
+
+class Publish(NamedTuple):
+    """Promote the unpublished label change of an object to an occurrence."""
+
+    obj: ObjectState
+
+
+Prerequisite = Decide | AddInferred | Publish
+
+
+class PrerequisiteError(Exception):
+    """A cause cannot be chosen before ``prerequisite`` is done."""
+
+    def __init__(self, prerequisite: Prerequisite) -> None:
+        super().__init__(prerequisite)
+        self.prerequisite = prerequisite
+
+
+class Prerequisites:
+    """Each method raises PrerequisiteError until what it is named after is done."""
+
+    def __init__(self, state: State, rules: Rules, settings: FoldSettings) -> None:
+        self.state = state
+        self.rules = rules
+        self.settings = settings
+
+    def decided(self, *spans: str) -> None:
+        """The occurrences with these span ids have been decided, if they are in the graph."""
+        found = (self.state.occurrence(span) for span in spans)
+        waiting = tuple(occ for occ in found if occ is not None and not occ.decided)
+        if waiting:
+            raise PrerequisiteError(Decide(waiting))
+
+    def inferred(self, obj: ObjectState, occ: Occurrence) -> None:
+        """The unseen changes of a listed object have been added that can be causes of ``occ``.
+
+        A top-level Event of the object may stand for one, so these have been decided.
+        """
+        events = self.state.top_level_events(obj.kind, obj.namespace, obj.name)
+        if events:
+            self.decided(*(event.id for event in events if event.id != occ.id))
+        if obj.baseline is None:
+            return
+        changes = infer_changes(self.state, self.rules, self.settings, obj, occ.time)
+        if changes is not None:
+            raise PrerequisiteError(AddInferred(obj, changes))
+
+    def published(self, objects: Iterable[ObjectState], before: Occurrence) -> None:
+        """Label changes of these objects before an occurrence are occurrences."""
+        for obj in objects:
+            if obj.unpublished is not None and obj.unpublished.rv < before.rv:
+                raise PrerequisiteError(Publish(obj))
+
+    def as_cause(self, transition: Transition) -> KnownChange:
+        """A transition as a cause. It has been decided: it may have become a repeat of an earlier one."""
+        self.decided(transition.span)
+        return transition.as_cause()
