@@ -107,6 +107,9 @@ def test_nothing_is_left_in_memory_but_live_objects_once_the_clock_has_run_out(s
         assert not state._traces._members
         assert not state._occurrences
         assert not len(state._events)
-        owned, restarted = state._objects.ownership, Projector(store, cluster, built_in_rules()).fold.state._objects
+        owned, restarted = (
+            state.objects._index.ownership,
+            Projector(store, cluster, built_in_rules()).fold.state.objects._index,
+        )
         assert sorted(restarted.ownership.nodes) == sorted(owned.nodes)
         assert sorted(restarted.ownership.edges) == sorted(owned.edges)

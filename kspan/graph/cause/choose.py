@@ -124,7 +124,7 @@ class Chooser:
         refused = owner.refused
         if refused is None or (since is not None and refused.last < since.time):
             return None
-        objects = self.state.named_or_all(refused.kind, refused.namespace, refused.name)
+        objects = self.state.objects.named_or_all(refused.kind, refused.namespace, refused.name)
         self.needs.published((obj for obj in objects if obj.kind == "Namespace"), occ)
         return evidence.newest(
             c
@@ -178,7 +178,7 @@ class Chooser:
     def _beneficiary(self, by: str, event: Occurrence) -> Choice | None:
         """The newest change of the object for whose benefit a controller acted (``by``: a uid, or namespace/name)."""
         namespace, slash, name = by.partition("/")
-        named = self.state.named(event.kind, namespace, name) if slash else ()
+        named = self.state.objects.named(event.kind, namespace, name) if slash else ()
         beneficiary = next(reversed(named), None) if slash else self.state.object(by)
         if beneficiary is None:
             return None
@@ -215,7 +215,7 @@ class Chooser:
         assert subject is not None, "only called for Events that observe"
         place = subject.source == "nodeName"
         name = ("Node", "", obj.node) if place else (subject.kind, subject.namespace, subject.name)
-        objects = self.state.named(*name)
+        objects = self.state.objects.named(*name)
         changes = [c for o in objects for c in o.changes if evidence.before_event(c, occ)]
         if subject.after:
             cause = evidence.newest(c for c in changes if c.verb == subject.after)

@@ -48,7 +48,7 @@ class DeletionChooser:
             last = owner.changes[-1] if owner is not None and owner.changes else None
             if last is not None and last.verb == "Delete" and evidence.before(last, occ):
                 return Choice(last, OWNER, 0.95, actor="garbage-collector")
-        for namespace in self.state.named("Namespace", "", obj.namespace):
+        for namespace in self.state.objects.named("Namespace", "", obj.namespace):
             last = evidence.newest(c for c in namespace.changes if c.verb == "Delete" and evidence.before(c, occ))
             if last is not None:
                 return Choice(last, PLACE, 0.9, actor="namespace-controller")
@@ -58,7 +58,7 @@ class DeletionChooser:
         """Rule 5: what happened to a node causes the evictions on it."""
         disruption = self.rules.disruptions.get(obj.disruption, Disruption())
         actor = disruption.actor or occ.actor
-        for node in reversed(self.state.named("Node", "", obj.node)) if obj.node else ():
+        for node in reversed(self.state.objects.named("Node", "", obj.node)) if obj.node else ():
             self.needs.inferred(node, occ)
             change = evidence.node_change(node, occ, disruption.node)
             if change is not None:
@@ -90,7 +90,7 @@ class DeletionChooser:
     def newest_of_node(self, occ: Occurrence, effects: tuple[str, ...]) -> KnownChange | None:
         """The newest change of a Pod's Node before ``occ`` that had one of these effects."""
         pod = self.state.object(occ.uid)
-        for node in self.state.named("Node", "", pod.node) if pod is not None and pod.node else ():
+        for node in self.state.objects.named("Node", "", pod.node) if pod is not None and pod.node else ():
             if "labelled" in effects:
                 self.needs.published([node], occ)
             change = evidence.newest(c for c in node.changes if c.turned in effects and evidence.before(c, occ))

@@ -82,7 +82,7 @@ class TransitionChooser:
         reverts = previous is not None and previous.by_other_component and previous.bad
         if not (transition.by_other_component or reverts):
             return None
-        for node in reversed(self.state.named("Node", "", pod.node)):
+        for node in reversed(self.state.objects.named("Node", "", pod.node)):
             found = evidence.newest_transition((t for t in node.transitions if t.bad or not transition.bad), occ)
             if found is not None:
                 return Choice(self.needs.as_cause(found), PLACE, 0.95)

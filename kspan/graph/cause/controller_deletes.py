@@ -62,7 +62,7 @@ def _crowded_out(state: State, change: Occurrence, owner: ObjectState, last: Kno
     """The labels for which the controller adopted a Pod (controller_ref_manager.go), if it has one too many since."""
     joined = evidence.newest(
         cause
-        for other in state.dependents(owner.uid)
+        for other in state.objects.dependents(owner.uid)
         for cause in other.changes
         if cause.turned == "joined" and evidence.before(cause, change)
     )
@@ -110,7 +110,7 @@ class _Update(NamedTuple):
         if strict and self.spec.podManagementPolicy != "Parallel" and not self._was_ready(pod):
             return False
         done: dict[int, bool] = {}
-        for other in self.state.dependents(self.owner.uid):
+        for other in self.state.objects.dependents(self.owner.uid):
             number = _ordinal(other)
             if other.kind != "Pod" or ordinal < 0 or number <= ordinal or not self._born_before(other):
                 continue
@@ -151,6 +151,6 @@ def _beyond_history(state: State, change: Occurrence, obj: ObjectState, owner: O
     limit = decode_spec(owner.spec).revisionHistoryLimit
     idle = sum(
         other.kind == "ReplicaSet" and not other.replicas and not _gone_before(other, change)
-        for other in state.dependents(owner.uid)
+        for other in state.objects.dependents(owner.uid)
     )
     return idle > (HISTORY_LIMIT if limit is None else limit)

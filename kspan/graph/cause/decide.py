@@ -78,7 +78,7 @@ class Decider:
         if reported is not None and reported[1].kind == occ.kind and reported[1].name == occ.name:
             self.state.identify(occ, reported[1])
             return
-        named = [obj for obj in self.state.named(occ.kind, occ.namespace, occ.name) if obj.rv]
+        named = [obj for obj in self.state.objects.named(occ.kind, occ.namespace, occ.name) if obj.rv]
         for slack in (0, evidence.SLACK):
             existing = [obj for obj in named if evidence.created_at(obj) <= occ.latest + slack]
             if existing:
@@ -104,7 +104,7 @@ class Decider:
 
     def _mark_lost(self, occ: Occurrence, *, ordered: bool) -> None:
         if occ.verb == "Delete":
-            self.state.mark_lost_dependent(occ, ordered=ordered)
+            self.state.objects.mark_lost_dependent(occ, ordered=ordered)
 
     def _check_context(self, occ: Occurrence) -> None:
         """Ignore a trace context that is invalid, or inherited: the deployment controller copies annotations to
@@ -142,7 +142,7 @@ class Decider:
         assert subject is not None, "only called for Events about another object"
         reported = evidence.reported_change(self.state, event)
         if reported is None:
-            for obj in self.state.named(subject.kind, subject.namespace, subject.name):
+            for obj in self.state.objects.named(subject.kind, subject.namespace, subject.name):
                 self._ask(self.needs.inferred, obj, event)
             reported = evidence.reported_change(self.state, event)
         change = self.state.occurrence(reported[0].span) if reported is not None else None
@@ -169,11 +169,11 @@ class Decider:
     def _assume_change(self, event: Occurrence) -> None:
         """A top-level Event reports a change of shortly before. It can be a cause itself if no change of its object is
         known (Flux 1, when objects had no managedFields)."""
-        for obj in self.state.named(event.kind, event.namespace, event.name):
+        for obj in self.state.objects.named(event.kind, event.namespace, event.name):
             if all(change.rv <= SYNTHETIC_UPDATE for change in obj.changes):
                 since = event.time - self.settings.hold
                 change = KnownChange(event.id, "", SYNTHETIC_UPDATE, since, exact=False, trace=event.place.trace)
-                self.state.add_assumed_change(obj, change)
+                self.state.objects.add_assumed_change(obj, change)
 
     def _insert_above(self, event: Occurrence, change: Occurrence) -> None:
         """Place an Event above the change that it reports, which was decided without it. If the Event shows another

@@ -116,7 +116,7 @@ def reported_change(state: State, event: Occurrence) -> tuple[KnownChange, Objec
         return None
     fitting = [
         (cause, obj)
-        for obj in state.named(told.kind, told.namespace, told.name)
+        for obj in state.objects.named(told.kind, told.namespace, told.name)
         for cause in obj.changes
         if cause.verb in VERBS[told.means] and _fits(event, told, cause)
     ]
@@ -182,7 +182,7 @@ def reported_transition(state: State, kind: str, namespace: str, name: str, occ:
 def reported_before(state: State, event: Occurrence, reason: str) -> Occurrence | None:
     """The newest Event of this reason that the object of ``event`` had before, about one of its dependents."""
     found = []
-    for dependent in state.dependents(event.uid):
+    for dependent in state.objects.dependents(event.uid):
         tellers = state.events_about(dependent.kind, dependent.namespace, dependent.name)
         found += [e for e in tellers if (e.uid, e.reason) == (event.uid, reason) and e.time <= event.latest + SLACK]
     return max(found, key=lambda e: (e.time, e.id), default=None)
@@ -233,7 +233,7 @@ def _taken_up(state: State, owner: ObjectState, own: KnownChange, known: list[Kn
     give that number to the old one that fits (pkg/controller/deployment/sync.go, getNewReplicaSet); unless it is to
     recreate: then the old ones go first (recreate.go, rolloutRecreate).
     """
-    numbered = max((rv for d in state.dependents(owner.uid) for rv in d.numbered if rv <= own.rv), default=0)
+    numbered = max((rv for d in state.objects.dependents(owner.uid) for rv in d.numbered if rv <= own.rv), default=0)
     if not numbered or not own.exact:
         return known
     strategy = decode_spec(owner.spec).strategy
@@ -258,7 +258,7 @@ def revision_made(state: State, owner: ObjectState, revision: str) -> int:
     A StatefulSet's Pods bear its name, a DaemonSet's the hash that is its label too (pkg/controller/statefulset and
     daemon/update.go).
     """
-    revisions = [o for o in state.dependents(owner.uid) if o.kind == "ControllerRevision" and o.rv]
+    revisions = [o for o in state.objects.dependents(owner.uid) if o.kind == "ControllerRevision" and o.rv]
     changes = [o.changes for o in revisions if revision in (o.name, o.revision)]
     return max((max((c.rv for c in own if c.verb != "Delete"), default=1) for own in changes), default=0)
 
@@ -331,7 +331,7 @@ def newest_below(state: State, obj: ObjectState, turn: Transition) -> Transition
     found: list[Transition | KnownChange] = []
     waiting, seen = [obj.uid], {obj.uid}
     while waiting and len(seen) < MOST_BELOW:
-        for below in state.dependents(waiting.pop()):
+        for below in state.objects.dependents(waiting.pop()):
             if below.uid not in seen:
                 seen.add(below.uid)
                 waiting.append(below.uid)

@@ -105,7 +105,7 @@ class EventObserver:
         # it is gets decided with the cause, when all that may bear it is known.
         uid = ref.uid if ref.uid != ref.name else ""
         uid = uid or unnamed(ref.kind, ref.namespace, ref.name)
-        return self.state.reference_object(uid, ref.kind, ref.namespace, ref.name, ref.apiVersion)
+        return self.state.objects.reference(uid, ref.kind, ref.namespace, ref.name, ref.apiVersion)
 
     def _event_time(self, record: LogRecord, event: Event, *, first: bool) -> tuple[int, int]:
         """(best estimate, latest possible) of this occurrence: the most precise that the Event tells."""
@@ -133,7 +133,7 @@ class EventObserver:
         if old is not None and (old.kind, old.namespace, old.name) == (told.kind, told.namespace, told.name):
             first = min(first, old.first)
             last = max(last, old.last)
-        self.state.refuse(obj, Refusal(told.kind, told.namespace, told.name, first, last))
+        self.state.objects.refuse(obj, Refusal(told.kind, told.namespace, told.name, first, last))
 
     def _measure_lag(self, occ: Occurrence, record: LogRecord) -> None:
         if record.type is not RecordType.LISTED and 0 <= (lag := record.recorded_at - occ.time) < MOST_LAG:

@@ -96,7 +96,7 @@ class Observer:
         elif not deleting and new.kind in LABELLED:
             self._labelled(record, new, old)
         if gone:
-            self.state.delete_object(new, moment(record, parse_time_or_zero(meta.deletionTimestamp)))
+            self.state.objects.delete(new, moment(record, parse_time_or_zero(meta.deletionTimestamp)))
         elif new.conditions != (known.conditions if known is not None else ()):
             self._turned(record, meta, status, new, known)
 
@@ -172,7 +172,7 @@ class Observer:
             annotations=diff.compared_annotations(meta.annotations) or None if meta.annotations and not owner else None,
         )
         self._made_as(new, obj, spec, known)
-        self.state.put_object(new)
+        self.state.objects.put(new)
         return new
 
     def _made_as(self, new: ObjectState, obj: KubeObject, spec: Spec, known: ObjectState | None) -> None:
@@ -198,7 +198,7 @@ class Observer:
                 # Each of these stands in many rows, and a uid in other places too.
                 uid, owner, name = intern(meta.uid), intern(ref.uid), intern(ref.name)
                 version, kind = intern(ref.apiVersion), intern(ref.kind)
-                self.state.own(OwnerRow(uid, owner, version, kind, name, bool(ref.controller)))
+                self.state.objects.own(OwnerRow(uid, owner, version, kind, name, bool(ref.controller)))
 
     def _fingerprint(self, record: LogRecord, obj: KubeObject, spec: Spec, old: ObjectState) -> int:
         if obj.metadata.generation and obj.metadata.generation == old.generation:
@@ -238,7 +238,7 @@ class Observer:
         self._blur(record, cause, old, told if old is not None else new.created)
         owner = self.state.object(new.owner) if old is None and new.owner else None
         if owner is not None and owner.lost_dependents:
-            self.state.add_replacement(owner, Replacement(occ.id, occ.rv, occ.time, new.name, new.node))
+            self.state.objects.add_replacement(owner, Replacement(occ.id, occ.rv, occ.time, new.name, new.node))
         self.state.add_change(new, occ, cause)
 
     def _blur(self, record: LogRecord, cause: KnownChange, old: ObjectState | None, told: int) -> None:
@@ -259,7 +259,7 @@ class Observer:
                 occ = self._change(new, "Update", record, writer.time, version=True)
                 occ.manager, occ.actor = writer.manager, field_managers.service_of(writer.manager)
                 occ.patch, occ.summary = diff.describe(_compared(old), _compared(new))
-                self.state.keep_unpublished(new, occ)
+                self.state.objects.keep_unpublished(new, occ)
         if old.owner and not new.owner and new.unpublished is not None:
             self._lose(old, self.state.publish_change(new), new.rv)
         elif new.owner and not old.owner and new.unpublished is not None:
@@ -281,7 +281,7 @@ class Observer:
         return field_managers.service_of(occ.manager) or "unknown"
 
     def _owner_kind(self, obj: ObjectState) -> str:
-        row = self.state.owner_row(obj.owner, obj.uid)
+        row = self.state.objects.owner_row(obj.owner, obj.uid)
         return row.owner_kind if row is not None else ""
 
     def _deletion(self, record: LogRecord, meta: ObjectMeta, new: ObjectState) -> None:
@@ -294,7 +294,7 @@ class Observer:
         occ.actor = "unknown"
         occ.by_controller = True
         occ.related = new.traceparent
-        occ.notes = [*occ.notes, *self.state.take_announcements(new)]
+        occ.notes = [*occ.notes, *self.state.objects.take_announcements(new)]
         cause = KnownChange(occ.id, occ.verb, occ.rv, occ.time, turned="deleted" if new.kind == "Node" else "")
         self.state.add_change(new, occ, cause)
         if not ended_phase(new.conditions):  # Of one that had ended, its controller took leave then.
@@ -303,7 +303,7 @@ class Observer:
     def _lose(self, obj: ObjectState, occ: Occurrence, rv: int, *, ended: bool = False) -> None:
         """Note on its owner, seen yet or not, that a dependent was deleted, orphaned or finished."""
         ordered = 0 if ended else -1
-        self.state.add_lost_dependent(
+        self.state.objects.add_lost_dependent(
             obj, LostDependent(occ.id, rv, occ.time, obj.uid, obj.name, obj.node, ordered=ordered, ended=ended)
         )
 

@@ -58,7 +58,7 @@ class TransitionObserver:
         for turn in turned(obj.kind, old.conditions if old is not None else (), obj.conditions, status):
             if turn.quiet or obj.deleting:
                 quiet.append(turn)
-            elif self.state.make_room_for_transition(obj):
+            elif self.state.objects.make_room_for_transition(obj):
                 told.append(self._turn(record, meta, status, obj, turn))
         if quiet:
             self._note(record, meta, status, obj, quiet, told)
@@ -79,10 +79,10 @@ class TransitionObserver:
         notes: list[Note] = []
         for turn in quiet:
             if turn.type == ANNOUNCEMENT and not told and not obj.deleting:
-                self.state.announce_deletion(obj, self._noted(record, meta, status, obj, turn))
+                self.state.objects.announce_deletion(obj, self._noted(record, meta, status, obj, turn))
             elif occ is not None:
                 notes.append(self._noted(record, meta, status, obj, turn))
-            elif not turn.first and not obj.deleting and self.state.make_room_for_transition(obj):
+            elif not turn.first and not obj.deleting and self.state.objects.make_room_for_transition(obj):
                 told.append(self._turn(record, meta, status, obj, by_itself(obj.kind, turn)))
         if occ is not None and notes:
             self.state.add_notes(occ, notes)
@@ -114,7 +114,7 @@ class TransitionObserver:
         occ.generation = observed or obj.generation
         by_other_component = obj.kind == "Pod" and manager == SHARED_MANAGER
         if turn.status == PHASE:
-            occ.notes = [*occ.notes, *self.state.take_announcements(obj)]
+            occ.notes = [*occ.notes, *self.state.objects.take_announcements(obj)]
         transition = Transition(occ.id, turn.type, turn.bad, occ.rv, occ.time, by_other_component)
         self.state.add_transition(obj, occ, transition)
         return occ

@@ -80,7 +80,7 @@ class Resolver:
         again, or Pods have yet to leave this Node."""
         if obj.kind == "Node" and obj.changes and obj.changes[-1].turned == "evicts":
             return self._stays(obj.name, obj.changes[-1].time)
-        refused_by = self.state.refused_by
+        refused_by = self.state.objects.refused_by
         waiting = [*refused_by(obj.kind, obj.namespace, obj.name), *refused_by(obj.kind, obj.namespace, "")]
         changed = obj.changes[-1].time if obj.changes else 0
         still = self.state.clock.now - self.settings.settle
@@ -91,7 +91,7 @@ class Resolver:
 
     def _stays(self, node: str, since: int) -> bool:
         now = self.state.clock.now - self.settings.settle
-        pods = (pod for pod in self.state.objects() if pod.toleration_seconds and pod.node == node)
+        pods = (pod for pod in self.state.objects.all() if pod.toleration_seconds and pod.node == node)
         return any(
             self.state.is_pending(pod.uid)
             or (not pod.deleting and now < max(since, pod.created) + pod.toleration_seconds * SECOND)
@@ -219,14 +219,14 @@ class Resolver:
         if obj is None or self.state.clock.now < obj.forget or (obj.rv and not obj.deleted):
             return
         if self._is_needed(obj):
-            self.state.postpone_forgetting(obj)
+            self.state.objects.postpone_forgetting(obj)
         else:
-            self.state.forget_object(obj)
+            self.state.objects.forget(obj)
 
     def _is_needed(self, obj: ObjectState) -> bool:
         return (
             self.state.is_pending(obj.uid)
             or self.state.is_open(obj.episode)
             or any(self.state.is_open(change.trace) for change in obj.changes)
-            or any(not dependent.deleted for dependent in self.state.dependents(obj.uid))
+            or any(not dependent.deleted for dependent in self.state.objects.dependents(obj.uid))
         )

@@ -87,7 +87,7 @@ class Placer:
         number = obj.episodes + 1 if obj is not None else 0
         name = trace_id(self.state.cluster, "episode", previous, occ.uid, str(number))
         if obj is not None:
-            self.state.start_episode(obj, name)
+            self.state.objects.start_episode(obj, name)
         return name
 
     # an Event that arrives after the change that it reports ----------------------------------------------------------
@@ -145,7 +145,7 @@ class Placer:
         for earlier in reversed([t for t in obj.transitions if t.rv < this.rv and t.type == this.type]):
             last = self.state.occurrence(earlier.span)
             if last is not None and last.place.trace and (last.reason, last.place.cause) == (occ.reason, cause):
-                self.state.merge_transition(obj, this, last)
+                self.state.objects.merge_transition(obj, this, last)
                 self.state.add_repeat(last, occ, _count(last) + 1)
                 return True
         return False

@@ -1,0 +1,243 @@
+"""The objects of a cluster: all changes of what the fold remembers of them. Pure data."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TypeVar
+
+import msgspec
+
+from kspan.graph.state.delta_builder import DeltaBuilder
+from kspan.graph.state.event_clock import EventClock
+from kspan.graph.state.object_index import ObjectIndex
+from kspan.graph.state.records import (
+    KnownChange,
+    LostDependent,
+    Note,
+    ObjectState,
+    Occurrence,
+    Refusal,
+    Replacement,
+    Transition,
+)
+from kspan.graph.state.schedule import Schedule
+from kspan.model import OwnerRow
+from kspan.settings import FoldSettings
+
+DEPENDENTS_KEPT: Final = 256
+"""Lost dependents and replacements of one owner: its controller is never further behind with replacing them."""
+
+TRANSITIONS_KEPT: Final = 48
+"""Transitions of one object that can be causes. As many may wait for their cause; more are skipped."""
+
+ANNOUNCEMENTS_KEPT: Final = 8
+"""Announcements of a deletion, until it happens."""
+
+Dependent = TypeVar("Dependent", LostDependent, Replacement)
+
+
+class Objects:
+    """Objects by uid, name and owner. Every change marks the rows that it changes.
+
+    ``occurrences`` are those that wait or are in an open trace: what refers to one of them is kept.
+    """
+
+    def __init__(
+        self,
+        settings: FoldSettings,
+        clock: EventClock,
+        schedule: Schedule,
+        delta: DeltaBuilder,
+        occurrences: Mapping[str, Occurrence],
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._schedule = schedule
+        self._delta = delta
+        self._occurrences = occurrences
+        self._index = ObjectIndex()
+        # Frequent questions skip a call.
+        self.get: Final[Callable[[str], ObjectState | None]] = self._index.by_uid.get
+        self.named: Final = self._index.named
+        self.dependents: Final = self._index.dependents
+        self.has_dependents: Final = self._index.has_dependents
+        self.owner_row: Final = self._index.owner_row
+        self.refused_by: Final = self._index.refused_by
+
+    def all(self) -> Iterable[ObjectState]:
+        """All objects. For rare questions: their number is the cluster's size."""
+        return self._index.by_uid.values()
+
+    def named_or_all(self, kind: str, namespace: str, name: str) -> list[ObjectState]:
+        """Like ``named``; without a name all objects of the kind in the namespace."""
+        return self.named(kind, namespace, name) if name else self._index.in_namespace(kind, namespace)
+
+    def put(self, obj: ObjectState) -> None:
+        """Add an object, or replace the one with the same uid."""
+        if self._index.put(obj):
+            self._delta.replace_object(obj.uid)
+        else:
+            self._delta.objects[obj.uid] = None
+
+    def reference(self, uid: str, kind: str, namespace: str, name: str, api_version: str = "") -> ObjectState:
+        """The object with this uid; one that was not seen yet is remembered for the maximum age of a trace."""
+        obj = self.get(uid)
+        if obj is None:
+            now = self._clock.now
+            obj = ObjectState(uid, kind, namespace, name, created=now, seen=now)
+            self.put(obj)
+            self._expire(obj, now + self._settings.max_trace_age)
+        if api_version and not obj.api_version:
+            obj.api_version = api_version
+            self._delta.objects[uid] = None
+        return obj
+
+    def own(self, row: OwnerRow) -> None:
+        """Add an edge owner -> dependent."""
+        if self._index.own(row):
+            self._delta.add_owner(row)
+
+    def refuse(self, obj: ObjectState, refusal: Refusal) -> None:
+        """Note what the controller of an object was refused, and because of which object."""
+        self._index.set_refusal(obj, refusal)
+        self._delta.objects[obj.uid] = None
+
+    def delete(self, obj: ObjectState, reached: int) -> None:
+        """Note that an object is gone from the cluster since ``reached`` (ns)."""
+        now = self._clock.now
+        obj.reached, obj.deleted, obj.settled, obj.progressing = reached, now, now, False
+        self._delta.replace_object(obj.uid)
+        self._expire(obj, now + self._settings.max_trace_age)
+        owner = self.get(obj.owner) if obj.owner else None
+        for lost in owner.lost_dependents if owner is not None else ():
+            if lost.uid == obj.uid:
+                lost.gone = now
+                self._delta.objects[obj.owner] = None
+
+    def postpone_forgetting(self, obj: ObjectState) -> None:
+        """Remember an object for another maximum age of a trace."""
+        self._expire(obj, self._clock.now + self._settings.max_trace_age)
+        self._delta.objects[obj.uid] = None
+
+    def _expire(self, obj: ObjectState, at: int) -> None:
+        obj.forget = at
+        self._schedule.forget_object(obj.uid, at)
+
+    def forget(self, obj: ObjectState) -> None:
+        """Remove an object that is deleted and can cause nothing any more. Its row stays, without the fold's state."""
+        self._delta.forget_object(obj)
+        self._index.remove(obj)
+
+    def add_change(self, obj: ObjectState, change: KnownChange) -> None:
+        """Add a change of an object, and drop changes and dependents that are too old to matter."""
+        horizon, live = self._clock.now - self._settings.max_trace_age, self._occurrences.__contains__
+        # After an outage of ours all of it comes at once: what is still to be decided, or in an open trace, is not old.
+        obj.changes = [c for c in obj.changes if c.time >= horizon or live(c.span) or c is obj.changes[-1]]
+        obj.changes.append(change)
+        if obj.lost_dependents:
+            obj.lost_dependents, obj.replacements = self._recent(obj.lost_dependents), self._recent(obj.replacements)
+        self._delta.objects[obj.uid] = None
+
+    def add_inferred_changes(self, obj: ObjectState, changes: list[KnownChange]) -> None:
+        """Add unseen changes, oldest first, that were inferred from an object's baseline. This happens once."""
+        obj.baseline = None
+        obj.changes[:0] = changes
+        self._delta.objects[obj.uid] = None
+
+    def add_assumed_change(self, obj: ObjectState, change: KnownChange) -> None:
+        """Add a change that an Event stands for; it has no occurrence of its own."""
+        obj.changes.append(change)
+        self._delta.objects[obj.uid] = None
+
+    def keep_unpublished(self, obj: ObjectState, occ: Occurrence) -> None:
+        """Keep a change of labels. It becomes an occurrence only if something is caused by it."""
+        obj.unpublished = occ
+        self._delta.objects[obj.uid] = None
+
+    def take_unpublished(self, obj: ObjectState) -> Occurrence:
+        """The change of labels that was kept; it is published now."""
+        occ, obj.unpublished = obj.unpublished, None
+        assert occ is not None, "only called for an object with an unpublished change"
+        self._delta.objects[obj.uid] = None
+        return occ
+
+    def add_lost_dependent(self, obj: ObjectState, lost: LostDependent) -> None:
+        """Note on its owner, whether seen or not, that a dependent was deleted, orphaned or finished."""
+        if obj.owner:
+            row = self.owner_row(obj.owner, obj.uid)
+            assert row is not None, "owners are remembered as long as their dependents"
+            owner = self.reference(row.owner_uid, row.owner_kind, obj.namespace, row.owner_name)
+            owner.lost_dependents = (*self._recent(owner.lost_dependents), lost)
+            self._delta.objects[owner.uid] = None
+
+    def add_replacement(self, owner: ObjectState, replacement: Replacement) -> None:
+        """Note a new dependent of an owner that lost some."""
+        owner.replacements = (*self._recent(owner.replacements), replacement)
+        self._delta.objects[owner.uid] = None
+
+    def _recent(self, dependents: tuple[Dependent, ...]) -> tuple[Dependent, ...]:
+        horizon, live = self._clock.now - self._settings.max_trace_age, self._occurrences.__contains__
+        return tuple(x for x in dependents if x.last >= horizon or live(x.span))[1 - DEPENDENTS_KEPT :]
+
+    def mark_lost_dependent(self, occ: Occurrence, *, ordered: bool) -> None:
+        """Note on the owner of a deleted object whether the owner's controller deleted it."""
+        obj = self.get(occ.uid)
+        owner = self.get(obj.owner) if obj is not None and obj.owner else None
+        if owner is None:
+            return
+        for lost in owner.lost_dependents:
+            if lost.span == occ.id:
+                lost.ordered = int(ordered)
+        self._delta.objects[owner.uid] = None
+
+    def make_room_for_transition(self, obj: ObjectState) -> bool:
+        """Drop old transitions of an object. False if too many of the others still wait for their cause."""
+        horizon, live = self._clock.now - self._settings.max_trace_age, self._occurrences.__contains__
+        kept = [t for t in obj.transitions if t.time >= horizon or live(t.span)]
+        waiting = sum((occ := self._occurrences.get(t.span)) is not None and not occ.decided for t in kept)
+        obj.transitions = kept[-2 * TRANSITIONS_KEPT :]
+        return waiting < TRANSITIONS_KEPT
+
+    def add_transition(self, obj: ObjectState, transition: Transition) -> None:
+        """Add a condition transition of an object."""
+        obj.transitions.append(transition)
+        self._delta.objects[obj.uid] = None
+
+    def announce_deletion(self, obj: ObjectState, note: Note) -> None:
+        """Keep a transition that announces an object's deletion until that happens."""
+        obj.notes = (*obj.notes, note)[-ANNOUNCEMENTS_KEPT:]
+        self._delta.objects[obj.uid] = None
+
+    def take_announcements(self, obj: ObjectState) -> tuple[Note, ...]:
+        """The transitions that announced an object's deletion, which happens now."""
+        notes, obj.notes = obj.notes, ()
+        self._delta.objects[obj.uid] = None
+        return notes
+
+    def merge_transition(self, obj: ObjectState, transition: Transition, earlier: Occurrence) -> None:
+        """Note that a transition became a repeat of an earlier one."""
+        transition.span, transition.trace = earlier.id, earlier.place.trace
+        self._delta.objects[obj.uid] = None
+
+    def start_episode(self, obj: ObjectState, name: str) -> None:
+        """Note the trace that gathers what happens to an object after its last trace was closed."""
+        obj.episodes += 1
+        obj.episode = name
+        self._delta.objects[obj.uid] = None
+
+    def note_trace(self, occ: Occurrence) -> None:
+        """Note the trace of a change on its object: once the trace is closed, only the object has it."""
+        obj = self.get(occ.uid) if occ.verb or occ.condition else None
+        if obj is None:
+            return
+        for cause in obj.changes if occ.verb else obj.transitions:
+            if cause.span == occ.id:
+                cause.trace = occ.place.trace
+        self._delta.objects[obj.uid] = None
+
+    def load(self, raw: bytes) -> None:
+        """Add an object from its row."""
+        obj = msgspec.msgpack.decode(raw, type=ObjectState)
+        self.put(obj)
+        if obj.refused is not None:
+            self.refuse(obj, obj.refused)
+        if obj.forget:
+            self._schedule.forget_object(obj.uid, obj.forget)
