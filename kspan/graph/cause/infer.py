@@ -32,7 +32,7 @@ def infer_changes(
     made = []
     if near - obj.created <= settings.max_trace_age:
         made.append(_create(state, rules, obj, seen))
-    changed = seen.generation > 1 or (obj.kind == "Node" and bool(field_managers.turn_of_node(b"", obj.spec)))
+    changed = seen.generation > 1 or (obj.kind == "Node" and bool(field_managers.node_change(b"", obj.spec)))
     updated = newest is not None and changed and newest.time >= obj.created + SECOND
     if newest is not None and updated and near - newest.time <= settings.max_trace_age:
         made.append(_update(state, rules, obj, seen, newest))
@@ -41,7 +41,7 @@ def infer_changes(
     made = [occ for occ in made if not state.holds(occ.id)]
     changes = [_cause(occ, seen, newest=occ is made[-1]) for occ in made]
     if obj.kind == "Node" and made and made[-1].verb == "Update":
-        changes[-1].turned = field_managers.turn_of_node(b"", obj.spec)
+        changes[-1].turned = field_managers.node_change(b"", obj.spec)
     return list(zip(made, changes, strict=True))
 
 

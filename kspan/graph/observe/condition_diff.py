@@ -1,8 +1,8 @@
-"""How an object stands by its own status, and what of that turned. Pure.
+"""The conditions and phase of an object, and the transitions between two statuses. Pure.
 
-Sources: apimachinery meta/v1 Condition and the API conventions ("Typical status properties"); core/v1 PodCondition,
-NodeCondition; pkg/controller/deployment/util for what the deployment controller writes. Custom resources follow the
-same form, or nearly: Argo CD leaves out ``status`` (an entry that is there is true).
+Sources: apimachinery meta/v1 Condition; API conventions ("Typical status properties"); core/v1 PodCondition and
+NodeCondition; pkg/controller/deployment/util. Custom resources have the same form, except that Argo CD omits
+``status``: an entry without it is true.
 """
 
 import re
@@ -12,42 +12,42 @@ from typing import NamedTuple
 from kspan.k8s.objects import Condition, ObjectStatus
 
 PHASE = "phase"
-"""Stands for the status of a phase: a phase that is reached is true, the others are not there."""
+"""Takes the place of the status if the type is a phase. Only the current phase is in a ConditionSet."""
 
-MOST = 32
-"""Conditions that are followed, of one object: built-in kinds have up to eight, a broken controller any number."""
+CONDITIONS_LIMIT = 32
+"""Maximum number of conditions of one object. Built-in kinds have up to eight."""
 
-LONGEST = 316
-"""Characters of a condition's type (meta/v1 Condition, maxLength); what is longer is none."""
+TYPE_LIMIT = 316
+"""Maximum length of a condition's type in characters (meta/v1 Condition, maxLength). Longer ones are ignored."""
 
 ConditionSet = tuple[tuple[str, str], ...]
-"""(type, status) of what is followed."""
+"""(type, status) of each condition, and (phase, PHASE)."""
+
+ANNOUNCEMENT = "DisruptionTarget"
+"""Condition of a Pod with the reason why it will be deleted or fail. It belongs to that deletion or failure."""
 
 
 class KindConditions(NamedTuple):
-    """What is known of a kind: ``quiet`` turns only repeat what an Event or another turn says, and are events of the
-    span that they repeat (a span each would be eight more for a Pod's life, in the storm 12,500 beside 29,300);
-    ``expected`` is true from the first status on, so that only its loss and its return are news; ``phases`` turn as
-    conditions do."""
+    """The conditions of a kind."""
 
     quiet: frozenset[str] = frozenset()
+    """Repeat an Event or another condition. They become events of its span: a Pod would have eight more spans."""
     expected: frozenset[str] = frozenset()
+    """True in the first status of an object, so that only later transitions are news."""
     phases: frozenset[str] = frozenset()
+    """Phases that are treated as conditions."""
 
 
 _UNKNOWN_KIND = KindConditions()
-
-ANNOUNCEMENT = "DisruptionTarget"
-"""Condition of a Pod that says why it will go: it belongs to the deletion (or the end) that follows."""
 
 _KINDS = {
     "Pod": KindConditions(
         quiet=frozenset(
             [
-                "PodScheduled",  # Event Scheduled or FailedScheduling
+                "PodScheduled",  # repeats the Event Scheduled or FailedScheduling
                 "Initialized",
                 "PodReadyToStartContainers",
-                "ContainersReady",  # Ready, but for readiness gates
+                "ContainersReady",  # the same as Ready, except for readiness gates
                 ANNOUNCEMENT,
             ]
         ),
@@ -55,133 +55,149 @@ _KINDS = {
     ),
     "Deployment": KindConditions(expected=frozenset(["Progressing"])),
     "HorizontalPodAutoscaler": KindConditions(expected=frozenset(["AbleToScale", "ScalingActive"])),
-    "Job": KindConditions(
-        quiet=frozenset(["SuccessCriteriaMet", "FailureTarget"])
-    ),  # come just before Complete and Failed
+    "Job": KindConditions(quiet=frozenset(["SuccessCriteriaMet", "FailureTarget"])),  # precede Complete and Failed
     "PersistentVolume": KindConditions(phases=frozenset(["Bound", "Released", "Failed"])),
     "PersistentVolumeClaim": KindConditions(phases=frozenset(["Bound", "Lost"])),
 }
 
-_TROUBLE = re.compile(r"Fail|Error|Pressure$|Unavailable$|Stalled|Degraded|Problem|Exceeded|Conflict|Invalid|Dangling")
-"""Types that are bad when they are true."""
+_BAD_IF_TRUE = re.compile(
+    r"Fail|Error|Pressure$|Unavailable$|Stalled|Degraded|Problem|Exceeded|Conflict|Invalid|Dangling"
+)
+"""Types of conditions that are bad if they are true. All others are bad if they are not true."""
 
-_FAILURE = re.compile(r"fail|error|exceeded|backoff|invalid|denied|forbidden|notfound|timeout", re.IGNORECASE)
-"""Reasons of a failure, and not of something that is only not there yet."""
+_FAILURE_REASON = re.compile(r"fail|error|exceeded|backoff|invalid|denied|forbidden|notfound|timeout", re.IGNORECASE)
+"""Reasons of a failure. With other reasons, a condition is only not true yet."""
 
-_OF_A_POD = 8
-"""Conditions that a Pod has by itself; what has more has some of somebody's (readiness gates)."""
+_POD_CONDITIONS = 8
+"""Conditions that Kubernetes gives a Pod. A Pod with more has readiness gates."""
 
-_DOUBLED = frozenset(["PodCompleted", "PodFailed"])
-"""Reasons for which a Pod is not ready because it has ended, as its phase says (pkg/kubelet/status/generate.go)."""
+_REASONS_OF_AN_ENDED_POD = frozenset(["PodCompleted", "PodFailed"])
+"""Reasons for which a Pod is not ready because it ended, as its phase shows (pkg/kubelet/status/generate.go)."""
 
 _BAD_PHASES = frozenset(["Failed", "Lost"])
 
 
 class ConditionTransition(NamedTuple):
-    """A condition (or phase) that turned: ``name`` names the span, ``bad`` tells its direction, ``error`` whether it is
-    a failure. ``condition`` is the entry of the status; none for a phase and for an entry that was removed. A ``quiet``
-    one is no news by itself: it repeats something, or it is seen for the ``first`` time and how things begin."""
+    """A transition of a condition or phase."""
 
     type: str
     status: str
     name: str
+    """Name of the span: ``Ready``, or ``Ready=False``."""
     bad: bool
+    """True if it became bad, false if it became good."""
     error: bool
+    """True if it is a failure."""
     condition: Condition | None
+    """The entry of the status. None for a phase and for an entry that was removed."""
     quiet: bool = False
+    """True if it is not news by itself: it repeats something, or is the expected first status."""
     first: bool = False
+    """True if the condition had no status before."""
 
 
-def standing(kind: str, status: ObjectStatus) -> ConditionSet:
-    """How the object stands, as far as its turns are followed."""
-    habits = _KINDS.get(kind, _UNKNOWN_KIND)
-    if not status.conditions and not habits.phases:
+def condition_set(kind: str, status: ObjectStatus) -> ConditionSet:
+    """Return the conditions of a status, and its phase if phases of the kind are treated as conditions."""
+    known = _KINDS.get(kind, _UNKNOWN_KIND)
+    if not status.conditions and not known.phases:
         return ()
-    phase = ((status.phase, PHASE),) if status.phase in habits.phases else ()
+    phase = ((status.phase, PHASE),) if status.phase in known.phases else ()
     found: list[tuple[str, str]] = [(c.type, c.status) for c in status.conditions or ()]
-    if kind != "Pod" or len(found) > _OF_A_POD:  # Pods are the most numerous kind.
-        found = _tidied(found)
-    return shared((*found, *phase))
+    if kind != "Pod" or len(found) > _POD_CONDITIONS:  # Pods are the most numerous kind.
+        found = _valid(found)
+    return interned((*found, *phase))
 
 
 @lru_cache(maxsize=1024)
-def shared(found: ConditionSet) -> ConditionSet:
-    """The same: a hundred thousand Pods stand in a handful of ways, and each takes half a kilobyte."""
+def interned(found: ConditionSet) -> ConditionSet:
+    """Return an equal tuple, the same each time: 100,000 Pods share a handful of condition sets of 0.5 kB."""
     return found
 
 
-def _tidied(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Each type once, and no more of them than can be followed."""
-    once: dict[str, str] = {}
+def _valid(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Keep the last status of each type, valid types only, and not more than the limit."""
+    last: dict[str, str] = {}
     for name, value in found:
-        if 0 < len(name) <= LONGEST and len(once) < MOST:
-            once[name] = value
-    return list(once.items())
+        if 0 < len(name) <= TYPE_LIMIT and len(last) < CONDITIONS_LIMIT:
+            last[name] = value
+    return list(last.items())
 
 
-def turned(kind: str, before: ConditionSet, now: ConditionSet, status: ObjectStatus) -> list[ConditionTransition]:
-    """What turned between two standings of an object.
+def diff_conditions(
+    kind: str, before: ConditionSet, now: ConditionSet, status: ObjectStatus
+) -> list[ConditionTransition]:
+    """Return the transitions between two condition sets of an object, in the order of its status.
 
-    What is not so when it first shows is how things begin; it is news only where it says of a failure. A condition that
-    was true and is not there any more turned to false.
+    Args:
+        kind: the kind of the object.
+        before: the condition set before.
+        now: the condition set of ``status``.
+        status: the status now.
     """
     was, entries = dict(before), {c.type: c for c in status.conditions or ()}
-    habits = _KINDS.get(kind, _UNKNOWN_KIND)
+    known = _KINDS.get(kind, _UNKNOWN_KIND)
+    ended = kind == "Pod" and bool(ended_phase(now))  # Then all conditions repeat the phase.
     found: list[ConditionTransition] = []
-    ended = kind == "Pod" and bool(ended_phase(now))  # All its conditions say so again.
     for name, value in now:
         old = was.pop(name, None)
         if old == value:
             continue
-        if (name in habits.quiet or ended) and value != PHASE:
-            # That nothing is done yet when it begins is not even worth a word.
-            if old is not None or value == "True":
-                found.append(_quiet(name, value, entries[name], old is None))
-            continue
-        condition = entries.get(name) if value != PHASE else None
-        failing = condition is not None and _FAILURE.search(condition.reason) is not None
-        begins = old is None and (name in habits.expected if value in ("True", PHASE) else not failing)
-        if begins or _doubles(name, old, value, condition):
-            found.append(_quiet(name, value, condition, old is None))
+        if value != PHASE and (ended or name in known.quiet):
+            if old is not None or value == "True":  # An initial "False" is expected and is not recorded.
+                found.append(_quiet(name, value, entries[name], first=old is None))
         else:
-            found.append(_turn(kind, name, value, condition, failing=failing))
-    for name, value in was.items():
-        if value == "True" and (ended or name in habits.quiet):
-            found.append(_quiet(name, "False", None, False))
+            found.append(_transition_to(kind, name, old, value, entries.get(name) if value != PHASE else None))
+    for name, value in was.items():  # A condition that was true and was removed is false.
+        if value == "True" and (ended or name in known.quiet):
+            found.append(_quiet(name, "False", None, first=False))
         elif value == "True":
-            found.append(_turn(kind, name, "False", None, failing=False))
+            found.append(_transition(kind, name, "False", None, failing=False))
     return found
 
 
-def _doubles(name: str, old: str | None, value: str, condition: Condition | None) -> bool:
-    """Whether a turn only doubles another: that a Pod is done, or that of a node that is not heard of nothing is known
-    (its pressure is unknown then as well)."""
-    if condition is not None and condition.reason in _DOUBLED:
+def _transition_to(
+    kind: str, name: str, old: str | None, value: str, condition: Condition | None
+) -> ConditionTransition:
+    """Return a transition of a condition that is not quiet by its type."""
+    failing = condition is not None and _FAILURE_REASON.search(condition.reason) is not None
+    if old is None:
+        expected = _KINDS.get(kind, _UNKNOWN_KIND).expected
+        initial = name in expected if value in ("True", PHASE) else not failing
+        if initial:
+            return _quiet(name, value, condition, first=True)
+    if _repeats_another(name, old, value, condition):
+        return _quiet(name, value, condition, first=old is None)
+    return _transition(kind, name, value, condition, failing=failing)
+
+
+def _repeats_another(name: str, old: str | None, value: str, condition: Condition | None) -> bool:
+    """True for a Pod that is not ready because it ended, and if the pressure on a lost Node becomes Unknown."""
+    if condition is not None and condition.reason in _REASONS_OF_AN_ENDED_POD:
         return True
-    return old != "True" and value != "True" and "Unknown" in (old, value) and _TROUBLE.search(name) is not None
+    return old != "True" and value != "True" and "Unknown" in (old, value) and _BAD_IF_TRUE.search(name) is not None
 
 
-def _quiet(name: str, value: str, condition: Condition | None, first: bool) -> ConditionTransition:
+def _quiet(name: str, value: str, condition: Condition | None, *, first: bool) -> ConditionTransition:
     return ConditionTransition(
         name, value, name if value == "True" else f"{name}={value}", False, False, condition, True, first
     )
 
 
-def by_itself(kind: str, turn: ConditionTransition) -> ConditionTransition:
-    """A quiet turn, where there is nothing that it repeats."""
-    return _turn(kind, turn.type, turn.status, turn.condition, failing=False)
+def not_quiet(kind: str, transition: ConditionTransition) -> ConditionTransition:
+    """Return a quiet transition as news: there is no span that it repeats."""
+    return _transition(kind, transition.type, transition.status, transition.condition, failing=False)
 
 
-def _turn(kind: str, name: str, value: str, condition: Condition | None, *, failing: bool) -> ConditionTransition:
+def _transition(kind: str, name: str, value: str, condition: Condition | None, *, failing: bool) -> ConditionTransition:
     if value == PHASE:
         bad = name in _BAD_PHASES
         return ConditionTransition(name, PHASE, name, bad, bad, None)
-    trouble = _TROUBLE.search(name) is not None
-    bad = trouble == (value == "True")
-    error = bad and (trouble or failing or (kind, name) == ("Node", "Ready"))
+    bad_if_true = _BAD_IF_TRUE.search(name) is not None
+    bad = bad_if_true == (value == "True")
+    error = bad and (bad_if_true or failing or (kind, name) == ("Node", "Ready"))
     return ConditionTransition(name, value, name if value == "True" else f"{name}={value}", bad, error, condition)
 
 
-def ended_phase(now: ConditionSet) -> str:
-    """The phase in which a Pod ended by itself, empty where it has not."""
-    return next((name for name, value in now if value == PHASE), "")
+def ended_phase(conditions: ConditionSet) -> str:
+    """Return the phase (Succeeded or Failed) of a Pod that ended; empty if it did not."""
+    return next((name for name, value in conditions if value == PHASE), "")

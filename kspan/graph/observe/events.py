@@ -1,7 +1,7 @@
-"""From a Kubernetes Event's delta to an occurrence: what it is about, when it happened, and whether it says more. Pure.
+"""Kubernetes Events become occurrences. Pure.
 
-What counts is each delta, not the Event object: its count can grow across causes, and a combined Event changes its
-message with every count.
+Each delta of an Event counts, not the Event object: its count can grow for several causes, and an aggregated Event
+changes its message with every count.
 """
 
 import zlib
@@ -15,43 +15,54 @@ from kspan.ids import span_id, unnamed
 from kspan.k8s.objects import Event, decode_event
 from kspan.k8s.resource_version import version_number
 from kspan.model import LogRecord, RecordType
-from kspan.settings import FoldSettings
 from kspan.times import SECOND, parse_time_or_zero
 
-MOST_LAG = 300 * SECOND
-"""An Event that is later was not slow on its way: nobody was watching, or a clock is wrong."""
+MAX_LAG = 300 * SECOND
+"""Maximum lateness of an Event (ns). A later one was not observed when it was sent, or a clock is wrong."""
 
-_KINDS = {
+_FLUX_1_KINDS = {
     kind.lower(): kind for kind in ("CronJob", "DaemonSet", "Deployment", "HelmRelease", "Job", "Pod", "StatefulSet")
 }
-"""Kinds by the names that Flux 1 has for them in its Events, which are those of resources."""
+"""Kinds by the lower-case names that Flux 1 writes into its Events."""
 
 
 class EventObserver:
-    """Turns the deltas of Events into occurrences."""
+    """Creates the occurrences of Events."""
 
-    def __init__(self, state: State, rules: Rules, settings: FoldSettings) -> None:
+    def __init__(self, state: State, rules: Rules) -> None:
         self.state = state
         self.rules = rules
-        self.settings = settings
 
     def observe(self, record: LogRecord) -> None:
-        """Takes in one delta of an Event. Its DELETED is its expiry; one that is off-schema leaves no trace."""
-        if record.type is not RecordType.DELETED and (event := decode_event(record.payload)) is not None:
-            self._event(record, event)
+        """Add the occurrence of a delta of an Event to the state.
 
-    def _event(self, record: LogRecord, event: Event) -> None:
+        DELETED means that the Event expired. An Event that does not match the schema is ignored.
+        """
+        if record.type is not RecordType.DELETED and (event := decode_event(record.payload)) is not None:
+            self._observe(record, event)
+
+    def _observe(self, record: LogRecord, event: Event) -> None:
         ref = event.involvedObject
-        ref.kind = _KINDS.get(ref.kind, ref.kind)
-        obj = self._involved(event)
+        ref.kind = _FLUX_1_KINDS.get(ref.kind, ref.kind)
+        obj = self._involved_object(event)
         count = (event.series.count if event.series else 0) or event.count or 1
         track = self.state.event_track(obj, event.metadata.uid)
         if track is not None and count <= track.count and event.message == track.message:
-            return  # Written again, but nothing happened again.
-        time, latest = self._event_time(record, event, first=track is None and count == 1)
-        component = event.source.component or event.reportingComponent or "unknown"
-        first = track is None and count == 1
-        occ = Occurrence(
+            return  # The Event was written again, but did not occur again.
+        occ = self._occurrence(record, event, obj, count, track)
+        occ.subject = self._subject(occ, event, obj)
+        if occ.subject is not None and occ.subject.means == "waits":
+            self._note_refusal(occ, occ.subject, obj)
+        if record.type is not RecordType.LISTED and 0 <= (lag := record.recorded_at - occ.time) < MAX_LAG:
+            self.state.clock.note_event_lag(lag)
+        self.state.add_occurrence(occ)
+
+    def _occurrence(
+        self, record: LogRecord, event: Event, obj: ObjectState, count: int, track: EventTrack | None
+    ) -> Occurrence:
+        ref, first = event.involvedObject, track is None and count == 1
+        time, latest = _event_time(record, event, first=first)
+        return Occurrence(
             id=span_id(self.state.cluster, event.metadata.uid, *_count_identity(track, count, event.message)),
             uid=obj.uid,
             kind=ref.kind,
@@ -64,13 +75,13 @@ class EventObserver:
             time=time,
             latest=latest,
             rv=version_number(event.metadata.resourceVersion, record.epoch),
-            # Another count keeps the version of the first; a series is told apart by the version that was looked at
-            # (client-go tools/events/event_broadcaster.go, getKey), so that its repeats saw that very one.
+            # A repeat keeps the resourceVersion of the first occurrence. In a series it is that of each repeat, because
+            # it is part of the key of the series (client-go tools/events/event_broadcaster.go, getKey).
             seen_rv=version_number(ref.resourceVersion, record.epoch) if first or event.series else 0,
             api_version=ref.apiVersion,
             resource_version=ref.resourceVersion,
             field_path=ref.fieldPath,
-            actor=component,
+            actor=event.source.component or event.reportingComponent or "unknown",
             instance=event.source.host or event.reportingInstance,
             listed=record.type is RecordType.LISTED,
             warning=event.type == "Warning",
@@ -81,70 +92,64 @@ class EventObserver:
             event_count=count,
             event_start=_event_start(event),
             top_level=(event.metadata.annotations or {}).get("topLevelSpan") == "true",
-            subject=self.rules.subject(component, ref.kind, event.reason, ref.namespace, event.message),
         )
-        if occ.top_level and occ.subject is None:
-            occ.subject = Subject("applies", source="self", starts=True)
-        if occ.subject is not None:
-            occ.subject = _aim(occ.subject, event, obj)
-            self._note_refusal(occ, obj)
-        self._measure_lag(occ, record)
-        self.state.add_occurrence(occ)
 
-    def aim_again(self, obj: ObjectState) -> None:
-        """Tells the Events that came before their object what it targets."""
+    def _subject(self, occ: Occurrence, event: Event, obj: ObjectState) -> Subject | None:
+        """Return the other object that an Event is about, if a rule reads one."""
+        subject = self.rules.subject(occ.actor, occ.kind, event.reason, occ.namespace, event.message)
+        if subject is None and occ.top_level:
+            subject = Subject("applies", source="self", starts=True)
+        return _with_reference(subject, event, obj) if subject is not None else None
+
+    def set_scale_target(self, obj: ObjectState) -> None:
+        """Set the subject of Events that were received before their object, whose spec names the subject."""
         for span in sorted(self.state.pending_of(obj.uid)):
             occ = self.state.occurrence(span)
-            told = occ.subject if occ is not None else None
-            if occ is not None and told is not None and told.source == "scaleTargetRef" and not told.name:
-                self.state.set_subject(occ, _at_target(told, obj))
+            subject = occ.subject if occ is not None else None
+            if occ is not None and subject is not None and subject.source == "scaleTargetRef" and not subject.name:
+                self.state.set_subject(occ, _scale_target(subject, obj))
 
-    def _involved(self, event: Event) -> ObjectState:
+    def _involved_object(self, event: Event) -> ObjectState:
         ref = event.involvedObject
-        # Some reporters (the taint manager) tell only the name, and the kubelet puts its node's name for the uid. Whose
-        # it is gets decided with the cause, when all that may bear it is known.
+        # Some reporters (the taint manager) omit the uid, and the kubelet writes the node's name there. The uid is
+        # found when the cause is decided, and all objects with the name are known.
         uid = ref.uid if ref.uid != ref.name else ""
         uid = uid or unnamed(ref.kind, ref.namespace, ref.name)
         return self.state.objects.reference(uid, ref.kind, ref.namespace, ref.name, ref.apiVersion)
 
-    def _event_time(self, record: LogRecord, event: Event, *, first: bool) -> tuple[int, int]:
-        """(best estimate, latest possible) of this occurrence: the most precise that the Event tells."""
-        if event.series and event.series.lastObservedTime:
-            exact = parse_time_or_zero(event.series.lastObservedTime)
-        elif first:
-            exact = parse_time_or_zero(event.eventTime) or _name_time(event)
-        else:
-            exact = 0
-        if exact:
-            return exact, exact
-        floor = parse_time_or_zero(event.lastTimestamp) or parse_time_or_zero(event.firstTimestamp)
-        floor = floor or parse_time_or_zero(event.eventTime) or parse_time_or_zero(event.metadata.creationTimestamp)
-        if not floor:
-            return record.recorded_at, record.recorded_at
-        if record.type is not RecordType.LISTED and 0 <= record.recorded_at - floor < SECOND:
-            return record.recorded_at, record.recorded_at
-        return floor, floor + SECOND
-
-    def _note_refusal(self, occ: Occurrence, obj: ObjectState) -> None:
-        told, old = occ.subject, obj.refused
-        if told is None or told.means != "waits":
-            return
-        first, last = occ.event_start or occ.time, occ.latest
-        if old is not None and (old.kind, old.namespace, old.name) == (told.kind, told.namespace, told.name):
-            first = min(first, old.first)
-            last = max(last, old.last)
-        self.state.objects.refuse(obj, Refusal(told.kind, told.namespace, told.name, first, last))
-
-    def _measure_lag(self, occ: Occurrence, record: LogRecord) -> None:
-        if record.type is not RecordType.LISTED and 0 <= (lag := record.recorded_at - occ.time) < MOST_LAG:
-            self.state.clock.note_event_lag(lag)
+    def _note_refusal(self, occ: Occurrence, subject: Subject, obj: ObjectState) -> None:
+        """Note from when until when the object's controller could not act because of the subject."""
+        old, first, last = obj.refused, occ.event_start or occ.time, occ.latest
+        if old is not None and (old.kind, old.namespace, old.name) == (subject.kind, subject.namespace, subject.name):
+            first, last = min(first, old.first), max(last, old.last)
+        self.state.objects.refuse(obj, Refusal(subject.kind, subject.namespace, subject.name, first, last))
 
 
-def _count_identity(track: EventTrack | None, count: int, message: str) -> tuple[str, ...]:
-    # An Event object that changes its message but not its count (some third parties) is told apart by its message.
-    if track is not None and count <= track.count:
-        return (str(count), str(zlib.crc32(message.encode())))
-    return (str(count),)
+def _event_time(record: LogRecord, event: Event, *, first: bool) -> tuple[int, int]:
+    """Return the best estimate of when an Event occurred, and the latest possible time (ns).
+
+    ``first`` is true for the first occurrence of the Event: its other times are those of the first occurrence.
+    """
+    if event.series and event.series.lastObservedTime:
+        exact = parse_time_or_zero(event.series.lastObservedTime)
+    elif first:
+        exact = parse_time_or_zero(event.eventTime) or _name_time(event)
+    else:
+        exact = 0
+    if exact:
+        return exact, exact
+    floor = parse_time_or_zero(event.lastTimestamp) or parse_time_or_zero(event.firstTimestamp)
+    floor = floor or parse_time_or_zero(event.eventTime) or parse_time_or_zero(event.metadata.creationTimestamp)
+    if not floor:
+        return record.recorded_at, record.recorded_at
+    if record.type is not RecordType.LISTED and 0 <= record.recorded_at - floor < SECOND:
+        return record.recorded_at, record.recorded_at
+    return floor, floor + SECOND
+
+
+def _event_start(event: Event) -> int:
+    """Return when the Event occurred first (ns)."""
+    return _name_time(event) or parse_time_or_zero(event.eventTime) or parse_time_or_zero(event.firstTimestamp)
 
 
 def _name_time(event: Event) -> int:
@@ -164,30 +169,36 @@ def _name_time(event: Event) -> int:
     return named if first <= named < first + SECOND else 0
 
 
-def _event_start(event: Event) -> int:
-    return _name_time(event) or parse_time_or_zero(event.eventTime) or parse_time_or_zero(event.firstTimestamp)
+def _count_identity(track: EventTrack | None, count: int, message: str) -> tuple[str, ...]:
+    """Return what identifies an occurrence among those of its Event: the count.
 
-
-def _aim(told: Subject, event: Event, obj: ObjectState) -> Subject:
-    """The subject, where the rule leaves it to the reporting object.
-
-    The node of a Pod is looked up when the cause is chosen: it may not be known yet.
+    Some third parties change the message of an Event but not its count; then the message identifies it too.
     """
-    if told.by:
-        named = "" if told.by == "related" else told.by
-        told = msgspec.structs.replace(told, by=event.related.uid if event.related is not None else named)
-    if told.source == "self":
+    if track is not None and count <= track.count:
+        return (str(count), str(zlib.crc32(message.encode())))
+    return (str(count),)
+
+
+def _with_reference(subject: Subject, event: Event, obj: ObjectState) -> Subject:
+    """Complete a subject that the rule finds in the Event or in the reporting object.
+
+    The node of a Pod is looked up when the cause is chosen, because it may not be known yet.
+    """
+    if subject.by:
+        named = "" if subject.by == "related" else subject.by
+        subject = msgspec.structs.replace(subject, by=event.related.uid if event.related is not None else named)
+    if subject.source == "self":
         ref = event.involvedObject
-        return msgspec.structs.replace(told, kind=ref.kind, namespace=ref.namespace, name=ref.name)
-    if told.source == "namespace":
-        return msgspec.structs.replace(told, kind="Namespace", namespace="", name=event.involvedObject.namespace)
-    return _at_target(told, obj) if told.source == "scaleTargetRef" else told
+        return msgspec.structs.replace(subject, kind=ref.kind, namespace=ref.namespace, name=ref.name)
+    if subject.source == "namespace":
+        return msgspec.structs.replace(subject, kind="Namespace", namespace="", name=event.involvedObject.namespace)
+    return _scale_target(subject, obj) if subject.source == "scaleTargetRef" else subject
 
 
-def _at_target(told: Subject, obj: ObjectState) -> Subject:
-    return msgspec.structs.replace(told, kind=obj.target_kind, namespace=obj.namespace, name=obj.target_name)
+def _scale_target(subject: Subject, obj: ObjectState) -> Subject:
+    return msgspec.structs.replace(subject, kind=obj.target_kind, namespace=obj.namespace, name=obj.target_name)
 
 
 def is_combined(message: str) -> bool:
-    """Whether the Event is an aggregate that changes its message with every count (client-go events_cache.go)."""
+    """True for an aggregated Event, which changes its message with every count (client-go events_cache.go)."""
     return message.startswith(COMBINED)

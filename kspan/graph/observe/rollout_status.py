@@ -1,7 +1,7 @@
-"""Whether an object is on its way, and whether it failed: what keeps a trace open, and what its outcome is. Pure.
+"""Whether an object is progressing, and whether it failed: this keeps a trace open and decides its outcome. Pure.
 
-The rules are those by which kubectl waits (k8s.io/kubectl pkg/polymorphichelpers/rollout_status.go) and the Pod and Job
-life cycles.
+The rules are those of ``kubectl rollout status`` (k8s.io/kubectl pkg/polymorphichelpers/rollout_status.go) and the life
+cycles of Pods and Jobs.
 """
 
 from typing import NamedTuple
@@ -11,14 +11,16 @@ from kspan.times import parse_time_or_zero
 
 
 class Progress(NamedTuple):
-    """``moving``: something is still to come by itself; ``failed``: it ended, and not well."""
+    """The state of an object."""
 
     progressing: bool
+    """True if its controller has not finished."""
     failed: bool
+    """True if it ended with a failure."""
 
 
-STILL = Progress(progressing=False, failed=False)
-MOVING = Progress(progressing=True, failed=False)
+SETTLED = Progress(progressing=False, failed=False)
+PROGRESSING = Progress(progressing=True, failed=False)
 
 
 def _condition(status: ObjectStatus, kind: str) -> Condition | None:
@@ -79,7 +81,7 @@ def _daemon_set(obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
 
 
 def _on_delete(spec: Spec) -> bool:
-    """Whether Pods are updated only when somebody deletes them."""
+    """True if Pods are updated only when they are deleted."""
     return spec.updateStrategy is not None and spec.updateStrategy.type == "OnDelete"
 
 
@@ -87,21 +89,21 @@ def _job(_obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
     failed = _is_true(status, "Failed")
     if failed or spec.suspend or _is_true(status, "Complete"):
         return Progress(progressing=False, failed=failed)
-    return MOVING
+    return PROGRESSING
 
 
 def _pod(_obj: KubeObject, _spec: Spec, status: ObjectStatus) -> Progress:
     if status.phase in ("Succeeded", "Failed"):
         return Progress(progressing=False, failed=status.phase == "Failed")
     if status.phase == "Running" and _is_true(status, "Ready"):
-        return STILL
-    return MOVING
+        return SETTLED
+    return PROGRESSING
 
 
 def _node(_obj: KubeObject, _spec: Spec, status: ObjectStatus) -> Progress:
-    # One that is not ready comes back, or its Pods are evicted (after 300 s by default).
+    # A Node that is not ready recovers, or its Pods are evicted (after 300 s by default).
     ready = _condition(status, "Ready")
-    return MOVING if ready is not None and ready.status != "True" else STILL
+    return PROGRESSING if ready is not None and ready.status != "True" else SETTLED
 
 
 _KINDS = {
@@ -117,26 +119,27 @@ _KINDS = {
 BUILT_IN = frozenset(
     [*_KINDS, "CronJob", "HorizontalPodAutoscaler", "Namespace", "PersistentVolume", "ReplicationController"],
 )
+"""Kinds whose spec is decoded."""
 
 
 def assess(obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
-    """How the object stands. One that is being deleted is on its way until it is gone."""
+    """Return the state of an object. One that is being deleted is progressing."""
     if obj.metadata.deletionTimestamp:
-        return MOVING
-    judge = _KINDS.get(obj.kind)
-    return judge(obj, spec, status) if judge else STILL
+        return PROGRESSING
+    assess_kind = _KINDS.get(obj.kind)
+    return assess_kind(obj, spec, status) if assess_kind else SETTLED
 
 
-def ended(status: ObjectStatus) -> int:
-    """When a Job completed or failed (ns, a whole second), 0 where it has not."""
+def job_end(status: ObjectStatus) -> int:
+    """Return when a Job completed or failed (ns, in whole seconds); 0 if it did not."""
     found = (c for c in status.conditions or () if c.type in ("Complete", "Failed") and c.status == "True")
     return max((parse_time_or_zero(c.lastTransitionTime) for c in found), default=0)
 
 
-def disruption(status: ObjectStatus) -> str:
-    """The reason of a Pod's DisruptionTarget condition, empty without one.
+def disruption_reason(status: ObjectStatus) -> str:
+    """Return the reason of a Pod's condition DisruptionTarget; empty if it is not true.
 
-    Set before a Pod is evicted, preempted or removed with its node (k8s.io/api core/v1 PodConditionType).
+    The condition is set before a Pod is evicted, preempted or removed with its node (core/v1 PodConditionType).
     """
     condition = _condition(status, "DisruptionTarget")
     return condition.reason if condition is not None and condition.status == "True" else ""

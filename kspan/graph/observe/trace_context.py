@@ -1,7 +1,7 @@
-"""Trace context that objects carry in annotations: W3C's traceparent (https://www.w3.org/TR/trace-context/). Pure.
+"""Trace context in annotations of objects: W3C traceparent (https://www.w3.org/TR/trace-context/). Pure.
 
-Whoever applies an object puts it there (KEP-5915: ``tracing.k8s.io/traceparent``). The change that brings it continues
-that trace. A later change of the object only relates to it, and gets a span link, as the KEP has it.
+The annotation is set by the client that applies the object (KEP-5915: ``tracing.k8s.io/traceparent``). The change that
+sets it continues that trace. A later change of the object gets a span link to it, as the KEP describes.
 """
 
 import re
@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 
 LENGTH = 55
-"""Characters of ``version-traceid-parentid-flags``; of what later versions may add nothing is needed."""
+"""Length of ``version-traceid-parentid-flags`` in characters. Additions of later versions are not needed."""
 
 _TRACEPARENT = re.compile(
     r"(?!ff)(?P<version>[0-9a-f]{2})-(?!0{32})(?P<trace>[0-9a-f]{32})-(?!0{16})(?P<span>[0-9a-f]{16})-[0-9a-f]{2}(?P<more>-.*)?",
@@ -18,10 +18,10 @@ _TRACEPARENT = re.compile(
 
 
 def read_context(text: str) -> tuple[str, str] | None:
-    """(trace id, span id) of a traceparent; None where it is none.
+    """Return the trace id and the span id of a traceparent; None if it is invalid.
 
-    Version ff and ids of zeros alone are invalid, and so is upper case. Version 00 ends with the flags; what a later
-    version adds has to begin with a dash.
+    Version ff, ids of zeros only, and upper case are invalid. Version 00 ends with the flags; an addition of a later
+    version must begin with a dash.
     """
     found = _TRACEPARENT.fullmatch(text) if text else None
     if found is None or (found["version"] == "00" and found["more"]):
@@ -30,9 +30,10 @@ def read_context(text: str) -> tuple[str, str] | None:
 
 
 def carried(annotations: Mapping[str, str], keys: Iterable[str]) -> str:
-    """The context of the first key that has a valid one, else a mark that stands for the first invalid value.
+    """Return the context of the first key with a valid one.
 
-    The mark differs where the value does, and is no context: an invalid value may be of any size.
+    If all are invalid, the result is a short text that identifies the first invalid value and is invalid too: the value
+    itself can be of any size. Empty if no key is present.
     """
     values = [annotations[key] for key in keys if key in annotations]
     valid = next((value for value in values if read_context(value) is not None), "")

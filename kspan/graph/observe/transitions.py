@@ -1,140 +1,120 @@
-"""From a status to occurrences: the conditions and phases that turned. Pure."""
+"""Condition and phase transitions of an object become occurrences. Pure."""
 
 from kspan.graph.observe import field_managers
-from kspan.graph.observe.condition_diff import ANNOUNCEMENT, PHASE, ConditionTransition, by_itself, turned
+from kspan.graph.observe.condition_diff import (
+    ANNOUNCEMENT,
+    PHASE,
+    ConditionTransition,
+    diff_conditions,
+    not_quiet,
+)
+from kspan.graph.observe.object_state import ObservedObject
+from kspan.graph.observe.timing import estimate_time
 from kspan.graph.rules.rules import Rules
 from kspan.graph.state.records import Note, ObjectState, Occurrence, Transition
 from kspan.graph.state.state import State
 from kspan.ids import span_id
 from kspan.k8s.objects import ObjectMeta, ObjectStatus
-from kspan.model import LogRecord
-from kspan.settings import FoldSettings
 from kspan.times import SECOND, parse_time_or_zero
 
-NEAR = 2 * SECOND
-"""A record received this soon after a whole-second timestamp was received as it happened."""
-
-LONGEST_MESSAGE = 1024
-"""Characters of a condition's message (the API's limit for Events; meta/v1 Condition allows 32768)."""
+MESSAGE_LIMIT = 1024
+"""Maximum length of a message in characters (the API's limit for Events; meta/v1 Condition allows 32768)."""
 
 SHARED_MANAGER = "kube-controller-manager"
+"""Field manager of many controllers."""
 
-_REPORTERS = {
+_WRITERS_OF_STATUS = {
     "HorizontalPodAutoscaler": "horizontal-pod-autoscaler",
     "Node": "node-controller",
     "PersistentVolume": "persistentvolume-controller",
     "PersistentVolumeClaim": "persistentvolume-controller",
     "Pod": "node-controller",
 }
-"""Who writes the status of these kinds among the controllers that share that manager."""
-
-
-def moment(record: LogRecord, floor: int) -> int:
-    """The best estimate of when what a record shows happened (ns).
-
-    ``floor`` is what the object tells, in whole seconds, cut off (0: nothing). The receipt is more precise where it
-    came with what happened; after an outage of ours it is not.
-    """
-    received = record.recorded_at
-    return received if not floor or 0 <= received - floor < NEAR else floor
+"""The controllers with that field manager which write the status of these kinds."""
 
 
 class TransitionObserver:
-    """Turns what turned into occurrences."""
+    """Creates the occurrences of condition and phase transitions."""
 
-    def __init__(self, state: State, rules: Rules, settings: FoldSettings) -> None:
+    def __init__(self, state: State, rules: Rules) -> None:
         self.state = state
         self.rules = rules
-        self.settings = settings
 
-    def observe(
-        self, record: LogRecord, meta: ObjectMeta, status: ObjectStatus, obj: ObjectState, old: ObjectState | None
-    ) -> list[Occurrence]:
-        """What turned since ``old``, in the order of the status, but for what is only noted on a span.
+    def observe(self, seen: ObservedObject, obj: ObjectState, old: ObjectState | None) -> list[Occurrence]:
+        """Add the transitions since ``old`` to the state and return them, in the order of the status.
 
-        What goes turns on its way, too: its deletion says so.
+        Quiet transitions become notes on a span. So do those of an object that is being deleted: they belong to the
+        Delete span.
         """
-        told, quiet = [], []
-        for turn in turned(obj.kind, old.conditions if old is not None else (), obj.conditions, status):
-            if turn.quiet or obj.deleting:
-                quiet.append(turn)
+        news, quiet = list[Occurrence](), list[ConditionTransition]()
+        before = old.conditions if old is not None else ()
+        for transition in diff_conditions(obj.kind, before, obj.conditions, seen.status):
+            if transition.quiet or obj.deleting:
+                quiet.append(transition)
             elif self.state.objects.make_room_for_transition(obj):
-                told.append(self._turn(record, meta, status, obj, turn))
+                news.append(self._add(seen, obj, transition))
         if quiet:
-            self._note(record, meta, status, obj, quiet, told)
-        return told
+            self._add_quiet(seen, obj, quiet, news)
+        return news
 
-    def _note(
-        self,
-        record: LogRecord,
-        meta: ObjectMeta,
-        status: ObjectStatus,
-        obj: ObjectState,
-        quiet: list[ConditionTransition],
-        told: list[Occurrence],
+    def _add_quiet(
+        self, seen: ObservedObject, obj: ObjectState, quiet: list[ConditionTransition], news: list[Occurrence]
     ) -> None:
-        """Notes turns on the span of what turned with them, else of what happened last to the object. Where that is in
-        a closed trace they are occurrences (added to ``told``), unless they are how things begin or end."""
-        occ = told[0] if told else self._newest(obj)
+        """Note transitions on the span of a transition at the same time, else on the span of the object's last change.
+
+        If the trace of that span is closed, they become occurrences (added to ``news``), except for expected first
+        statuses and for objects that are being deleted.
+        """
+        occ = news[0] if news else self._newest(obj)
         notes: list[Note] = []
-        for turn in quiet:
-            if turn.type == ANNOUNCEMENT and not told and not obj.deleting:
-                self.state.objects.announce_deletion(obj, self._noted(record, meta, status, obj, turn))
+        for transition in quiet:
+            if transition.type == ANNOUNCEMENT and not news and not obj.deleting:
+                self.state.objects.announce_deletion(obj, self._note(seen, obj, transition))
             elif occ is not None:
-                notes.append(self._noted(record, meta, status, obj, turn))
-            elif not turn.first and not obj.deleting and self.state.objects.make_room_for_transition(obj):
-                told.append(self._turn(record, meta, status, obj, by_itself(obj.kind, turn)))
+                notes.append(self._note(seen, obj, transition))
+            elif not transition.first and not obj.deleting and self.state.objects.make_room_for_transition(obj):
+                news.append(self._add(seen, obj, not_quiet(obj.kind, transition)))
         if occ is not None and notes:
             self.state.add_notes(occ, notes)
 
-    def _noted(
-        self, record: LogRecord, meta: ObjectMeta, status: ObjectStatus, obj: ObjectState, turn: ConditionTransition
-    ) -> Note:
-        reason, message = _said(status, turn)
-        time = moment(record, self._when(record, meta, obj, turn))
-        return Note(time, turn.name, turn.type, turn.status, reason, message)
-
     def _newest(self, obj: ObjectState) -> Occurrence | None:
-        """What happened last to the object, if its trace is open."""
-        cause = obj.changes[-1] if obj.changes and obj.changes[-1].verb else None
-        turn = obj.transitions[-1] if obj.transitions else None
-        changed = self.state.occurrence(cause.span) if cause is not None else None
-        if turn is None or (cause is not None and changed is not None and cause.rv > turn.rv):
+        """Return the last change or transition of an object, if its trace is open."""
+        change = obj.changes[-1] if obj.changes and obj.changes[-1].verb else None
+        transition = obj.transitions[-1] if obj.transitions else None
+        changed = self.state.occurrence(change.span) if change is not None else None
+        if transition is None or (change is not None and changed is not None and change.rv > transition.rv):
             return changed
-        return self.state.occurrence(turn.span) or changed
+        return self.state.occurrence(transition.span) or changed
 
-    def _turn(
-        self, record: LogRecord, meta: ObjectMeta, status: ObjectStatus, obj: ObjectState, turn: ConditionTransition
-    ) -> Occurrence:
-        manager, _ = _writer(meta, turn)
-        occ = self._occurrence(status, obj, turn, moment(record, self._when(record, meta, obj, turn)))
-        occ.manager, occ.actor = manager, self._reporter(obj, manager)
-        said = turn.condition
-        observed = max(said.observedGeneration if said is not None else 0, status.observedGeneration)
-        occ.generation = observed or obj.generation
-        by_other_component = obj.kind == "Pod" and manager == SHARED_MANAGER
-        if turn.status == PHASE:
+    def _note(self, seen: ObservedObject, obj: ObjectState, transition: ConditionTransition) -> Note:
+        reason, message = _reason_and_message(seen.status, transition)
+        time = _time(seen, obj, transition)
+        return Note(time, transition.name, transition.type, transition.status, reason, message)
+
+    def _add(self, seen: ObservedObject, obj: ObjectState, transition: ConditionTransition) -> Occurrence:
+        occ = self._occurrence(seen, obj, transition)
+        occ.manager, _ = _writer(seen.meta, transition)
+        occ.actor = self._actor(obj, occ.manager)
+        if transition.status == PHASE:
             occ.notes = [*occ.notes, *self.state.objects.take_announcements(obj)]
-        transition = Transition(occ.id, turn.type, turn.bad, occ.rv, occ.time, by_other_component)
-        self.state.add_transition(obj, occ, transition)
+        by_other_component = obj.kind == "Pod" and occ.manager == SHARED_MANAGER
+        self.state.add_transition(
+            obj, occ, Transition(occ.id, transition.type, transition.bad, occ.rv, occ.time, by_other_component)
+        )
         return occ
 
-    def _when(self, record: LogRecord, meta: ObjectMeta, obj: ObjectState, turn: ConditionTransition) -> int:
-        """When a condition turned (ns), as far as it or the newest write to it tells."""
-        told = parse_time_or_zero(turn.condition.lastTransitionTime) if turn.condition is not None else 0
-        if obj.created <= told <= record.recorded_at + SECOND:
-            return told
-        return _writer(meta, turn)[1]  # Nobody's condition turned before it was there, or has yet to turn.
-
-    def _occurrence(self, status: ObjectStatus, obj: ObjectState, turn: ConditionTransition, time: int) -> Occurrence:
-        reason, message = _said(status, turn)
+    def _occurrence(self, seen: ObservedObject, obj: ObjectState, transition: ConditionTransition) -> Occurrence:
+        condition = transition.condition
+        reason, message = _reason_and_message(seen.status, transition)
+        time = _time(seen, obj, transition)
+        observed = max(condition.observedGeneration if condition is not None else 0, seen.status.observedGeneration)
         return Occurrence(
-            id=span_id(self.state.cluster, obj.uid, "turn", turn.name, obj.resource_version),
+            id=span_id(self.state.cluster, obj.uid, "turn", transition.name, obj.resource_version),
             uid=obj.uid,
             kind=obj.kind,
             namespace=obj.namespace,
             name=obj.name,
-            reason=turn.name,
+            reason=transition.name,
             arrival=self.state.clock.next_arrival(),
             received=self.state.clock.now,
             time=time,
@@ -142,27 +122,37 @@ class TransitionObserver:
             rv=obj.rv,
             api_version=obj.api_version,
             resource_version=obj.resource_version,
-            warning=turn.error,
+            generation=observed or obj.generation,
+            warning=transition.error,
             message=message,
-            condition=turn.type,
-            status=turn.status,
+            condition=transition.type,
+            status=transition.status,
             because=reason,
         )
 
-    def _reporter(self, obj: ObjectState, manager: str) -> str:
+    def _actor(self, obj: ObjectState, manager: str) -> str:
+        """Return the component that wrote the status."""
         if manager == SHARED_MANAGER:
-            return _REPORTERS.get(obj.kind) or self.rules.actors.get(obj.kind) or manager
+            return _WRITERS_OF_STATUS.get(obj.kind) or self.rules.actors.get(obj.kind) or manager
         return field_managers.service_of(manager) or "unknown"
 
 
-def _said(status: ObjectStatus, turn: ConditionTransition) -> tuple[str, str]:
-    """(reason, message) of a turn; those of a phase are the status's own."""
-    said = turn.condition
-    reason, message = (said.reason, said.message) if said is not None else (status.reason, status.message)
-    return reason[:LONGEST_MESSAGE], message[:LONGEST_MESSAGE]
+def _time(seen: ObservedObject, obj: ObjectState, transition: ConditionTransition) -> int:
+    """Return when a transition happened (ns): lastTransitionTime if it is plausible, else the time of the write."""
+    condition = transition.condition
+    stated = parse_time_or_zero(condition.lastTransitionTime) if condition is not None else 0
+    if not obj.created <= stated <= seen.record.recorded_at + SECOND:
+        _, stated = _writer(seen.meta, transition)
+    return estimate_time(seen.record, stated)
 
 
-def _writer(meta: ObjectMeta, turn: ConditionTransition) -> tuple[str, int]:
-    """Who wrote a condition (or a phase), and when (ns)."""
-    key = '"f:phase"' if turn.status == PHASE else f'{{\\"type\\":\\"{turn.type}\\"}}'
+def _reason_and_message(status: ObjectStatus, transition: ConditionTransition) -> tuple[str, str]:
+    """Return those of the condition; for a phase, those of the status."""
+    source = transition.condition if transition.condition is not None else status
+    return source.reason[:MESSAGE_LIMIT], source.message[:MESSAGE_LIMIT]
+
+
+def _writer(meta: ObjectMeta, transition: ConditionTransition) -> tuple[str, int]:
+    """Return the manager that wrote a condition or phase, and when (ns)."""
+    key = '"f:phase"' if transition.status == PHASE else f'{{\\"type\\":\\"{transition.type}\\"}}'
     return field_managers.status_writer(meta.managedFields, key)

@@ -6,7 +6,7 @@ from sys import intern
 
 import networkx as nx
 
-from kspan.graph.observe.condition_diff import shared
+from kspan.graph.observe.condition_diff import interned
 from kspan.graph.state.records import ObjectState, Refusal
 from kspan.model import OwnerRow
 
@@ -116,4 +116,4 @@ def _share_strings(obj: ObjectState, old: ObjectState | None) -> None:
     obj.namespace, obj.name, obj.node = intern(obj.namespace), intern(obj.name), intern(obj.node)
     # They seldom change from version to version, and hashing them costs more than all the strings.
     unchanged = old is not None and old.conditions == obj.conditions
-    obj.conditions = old.conditions if old is not None and unchanged else shared(obj.conditions)
+    obj.conditions = old.conditions if old is not None and unchanged else interned(obj.conditions)

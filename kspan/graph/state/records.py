@@ -17,7 +17,7 @@ class KnownChange(msgspec.Struct, array_like=True, gc=False):
     """A change of an object: what later occurrences can go back to.
 
     ``replicas`` and ``before`` are those after the change and before it (-1: none), ``template`` the fingerprint of the
-    pod template after it. ``turned`` says what it did to a Node (see ``change.turn_of_node``;
+    pod template after it. ``turned`` says what it did to a Node (see ``field_managers.node_change``;
     a Pod ``joined`` its owner for it), ``manual`` whether
     somebody else than a controller made it. Of a change that is not ``exact`` (nobody was watching) ``rv`` and ``time``
     are only the earliest that they can be. ``trace`` is set once the occurrence is placed. ``generation`` is the

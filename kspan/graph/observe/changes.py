@@ -1,0 +1,179 @@
+"""Changes of an object become occurrences: creation, update, deletion, new labels. Pure."""
+
+from kspan.graph.observe import diff, field_managers
+from kspan.graph.observe.condition_diff import ended_phase
+from kspan.graph.observe.field_managers import FieldManagerEntry
+from kspan.graph.observe.object_state import ObservedObject
+from kspan.graph.observe.timing import estimate_time
+from kspan.graph.rules.rules import Rules
+from kspan.graph.state.records import KnownChange, LostDependent, ObjectState, Occurrence, Replacement
+from kspan.graph.state.state import State
+from kspan.ids import span_id
+from kspan.k8s.objects import ObjectMeta
+from kspan.model import LogRecord, RecordType
+from kspan.times import SECOND, parse_time_or_zero
+
+
+class ChangeObserver:
+    """Creates the occurrences of changes."""
+
+    def __init__(self, state: State, rules: Rules) -> None:
+        self.state = state
+        self.rules = rules
+
+    def created(self, seen: ObservedObject, new: ObjectState) -> None:
+        """Add the creation of an object. If it replaces a dependent that its owner lost, the owner notes that."""
+        writer = field_managers.newest_entry(new.field_managers)
+        occ, change = self._written(seen, new, "Create", writer, new.created)
+        _set_context(occ, new.traceparent, changed=bool(new.traceparent))
+        if new.kind == "Node":
+            change.turned = "opened"
+        self._date_in_gap(seen.record, change, None, new.created)
+        owner = self.state.object(new.owner) if new.owner else None
+        if owner is not None and owner.lost_dependents:
+            self.state.objects.add_replacement(owner, Replacement(occ.id, occ.rv, occ.time, new.name, new.node))
+        self.state.add_change(new, occ, change)
+
+    def updated(self, seen: ObservedObject, new: ObjectState, old: ObjectState) -> None:
+        """Add a change of an object's spec."""
+        writer = field_managers.changed_entry(old.field_managers, new.field_managers)
+        stated = writer.time if writer else 0
+        occ, change = self._written(seen, new, "Update", writer, stated)
+        _set_context(occ, new.traceparent, changed=new.traceparent != old.traceparent)
+        occ.patch, occ.summary = _describe(old, new)
+        change.before, change.template_changed = old.replicas, old.template != new.template
+        if new.kind == "Node":
+            change.turned = field_managers.node_change(old.spec, new.spec)
+        self._date_in_gap(seen.record, change, old, stated)
+        self.state.add_change(new, occ, change)
+
+    def relabelled(self, seen: ObservedObject, new: ObjectState, old: ObjectState) -> None:
+        """Keep a change of labels by a person or tool. It is added when it turns out to be the cause of something.
+
+        New labels of a Pod are the cause when an owner adopts or releases it.
+        """
+        if new.labels != old.labels:
+            writer = field_managers.changed_entry(old.field_managers, new.field_managers)
+            if writer is not None and not self.rules.is_controller(writer.manager):
+                occ = self._occurrence(new, "Update", seen.record, writer.time, by_version=True)
+                occ.manager, occ.actor = writer.manager, field_managers.service_of(writer.manager)
+                occ.patch, occ.summary = _describe(old, new)
+                self.state.objects.keep_unpublished(new, occ)
+        if old.owner and not new.owner and new.unpublished is not None:
+            self.lost(old, self.state.publish_change(new), new.rv)
+        elif new.owner and not old.owner and new.unpublished is not None:
+            self.state.publish_change(new)
+
+    def deleted(self, seen: ObservedObject, new: ObjectState) -> None:
+        """Add the deletion of an object, at the first record that shows it."""
+        record, meta, floor = seen.record, seen.meta, 0
+        if meta.deletionTimestamp and record.type is not RecordType.DELETED:
+            # deletionTimestamp is the time of the request plus the grace period.
+            floor = parse_time_or_zero(meta.deletionTimestamp) - (meta.deletionGracePeriodSeconds or 0) * SECOND
+        occ = self._occurrence(new, "Delete", record, floor)
+        occ.actor = "unknown"
+        occ.by_controller = True
+        occ.related = new.traceparent
+        occ.notes = [*occ.notes, *self.state.objects.take_announcements(new)]
+        change = KnownChange(occ.id, occ.verb, occ.rv, occ.time, turned="deleted" if new.kind == "Node" else "")
+        self.state.add_change(new, occ, change)
+        if not ended_phase(new.conditions):  # A finished Pod was already counted as lost when it finished.
+            self.lost(new, occ, occ.rv)
+
+    def lost(self, obj: ObjectState, occ: Occurrence, rv: int, *, ended: bool = False) -> None:
+        """Note on the owner of an object that it lost this dependent.
+
+        Args:
+            obj: the dependent.
+            occ: its deletion, its release by the owner, or the transition to the phase in which it ended.
+            rv: the resourceVersion of that.
+            ended: it finished, and still exists.
+        """
+        ordered = 0 if ended else -1
+        self.state.objects.add_lost_dependent(
+            obj, LostDependent(occ.id, rv, occ.time, obj.uid, obj.name, obj.node, ordered=ordered, ended=ended)
+        )
+
+    def _written(
+        self, seen: ObservedObject, new: ObjectState, verb: str, writer: FieldManagerEntry | None, floor: int
+    ) -> tuple[Occurrence, KnownChange]:
+        """Return a creation or update with its writer, and what is kept of it as a possible cause."""
+        occ = self._occurrence(new, verb, seen.record, floor)
+        occ.manager, occ.subresource = (writer.manager, writer.subresource) if writer else ("", "")
+        occ.by_controller = self._is_by_controller(new, occ.manager, seen.meta)
+        occ.actor = self._actor(new, occ)
+        change = KnownChange(occ.id, occ.verb, occ.rv, occ.time, new.replicas, template=new.template)
+        change.generation = occ.generation
+        change.manual = not occ.by_controller
+        return occ, change
+
+    def _occurrence(
+        self, obj: ObjectState, verb: str, record: LogRecord, floor: int, *, by_version: bool = False
+    ) -> Occurrence:
+        """Return a change. Its id is a hash of the uid, the verb, and the generation (or the resourceVersion)."""
+        time = estimate_time(record, floor)
+        identity = str(obj.generation) if obj.generation and not by_version else f"v{obj.resource_version}"
+        key = (obj.uid, verb) if verb in ("Create", "Delete") else (obj.uid, verb, identity)
+        if record.epoch:
+            # After a restore from a backup, the same generations are other changes.
+            key = (*key, f"epoch {record.epoch}")
+        return Occurrence(
+            id=span_id(self.state.cluster, *key),
+            uid=obj.uid,
+            kind=obj.kind,
+            namespace=obj.namespace,
+            name=obj.name,
+            reason=verb,
+            arrival=self.state.clock.next_arrival(),
+            received=self.state.clock.now,
+            time=time,
+            latest=time,
+            verb=verb,
+            rv=obj.rv,
+            api_version=obj.api_version,
+            resource_version=obj.resource_version,
+            generation=obj.generation,
+        )
+
+    def _date_in_gap(self, record: LogRecord, change: KnownChange, old: ObjectState | None, stated: int) -> None:
+        """Move a change that was not watched to the earliest version and time at which it can have been made."""
+        start, end = self.state.clock.gap(record.resource)
+        if change.rv > end:
+            return
+        change.exact = False
+        change.rv = (old.rv if old is not None else start) + 1
+        if not stated and old is not None:
+            change.time = min(change.time, old.changes[-1].time if old.changes else old.seen)
+
+    def _is_by_controller(self, obj: ObjectState, manager: str, meta: ObjectMeta) -> bool:
+        if self.rules.is_person(manager):
+            return False
+        if self.rules.is_controller(manager) or (obj.owner and manager and manager == obj.owner_manager):
+            return True
+        return field_managers.writes_status(manager, meta.managedFields)
+
+    def _actor(self, obj: ObjectState, occ: Occurrence) -> str:
+        """Return the component that made a change."""
+        if occ.by_controller and obj.owner and self.rules.is_controller(occ.manager):
+            owner = self.state.object(obj.owner)
+            kind = owner.kind if owner is not None else self.owner_kind(obj)
+            return self.rules.actors.get(kind, occ.manager)
+        return field_managers.service_of(occ.manager) or "unknown"
+
+    def owner_kind(self, obj: ObjectState) -> str:
+        """Return the kind of an object's controlling owner; empty without one."""
+        row = self.state.objects.owner_row(obj.owner, obj.uid)
+        return row.owner_kind if row is not None else ""
+
+
+def _set_context(occ: Occurrence, traceparent: str, *, changed: bool) -> None:
+    """Let a change continue the trace of a new trace context, or only link to a context that the object had before."""
+    if traceparent and changed:
+        occ.traceparent = traceparent
+    else:
+        occ.related = traceparent
+
+
+def _describe(old: ObjectState, new: ObjectState) -> tuple[str, str]:
+    before, after = (diff.ComparedFields(o.spec, o.label_text, o.annotations or {}) for o in (old, new))
+    return diff.describe(before, after)
