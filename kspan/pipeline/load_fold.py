@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from itertools import chain
 
+import msgspec
+
+from kspan.errors import StoreError
 from kspan.graph import Fold, Rules
 from kspan.settings import FoldSettings
 from kspan.store import Store
@@ -11,16 +14,24 @@ from kspan.store import Store
 def load_fold(
     store: Store, cluster: str, rules: Rules, settings: FoldSettings | None = None
 ) -> tuple[Fold, int, dict[str, str]]:
-    """Load a fold from the rows of a projection: (fold, last journal record in it, newest versions by kind)."""
+    """Load a fold from the rows of a projection: (fold, last journal record in it, newest versions by kind).
+
+    Raises StoreError if a row is not of this version of the fold, or is damaged.
+    """
     live = store.load_projection(cluster)
     fold = Fold(cluster, rules, settings)
-    fold.load(
-        _consumed(live.objects),
-        live.owners,
-        chain((row.fold for row in live.pending), (row.fold for row in live.spans)),
-        (row.fold for row in live.traces),
-        live.clock,
-    )
+    try:
+        fold.load(
+            _consumed(live.objects),
+            live.owners,
+            chain((row.fold for row in live.pending), (row.fold for row in live.spans)),
+            (row.fold for row in live.traces),
+            live.clock,
+        )
+    except msgspec.DecodeError as error:
+        raise StoreError(
+            f"{store.name}: the stored state of the fold is damaged ({error}): run 'kspan db rebuild --db {store.name}'"
+        ) from error
     return fold, live.last_seq, live.newest
 
 

@@ -165,6 +165,18 @@ def test_a_projection_of_a_newer_fold_is_refused_and_left_as_it_is() -> None:
         assert store.fold_version(CLUSTER) == FOLD_VERSION + 1
 
 
+def test_damaged_state_is_reported_with_the_command_that_repairs_it(tmp_path: Path) -> None:
+    database = tmp_path / "kspan.sqlite"
+    with open_store(str(database)) as store:
+        append(store, 0, HALF)
+        with store.writing("damage the stored state", CLUSTER) as connection:
+            connection.exec_driver_sql("UPDATE objects SET state = x'90' WHERE remembered")
+        with pytest.raises(StoreError, match=rf"is damaged \(.+\): run 'kspan db rebuild --db {database}'"):
+            notices(store)
+        rebuild(store, CLUSTER, built_in_rules())
+        assert notices(store) == ()
+
+
 def test_verify_refuses_the_projection_of_another_fold() -> None:
     with open_store("sqlite://") as store:
         append(store, 0, HALF)

@@ -43,7 +43,7 @@ def make_engine(location: Location, *, read_only: bool, pooled: bool = True) -> 
 
     Raises StoreError if psycopg is not installed.
     """
-    missing = f"{location.name}: PostgreSQL needs the driver psycopg: pip install 'kspan[postgres]'"
+    missing = f"{location.name}: PostgreSQL needs the driver psycopg: install kspan with the extra 'postgres'"
     try:
         import psycopg  # noqa: F401
 

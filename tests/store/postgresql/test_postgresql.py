@@ -216,7 +216,7 @@ def test_another_driver_is_refused() -> None:
     assert "use postgresql+psycopg://" in refusal("postgresql+asyncpg://kspan@localhost/kspan")
 
 
-def test_a_missing_driver_is_reported_with_the_command_to_install_it() -> None:
+def test_a_missing_driver_is_reported_with_the_extra_to_install() -> None:
     script = (
         "import sys; sys.modules['psycopg'] = None\n"
         "from kspan.errors import StoreError\nfrom kspan.store import open_store\n"
@@ -225,5 +225,5 @@ def test_a_missing_driver_is_reported_with_the_command_to_install_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == (
-        "postgresql://kspan@localhost/kspan: PostgreSQL needs the driver psycopg: pip install 'kspan[postgres]'"
+        "postgresql://kspan@localhost/kspan: PostgreSQL needs the driver psycopg: install kspan with the extra 'postgres'"
     )
