@@ -60,10 +60,10 @@ def verify(store: Store, cluster: str, rules: Rules, on_progress: OnProgress | N
         StoreError: the journal was pruned (what was deleted from it is still in the projection); or the projection was
             made by another version of the fold, or with rules that were not given.
     """
-    first = next((run[0][0] for run in store.replay(cluster, batch=1)), 1)
-    if first != 1:
+    if pruned := store.pruned_to(cluster):
         raise StoreError(
-            f"{store.name}: the journal was pruned and begins at record {first}; only a whole journal can be verified"
+            f"{store.name}: retention has deleted journal records up to record {pruned}: only a complete journal can "
+            "be verified"
         )
     known = {each.digest: each for each in (built_in_rules(), rules)}
     periods = _replayable(store, cluster, known)

@@ -89,6 +89,11 @@ class Store:
         with self.reading("read the journal") as connection:
             return journal.count(connection, cluster, at_most)
 
+    def pruned_to(self, cluster: str) -> int:
+        """The last journal record that retention has processed; 0 if the journal is complete."""
+        with self.reading("read the journal") as connection:
+            return journal.pruned_to(connection, cluster)
+
     def known_versions(self, cluster: str, records: Sequence[LogRecord]) -> dict[str, KnownVersion]:
         """The newest version in the journal of each object of these records, by uid.
 

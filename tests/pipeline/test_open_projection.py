@@ -15,6 +15,7 @@ from kspan.pipeline.projector import Projector
 from kspan.pipeline.rebuild import rebuild, verify
 from kspan.settings import FoldInputs, FoldSettings
 from kspan.store import FoldPeriod, Store, open_store
+from kspan.store.tables.retention import prune
 from kspan.times import SECOND
 from tests.recordings import journal, rows
 
@@ -183,3 +184,25 @@ def test_verify_refuses_the_projection_of_another_fold() -> None:
         pretend_version(store, FOLD_VERSION + 1)
         with pytest.raises(StoreError, match="another version of kspan"):
             list(verify(store, CLUSTER, built_in_rules()))
+
+
+def prune_all(store: Store) -> None:
+    last = max(record.recorded_at for run in store.replay(CLUSTER) for _, record in run)
+    prune(store, CLUSTER, last + 1)
+
+
+def test_verify_refuses_a_pruned_journal() -> None:
+    with open_store("sqlite://") as store:
+        append(store, 0, len(RECORDS))
+        prune_all(store)
+        with pytest.raises(StoreError, match="only a complete journal can be verified"):
+            list(verify(store, CLUSTER, built_in_rules()))
+
+
+def test_retention_forgets_periods_without_records() -> None:
+    with open_store("sqlite://") as store:
+        append(store, 0, HALF)
+        append(store, HALF, len(RECORDS), settings=OTHER_SETTINGS)
+        prune_all(store)
+        assert [period.inputs.settings for period in store.fold_periods(CLUSTER)] == [OTHER_SETTINGS]
+        assert notices(store, settings=OTHER_SETTINGS) == ()

@@ -25,6 +25,15 @@ def fold_version(connection: Connection, cluster: str) -> int | None:
     return connection.execute(query).scalar_one_or_none()
 
 
+def drop_before(connection: Connection, cluster: str, seq: int) -> None:
+    """Delete the periods that ended before the journal record ``seq``."""
+    table, later = schema.fold_history, schema.fold_history.alias()
+    ended = select(later.c.from_seq).where(
+        later.c.cluster == cluster, later.c.from_seq > table.c.from_seq, later.c.from_seq <= seq
+    )
+    connection.execute(delete(table).where(table.c.cluster == cluster, ended.exists()))
+
+
 def start_period(connection: Connection, cluster: str, from_seq: int, inputs: FoldInputs) -> None:
     """Record that the journal is folded with ``inputs`` from ``from_seq`` on, replacing later periods."""
     table = schema.fold_history

@@ -8,8 +8,8 @@ Kept, whatever its age:
   remaining records are state and are replayed as LISTED.
 
 Deleted: other old records (on PostgreSQL whole partitions where possible, see ``drop_partitions``), closed traces with
-their spans and emissions, deleted objects with their owners. The projection is deleted along with its journal, because
-it could be neither verified nor rebuilt without it.
+their spans and emissions, deleted objects with their owners, periods of ``fold_history`` without records. The
+projection is deleted along with its journal, because it could be neither verified nor rebuilt without it.
 """
 
 import time
@@ -25,8 +25,9 @@ from kspan.model import RecordType
 from kspan.store.postgresql import drop_partitions
 from kspan.store.schema import tables as schema
 from kspan.store.store import Store
+from kspan.store.tables import fold_history
 from kspan.store.tables.exports import waits
-from kspan.store.tables.journal import NEWS, last_sequence
+from kspan.store.tables.journal import NEWS, last_sequence, pruned_to
 from kspan.store.tables.rows import chunks
 
 WINDOW: Final = 1_000
@@ -75,6 +76,8 @@ def prune(
     records += sum(walk("prune the journal", _JournalWalk(cluster, limit).step))
     traces = sum(walk("prune traces", lambda c: _prune_traces(c, cluster, limit)))
     objects = sum(walk("prune objects", lambda c: _prune_objects(c, cluster, limit)))
+    with store.writing("prune the history of the fold", cluster) as connection:
+        fold_history.drop_before(connection, cluster, pruned_to(connection, cluster) + 1)
     return Pruned(records, traces, objects, waiting)
 
 

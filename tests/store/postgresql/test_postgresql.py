@@ -225,5 +225,6 @@ def test_a_missing_driver_is_reported_with_the_extra_to_install() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == (
-        "postgresql://kspan@localhost/kspan: PostgreSQL needs the driver psycopg: install kspan with the extra 'postgres'"
+        "postgresql://kspan@localhost/kspan: PostgreSQL needs the driver psycopg: "
+        "install kspan with the extra 'postgres'"
     )
