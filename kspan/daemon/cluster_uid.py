@@ -1,4 +1,4 @@
-"""Which cluster it is that is watched: asked for until it answers, without holding up anything else."""
+"""Finds out which cluster is watched, without blocking the process while the API server does not answer."""
 
 import logging
 import queue
@@ -7,22 +7,23 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from kspan.backoff import Backoff
 from kspan.errors import SettingsError
 from kspan.ingest.watch import ApiError, Connection
 from kspan.store import Store
 
 _logger = logging.getLogger(__name__)
 
-WAIT_FIRST: Final = 0.5
-WAIT_MOST: Final = 15.0
-"""Seconds between two questions."""
+BACKOFF: Final = Backoff(first=0.5, limit=15.0)
+"""Seconds between two requests."""
 
 
 def cluster_uid(connection: Connection, store: Store) -> str:
-    """The uid of the namespace kube-system, which is the cluster's (OpenTelemetry's ``k8s.cluster.uid``).
+    """The uid of the namespace kube-system, which identifies the cluster (OpenTelemetry's ``k8s.cluster.uid``).
 
-    Raises ApiError where the API server does not answer, or not with a uid; SettingsError where it does not tell, and
-    the database does not know either.
+    Raises:
+        ApiError: the API server does not answer, or its answer has no uid.
+        SettingsError: the namespace must not be read, and the database is not of exactly one cluster.
     """
     try:
         return connection.find_cluster()
@@ -32,31 +33,33 @@ def cluster_uid(connection: Connection, store: Store) -> str:
         if known := only_cluster(store):
             return known
         raise SettingsError(
-            f"the cluster's uid cannot be read (namespace kube-system: {error}); give any with --cluster UID"
+            f"cannot read the cluster's uid (namespace kube-system: {error}): choose one with --cluster UID"
         ) from error
 
 
 def only_cluster(store: Store) -> str:
-    """The cluster that the database is about; empty if there is none yet, or several."""
+    """The uid of the only cluster in the database; empty if there is none or several."""
     known = store.clusters()
     return known[0] if len(known) == 1 else ""
 
 
 class ClusterUidPoller:
-    """``ask`` again and again, in a thread of its own, until the API server answers or ``stop`` is set.
+    """Calls ``ask`` in a thread of its own until it returns a uid or ``stop`` is set.
 
-    An API server that accepts and then says nothing holds a question up for a minute: no signal may wait for that.
+    An API server that accepts the connection and does not answer delays ``ask`` for a minute. Signals must be handled
+    meanwhile.
     """
 
     def __init__(self, ask: Callable[[], str], stop: threading.Event) -> None:
         self._ask = ask
         self._stop = stop
         self._answers: queue.SimpleQueue[str | BaseException] = queue.SimpleQueue()
-        self.trouble = "the API server has not answered yet"
-        threading.Thread(target=self._insist, name="cluster uid", daemon=True).start()
+        self.error = "the API server has not answered yet"
+        """Why the uid is not known."""
+        threading.Thread(target=self._poll, name="cluster uid", daemon=True).start()
 
-    def answer(self, seconds: float) -> str:
-        """What was answered, if it is within so many seconds; empty otherwise. Raises what ``ask`` raised at last."""
+    def wait(self, seconds: float) -> str:
+        """The uid, if it is known within ``seconds``; empty otherwise. Raises the error that ended the polling."""
         try:
             found = self._answers.get(timeout=seconds)
         except queue.Empty:
@@ -65,22 +68,22 @@ class ClusterUidPoller:
             raise found
         return found
 
-    def _insist(self) -> None:
-        wait = WAIT_FIRST
+    def _poll(self) -> None:
+        failures = 0
         while not self._stop.is_set():
             try:
                 self._answers.put(self._ask())
             except ApiError as error:
-                self._tell(str(error))
+                failures += 1
+                self._report(str(error))
             except BaseException as error:
                 self._answers.put(error)
                 return
             else:
                 return
-            self._stop.wait(wait * random.uniform(0.5, 1))
-            wait = min(wait * 2, WAIT_MOST)
+            self._stop.wait(BACKOFF.delay(failures, random.random()))
 
-    def _tell(self, trouble: str) -> None:
-        if trouble != self.trouble:
-            _logger.warning("the cluster's uid is not known yet: %s", trouble)
-        self.trouble = trouble
+    def _report(self, error: str) -> None:
+        if error != self.error:
+            _logger.warning("cannot read the cluster's uid, will retry: %s", error)
+        self.error = error

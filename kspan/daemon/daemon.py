@@ -1,4 +1,4 @@
-"""One cluster's daemon: watches, writer, schedule and exports as one set of parts."""
+"""The daemon for one cluster: watches, writer, scheduler and export jobs as one set of parts."""
 
 import logging
 import time
@@ -27,7 +27,7 @@ _logger = logging.getLogger(__name__)
 
 
 LEAD_S: Final = 1.0
-"""Seconds between two looks at who may write to the cluster: so long a daemon that died is missed."""
+"""Seconds between two checks of the leadership: a daemon that died is replaced within this time."""
 
 
 DAY: Final = 86_400 * SECOND
@@ -35,47 +35,51 @@ DAY: Final = 86_400 * SECOND
 
 _HEALTHY_END: Final = "timeout"
 
+_CHANGES: Final = frozenset({FrameType.ADDED, FrameType.MODIFIED, FrameType.DELETED})
+
 
 class Options(msgspec.Struct, frozen=True):
-    """How the daemon runs. ``retention`` in ns (0: everything is kept); intervals in seconds."""
+    """How the daemon runs. Names that end in ``_s`` are intervals in seconds."""
 
     listen: str = DEFAULT_LISTEN
     cluster: str = ""
+    """uid of the cluster; empty: read it from the API server."""
     cluster_name: str = ""
     retention: int = 7 * DAY
+    """Age (ns) at which history is deleted; 0: never."""
     redact_env: bool = True
     tick_s: float = 1.0
-    emit_s: float = 2.0
+    export_s: float = 2.0
     prune_s: float = 600.0
     settings: FoldSettings = FoldSettings()
 
 
 class Watching(Protocol):
-    """What the daemon needs of a watcher."""
+    """The part of a watcher that the daemon uses."""
 
     failure: BaseException | None
 
     def start(self) -> None:
-        """Begin."""
+        """Start watching."""
 
     def stop(self) -> None:
-        """End soon."""
+        """Ask all watches to end."""
 
     def join(self, timeout: float) -> bool:
-        """Wait for the end, at most ``timeout`` seconds."""
+        """Wait for the end of all watches, at most ``timeout`` seconds; True if they ended."""
 
     def synced(self) -> bool:
-        """Whether everything was listed, is resumed or cannot be."""
+        """True once every resource is listed, resumed, or found to be unavailable."""
 
     def awaited(self) -> list[str]:
-        """The resources that are not listed yet, as far as they are known."""
+        """The known resources that are not listed yet."""
 
 
 MakeWatcher = Callable[[Callable[[Frame], None], Mapping[str, Cursor], "WatchEvents"], Watching]
 
 
 class WatchEvents:
-    """Takes what becomes of the watches to the metrics and to the watermark of time."""
+    """Forwards what happens to watches to the metrics and to the watermark."""
 
     def __init__(self, metrics: Metrics, watermark: Watermark, clock: Callable[[], int]) -> None:
         self._metrics = metrics
@@ -83,13 +87,13 @@ class WatchEvents:
         self._clock = clock
 
     def restarted(self, resource: str, reason: str) -> None:
-        """A watch ended and is begun again."""
+        """A watch ended and is started again."""
         self._metrics.watch_restarted(resource, reason, healthy=reason == _HEALTHY_END)
         if reason != _HEALTHY_END:
             self._watermark.disconnected(resource, self._clock())
 
     def connected(self, resource: str) -> None:
-        """A watch is on its way."""
+        """A watch is running."""
         self._metrics.watch_connected(resource)
         self._watermark.connected(resource, self._clock())
 
@@ -100,7 +104,7 @@ class WatchEvents:
 
 
 class Daemon:
-    """All the parts, for one cluster. ``fail`` of a part is the end of all."""
+    """All parts for one cluster. If one of them fails, all have to be stopped."""
 
     def __init__(
         self,
@@ -126,41 +130,41 @@ class Daemon:
             metrics=metrics, watermark=self._watermark, redact_env=options.redact_env, clock=clock,
         )  # fmt: skip
         self._exports = exports
-        self._schedule = self._planned()
-        observer = WatchEvents(metrics, self._watermark, clock)
-        self._watcher = make_watcher(self._deliver, store.cursors(cluster), observer)
+        self._scheduler = self._scheduled_jobs()
+        events = WatchEvents(metrics, self._watermark, clock)
+        self._watcher = make_watcher(self._deliver, store.cursors(cluster), events)
 
-    def _planned(self) -> Scheduler:
-        schedule = Scheduler(self._clock)
-        schedule.every(self._options.tick_s, "tick", self._tick)
-        schedule.every(LEAD_S, "leadership", self._stay_leader)
+    def _scheduled_jobs(self) -> Scheduler:
+        scheduler = Scheduler(self._clock)
+        scheduler.every(self._options.tick_s, "tick", self._tick)
+        scheduler.every(LEAD_S, "leadership", self._stay_leader)
         for export in self._exports:
-            schedule.every(self._options.emit_s, f"export to {export.target}", export.run)
+            scheduler.every(self._options.export_s, f"export to {export.target}", export.run)
         if self._options.retention:
-            schedule.every(self._options.prune_s, "prune", self._prune)
-        return schedule
+            scheduler.every(self._options.prune_s, "prune", self._prune)
+        return scheduler
 
     def start(self) -> None:
-        """Begin to write, to watch and to emit."""
+        """Start writing, watching and exporting."""
         self.writer.start()
-        self._schedule.start()
+        self._scheduler.start()
         self._watcher.start()
         self._started = True
 
     def failures(self) -> Iterator[tuple[str, BaseException | None]]:
-        """The parts that died, and of what."""
+        """The parts that died, each with its error."""
         if self.writer.failure is not None or not self.writer.is_alive():
             yield "the writer", self.writer.failure
         if self._watcher.failure is not None:
             yield "a watch", self._watcher.failure
-        if self._schedule.failure is not None or not self._schedule.is_alive():
-            yield "the schedule", self._schedule.failure
+        if self._scheduler.failure is not None or not self._scheduler.is_alive():
+            yield "the scheduler", self._scheduler.failure
 
     def problems(self) -> list[str]:
-        """Why the daemon is not ready, a line each."""
+        """Why the daemon is not ready, one line each."""
         found = []
         if not self._is_synced():
-            missing = ", ".join(self._watcher.awaited()) or "what the API server has"
+            missing = ", ".join(self._watcher.awaited()) or "the API server's resources"
             found.append(f"watches: not listed yet: {missing}")
         if self.writer.error:
             found.append(f"database: {self.writer.error}")
@@ -169,63 +173,60 @@ class Daemon:
         return found
 
     def stop(self, deadline: float) -> None:
-        """End the watches, commit what was delivered, emit once more, by ``deadline`` (monotonic seconds)."""
+        """End the watches, commit what was delivered and export once more, by ``deadline`` (monotonic seconds)."""
 
         def left(share: float) -> float:
             return max(0.05, (deadline - time.monotonic()) * share)
 
-        self._schedule.stop()
+        self._scheduler.stop()
         self._watcher.stop()
-        # A watch that waits for room in the queue is turned away when the writer takes in nothing more.
+        # A watch that waits for room in the queue ends when the writer accepts no more frames.
         if not self._watcher.join(left(0.2)):
             _logger.debug("some watches have not ended yet")
         if not self.writer.stop(left(0.5)):
-            _logger.warning("not everything that was received could be committed: it will be read again")
+            _logger.warning("not everything received could be committed: it is read again at the next start")
         self._watcher.join(left(0.1))
         if not finish_all(self._exports, self._clock(), left(0.9)):
-            _logger.warning("a target did not answer in time: what it did not take is sent again after the next start")
+            _logger.warning("a target did not answer in time: traces it did not accept are sent at the next start")
 
     # -----------------------------------------------------------------------------------------------------------------
 
     def _deliver(self, frame: Frame) -> None:
-        if frame.type in _FROM_A_WATCH:
+        if frame.type in _CHANGES:
             self._watermark.received(frame.received)
             if self._watermark.is_disconnected(frame.resource):
                 self._watermark.connected(frame.resource, self._clock())
         self.writer.deliver(frame)
 
     def _is_synced(self) -> bool:
-        # A watcher in which nothing was begun yet has nothing that is missing.
+        # Before it is started, a watcher awaits nothing.
         return self._started and self._watcher.synced()
 
     def _tick(self, now: int) -> None:
         if not self._synced and self._is_synced():
             self._synced = True
-            _logger.info("every resource is watched")
+            _logger.info("all resources are listed and watched")
             self._watermark.synced(now)
         self.writer.tick(now)
 
     def _stay_leader(self, _now: int) -> None:
-        # The writer tells of a database that is away; that another has taken over is the end.
+        # The writer reports a database that is away. FencedError ends the daemon: another process has taken over.
         with suppress(StoreError):
             self._store.lead(self._cluster)
 
     def _prune(self, now: int) -> None:
         targets = [export.target for export in self._exports]
         try:
-            gone = prune(self._store, self._cluster, now - self._options.retention, targets)
+            pruned = prune(self._store, self._cluster, now - self._options.retention, targets)
         except StoreError as error:
-            _logger.warning("cannot prune, trying again later: %s", error)
+            _logger.warning("cannot prune, will retry: %s", error)
             return
-        self._metrics.pruned.inc(gone.records)
-        for target, count in gone.waiting.items():
+        self._metrics.pruned.inc(pruned.records)
+        for target, count in pruned.waiting.items():
             _logger.warning(
-                "%d traces are older than the retention and are kept, with everything since, until they are taken",
+                "%d traces are older than the retention but not exported yet; they and all newer history are kept",
                 count,
                 extra={"target": target},
             )
-        if gone.records or gone.traces:
-            _logger.info("pruned %d records, %d traces, %d objects", gone.records, gone.traces, gone.objects)
-
-
-_FROM_A_WATCH = frozenset({FrameType.ADDED, FrameType.MODIFIED, FrameType.DELETED})
+        if pruned.records or pruned.traces:
+            _logger.info("pruned %d records, %d traces, %d objects", pruned.records, pruned.traces, pruned.objects)

@@ -1,4 +1,4 @@
-"""The bounded queue between the watches and the writer: when it is full, whoever brings a frame waits."""
+"""The bounded queue between the watches and the writer. When it is full, the watches wait."""
 
 import threading
 import time
@@ -14,19 +14,19 @@ BYTES: Final = 64 * 1024 * 1024
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """Stands between frames: what was delivered before it was received before ``now`` (Unix ns)."""
+    """A point between frames: everything that was delivered before it was received before ``now`` (Unix ns)."""
 
     now: int
 
 
 class ClosedError(Exception):
-    """Nothing is taken in any more."""
+    """The queue accepts no more frames."""
 
 
 class FrameQueue:
-    """Frames in the order of their delivery, at most ``frames`` of them with at most ``max_bytes`` together.
+    """Frames in order of delivery, at most ``frames`` of them and at most ``max_bytes`` in total.
 
-    A frame that is bigger than that on its own passes when the queue is empty.
+    A single frame that is larger than ``max_bytes`` is accepted when the queue is empty.
     """
 
     def __init__(self, frames: int = FRAMES, max_bytes: int = BYTES) -> None:
@@ -37,6 +37,7 @@ class FrameQueue:
         self._blocked = 0
         self._moments = 0
         self._wanted = 1
+        """Items for which ``take`` waits."""
         self._closed = False
         lock = threading.Lock()
         self._room = threading.Condition(lock)
@@ -47,12 +48,12 @@ class FrameQueue:
 
     @property
     def bytes(self) -> int:
-        """Bytes of the objects that wait."""
+        """Total size of the objects in the queue."""
         return self._bytes
 
     @property
     def blocked(self) -> int:
-        """How many deliveries wait for room."""
+        """Number of deliveries that wait for room."""
         return self._blocked
 
     def put(self, frame: Frame) -> None:
@@ -74,9 +75,10 @@ class FrameQueue:
                 self._arrival.notify()
 
     def put_moment(self, now: int) -> None:
-        """Note that everything received before ``now`` (Unix ns) was delivered.
+        """Record that everything received before ``now`` (Unix ns) was delivered.
 
-        Does nothing while a delivery waits for room (it may be older than ``now``), and while another moment is there.
+        Does nothing while a delivery waits for room, because it may be older than ``now``, and while the queue already
+        has a moment.
         """
         with self._arrival:
             if not (self._blocked or self._moments or self._closed):
@@ -86,31 +88,24 @@ class FrameQueue:
                     self._arrival.notify()
 
     def take(self, limit: int, timeout: float | None) -> list[Frame | Moment]:
-        """At most ``limit`` items. Waits for so many up to ``timeout`` seconds, or (None) for the first, however long.
+        """Take at most ``limit`` items.
 
-        An empty list: none came in this time, or (``closed``) none will come.
+        Waits up to ``timeout`` seconds for that many items; with None, for the first item and without a limit. Returns
+        an empty list if none arrived in this time, or the queue is closed and empty.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._arrival:
-            # To be woken for each single frame would cost more than to take it.
+            # Waking this thread for every frame would cost more than processing the frame.
             self._wanted = 1 if timeout is None else limit
             while len(self._items) < self._wanted and not self._closed and not (self._blocked and self._items):
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
                     break
                 self._arrival.wait(left)
-            taken = [self._items.popleft() for _ in range(min(limit, len(self._items)))]
-            for item in taken:
-                if isinstance(item, Frame):
-                    self._bytes -= len(item.object)
-                else:
-                    self._moments -= 1
-            if taken and self._blocked:
-                self._room.notify_all()
-            return taken
+            return self._take_now(limit)
 
     def close(self) -> None:
-        """Take in nothing more; whoever waits for room is turned away. What is in the queue can still be taken."""
+        """Accept no more frames; deliveries that wait raise ClosedError. Frames in the queue can still be taken."""
         with self._room:
             self._closed = True
             self._room.notify_all()
@@ -118,8 +113,19 @@ class FrameQueue:
 
     @property
     def closed(self) -> bool:
-        """Whether ``close`` was called."""
+        """True once ``close`` was called."""
         return self._closed
+
+    def _take_now(self, limit: int) -> list[Frame | Moment]:
+        taken = [self._items.popleft() for _ in range(min(limit, len(self._items)))]
+        for item in taken:
+            if isinstance(item, Frame):
+                self._bytes -= len(item.object)
+            else:
+                self._moments -= 1
+        if taken and self._blocked:
+            self._room.notify_all()
+        return taken
 
     def _full(self, size: int) -> bool:
         return len(self._items) >= self._frames or bool(self._items and self._bytes + size > self._max_bytes)

@@ -22,15 +22,15 @@ from kspan.store import Store
 
 _logger = logging.getLogger(__name__)
 
-FAREWELL_S: Final = 1.0
-"""Seconds for what is still sent of another cluster, when the API server turns out not to be that one's."""
+OTHER_CLUSTER_S: Final = 1.0
+"""Seconds allowed to finish exports of the previous cluster if the API server turns out to be a different one."""
 
 
 def tune_garbage_collection() -> None:
-    """Collects seldom: what the fold remembers is some hundred thousand long-lived objects without cycles.
+    """Collect garbage less often: the fold keeps some 100,000 long-lived objects without reference cycles.
 
-    The default thresholds cost up to a third of the projection's time at 300,000 graph nodes. For the process that runs
-    the daemon only, so not on import.
+    The default thresholds cost up to a third of the projection's time at 300,000 graph nodes. Only for the process that
+    runs the daemon, so not at import.
     """
     gc.collect()
     gc.freeze()
@@ -45,35 +45,36 @@ def run(
     targets: Sequence[ExportTarget],
     options: Options,
 ) -> int:
-    """Runs until SIGTERM or SIGINT (0), or until a part dies (1). For the main thread.
+    """Run until SIGTERM or SIGINT (returns 0), or until a part dies (returns 1). For the main thread.
 
-    Raises SettingsError, ExportError and StoreError for what is wrong from the start.
+    Raises SettingsError, ExportError or StoreError if the daemon cannot start.
     """
 
     def make_watcher(
         deliver: Callable[[Frame], None], cursors: Mapping[str, Cursor], observer: WatchEvents
     ) -> Watching:
-        # Killed between the first that named a kind and its first list, nobody would name it again for long.
+        # A kill may come after the first reference to a kind and before its first list. Nothing may refer to it
+        # again for a long time, so the kinds that the database refers to are watched from the start.
         return Watcher(connection, selection, deliver, cursors, observer, referenced=store.named_kinds(cluster))
 
     tune_garbage_collection()
     metrics = Metrics()
     supervisor = Supervisor(options.listen, metrics)
     known = options.cluster or only_cluster(store)
-    # Opened before anything is asked: what is wrong with a target is told at once.
+    # Opened before the API server is asked, so that an invalid target is reported at once.
     exports = open_export_jobs(store, known, options.cluster_name, targets, metrics)
     leads = bool(known) and not store.lead(known)
     with supervisor.serving():
         cluster = options.cluster
         if not cluster:
-            # What is closed needs no API server to go out.
-            with _emitting(exports if leads else [], options.emit_s) as emission:
-                cluster = supervisor.find_cluster(lambda: cluster_uid(connection, store), emission)
+            # Closed traces can be exported without an API server.
+            with _exporting(exports if leads else [], options.export_s) as scheduler:
+                cluster = supervisor.find_cluster(lambda: cluster_uid(connection, store), scheduler)
         if not cluster:
             finish_all(exports if leads else [], time.time_ns(), STOP_S)
             return supervisor.exit_code
         if cluster != known:
-            finish_all(exports if leads else [], time.time_ns(), FAREWELL_S)
+            finish_all(exports if leads else [], time.time_ns(), OTHER_CLUSTER_S)
             exports = open_export_jobs(store, cluster, options.cluster_name, targets, metrics)
         if not supervisor.wait_to_lead(store, cluster):
             return supervisor.exit_code
@@ -83,12 +84,12 @@ def run(
 
 
 @contextmanager
-def _emitting(exports: Sequence[ExportJob], every_s: float) -> Iterator[Scheduler]:
-    schedule = Scheduler()
-    for export in exports:
-        schedule.every(every_s, f"export to {export.target}", export.run)
-    schedule.start()
+def _exporting(jobs: Sequence[ExportJob], every_s: float) -> Iterator[Scheduler]:
+    scheduler = Scheduler()
+    for job in jobs:
+        scheduler.every(every_s, f"export to {job.target}", job.run)
+    scheduler.start()
     try:
-        yield schedule
+        yield scheduler
     finally:
-        schedule.stop()
+        scheduler.stop()

@@ -1,4 +1,4 @@
-"""What is done again and again: ticks, emission, pruning. The wall clock enters here; state there is none."""
+"""Periodic jobs (ticks, exports, pruning), driven by the wall clock. Stateless."""
 
 import concurrent.futures
 import logging
@@ -16,16 +16,17 @@ from apscheduler.triggers.interval import IntervalTrigger
 _logger = logging.getLogger(__name__)
 
 GRACE_S: Final = 60
-"""Seconds by which a job may be late and still run: on a starved machine everything is late."""
+"""Seconds by which a job may be late and still run. On an overloaded machine every job is late."""
 
 Job = Callable[[int], None]
-"""What is to be done; it is handed the time (Unix ns)."""
+"""Is called with the current time (Unix ns)."""
 
 
 class Scheduler:
-    """Jobs at intervals, each by itself: one that hangs is not started twice, and keeps no other waiting.
+    """Runs jobs at intervals, each in a thread of its own.
 
-    A job that raises is the end: ``failure`` holds what it raised, and none is started any more.
+    A job that hangs is not started again and does not delay the others. A job that raises an error ends them all:
+    ``failure`` is the error, and no job is started any more.
     """
 
     def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
@@ -39,7 +40,7 @@ class Scheduler:
         )
 
     def every(self, seconds: float, name: str, job: Job) -> None:
-        """Do it each ``seconds``, the first time after as many."""
+        """Run a job every ``seconds``; the first time after ``seconds``."""
 
         def guarded() -> None:
             if self.failure is not None:
@@ -47,22 +48,22 @@ class Scheduler:
             try:
                 job(self._clock())
             except BaseException as error:
-                _logger.debug("the job %s failed", name, exc_info=True)
+                _logger.debug("job %s failed", name, exc_info=True)
                 self.failure = error
 
         self._scheduler.add_job(guarded, IntervalTrigger(seconds=seconds, timezone=UTC), id=name, name=name)
 
     def start(self) -> None:
-        """Begin."""
+        """Start running jobs."""
         self._scheduler.start()
 
     def stop(self) -> None:
-        """Start nothing more; what is being done goes on. Calling it again does nothing."""
+        """Start no more jobs; those that are running continue. Calling it again does nothing."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
     def is_alive(self) -> bool:
-        """Whether jobs are started."""
+        """True while jobs are started."""
         return bool(self._scheduler.running)
 
 
@@ -72,7 +73,7 @@ class _DaemonExecutor(BasePoolExecutor):  # type: ignore[misc]
 
 
 class _Threads(concurrent.futures.Executor):
-    """A daemon thread for each call: those of a pool are waited for when the process ends, however long they hang."""
+    """A daemon thread for each call. The process would wait for the threads of a pool when it ends, however long."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:
         """Start a thread that calls ``fn``."""

@@ -20,15 +20,15 @@ from kspan.web.server import Answer, Server, verdict
 _logger = logging.getLogger(__name__)
 
 STOP_S: Final = 8.0
-"""Seconds that stopping may take, of the ten after which an orchestrator loses patience."""
+"""Seconds that stopping may take. Docker sends SIGKILL after 10 s, Kubernetes after 30 s by default."""
 
 
-LOOK_S: Final = 0.25
-"""Seconds between two looks at whether everything is alive."""
+CHECK_S: Final = 0.25
+"""Seconds between two checks that all parts are alive."""
 
 
 class Supervisor:
-    """From the first signal handler to the exit code: 0 after SIGTERM or SIGINT, 1 when a part died."""
+    """Runs from the first signal handler to the exit code: 0 after SIGTERM or SIGINT, 1 if a part died."""
 
     def __init__(self, listen: str, metrics: Metrics) -> None:
         self._stop = threading.Event()
@@ -45,7 +45,7 @@ class Supervisor:
 
     @contextmanager
     def serving(self) -> Iterator[None]:
-        """Answers HTTP and heeds signals meanwhile. For the main thread."""
+        """Serve HTTP and handle signals inside the block. For the main thread."""
         before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         self._server.start()
         _logger.info("listening on http://%s:%d", *self._server.address)
@@ -58,43 +58,35 @@ class Supervisor:
 
     def _on_signal(self, number: int, _frame: StackFrame | None) -> None:
         self._stop.set()
-        # Whoever asks twice does not want to wait.
+        # A second signal ends the process at once.
         signal.signal(number, signal.SIG_DFL)
 
-    def find_cluster(self, ask: Callable[[], str], emission: Scheduler) -> str:
-        """What ``ask`` says as soon as the API server answers; empty if a signal or a death came first.
+    def find_cluster(self, ask: Callable[[], str], exports: Scheduler) -> str:
+        """The uid that ``ask`` returns once the API server answers; empty after a signal or a death.
 
-        ``emission`` goes on meanwhile. Raises SettingsError.
+        ``exports`` continues meanwhile. Raises SettingsError.
         """
-        question = ClusterUidPoller(ask, self._stop)
-        self._problems = lambda: [f"cluster: {question.trouble}"]
+        poller = ClusterUidPoller(ask, self._stop)
+        self._problems = lambda: [f"cluster: {poller.error}"]
         while not self._stop.is_set():
-            if emission.failure is not None or not self._server.is_alive():
-                self._died("the schedule" if emission.failure else "the HTTP server", emission.failure)
+            if exports.failure is not None or not self._server.is_alive():
+                self._died("the scheduler" if exports.failure else "the HTTP server", exports.failure)
                 break
-            if found := question.answer(LOOK_S):
+            if found := poller.wait(CHECK_S):
                 return found
         return ""
 
     def wait_to_lead(self, store: Store, cluster: str) -> bool:
-        """Waits until no other process writes to the cluster; False if a signal or a death came first.
-
-        Raises FencedError.
-        """
-        told = ""
+        """Wait until no other process writes to the cluster; False after a signal or a death. Raises FencedError."""
+        reported = ""
         while not self._stop.is_set():
-            try:
-                trouble = store.lead(cluster)
-            except StoreError as error:
-                trouble, line = str(error), f"database: {error}"
-            else:
-                line = f"leadership: another kspan ({trouble}) writes to this cluster"
-            if not trouble:
+            problem = _why_not_leader(store, cluster)
+            if not problem:
                 return True
-            self._problems = lambda line=line: [line]  # type: ignore[misc]
-            if trouble != told:
-                _logger.info("waiting to take over cluster %s: %s", cluster, line)
-                told = trouble
+            self._problems = lambda line=problem: [line]  # type: ignore[misc]
+            if problem != reported:
+                _logger.info("waiting to take over cluster %s: %s", cluster, problem)
+                reported = problem
             if not self._server.is_alive():
                 self._died("the HTTP server", None)
                 break
@@ -102,10 +94,10 @@ class Supervisor:
         return False
 
     def watch_over(self, daemon: Daemon) -> int:
-        """Runs the daemon until a signal or a death; the exit code."""
+        """Run the daemon until a signal or a death. Returns the exit code."""
         self._problems = daemon.problems
         daemon.start()
-        while not self._stop.wait(LOOK_S):
+        while not self._stop.wait(CHECK_S):
             for part, error in daemon.failures():
                 self._died(part, error)
             if not self._server.is_alive():
@@ -119,9 +111,18 @@ class Supervisor:
 
     @property
     def exit_code(self) -> int:
-        """What the process would end with now."""
+        """The exit code if the process ended now."""
         return 1 if self._dead else 0
 
     def _died(self, part: str, error: BaseException | None) -> None:
-        _logger.critical("%s died: %s", part, error or "it ended", exc_info=error)
+        _logger.critical("%s died: %s", part, error or "it ended without an error", exc_info=error)
         self._dead.append(f"{part} died")
+
+
+def _why_not_leader(store: Store, cluster: str) -> str:
+    """Why this process does not write to the cluster yet; empty if it does. Raises FencedError."""
+    try:
+        leader = store.lead(cluster)
+    except StoreError as error:
+        return f"database: {error}"
+    return f"leadership: another kspan ({leader}) writes to this cluster" if leader else ""

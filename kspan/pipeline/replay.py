@@ -1,4 +1,4 @@
-"""``kspan replay``: recordings through the house as the daemon would have had them, on their own clock."""
+"""``kspan replay``: processes recordings as the daemon would have processed the cluster, in event time."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
@@ -15,31 +15,34 @@ from kspan.settings import FoldSettings
 from kspan.store import Store
 
 LOOK_AHEAD = 5_000
-"""Frames that are looked through for the kube-system namespace: a recording begins with its lists (some hundred)."""
+"""Frames in which the namespace kube-system is searched for. A recording begins with its lists, some hundred frames."""
 
 NO_CLUSTER = "00000000-0000-0000-0000-000000000000"
-"""The cluster of an input that does not tell: the nil UUID (RFC 9562)."""
+"""The cluster uid of an input without the namespace kube-system: the nil UUID (RFC 9562)."""
 
 
 class Replayed(msgspec.Struct, frozen=True):
-    """What a replay did: frames read, records appended, records that were known already, objects skipped as bad.
-
-    ``invalid_contexts`` were ignored; ``notices`` are messages for the user.
-    """
+    """The result of a replay."""
 
     cluster: str
     frames: int
+    """Frames read."""
     appended: int
+    """Records appended to the journal."""
     known_already: int
+    """Records that the journal already had."""
     skipped: int
+    """Invalid objects."""
     invalid_contexts: int = 0
+    """Invalid trace contexts that were ignored."""
     notices: tuple[str, ...] = ()
+    """Messages for the user."""
 
 
 def find_cluster(frames: Iterable[Frame]) -> tuple[str, Iterator[Frame]]:
-    """The cluster's uid, and the same frames again.
+    """The cluster's uid, and all frames.
 
-    An input that breaks while it is looked through breaks where it did, after what came before.
+    If the input fails while it is searched, the returned iterator raises the error after the frames before it.
     """
     source = iter(frames)
     seen: list[Frame] = []
@@ -50,11 +53,11 @@ def find_cluster(frames: Iterable[Frame]) -> tuple[str, Iterator[Frame]]:
             if uid is not None:
                 return uid, chain(seen, source)
     except InputError as error:
-        return NO_CLUSTER, _and_then(seen, error)
+        return NO_CLUSTER, _then_raise(seen, error)
     return NO_CLUSTER, chain(seen, source)
 
 
-def _and_then(frames: list[Frame], error: InputError) -> Iterator[Frame]:
+def _then_raise(frames: list[Frame], error: InputError) -> Iterator[Frame]:
     yield from frames
     raise error
 
@@ -68,10 +71,12 @@ def replay(
     settings: FoldSettings | None = None,
     on_bad: Callable[[InputError], None] | None = None,
 ) -> Replayed:
-    """Ingests frames, then lets the clock run out, so that every trace is closed.
+    """Process frames, then let event time run out, so that every trace is closed.
 
-    ``cluster`` overrides the uid that the input tells. ``on_bad`` is given an object that cannot be journalled, which
-    is then skipped; without it the InputError is raised, after what came before was committed.
+    Args:
+        cluster: overrides the cluster uid of the input.
+        on_bad: called for each invalid object, which is then skipped. Without it the InputError is raised, after the
+            frames before it were committed.
     """
     if not cluster:
         cluster, frames = find_cluster(frames)

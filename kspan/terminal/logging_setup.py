@@ -1,4 +1,4 @@
-"""The log: for people on a terminal, one JSON object a line elsewhere, and never a secret in it."""
+"""Log formats: text on a terminal, one JSON object per line elsewhere. Secrets are masked in both."""
 
 import json
 import logging
@@ -28,15 +28,15 @@ _COLOURS: Final = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m", loggi
 
 _NOISY: Final = {
     "alembic": logging.WARNING,
-    "apscheduler": logging.ERROR,  # that a job was skipped for its predecessor is what max_instances is for
-    "urllib3": logging.ERROR,  # its retries are ours to tell, once
+    "apscheduler": logging.ERROR,  # it warns whenever max_instances does its work
+    "urllib3": logging.ERROR,  # we log its retries ourselves
     "kubernetes": logging.WARNING,
     "opentelemetry": logging.WARNING,
 }
 
 
 def masked(text: str) -> str:
-    """The text without bearer tokens, passwords in URLs and the like."""
+    """The text with tokens, passwords in URLs and similar values masked."""
     text = _BEARER.sub(rf"\1 {MASK}", text)
     text = _JWT.sub(MASK, text)
     text = _USERINFO.sub(rf"\g<scheme>:{MASK}@", text)
@@ -44,20 +44,20 @@ def masked(text: str) -> str:
 
 
 def _harmless(value: str) -> bool:
-    # "token: Bearer <redacted>" was dealt with above.
+    # "token: Bearer <redacted>" is masked already.
     return value.lower() in ("bearer", "basic", "token") or value.startswith(MASK[:5])
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    """What was given as ``extra``: the object's identity, as a rule."""
+    """The fields given as ``extra``, usually the identity of an object."""
     return {key: value for key, value in vars(record).items() if key not in _STANDARD and not key.startswith("_")}
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: ``time`` (RFC 3339), ``level``, ``logger``, ``message``, the extra fields, ``error``."""
+    """One JSON object per line: ``time`` (RFC 3339), ``level``, ``logger``, ``message``, extra fields, ``error``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
+        """The line, without the newline."""
         line: dict[str, Any] = {
             "time": format_time(int(record.created * 1e6) * 1000),
             "level": record.levelname.lower(),
@@ -81,7 +81,7 @@ class HumanFormatter(logging.Formatter):
         self._colours = colours
 
     def format(self, record: logging.LogRecord) -> str:
-        """The lines of one record; the second and later ones are an error's."""
+        """The line of one record; an error adds further lines."""
         fields = " ".join(f"{key}={value}" for key, value in _fields(record).items())
         level = f"{record.levelname:<7}"
         if self._colours and record.levelno in _COLOURS:
@@ -95,7 +95,7 @@ class HumanFormatter(logging.Formatter):
 
 
 def set_up(level: str = "info", stream: TextIO | None = None) -> None:
-    """Log to ``stream`` (standard error), in the form that suits it. Raises ValueError for an unknown level."""
+    """Log to ``stream`` (default: standard error) in the format for it. Raises ValueError for an unknown level."""
     stream = stream or sys.stderr
     handler = logging.StreamHandler(stream)
     terminal = stream.isatty()
@@ -112,7 +112,7 @@ def set_up(level: str = "info", stream: TextIO | None = None) -> None:
 
 
 def _log_death(death: threading.ExceptHookArgs) -> None:
-    """What a thread died of that nobody waits for: Python would print it as it is, secrets and all."""
+    """Log the error that ended a thread. Python would print it without masking secrets."""
     if death.exc_value is not None:
         name = death.thread.name if death.thread is not None else "a thread"
-        _logger.critical("the thread %s died: %s", name, death.exc_value, exc_info=death.exc_value)
+        _logger.critical("thread %s died: %s", name, death.exc_value, exc_info=death.exc_value)

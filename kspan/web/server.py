@@ -1,4 +1,4 @@
-"""``/healthz``, ``/readyz`` and ``/metrics`` over HTTP."""
+"""A small HTTP server: GET and HEAD, from a table of routes."""
 
 import logging
 import socket
@@ -17,11 +17,11 @@ _logger = logging.getLogger(__name__)
 DEFAULT_LISTEN: Final = "127.0.0.1:8474"
 _TEXT: Final = "text/plain; charset=utf-8"
 _SLOW_S: Final = 10.0
-"""Seconds that a client may take for its request: a scraper takes milliseconds."""
+"""Seconds that a client may take to send its request. A scraper takes milliseconds."""
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What is sent back."""
+    """An HTTP response."""
 
     status: int
     body: bytes
@@ -32,24 +32,24 @@ Routes = dict[str, Callable[[], Answer]]
 
 
 def verdict(problems: list[str], fine: str = "ok") -> Answer:
-    """200 where there are no problems, otherwise 503 with one a line."""
+    """200 if there are no problems, otherwise 503 with one problem per line."""
     if problems:
         return Answer(503, "".join(f"{problem}\n" for problem in problems).encode())
     return Answer(200, f"{fine}\n".encode())
 
 
 def parse_listen(text: str) -> tuple[str, int]:
-    """``host:port``, ``:port`` (all addresses) or ``[::1]:port``. Raises SettingsError."""
+    """Parse ``host:port``, ``:port`` (all addresses) or ``[::1]:port``. Raises SettingsError."""
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise SettingsError(f"cannot listen on {text!r}: use HOST:PORT, such as {DEFAULT_LISTEN}")
+        raise SettingsError(f"invalid listen address {text!r}: use HOST:PORT, such as {DEFAULT_LISTEN}")
     return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)  # noqa: S104 -- asked for
 
 
 class Server:
-    """Answers GET and HEAD for ``routes`` (path → answer) on ``listen``, each request in a thread of its own.
+    """Answers GET and HEAD requests for ``routes`` (path → answer) on ``listen``, each in a thread of its own.
 
-    It listens from its construction on, and answers from ``start`` on. Raises SettingsError where it cannot listen.
+    The constructor opens the socket and raises SettingsError if that fails; ``start`` starts answering.
     """
 
     def __init__(self, listen: str, routes: Routes) -> None:
@@ -65,16 +65,16 @@ class Server:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where it listens; the port is the one that was chosen where 0 was asked for."""
+        """Host and port. For port 0 the system has chosen one."""
         host, port = self._server.server_address[:2]
         return str(host), int(port)
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start answering."""
         self._thread.start()
 
     def is_alive(self) -> bool:
-        """Whether it answers."""
+        """True while it answers."""
         return self._thread.is_alive()
 
     def stop(self) -> None:
@@ -87,12 +87,12 @@ class Server:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    # Python would wait for handlers of clients that keep their connection.
+    # Closing would wait for clients that keep their connection open.
     block_on_close = False
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 -- socketserver's
-        # A scraper that hung up is no trouble of ours.
-        _logger.debug("a request from %s broke off: %s", client_address, sys.exc_info()[1])
+        # A client that closed its connection is not an error.
+        _logger.debug("request from %s failed: %s", client_address, sys.exc_info()[1])
 
 
 class _Server6(_Server):
