@@ -1,9 +1,9 @@
-"""The figures that were asked for, as a table (``make bench RECORDING=...``).
+"""Measures the daemon and prints a table (``make bench RECORDING=...``).
 
     python -m benchmarks RECORDING [--events 300000] [--pods 60000] [--seconds 30] [--objects 100000] [--folder DIR]
 
-RECORDING is one with many Events and Pods (a storm); without it, one of the short ones of the tests. Lines are real,
-from a loopback HTTP watch that a process of its own serves. The table tells figure, limit and their ratio.
+RECORDING should have many Events and Pods (a storm); the default is a short one of the tests. Another process serves
+its lines over a loopback HTTP watch. The table shows each figure, its limit and their ratio.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def _throughput(recording: Path, folder: Path, asked: dict[str, tuple[int, int]]
         found = watching.watch(made, resource, folder, 0)
         row(f"{resource}: lines/s, of {found.records:,}", found.records / found.seconds, limit)
         row(f"{resource}: lines/s of processor time", found.records / found.processor, limit)
-        row(f"{resource}: last half took, times the first", found.halves[1] / found.halves[0], 1)
+        row(f"{resource}: last half took, relative to the first", found.halves[1] / found.halves[0], 1)
 
 
 def _latency(recording: Path, folder: Path, seconds: int) -> None:
@@ -87,10 +87,11 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("recording", type=Path, nargs="?", default=Path(all_files()[1]))
     parser.add_argument("--events", type=int, default=300_000, help="lines")
     parser.add_argument("--pods", type=int, default=60_000, help="lines")
-    parser.add_argument("--seconds", type=int, default=30, help="for the time from receipt to commit")
-    parser.add_argument("--objects", type=int, default=100_000, help="that live")
-    parser.add_argument("--folder", help="for the databases, and a recording of half a gigabyte")
+    parser.add_argument("--seconds", type=int, default=30, help="duration of the latency measurement")
+    parser.add_argument("--objects", type=int, default=100_000, help="live objects")
+    parser.add_argument("--folder", help="for databases and a generated recording of 0.5 GB")
     return parser.parse_args()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,10 +1,10 @@
-"""What becomes of kspan on a long history (``make growth RECORDING=...``).
+"""Measures kspan on a long history (``make growth RECORDING=...``).
 
     python -m benchmarks.growth RECORDING [--records 10000000] [--spans 1000000] [--days N] [--prune SHARE] [--db URL]
 
-Without --db in an SQLite file in a temporary folder. The database has to be empty. The table tells figure, limit and
-their ratio; it judges nothing. What is compared runs in turns with its peer, so that both meet the same machine: the
-empty store is of the same kind as the other, on PostgreSQL in a schema of the same database.
+Without --db it uses an SQLite file in a temporary folder. The database must be empty. The table shows each figure, its
+limit and their ratio. Comparisons run both sides in turns, so that both meet the same conditions. The empty store is of
+the same kind as the other; on PostgreSQL it is a schema of the same database.
 """
 
 import argparse
@@ -38,17 +38,17 @@ from kspan.store.tables.stats import database_size
 from kspan.times import SECOND
 
 CHUNK = 500
-"""Records in a transaction, and in a turn."""
+"""Records in a transaction, and in one turn of a comparison."""
 
 WARM_UP = 6
-"""Turns that are not counted: sessions, statements and the first pages."""
+"""Turns that are not counted, in which sessions, statements and caches are set up."""
 
 QUERIES = 30
 
 START = """
 import sys
-from kspan.daemon.projector import Projector
 from kspan.graph import built_in_rules
+from kspan.pipeline.projector import Projector
 from kspan.store import open_store
 with open_store(sys.argv[1]) as store:
     Projector(store, sys.argv[2], built_in_rules())
@@ -61,7 +61,7 @@ def row(what: str, figure: str, limit: str, ratio: float) -> None:
 
 
 class Ingest:
-    """A projector that takes in frames, and how long each turn took it (seconds, of processor and by the clock)."""
+    """A projector that is fed frames, with the seconds that each turn took (processor time and wall clock)."""
 
     def __init__(self, store: Store, server: ServerTime | None = None) -> None:
         self._server = server
@@ -82,13 +82,13 @@ class Ingest:
         self.served.append(self._server.used() - served if self._server is not None else 0.0)
 
     def forget(self) -> None:
-        """How long it took so far."""
+        """Discard the times measured so far."""
         for times in (self.cpu, self.wall, self.served):
             times.clear()
 
 
 def next_copy(history: History, number: int) -> list[Frame]:
-    """The recording once more, after all that is there."""
+    """One more copy of the recording, after the existing history."""
     shift = Shift(number, number * history.period)
     later = number * history.period
     return [
@@ -98,8 +98,8 @@ def next_copy(history: History, number: int) -> list[Frame]:
 
 
 def ingest(big: Store, small: Store, frames: list[Frame]) -> None:
-    """The same frames into both, a batch here and a batch there."""
-    say(f"taking in {len(frames):,} records twice")
+    """Feed the same frames to both stores, one batch at a time in turns."""
+    say(f"ingesting {len(frames):,} records twice")
     server = ServerTime(big)
     ways = Ingest(big, server), Ingest(small, server)
     source = iter(frames)
@@ -107,7 +107,7 @@ def ingest(big: Store, small: Store, frames: list[Frame]) -> None:
         chunk = list(islice(source, CHUNK))
         if not chunk:
             break
-        # The sessions come with the first transactions, and the first to go takes turns, too.
+        # The first transactions open the sessions.
         if turn == WARM_UP:
             server.find()
             for way in ways:
@@ -129,7 +129,7 @@ def _compare(what: str, here: list[float], there: list[float]) -> None:
 
 
 def start_up(url: str, name: str) -> None:
-    """A process that opens the store and takes up what is live."""
+    """Start a process that opens the store and loads the projection."""
     wall, cpu = [], []
     for _ in range(3):
         began, spent = time.perf_counter(), _children()
@@ -146,7 +146,7 @@ def _children() -> float:
 
 
 def questions(store: Store) -> None:
-    """Each for other objects, traces and moments."""
+    """Run each query several times, for random objects, traces and times."""
     chance = random.Random(1)
     with store.reading("choose") as connection:
         last = connection.exec_driver_sql("SELECT max(start_time) FROM traces WHERE state = 'closed'").scalar_one()
@@ -174,7 +174,7 @@ def questions(store: Store) -> None:
             "kspan why KIND/NAME": asked_why,
             "kspan trace ID": lambda: find_trace(connection, CLUSTER, chance.choice(traces)),
             "kspan traces --since 2h": lambda: list_traces(connection, CLUSTER, Filter(since=last - 7200 * SECOND), 20),
-            "kspan traces --since, somewhere in the history": lambda: list_traces(
+            "kspan traces --since, at a random time": lambda: list_traces(
                 connection, CLUSTER, Filter(since=last - chance.randint(1, 48) * 3600 * SECOND), 20
             ),
         }
@@ -184,7 +184,7 @@ def questions(store: Store) -> None:
 
 
 def pruning(store: Store, frames: list[Frame], before: int) -> None:
-    """The longest commit while the oldest records go, with 500 records a second coming in."""
+    """Measure the longest commit while the oldest records are pruned and 500 records a second arrive."""
     say("pruning")
     way = Ingest(store)
     done = threading.Event()
@@ -211,13 +211,13 @@ def pruning(store: Store, frames: list[Frame], before: int) -> None:
 
 
 def fill(url: str, options: argparse.Namespace) -> History:
-    """Make the store, let it settle, and say what it is and where."""
+    """Fill the store, vacuum it, and print its size."""
     began = time.perf_counter()
     with open_store(url) as store:
         history = make(store, options.recording, options.records, options.spans, options.days, say)
-        say(f"made in {time.perf_counter() - began:.0f} s")
+        say(f"filled in {time.perf_counter() - began:.0f} s")
         settle(store)
-        say(f"settled after {time.perf_counter() - began:.0f} s")
+        say(f"vacuumed after {time.perf_counter() - began:.0f} s")
         path = Path(url) if store.dialect == "sqlite" else None
         with store.reading("ask for the size") as connection:
             size = f"{database_size(connection, path) / 1e9:.1f} GB"
@@ -227,7 +227,7 @@ def fill(url: str, options: argparse.Namespace) -> History:
 
 
 def measure(url: str, folder: str, options: argparse.Namespace) -> None:
-    """Fill, and print the table."""
+    """Fill the store and print the table."""
     history = fill(url, options)
     print(f"{'':62}{'figure':>16}{'limit':>12}{'ratio':>8}", flush=True)
     start_up(url, "start-up")
@@ -247,9 +247,9 @@ def main() -> None:
     parser.add_argument("recording", type=Path)
     parser.add_argument("--records", type=int, default=10_000_000)
     parser.add_argument("--spans", type=int, default=1_000_000)
-    parser.add_argument("--days", type=float, default=0, help="let the history be this long; without, it is dense")
+    parser.add_argument("--days", type=float, default=0, help="length of the history (default: as short as possible)")
     parser.add_argument(
-        "--prune", type=float, default=0.1, help="share of the history; PostgreSQL drops whole days of it"
+        "--prune", type=float, default=0.1, help="share of the history to prune; PostgreSQL drops whole days"
     )
     parser.add_argument("--db", help="SQLAlchemy URL of an empty database")
     parser.add_argument("--folder", help="for the SQLite files")
@@ -260,4 +260,5 @@ def main() -> None:
         measure(options.db or f"{folder}/growth.sqlite", folder, options)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
-"""A store with a long history: one recording, projected as it is, and then copied within the database.
+"""Fills a store with a long history: one recording is projected, then its rows are copied within the database.
 
-The copies are rows as the first one's are, with uids, names, ids, versions and times of their own: scattered keys stay
-scattered, neighbours stay neighbours. Payloads are not changed; nothing that is measured reads them.
+Each copy has its own uids, names, ids, versions and times, so that random keys stay random and neighbouring rows stay
+neighbours. Payloads are not changed: no measurement reads them.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from kspan.times import SECOND
 CLUSTER: Final = "8d1f7a52-0000-4000-8000-00000000be7c"
 TARGET: Final = "otlp"
 
-# What a column's value becomes in copy :k. {c} is the column.
+# The value of a column in copy :k. {c} is the column.
 _HEX: Final = {"sqlite": "printf('%04x', :k)", "postgresql": "lpad(to_hex(CAST(:k AS integer)), 4, '0')"}
 _TIMES: Final = frozenset(
     {
@@ -46,7 +46,7 @@ _IDS: Final = frozenset({"trace_id", "previous_trace_id", "span_id", "parent_spa
 
 
 class History(msgspec.Struct, frozen=True):
-    """What was made: records and spans in all, the number of copies, the time (ns) between two, and days in all."""
+    """The result: total records and spans, number of copies, time between two copies (ns), and total days."""
 
     records: int
     spans: int
@@ -59,7 +59,7 @@ class History(msgspec.Struct, frozen=True):
 def make(
     store: Store, recording: Path, records: int, spans: int, days: float, progress: Callable[[str], None]
 ) -> History:
-    """Fill an empty store with about so many journal records and spans, over so many days or as dense as they come."""
+    """Fill an empty store with about this many records and spans, over ``days`` days (0: as few as possible)."""
     frames = deltas(recording)
     progress(f"projecting {recording}")
     projector = Projector(store, CLUSTER, built_in_rules())
@@ -73,7 +73,7 @@ def make(
         each = store.last_sequence(CLUSTER)
         found = connection.execute(text("SELECT count(*) FROM spans")).scalar_one()
     copies = max(1, records // each) - 1
-    # The clock ran out past the recording's end.
+    # Event time ended after the end of the recording.
     period = max(span_of(frames) + 1_000 * SECOND, int(days * DAY) // (copies + 1))
     every = max(1, round(copies * found / max(1, spans - found)))
     _prepare(store, frames[0].received, frames[0].received + (copies + 2) * period)
@@ -94,7 +94,7 @@ def make(
 
 
 def _prepare(store: Store, first: int, last: int) -> None:
-    """The journal's days, which a commit would make; and how much there is, which autovacuum would find out."""
+    """Create the partitions that commits would create, and collect the statistics that autovacuum would collect."""
     if store._partitions is None:  # noqa: SLF001
         return
     store._partitions.prepare_days(range(first // DAY, last // DAY + 1))  # noqa: SLF001
@@ -110,7 +110,7 @@ def _mark_emitted(store: Store) -> None:
 def _copy(connection: Connection, table: Table, number: int, each: int, period: int) -> None:
     dialect = connection.dialect.name
     values = {column.name: _value(table.name, column.name, _HEX[dialect]) for column in table.columns}
-    # Conditions that an index is about: a copy must not take longer the more there are.
+    # Conditions that use an index: a copy must not take longer as the store grows.
     past = "cluster = :cluster AND NOT remembered AND deleted_at < :until AND seen_at < :until"
     closed = "cluster = :cluster AND state = 'closed' AND closed_at < :until"
     of_trace = f"cluster = :cluster AND trace_id IN (SELECT trace_id FROM traces WHERE {closed})"  # noqa: S608
@@ -147,14 +147,14 @@ def _value(table: str, column: str, digits: str) -> str:
         later = "CAST(CAST(resource_version AS BIGINT) + :versions AS TEXT)"
         return f"CASE WHEN resource_version = '' THEN '' ELSE {later} END"
     if column in _IDS:
-        # Turned, so that the ids of a copy are as scattered as those of the first.
+        # Rotated, so that the ids of a copy are as random as those of the first.
         turned = f"substr({column}, 1 + :turn) || substr({column}, 1, :turn)"
         return f"CASE WHEN {column} = '' THEN '' ELSE substr({turned}, 1, 8) || {digits} || substr({turned}, 13) END"
     return column
 
 
 def _move_on(store: Store, copies: int, each: int, period: int) -> None:
-    """The projection now stands at the end of the last copy."""
+    """Set the position of the projection to the end of the last copy."""
     live = store.load_projection(CLUSTER)
     clock = msgspec.msgpack.decode(live.clock, type=Clock)
     clock.now += copies * period

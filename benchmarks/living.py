@@ -1,4 +1,4 @@
-"""What a hundred thousand living objects cost: memory, start-up, and each line."""
+"""Measures the cost of 100,000 live objects: memory, start-up, and time per line."""
 
 import statistics
 import subprocess
@@ -26,9 +26,9 @@ KINDS: Final = ("v1/pods", "apps/v1/replicasets", "apps/v1/deployments")
 OPEN: Final = """
 import resource, sys, time
 began = time.perf_counter()
-from kspan.daemon.run import tune_garbage_collection
-from kspan.daemon.projector import Projector
+from kspan.daemon.main import tune_garbage_collection
 from kspan.graph import built_in_rules
+from kspan.pipeline.projector import Projector
 from kspan.store import open_store
 tune_garbage_collection()
 with open_store(sys.argv[1]) as store:
@@ -40,7 +40,7 @@ with open_store(sys.argv[1]) as store:
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """A process that took up what lives: seconds by the clock and of the processor, MB at the end and at the most."""
+    """A process that loaded the projection: seconds (wall clock, processor), and MB at the end and at the peak."""
 
     seconds: float
     processor: float
@@ -49,7 +49,7 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 class Population:
-    """Makes the objects of a recording live, in as many copies as are asked for: each as it was when it was well."""
+    """Creates live objects from copies of a recording: each object as it was before its deletion."""
 
     def __init__(self, recording: Path) -> None:
         self._lives = list(_lives(deltas(recording, KINDS)))
@@ -57,7 +57,7 @@ class Population:
         self.objects = sum(1 for frame in self._lives if frame.type is FrameType.ADDED)
 
     def grow(self, projector: Projector, first: int, last: int) -> None:
-        """Copies ``first`` up to (without) ``last``."""
+        """Add the copies from ``first`` to ``last - 1``."""
         for number in range(first, last):
             shift = Shift(number, 0)
             for frame, template in self._templates:
@@ -67,7 +67,7 @@ class Population:
 
 
 def _lives(frames: list[Frame]) -> Iterator[Frame]:
-    """Of each object its creation, and the newest version that was not being deleted."""
+    """The creation of each object and its newest version before it was deleted."""
     added: dict[bytes, Frame] = {}
     newest: dict[bytes, Frame] = {}
     for frame in frames:
@@ -88,7 +88,7 @@ class _Object(msgspec.Struct):
 
 
 def open_again(database: Path) -> Opened:
-    """Start a process on the database."""
+    """Start a process that loads the projection."""
     command = [sys.executable, "-c", OPEN, str(database), CLUSTER]
     first, second = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     seconds, processor = map(float, first.split())
@@ -97,9 +97,9 @@ def open_again(database: Path) -> Opened:
 
 
 def per_line(store: Store, recording: Path, number: int, lines: int) -> float:
-    """Microseconds of processor time that a line (of all that the recording has, mixed) takes, on this store.
+    """Microseconds of processor time per line (Events and objects as in the recording) on this store.
 
-    The median of its commits: the log of what was made to live is big, and one of them moves all of it.
+    The median of the commits, because one of them includes the checkpoint of a large WAL.
     """
     frames = [frame for frame in deltas(recording) if frame.resource in (*KINDS, "v1/events")][:lines]
     shift = Shift(number, 0)
@@ -121,7 +121,7 @@ def per_line(store: Store, recording: Path, number: int, lines: int) -> float:
 
 
 def populate(recording: Path, database: Path, sizes: list[int], lines: int) -> Iterator[tuple[int, float]]:
-    """Grow a database to each number of living objects; (objects, microseconds a line) at each."""
+    """Grow a database to each number of live objects; yields (objects, microseconds per line)."""
     population, copies = Population(recording), 0
     with open_store(str(database)) as store:
         for step, size in enumerate(sizes):

@@ -1,4 +1,4 @@
-"""How fast closed spans are read, built, encoded and sent over OTLP/HTTP to a real receiver."""
+"""Measures reading, building, encoding and sending spans over OTLP/HTTP to a real receiver."""
 
 import os
 import time
@@ -19,7 +19,7 @@ CLUSTER: Final = "benchmark"
 
 
 def send(recording: Path, folder: Path) -> tuple[int, float, float]:
-    """(spans, seconds by the clock, seconds of the processor) for all that a recording becomes."""
+    """(spans, wall-clock seconds, processor seconds) for all traces of a recording."""
     with open_store(str(folder / "sending.sqlite")) as store, run_rotel(folder, detailed=False) as rotel:
         projector = Projector(store, CLUSTER, built_in_rules())
         streams = ListWatch(projector, {})
@@ -36,5 +36,5 @@ def send(recording: Path, folder: Path) -> tuple[int, float, float]:
         spent = time.perf_counter() - began, time.process_time() - processor
         queue.close()
         if report.reason:
-            raise SystemExit(f"the receiver did not take the spans: {report.reason}")
+            raise SystemExit(f"the receiver did not accept the spans: {report.reason}")
     return report.spans, *spent

@@ -1,4 +1,4 @@
-"""What the server does while a benchmark on PostgreSQL runs, and what it needs before one is fair."""
+"""Prepares a PostgreSQL server for a benchmark, and measures its processor time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ SETTINGS: Final = (
 
 @contextmanager
 def alone(store: Store) -> Iterator[Connection]:
-    """A connection without transactions, each statement as long as it takes, and as autovacuum lets it wait."""
+    """A connection with autocommit and without timeouts."""
     with store.reading("find the server") as connection:
         engine = connection.engine
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -53,7 +53,7 @@ def empty_beside(store: Store, url: str) -> Iterator[Store]:
 
 
 def settle(store: Store) -> None:
-    """What autovacuum and checkpoints have long done to a store that grew over months, a filled one still lacks."""
+    """Vacuum and make a checkpoint: a store that grew over months has had both."""
     if store.dialect != "postgresql":
         return
     with alone(store) as connection:
@@ -62,11 +62,11 @@ def settle(store: Store) -> None:
         try:
             connection.exec_driver_sql("CHECKPOINT")
         except SQLAlchemyError:
-            say("no CHECKPOINT: it takes a superuser")
+            say("no CHECKPOINT: it requires a superuser")
 
 
 def settings_of(store: Store) -> str:
-    """The server's settings that matter here."""
+    """The server settings that influence the figures."""
     if store.dialect != "postgresql":
         return ""
     with store.reading("read the settings") as connection:
@@ -74,7 +74,7 @@ def settings_of(store: Store) -> str:
 
 
 class ServerTime:
-    """The processor time of a server on this machine. What is compared runs in turns: all of a turn's is its own."""
+    """The processor time of a server on this machine. Comparisons run in turns, so the time in a turn belongs to it."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -83,7 +83,7 @@ class ServerTime:
         self.find()
 
     def find(self) -> None:
-        """Look for the sessions that there are now."""
+        """Find the current sessions."""
         if self._store.dialect != "postgresql":
             return
         query = (
@@ -94,7 +94,7 @@ class ServerTime:
         self.is_known = bool(self._pids) and all(_name(pid) == "postgres" for pid in self._pids)
 
     def used(self) -> float:
-        """Seconds of all sessions' processes so far; 0 where that is not known."""
+        """Seconds of all session processes so far; 0 if unknown."""
         return sum(map(_spent, self._pids)) if self.is_known else 0.0
 
 

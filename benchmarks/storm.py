@@ -1,7 +1,7 @@
-"""A recording again and again, each time as of another part of the cluster, later.
+"""Repeats a recording, each time for another part of the cluster and later.
 
-A copy has uids, names, resourceVersions and times of its own; what refers to what stays. So a recording of a hundred
-thousand lines becomes as many as a benchmark needs, and every copy makes the traces that the first one makes.
+Each copy has its own uids, names, resourceVersions and times; references stay consistent. So every copy produces the
+same traces, and a recording of 100,000 lines becomes as long as a benchmark needs.
 """
 
 import re
@@ -14,11 +14,11 @@ from kspan.ingest.frames import Frame, FrameType
 from kspan.times import SECOND, format_time, parse_time
 
 VERSIONS: Final = 1_000_000
-"""resourceVersions between two copies; the recordings have some ten thousand."""
+"""resourceVersions between two copies. A recording has some 10,000."""
 
 DELTAS: Final = frozenset({FrameType.ADDED, FrameType.MODIFIED, FrameType.DELETED})
 
-# Each begins with something that a search can jump to; what differs between copies is group 1.
+# Each starts with a literal, which makes searching fast. Group 1 differs between copies.
 _VARIABLE: Final = {
     "uid": re.compile(rb"-([0-9a-f]{4})-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-"),
     "version": re.compile(rb'"resourceVersion":"(\d+)"'),
@@ -29,7 +29,7 @@ _VARIABLE: Final = {
 
 
 class Shift:
-    """From the things that differ between copies to those of the ``number``-th, which is ``later`` by so many ns."""
+    """Maps values to those of copy ``number``, which is ``later`` nanoseconds later."""
 
     def __init__(self, number: int, later: int) -> None:
         self._number = number
@@ -57,7 +57,7 @@ class Shift:
 
 
 class Template:
-    """Bytes in which what differs between copies was found."""
+    """An object's JSON, split at the values that differ between copies."""
 
     def __init__(self, raw: bytes) -> None:
         found = [(m.start(1), m.end(1), kind) for kind, pattern in _VARIABLE.items() for m in pattern.finditer(raw)]
@@ -76,13 +76,13 @@ class Template:
 
 
 def deltas(recording: Path, resources: Collection[str] = ()) -> list[Frame]:
-    """What happened to these resources (all of them, without) in a recording, without its first lists."""
+    """The changes of these resources (default: all) in a recording, without its first lists."""
     frames = read_frames([str(recording)])
     return [f for f in frames if f.type in DELTAS and (f.resource in resources or not resources)]
 
 
 def copies(frames: list[Frame], period: int = 0) -> Iterator[Frame]:
-    """The frames without end, a copy after the other, each ``period`` ns after the one before."""
+    """Endless copies of the frames, each ``period`` ns after the one before."""
     templates = [Template(frame.object) for frame in frames]
     number = 0
     while True:

@@ -1,4 +1,4 @@
-"""The table that benchmarks print: figure, limit, their ratio. It judges nothing."""
+"""The table that benchmarks print: figure, limit, their ratio."""
 
 import os
 import platform
@@ -6,23 +6,23 @@ import sys
 
 
 def say(text: str) -> None:
-    """Progress, for whoever waits."""
+    """Print progress on standard error."""
     print(f"  {text}", file=sys.stderr, flush=True)
 
 
 def machine() -> None:
-    """What it was measured on, and how busy that was."""
+    """Print the machine and its load."""
     load = os.getloadavg()[0]
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load average {load:.1f}")
 
 
 def head(*columns: str) -> None:
-    """The first line of a table."""
+    """Print the first line of a table."""
     print(f"{columns[0]:50}" + "".join(f"{column:>12}" for column in columns[1:]), flush=True)
 
 
 def row(what: str, figure: float, limit: float, unit: str = "") -> None:
-    """A figure with its limit."""
+    """Print a figure with its limit."""
     digits = 2 if figure < 100 and figure != int(figure) else 0
     shown = [f"{figure:,.{digits}f}{unit}", f"{limit:,g}{unit}", f"{figure / limit:.2f}"]
     print(f"{what:50}" + "".join(f"{column:>12}" for column in shown), flush=True)

@@ -1,7 +1,7 @@
-"""A watch over loopback HTTP into a database: how fast, and how long a line takes.
+"""Measures a watch over loopback HTTP into a database: throughput and latency.
 
-The tests' API server runs as a process of its own and serves what a recording becomes in copies; the daemon's watcher
-and writer take it into an SQLite file (WAL, synchronous=FULL), causality on, nothing exported.
+The API server of the tests runs in a process of its own and serves copies of a recording. The daemon's watcher and
+writer commit them to an SQLite file (WAL, synchronous=FULL), with traces but without exports.
 """
 
 import subprocess
@@ -27,15 +27,14 @@ from kspan.times import SECOND, format_time, parse_time
 CLUSTER: Final = "benchmark"
 
 QUIET_S: Final = 3.0
-"""Seconds without a new record after which all of them are taken to have come."""
+"""Seconds without a new record after which the run is complete."""
 
 POLL_S: Final = 0.1
 
 
 class Watched(msgspec.Struct, frozen=True):
-    """What came of it: records, seconds of the clock from the first to the last, of which of the processor, and how
-    long each record took from its receipt to its commit (ns, sorted). ``halves``: seconds for the first and the last
-    half of the records."""
+    """The result: records, wall-clock seconds from the first to the last, processor seconds, and the time from receipt
+    to commit of each record (ns, sorted). ``halves``: seconds for the first and the last half of the records."""
 
     records: int
     seconds: float
@@ -65,17 +64,17 @@ class _Clock(Metrics):
 
 class _Nobody:
     def restarted(self, resource: str, reason: str) -> None:
-        """Not of interest here."""
+        """Ignored."""
 
     def connected(self, resource: str) -> None:
-        """Not of interest here."""
+        """Ignored."""
 
     def refused(self, resource: str, status: int) -> None:
-        """Not of interest here."""
+        """Ignored."""
 
 
 def write_copies(recording: Path, resource: str, lines: int, per_second: float, out: Path) -> None:
-    """A recording of so many lines, from the deltas of one resource in ``recording``, so many a second."""
+    """Write a recording of ``lines`` changes of one resource, ``per_second`` a second, from copies of ``recording``."""
     began = parse_time("2026-01-01T00:00:00Z")
     head = {"received": format_time(began), "resource": resource, "type": "LIST"}
     empty = {"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}}
@@ -87,7 +86,7 @@ def write_copies(recording: Path, resource: str, lines: int, per_second: float, 
 
 
 def watch(recording: Path, resource: str, folder: Path, speed: float) -> Watched:
-    """Serve a recording, and take it in. ``speed`` 0: as fast as it goes."""
+    """Serve a recording and watch it. ``speed`` 0: as fast as possible."""
     kubeconfig, database = folder / "kubeconfig", folder / f"{resource.replace('/', '-')}-{speed}.sqlite"
     command = [sys.executable, "-m", "tests.apiserver", "--recording", str(recording), "--speed", str(speed)]
     command += ["--resource", resource, "--wait-for", resource, "--kubeconfig", str(kubeconfig)]
@@ -95,16 +94,16 @@ def watch(recording: Path, resource: str, folder: Path, speed: float) -> Watched
     try:
         assert server.stdout is not None
         server.stdout.readline()
-        return _take_in(str(kubeconfig), str(database), resource)
+        return _ingest(str(kubeconfig), str(database), resource)
     finally:
         server.terminate()
         server.communicate()
 
 
-def _take_in(kubeconfig: str, database: str, resource: str) -> Watched:
+def _ingest(kubeconfig: str, database: str, resource: str) -> Watched:
     settings, clock = FoldSettings(), _Clock()
     with open_store(database) as store:
-        # Without a Watermark time never stands still: what was received is decided after its hold, as on any day.
+        # Without a watermark event time always advances, as it does on a normal day.
         writer = Writer(store, CLUSTER, built_in_rules(), settings, metrics=clock)
         watcher = Watcher(connect(kubeconfig), Selection((resource,)), writer.deliver, {}, _Nobody())
         writer.start()
@@ -113,15 +112,15 @@ def _take_in(kubeconfig: str, database: str, resource: str) -> Watched:
         while not clock.commits or time.perf_counter() - clock.commits[-1][0] < QUIET_S:
             time.sleep(POLL_S)
             if time.perf_counter() - began > 60 and not clock.commits:
-                raise SystemExit("nothing came")
+                raise SystemExit("no record arrived")
         processor = time.process_time() - processor
         watcher.stop()
         writer.stop(5.0)
         watcher.join(5.0)
-    return _told(clock, began, processor)
+    return _result(clock, began, processor)
 
 
-def _told(clock: _Clock, began: float, processor: float) -> Watched:
+def _result(clock: _Clock, began: float, processor: float) -> Watched:
     total, seen = sum(count for _, count in clock.commits), 0
     middle = end = began
     for at, count in clock.commits:

@@ -79,7 +79,7 @@ MakeWatcher = Callable[[Callable[[Frame], None], Mapping[str, Cursor], "WatchEve
 
 
 class WatchEvents:
-    """Forwards what happens to watches to the metrics and to the watermark."""
+    """Forwards events of watches to the metrics and to the watermark."""
 
     def __init__(self, metrics: Metrics, watermark: Watermark, clock: Callable[[], int]) -> None:
         self._metrics = metrics
@@ -173,7 +173,7 @@ class Daemon:
         return found
 
     def stop(self, deadline: float) -> None:
-        """End the watches, commit what was delivered and export once more, by ``deadline`` (monotonic seconds)."""
+        """End the watches, commit all frames and export once more, by ``deadline`` (monotonic seconds)."""
 
         def left(share: float) -> float:
             return max(0.05, (deadline - time.monotonic()) * share)

@@ -105,7 +105,7 @@ class ExportJob:
             self._reason = ""
 
     def _postpone(self, reason: str, retry_after: float = 0.0) -> None:
-        """Wait before the next attempt; ``retry_after`` (s) is what the receiver asked for."""
+        """Wait before the next attempt, at least ``retry_after`` seconds."""
         self._failures += 1
         self._not_before = self._monotonic() + max(BACKOFF.delay(self._failures), retry_after)
         if reason != self._reason:

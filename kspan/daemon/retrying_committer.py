@@ -100,7 +100,7 @@ class RetryingCommitter:
         return self._retry(query)
 
     def take_rejected(self) -> list[JournalBatch]:
-        """Drop the commits that are not durable, after one was rejected; returns what they were made from."""
+        """Drop the commits that are not durable, after one was rejected. Returns the batches they were made from."""
         batches = [batch for commit in self._unconfirmed() for batch in commit.batches]
         self._to_write.clear()
         self._in_flight, self._in_doubt = None, False

@@ -68,7 +68,7 @@ class RetryingProjector:
             self.flush()
 
     def flush(self) -> None:
-        """Commit what was added. It is durable after the next commit, or after ``wait_durable``."""
+        """Commit the batches that were added. They are durable after the next commit, or after ``wait_durable``."""
         self._run(Projector.flush)
 
     def wait_durable(self) -> None:
@@ -91,7 +91,7 @@ class RetryingProjector:
         self._metrics.invalid_contexts.inc(fold.invalid_contexts - self._invalid_contexts)
         self._invalid_contexts = fold.invalid_contexts
 
-    # What a relist is compared with (the protocol ``Known``).
+    # For comparing a relist with the known objects (the protocol ``Known``).
 
     def live_objects(self, resource: str) -> Sequence[ObjectRow]:
         """The objects of a stream that are not deleted."""
@@ -130,7 +130,7 @@ class RetryingProjector:
 
     def _leave_out(self, batch: JournalBatch, error: StoreError) -> None:
         if any(record.type is RecordType.TICK for record in batch.records):
-            raise error  # No record is to blame: what the fold decided cannot be stored.
+            raise error  # No record is to blame: the database rejects a decision of the fold.
         for record in batch.records:
             self._metrics.skipped.labels(record.resource).inc()
             _logger.error(

@@ -1,8 +1,8 @@
 """Decides whether event time may advance. Pure: the caller passes the current time.
 
 The fold waits some seconds for evidence before it decides a cause, and closes a trace that has been quiet for a while.
-Both assume that kspan is watching. After a restart or while a watch is disconnected it is not: what happens meanwhile
-is received later, all at once. So event time is held back from the disconnect until ``hold`` after the reconnect.
+Both assume that kspan is watching. After a restart or while a watch is disconnected it is not: changes in this time are
+received later, all at once. So event time is held back from the disconnect until ``hold`` after the reconnect.
 Records received in between count as received at the time of the disconnect.
 
 (Stream processors call this a watermark that waits for idle sources.)
@@ -70,7 +70,7 @@ class Watermark:
             self._connected.discard(resource)
 
     def database_recovered(self, now: int) -> None:
-        """The database accepts commits again: what could not be read meanwhile arrives now."""
+        """The database accepts commits again: changes that could not be read during the outage arrive now."""
         with self._lock:
             self._held_until = max(self._held_until, now + self._hold)
 

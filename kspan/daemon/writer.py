@@ -1,4 +1,4 @@
-"""The thread that writes: takes frames from the watches, and commits what they mean to the journal.
+"""The thread that writes: takes frames from the watches and commits their content to the journal.
 
     watches ──frames──▶ FrameQueue ──▶ ListWatch ──batches──▶ RetryingProjector ──commits──▶ database
                                        (frame → journal batch)    (fold, projection)
@@ -57,7 +57,7 @@ class Writer:
     Args:
         watermark: holds event time back while watches are disconnected; without one it always advances.
         redact_env: mask the values of environment variables before they are journalled.
-        accept: says whether a resource is journalled.
+        accept: returns True for resources that are journalled.
         clock: the current time (Unix ns).
 
     Raises StoreError if the database cannot be read or its projection has to be rebuilt.

@@ -6,7 +6,7 @@ that a receiver does not accept now are sent again later. Traces that it rejects
 One name for each step of the way out:
 
     ExportQueue ──traces──▶ TraceExporter ──spans──▶ SpanSender
-    (what is sent when)     BatchExporter,           OtlpHttpSender, OtlpGrpcSender,
+    (order and marks)       BatchExporter,           OtlpHttpSender, OtlpGrpcSender,
                             ConsoleExporter          JsonFileSender
 
 ``targets`` reads ``--export``; ``otel_spans`` turns rows into spans of the OpenTelemetry SDK.

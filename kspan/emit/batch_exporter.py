@@ -40,7 +40,7 @@ class BatchExporter:
         self._has_accepted = False
 
     def export(self, traces: Sequence[TraceSpans]) -> ExportResult:
-        """Implements ``TraceExporter``. Passes on what the sender raises."""
+        """Implements ``TraceExporter``. Errors that the sender raises are not caught."""
         items: list[_Item] = []
         sizes: list[int] = []
         unencodable: dict[str, str] = {}

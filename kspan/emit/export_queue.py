@@ -1,6 +1,6 @@
 """Which traces are exported when: closed traces, oldest first, each marked once its target has accepted it.
 
-The queue knows neither the database nor the network: it stands between a ``TraceStore`` and a ``TraceExporter``.
+The queue uses neither the database nor the network itself, but a ``TraceStore`` and a ``TraceExporter``.
 """
 
 from collections import defaultdict
@@ -40,7 +40,7 @@ class TraceStore(Protocol):
 
 
 class ExportResult(msgspec.Struct, frozen=True):
-    """What happened to the traces of one call. Those in neither ``accepted`` nor ``rejected`` have to be sent again."""
+    """The result of one call. Traces in neither ``accepted`` nor ``rejected`` have to be sent again."""
 
     accepted: list[str] = []
     """Ids of the traces that the receiver has completely."""

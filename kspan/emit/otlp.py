@@ -20,7 +20,7 @@ _logger = logging.getLogger(__name__)
 
 
 def open_otlp() -> SpanSender:
-    """The sender for the environment's settings: HTTP unless they say gRPC. Connects when it first sends.
+    """The sender for the environment's settings: HTTP by default, or gRPC. Connects when it first sends.
 
     Raises SettingsError for an unknown protocol, for gRPC that is not installed, and for values that cannot be used.
     """

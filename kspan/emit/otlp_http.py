@@ -90,7 +90,7 @@ class OtlpHttpSender:
             # Named here and not on the session, where REQUESTS_CA_BUNDLE would take precedence.
             verify=settings.certificate or None,
             cert=client or None,
-            # A POST that is redirected becomes a GET, whose success says nothing.
+            # A redirected POST becomes a GET, and its success would not mean that the spans arrived.
             allow_redirects=False,
         )
 

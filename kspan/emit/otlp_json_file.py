@@ -93,7 +93,7 @@ def _open_appending(path: str, flags: int) -> int:
     try:
         return os.open(path, flags, 0o666)
     except OSError:
-        # A pipe or a terminal (/dev/stdout) may be opened for writing alone. What is not there cannot.
+        # A pipe or a terminal (/dev/stdout) may allow writing only.
         if not Path(path).exists() or Path(path).is_file():
             raise
         return os.open(path, os.O_WRONLY | os.O_APPEND)
@@ -110,7 +110,7 @@ def _sync_directory(path: Path) -> None:
 
 
 def _cut_torn_line(file: BinaryIO) -> None:
-    """Drop what follows the last newline. ``OSError`` if that is not the beginning of a line of ours."""
+    """Remove the bytes after the last newline. Raises OSError if they are not the beginning of a line of OTLP/JSON."""
     end = file.seek(0, os.SEEK_END)
     start = end
     while start > 0:
@@ -126,7 +126,7 @@ def _cut_torn_line(file: BinaryIO) -> None:
     file.seek(start)
     head = file.read(len(_LINE_START))
     if not _LINE_START.startswith(head):
-        raise OSError("its last line is not OTLP/JSON: not ours to append to")
+        raise OSError("its last line is not OTLP/JSON, so nothing is appended")
     file.truncate(start)
 
 

@@ -37,7 +37,7 @@ class OtlpSettings(msgspec.Struct, frozen=True):
     client_certificate: str
     client_key: str
     insecure: bool | None
-    """gRPC without TLS, for an endpoint that does not say (``https://`` or ``http://``)."""
+    """gRPC without TLS, for an endpoint without ``https://`` or ``http://``."""
     credential_provider: str
     """Name of a plug-in (``load_credentials``)."""
 

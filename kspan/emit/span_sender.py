@@ -1,4 +1,4 @@
-"""What every way to send spans has in common: spans in, and why they were not accepted out, as a value."""
+"""The interface of all span senders: it takes spans and returns a failure as a value."""
 
 from collections.abc import Sequence
 from enum import Enum
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class FailureKind(Enum):
-    """What a failure says about the spans that were sent."""
+    """Whether a failure concerns the spans that were sent."""
 
     TEMPORARY = "temporary"
-    """Nothing: send them again later."""
+    """It does not: send them again later."""
     AMBIGUOUS = "ambiguous"
     """It may concern the spans or the route: 403 from a proxy that inspects requests, or expired credentials."""
     REJECTED = "rejected"

@@ -1,4 +1,4 @@
-"""What one transaction writes, as an immutable value, and the ways to write it.
+"""The content of one transaction as an immutable value, and the ways to write it.
 
 The projector makes commits and a committer writes them. Because a commit is a value, a committer can repeat a failed
 one unchanged; the fold that made it may be far ahead by then (compare ``Ready`` in etcd-io/raft).
@@ -28,7 +28,7 @@ class Commit(msgspec.Struct, frozen=True):
     newest_versions: Mapping[str, str]
     """Newest journalled resourceVersion of each kind; empty if unchanged."""
     batches: tuple[JournalBatch, ...]
-    """What the commit was made from. Needed only if the database rejects the data."""
+    """The batches that the commit was made from. Needed only if the database rejects the data."""
 
     @property
     def last_sequence(self) -> int:

@@ -93,7 +93,7 @@ class Projector:
         while self.fold.next_deadline():
             self.let_time_pass(self.fold.now + settings.hold + settings.max_trace_age + SECOND)
 
-    # What a relist is compared with. All three see every batch that was added.
+    # For comparing a relist with the known objects. All three see every batch that was added.
 
     def live_objects(self, resource: str) -> Sequence[ObjectRow]:
         """The objects of a stream that are not deleted."""

@@ -175,7 +175,7 @@ def test_a_file_of_somebody_else_is_not_touched(tmp_path: Path, store: MemorySto
     path.write_text("first line\nsecond line without an end")
     report = export_all(fill(store), path)
     assert report.traces == 0
-    assert "not ours to append to" in report.reason
+    assert "its last line is not OTLP/JSON" in report.reason
     assert path.read_text() == "first line\nsecond line without an end"
 
 
