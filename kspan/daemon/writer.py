@@ -94,6 +94,7 @@ class Writer:
         self._held_at = 0
         """Event time that is held back (ns); 0 while it advances."""
         self._reported: set[tuple[str, str]] = set()
+        self._everything_committed = False
         self._stopping = threading.Event()
         self._give_up_at = float("inf")
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -135,7 +136,7 @@ class Writer:
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join(timeout)
-        return not (self._thread.is_alive() or self._uncommitted or len(self.queue))
+        return not self._thread.is_alive() and self._everything_committed
 
     def is_alive(self) -> bool:
         """True while the writer's thread is running."""
@@ -149,18 +150,14 @@ class Writer:
                 self._take_and_commit()
             self._commit()
             self._projector.wait_durable()
+            self._everything_committed = True
         except GivenUpError:
-            _logger.warning(
-                "stopped with %d records not committed: they are read again at the next start", self._uncommitted
-            )
+            records = self._projector.waiting + self._committer.unconfirmed_records
+            _logger.warning("stopped with %d records not committed: they are read again at the next start", records)
         except BaseException as error:
             self.failure = error
         finally:
             self.queue.close()
-
-    @property
-    def _uncommitted(self) -> int:
-        return self._projector.waiting + self._committer.unconfirmed_records
 
     def _take_and_commit(self) -> None:
         if self._commit_at is None and not len(self.queue):

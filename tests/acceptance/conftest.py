@@ -1,4 +1,4 @@
-"""What all acceptance tests compare with: the spans of a run that nothing disturbed, made once for all of them."""
+"""The spans of an undisturbed run, computed once, with which all acceptance tests compare."""
 
 import fcntl
 import json

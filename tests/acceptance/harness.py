@@ -26,17 +26,20 @@ from tests.recordings import recording
 CHANGES = (FrameType.ADDED, FrameType.MODIFIED, FrameType.DELETED)
 
 DEADLINE = 120.0
-"""Seconds in which all that was served has to be emitted."""
+"""Seconds within which all traces have to be exported."""
 
 QUIET = ("--hold", "2s", "--settle", "5s", "--max-trace-age", "30s")
-"""A compressed recording is over in seconds; so is the waiting. What never comes to rest (a crash loop, a Pod that fits
-nowhere) is closed by its age: more than a compressed recording lasts, so that no trace is cut in the middle of it."""
+"""Short waits for a recording that is compressed to seconds.
+
+Traces that never get quiet (a crash loop, an unschedulable Pod) are closed by age, which is longer than the recording,
+so that no trace is cut in its middle.
+"""
 
 LENGTH = 10.0
-"""Seconds that a compressed recording lasts."""
+"""Duration of a compressed recording in seconds."""
 
 STILL = 2.0
-"""Seconds without a new record after which what was served has come."""
+"""Seconds without a new record after which everything served has arrived."""
 
 
 class Cluster(NamedTuple):
@@ -46,30 +49,30 @@ class Cluster(NamedTuple):
     kubeconfig: Path
 
     def begin(self) -> None:
-        """Lets a recording happen that was held, as soon as it is watched."""
+        """Serve a held recording as soon as it is watched."""
         body = json.dumps({"wait_for": WATCHED}).encode()
         with urllib.request.urlopen(f"{self.url}/_test/begin", body, timeout=10) as answer:
             assert answer.status == 200
 
     def finished(self) -> bool:
-        """Whether all that was recorded has happened."""
+        """True once the whole recording has been served."""
         with urllib.request.urlopen(f"{self.url}/_test/stats", timeout=10) as answer:
             return all(replay["done"] == replay["total"] for replay in json.load(answer)["replays"])
 
 
 def speed(scenario: str) -> float:
-    """How many times faster than it happened a recording is served."""
+    """By which factor a recording is served faster than it was recorded."""
     times = [frame.received for frame in read_frames([str(recording(scenario))]) if frame.type in CHANGES]
     return max(1.0, (max(times) - min(times)) / SECOND / LENGTH)
 
 
 WATCHED = ("v1/events", "v1/pods", "apps/v1/replicasets", "apps/v1/deployments", "v1/namespaces")
-"""What has to be watched before a recording begins."""
+"""Resources that have to be watched before a recording begins."""
 
 
 @contextmanager
 def serving(scenario: str, folder: Path, *, held: bool = False) -> Iterator[Cluster]:
-    """An API server on which the recording happens once somebody watches; one that is ``held``, once it is begun."""
+    """An API server that serves a recording as soon as it is watched; if ``held``, after ``Cluster.begin``."""
     kubeconfig = folder / "kubeconfig"
     command = [sys.executable, "-m", "tests.apiserver", "--recording", str(recording(scenario)), "--token", "t0ken"]
     command += ["--speed", str(speed(scenario)), "--kubeconfig", str(kubeconfig)]
@@ -86,7 +89,7 @@ def serving(scenario: str, folder: Path, *, held: bool = False) -> Iterator[Clus
 
 
 class Receiver(NamedTuple):
-    """Where a receiver is, or will be."""
+    """The address of a receiver, running or not."""
 
     http_endpoint: str
 
@@ -94,7 +97,7 @@ class Receiver(NamedTuple):
 def start(
     kubeconfig: Path, database: Path | str, rotel: Rotel | Receiver | None, log: Path, *flags: str
 ) -> subprocess.Popen[bytes]:
-    """``kspan run``, which sends to a receiver if there is to be one."""
+    """Start ``kspan run``, with an OTLP target if there is a receiver."""
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "kspan", "run", "--kubeconfig", str(kubeconfig), "--db", str(database), *QUIET]
     command += ["--export", "otlp" if rotel else "none", "--listen", f"127.0.0.1:{port}", *flags]
@@ -104,7 +107,7 @@ def start(
 
 
 def records_and_unsent(database: Path | str) -> tuple[int, int]:
-    """How many records are journalled, and how much of what they tell has not been emitted."""
+    """Number of journal records, and of occurrences and traces that are not exported."""
     records = unsent = 0
     try:
         with open_store(str(database), read_only=True) as store:
@@ -139,19 +142,19 @@ def wait_until_all_is_emitted(database: Path | str, daemon: subprocess.Popen[byt
 
 
 Life = Callable[[Path], None]
-"""Waits until a daemon on this database is to be killed."""
+"""Waits for the moment at which a daemon on this database is killed."""
 
 
 def after_seconds(seconds: float) -> Life:
-    """Killed at any moment: from before it listens to after all has come."""
+    """Killed at any moment: from before it listens until everything has arrived."""
     return lambda _: time.sleep(seconds)
 
 
 def after_records(number: int, seconds: float) -> Life:
-    """Killed as soon as it has committed so many records, after so many seconds if they do not come.
+    """Killed as soon as it has committed ``number`` records, or after ``seconds``.
 
-    What is lost of a daemon is what it knew beside the database, and that is most at the moment of a commit: the lists
-    are half done, or a kind has just been named.
+    A kill loses the state that is not in the database. Most of it exists right after a commit: lists are half done, or
+    a kind has just been named.
     """
 
     def wait(database: Path) -> None:
@@ -178,8 +181,7 @@ def _ask(database: Path, query: str) -> int:
 
 @contextmanager
 def beginning(cluster: Cluster, database: Path) -> Iterator[None]:
-    """Begins a recording that is held once the first list is in the database: what happened before any was nobody
-    knows, and a daemon that is killed until then was never there."""
+    """Begin a held recording once the first list is in the database. Changes before that cannot be known."""
     over = threading.Event()
 
     def begin() -> None:
@@ -198,7 +200,7 @@ def beginning(cluster: Cluster, database: Path) -> Iterator[None]:
 
 
 def spans_received(rotel: Rotel) -> dict[str, str]:
-    """What was printed of each span, by its id. What was sent twice must have been the same twice."""
+    """The printed text of each span, by span id. A span that was sent twice must be the same both times."""
     found: dict[str, str] = {}
     for block in re.split(r"^Span #\d+$|^ResourceSpans #\d+$", rotel.text(), flags=re.MULTILINE):
         span = re.search(r"^    ID             : ([0-9a-f]{16})$", block, flags=re.MULTILINE)
@@ -209,7 +211,7 @@ def spans_received(rotel: Rotel) -> dict[str, str]:
 
 
 def run(scenario: str, folder: Path, lives: Sequence[Life] = ()) -> dict[str, str]:
-    """The spans that reached the receiver from a daemon that had these lives before the one that nobody ended."""
+    """The spans that a receiver got from a daemon that was killed at the end of each of ``lives``."""
     folder.mkdir()
     database, log = folder / "kspan.sqlite", folder / "kspan.log"
     with (

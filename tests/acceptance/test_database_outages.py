@@ -1,4 +1,4 @@
-"""The database is full, locked or slow while the cluster goes on: the daemon says so, waits, and loses nothing."""
+"""The database is full or locked while the cluster continues: the daemon reports it, waits, and loses nothing."""
 
 import errno
 import json
@@ -28,7 +28,7 @@ from tests.emit.receivers import free_ports, run_rotel
 SCENARIO = "02-rolling-update"
 
 DISK = "64m"
-"""Enough for the database of the scenario; what is left is filled."""
+"""Enough for the database of the scenario. The rest of the disk is filled."""
 
 LOCK = """
 import sqlite3, sys
@@ -59,7 +59,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def full(database: Path) -> Iterator[None]:
-    """Not a byte is left on the database's disk."""
+    """The disk of the database is full."""
     ballast = database.with_name("ballast")
     with ballast.open("wb", buffering=0) as file:
         size = 1024 * 1024
@@ -78,7 +78,7 @@ def full(database: Path) -> Iterator[None]:
 
 @contextmanager
 def locked(database: Path) -> Iterator[None]:
-    """Another process writes to the database, and takes its time."""
+    """Another process holds the write lock of the database."""
     other = subprocess.Popen(
         [sys.executable, "-c", LOCK, str(database)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -93,7 +93,7 @@ def locked(database: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("outage, said", [(full, "full"), (locked, "locked")])
-def test_an_outage_of_the_database_is_told_and_waited_out_and_nothing_is_lost(
+def test_an_outage_of_the_database_is_reported_and_nothing_is_lost(
     tmp_path: Path, undisturbed: Undisturbed, outage: Callable[[Path], AbstractContextManager[None]], said: str
 ) -> None:
     log, (port,) = tmp_path / "kspan.log", free_ports(1)
@@ -109,7 +109,7 @@ def test_an_outage_of_the_database_is_told_and_waited_out_and_nothing_is_lost(
                 assert get(f"{page}/readyz")[0] == 503
                 assert get(f"{page}/healthz") == (200, "ok\n"), "restarting it would mend nothing"
                 wait_for(lambda: said in log.read_text(), "the reason is in the log")
-                wait_for(cluster.finished, "the cluster goes on")
+                wait_for(cluster.finished, "the cluster continues")
             wait_for(lambda: get(f"{page}/readyz") == (200, "ok\n"), "it is ready again")
             wait_until_all_is_emitted(database, daemon, cluster)
             daemon.terminate()
@@ -118,17 +118,17 @@ def test_an_outage_of_the_database_is_told_and_waited_out_and_nothing_is_lost(
         finally:
             daemon.kill()
             daemon.wait()
-    told = [json.loads(line)["message"] for line in log.read_text().splitlines()]
-    assert sum("database unavailable" in message for message in told) <= 3, "an outage is told when it begins"
-    assert "database available again, ingestion continues" in told
+    messages = [json.loads(line)["message"] for line in log.read_text().splitlines()]
+    assert sum("database unavailable" in message for message in messages) <= 3, "an outage is logged when it begins"
+    assert "database available again, ingestion continues" in messages
 
 
 PODS = 16_000
 POD_BYTES = 8_000
 QUEUE_BYTES = 5_000 * POD_BYTES
 ROOM = 40_000_000
-"""Bytes for what is not the queue: a batch, buffers, an interpreter's slack. All the Pods together are three times as
-much as this and the queue."""
+"""Bytes for everything but the queue: a batch, buffers, the interpreter. All Pods together are three times as large as
+this and the queue."""
 
 
 def resident(daemon: Process) -> int:
@@ -136,7 +136,7 @@ def resident(daemon: Process) -> int:
     return int(float(line.split()[1]))
 
 
-def test_memory_stays_flat_while_the_database_is_away_and_all_that_came_is_journalled_after(tmp_path: Path) -> None:
+def test_memory_stays_flat_while_the_database_is_locked_and_everything_is_journalled_after(tmp_path: Path) -> None:
     database = tmp_path / "kspan.sqlite"
     note = {"annotations": {"note": "x" * POD_BYTES}}
     with ApiServer() as server:

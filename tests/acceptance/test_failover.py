@@ -1,4 +1,4 @@
-"""Two daemons for one cluster on one PostgreSQL: one writes, the other waits; the traces do not tell which."""
+"""Two daemons for one cluster on one PostgreSQL: one writes, the other waits, and the traces are the same."""
 
 import json
 import re
@@ -30,7 +30,7 @@ from tests.postgres import PASSWORD, PostgresServer
 SCENARIO = "02-rolling-update"
 
 TAKE_OVER = 10.0
-"""Seconds in which the second goes on; on an idle machine it takes one."""
+"""Seconds within which the second daemon takes over. On an idle machine it takes one."""
 
 
 class Daemon:
@@ -119,7 +119,7 @@ def finish(house: House, leading: Daemon, undisturbed: dict[str, list[str]]) -> 
 
 
 @pytest.mark.timeout(600)
-def test_the_second_goes_on_when_the_first_is_killed(house: House, undisturbed: dict[str, list[str]]) -> None:
+def test_the_second_takes_over_when_the_first_is_killed(house: House, undisturbed: dict[str, list[str]]) -> None:
     with daemon(house, "first") as first:
         wait_until_it_writes(house)
         with daemon(house, "second") as second:
@@ -132,7 +132,7 @@ def test_the_second_goes_on_when_the_first_is_killed(house: House, undisturbed: 
 
 
 @pytest.mark.timeout(600)
-def test_a_first_that_was_stopped_and_comes_back_cannot_write(
+def test_a_leader_that_was_paused_cannot_write_after_another_took_over(
     house: House, undisturbed: dict[str, list[str]], postgres: PostgresServer
 ) -> None:
     with daemon(house, "first") as first:

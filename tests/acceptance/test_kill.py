@@ -1,4 +1,4 @@
-"""A daemon that is killed again and again: the same traces come out.
+"""A daemon that is killed again and again produces the same traces.
 
 ``KSPAN_KILLS=100 pytest -n0 tests/acceptance/test_kill.py`` spreads a hundred kills over all the recordings; fifteen,
 over three of them, is what CI has time for. ``KSPAN_KILLS_SEED`` draws other moments.
@@ -20,7 +20,7 @@ CHOSEN = SCENARIOS if "KSPAN_KILLS" in os.environ else IN_CI
 SEED = int(os.environ.get("KSPAN_KILLS_SEED", "20261122"))
 
 LONGEST = 4.0
-"""Seconds that a life lasts at most; a daemon needs one to come up, and a compressed recording lasts ten."""
+"""Seconds until a kill, at most. A daemon starts within one, and a compressed recording lasts ten."""
 
 
 def lives(scenario: str) -> list[Life]:
@@ -38,7 +38,7 @@ def lives(scenario: str) -> list[Life]:
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("scenario", CHOSEN)
-def test_the_traces_of_a_daemon_that_is_killed_are_those_of_one_that_is_not(
+def test_a_daemon_that_is_killed_produces_the_traces_of_one_that_is_not(
     scenario: str, tmp_path: Path, undisturbed: Undisturbed
 ) -> None:
     expected = undisturbed(scenario)

@@ -1,4 +1,4 @@
-"""What a daemon needs goes away and comes back: nothing is lost, and what may be missing is said."""
+"""Receivers and API servers go away and come back: nothing is lost, and gaps are recorded."""
 
 import re
 from collections.abc import Callable
@@ -40,9 +40,7 @@ def all_closed(store: Store, cluster: str) -> bool:
     return not live.pending and not live.spans and not live.traces
 
 
-def test_a_receiver_that_is_away_for_the_whole_run_gets_everything_when_it_is_back(
-    tmp_path: Path, undisturbed: Undisturbed
-) -> None:
+def test_a_receiver_that_was_away_gets_everything_when_it_is_back(tmp_path: Path, undisturbed: Undisturbed) -> None:
     database, log = tmp_path / "kspan.sqlite", tmp_path / "kspan.log"
     with serving(SCENARIO, tmp_path) as cluster, ExitStack() as away:
         ports = away.enter_context(reserved_ports(2))
@@ -60,10 +58,12 @@ def test_a_receiver_that_is_away_for_the_whole_run_gets_everything_when_it_is_ba
         finally:
             daemon.kill()
             daemon.wait()
-    assert log.read_text().count("export to otlp failing") <= 3  # An outage is told when it begins, not at every try.
+    assert (
+        log.read_text().count("export to otlp failing") <= 3
+    )  # An outage is logged when it begins, not at every attempt.
 
 
-def told(store: Store, cluster: str) -> dict[str, list[str]]:
+def journalled(store: Store, cluster: str) -> dict[str, list[str]]:
     """Names of the Deployments in the journal, by the type of the record."""
     found: dict[str, list[str]] = {}
     for records in store.replay(cluster):
@@ -82,7 +82,7 @@ def deployment(name: str, replicas: int, namespace: str = "default") -> dict[str
     }
 
 
-def test_an_api_server_that_restarts_and_has_forgotten_is_listed_again_and_the_gap_is_told(tmp_path: Path) -> None:
+def test_a_compacted_api_server_is_listed_again_and_the_gap_is_recorded(tmp_path: Path) -> None:
     database, log = tmp_path / "kspan.sqlite", tmp_path / "kspan.log"
 
     with ApiServer() as server:
@@ -92,17 +92,17 @@ def test_an_api_server_that_restarts_and_has_forgotten_is_listed_again_and_the_g
         (port,) = free_ports(1)
         daemon = start(kubeconfig, database, Receiver(f"http://127.0.0.1:{port}"), log)
         try:
-            wait_for(lambda: ask(database, lambda s, c: len(told(s, c).get("LISTED", [])) == 3), "the first list")
+            wait_for(lambda: ask(database, lambda s, c: len(journalled(s, c).get("LISTED", [])) == 3), "the first list")
             server.stop()
             server.delete(DEPLOYMENTS, "default", "vanishes")
             server.patch(DEPLOYMENTS, "default", "changes", {"spec": {"replicas": 5}})
             server.put(DEPLOYMENTS, deployment("comes", 1))
             server.compact()
             server.start()
-            wait_for(lambda: ask(database, lambda s, c: "GAP" in told(s, c)), "the gap")
+            wait_for(lambda: ask(database, lambda s, c: "GAP" in journalled(s, c)), "the gap")
             with open_store(str(database), read_only=True) as store:
                 (cluster,) = store.clusters()
-                found = told(store, cluster)
+                found = journalled(store, cluster)
                 gaps = [row for row in store.projection_rows(cluster, "gaps") if row["resource"] == DEPLOYMENTS]
             assert found["DELETED"] == ["vanishes"]
             assert found["MODIFIED"] == ["changes"]
@@ -116,7 +116,7 @@ def test_an_api_server_that_restarts_and_has_forgotten_is_listed_again_and_the_g
             daemon.wait()
 
 
-def test_an_etcd_restored_from_a_backup_is_a_gap_and_what_happens_after_it_is_told(tmp_path: Path) -> None:
+def test_a_restored_etcd_is_a_gap_and_later_changes_are_recorded(tmp_path: Path) -> None:
     database, log = tmp_path / "kspan.sqlite", tmp_path / "kspan.log"
     with ApiServer() as server:
         for name in ("reverted", "same"):
@@ -130,18 +130,18 @@ def test_an_etcd_restored_from_a_backup_is_a_gap_and_what_happens_after_it_is_to
         daemon = start(kubeconfig, database, None, log, "--listen", f"127.0.0.1:{port}")
         failures = re.compile(rf'kspan_watch_restarts_total.*"disconnected",resource="{DEPLOYMENTS}".* ([0-9.]+)')
         try:
-            wait_for(lambda: ask(database, lambda s, c: len(told(s, c).get("LISTED", [])) == 5), "the first list")
+            wait_for(lambda: ask(database, lambda s, c: len(journalled(s, c).get("LISTED", [])) == 5), "the first list")
             server.stop()
             server.storage.restore(backup)
             page = f"http://127.0.0.1:{port}/metrics"
-            wait_for(lambda: any(float(n) > 1 for n in failures.findall(get(page)[1])), "nobody answers")
+            wait_for(lambda: any(float(n) > 1 for n in failures.findall(get(page)[1])), "the server does not answer")
             server.start()
-            wait_for(lambda: ask(database, lambda s, c: "GAP" in told(s, c)), "the gap")
+            wait_for(lambda: ask(database, lambda s, c: "GAP" in journalled(s, c)), "the gap")
             server.patch(DEPLOYMENTS, "default", "same", {"spec": {"replicas": 2}})
-            wait_for(lambda: ask(database, lambda s, c: "same" in told(s, c).get("MODIFIED", [])), "the news")
+            wait_for(lambda: ask(database, lambda s, c: "same" in journalled(s, c).get("MODIFIED", [])), "the change")
             with open_store(str(database), read_only=True) as store:
                 (cluster,) = store.clusters()
-                found = told(store, cluster)
+                found = journalled(store, cluster)
                 (gap,) = [row for row in store.projection_rows(cluster, "gaps") if row["resource"] == DEPLOYMENTS]
             assert sorted(found["DELETED"]) == ["lost-1", "lost-2", "lost-3"]
             assert found["MODIFIED"] == ["reverted", "same"]
@@ -155,7 +155,7 @@ def test_an_etcd_restored_from_a_backup_is_a_gap_and_what_happens_after_it_is_to
             daemon.wait()
 
 
-def test_other_namespaces_after_a_restart_delete_nothing_and_make_nothing(tmp_path: Path) -> None:
+def test_other_namespaces_after_a_restart_delete_and_add_nothing(tmp_path: Path) -> None:
     database, log = tmp_path / "kspan.sqlite", tmp_path / "kspan.log"
     with ApiServer() as server:
         for namespace in ("bank", "shop"):
@@ -166,14 +166,14 @@ def test_other_namespaces_after_a_restart_delete_nothing_and_make_nothing(tmp_pa
             flags = [flag for name in namespaces for flag in ("--namespace", name)]
             daemon = start(kubeconfig, database, None, log, *flags)
             try:
-                wait_for(lambda: ask(database, lambda s, c: until(told(s, c))), f"what {namespaces} hold")
+                wait_for(lambda: ask(database, lambda s, c: until(journalled(s, c))), f"what {namespaces} hold")
                 daemon.terminate()
                 assert daemon.wait(15) == 0
             finally:
                 daemon.kill()
                 daemon.wait()
             with open_store(str(database), read_only=True) as store:
-                return told(store, store.clusters()[0])
+                return journalled(store, store.clusters()[0])
 
         assert watch(["shop"], lambda found: "LISTED" in found) == {"LISTED": ["in-shop"]}
         server.put(DEPLOYMENTS, deployment("more-shop", 1, "shop"))

@@ -1,4 +1,4 @@
-"""A real daemon process, and just enough of an API server for it: lists, and watches that say what they are told to.
+"""A real daemon process, and a minimal API server for it: lists, and watches that send the events a test asks for.
 
 What an API server does when things go wrong is the business of ``tests/apiserver``; here it is about the daemon.
 """
@@ -220,7 +220,7 @@ class Process:
         self.process.wait()
 
     def ends(self, within: float = 10.0) -> int:
-        """The exit code after a SIGTERM; fails if it takes longer than an orchestrator is told that it does."""
+        """The exit code after SIGTERM. Fails if stopping takes longer than documented."""
         began = time.monotonic()
         self.process.terminate()
         code = self.process.wait(within + 10)

@@ -1,4 +1,4 @@
-"""``kspan run`` as a pod's service account, and what becomes of it when credentials do not come."""
+"""``kspan run`` with a pod's service account, and with credential sources that hang."""
 
 import itertools
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ def server() -> Iterator[ApiServer]:
 
 @pytest.fixture
 def volume(server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Volume:
-    """What makes a process a pod of this cluster: the volume, and the environment."""
+    """The volume and the environment of a pod of this cluster."""
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
@@ -89,7 +89,7 @@ def names(database: Path, cluster: str) -> list[str]:
     return [record.name for record in records if record.resource == DEPLOYMENTS and record.name]
 
 
-def test_in_a_pod_it_is_the_service_account_and_follows_its_token(
+def test_in_a_pod_the_service_account_is_used_and_its_new_tokens_are_read(
     server: ApiServer, volume: Volume, tmp_path: Path
 ) -> None:
     database = tmp_path / "db"
@@ -113,7 +113,7 @@ def test_in_a_pod_it_is_the_service_account_and_follows_its_token(
     assert names(database, server.cluster_uid) == ["one", "two"]
 
 
-def test_in_a_pod_it_follows_a_new_ca(server: ApiServer, volume: Volume, tmp_path: Path) -> None:
+def test_in_a_pod_a_new_ca_is_read(server: ApiServer, volume: Volume, tmp_path: Path) -> None:
     old, database = server.authority, tmp_path / "db"
     assert old is not None
     with in_pod(volume, database) as daemon:
@@ -126,7 +126,7 @@ def test_in_a_pod_it_follows_a_new_ca(server: ApiServer, volume: Volume, tmp_pat
         create(server, "two")
         asked, failed = len(server.requests), disconnections(daemon)
         wait_until(lambda: disconnections(daemon) > failed + 20)
-        assert len(server.requests) == asked, "nobody is told the token before it is known who that is"
+        assert len(server.requests) == asked, "the token is sent only to a server whose certificate is verified"
         volume.write("first", server.authority)
         journalled(daemon, 2)
         assert daemon.ends() == 0
@@ -134,14 +134,16 @@ def test_in_a_pod_it_follows_a_new_ca(server: ApiServer, volume: Volume, tmp_pat
     assert names(database, server.cluster_uid) == ["one", "two"]
 
 
-def test_in_a_pod_without_a_token_it_is_told_what_is_missing(server: ApiServer, volume: Volume, tmp_path: Path) -> None:
+def test_in_a_pod_without_a_token_the_error_names_the_missing_file(
+    server: ApiServer, volume: Volume, tmp_path: Path
+) -> None:
     (volume.folder / "token").unlink()
     with in_pod(volume, tmp_path / "db") as daemon:
         assert daemon.process.wait(30) == 2
         assert "the pod's service account: Service token file does not exist" in daemon.log
 
 
-def test_a_plugin_that_hangs_does_not_hold_up_the_end(server: ApiServer, tmp_path: Path) -> None:
+def test_a_credential_plugin_that_hangs_does_not_delay_the_stop(server: ApiServer, tmp_path: Path) -> None:
     """It is asked for a new token, and does not answer; every stream waits for it."""
     plugin, hangs = tmp_path / "plugin", tmp_path / "hangs"
     credential = (
@@ -163,7 +165,7 @@ def test_a_plugin_that_hangs_does_not_hold_up_the_end(server: ApiServer, tmp_pat
         assert daemon.ends() == 0
 
 
-def test_an_identity_provider_that_hangs_does_not_hold_up_the_end(server: ApiServer, tmp_path: Path) -> None:
+def test_an_identity_provider_that_hangs_does_not_delay_the_stop(server: ApiServer, tmp_path: Path) -> None:
     with IdentityProvider(server.tokens.add) as provider:
         token = id_token(0, 3600)
         server.tokens.add(token)

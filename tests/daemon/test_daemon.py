@@ -19,7 +19,7 @@ from tests.daemon.small_cluster import CLUSTER, SmallCluster
 NOW = 1_800_000_000 * SECOND
 
 
-def test_a_part_that_dies_ends_the_whole_with_exit_code_1_and_the_reason(
+def test_a_part_that_dies_ends_the_daemon_with_exit_code_1_and_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def odd(self: Fold, sequence: int, record: LogRecord) -> None:
@@ -36,7 +36,7 @@ def test_a_part_that_dies_ends_the_whole_with_exit_code_1_and_the_reason(
     assert "the writer died: a mistake in the fold" in caplog.text
 
 
-def test_a_cluster_that_does_not_tell_its_uid_is_known_by_the_database_or_named_by_the_user(tmp_path: Path) -> None:
+def test_a_cluster_uid_that_must_not_be_read_comes_from_the_database_or_the_user(tmp_path: Path) -> None:
     with ApiServer() as server, open_store("sqlite://") as store:
         server.forbid("v1/namespaces")
         connection = connect(str(server.kubeconfig(tmp_path / "config")))

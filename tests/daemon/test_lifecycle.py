@@ -1,4 +1,4 @@
-"""How ``kspan run`` begins and ends, as a process: whatever hangs, whatever dies, whatever is not there."""
+"""Start and stop of ``kspan run`` as a process, while things around it hang, die or are missing."""
 
 import re
 import socket
@@ -56,7 +56,7 @@ def gone(path: Path) -> Path:
 # The beginning --------------------------------------------------------------------------------------------------------
 
 
-def test_closed_traces_go_out_while_the_api_server_is_away(tmp_path: Path) -> None:
+def test_closed_traces_are_exported_while_the_api_server_is_away(tmp_path: Path) -> None:
     database, spans = tmp_path / "db", tmp_path / "spans.jsonl"
     assert kspan("replay", recording("02-rolling-update"), "--db", database, "--export", "none").returncode == 0
     with Process(gone(tmp_path / "kubeconfig"), database, [f"file:{spans}"]) as daemon:
@@ -70,7 +70,7 @@ def test_closed_traces_go_out_while_the_api_server_is_away(tmp_path: Path) -> No
         assert not store.unemitted_traces(cluster, f"file:{spans}", 10)
 
 
-def test_what_was_sent_before_the_api_server_answered_is_not_sent_again(tmp_path: Path) -> None:
+def test_traces_exported_before_the_api_server_answered_are_not_exported_again(tmp_path: Path) -> None:
     database, spans = tmp_path / "db", tmp_path / "spans.jsonl"
     assert kspan("replay", recording("02-rolling-update"), "--db", database, "--export", "none").returncode == 0
     with ApiServer() as server:
@@ -85,7 +85,7 @@ def test_what_was_sent_before_the_api_server_answered_is_not_sent_again(tmp_path
     assert spans.read_bytes() == sent
 
 
-def test_a_target_that_cannot_be_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+def test_an_invalid_target_is_refused_before_the_first_request(tmp_path: Path) -> None:
     target = f"file:{tmp_path / 'nowhere' / 'spans.jsonl'}"
     with Process(gone(tmp_path / "kubeconfig"), tmp_path / "db", [target]) as daemon:
         assert daemon.process.wait(30) == 2
@@ -95,7 +95,7 @@ def test_a_target_that_cannot_be_is_refused_before_anything_is_asked(tmp_path: P
 # The end --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_silent_api_server_does_not_hold_up_the_end_before_it_has_ever_answered(tmp_path: Path) -> None:
+def test_an_api_server_that_never_answers_does_not_delay_the_stop(tmp_path: Path) -> None:
     with silent_server() as url:
         config = kubeconfig_of(url, tmp_path / "kubeconfig")
         with Process(config, tmp_path / "db", ["none"]) as daemon:
@@ -104,7 +104,7 @@ def test_a_silent_api_server_does_not_hold_up_the_end_before_it_has_ever_answere
 
 
 @pytest.mark.parametrize("verb", ["list", "watch"])
-def test_an_api_server_that_falls_silent_does_not_hold_up_the_end(tmp_path: Path, verb: str) -> None:
+def test_an_api_server_that_stops_answering_does_not_delay_the_stop(tmp_path: Path, verb: str) -> None:
     with ApiServer() as server:
         server.put("v1/pods", {"metadata": {"name": "a", "namespace": "default"}})
         fault = server.faults.add(Stall(), verb=verb)
@@ -113,7 +113,7 @@ def test_an_api_server_that_falls_silent_does_not_hold_up_the_end(tmp_path: Path
             assert daemon.ends() == 0
 
 
-def test_a_locked_database_and_a_receiver_that_hangs_do_not_hold_up_the_end(
+def test_a_locked_database_and_a_receiver_that_hangs_do_not_delay_the_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, spans = tmp_path / "db", tmp_path / "spans.jsonl"
@@ -140,7 +140,7 @@ def test_a_locked_database_and_a_receiver_that_hangs_do_not_hold_up_the_end(
     assert found == ["one", "two"]
 
 
-def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
+def test_a_second_signal_ends_the_process_at_once(tmp_path: Path) -> None:
     database = tmp_path / "db"
     with SmallCluster() as cluster, Process(cluster.kubeconfig(tmp_path / "c"), database, ["none"]) as daemon:
         daemon.wait_ready()
@@ -173,15 +173,15 @@ def test_a_part_that_dies_ends_the_process_with_1_and_the_reason(tmp_path: Path,
         target = f"file:{tmp_path / 'spans.jsonl'}"
         with Process(config, tmp_path / "db", [target], sabotage=SABOTAGE[part]) as daemon:
             assert daemon.process.wait(30) == 1
-            told = [line for line in daemon.lines if line["level"] == "critical"]
-            assert any("died: division by zero" in line["message"] for line in told), daemon.log
-            assert any("ZeroDivisionError" in line.get("error", "") for line in told)
+            critical = [line for line in daemon.lines if line["level"] == "critical"]
+            assert any("died: division by zero" in line["message"] for line in critical), daemon.log
+            assert any("ZeroDivisionError" in line.get("error", "") for line in critical)
 
 
 # Logs -----------------------------------------------------------------------------------------------------------------
 
 
-def test_no_log_has_a_token_or_the_content_of_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_log_contains_a_token_or_the_content_of_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     database = tmp_path / "db"
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://user:{PLANTED}@127.0.0.1:1")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", f"authorization=Bearer%20{PLANTED},x-api-key={PLANTED}")

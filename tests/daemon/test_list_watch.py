@@ -1,4 +1,4 @@
-"""Lists of a live cluster that are not what came next: versions that started over, namespaces that were refused."""
+"""Relists of a live cluster: resourceVersions that started over, namespaces that are forbidden."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -66,7 +66,7 @@ RESTORED = (
 )
 
 
-def test_versions_that_start_over_are_a_gap_and_what_follows_is_news(tmp_path: Path) -> None:
+def test_resource_versions_that_start_over_are_a_gap_and_later_changes_are_journalled(tmp_path: Path) -> None:
     with open_store(str(tmp_path / "db")) as store:
         write(store, *RESTORED)
         assert journalled(store)[6:] == [
@@ -85,7 +85,7 @@ def test_versions_that_start_over_are_a_gap_and_what_follows_is_news(tmp_path: P
         assert (cursor.resource_version, cursor.epoch) == ("115", 1)
 
 
-def test_what_happens_after_a_restoration_has_spans_of_its_own(tmp_path: Path) -> None:
+def test_changes_after_a_restore_have_spans_of_their_own(tmp_path: Path) -> None:
     with open_store(str(tmp_path / "db")) as store:
         write(store, *RESTORED)
         Projector(store, CLUSTER, built_in_rules()).run_out()
@@ -103,7 +103,7 @@ def test_what_happens_after_a_restoration_has_spans_of_its_own(tmp_path: Path) -
         assert not list(verify(store, CLUSTER, built_in_rules()))
 
 
-def test_a_restart_goes_on_in_the_new_era(tmp_path: Path) -> None:
+def test_a_restart_continues_in_the_new_epoch(tmp_path: Path) -> None:
     cut = next(n for n, one in enumerate(RESTORED) if one.received == NOW + 61 * SECOND)
     with open_store(str(tmp_path / "once")) as store:
         write(store, *RESTORED)
@@ -111,12 +111,12 @@ def test_a_restart_goes_on_in_the_new_era(tmp_path: Path) -> None:
     with open_store(str(tmp_path / "twice")) as store:
         write(store, *RESTORED[:cut])
         write(store, *RESTORED[cut:])
-        # What a watch repeats is known, of this epoch and of the one before.
+        # Repeated events are known already, in this epoch and in the one before.
         write(store, *RESTORED[cut:])
         assert journal(store) == expected
 
 
-def test_a_second_restoration_is_one_more_era(tmp_path: Path) -> None:
+def test_a_second_restore_is_one_more_epoch(tmp_path: Path) -> None:
     again = listing(120, 104, deployment("same", 10), deployment("reverted", 20))
     with open_store(str(tmp_path / "db")) as store:
         write(store, *RESTORED, *again, frame(FrameType.MODIFIED, 121, deployment("same", 112, 2)))
@@ -129,7 +129,7 @@ def test_a_second_restoration_is_one_more_era(tmp_path: Path) -> None:
         assert store.cursors(CLUSTER)[DEPLOYMENTS].epoch == 2
 
 
-def test_a_namespace_that_is_refused_deletes_nothing_and_comes_back_as_state(tmp_path: Path) -> None:
+def test_objects_of_a_forbidden_namespace_are_not_deleted_and_are_listed_again_later(tmp_path: Path) -> None:
     shop, bank = deployment("a", 10, namespace="shop"), deployment("b", 11, namespace="bank")
     with open_store(str(tmp_path / "db")) as store:
         write(store, *listing(0, 20, shop, bank, of=("bank", "shop")))
@@ -157,7 +157,7 @@ GONE = msgspec.structs.replace(CHANGED, type=RecordType.DELETED)
         (CHANGED, "4", False, 1, True),
     ],
 )
-def test_a_version_of_a_later_era_is_news_if_it_is_another(
+def test_a_version_of_a_later_epoch_is_new_if_it_differs(
     record: LogRecord, version: str, deleted: bool, epoch: int, news: bool
 ) -> None:
     kind = RecordType.DELETED if deleted else RecordType.ADDED

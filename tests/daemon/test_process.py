@@ -1,4 +1,4 @@
-"""``kspan run`` as a process: signals, refusals, HTTP, logs, and what it leaves in the database."""
+"""``kspan run`` as a process: signals, errors at the start, HTTP, logs, and the database afterwards."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def names(database: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_with_everything_committed_and_exit_code_0(
+def test_after_a_signal_everything_is_committed_and_the_exit_code_is_0(
     cluster: SmallCluster, config: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     database = tmp_path / "db"
@@ -51,7 +51,7 @@ def test_a_signal_ends_it_with_everything_committed_and_exit_code_0(
     assert names(database) == ["one", "two"]
 
 
-def test_it_goes_on_from_its_cursors_without_a_list(cluster: SmallCluster, config: Path, tmp_path: Path) -> None:
+def test_a_restart_resumes_from_its_cursors_without_a_list(cluster: SmallCluster, config: Path, tmp_path: Path) -> None:
     database = tmp_path / "db"
     with Process(config, database, ["none"]) as daemon:
         daemon.wait_ready()
@@ -79,7 +79,7 @@ def test_a_second_daemon_on_the_same_file_is_refused(config: Path, tmp_path: Pat
         assert daemon.get("/healthz") == (200, "ok\n")
 
 
-def test_a_port_in_use_is_told_in_one_line(config: Path, tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_one_line(config: Path, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         with Process(config, tmp_path / "db", ["none"], listen=listen) as daemon:
@@ -87,7 +87,7 @@ def test_a_port_in_use_is_told_in_one_line(config: Path, tmp_path: Path) -> None
             assert f"cannot listen on {listen}: Address already in use" in daemon.log
 
 
-def test_a_closed_trace_is_emitted_and_one_that_is_open_at_the_end_waits_for_the_next_start(
+def test_a_closed_trace_is_exported_and_an_open_one_waits_for_the_next_start(
     cluster: SmallCluster, config: Path, tmp_path: Path
 ) -> None:
     spans, database = tmp_path / "spans.jsonl", tmp_path / "db"
@@ -104,7 +104,7 @@ def test_a_closed_trace_is_emitted_and_one_that_is_open_at_the_end_waits_for_the
     assert attributes["k8s.cluster.uid"] == CLUSTER
 
 
-def test_a_receiver_that_hangs_does_not_hold_up_the_end(
+def test_a_receiver_that_hangs_does_not_delay_the_stop(
     cluster: SmallCluster, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -122,7 +122,7 @@ def test_a_receiver_that_hangs_does_not_hold_up_the_end(
                 assert time.monotonic() - began < 10
 
 
-def test_a_target_that_is_away_holds_up_no_other(
+def test_a_target_that_is_away_does_not_block_another(
     cluster: SmallCluster, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spans = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
@@ -145,7 +145,7 @@ def found_in(spans: Path) -> set[str]:
     return set(re.findall(r"number-\d", spans.read_text()))
 
 
-def test_it_waits_for_an_api_server_that_is_not_there_yet(tmp_path: Path) -> None:
+def test_the_daemon_waits_for_an_api_server_that_starts_later(tmp_path: Path) -> None:
     with SmallCluster() as gone:
         config = gone.kubeconfig(tmp_path / "kubeconfig")
     with Process(config, tmp_path / "db", ["none"]) as daemon:
@@ -180,7 +180,7 @@ METRICS = {
 }
 
 
-def test_every_metric_is_told_with_its_meaning_and_named_as_prometheus_wants(
+def test_every_metric_has_a_help_text_and_follows_the_naming_conventions(
     cluster: SmallCluster, config: Path, tmp_path: Path
 ) -> None:
     target = f"file:{tmp_path / 'spans.jsonl'}"
@@ -213,7 +213,7 @@ def test_every_metric_is_told_with_its_meaning_and_named_as_prometheus_wants(
     assert families["process_resident_memory_bytes"].samples[0].value > 1_000_000
 
 
-def test_what_is_not_ready_is_named(tmp_path: Path) -> None:
+def test_readiness_names_the_resources_that_are_not_listed(tmp_path: Path) -> None:
     with ApiServer() as server:
         fault = server.faults.add(Stall(), resource="v1/pods", verb="list")
         with Process(server.kubeconfig(tmp_path / "kubeconfig"), tmp_path / "db", ["none"]) as daemon:

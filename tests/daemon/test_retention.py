@@ -1,4 +1,4 @@
-"""What is old goes, what is needed stays, and the daemon goes on from what is left."""
+"""Retention: old history is deleted, needed history is kept, and the daemon continues from the rest."""
 
 import msgspec
 import pytest
@@ -45,7 +45,7 @@ def living(store: Store, cluster: str) -> set[str]:
     return {row["uid"] for row in rows(store, cluster)["objects"] if row["deleted_at"] == 0 and row["resource"]}
 
 
-def test_nothing_goes_before_its_time() -> None:
+def test_nothing_is_deleted_before_the_retention_ends() -> None:
     with open_store("sqlite://") as store:
         cluster, _ = fill(store)
         emit_all(store, cluster)
@@ -55,7 +55,7 @@ def test_nothing_goes_before_its_time() -> None:
         assert (rows(store, cluster), kept(store, cluster)) == before
 
 
-def test_of_what_was_emitted_the_newest_record_of_each_living_object_stays_as_state() -> None:
+def test_the_newest_record_of_each_live_object_is_kept_as_state() -> None:
     with open_store("sqlite://") as store:
         cluster, _ = fill(store)
         emit_all(store, cluster)
@@ -75,7 +75,7 @@ def test_of_what_was_emitted_the_newest_record_of_each_living_object_stays_as_st
         assert prune(store, cluster, end_of(store, cluster) + DAY, [TARGET]) == Pruned()
 
 
-def test_what_a_target_has_still_to_get_stays_with_its_journal() -> None:
+def test_traces_that_wait_for_a_target_are_kept_with_their_journal() -> None:
     with open_store("sqlite://") as store:
         cluster, _ = fill(store)
         emit_all(store, cluster, "another")
@@ -87,7 +87,7 @@ def test_what_a_target_has_still_to_get_stays_with_its_journal() -> None:
         assert rows(store, cluster)["spans"] == before["spans"]
 
 
-def test_traces_that_wait_for_a_target_are_told() -> None:
+def test_traces_that_wait_for_a_target_are_reported() -> None:
     with open_store("sqlite://") as store:
         cluster, _ = fill(store)
         emit_all(store, cluster, "another")
@@ -97,7 +97,7 @@ def test_traces_that_wait_for_a_target_are_told() -> None:
         assert prune(store, cluster, first, [TARGET]).waiting == {}
 
 
-def test_no_record_is_rewritten_and_what_is_left_is_read_as_a_first_list() -> None:
+def test_no_record_is_rewritten_and_kept_records_are_read_as_a_first_list() -> None:
     with open_store("sqlite://") as store:
         cluster, projector = fill(store)
         emit_all(store, cluster)
@@ -113,7 +113,7 @@ def test_no_record_is_rewritten_and_what_is_left_is_read_as_a_first_list() -> No
         assert kept(store, cluster)[-1][1].type is RecordType.MODIFIED
 
 
-def test_what_was_kept_as_state_goes_once_its_object_is_gone() -> None:
+def test_a_record_kept_as_state_is_deleted_after_its_object() -> None:
     with open_store("sqlite://") as store:
         cluster, projector = fill(store)
         emit_all(store, cluster)
@@ -129,7 +129,7 @@ def test_what_was_kept_as_state_goes_once_its_object_is_gone() -> None:
         assert victim.uid not in {record.uid for _, record in kept(store, cluster)}
 
 
-def test_the_writer_gets_a_turn_between_the_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_writer_can_commit_between_the_transactions_of_pruning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pruning, "WINDOW", 50)
     pauses: list[float] = []
     with open_store("sqlite://") as store:
@@ -141,7 +141,7 @@ def test_the_writer_gets_a_turn_between_the_transactions(monkeypatch: pytest.Mon
         assert all(seconds > 0 for seconds in pauses)
 
 
-def test_what_a_target_refused_for_good_is_not_waited_for() -> None:
+def test_traces_that_a_target_rejected_are_not_kept_for_it() -> None:
     with open_store("sqlite://") as store:
         cluster, _ = fill(store)
         ids = [trace.trace_id for trace in store.unemitted_traces(cluster, TARGET, 1_000)]
@@ -149,7 +149,7 @@ def test_what_a_target_refused_for_good_is_not_waited_for() -> None:
         assert prune(store, cluster, end_of(store, cluster) + DAY, [TARGET]).traces == len(ids)
 
 
-def test_what_is_pending_or_open_stays() -> None:
+def test_pending_occurrences_and_open_traces_are_kept() -> None:
     with open_store("sqlite://") as store:
         cluster, _ = fill(store, finish=False)
         emit_all(store, cluster)
@@ -165,7 +165,7 @@ def test_what_is_pending_or_open_stays() -> None:
 
 
 @pytest.mark.parametrize("cut", [0.5, 0.65, 0.8])
-def test_pruning_in_the_middle_changes_nothing_of_what_comes(cut: float) -> None:
+def test_pruning_does_not_change_later_traces(cut: float) -> None:
     cluster, records = journal("02-rolling-update")
     middle = int(len(records) * cut)
 
@@ -189,7 +189,7 @@ def test_pruning_in_the_middle_changes_nothing_of_what_comes(cut: float) -> None
     assert {row["trace_id"] for row in expected.values()} >= {row["trace_id"] for row in found.values()}
 
 
-def test_a_relist_after_pruning_finds_nothing_new() -> None:
+def test_a_relist_after_pruning_finds_no_changes() -> None:
     with open_store("sqlite://") as store:
         cluster, _ = fill(store)
         emit_all(store, cluster)
@@ -202,7 +202,7 @@ def test_a_relist_after_pruning_finds_nothing_new() -> None:
         assert projector.appended == 0
 
 
-def test_a_rebuild_of_a_pruned_journal_knows_what_lives_and_makes_no_traces_of_it() -> None:
+def test_a_rebuild_of_a_pruned_journal_has_all_live_objects_and_no_traces_of_them() -> None:
     with open_store("sqlite://") as store:
         cluster, _ = fill(store)
         emit_all(store, cluster)

@@ -1,4 +1,4 @@
-"""What the fold notices on its way, as it reaches whoever looks after the daemon."""
+"""Notices of the fold in the daemon's metrics and log."""
 
 import logging
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ def writing(store: Store, rules: Rules, metrics: Metrics) -> Iterator[Writer]:
     assert writer.failure is None
 
 
-def test_invalid_trace_contexts_are_counted_where_prometheus_looks() -> None:
+def test_invalid_trace_contexts_are_counted_in_the_metrics() -> None:
     metrics = Metrics()
     with open_store("sqlite://") as store, writing(store, built_in_rules(), metrics) as writer:
         for name, context in (("a", "hello"), ("b", ""), ("c", f"00-{'a' * 32}-{'b' * 16}-01")):
@@ -60,7 +60,7 @@ def test_invalid_trace_contexts_are_counted_where_prometheus_looks() -> None:
     assert f"{INVALID} 2.0".encode() in metrics.text()
 
 
-def test_a_restart_counts_from_nothing_as_counters_do() -> None:
+def test_the_counter_starts_at_zero_after_a_restart() -> None:
     with open_store("sqlite://") as store:
         with writing(store, built_in_rules(), Metrics()) as writer:
             writer.deliver(applied("a", "hello"))
@@ -72,7 +72,7 @@ def test_a_restart_counts_from_nothing_as_counters_do() -> None:
     assert metrics.registry.get_sample_value(INVALID) == 1
 
 
-def test_other_rules_than_before_are_told_at_the_start_until_the_history_is_rebuilt(
+def test_changed_rules_are_reported_at_every_start_until_the_history_is_rebuilt(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     others = parse_rules("my.toml", OTHERS)

@@ -1,4 +1,4 @@
-"""What happened before a kind was listed: a real daemon, killed in between, and an API server with a past."""
+"""Changes before the first list of a kind: a real daemon that is killed, and an API server with a history."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,39 +35,39 @@ def deploy(server: ApiServer) -> None:
     server.put("apps/v1/deployments", body)
 
 
-def told(server: ApiServer, database: Path, kind: str) -> list[tuple[str, str]]:
-    """What the journal has of a kind: type and resourceVersion."""
+def journalled(server: ApiServer, database: Path, kind: str) -> list[tuple[str, str]]:
+    """Type and resourceVersion of the journal's records of a kind."""
     with open_store(str(database), read_only=True) as store:
         records = [record for run in store.replay(server.cluster_uid) for _, record in run]
     return [(record.type.value, record.resource_version) for record in records if record.kind == kind]
 
 
-def run_until_told(server: ApiServer, folder: Path, kind: str, version: str) -> Process:
+def run_until_journalled(server: ApiServer, folder: Path, kind: str, version: str) -> Process:
     """A daemon that has taken in this version of an object of this kind."""
     daemon = Process(server.kubeconfig(folder / "kubeconfig"), folder / "db", ["none"])
     with daemon:
         daemon.wait_ready()
-        wait_until(lambda: version in [v for _, v in told(server, folder / "db", kind)])
+        wait_until(lambda: version in [v for _, v in journalled(server, folder / "db", kind)])
         daemon.process.kill()
     return daemon
 
 
-def test_a_kind_that_is_first_named_while_the_daemon_is_dead_is_told_from_its_naming_on(
+def test_a_kind_first_named_while_the_daemon_is_dead_is_watched_from_that_time(
     server: ApiServer, tmp_path: Path
 ) -> None:
-    run_until_told(server, tmp_path, "Namespace", server.put("v1/namespaces", {"metadata": {"name": "new"}}))
+    run_until_journalled(server, tmp_path, "Namespace", server.put("v1/namespaces", {"metadata": {"name": "new"}}))
     versions = [server.put(WIDGETS, widget(1))]
     deploy(server)
     versions += [server.put(WIDGETS, widget(size)) for size in (2, 3)]
-    run_until_told(server, tmp_path, "Widget", versions[-1])
-    assert told(server, tmp_path / "db", "Widget") == [
+    run_until_journalled(server, tmp_path, "Widget", versions[-1])
+    assert journalled(server, tmp_path / "db", "Widget") == [
         ("ADDED", versions[0]),
         ("MODIFIED", versions[1]),
         ("MODIFIED", versions[2]),
     ]
 
 
-def test_a_kind_that_was_named_before_a_kill_and_not_listed_is_told_from_before_that_on(
+def test_a_kind_named_but_not_listed_before_a_kill_is_watched_from_before_the_kill(
     server: ApiServer, tmp_path: Path
 ) -> None:
     server.forbid(WIDGETS)
@@ -75,27 +75,27 @@ def test_a_kind_that_was_named_before_a_kill_and_not_listed_is_told_from_before_
         daemon.wait_ready()
         versions = [server.put(WIDGETS, widget(1))]
         deploy(server)
-        # It asked, and was refused: nobody will name it again.
+        # The request was refused. The kind is not named again.
         wait_until(lambda: server.requests_seen(WIDGETS, "list"))
-        wait_until(lambda: told(server, tmp_path / "db", "Deployment"))
+        wait_until(lambda: journalled(server, tmp_path / "db", "Deployment"))
         daemon.process.kill()
         daemon.process.wait()
     versions += [server.put(WIDGETS, widget(size)) for size in (2, 3)]
     server.allow(WIDGETS)
-    run_until_told(server, tmp_path, "Widget", versions[-1])
-    assert told(server, tmp_path / "db", "Widget")[-3:] == [
+    run_until_journalled(server, tmp_path, "Widget", versions[-1])
+    assert journalled(server, tmp_path / "db", "Widget")[-3:] == [
         ("ADDED", versions[0]),
         ("MODIFIED", versions[1]),
         ("MODIFIED", versions[2]),
     ]
 
 
-def test_a_past_that_the_api_server_has_forgotten_is_not_waited_for(server: ApiServer, tmp_path: Path) -> None:
-    run_until_told(server, tmp_path, "Namespace", server.put("v1/namespaces", {"metadata": {"name": "new"}}))
+def test_a_compacted_start_version_is_not_waited_for(server: ApiServer, tmp_path: Path) -> None:
+    run_until_journalled(server, tmp_path, "Namespace", server.put("v1/namespaces", {"metadata": {"name": "new"}}))
     server.put(WIDGETS, widget(1))
     deploy(server)
     newest = server.put(WIDGETS, widget(2))
     server.compact(resource=WIDGETS)
-    run_until_told(server, tmp_path, "Widget", newest)
-    assert told(server, tmp_path / "db", "Widget") == [("LISTED", newest)]
-    assert told(server, tmp_path / "db", "") == []
+    run_until_journalled(server, tmp_path, "Widget", newest)
+    assert journalled(server, tmp_path / "db", "Widget") == [("LISTED", newest)]
+    assert journalled(server, tmp_path / "db", "") == []

@@ -1,4 +1,4 @@
-"""When time passes for what waits, and when it stands still."""
+"""When event time advances, and when it is held back."""
 
 from kspan.daemon.watermark import BRIEF, LONG, Watermark
 from kspan.times import SECOND
@@ -16,7 +16,7 @@ def passing() -> Watermark:
     return watermark
 
 
-def test_it_is_held_back_until_a_while_after_every_stream_is_there() -> None:
+def test_event_time_is_held_back_until_hold_after_all_resources_are_listed() -> None:
     watermark = Watermark(HOLD)
     assert watermark.is_held_back(NOW)
     watermark.synced(NOW)
@@ -24,7 +24,7 @@ def test_it_is_held_back_until_a_while_after_every_stream_is_there() -> None:
     assert not watermark.is_held_back(NOW + HOLD)
 
 
-def test_what_comes_at_the_end_of_a_standstill_is_given_its_time_too() -> None:
+def test_records_received_while_event_time_is_held_back_prolong_it() -> None:
     watermark = Watermark(HOLD)
     watermark.synced(NOW)
     watermark.received(NOW + HOLD - 1)
@@ -33,7 +33,7 @@ def test_what_comes_at_the_end_of_a_standstill_is_given_its_time_too() -> None:
     assert not watermark.is_held_back(NOW + 2 * HOLD - 1)
 
 
-def test_news_without_end_does_not_stop_it_for_ever() -> None:
+def test_a_busy_cluster_cannot_hold_event_time_back_indefinitely() -> None:
     watermark = Watermark(HOLD)
     watermark.synced(NOW)
     until = NOW
@@ -45,7 +45,7 @@ def test_news_without_end_does_not_stop_it_for_ever() -> None:
     assert not watermark.is_held_back(until + SECOND)
 
 
-def test_a_watch_that_is_renewed_at_once_does_not_stop_it() -> None:
+def test_a_watch_that_is_renewed_at_once_does_not_hold_event_time_back() -> None:
     watermark = passing()
     watermark.disconnected("v1/pods", NOW)
     assert not watermark.is_held_back(NOW + BRIEF)
@@ -53,7 +53,7 @@ def test_a_watch_that_is_renewed_at_once_does_not_stop_it() -> None:
     assert not watermark.is_held_back(NOW + BRIEF + 1)
 
 
-def test_it_is_held_back_while_a_watch_is_cut_off_and_until_what_was_missed_has_come() -> None:
+def test_event_time_is_held_back_while_a_watch_is_disconnected_and_for_hold_after() -> None:
     watermark = passing()
     watermark.disconnected("v1/pods", NOW)
     back = NOW + 20 * SECOND
@@ -63,14 +63,14 @@ def test_it_is_held_back_while_a_watch_is_cut_off_and_until_what_was_missed_has_
     assert not watermark.is_held_back(back + HOLD)
 
 
-def test_one_watch_that_stays_away_does_not_stop_it_for_good() -> None:
+def test_one_watch_that_stays_disconnected_does_not_hold_event_time_back_indefinitely() -> None:
     watermark = passing()
     watermark.disconnected("v1/pods", NOW)
     assert watermark.is_held_back(NOW + LONG)
     assert not watermark.is_held_back(NOW + LONG + 1)
 
 
-def test_it_is_held_back_for_as_long_as_every_watch_is_cut_off() -> None:
+def test_event_time_is_held_back_while_all_watches_are_disconnected() -> None:
     watermark = passing()
     watermark.disconnected("v1/pods", NOW)
     watermark.disconnected("v1/events", NOW)
@@ -81,14 +81,14 @@ def test_it_is_held_back_for_as_long_as_every_watch_is_cut_off() -> None:
     assert not watermark.is_held_back(back + HOLD)
 
 
-def test_what_cannot_be_watched_is_not_waited_for() -> None:
+def test_a_resource_that_cannot_be_watched_is_not_waited_for() -> None:
     watermark = passing()
     watermark.disconnected("v1/pods", NOW)
     watermark.removed("v1/pods")
     assert not watermark.is_held_back(NOW + 10 * SECOND)
 
 
-def test_it_is_held_back_after_an_outage_of_the_database() -> None:
+def test_event_time_is_held_back_after_an_outage_of_the_database() -> None:
     watermark = passing()
     watermark.database_recovered(NOW)
     assert watermark.is_held_back(NOW + HOLD - 1)

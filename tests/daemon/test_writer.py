@@ -1,4 +1,4 @@
-"""The single writer: whatever happens to the database or to the feed, what is journalled is what was delivered."""
+"""The writer: delivery, group commits, bookmarks, event time, lists."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ from tests.daemon.writing import CLUSTER, NOW, frame, journal, journalled, make,
 from tests.store.engine import engine_of
 
 
-def test_what_is_delivered_is_committed_soon_and_without_another_frame(tmp_path: Path) -> None:
+def test_a_frame_is_committed_soon_without_another_one(tmp_path: Path) -> None:
     with open_store(str(tmp_path / "db")) as store, running(make(store)) as writer:
         began = time.monotonic()
         writer.deliver(frame(FrameType.ADDED, name="a", version=7))
@@ -46,7 +46,7 @@ def test_an_invalid_object_is_skipped_and_logged_once(tmp_path: Path, caplog: py
     assert metrics.registry.get_sample_value("kspan_skipped_objects_total", {"resource": "v1/pods"}) == 3
 
 
-def test_delivery_blocks_while_the_queue_is_full_and_is_turned_away_at_the_stop() -> None:
+def test_delivery_blocks_while_the_queue_is_full_and_fails_after_the_stop() -> None:
     queue = FrameQueue(frames=2)
     with open_store("sqlite://") as store:
         writer = make(store, queue=queue)
@@ -72,7 +72,7 @@ def test_delivery_blocks_while_the_queue_is_full_and_is_turned_away_at_the_stop(
             writer.deliver(frame(FrameType.ADDED, name="d", version=4))
 
 
-def test_the_queue_is_bounded_in_bytes_but_lets_a_single_big_frame_pass() -> None:
+def test_the_queue_is_bounded_in_bytes_but_accepts_a_single_large_frame() -> None:
     queue = FrameQueue(max_bytes=100)
     big = Frame(NOW, "v1/pods", FrameType.ADDED, b"x" * 500, "test", 1)
     queue.put(big)
@@ -86,7 +86,7 @@ def test_the_queue_is_bounded_in_bytes_but_lets_a_single_big_frame_pass() -> Non
     assert queue.bytes == 0
 
 
-def test_time_passes_only_when_something_is_due() -> None:
+def test_a_tick_is_journalled_only_if_something_is_due() -> None:
     with open_store("sqlite://") as store:
         with running(make(store)) as writer:
             writer.tick(NOW)
@@ -99,7 +99,7 @@ def test_time_passes_only_when_something_is_due() -> None:
         assert [record.type for record in journal(store)] == [RecordType.ADDED, RecordType.TICK]
 
 
-def test_time_stands_still_until_what_was_missed_has_come() -> None:
+def test_event_time_is_held_back_until_missed_changes_have_arrived() -> None:
     with open_store("sqlite://") as store:
         with running(make(store)) as writer:
             writer.deliver(frame(FrameType.ADDED, name="a", version=7))
@@ -210,7 +210,7 @@ def test_bookmarks_are_committed_when_the_writer_stops(tmp_path: Path) -> None:
 # time -----------------------------------------------------------------------------------------------------------------
 
 
-def test_no_tick_overtakes_a_frame_that_waits_for_room() -> None:
+def test_no_tick_overtakes_a_frame_that_waits_for_room_in_the_queue() -> None:
     queue = FrameQueue(frames=1)
     queue.put(frame(FrameType.ADDED, name="a", version=1))
     thread = threading.Thread(target=queue.put, args=(frame(FrameType.ADDED, name="b", version=2),))
@@ -241,7 +241,7 @@ def test_secrets_never_reach_the_journal() -> None:
 # lists on a live cluster ----------------------------------------------------------------------------------------------
 
 
-def test_a_slow_list_is_not_taken_for_complete() -> None:
+def test_a_slow_list_is_not_considered_complete() -> None:
     with open_store("sqlite://") as store:
         with running(make(store)) as writer:
             writer.deliver(frame(FrameType.LIST, version=5))
@@ -258,7 +258,7 @@ def test_a_slow_list_is_not_taken_for_complete() -> None:
         assert [entry[0] for entry in journalled(store)] == ["LISTED", "LISTED", "ADDED", "GAP"]
 
 
-def test_a_list_that_broke_off_deletes_nothing() -> None:
+def test_an_interrupted_list_deletes_nothing() -> None:
     with open_store("sqlite://") as store:
         with running(make(store)) as writer:
             writer.deliver(frame(FrameType.LIST, version=5))
@@ -274,7 +274,7 @@ def test_a_list_that_broke_off_deletes_nothing() -> None:
         assert journalled(store)[2:] == [("GAP", "", ""), ("DELETED", "a", "1")]
 
 
-def test_what_vanished_while_a_first_list_was_cut_off_is_deleted() -> None:
+def test_an_object_that_vanished_after_an_interrupted_first_list_is_deleted() -> None:
     with open_store("sqlite://") as store:
         with running(make(store)) as writer:
             writer.deliver(frame(FrameType.LIST, version=5))

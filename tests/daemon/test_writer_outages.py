@@ -301,7 +301,7 @@ def test_a_commit_that_is_rejected_after_the_next_was_folded_takes_nothing_with_
 
 
 def test_a_journal_that_lost_records_ends_the_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As after a failover to a copy that is behind: a restart continues from the cursors that the copy has."""
+    """As after a failover to an older copy: a restart continues from the cursors in it."""
     with open_store(str(tmp_path / "db")) as store:
         writer = make(store)
         writer.start()

@@ -1,4 +1,4 @@
-"""A writer, frames for it, and what it wrote."""
+"""Helpers for tests of the writer: frames for it, and its journal."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ def frames_of(scenario: str) -> tuple[str, list[Frame]]:
 
 
 def with_marks(frames: Iterator[Frame]) -> Iterator[Frame]:
-    """As a watcher delivers them: a BOOKMARK ends each list, in a recording nothing does."""
+    """Add the BOOKMARK that ends each list of a watcher; recordings have none."""
     version: dict[str, bytes] = {}
     for frame in frames:
         if frame.type is FrameType.LIST:

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of kspan.emit: a real OTLP receiver, and an environment without anyone's OTLP settings."""
+"""Fixtures of the tests of kspan.emit: a real OTLP receiver, and an environment without OTLP settings."""
 
 import os
 from collections.abc import Iterator

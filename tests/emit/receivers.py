@@ -1,4 +1,4 @@
-"""Real OTLP receivers for the tests: the rotel collector, and an HTTP server that answers as it is told."""
+"""Real OTLP receivers for the tests: the rotel collector, and an HTTP server with configurable answers."""
 
 import gzip
 import re
@@ -35,7 +35,7 @@ def rotel_binary() -> Path:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listened on a moment ago."""
+    """Free ports of 127.0.0.1."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:
@@ -45,7 +45,7 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def reserved_ports(count: int) -> Iterator[list[int]]:
-    """Ports of 127.0.0.1 that refuse every connection, and that nobody else gets, until the block ends."""
+    """Ports of 127.0.0.1 that refuse connections and stay reserved until the block ends."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -82,7 +82,7 @@ class Rotel:
         return self.output.read_text("utf-8", "replace")
 
     def wait_for_spans(self, span_ids: set[str]) -> str:
-        """What was printed, once all of these spans were."""
+        """The printed text, once it contains all of these spans."""
 
         def all_there() -> bool:
             assert self.process.poll() is None, self.text()
@@ -92,7 +92,7 @@ class Rotel:
         return self.text()
 
     def block_of(self, span_id: str) -> str:
-        """What was printed of one span."""
+        """The printed text of one span."""
         blocks = re.split(r"^Span #\d+$|^ResourceSpans #\d+$", self.text(), flags=re.MULTILINE)
         return next(block for block in blocks if f"    ID             : {span_id}" in block)
 
@@ -152,7 +152,7 @@ def _listens(rotel: Rotel) -> bool:
 
 @dataclass
 class Answer:
-    """What the server says to a request."""
+    """The server's answer to a request."""
 
     status: int = 200
     body: bytes = b""

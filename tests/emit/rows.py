@@ -1,4 +1,4 @@
-"""Rows for the tests of kspan.emit: a builder for one span, and a rolling update as a cluster makes it."""
+"""Rows for the tests of kspan.emit: a builder for one span, and a rolling update."""
 
 from typing import Any
 

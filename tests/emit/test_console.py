@@ -1,4 +1,4 @@
-"""Traces on a terminal: each once, and none marked as exported that could not be written."""
+"""Export to a terminal: each trace once, and only written traces are marked."""
 
 import io
 import os
@@ -34,7 +34,7 @@ class _Full(io.StringIO):
         raise OSError(28, "No space left on device")
 
 
-def test_output_that_cannot_be_written_leaves_the_traces(store: MemoryStore) -> None:
+def test_traces_wait_if_the_output_cannot_be_written(store: MemoryStore) -> None:
     store.add(*rolling_update())
     emitter = ExportQueue(store, store.cluster, "console", ConsoleExporter(Console(file=_Full(), width=100)))
     report = emitter.export_pending(START)
@@ -42,7 +42,7 @@ def test_output_that_cannot_be_written_leaves_the_traces(store: MemoryStore) -> 
     assert "No space left" in report.reason
 
 
-def test_a_reader_that_went_away_ends_the_program_quietly_with_nothing_marked() -> None:
+def test_a_closed_pipe_ends_the_program_quietly_with_nothing_marked() -> None:
     script = """
 import sys
 from kspan.emit.console import ConsoleExporter

@@ -111,7 +111,7 @@ def test_a_failure_in_the_middle_of_a_large_trace_leaves_all_of_it_waiting(store
     report = queue.export_pending(START + 9)
     assert (report.traces, report.spans, report.failed, report.reason) == (1, 2, 1, "the receiver is away")
     assert store.emitted("otlp") == [before]
-    assert store.emission("otlp", after) is None, "the round goes on after a failure"
+    assert store.emission("otlp", after) is None, "the round continues after a failure"
     sender.fail_from = None
     assert queue.export_pending(START + 10).traces == 2
     assert set(store.emitted("otlp")) == {before, big, after}

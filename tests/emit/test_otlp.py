@@ -73,7 +73,7 @@ def endpoint(rotel: Rotel, protocol: str) -> str:
     return rotel.grpc_endpoint if protocol == "grpc" else rotel.http_endpoint
 
 
-def test_a_receiver_gets_every_span_with_all_that_its_row_holds(
+def test_a_receiver_gets_every_span_with_all_values_of_its_row(
     rotel: Rotel, protocol: str, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint(rotel, protocol))
@@ -106,7 +106,7 @@ def test_a_receiver_gets_every_span_with_all_that_its_row_holds(
     assert "InstrumentationScope kspan 0." in text
 
 
-def test_the_root_of_a_trace_that_was_cut_short_says_so_and_no_other_span_does(
+def test_only_the_root_of_an_incomplete_trace_is_marked_incomplete(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cluster, records = journal("03-crashloop")
@@ -122,17 +122,17 @@ def test_the_root_of_a_trace_that_was_cut_short_says_so_and_no_other_span_does(
         queue.close()
         cut_short = {row["root_span_id"] for row in journalled.projection_rows(cluster, "traces") if row["incomplete"]}
     spans = [span for request in server.requests for span in spans_in(request)]
-    told = {
+    marked = {
         span.span_id.hex(): attribute.value.bool_value
         for span in spans
         for attribute in span.attributes
         if attribute.key == INCOMPLETE
     }
     assert cut_short
-    assert told == dict.fromkeys(cut_short, True)
+    assert marked == dict.fromkeys(cut_short, True)
 
 
-def test_traces_wait_while_the_receiver_is_away_and_go_out_when_it_is_back(
+def test_traces_wait_while_the_receiver_is_away_and_are_sent_when_it_is_back(
     protocol: str, store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -162,7 +162,7 @@ def test_traces_wait_while_the_receiver_is_away_and_go_out_when_it_is_back(
 
 
 @pytest.mark.parametrize("status", [301, 401, 404, 429, 500, 503])
-def test_what_is_wrong_with_the_way_is_no_verdict_on_the_traces(
+def test_a_failure_of_the_route_rejects_no_trace(
     status: int, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = add_small_traces(store, 3)
@@ -177,9 +177,7 @@ def test_what_is_wrong_with_the_way_is_no_verdict_on_the_traces(
     assert [trace.trace_id for trace in store.unemitted_traces(store.cluster, "otlp", 9)] == ids
 
 
-def test_a_trace_that_is_refused_for_good_holds_up_no_other(
-    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rejected_trace_does_not_block_others(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = add_small_traces(store, 20)
     with run_server(lambda request: Answer(400 if "Pod.T7" in span_names(request) else 200)) as server:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.endpoint)
@@ -192,7 +190,7 @@ def test_a_trace_that_is_refused_for_good_holds_up_no_other(
     assert store.unemitted_traces(store.cluster, "otlp", 99) == []
 
 
-def test_a_refused_span_sets_its_whole_trace_aside(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rejected_span_rejects_its_whole_trace(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     add_small_traces(store, 1)
     trace, spans = rolling_update()
     store.add(trace, spans)
@@ -203,7 +201,7 @@ def test_a_refused_span_sets_its_whole_trace_aside(store: MemoryStore, monkeypat
     assert trace.trace_id not in store.emitted("otlp")
 
 
-def test_a_receiver_that_refuses_everything_is_not_believed(
+def test_a_receiver_that_rejects_everything_is_not_believed(
     store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_small_traces(store, 4)
@@ -234,7 +232,7 @@ def refusing_grpc_port() -> Iterator[int]:
     server.stop(None).wait()
 
 
-def test_a_refusal_over_grpc_sets_one_trace_aside(
+def test_a_rejection_over_grpc_rejects_one_trace(
     refusing_grpc_port: int, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc")
@@ -262,7 +260,7 @@ def test_headers_compression_and_endpoint_come_from_the_environment(
     assert span_names(server.requests[0]) == ["Pod.T0"]
 
 
-def test_spans_that_the_receiver_left_out_are_told(
+def test_spans_that_the_receiver_dropped_are_logged(
     store: MemoryStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     add_small_traces(store, 2)
@@ -277,7 +275,7 @@ def test_spans_that_the_receiver_left_out_are_told(
     assert "dropped 1 spans: too old" in caplog.text
 
 
-def test_a_connection_that_the_receiver_closed_between_two_rounds_is_made_again(
+def test_a_connection_that_the_receiver_closed_between_two_rounds_is_opened_again(
     store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with run_server(lambda _: Answer(headers={"Connection": "close"})) as server:
@@ -296,7 +294,7 @@ def test_an_unknown_protocol_is_a_settings_error(monkeypatch: pytest.MonkeyPatch
         open_otlp()
 
 
-def test_a_value_that_the_sdk_cannot_use_is_a_settings_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_timeout_is_a_settings_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "soon")
     with pytest.raises(SettingsError, match="soon"):

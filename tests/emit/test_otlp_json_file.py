@@ -97,7 +97,7 @@ def score_reader() -> Any:
     return read
 
 
-def test_a_line_parses_back_into_the_very_spans_that_otlp_carries(tmp_path: Path) -> None:
+def test_a_line_parses_into_the_same_spans_as_otlp(tmp_path: Path) -> None:
     rows = [rich_span(), make_span("Pod.Created", trace="rich", parent="Pod.BackOff web"), *rolling_update("rich")[1]]
     assert export(tmp_path / "out.jsonl", *rows) is None
     (line,) = (tmp_path / "out.jsonl").read_text("utf-8").splitlines()
@@ -105,7 +105,7 @@ def test_a_line_parses_back_into_the_very_spans_that_otlp_carries(tmp_path: Path
     assert parsed(line) == TracesData(resource_spans=sent.resource_spans)
 
 
-def test_infinities_and_not_a_number_parse_back(tmp_path: Path) -> None:
+def test_infinity_and_not_a_number_parse_back(tmp_path: Path) -> None:
     row = make_span("Pod.Odd", attributes={"a": float("inf"), "b": float("-inf"), "c": float("nan"), "d": [True, 1.5]})
     export(tmp_path / "out.jsonl", row)
     sent = encode_spans([readable_span(row, CLUSTER)])
@@ -113,7 +113,7 @@ def test_infinities_and_not_a_number_parse_back(tmp_path: Path) -> None:
     assert str(read) == str(TracesData(resource_spans=sent.resource_spans))
 
 
-def test_the_file_reads_as_tools_read_it(tmp_path: Path, store: MemoryStore, score_reader: Any) -> None:
+def test_another_tool_can_read_the_file(tmp_path: Path, store: MemoryStore, score_reader: Any) -> None:
     path = tmp_path / "out.jsonl"
     export_all(fill(store), path)
     spans = list(score_reader(path))
@@ -127,7 +127,7 @@ def test_the_file_reads_as_tools_read_it(tmp_path: Path, store: MemoryStore, sco
     assert "parentSpanId" not in rich
 
 
-def test_the_same_rows_give_the_same_bytes_however_they_are_stored_and_batched(tmp_path: Path) -> None:
+def test_the_same_rows_give_the_same_bytes_in_any_order_and_batch_size(tmp_path: Path) -> None:
     store = fill(MemoryStore())
     export_all(store, tmp_path / "one.jsonl")
     shuffled = MemoryStore()
@@ -151,7 +151,7 @@ def test_another_run_appends(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("left", [1, 17, 100_000])
-def test_a_torn_last_line_is_cut_off_before_the_first_append(tmp_path: Path, left: int) -> None:
+def test_an_incomplete_last_line_is_removed_before_the_first_append(tmp_path: Path, left: int) -> None:
     path = tmp_path / "out.jsonl"
     export(path, make_span("Pod.One"))
     whole = path.read_bytes()
@@ -163,14 +163,14 @@ def test_a_torn_last_line_is_cut_off_before_the_first_append(tmp_path: Path, lef
     assert parsed(lines[1].decode()).resource_spans[0].scope_spans[0].spans[0].name == "Pod.Two"
 
 
-def test_a_file_that_is_nothing_but_a_torn_line_starts_afresh(tmp_path: Path) -> None:
+def test_a_file_with_only_an_incomplete_line_is_emptied(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     path.write_bytes(b'{"resourceS')
     export(path, make_span("Pod.One"))
     parsed(path.read_text())
 
 
-def test_a_file_of_somebody_else_is_not_touched(tmp_path: Path, store: MemoryStore) -> None:
+def test_a_file_in_another_format_is_not_touched(tmp_path: Path, store: MemoryStore) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("first line\nsecond line without an end")
     report = export_all(fill(store), path)
@@ -179,7 +179,7 @@ def test_a_file_of_somebody_else_is_not_touched(tmp_path: Path, store: MemorySto
     assert path.read_text() == "first line\nsecond line without an end"
 
 
-def test_a_directory_that_went_away_is_a_failure_that_ends_when_it_is_back(tmp_path: Path, store: MemoryStore) -> None:
+def test_traces_wait_while_the_directory_is_missing(tmp_path: Path, store: MemoryStore) -> None:
     fill(store)
     folder = tmp_path / "mount"
     folder.mkdir()
@@ -196,7 +196,7 @@ def test_a_directory_that_went_away_is_a_failure_that_ends_when_it_is_back(tmp_p
     queue.close()
 
 
-def test_a_full_disk_leaves_no_half_line_behind(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_no_incomplete_line(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     export(path, make_span("Pod.One"))
     before = path.read_bytes()
@@ -231,7 +231,7 @@ def test_a_pipe_can_be_written_to(tmp_path: Path) -> None:
         os.close(reader)
 
 
-def test_text_that_utf8_cannot_hold_fails_nothing(tmp_path: Path) -> None:
+def test_text_that_utf8_cannot_encode_is_replaced(tmp_path: Path) -> None:
     hostile = "a\ud800b\x00\u202e"
     row = msgspec.structs.replace(
         rich_span(), name=hostile, message=hostile, service=hostile, attributes={"kspan.change": hostile, hostile: "x"}

@@ -1,4 +1,4 @@
-"""What the ``OTEL_EXPORTER_OTLP_*`` variables say, against receivers that insist on it; and what an answer means."""
+"""The ``OTEL_EXPORTER_OTLP_*`` variables against receivers that check them, and the meaning of each answer."""
 
 import ssl
 import time
@@ -68,7 +68,7 @@ class _Keeping(TraceServiceServicer):
 
 @contextmanager
 def secure_receiver(protocol: str, own: Certificate, client: Certificate | None) -> Iterator[tuple[str, list[str]]]:
-    """(endpoint, names of the spans that came) of a receiver that may ask for a client's certificate."""
+    """(endpoint, names of received spans) of a receiver that may require a client certificate."""
     if protocol == "grpc":
         key, certificate = own.key_path.read_bytes(), own.path.read_bytes()
         asked = client.path.read_bytes() if client else None
@@ -97,7 +97,7 @@ def secure_receiver(protocol: str, own: Certificate, client: Certificate | None)
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 @pytest.mark.parametrize("specific", ["", "TRACES_"])
-def test_a_receivers_certificate_is_checked_with_the_ca_that_is_named(
+def test_a_receivers_certificate_is_verified_with_the_configured_ca(
     store: MemoryStore, variables: Set, ours: Certificate, protocol: str, specific: str
 ) -> None:
     add_small_traces(store, 1)
@@ -112,7 +112,7 @@ def test_a_receivers_certificate_is_checked_with_the_ca_that_is_named(
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_a_receiver_that_asks_for_our_certificate_is_shown_it(
+def test_a_client_certificate_is_presented_to_a_receiver_that_requires_one(
     store: MemoryStore, variables: Set, ours: Certificate, clients: Certificate, protocol: str
 ) -> None:
     add_small_traces(store, 1)
@@ -124,7 +124,7 @@ def test_a_receiver_that_asks_for_our_certificate_is_shown_it(
         assert seen == ["Pod.T0"]
 
 
-def test_variables_for_traces_come_before_those_for_all(store: MemoryStore, variables: Set) -> None:
+def test_variables_for_traces_take_precedence(store: MemoryStore, variables: Set) -> None:
     add_small_traces(store, 1)
     with run_server(lambda _: Answer()) as server:
         variables(ENDPOINT="http://127.0.0.1:1", TRACES_ENDPOINT=f"{server.endpoint}/mine")
@@ -137,7 +137,7 @@ def test_variables_for_traces_come_before_those_for_all(store: MemoryStore, vari
     assert headers["content-encoding"] == "gzip"
 
 
-def test_headers_and_compression_go_with_grpc_too(store: MemoryStore, variables: Set) -> None:
+def test_headers_and_compression_are_used_over_grpc(store: MemoryStore, variables: Set) -> None:
     add_small_traces(store, 1)
     server, keeping = grpc.server(ThreadPoolExecutor(max_workers=2)), _Keeping()
     add_TraceServiceServicer_to_server(keeping, server)  # type: ignore[no-untyped-call]
@@ -150,9 +150,7 @@ def test_headers_and_compression_go_with_grpc_too(store: MemoryStore, variables:
 
 
 @pytest.mark.parametrize("name", ["TIMEOUT", "TRACES_TIMEOUT"])
-def test_a_receiver_that_does_not_answer_is_given_up_after_the_timeout(
-    store: MemoryStore, variables: Set, name: str
-) -> None:
+def test_a_request_without_an_answer_fails_after_the_timeout(store: MemoryStore, variables: Set, name: str) -> None:
     add_small_traces(store, 1)
 
     def slow(_: ExportTraceServiceRequest) -> Answer:
@@ -168,11 +166,11 @@ def test_a_receiver_that_does_not_answer_is_given_up_after_the_timeout(
         assert "timed out" in report.reason
 
 
-# What an answer means -------------------------------------------------------------------------------------------------
+# The meaning of an answer --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_what_may_end_otherwise_is_tried_again_when_the_receiver_says(
+def test_temporary_failures_are_retried_after_the_time_that_the_receiver_asks_for(
     store: MemoryStore, variables: Set, status: int
 ) -> None:
     add_small_traces(store, 3)
@@ -186,7 +184,7 @@ def test_what_may_end_otherwise_is_tried_again_when_the_receiver_says(
 @pytest.mark.parametrize(
     "text, seconds", [("", 0), ("soon", 0), ("-5", 0), ("99999999", 600), (formatdate(0, usegmt=True), 0)]
 )
-def test_a_retry_after_is_believed_within_reason(store: MemoryStore, variables: Set, text: str, seconds: float) -> None:
+def test_a_retry_after_is_limited(store: MemoryStore, variables: Set, text: str, seconds: float) -> None:
     add_small_traces(store, 1)
     with run_server(lambda _: Answer(503, headers={"Retry-After": text})) as server:
         variables(ENDPOINT=server.endpoint)
@@ -203,7 +201,7 @@ def test_a_retry_after_may_be_a_date(store: MemoryStore, variables: Set) -> None
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 405])
-def test_a_refusal_of_everything_is_about_the_way_and_found_out_with_few_requests(
+def test_a_route_that_fails_for_all_traces_is_detected_with_few_requests(
     store: MemoryStore, variables: Set, status: int
 ) -> None:
     add_small_traces(store, 400)
@@ -224,7 +222,7 @@ def test_a_refusal_of_everything_is_about_the_way_and_found_out_with_few_request
 
 @pytest.mark.parametrize("bad", [0, 7, 19])
 @pytest.mark.parametrize("status", [403, 404, 413])
-def test_one_trace_that_is_refused_while_others_pass_is_set_aside(
+def test_a_trace_that_is_rejected_while_others_are_accepted_is_set_aside(
     store: MemoryStore, variables: Set, status: int, bad: int
 ) -> None:
     ids = add_small_traces(store, 20)
