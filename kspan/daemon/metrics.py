@@ -16,7 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from kspan import __version__
 from kspan.emit.export_queue import ExportReport
-from kspan.ingest.list_watch import EVENTS
+from kspan.k8s.events_api import EVENTS
 from kspan.k8s.objects import decode_event
 from kspan.model import LogRecord, RecordType
 from kspan.times import SECOND, parse_time_or_zero

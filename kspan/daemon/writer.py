@@ -1,7 +1,7 @@
 """The thread that writes: takes frames from the watches and commits their content to the journal.
 
     watches ──frames──▶ FrameQueue ──▶ ListWatch ──batches──▶ RetryingProjector ──commits──▶ database
-                                       (frame → journal batch)    (fold, projection)
+                                     (frame → batch)        (fold, projection)
 
 The writer decides three things: when records are committed (in groups, within ``LINGER_S``), when event time advances
 (at ticks, unless the watermark holds it back), and which objects are skipped because they are not valid. While the
