@@ -101,13 +101,13 @@ def test_versions_dropped_from_memory_are_looked_up_again(store: Store, monkeypa
 
 
 def test_memory_is_bounded_for_any_number_of_kinds() -> None:
-    heights = HighWaterMarks({})
+    marks = HighWaterMarks({})
     for number in range(2 * KINDS):
-        heights.raise_to(f"kind-{number}", str(number))
-    told = heights.as_text()
-    assert len(told) <= KINDS + 1
-    assert told[OTHERS] == str(2 * KINDS - 1)
-    assert all(HighWaterMarks(told).covers(pod(str(n), of=f"kind-{n}")) for n in range(2 * KINDS))
+        marks.raise_to(f"kind-{number}", str(number))
+    marks_as_text = marks.as_text()
+    assert len(marks_as_text) <= KINDS + 1
+    assert marks_as_text[OTHERS] == str(2 * KINDS - 1)
+    assert all(HighWaterMarks(marks_as_text).covers(pod(str(n), of=f"kind-{n}")) for n in range(2 * KINDS))
 
 
 def test_high_water_marks_of_any_length_survive_a_restart(store: Store) -> None:

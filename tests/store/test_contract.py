@@ -174,14 +174,14 @@ def test_a_span_can_move_to_another_trace(store: Store) -> None:
 
 
 def test_named_kinds_include_objects_known_only_from_events(store: Store) -> None:
-    spoken_of = msgspec.structs.replace(object_row(1), resource="", kind="Widget", api_version="example.com/v1")
+    mentioned = msgspec.structs.replace(object_row(1), resource="", kind="Widget", api_version="example.com/v1")
     others = [
-        msgspec.structs.replace(spoken_of, uid="uid-2"),
-        msgspec.structs.replace(spoken_of, uid="uid-3", api_version="", kind="Thing"),
-        msgspec.structs.replace(spoken_of, uid="uid-4", kind="Gone", remembered=False, state=b""),
+        msgspec.structs.replace(mentioned, uid="uid-2"),
+        msgspec.structs.replace(mentioned, uid="uid-3", api_version="", kind="Thing"),
+        msgspec.structs.replace(mentioned, uid="uid-4", kind="Gone", remembered=False, state=b""),
         object_row(5),
     ]
-    store.commit(CLUSTER, 1, [record(1)], [], Delta(objects=[spoken_of, *others]))
+    store.commit(CLUSTER, 1, [record(1)], [], Delta(objects=[mentioned, *others]))
     assert store.named_kinds(CLUSTER) == [("example.com/v1", "Widget")]
 
 

@@ -338,11 +338,11 @@ while True:
 
 def test_a_process_killed_during_a_commit_leaves_whole_commits_only(database: Path) -> None:
     for commits_before_the_kill in (1, 2, 3, 5, 8):
-        told = kill_after(database, commits_before_the_kill)
+        reported = kill_after(database, commits_before_the_kill)
         with open_store(str(database), read_only=True) as store:
-            check_whole(store, told)
+            check_whole(store, reported)
         with open_store(str(database)) as store:
-            check_whole(store, told)
+            check_whole(store, reported)
 
 
 def kill_after(database: Path, commits: int) -> int:
@@ -351,17 +351,17 @@ def kill_after(database: Path, commits: int) -> int:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
-        told = [process.stdout.readline() for _ in range(commits)]
+        reported = [process.stdout.readline() for _ in range(commits)]
         process.send_signal(signal.SIGKILL)
-        told += process.stdout.readlines()
+        reported += process.stdout.readlines()
     assert process.returncode == -signal.SIGKILL
-    return int(told[-1])
+    return int(reported[-1])
 
 
-def check_whole(store: Store, told: int) -> None:
+def check_whole(store: Store, reported: int) -> None:
     last = store.last_sequence(CLUSTER)
     loaded = store.load_projection(CLUSTER)
-    assert last >= told
+    assert last >= reported
     assert last % 20 == 0
     assert [seq for run in store.replay(CLUSTER) for seq, _ in run] == list(range(1, last + 1))
     assert store.cursors(CLUSTER) == {"v1/pods": cursor(last)}
