@@ -74,7 +74,7 @@ def _upgrade(store: Store, cluster: str, rules: Rules, inputs: FoldInputs) -> tu
     if version > FOLD_VERSION:
         raise StoreError(
             f"{store.name}: was written by a newer kspan (fold version {version}, this one has {FOLD_VERSION}): "
-            "update kspan"
+            f"update kspan, or {_rebuild_command(store, cluster)} to go back to this version"
         )
     count = store.record_count(cluster, QUICK_REBUILD + 1)
     if count > QUICK_REBUILD:

@@ -160,7 +160,7 @@ def test_a_projection_of_a_newer_fold_is_refused_and_left_as_it_is() -> None:
         pretend_version(store, FOLD_VERSION + 1)
         before = rows(store, CLUSTER)
         versions = rf"\(fold version {FOLD_VERSION + 1}, this one has {FOLD_VERSION}\)"
-        with pytest.raises(StoreError, match=rf"newer kspan {versions}: update kspan"):
+        with pytest.raises(StoreError, match=rf"newer kspan {versions}: update kspan, or run 'kspan db rebuild"):
             notices(store)
         assert rows(store, CLUSTER) == before
         assert store.fold_version(CLUSTER) == FOLD_VERSION + 1
@@ -176,6 +176,16 @@ def test_damaged_state_is_reported_with_the_command_that_repairs_it(tmp_path: Pa
             notices(store)
         rebuild(store, CLUSTER, built_in_rules())
         assert notices(store) == ()
+
+
+def test_a_rebuild_goes_back_to_this_version_of_the_fold() -> None:
+    with open_store("sqlite://") as store:
+        append(store, 0, HALF)
+        expected = rows(store, CLUSTER)
+        pretend_version(store, FOLD_VERSION + 1)
+        rebuild(store, CLUSTER, built_in_rules())
+        assert notices(store) == ()
+        assert rows(store, CLUSTER) == expected
 
 
 def test_verify_refuses_the_projection_of_another_fold() -> None:
