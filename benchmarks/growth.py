@@ -30,7 +30,7 @@ from kspan.ingest.frames import Frame
 from kspan.ingest.list_watch import ListWatch
 from kspan.pipeline.projector import Projector
 from kspan.query.objects.names import parse_object
-from kspan.query.traces import Filter, find_trace, list_traces
+from kspan.query.traces import TraceFilter, find_trace, list_traces
 from kspan.query.why import why
 from kspan.store import Store, open_store
 from kspan.store.tables.retention import prune
@@ -173,9 +173,11 @@ def questions(store: Store) -> None:
         asked: dict[str, Callable[[], object]] = {
             "kspan why KIND/NAME": asked_why,
             "kspan trace ID": lambda: find_trace(connection, CLUSTER, chance.choice(traces)),
-            "kspan traces --since 2h": lambda: list_traces(connection, CLUSTER, Filter(since=last - 7200 * SECOND), 20),
+            "kspan traces --since 2h": lambda: list_traces(
+                connection, CLUSTER, TraceFilter(since=last - 7200 * SECOND), 20
+            ),
             "kspan traces --since, at a random time": lambda: list_traces(
-                connection, CLUSTER, Filter(since=last - chance.randint(1, 48) * 3600 * SECOND), 20
+                connection, CLUSTER, TraceFilter(since=last - chance.randint(1, 48) * 3600 * SECOND), 20
             ),
         }
         for what, question in asked.items():

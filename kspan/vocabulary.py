@@ -4,7 +4,7 @@ Sources: OpenTelemetry semantic conventions (resource/k8s), and for Events the O
 receiver (receiver/k8seventsreceiver/k8s_event_to_logdata.go).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 CLUSTER_UID = "k8s.cluster.uid"
 CLUSTER_NAME = "k8s.cluster.name"
@@ -62,6 +62,18 @@ _KINDS = {
 def is_repeat(attributes: Mapping[str, object]) -> bool:
     """True if a span event with these attributes is a repeat of the occurrence, not a condition transition."""
     return CONDITION_TYPE not in attributes
+
+
+def count_occurrences(attributes: Mapping[str, object], span_events: Iterable[Mapping[str, object]]) -> int:
+    """Return how often an occurrence happened, from the attributes of its span and of the span's events.
+
+    The counts of an Event can skip numbers, so they can be higher than the number of repeats that were received.
+    """
+    repeats = [event for event in span_events if is_repeat(event)]
+    counts = [count for event in repeats if isinstance(count := event.get(EVENT_COUNT), int)]
+    first = attributes.get(EVENT_COUNT, 1)
+    counted = max(counts) - first + 1 if counts and isinstance(first, int) else 0
+    return max(counted, 1 + len(repeats))
 
 
 def object_attributes(kind: str, name: str, uid: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the commands share: the default database, rules, progress."""
+"""Helpers shared by the commands: databases, rules, settings of the fold, progress bars."""
 
 import contextlib
 import sys
@@ -23,47 +23,49 @@ DEFAULTS = FoldSettings()
 
 
 def state_directory() -> Path:
-    """Where this user's databases are kept; made if it is not there. Raises SettingsError."""
+    """Return the directory of this user's databases, and create it if needed. Raises SettingsError."""
     from platformdirs import user_state_path
 
     path = user_state_path("kspan")
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SettingsError(f"cannot make the state directory {path}: {error.strerror}; use --db") from error
+        raise SettingsError(
+            f"cannot create the state directory {path}: {error.strerror}; choose a database with --db"
+        ) from error
     return path
 
 
 def database_url(db: str | None) -> str:
-    """The database that ``--db`` names, or the default one."""
+    """Return the database of ``--db``, or the default one."""
     return db or f"sqlite:///{state_directory() / 'kspan.sqlite'}"
 
 
 def counted(count: int, noun: str) -> str:
-    """``1 span``, ``2 spans``."""
+    """Return a number and its noun: ``1 span``, ``2 spans``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 @contextlib.contextmanager
-def told_if_interrupted() -> Iterator[None]:
-    """On Ctrl-C, says what became of the work. The command line's library then ends the program, without a word."""
+def report_interruption() -> Iterator[None]:
+    """On Ctrl-C, print that committed work is kept. Typer then exits silently."""
     try:
         yield
     except KeyboardInterrupt:
-        print("kspan: interrupted; what was committed is kept, run it again to go on", file=sys.stderr)
+        print("kspan: interrupted; committed records are kept, run the command again to continue", file=sys.stderr)
         raise
 
 
 def load_rules(path: str | None) -> "Rules":
-    """The built-in rules, with those of this file over them. Raises RulesError."""
-    # Here and not above: questions to the history need no graph, and are quicker without its libraries.
+    """Return the built-in rules, extended and overridden by those of a file. Raises RulesError."""
+    # Imported here because queries do not need the graph, and start faster without its libraries.
     from kspan.graph import built_in_rules, parse_rules
 
     return built_in_rules() if path is None else parse_rules(path, read_rules_file(path))
 
 
 def read_rules_file(path: str) -> str:
-    """The text of a rules file; ``-`` is standard input. Raises RulesError, and InputError where that is closed."""
+    """Return the text of a rules file; ``-`` is standard input. Raises RulesError, or InputError if stdin is closed."""
     from kspan.ingest.files.bytes import standard_input
 
     try:
@@ -73,7 +75,7 @@ def read_rules_file(path: str) -> str:
         raise RulesError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise RulesError(f"{path}:{line}: is no UTF-8 text") from error
+        raise RulesError(f"{path}:{line}: not UTF-8 text") from error
 
 
 def fold_settings(
@@ -83,11 +85,10 @@ def fold_settings(
     contexts: Sequence[str] | None,
     base: FoldSettings = DEFAULTS,
 ) -> FoldSettings:
-    """Settings of the fold from flags; a flag that is None leaves the value of ``base``.
+    """Return the settings of the fold; an option that is None keeps the value of ``base``.
 
-    ``settle_after_warning`` stays in proportion to ``settle``.
-
-    Raises SettingsError for an invalid duration, or if the three contradict each other.
+    ``settle_after_warning`` keeps its ratio to ``settle``. Raises SettingsError for an invalid duration, and if
+    --max-trace-age is too short.
     """
     settings = FoldSettings(
         hold=_nanoseconds(hold, "--hold", base.hold),
@@ -109,34 +110,36 @@ def _nanoseconds(text: str | None, option: str, default: int) -> int:
 
 
 def open_existing(db: str | None, *, read_only: bool = False) -> Store:
-    """Opens a database that must be there: a mistyped path must not make a new one. Raises StoreError."""
+    """Open an existing database: a mistyped path must not create one. Raises StoreError."""
     url = database_url(db)
     path = url.removeprefix("sqlite:///") if url.startswith("sqlite:///") or "://" not in url else ""
     if path and not Path(path).exists():
-        raise StoreError(f"{path}: there is no database; 'kspan replay FILE --db {path}' makes one")
+        raise StoreError(f"{path}: no such database; create one with 'kspan run' or 'kspan replay FILE --db {path}'")
     return open_store(url, read_only=read_only)
 
 
 def the_cluster(store: Store, wanted: str) -> str:
-    """The cluster that is meant: ``wanted``, or the only one there is. Raises StoreError."""
+    """Return the cluster ``wanted``, or the only one in the database. Raises StoreError."""
     clusters = store.clusters()
     if wanted:
         if wanted not in clusters:
-            raise StoreError(f"{store.name}: no cluster {wanted!r} (there is: {', '.join(clusters) or 'none'})")
+            raise StoreError(
+                f"{store.name}: unknown cluster {wanted!r}; the database has {', '.join(clusters) or 'none'}"
+            )
         return wanted
     if len(clusters) != 1:
         listed = ", ".join(clusters)
         raise StoreError(
-            f"{store.name}: has several clusters, choose with --cluster ({listed})"
+            f"{store.name}: several clusters: choose one with --cluster: {listed}"
             if clusters
-            else f"{store.name}: the journal is empty"
+            else f"{store.name}: the database is empty: run 'kspan run' or 'kspan replay' first"
         )
     return clusters[0]
 
 
 @contextlib.contextmanager
 def progress_bar(label: str, total: int | None, *, shown: bool) -> Iterator[Advance]:
-    """A bar on standard error, if that is a terminal; ``total`` None draws one without an end."""
+    """Show a progress bar on standard error if it is a terminal. With ``total`` None the bar has no end."""
     if not shown or not sys.stderr.isatty():
         yield lambda _: None
         return

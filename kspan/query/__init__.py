@@ -1,9 +1,12 @@
-"""Questions to the history, read-only: what caused what, which traces, what happened when, SQL.
+"""Read-only queries of the history: causes, traces, timelines, SQL.
 
-What it promises: a question reads one snapshot of the database, writes nothing, and costs what its answer needs, not
-the length of the history. (A timeline is read in pages, each a snapshot of its own: it may be left open in a pager.)
-Answers are values (structs and rows); how they look is the caller's business.
+A query reads one snapshot of the database and writes nothing. Its cost depends on its result, not on the length of the
+history. (A timeline is read in pages, each with its own snapshot, because it can stay open in a pager.) Results are
+structs and rows; ``kspan.cli.render`` prints them.
 
-``moments`` and ``naming`` read what people write (pure); ``finding`` says which object a name means; ``why``,
-``traces`` and ``timeline`` answer, by what ``spans`` reads; ``sql`` and its neighbours run what people ask in SQL.
+* ``why``, ``traces``, ``timeline``: the queries; ``spans`` reads what they share
+* ``objects``: finds the object that a name means
+* ``time_args``: parses times
+* ``sql``: runs SQL statements that can only read
+* ``rules``: Events that no rule matches, and templates for new rules
 """

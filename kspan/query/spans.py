@@ -1,4 +1,4 @@
-"""Spans as questions read them: whatever their state, with all that is known of them."""
+"""Reads spans in any state, with everything that is known about them so far."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -15,11 +15,11 @@ from kspan.store.tables.fold_history import fold_version
 spans: Final = schema.spans
 
 DEEPEST: Final = 1_000
-"""Steps of one chain that are followed: a real one has about ten."""
+"""Maximum number of ancestors that are read. A real chain of causes has about ten links."""
 
 
 def fetch(connection: Connection, cluster: str, query: Select[Any]) -> Iterator[SpanRow]:
-    """The spans of a ``rows.select_rows(spans, SpanRow)``; open ones with everything known so far.
+    """Yield the spans of a ``rows.select_rows(spans, SpanRow)``. Open spans get the attributes known so far.
 
     Raises QueryError if another version of the fold wrote a span that is still open.
     """
@@ -49,7 +49,7 @@ def _check_fold_version(connection: Connection, cluster: str) -> None:
 
 
 def waiting(connection: Connection, cluster: str, *where: ColumnElement[bool]) -> Iterator[SpanRow]:
-    """The spans that occurrences will become which wait for their cause, in the order in which those came."""
+    """Yield the future spans of occurrences that wait for their cause, in order of arrival."""
     from kspan.graph.state.rows import span_to_be
 
     pending = schema.pending
@@ -62,19 +62,19 @@ def waiting(connection: Connection, cluster: str, *where: ColumnElement[bool]) -
 
 
 def of_trace(connection: Connection, cluster: str, trace_id: str) -> list[SpanRow]:
-    """All spans of a trace, by start."""
+    """Return all spans of a trace, by start time."""
     query = rows.select_rows(spans, SpanRow).where(spans.c.cluster == cluster, spans.c.trace_id == trace_id)
     return sorted(fetch(connection, cluster, query), key=lambda span: (span.start_time, span.span_id))
 
 
 def one(connection: Connection, cluster: str, trace_id: str, span_id: str) -> SpanRow | None:
-    """A span by its ids."""
+    """Return a span by its ids."""
     here = (spans.c.cluster == cluster, spans.c.trace_id == trace_id, spans.c.span_id == span_id)
     return next(fetch(connection, cluster, rows.select_rows(spans, SpanRow).where(*here)), None)
 
 
-def line_of(connection: Connection, cluster: str, trace_id: str, span_id: str) -> list[SpanRow]:
-    """A span and its ancestors within its trace, nearest first, at most ``DEEPEST``."""
+def ancestors(connection: Connection, cluster: str, trace_id: str, span_id: str) -> list[SpanRow]:
+    """Return a span and its ancestors within its trace, nearest first, at most ``DEEPEST``."""
     here = (spans.c.cluster == cluster, spans.c.trace_id == trace_id)
     first = select(spans.c.span_id, spans.c.parent_span_id, literal(0).label("depth")).where(
         *here, spans.c.span_id == span_id
@@ -90,11 +90,11 @@ def line_of(connection: Connection, cluster: str, trace_id: str, span_id: str) -
         .where(*here)
         .order_by(line.c.depth)
     )
-    return _until_it_turns(fetch(connection, cluster, query))
+    return _without_cycle(fetch(connection, cluster, query))
 
 
-def _until_it_turns(line: Iterator[SpanRow]) -> list[SpanRow]:
-    # A ring of parents is nothing that the fold makes, but a damaged database can have one.
+def _without_cycle(line: Iterator[SpanRow]) -> list[SpanRow]:
+    # The fold creates no cycle of parents, but a damaged database can contain one.
     found: dict[str, SpanRow] = {}
     for span in line:
         if span.span_id in found:
@@ -104,13 +104,13 @@ def _until_it_turns(line: Iterator[SpanRow]) -> list[SpanRow]:
 
 
 def summary_of(span: SpanRow) -> str:
-    """What changed, in readable words; empty where the span is no change, or nothing of it is known."""
+    """Return the summary of a change; empty if the span is not a change or its content is unknown."""
     text = span.attributes.get(vocabulary.CHANGE_SUMMARY, "")
     return text if isinstance(text, str) else ""
 
 
 def who(span: SpanRow) -> str:
-    """The component that did it, as exactly as is known: ``kubectl-set`` rather than ``kubectl``."""
+    """Return the component that acted, as exactly as it is known: ``kubectl-set`` rather than ``kubectl``."""
     manager = span.attributes.get(vocabulary.FIELD_MANAGER)
     if isinstance(manager, str) and manager.startswith(f"{span.service}-"):
         return manager
@@ -118,18 +118,16 @@ def who(span: SpanRow) -> str:
 
 
 def times(span: SpanRow) -> int:
-    """How often it happened: an Event's counts jump, so they tell more than the number of repeats that were seen."""
-    repeats = [event for event in span.events if vocabulary.is_repeat(event.attributes)]
-    counts = [event.attributes.get(vocabulary.EVENT_COUNT) for event in repeats]
-    known = [count for count in counts if isinstance(count, int)]
-    first = span.attributes.get(vocabulary.EVENT_COUNT, 1)
-    told = max(known) - first + 1 if known and isinstance(first, int) else 0
-    return max(told, 1 + len(repeats))
+    """Return how often the occurrence happened."""
+    return vocabulary.count_occurrences(span.attributes, (event.attributes for event in span.events))
 
 
 def distinct(column: ColumnElement[str], *conditions: ColumnElement[bool], name: str) -> Select[str]:
-    """The different values of a column under conditions, by one seek each in an index that begins with these
-    (neither database does that for SELECT DISTINCT). ``name`` tells two of them in one statement apart."""
+    """Select the distinct values of a column with one index seek for each.
+
+    The index must start with the columns of ``conditions``. (Neither database does this for SELECT DISTINCT.) ``name``
+    must be unique within a statement.
+    """
     first = select(func.min(column).label("value")).where(*conditions)
     walk = first.cte(name, recursive=True)
     after = select(func.min(column)).where(*conditions, column > walk.c.value).correlate(walk).scalar_subquery()

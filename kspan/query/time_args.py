@@ -1,4 +1,4 @@
-"""Moments as people write them: full times, times of today, or how long ago. Pure: the present is passed in."""
+"""Parses times as users write them: full times, times of day, ages. Pure: the caller passes the current time."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ from kspan.errors import QueryError
 from kspan.times import LATEST, SECOND, parse_duration
 
 FORMS: Final = "2026-11-22T10:25:05Z, '2026-11-22 10:25' (UTC), 10:25, 15m or '2h ago'"
-"""What ``parse_moment`` takes, for messages and help texts."""
+"""The formats that ``parse_moment`` accepts, for messages."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY: Final = 86_400 * SECOND
@@ -19,16 +19,22 @@ _DATE: Final = re.compile(
 
 
 def parse_moment(text: str, now: int, option: str) -> int:
-    """Unix nanoseconds of what ``text`` says at ``now`` (ns); ``option`` is named where it says nothing.
+    """Return the Unix nanoseconds of a time.
 
-    A time without a zone is UTC; one without a date is the last such time that is not after ``now``; a duration is
-    that long before ``now``. Raises QueryError.
+    A time without a zone is UTC. A time of day is its most recent occurrence. A duration is an age.
+
+    Args:
+        text: the time as the user wrote it.
+        now: the current time (Unix ns).
+        option: the name of the option, for messages.
+
+    Raises QueryError for an invalid time and for one before 1970 or after 2116.
     """
     found = _moment(" ".join(text.split()), now)
     if found is None:
-        raise QueryError(f"{option} {text!r} is no time: write {FORMS}")
+        raise QueryError(f"{option}: invalid time {text!r}: use {FORMS}")
     if not 0 < found < LATEST:
-        raise QueryError(f"{option} {text!r} is out of range: write a time between 1970 and 2116")
+        raise QueryError(f"{option}: time {text!r} is out of range: use one between 1970 and 2116")
     return found
 
 
@@ -71,7 +77,7 @@ def _full(date: re.Match[str]) -> int | None:
 
 
 def _offset(zone: str) -> int:
-    """Nanoseconds that a zone is ahead of UTC."""
+    """Return the nanoseconds that a zone is ahead of UTC."""
     if zone in ("Z", "z", "UTC"):
         return 0
     hours, minutes = int(zone[1:3]), int(zone[-2:])

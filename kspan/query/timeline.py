@@ -1,7 +1,7 @@
-"""``kspan timeline``: what happened between two moments, oldest first, and what goes on happening.
+"""``kspan timeline``: the occurrences of an interval, oldest first, and new ones as they arrive.
 
-It is read in pages, each in a transaction of its own: a reader who leaves a pager open for an hour must not keep
-the database from tidying up its log.
+Reads in pages, each in its own transaction: an output that stays open in a pager for an hour must not keep SQLite from
+truncating its write-ahead log.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,14 +28,14 @@ spans, traces = schema.spans, schema.traces
 PAGE: Final = 1_000
 
 _FEW: Final = 32
-"""Up to so many objects are each followed through their own index."""
+"""Maximum number of objects that are looked up one by one in the index by object."""
 
 _OLDEST: Final = 1_200 * SECOND
-"""A span's repeats come while its trace is open, which is for max_trace_age (15 min) unless set otherwise."""
+"""How long before ``since`` (ns) a span can start and still repeat: traces stay open for max_trace_age (15 min)."""
 
 
-class Wanted(msgspec.Struct, frozen=True):
-    """Which occurrences. Times in ns: ``since`` at or after, ``until`` before (0: unbounded)."""
+class TimelineFilter(msgspec.Struct, frozen=True):
+    """Selects occurrences. ``since`` is inclusive, ``until`` exclusive (Unix ns; 0: unbounded)."""
 
     since: int = 0
     until: int = 0
@@ -46,20 +46,20 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class TimelineLine(msgspec.Struct, frozen=True):
-    """An occurrence. ``time`` is its start; where that was before what is asked for, the first repeat after it."""
+    """An occurrence and its time (Unix ns): its start, or its first repeat if it started before the interval."""
 
     time: int
     span: SpanRow
 
 
-def timeline(store: Store, cluster: str, wanted: Wanted) -> Iterator[TimelineLine]:
-    """The occurrences, oldest first. What changes while they are read may be missing, but nothing comes twice."""
+def timeline(store: Store, cluster: str, wanted: TimelineFilter) -> Iterator[TimelineLine]:
+    """Yield the occurrences, oldest first. One that changes meanwhile can be missing, but none comes twice."""
     with store.reading("read the timeline") as connection:
         sources = _sources(connection, cluster, wanted)
         early = [line for where in sources for line in _before(connection, cluster, wanted, where)]
         early += _undecided(connection, cluster, wanted)
     pages = (_pages(store, cluster, wanted, where) for where in sources)
-    # What waited for its cause when we began may have got it, and a later start, by the time its page is read.
+    # An occurrence that waited for its cause can have got it, and a later start, before its page is read.
     waiting = {line.span.span_id for line in early}
     placed = (line for line in merge(*pages, key=_order) if line.span.span_id not in waiting)
     yield from merge(sorted(early, key=_order), placed, key=_order)
@@ -72,8 +72,8 @@ def _order(line: TimelineLine) -> tuple[int, str, str]:
 # Where to look
 
 
-def _sources(connection: Connection, cluster: str, wanted: Wanted) -> list[list[ColumnElement[bool]]]:
-    """Conditions that together give what is wanted, each in the order of an index."""
+def _sources(connection: Connection, cluster: str, wanted: TimelineFilter) -> list[list[ColumnElement[bool]]]:
+    """Return conditions whose union is the filter; each can be read in the order of an index."""
     if wanted.name:
         found = places(connection, cluster, wanted.kind, wanted.namespace, wanted.name)
         if len(found) > _FEW:
@@ -93,8 +93,11 @@ def _sources(connection: Connection, cluster: str, wanted: Wanted) -> list[list[
 
 
 def _columns(*, by_index: bool) -> tuple[ColumnElement[str], ...]:
-    """Kind, namespace and name. Not ``by_index``: looked at row by row, where the index that they make would give rows
-    that have to be sorted by time again for each page."""
+    """Return the columns of kind, namespace and name.
+
+    Without ``by_index`` the columns are expressions, so that the database does not use the index by object, whose rows
+    it would have to sort by time for every page.
+    """
     columns = (spans.c.object_kind, spans.c.object_namespace, spans.c.object_name)
     return columns if by_index else tuple(func.coalesce(column, "") for column in columns)
 
@@ -102,7 +105,9 @@ def _columns(*, by_index: bool) -> tuple[ColumnElement[str], ...]:
 # Reading
 
 
-def _pages(store: Store, cluster: str, wanted: Wanted, where: list[ColumnElement[bool]]) -> Iterator[TimelineLine]:
+def _pages(
+    store: Store, cluster: str, wanted: TimelineFilter, where: list[ColumnElement[bool]]
+) -> Iterator[TimelineLine]:
     after: tuple[int, str, str] = (wanted.since, "", "")
     while True:
         with store.reading("read the timeline") as connection:
@@ -116,7 +121,9 @@ def _pages(store: Store, cluster: str, wanted: Wanted, where: list[ColumnElement
         after = _order(page[-1])
 
 
-def _page(cluster: str, wanted: Wanted, where: list[ColumnElement[bool]], after: tuple[int, str, str]) -> Select[Any]:
+def _page(
+    cluster: str, wanted: TimelineFilter, where: list[ColumnElement[bool]], after: tuple[int, str, str]
+) -> Select[Any]:
     time, trace_id, span_id = after
     beyond = or_(spans.c.start_time > time, tuple_(spans.c.trace_id, spans.c.span_id) > tuple_(trace_id, span_id))
     here = [spans.c.cluster == cluster, spans.c.start_time >= time]
@@ -128,9 +135,9 @@ def _page(cluster: str, wanted: Wanted, where: list[ColumnElement[bool]], after:
 
 
 def _before(
-    connection: Connection, cluster: str, wanted: Wanted, where: list[ColumnElement[bool]]
+    connection: Connection, cluster: str, wanted: TimelineFilter, where: list[ColumnElement[bool]]
 ) -> Iterator[TimelineLine]:
-    """What began before, but happened again in the time that is asked for."""
+    """Yield occurrences that started before the interval and repeated in it."""
     if not wanted.since:
         return
     query = rows.select_rows(spans, SpanRow).where(
@@ -147,14 +154,14 @@ def _before(
             yield TimelineLine(min(again), span)
 
 
-def _undecided(connection: Connection, cluster: str, wanted: Wanted) -> Iterator[TimelineLine]:
+def _undecided(connection: Connection, cluster: str, wanted: TimelineFilter) -> Iterator[TimelineLine]:
     for span in reading.waiting(connection, cluster):
         if wanted.since <= span.start_time < (wanted.until or LATEST) and passes(wanted, span):
             yield TimelineLine(span.start_time, span)
 
 
-def passes(wanted: Wanted, span: SpanRow) -> bool:
-    """Whether a span is about what is wanted, whenever it was."""
+def passes(wanted: TimelineFilter, span: SpanRow) -> bool:
+    """Return whether a span matches the filter, apart from its time."""
     kind = wanted.kind
     if not kind and not wanted.name and (span.object_kind, span.object_name) == ("Namespace", wanted.namespace):
         return span.error or not wanted.errors
@@ -167,13 +174,14 @@ def passes(wanted: Wanted, span: SpanRow) -> bool:
 
 
 class Follower:
-    """What is new since it was last asked. ``seen`` are the ids of spans that were shown already.
+    """Finds new occurrences at each poll. ``seen`` contains the ids of spans that were shown before.
 
-    Every occurrence waits some seconds for its cause, and stays some more in an open trace: whoever looks each second
-    sees it there. What came and went in between, when the daemon caught up, is found by the time its trace was closed.
+    An occurrence waits for its cause for seconds and then stays in an open trace, where a poll every second finds it.
+    One that was opened and closed between two polls, when the daemon caught up, is found by the closing time of its
+    trace.
     """
 
-    def __init__(self, store: Store, cluster: str, wanted: Wanted, seen: set[str]) -> None:
+    def __init__(self, store: Store, cluster: str, wanted: TimelineFilter, seen: set[str]) -> None:
         self._store = store
         self._cluster = cluster
         self._wanted = wanted
@@ -181,7 +189,7 @@ class Follower:
         self._closed_at = -1
 
     def poll(self) -> list[TimelineLine]:
-        """What was not seen yet, by time."""
+        """Return the occurrences that were not seen before, by time."""
         with self._store.reading("follow the timeline") as connection:
             waiting = list(reading.waiting(connection, self._cluster))
             ids = self._members(connection, self._recent_traces(connection))
@@ -193,7 +201,7 @@ class Follower:
         return sorted(lines, key=_order)
 
     def _recent_traces(self, connection: Connection) -> list[str]:
-        """Open traces, and those that were closed since the last look."""
+        """Return the open traces and those that were closed since the last poll."""
         mine = traces.c.cluster == self._cluster
         still_open = connection.execute(select(traces.c.trace_id).where(mine, schema.OPEN)).scalars().all()
         if self._closed_at < 0:

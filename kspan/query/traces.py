@@ -1,4 +1,4 @@
-"""``kspan traces`` and ``kspan trace``: which traces there are, newest first, and one of them whole."""
+"""``kspan traces`` and ``kspan trace``: lists traces, newest first, and reads one of them."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -21,16 +21,16 @@ from kspan.times import LATEST
 spans, traces = schema.spans, schema.traces
 
 _LOOKED_AT: Final = 500
-"""Spans of an object (or a namespace ...) whose traces are looked up at first."""
+"""Number of an object's newest spans whose traces are read first."""
 
 _FEW: Final = 32
-"""Up to so many objects of a kind are each looked up."""
+"""Maximum number of objects of a kind that are looked up one by one."""
 
 _SHOWN: Final = 5
 
 
 class Status(StrEnum):
-    """How a trace went. One can be both error and incomplete."""
+    """The status of a trace. A trace can be both error and incomplete."""
 
     OK = "ok"
     ERROR = "error"
@@ -38,11 +38,11 @@ class Status(StrEnum):
     OPEN = "open"
 
 
-class Filter(msgspec.Struct, frozen=True):
-    """Which traces. Times in ns (0: unbounded): the trace began at or after ``since`` and before ``until``.
+class TraceFilter(msgspec.Struct, frozen=True):
+    """Selects traces that started at or after ``since`` and before ``until`` (Unix ns; 0: unbounded).
 
-    ``kind``, ``namespace`` and ``name`` are of an object that any of its spans is about (one object: all three of the
-    same); ``actor`` is the service of its root; ``shortest`` its least duration (ns).
+    ``kind``, ``namespace`` and ``name`` describe one object that any span is about. ``actor`` is the service of the
+    root span. ``min_duration`` is in nanoseconds.
     """
 
     since: int = 0
@@ -52,39 +52,39 @@ class Filter(msgspec.Struct, frozen=True):
     name: str = ""
     actor: str = ""
     status: Status | None = None
-    shortest: int = 0
+    min_duration: int = 0
 
 
 class TraceSummary(msgspec.Struct, frozen=True):
-    """A trace and its root; of a trace that is open what is known by now. ``root`` is None where it has no spans."""
+    """A trace and its root span, with the values so far if it is open. ``root`` is None if it has no spans."""
 
     trace: TraceRow
     root: SpanRow | None
 
     @property
     def duration(self) -> int:
-        """Nanoseconds from its earliest start to its latest end."""
+        """Nanoseconds from the earliest start to the latest end."""
         return self.trace.end_time - self.trace.start_time
 
     @property
     def statuses(self) -> list[Status]:
-        """In words."""
+        """The statuses of the trace, the most important first."""
         trace = self.trace
         if trace.state is TraceState.OPEN:
             return [Status.OPEN]
-        told = {Status.ERROR: trace.error, Status.INCOMPLETE: trace.incomplete}
-        return [status for status, holds in told.items() if holds] or [Status.OK]
+        found = {Status.ERROR: trace.error, Status.INCOMPLETE: trace.incomplete}
+        return [status for status, holds in found.items() if holds] or [Status.OK]
 
 
 class _Objects(msgspec.Struct, frozen=True):
-    """What spans have to be about, one of ``conditions``; ``by_time``: there is an index that has them by time."""
+    """Conditions on spans, of which one must hold. ``by_time``: an index has the matching spans in order of time."""
 
     conditions: list[ColumnElement[bool]]
     by_time: bool
 
 
-def list_traces(connection: Connection, cluster: str, wanted: Filter, limit: int | None) -> list[TraceSummary]:
-    """The newest traces that pass, newest first, at most ``limit`` (None: all)."""
+def list_traces(connection: Connection, cluster: str, wanted: TraceFilter, limit: int | None) -> list[TraceSummary]:
+    """Return the matching traces, newest first, at most ``limit`` (None: all)."""
     objects = _objects(connection, cluster, wanted)
     if objects is not None and not objects.conditions:
         return []
@@ -97,8 +97,8 @@ def list_traces(connection: Connection, cluster: str, wanted: Filter, limit: int
     return found[:limit]
 
 
-def _objects(connection: Connection, cluster: str, wanted: Filter) -> _Objects | None:
-    """What spans have to be about; None where that is not asked."""
+def _objects(connection: Connection, cluster: str, wanted: TraceFilter) -> _Objects | None:
+    """Return the conditions of the filter on objects; None if it has none."""
     columns = (spans.c.object_kind, spans.c.object_namespace, spans.c.object_name)
     kind, namespace, name = wanted.kind, wanted.namespace, wanted.name
     if name:
@@ -113,17 +113,17 @@ def _objects(connection: Connection, cluster: str, wanted: Filter) -> _Objects |
         kinds = kinds_meant(connection, cluster, kind)
         return _Objects([at_places([(each, namespace, "")], columns) for each in kinds], by_time=False)
     if namespace:
-        # Who asks for a namespace wants to know of its deletion, too.
+        # The deletion of a namespace belongs to the history of the namespace.
         itself = at_places([("Namespace", "", namespace)], columns)
         return _Objects([spans.c.object_namespace == namespace, itself], by_time=True)
     return None
 
 
-# Traces that are closed
+# Closed traces
 
 
 def _closed(
-    connection: Connection, cluster: str, wanted: Filter, objects: _Objects | None, limit: int | None
+    connection: Connection, cluster: str, wanted: TraceFilter, objects: _Objects | None, limit: int | None
 ) -> list[TraceSummary]:
     conditions = [traces.c.cluster == cluster, *_conditions(wanted)]
     if objects is None:
@@ -139,7 +139,7 @@ def _closed(
 
 
 def _recent(connection: Connection, cluster: str, objects: _Objects) -> tuple[list[str], int]:
-    """Traces with such spans, by the newest of these; and since when (ns) no trace with such a span is missing."""
+    """Return the traces of the newest matching spans, and the time (ns) since which no matching trace is missing."""
     found: set[str] = set()
     complete_since = 0
     for condition in objects.conditions:
@@ -149,17 +149,17 @@ def _recent(connection: Connection, cluster: str, objects: _Objects) -> tuple[li
         looked_at = connection.execute(query.limit(_LOOKED_AT)).all()
         found.update(trace_id for trace_id, _ in looked_at)
         if len(looked_at) == _LOOKED_AT:
-            # A trace that began after the oldest of these spans has none that is older.
+            # A trace that started after the oldest of these spans has no older span.
             complete_since = max(complete_since, looked_at[-1].start_time + 1 if objects.by_time else LATEST)
     return sorted(found), complete_since
 
 
-def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+def _conditions(wanted: TraceFilter) -> list[ColumnElement[bool]]:
     length = traces.c.end_time - traces.c.start_time
     given = [
         (wanted.since, traces.c.start_time >= wanted.since),
         (wanted.until, traces.c.start_time < wanted.until),
-        (wanted.shortest, length >= wanted.shortest),
+        (wanted.min_duration, length >= wanted.min_duration),
         (wanted.status is Status.OK, and_(not_(traces.c.error), not_(traces.c.incomplete))),
         (wanted.status is Status.ERROR, traces.c.error),
         (wanted.status is Status.INCOMPLETE, traces.c.incomplete),
@@ -175,11 +175,11 @@ def _any_span(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
 def _newest(
     connection: Connection, cluster: str, conditions: Sequence[ColumnElement[bool]], actor: str, limit: int | None
 ) -> list[TraceSummary]:
-    """The newest traces under these conditions whose root is the actor's (empty: anybody's), newest first."""
+    """Return the matching closed traces whose root span is by ``actor`` (empty: any), newest first."""
     found: list[TraceSummary] = []
     key = tuple_(traces.c.start_time, traces.c.trace_id)
     query = rows.select_rows(traces, TraceRow).where(*conditions, schema.CLOSED)
-    # In pages, as roots are looked up by trace: asked for both at once, a planner may begin with all roots there are.
+    # In pages, with the roots read by trace id: in a join, a query planner may start with all root spans.
     query = query.order_by(traces.c.start_time.desc(), traces.c.trace_id.desc())
     size = limit if limit is not None and not actor else CHUNK
     page = rows.fetch(connection, query.limit(size), TraceRow)
@@ -196,7 +196,7 @@ def _newest(
 
 
 def _roots(connection: Connection, cluster: str, trace_ids: Sequence[str], actor: str) -> dict[str, SpanRow]:
-    """By trace id; only those of the actor, if one is given."""
+    """Return the root spans by trace id; with ``actor`` only those of this actor."""
     found: dict[str, SpanRow] = {}
     mine = (spans.c.cluster == traces.c.cluster, spans.c.trace_id == traces.c.trace_id)
     for ids in chunks(trace_ids):
@@ -210,14 +210,16 @@ def _roots(connection: Connection, cluster: str, trace_ids: Sequence[str], actor
     return found
 
 
-# Traces that are open
+# Open traces
 
 
 def _open(
-    connection: Connection, cluster: str, wanted: Filter, objects: _Objects | None, limit: int | None
+    connection: Connection, cluster: str, wanted: TraceFilter, objects: _Objects | None, limit: int | None
 ) -> list[TraceSummary]:
-    """The open traces that pass, the newest ``limit`` of them looked at in full: their rows tell no more than when
-    something first came."""
+    """Return the matching open traces among the newest ``limit``.
+
+    The row of an open trace has only its opening time; the other values are computed from its spans.
+    """
     conditions: list[ColumnElement[bool]] = [traces.c.cluster == cluster]
     if objects:
         conditions.append(_any_span(or_(*objects.conditions)))
@@ -227,18 +229,18 @@ def _open(
     return [summary for summary in found if _passes(summary, wanted)]
 
 
-def _passes(summary: TraceSummary, wanted: Filter) -> bool:
+def _passes(summary: TraceSummary, wanted: TraceFilter) -> bool:
     start = summary.trace.start_time
     return (
         start >= wanted.since
         and (not wanted.until or start < wanted.until)
-        and summary.duration >= wanted.shortest
+        and summary.duration >= wanted.min_duration
         and wanted.actor in ("", summary.root.service if summary.root else "")
     )
 
 
 def summarise(connection: Connection, cluster: str, trace: TraceRow) -> TraceSummary:
-    """A trace with its root, and one that is open with its times as they are known by now."""
+    """Return a trace with its root span. An open trace gets its times so far."""
     return _summary(trace, reading.of_trace(connection, cluster, trace.trace_id))
 
 
@@ -266,19 +268,19 @@ def _summary(trace: TraceRow, members: Sequence[SpanRow]) -> TraceSummary:
 
 
 def find_trace(connection: Connection, cluster: str, prefix: str) -> tuple[TraceRow, list[SpanRow]]:
-    """The trace whose id begins with ``prefix``, and its spans by start. Raises QueryError for none or several."""
+    """Return the trace whose id starts with ``prefix`` and its spans by start. Raises QueryError unless it is one."""
     begin = prefix.strip().lower()
     if not begin or not set(begin) <= set("0123456789abcdef"):
-        raise QueryError(f"{prefix!r} is no trace id: write 32 hexadecimal digits, or the first of them")
+        raise QueryError(f"invalid trace id {prefix!r}: use 32 hexadecimal digits, or the first of them")
     query = rows.select_rows(traces, TraceRow).where(
         traces.c.cluster == cluster, traces.c.trace_id >= begin, traces.c.trace_id < begin + "g"
     )
     found = rows.fetch(connection, query.order_by(traces.c.trace_id).limit(_SHOWN + 1), TraceRow)
     if not found:
-        raise QueryError(f"no trace has an id that begins with {begin!r}; 'kspan traces' lists them")
+        raise QueryError(f"no trace id starts with {begin!r}: 'kspan traces' lists the traces")
     if len(found) > 1:
         listed = ", ".join(trace.trace_id for trace in islice(found, _SHOWN))
         more = " …" if len(found) > _SHOWN else ""
-        raise QueryError(f"several traces have an id that begins with {begin!r}: {listed}{more}")
+        raise QueryError(f"several trace ids start with {begin!r}: use more digits of {listed}{more}")
     members = reading.of_trace(connection, cluster, found[0].trace_id)
     return _summary(found[0], members).trace, members

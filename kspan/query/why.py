@@ -1,4 +1,4 @@
-"""``kspan why``: from what happened to an object up to its root cause, and what else that cause did."""
+"""``kspan why``: the chain of causes of an occurrence up to its root cause, and the root cause's other effects."""
 
 from typing import Final
 
@@ -18,18 +18,18 @@ from kspan.times import LATEST, format_time
 spans, traces = schema.spans, schema.traces
 
 EFFECTS: Final = 12
-"""Lines of what else the cause did: the rest is counted."""
+"""Maximum number of effects; the others are counted."""
 
 FOLLOWED: Final = 5
 
 CERTAIN: Final = 0.6
-"""A root below this confidence is one only because nothing before it is known."""
+"""Confidence from which a root counts as a root cause. Below it, the cause is unknown."""
 
 
 class Link(msgspec.Struct, frozen=True):
-    """One occurrence of the chain.
+    """One occurrence in a chain of causes.
 
-    ``continues`` is the trace that its cause is in, where that is another one: it was closed before this came.
+    ``continues`` is the id of the trace that contains its cause, if that is another trace, which was already closed.
     """
 
     span: SpanRow
@@ -37,8 +37,11 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class Effect(msgspec.Struct, frozen=True):
-    """What else the cause did: ``count`` occurrences of one sort, on ``objects`` objects, from ``first`` (ns) on.
-    ``example`` names one of the objects, ``message`` is one of the errors' messages."""
+    """A group of the root cause's other effects: occurrences of one kind and reason.
+
+    There are ``count`` occurrences on ``objects`` objects; the earliest is at ``first`` (Unix ns). ``example`` is the
+    name of one object, ``message`` the message of one error.
+    """
 
     kind: str
     reason: str
@@ -51,31 +54,24 @@ class Effect(msgspec.Struct, frozen=True):
 
 
 class Why(msgspec.Struct, frozen=True):
-    """The answer.
-
-    ``undecided`` are newer occurrences of the object whose cause is not chosen yet, newest first. ``steps`` lead from
-    its newest decided occurrence to the root cause. Where the chain leaves the database, ``remote`` is the (trace id,
-    span id) that the object carried, and ``lost`` the trace that is not kept any more; ``related`` is the (trace id,
-    span id) that the object had carried since before the last step. ``trace`` is that of the last step: ``effects``
-    are what else is in it (``more_effects`` sorts are left out), ``followed`` the traces that go on from it.
-    """
+    """The answer of ``why``. Pairs of strings are (trace id, span id)."""
 
     found: Found
-    undecided: list[SpanRow]
-    steps: list[Link]
-    remote: tuple[str, str] | None
-    lost: str
-    related: tuple[str, str] | None
-    trace: TraceRow | None
-    effects: list[Effect]
-    more_effects: int
-    followed: list[TraceRow]
+    undecided: list[SpanRow]  # newer occurrences of the object that still wait for their cause, newest first
+    links: list[Link]  # from the newest decided occurrence to the root cause
+    remote: tuple[str, str] | None  # the remote parent of the last link, from a trace context on the object
+    lost: str  # the trace that contained the cause of the last link, if it was pruned
+    related: tuple[str, str] | None  # a trace context that the object carried before the last link
+    trace: TraceRow | None  # the trace of the last link
+    effects: list[Effect]  # other occurrences in that trace
+    more_effects: int  # number of groups that ``effects`` leaves out
+    followed: list[TraceRow]  # the traces that continue that trace
 
 
 def why(connection: Connection, cluster: str, wanted: ObjectName, *, at: int = 0, uid: str = "") -> Why:
-    """Why the newest occurrence of an object came about, or the newest that began at or before ``at`` (ns; 0: now).
+    """Return the chain of causes of an object's newest occurrence, or of the newest at ``at`` (Unix ns; 0: now).
 
-    Raises QueryError where no such object was seen, where a name means several, and where nothing happened to it.
+    Raises QueryError if the object is unknown, if its name is ambiguous, and if it has no occurrence.
     """
     found = find(connection, cluster, wanted, uid=uid, at=at)
     until = at or LATEST
@@ -83,14 +79,14 @@ def why(connection: Connection, cluster: str, wanted: ObjectName, *, at: int = 0
     newest = _newest(connection, cluster, found, until)
     if newest is None and not undecided:
         raise QueryError(_nothing_happened(found.object, at))
-    steps = _chain(connection, cluster, newest) if newest else []
-    trace = _trace(connection, cluster, steps[-1].span.trace_id) if steps else None
-    remote, lost, related = _end(steps[-1].span, trace) if steps else (None, "", None)
-    effects = _effects(connection, cluster, steps) if steps else []
+    links = _chain(connection, cluster, newest) if newest else []
+    trace = _trace(connection, cluster, links[-1].span.trace_id) if links else None
+    remote, lost, related = _end(links[-1].span, trace) if links else (None, "", None)
+    effects = _effects(connection, cluster, links) if links else []
     return Why(
         found=found,
         undecided=[span for span in undecided if newest is None or span.start_time >= newest.start_time],
-        steps=steps,
+        links=links,
         remote=remote,
         lost=lost,
         related=related,
@@ -122,7 +118,7 @@ def _newest(connection: Connection, cluster: str, found: Found, until: int) -> S
     )
     newest = list(reading.fetch(connection, cluster, query))
     together = [span for span in newest if span.start_time == newest[0].start_time]
-    # Of what began in the same instant the last is the one that the others led to.
+    # Of several with the same start, take the one that the others caused.
     causes = {span.parent_span_id for span in together}
     return next((span for span in together if span.span_id not in causes), None)
 
@@ -141,34 +137,33 @@ def _undecided(connection: Connection, cluster: str, here: ObjectRow, until: int
 
 def _nothing_happened(here: ObjectRow, at: int) -> str:
     name = f"{here.kind} {f'{here.namespace}/' if here.namespace else ''}{here.name}"
-    until = f" until {format_time(at)[:19]}Z" if at else ""
-    first = f"; it was there when kspan first looked, created {format_time(here.created_at)[:19]}Z"
-    return f"nothing is known to have happened to {name}{until}{first if here.created_at and not at else ''}"
+    until = f" is known until {format_time(at)[:19]}Z" if at else " is known"
+    first = f": it existed before kspan started to watch (created {format_time(here.created_at)[:19]}Z)"
+    return f"no occurrence of {name}{until}{first if here.created_at and not at else ''}"
 
 
 # The chain
 
 
 def _chain(connection: Connection, cluster: str, newest: SpanRow) -> list[Link]:
-    """The steps from ``newest`` up to where nothing before is known."""
-    steps: list[Link] = []
+    """Return the links from ``newest`` up to the last known cause."""
+    links: list[Link] = []
     walked: set[tuple[str, str]] = set()
     here: SpanRow | None = newest
-    while here is not None and (here.trace_id, here.span_id) not in walked and len(steps) < reading.DEEPEST:
+    while here is not None and (here.trace_id, here.span_id) not in walked and len(links) < reading.DEEPEST:
         linked: SpanRow | None = None
-        for span in reading.line_of(connection, cluster, here.trace_id, here.span_id):
+        for span in reading.ancestors(connection, cluster, here.trace_id, here.span_id):
             walked.add((span.trace_id, span.span_id))
             linked = _linked(connection, cluster, span)
-            steps.append(Link(span, linked.trace_id if linked else ""))
+            links.append(Link(span, linked.trace_id if linked else ""))
             if linked:
                 break
         here = linked
-    return steps
+    return links
 
 
 def _end(last: SpanRow, trace: TraceRow | None) -> tuple[tuple[str, str] | None, str, tuple[str, str] | None]:
-    """What the last step names and the database has not: a remote parent, the trace that its own continues, and the
-    context that its object carried from before."""
+    """Return the ids that lead out of the database: remote parent, pruned trace, related trace context."""
     remote = (last.trace_id, last.parent_span_id) if last.remote_parent else None
     previous = trace.previous_trace_id if trace is not None else ""
     lost = next((link.trace_id for link in last.links if link.trace_id == previous), "")
@@ -177,8 +172,10 @@ def _end(last: SpanRow, trace: TraceRow | None) -> tuple[tuple[str, str] | None,
 
 
 def _linked(connection: Connection, cluster: str, span: SpanRow) -> SpanRow | None:
-    """The cause in an earlier trace, which was closed before this span came. It is nearer than the parent, under which
-    all that came to an object after that is only gathered."""
+    """Return the cause in an earlier, closed trace, if the span has one.
+
+    It takes precedence over the parent: an episode puts all later occurrences of an object below its first one.
+    """
     for link in span.links:
         cause = reading.one(connection, cluster, link.trace_id, link.span_id)
         if cause is not None:
@@ -186,7 +183,7 @@ def _linked(connection: Connection, cluster: str, span: SpanRow) -> SpanRow | No
     return None
 
 
-# What else
+# Effects
 
 
 def _trace(connection: Connection, cluster: str, trace_id: str) -> TraceRow | None:
@@ -194,13 +191,13 @@ def _trace(connection: Connection, cluster: str, trace_id: str) -> TraceRow | No
     return next(iter(rows.fetch(connection, query, TraceRow)), None)
 
 
-def _effects(connection: Connection, cluster: str, steps: list[Link]) -> list[Effect]:
-    """What is in the trace of the root cause and not in the chain: errors first, then by time."""
-    trace_id = steps[-1].span.trace_id
-    chain = [step.span.span_id for step in steps if step.span.trace_id == trace_id]
+def _effects(connection: Connection, cluster: str, links: list[Link]) -> list[Effect]:
+    """Return the occurrences in the trace of the root cause that are not in the chain: errors first, then by time."""
+    trace_id = links[-1].span.trace_id
+    chain = [link.span.span_id for link in links if link.span.trace_id == trace_id]
     first = func.min(spans.c.start_time)
-    # No column by name: SQLite would rather walk through all spans in the order of an index that begins with the kind
-    # than sort the few of this trace.
+    # An expression instead of the column: otherwise SQLite walks through all spans in the order of the index by kind
+    # instead of sorting the few of this trace.
     kind = func.coalesce(spans.c.object_kind, "")
     query = (
         select(

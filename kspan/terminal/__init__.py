@@ -1,1 +1,1 @@
-"""What any command prints: lines, trees and harmless text."""
+"""Terminal output of all commands: lines, trees, and text that is safe to print."""

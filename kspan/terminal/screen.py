@@ -1,4 +1,4 @@
-"""Lines on standard output: coloured and as wide as the terminal, or plain and whole into a pipe."""
+"""Prints lines on standard output: colored and cut on a terminal, plain and complete into a pipe."""
 
 import contextlib
 import sys
@@ -13,9 +13,9 @@ from kspan.terminal.stdout import printable, silence_stdout
 from kspan.times import LATEST
 
 Piece = tuple[str, str]
-"""Text and its style."""
+"""A text and its style."""
 
-_PIPE_SIZE = (160, 25)  # for what is drawn to a width, such as a tree, unless COLUMNS says otherwise
+_PIPE_SIZE = (160, 25)  # the size for trees in a pipe, unless COLUMNS is set
 
 
 class _Console(Console):
@@ -24,7 +24,7 @@ class _Console(Console):
 
 
 class Screen:
-    """Where answers are printed; ``width`` is None where nothing needs cutting."""
+    """Standard output as a terminal or a pipe. ``width`` is None in a pipe, where nothing is cut."""
 
     def __init__(self) -> None:
         console = _Console(highlight=False)
@@ -35,20 +35,20 @@ class Screen:
         )
 
     def line(self, *pieces: Piece) -> None:
-        """One line, which a terminal wraps where it is too long. Call ``harmless`` on what is not ours first."""
+        """Print one line, which a terminal may wrap. The caller applies ``harmless`` to texts from the cluster."""
         if self._styled:
             self.console.print(Text.assemble(*pieces), soft_wrap=True)
         else:
             print("".join(text for text, _ in pieces).rstrip())
 
     def draw(self, drawn: RenderableType) -> None:
-        """Something that was rendered for the width of ``console``."""
+        """Print something that was rendered for the width of ``console``."""
         self.console.print(drawn, soft_wrap=True)
 
 
 @contextlib.contextmanager
 def screen() -> Iterator[Screen]:
-    """Standard output for lines. When the reader of a pipe goes away the block ends, quietly."""
+    """Yield standard output for lines. If the reader of a pipe exits, the block ends without an error."""
     with printable(sys.stdout):
         try:
             yield Screen()
@@ -58,6 +58,6 @@ def screen() -> Iterator[Screen]:
 
 
 def clock(ns: int, *, day: bool = False) -> str:
-    """``10:25:05.290`` in UTC, with ``day`` after the date."""
+    """Format a time (Unix ns) as ``10:25:05.290`` in UTC; with ``day``, the date is put before it."""
     moment = datetime.fromtimestamp(min(max(ns, 0), LATEST) // 1_000_000 / 1000, UTC)
     return moment.strftime("%Y-%m-%d %H:%M:%S.%f" if day else "%H:%M:%S.%f")[:-3]

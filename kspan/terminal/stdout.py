@@ -1,4 +1,4 @@
-"""Standard output: characters that its encoding lacks, and a reader that went away."""
+"""Standard output with characters outside its encoding, and with a reader that has exited."""
 
 import contextlib
 import os
@@ -8,16 +8,16 @@ from typing import TextIO
 
 
 def silence_stdout() -> None:
-    """Let nothing more be written: the reader of the pipe went away."""
-    # What is still in the buffer is flushed at the end of the process, which would complain once more.
-    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a descriptor is wanted
+    """Discard all further output, after the reader of the pipe has exited."""
+    # Python flushes the buffer at exit, which would raise the error again.
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a file descriptor is needed
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 @contextlib.contextmanager
 def printable(stream: TextIO) -> Iterator[None]:
-    """Within the block, whatever the stream's encoding lacks is written as an escape."""
-    # A terminal that is not UTF-8 shows what it lacks as \u2026, instead of ending the program.
+    """Within the block, write characters outside the encoding of the stream as escapes."""
+    # Otherwise a terminal without UTF-8 ends the program with an error.
     if not hasattr(stream, "reconfigure"):
         yield
         return

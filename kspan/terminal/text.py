@@ -1,21 +1,21 @@
-"""Words for a terminal: harmless, cut to a width, and durations as people say them. Widths are in terminal cells."""
+"""Makes text safe for terminals, cuts it to a width, and formats durations. Widths are in terminal cells."""
 
 import re
 import unicodedata
 
 from rich.cells import cell_len, set_cell_size
 
-# Colours and the like, whole: without them the text reads as its author meant it to.
+# Whole sequences, such as colors: the text remains readable without them.
 _ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 _BLANKS = re.compile(r"\s+")
-# Controls, formatting (direction overrides, zero-width), surrogates, unassigned: they move, hide or turn text around.
+# Control, format (direction overrides, zero-width), surrogate and unassigned characters can move, hide or reverse text.
 _HOSTILE = frozenset({"Cc", "Cf", "Cs", "Cn", "Co"})
 
 _SECOND = 1_000_000_000
 
 
 def harmless(text: str) -> str:
-    """``text`` on one line, without terminal escape sequences; other characters that do not print as ``\\x1b``."""
+    """Return the text on one line, without escape sequences, and with other unprintable characters as ``\\x1b``."""
     if text.isascii() and text.isprintable():
         return text
     text = _BLANKS.sub(" ", _ESCAPE_SEQUENCE.sub("", text)).strip()
@@ -27,14 +27,14 @@ def _escaped(char: str) -> str:
 
 
 def cut(text: str, width: int) -> str:
-    """``text``, its end replaced by ``…`` where it is wider than ``width``."""
+    """Return the text, with ``…`` instead of its end if it is wider than ``width``."""
     if cell_len(text) <= width:
         return text
     return set_cell_size(text, width - 1).rstrip() + "…" if width > 0 else ""
 
 
 def cut_middle(text: str, width: int) -> str:
-    """``text``, its middle replaced by ``…``: the end of a generated name is what tells it from its siblings."""
+    """Return the text, with ``…`` instead of its middle if it is too wide: generated names differ at the end."""
     if cell_len(text) <= width:
         return text
     if width < 8 or not text.isascii():
@@ -44,12 +44,12 @@ def cut_middle(text: str, width: int) -> str:
 
 
 def pad(text: str, width: int) -> str:
-    """``text`` filled with blanks up to ``width``, or cut."""
+    """Return the text, cut or filled with spaces to ``width``."""
     return cut(text, width) + " " * (width - cell_len(text))
 
 
 def duration(nanoseconds: int) -> str:
-    """As people say it: ``0ms``, ``12ms``, ``3.4s``, ``42s``, ``2m05s``, ``1h02m``, ``3d04h``: six cells."""
+    """Format a duration in at most six cells: ``0ms``, ``12ms``, ``3.4s``, ``2m05s``, ``1h02m``, ``3d04h``."""
     ms = max(nanoseconds, 0) // 1_000_000
     if ms < 1000:
         return f"{ms}ms"

@@ -1,4 +1,4 @@
-"""A trace as a tree on the terminal: who did what to which object, when on the trace's own time axis, how it went."""
+"""Renders a trace as a tree: actor, action and object of each span, with bars on the time axis of the trace."""
 
 import zlib
 from collections import defaultdict
@@ -14,7 +14,7 @@ from kspan import vocabulary
 from kspan.model import SpanRow, TraceRow
 from kspan.terminal.text import cut, cut_middle, duration, harmless, pad
 
-# The ones that nearly every trace has are told apart for sure; others get a colour by their name.
+# The services of nearly every trace have fixed colors; others get one by the hash of their name.
 _KNOWN_COLORS = {
     "kubectl": "yellow",
     "deployment-controller": "cyan",
@@ -25,12 +25,12 @@ _KNOWN_COLORS = {
 _OTHER_COLORS = ("bright_cyan", "bright_green", "bright_magenta", "bright_yellow", "bright_blue")
 _DURATION_WIDTH = 6
 _GAP = 2
-_LEAST_TITLE = 16  # cells of the header's object: with less, it would not be known again
-_MAX_RAILS = 48  # cells of indentation; what is deeper hangs from here
+_MIN_TITLE = 16  # minimum cells of the object in the header, so that its name stays recognizable
+_MAX_RAILS = 48  # maximum cells of indentation; deeper spans are indented by this much
 
 
 class _Glyphs(msgspec.Struct, frozen=True):
-    """The characters that trees and bars are made of."""
+    """The characters of trees and bars."""
 
     branch: str
     last: str
@@ -51,7 +51,7 @@ _ASCII = _Glyphs("|-", "`-", "| ", "#", "#", "#", "|", "+", "x", "~", " - ", "x"
 
 
 class _Line(msgspec.Struct, frozen=True):
-    """One span in its place: ``rails`` stand before it, ``below`` under it."""
+    """A span in the tree, with the lines before it (``rails``) and under it (``below``)."""
 
     span: SpanRow
     rails: str
@@ -65,7 +65,7 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 class _Columns(msgspec.Struct, frozen=True):
-    """Widths of the columns in cells; 0: there is no such column. A note too wide for its column stands below."""
+    """Widths of the columns in cells (0: no column). A note that is wider than its column is printed below."""
 
     tree: int
     service: int
@@ -74,10 +74,13 @@ class _Columns(msgspec.Struct, frozen=True):
 
 
 def render_trace(trace: TraceRow, spans: Sequence[SpanRow], *, width: int, ascii_only: bool = False) -> RenderableType:
-    """The trace as a header line and a tree of its spans, no line wider than ``width`` cells.
+    """Render a trace as a header line and a tree of its spans.
 
-    ``spans`` may come in any order; those whose parent is not among them (a remote parent, say) are roots.
-    ``ascii_only`` draws with, and escapes everything else to, ASCII.
+    Args:
+        trace: the trace.
+        spans: its spans in any order. Spans whose parent is missing (such as a remote parent) are roots.
+        width: maximum cells of a line.
+        ascii_only: draw with ASCII characters, and replace all others by ``?``.
     """
     glyphs = _ASCII if ascii_only else _UNICODE
     lines = list(_lines(spans, glyphs))
@@ -104,24 +107,23 @@ def _lines(spans: Sequence[SpanRow], glyphs: _Glyphs) -> Iterator[_Line]:
     for span in sorted(known.values(), key=_order):
         children[span.parent_span_id if span.parent_span_id in known else ""].append(span)
     seen: set[str] = set()
-    # The first pass starts at the roots. What it does not reach is a ring of parents, which a trace never has but a
-    # hostile database may: such spans are shown, too, from the earliest on.
+    # First from the roots, then from spans that no root reaches: a damaged database can contain a cycle of parents.
     for start in [children[""], *([span] for span in sorted(known.values(), key=_order))]:
-        # A stack, not recursion: chains of causes can be longer than Python's stack is deep.
+        # A stack instead of recursion, because chains of causes can exceed the recursion limit of Python.
         stack = [(span, "", "", "") for span in reversed(start)]
         while stack:
             span, rails, below, parent_uid = stack.pop()
             if span.span_id in seen:
                 continue
             seen.add(span.span_id)
-            mine = children[span.span_id] if span.span_id else []
-            yield _line(span, rails, below, bool(mine), parent_uid, glyphs)
+            own = children[span.span_id] if span.span_id else []
+            yield _line(span, rails, below, bool(own), parent_uid, glyphs)
             stem = below if len(below) < _MAX_RAILS else below[: _MAX_RAILS - 2]
-            for index in range(len(mine) - 1, -1, -1):
-                last = index == len(mine) - 1
+            for index in range(len(own) - 1, -1, -1):
+                last = index == len(own) - 1
                 stack.append(
                     (
-                        mine[index],
+                        own[index],
                         stem + (glyphs.last if last else glyphs.branch),
                         stem + ("  " if last else glyphs.rail),
                         span.object_uid,
@@ -134,7 +136,7 @@ def _order(span: SpanRow) -> tuple[int, str, str, str]:
 
 
 def _line(span: SpanRow, rails: str, below: str, has_children: bool, parent_uid: str, glyphs: _Glyphs) -> _Line:
-    count = _repeats(span)
+    count = vocabulary.count_occurrences(span.attributes, (event.attributes for event in span.events))
     summary = span.attributes.get(vocabulary.CHANGE_SUMMARY, "")
     return _Line(
         span=span,
@@ -149,21 +151,11 @@ def _line(span: SpanRow, rails: str, below: str, has_children: bool, parent_uid:
     )
 
 
-def _repeats(span: SpanRow) -> int:
-    """How often it happened: counts of Events jump, so the counts tell more than the number of repeats seen."""
-    repeats = [event for event in span.events if vocabulary.is_repeat(event.attributes)]
-    counts = [event.attributes.get(vocabulary.EVENT_COUNT) for event in repeats]
-    known = [count for count in counts if isinstance(count, int)]
-    first = span.attributes.get(vocabulary.EVENT_COUNT, 1)
-    told = max(known) - first + 1 if known and isinstance(first, int) else 0
-    return max(told, 1 + len(repeats))
-
-
 # The columns
 
 
 def _columns(lines: Sequence[_Line], width: int) -> _Columns:
-    """Share ``width`` out: tree and service get what they need up to a limit, the notes the rest, the bar its part."""
+    """Distribute ``width``: tree and service as needed up to a limit, then the notes, then the bar."""
     service = max((cell_len(line.service) for line in lines), default=0)
     service = 0 if width < 70 else min(service, 14 if width < 100 else 26)
     bar = 0 if width < 56 else max(12, min(width // 6, 40))
@@ -184,7 +176,7 @@ def _columns(lines: Sequence[_Line], width: int) -> _Columns:
 
 
 def _header(trace: TraceRow, lines: Sequence[_Line], length: int, width: int, glyphs: _Glyphs) -> Iterator[Text]:
-    """What, who, when, how long, how it went; on a second line what has no room on the first."""
+    """Yield object, actor, start, duration, number of spans and outcome, on two lines if one is too narrow."""
     root = next((line for line in lines if line.span.span_id == trace.root_span_id), lines[0] if lines else None)
     mark, marks = _outcome(trace, glyphs)
     facts = [(_when(trace.start_time), ""), (duration(length), ""), (_plural(len(lines), "span"), ""), marks[0]]
@@ -197,7 +189,7 @@ def _header(trace: TraceRow, lines: Sequence[_Line], length: int, width: int, gl
     room = width - 2 - cell_len(actor) - sum(dot + len(fact) for fact, _ in facts)
     if cell_len(title) + sum(dot + len(word) for word, _ in more) <= room:
         first, second = [*facts, *more], []
-    elif room >= min(cell_len(title), _LEAST_TITLE):
+    elif room >= min(cell_len(title), _MIN_TITLE):
         first, second = facts, more
     else:
         first, second = [], [*facts, *more]
@@ -228,7 +220,7 @@ def _title(root: _Line | None) -> str:
 
 
 def _outcome(trace: TraceRow, glyphs: _Glyphs) -> tuple[str, list[tuple[str, str]]]:
-    """The mark before the header, and the words in it with their styles."""
+    """Return the mark before the header, and the words of the outcome with their styles."""
     incomplete = [("incomplete", "yellow")] if trace.incomplete else []
     if trace.error:
         return glyphs.failed, [("failed", "bold red"), *incomplete]
@@ -236,7 +228,7 @@ def _outcome(trace: TraceRow, glyphs: _Glyphs) -> tuple[str, list[tuple[str, str
 
 
 def _when(time: int) -> str:
-    seconds = min(max(time, 0) // 1_000_000_000, 253_402_300_799)  # the last second of the year 9999
+    seconds = min(max(time, 0) // 1_000_000_000, 253_402_300_799)  # the end of the year 9999
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
@@ -259,7 +251,7 @@ def _span_lines(line: _Line, columns: _Columns, start: int, end: int, width: int
 
 
 def _label(line: _Line, width: int) -> Text:
-    """Rails, name and object in ``width`` cells: the object gives way first, then the name, the rails last."""
+    """Return rails, name and object in ``width`` cells. The object is cut first, then the name, then the rails."""
     rails = line.rails if len(line.rails) < width // 2 else cut(line.rails, width // 2)
     room = width - cell_len(rails)
     name = cut(line.name, room)
@@ -272,16 +264,16 @@ def _label(line: _Line, width: int) -> Text:
 
 
 def _bar(span: SpanRow, start: int, end: int, width: int, glyphs: _Glyphs) -> str:
-    """The span's place on the axis from ``start`` to ``end`` (ns), ``width`` cells, drawn to half a cell."""
+    """Return the bar of a span on the axis from ``start`` to ``end`` (ns): ``width`` cells, exact to half a cell."""
     halves = 2 * width
     length = max(end - start, 1)
     first = min(max(span.start_time - start, 0) * halves // length, halves - 1)
     if span.end_time <= span.start_time:
         return (" " * (first // 2) + glyphs.instant).ljust(width)
-    # Rounded up, so that a span that ends where the next begins meets it and nothing vanishes.
+    # Rounded up, so that consecutive spans touch and short spans stay visible.
     last = min(max(-(-(span.end_time - start) * halves // length), first), halves)
     if last - first < 2:
-        # Less than a cell.
+        # Shorter than a cell.
         return (" " * (first // 2) + (glyphs.right_half if first % 2 else glyphs.left_half)).ljust(width)
     head = glyphs.right_half if first % 2 else ""
     tail = glyphs.left_half if last % 2 else ""
@@ -299,5 +291,5 @@ def _text(*parts: tuple[str, str]) -> Text:
 
 
 def _to_ascii(text: Text) -> None:
-    # One for one, so that widths and styles stay in place.
+    # Character by character, so that widths and styles stay valid.
     text.plain = text.plain.replace("…", "~").encode("ascii", "replace").decode("ascii")

@@ -30,14 +30,14 @@ def scores(scored: list[Scored]) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("column", LEAST)
-def test_the_mean_of_the_recordings_does_not_fall(scores: dict[str, dict[str, Any]], column: str) -> None:
+def test_the_mean_score_is_not_lower(scores: dict[str, dict[str, Any]], column: str) -> None:
     values = [s[column] for s in scores.values() if not math.isnan(s[column])]
     assert sum(values) / len(values) >= LEAST[column]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("column", LEAST_ANYWHERE)
-def test_no_recording_falls_behind(scores: dict[str, dict[str, Any]], scenario: str, column: str) -> None:
+def test_no_recording_has_a_lower_score(scores: dict[str, dict[str, Any]], scenario: str, column: str) -> None:
     value = scores[scenario][column]
     assert math.isnan(value) or value >= LEAST_ANYWHERE[column]
 
@@ -47,7 +47,7 @@ def test_the_document_is_what_the_script_writes(scored: list[Scored]) -> None:
     assert written == section(OURS, scored).rstrip("\n") + "\n", "the traces changed: run 'make accuracy'"
 
 
-def test_what_lowers_a_score_is_listed(scored: list[Scored]) -> None:
+def test_the_misses_that_lower_a_score_are_listed(scored: list[Scored]) -> None:
     for one in scored:
         right = all(
             math.isnan(one.row[column]) or one.row[column] == 1 for column in ("found", "grouping", "root", "above")
@@ -55,7 +55,7 @@ def test_what_lowers_a_score_is_listed(scored: list[Scored]) -> None:
         assert right == (not one.misses), one.row["scenario"]
 
 
-def test_without_other_recordings_their_section_stays_as_it_was(scored: list[Scored], tmp_path: Path) -> None:
+def test_without_other_recordings_their_section_is_kept(scored: list[Scored], tmp_path: Path) -> None:
     path = tmp_path / "accuracy.md"
     write(scored[:1], scored[1:2], path)
     both = path.read_text()

@@ -46,13 +46,13 @@ def granted() -> set[tuple[str, str]]:
     return {(group, resource) for rule in rules() for group in rule["apiGroups"] for resource in rule["resources"]}
 
 
-def test_everything_that_is_namespaced_is_in_the_namespace() -> None:
+def test_all_namespaced_objects_are_in_the_namespace() -> None:
     assert OBJECTS[0]["kind"] == "Namespace"
     namespaced = {o["metadata"].get("namespace") for o in OBJECTS if not o["kind"].startswith(("Cluster", "Namesp"))}
     assert namespaced == {"kspan"}
 
 
-def test_nothing_can_be_written_and_nothing_is_granted_wholesale() -> None:
+def test_all_rights_are_read_only_and_without_wildcards() -> None:
     for rule in rules():
         assert rule["verbs"] == ["get", "list", "watch"]
         assert set(rule) == {"apiGroups", "resources", "verbs"}
@@ -60,14 +60,14 @@ def test_nothing_can_be_written_and_nothing_is_granted_wholesale() -> None:
     assert not {resource for _, resource in granted()} & {"secrets", "configmaps"}
 
 
-def test_what_is_granted_is_what_is_watched_by_default() -> None:
+def test_the_rights_are_those_of_the_default_resources() -> None:
     crds = (CRDS.group, CRDS.plural)
     assert {(target.group, target.plural) for target in Selection().defaults()} | {crds} <= granted()
     for group, resource in granted() - {crds}:
         assert is_watched_whole(f"{group}/v1/{resource}" if group else f"v1/{resource}"), (group, resource)
 
 
-def test_the_rights_reach_the_pod() -> None:
+def test_the_pod_uses_the_service_account_with_the_rights() -> None:
     selector = the("ClusterRole")["aggregationRule"]["clusterRoleSelectors"][0]["matchLabels"]
     assert selector.items() <= the("ClusterRole", "kspan-default")["metadata"]["labels"].items()
     binding = the("ClusterRoleBinding")
@@ -77,7 +77,7 @@ def test_the_rights_reach_the_pod() -> None:
     assert pod()["automountServiceAccountToken"] is True
 
 
-def test_there_is_one_writer_with_a_volume_of_its_own() -> None:
+def test_there_is_one_replica_with_its_own_volume() -> None:
     spec = the("StatefulSet")["spec"]
     assert spec["replicas"] == 1
     (claim,) = spec["volumeClaimTemplates"]
@@ -99,7 +99,7 @@ def test_the_pod_has_no_privileges() -> None:
     assert {"cpu", "memory"} <= set(container()["resources"]["requests"])
 
 
-def test_the_probes_ask_where_the_daemon_answers() -> None:
+def test_the_probes_use_the_address_of_the_daemon() -> None:
     (port,) = container()["ports"]
     listen = next(a for a in container()["args"] if a.startswith("--listen=")).removeprefix("--listen=")
     assert parse_listen(listen) == ("0.0.0.0", port["containerPort"])  # noqa: S104
@@ -109,7 +109,7 @@ def test_the_probes_ask_where_the_daemon_answers() -> None:
     assert pod()["terminationGracePeriodSeconds"] > 10
 
 
-def test_the_arguments_are_ones_that_the_command_knows() -> None:
+def test_the_arguments_are_valid() -> None:
     command, *options = container()["args"]
     assert command == "run"
     given = dict(option.removeprefix("--").split("=", 1) for option in options)
@@ -125,14 +125,14 @@ def lines() -> list[str]:
     return re.sub(r"\\\n\s*", "", DOCKERFILE.read_text(encoding="utf-8")).splitlines()
 
 
-def test_the_image_runs_as_the_user_that_the_manifest_names() -> None:
+def test_the_image_and_the_manifest_use_the_same_user() -> None:
     (user,) = [line.removeprefix("USER ") for line in lines() if line.startswith("USER ")]
     security = pod()["securityContext"]
     assert user == f"{security['runAsUser']}:{security['runAsGroup']}"
     assert security["fsGroup"] == security["runAsGroup"]
 
 
-def test_the_image_has_no_caches_of_its_build() -> None:
+def test_the_image_contains_no_build_caches() -> None:
     assert [line for line in lines() if line.startswith("FROM ")] == [
         "FROM python:3.12-slim AS build",
         "FROM python:3.12-slim",
@@ -143,7 +143,7 @@ def test_the_image_has_no_caches_of_its_build() -> None:
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt", "LICENSE", "alembic.ini", "migrations", "kspan"])
-def test_what_the_image_copies_is_there_and_not_ignored(name: str) -> None:
+def test_the_files_that_the_image_copies_exist_and_are_not_ignored(name: str) -> None:
     assert (ROOT / name).exists()
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     assert ignored[0] == "*"
@@ -151,6 +151,6 @@ def test_what_the_image_copies_is_there_and_not_ignored(name: str) -> None:
     assert any(line.startswith("COPY ") and name in line.split() for line in lines())
 
 
-def test_no_service_of_the_namespace_sets_a_variable_that_looks_like_a_setting() -> None:
+def test_services_of_the_namespace_set_no_settings() -> None:
     # Of a Service called kspan the kubelet would make KSPAN_PORT, KSPAN_SERVICE_HOST ...
     assert pod()["enableServiceLinks"] is False

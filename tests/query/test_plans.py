@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Connection, event
 
 from kspan.query.objects.names import parse_kind, parse_object
-from kspan.query.timeline import Wanted, timeline
-from kspan.query.traces import Filter, find_trace, list_traces
+from kspan.query.timeline import TimelineFilter, timeline
+from kspan.query.traces import TraceFilter, find_trace, list_traces
 from kspan.query.why import why
 from tests.query.conftest import Histories, History
 from tests.store.engine import engine_of
@@ -21,23 +21,23 @@ Question = Callable[[History, Connection], object]
 QUESTIONS: dict[str, Question] = {
     "why a Pod is gone": lambda h, c: why(c, h.cluster, parse_object(("pod/web-854b7f4f-9xzlt",))),
     "why a Deployment changed": lambda h, c: why(c, h.cluster, parse_object(("deploy/web",))),
-    "a trace": lambda h, c: find_trace(c, h.cluster, list_traces(c, h.cluster, Filter(), 1)[0].trace.trace_id),
+    "a trace": lambda h, c: find_trace(c, h.cluster, list_traces(c, h.cluster, TraceFilter(), 1)[0].trace.trace_id),
     "the traces of an object": lambda h, c: list_traces(
-        c, h.cluster, Filter(namespace="rolling-update", kind=parse_kind("deploy"), name="web"), 20
+        c, h.cluster, TraceFilter(namespace="rolling-update", kind=parse_kind("deploy"), name="web"), 20
     ),
-    "the traces of a namespace": lambda h, c: list_traces(c, h.cluster, Filter(namespace="rolling-update"), 20),
+    "the traces of a namespace": lambda h, c: list_traces(c, h.cluster, TraceFilter(namespace="rolling-update"), 20),
     "the timeline of an object": lambda h, _: list(
-        timeline(h.store, h.cluster, Wanted(namespace="rolling-update", name="web"))
+        timeline(h.store, h.cluster, TimelineFilter(namespace="rolling-update", name="web"))
     ),
     "the timeline of a namespace": lambda h, _: list(
-        timeline(h.store, h.cluster, Wanted(namespace="rolling-update", since=1))
+        timeline(h.store, h.cluster, TimelineFilter(namespace="rolling-update", since=1))
     ),
 }
 
 
 @pytest.mark.parametrize("histories", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_no_question_about_some_walks_through_all_spans(histories: Histories, question: str) -> None:
+def test_no_query_scans_all_spans(histories: Histories, question: str) -> None:
     history = histories("02-rolling-update")
     asked: list[tuple[str, Any]] = []
 

@@ -11,7 +11,7 @@ from kspan.model import SpanEvent
 from kspan.pipeline.projector import Projector
 from kspan.query.objects.names import parse_kind
 from kspan.query.spans import times
-from kspan.query.timeline import PAGE, Follower, TimelineLine, Wanted, timeline
+from kspan.query.timeline import PAGE, Follower, TimelineFilter, TimelineLine, timeline
 from kspan.store import Store
 from kspan.times import SECOND, parse_time
 from kspan.vocabulary import CONDITION_TYPE
@@ -23,14 +23,14 @@ from tests.query.made import CLUSTER, commit, make_object, make_pending
 
 
 def lines(history: History, **wanted: Any) -> list[TimelineLine]:
-    return list(timeline(history.store, history.cluster, Wanted(**wanted)))
+    return list(timeline(history.store, history.cluster, TimelineFilter(**wanted)))
 
 
-def told(found: list[TimelineLine]) -> list[str]:
+def names(found: list[TimelineLine]) -> list[str]:
     return [f"{line.span.name} {line.span.object_name}" for line in found]
 
 
-def test_every_occurrence_is_there_once_oldest_first(histories: Histories) -> None:
+def test_every_occurrence_is_listed_once_oldest_first(histories: Histories) -> None:
     history = histories("02-rolling-update")
     found = lines(history)
     spans = list(history.store.projection_rows(history.cluster, "spans"))
@@ -53,7 +53,7 @@ def test_every_occurrence_is_there_once_oldest_first(histories: Histories) -> No
         {"since": parse_time("2026-11-22T10:25:20Z"), "until": parse_time("2026-11-22T10:25:40Z")},
     ],
 )
-def test_filters_give_what_going_through_everything_gives(histories: Histories, wanted: dict[str, Any]) -> None:
+def test_filters_give_the_same_lines_as_a_full_scan(histories: Histories, wanted: dict[str, Any]) -> None:
     history = histories("02-rolling-update")
 
     def fits(line: TimelineLine) -> bool:
@@ -69,11 +69,11 @@ def test_filters_give_what_going_through_everything_gives(histories: Histories, 
     assert lines(history, **wanted) == list(filter(fits, lines(history)))
 
 
-def test_the_namespaces_own_deletion_is_in_its_timeline(histories: Histories) -> None:
-    assert "Namespace.Delete delete-cascade" in told(lines(histories("11-delete-cascade"), namespace="delete-cascade"))
+def test_the_timeline_of_a_namespace_includes_its_deletion(histories: Histories) -> None:
+    assert "Namespace.Delete delete-cascade" in names(lines(histories("11-delete-cascade"), namespace="delete-cascade"))
 
 
-def test_pages_lose_and_repeat_nothing_even_where_thousands_happen_at_once(store: Store) -> None:
+def test_pages_neither_lose_nor_repeat_occurrences_of_one_instant(store: Store) -> None:
     spans = [
         make_span("Pod.Create", trace=f"t{n % 3}", key=str(n), subject=f"p{n}", start=START + n // (PAGE + 7))
         for n in range(2 * PAGE + 50)
@@ -85,17 +85,17 @@ def test_pages_lose_and_repeat_nothing_even_where_thousands_happen_at_once(store
     assert {line.span.span_id for line in found} == {span.span_id for span in spans}
 
 
-def test_it_is_read_while_it_is_printed(store: Store) -> None:
+def test_the_timeline_is_read_while_it_is_printed(store: Store) -> None:
     spans = [make_span("Pod.Create", key=str(n), start=START + n) for n in range(PAGE + 1)]
     commit(store, [], spans, [make_trace(spans)])
-    reading = timeline(store, CLUSTER, Wanted())
+    reading = timeline(store, CLUSTER, TimelineFilter())
     assert len(list(islice(reading, PAGE))) == PAGE
     # Nothing is held open between two pages: a commit gets through, and what it brings later is read.
     commit(store, [], [make_span("Pod.Delete", trace="late", start=START + 2 * PAGE)])
-    assert told(list(reading)) == ["Pod.Create web", "Pod.Delete web"]
+    assert names(list(reading)) == ["Pod.Create web", "Pod.Delete web"]
 
 
-def test_what_began_before_and_happened_again_is_there_at_its_first_repeat(store: Store) -> None:
+def test_an_earlier_occurrence_is_listed_at_its_first_repeat_in_the_interval(store: Store) -> None:
     repeats = [SpanEvent(START + n * SECOND, "BackOff", {}) for n in (60, 120, 180)]
     span = make_span("Pod.BackOff", events=repeats, end=START + 180 * SECOND, error=True)
     commit(store, [make_object("Pod", "web")], [span], [make_trace([span])])
@@ -107,7 +107,7 @@ def test_what_began_before_and_happened_again_is_there_at_its_first_repeat(store
     assert lines(history, since=START + 130 * SECOND, until=START + 170 * SECOND) == []
 
 
-def test_a_condition_that_turned_with_what_began_before_is_no_repeat_of_it(store: Store) -> None:
+def test_a_condition_transition_is_not_a_repeat_of_its_span(store: Store) -> None:
     noted = SpanEvent(START + 60 * SECOND, "ContainersReady", {CONDITION_TYPE: "ContainersReady"})
     span = make_span("Pod.Ready", events=[noted], end=START + 60 * SECOND)
     commit(store, [make_object("Pod", "web")], [span], [make_trace([span])])
@@ -116,22 +116,22 @@ def test_a_condition_that_turned_with_what_began_before_is_no_repeat_of_it(store
     assert [times(line.span) for line in lines(history)] == [1]
 
 
-def test_what_waits_for_its_cause_is_there_too(store: Store) -> None:
+def test_undecided_occurrences_are_listed(store: Store) -> None:
     commit(store, [], [make_pending("Pod.Failed", error=True), make_pending("Pod.Pulled", start=START + 5)])
     history = History(store, CLUSTER)
-    assert told(lines(history)) == ["Pod.Failed web", "Pod.Pulled web"]
-    assert told(lines(history, errors=True)) == ["Pod.Failed web"]
-    assert told(lines(history, since=START + 1)) == ["Pod.Pulled web"]
+    assert names(lines(history)) == ["Pod.Failed web", "Pod.Pulled web"]
+    assert names(lines(history, errors=True)) == ["Pod.Failed web"]
+    assert names(lines(history, since=START + 1)) == ["Pod.Pulled web"]
 
 
-def test_following_tells_every_occurrence_once_as_it_comes(store: Store) -> None:
+def test_following_lists_every_new_occurrence_once(store: Store) -> None:
     cluster = Cluster()
     rolled_out(cluster, "web")
     cluster.wait(120)
     rolled_out(cluster, "api")
     cluster.settle_mail()
     projector = Projector(store, CLUSTER, built_in_rules())
-    follower = Follower(store, CLUSTER, Wanted(), set())
+    follower = Follower(store, CLUSTER, TimelineFilter(), set())
     seen: list[str] = []
     for record in cluster.records:
         projector.add([JournalBatch([record])])
@@ -144,19 +144,19 @@ def test_following_tells_every_occurrence_once_as_it_comes(store: Store) -> None
     assert follower.poll() == []
 
 
-def test_following_finds_what_came_and_was_closed_between_two_looks(store: Store) -> None:
+def test_following_finds_traces_that_open_and_close_between_two_polls(store: Store) -> None:
     before = make_span("Pod.Create", trace="before")
     commit(store, [], [before], [make_trace([before])])
-    follower = Follower(store, CLUSTER, Wanted(), {before.span_id})
+    follower = Follower(store, CLUSTER, TimelineFilter(), {before.span_id})
     assert follower.poll() == []
     later = make_span("Pod.Delete", trace="later", start=START + SECOND)
     commit(store, [], [later], [make_trace([later], closed_at=START + 90 * SECOND)])
-    assert told(follower.poll()) == ["Pod.Delete web"]
+    assert names(follower.poll()) == ["Pod.Delete web"]
     assert follower.poll() == []
 
 
-def test_following_looks_only_at_what_is_asked_for(store: Store) -> None:
-    wanted = Wanted(since=START, namespace="shop", kind=parse_kind("po"), errors=True)
+def test_following_applies_the_filter(store: Store) -> None:
+    wanted = TimelineFilter(since=START, namespace="shop", kind=parse_kind("po"), errors=True)
     follower = Follower(store, CLUSTER, wanted, set())
     spans = [
         make_pending("Pod.Failed", key="1", error=True),

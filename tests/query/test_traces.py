@@ -7,7 +7,7 @@ import pytest
 from kspan.errors import QueryError
 from kspan.model import SpanState
 from kspan.query.objects.names import parse_kind
-from kspan.query.traces import Filter, Status, TraceSummary, find_trace, list_traces
+from kspan.query.traces import Status, TraceFilter, TraceSummary, find_trace, list_traces
 from kspan.store import Store
 from kspan.times import MILLISECOND, SECOND, parse_time
 from tests.emit.rows import START, make_span, make_trace
@@ -17,14 +17,14 @@ from tests.query.made import CLUSTER, commit, make_object, make_open_trace
 
 def listed(history: History, limit: int | None = 20, **wanted: Any) -> list[TraceSummary]:
     with history.store.reading("ask") as connection:
-        return list_traces(connection, history.cluster, Filter(**wanted), limit)
+        return list_traces(connection, history.cluster, TraceFilter(**wanted), limit)
 
 
 def roots(found: list[TraceSummary]) -> list[str]:
     return [f"{summary.root.name} {summary.root.object_name}" if summary.root else "none" for summary in found]
 
 
-def test_the_newest_comes_first_and_the_limit_holds(histories: Histories) -> None:
+def test_traces_are_listed_newest_first_up_to_the_limit(histories: Histories) -> None:
     history = histories("11-delete-cascade")
     everything = listed(history, None)
     starts = [summary.trace.start_time for summary in everything]
@@ -45,26 +45,26 @@ def test_the_newest_comes_first_and_the_limit_holds(histories: Histories) -> Non
         ({"actor": "deployment-controller"}, ["Deployment.ScalingReplicaSet smoke"]),
         ({"actor": "nobody"}, []),
         ({"namespace": "nowhere"}, []),
-        ({"shortest": 600 * SECOND, "kind": parse_kind("node")}, ["Node.Create node-b", "Node.Create node-a"]),
+        ({"min_duration": 600 * SECOND, "kind": parse_kind("node")}, ["Node.Create node-b", "Node.Create node-a"]),
         (
             {"since": parse_time("2026-11-22T10:40:00Z"), "until": parse_time("2026-11-22T10:40:46Z")},
             ["Deployment.Delete bg", "Deployment.Delete fg"],
         ),
     ],
 )
-def test_filters_are_on_any_span_and_on_the_root(
+def test_filters_apply_to_any_span_or_to_the_root(
     histories: Histories, wanted: dict[str, Any], expected: list[str]
 ) -> None:
     assert roots(listed(histories("11-delete-cascade"), **wanted)) == expected
 
 
-def test_a_namespaces_traces_include_its_own_deletion(histories: Histories) -> None:
+def test_the_traces_of_a_namespace_include_its_deletion(histories: Histories) -> None:
     found = roots(listed(histories("11-delete-cascade"), namespace="delete-cascade"))
     assert found[0] == "Namespace.Delete delete-cascade"
     assert len(found) == 7
 
 
-def test_failed_traces_are_found_by_their_status(histories: Histories) -> None:
+def test_failed_traces_are_found_by_status(histories: Histories) -> None:
     history = histories("03-crashloop")
     assert roots(listed(history, status=Status.ERROR)) == ["Deployment.Create crash"]
     assert listed(history, status=Status.ERROR)[0].statuses == [Status.ERROR, Status.INCOMPLETE]
@@ -73,7 +73,7 @@ def test_failed_traces_are_found_by_their_status(histories: Histories) -> None:
     assert listed(history, status=Status.OPEN) == []
 
 
-def test_what_many_spans_match_is_found_too(store: Store) -> None:
+def test_traces_are_found_if_many_spans_match(store: Store) -> None:
     """Above a number of spans the traces are gone through instead."""
     spans = [
         make_span("Pod.Create", trace=f"t{n}", subject=f"p{k}", key=str(k), start=START + n * SECOND + k)
@@ -86,7 +86,7 @@ def test_what_many_spans_match_is_found_too(store: Store) -> None:
     assert [summary.trace.trace_id for summary in found] == [group[0].trace_id for group in groups[:-4:-1]]
 
 
-def test_a_rare_actor_is_found_far_back_and_all_means_all(store: Store) -> None:
+def test_a_rare_actor_is_found_far_back_and_without_a_limit(store: Store) -> None:
     spans = [
         make_span("Pod.Create", trace=f"t{n}", start=START + n // 2, service="helm" if n % 700 == 5 else "kubelet")
         for n in range(1500)
@@ -100,7 +100,7 @@ def test_a_rare_actor_is_found_far_back_and_all_means_all(store: Store) -> None:
     assert len({summary.trace.trace_id for summary in everything}) == len(everything) == 1500
 
 
-def test_an_open_trace_is_listed_with_what_is_known_of_it(store: Store) -> None:
+def test_an_open_trace_is_listed_with_its_values_so_far(store: Store) -> None:
     spans = [
         make_span("Deployment.Update", service="kubectl", state=SpanState.OPEN),
         make_span(
@@ -113,9 +113,15 @@ def test_an_open_trace_is_listed_with_what_is_known_of_it(store: Store) -> None:
     assert found.root is not None
     assert (found.root.name, found.trace.start_time, found.duration) == ("Deployment.Update", START, SECOND)
     assert found.trace.span_count == 2
-    for matching in ({"actor": "kubectl"}, {"name": "web"}, {"since": START}, {"shortest": 900 * MILLISECOND}):
+    for matching in ({"actor": "kubectl"}, {"name": "web"}, {"since": START}, {"min_duration": 900 * MILLISECOND}):
         assert len(listed(history, **matching)) == 1
-    for other in ({"actor": "helm"}, {"name": "x"}, {"since": START + 1}, {"until": START}, {"shortest": 2 * SECOND}):
+    for other in (
+        {"actor": "helm"},
+        {"name": "x"},
+        {"since": START + 1},
+        {"until": START},
+        {"min_duration": 2 * SECOND},
+    ):
         assert listed(history, **other) == []
 
 
@@ -139,16 +145,16 @@ def test_a_trace_is_found_by_the_first_digits_of_its_id(three: History) -> None:
 
 
 @pytest.mark.parametrize(
-    "prefix, told",
+    "prefix, expected",
     [
-        ("a", "several traces have an id that begins with 'a': aaaa.*, abcc"),
-        ("e", "no trace has an id that begins with 'e'; 'kspan traces' lists them"),
-        ("g", "'g' is no trace id"),
-        ("", "'' is no trace id"),
-        ("%", "'%' is no trace id"),
-        ("d" * 33, "no trace has an id"),
+        ("a", "several trace ids start with 'a': use more digits of aaaa.*, abcc"),
+        ("e", "no trace id starts with 'e': 'kspan traces' lists the traces"),
+        ("g", "invalid trace id 'g'"),
+        ("", "invalid trace id ''"),
+        ("%", "invalid trace id '%'"),
+        ("d" * 33, "no trace id starts with"),
     ],
 )
-def test_an_id_that_means_none_or_several_is_refused(three: History, prefix: str, told: str) -> None:
-    with pytest.raises(QueryError, match=told):
+def test_an_unknown_or_ambiguous_id_is_refused(three: History, prefix: str, expected: str) -> None:
+    with pytest.raises(QueryError, match=expected):
         one(three, prefix)

@@ -34,12 +34,12 @@ def bar_of(line: str) -> tuple[int, int]:
     return columns[0], columns[-1]
 
 
-def test_the_header_tells_what_who_when_how_long_and_how_it_went() -> None:
+def test_the_header_has_object_actor_start_duration_and_outcome() -> None:
     header = drawn(*rolling_update()).splitlines()[0]
     assert header == "✓ Deployment shop/web by kubectl · 2025-12-04 14:03:07Z · 18.0s · 33 spans · ok"
 
 
-def test_the_header_of_an_unfinished_episode_says_so() -> None:
+def test_the_header_of_an_incomplete_episode_has_both_facts() -> None:
     trace, spans = rolling_update(failing=True)
     trace = msgspec.structs.replace(trace, incomplete=True, previous_trace_id="4bf92f3577b34da6a3ce929d0e0e4736")
     header = drawn(trace, spans, 160).splitlines()[0]
@@ -48,7 +48,7 @@ def test_the_header_of_an_unfinished_episode_says_so() -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80])
-def test_the_outcome_has_a_line_of_its_own_where_a_long_actor_leaves_no_room(width: int) -> None:
+def test_the_outcome_moves_to_a_second_line_if_the_first_is_too_narrow(width: int) -> None:
     root = make_span("Lease.LeaderElection", subject="kube-controller-manager", service="x" * 26)
     lines = drawn(make_trace([root]), [root], width).splitlines()
     assert lines[0].startswith("✓ Lease ")
@@ -56,7 +56,7 @@ def test_the_outcome_has_a_line_of_its_own_where_a_long_actor_leaves_no_room(wid
     assert lines[1].endswith(" · 1 span · ok")
 
 
-def test_siblings_stand_by_start_time_under_their_parent() -> None:
+def test_siblings_are_ordered_by_start_time() -> None:
     spans = [
         make_span("Deployment.Update", key="root", end=START + 9 * SECOND),
         make_span("Pod.Late", key="c", parent="root", start=START + 5 * SECOND),
@@ -77,7 +77,7 @@ def test_no_line_is_wider_than_the_terminal_and_durations_align(width: int, fail
     assert len(ends) == 1
 
 
-def test_bars_stand_on_the_axis_of_the_trace_with_one_cell_at_least() -> None:
+def test_bars_use_the_time_axis_of_the_trace_and_at_least_one_cell() -> None:
     spans = [
         make_span("Deployment.Update", key="root", end=START + 8 * SECOND),
         make_span("Pod.Half", key="a", parent="root", start=START + 4 * SECOND, end=START + 8 * SECOND),
@@ -98,7 +98,7 @@ def test_changes_repeats_and_errors_are_shown() -> None:
     assert "code = NotFound" in text
 
 
-def test_errors_are_red_on_a_terminal_and_there_is_no_colour_elsewhere() -> None:
+def test_errors_are_red_on_a_terminal_and_plain_elsewhere() -> None:
     trace, spans = rolling_update(failing=True)
     assert "\x1b[31mFailed to pull image" in drawn(trace, spans, color=True)
     assert "\x1b" not in drawn(trace, spans)
@@ -109,13 +109,13 @@ def test_repeats_without_counts_are_counted() -> None:
     assert "Pod.BackOff \u00d75" in drawn(make_trace([span]), [span])
 
 
-def test_a_condition_that_turned_with_it_is_no_repeat() -> None:
+def test_a_condition_transition_is_not_counted_as_a_repeat() -> None:
     noted = SpanEvent(START, "PodScheduled", {vocabulary.CONDITION_TYPE: "PodScheduled"})
     span = make_span("Pod.Create", events=[noted] * 4)
     assert "\u00d7" not in drawn(make_trace([span]), [span])
 
 
-def test_hostile_names_and_messages_do_nothing_to_the_terminal() -> None:
+def test_hostile_names_and_messages_are_printed_as_escapes() -> None:
     hostile = "\x1b[2J\x1b]0;owned\x07a\x9b31m\r\n[red]b[/red]\u202ec\x00\u200b:smiley:"
     change = {vocabulary.CHANGE_SUMMARY: hostile}
     span = msgspec.structs.replace(
@@ -129,7 +129,7 @@ def test_hostile_names_and_messages_do_nothing_to_the_terminal() -> None:
     assert "owned" not in text
 
 
-def test_spans_without_their_parent_are_roots_and_a_ring_is_shown() -> None:
+def test_spans_without_a_parent_are_roots_and_cycles_are_shown() -> None:
     spans = [
         make_span("Pod.Orphan", key="a", parent="somewhere else"),
         make_span("Pod.RingOne", key="b", parent="c"),
@@ -139,7 +139,7 @@ def test_spans_without_their_parent_are_roots_and_a_ring_is_shown() -> None:
     assert all(name in text for name in ("Pod.Orphan", "Pod.RingOne", "└╴Pod.RingTwo"))
 
 
-def test_a_chain_of_thousands_is_drawn() -> None:
+def test_a_chain_of_thousands_is_rendered() -> None:
     spans = [make_span("Pod.Step", key=str(n), parent=str(n - 1) if n else "", start=START + n) for n in range(3000)]
     lines = drawn(make_trace(spans), spans, 80).splitlines()
     assert len(lines) == 3001
@@ -165,7 +165,7 @@ def test_ascii_terminals_get_ascii() -> None:
         (3599 * SECOND, "59m59s"), (3720 * SECOND, "1h02m"), (86_399 * SECOND, "23h59m"), (273_600 * SECOND, "3d04h"),
     ],
 )  # fmt: skip
-def test_durations_read_as_people_say_them(nanoseconds: int, text: str) -> None:
+def test_durations_have_at_most_six_cells(nanoseconds: int, text: str) -> None:
     assert duration(nanoseconds) == text
 
 
@@ -178,5 +178,5 @@ def test_cut_text_fits_and_harmless_text_prints(text: str, width: int) -> None:
     assert cell_len(cut_middle(clean, width)) <= width
 
 
-def test_the_end_of_a_generated_name_survives_a_cut() -> None:
+def test_a_cut_keeps_the_end_of_a_generated_name() -> None:
     assert cut_middle("web-frontend-854b7f4f-x7k2p", 16) == "web-fron…f-x7k2p"

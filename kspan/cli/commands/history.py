@@ -1,4 +1,4 @@
-"""``kspan why``, ``traces``, ``trace`` and ``timeline``: a question, one look into the database, an answer."""
+"""``kspan why``, ``traces``, ``trace`` and ``timeline``: read one answer from the database and print it."""
 
 import contextlib
 import sys
@@ -22,68 +22,69 @@ from kspan.terminal.stdout import silence_stdout
 from kspan.times import SECOND
 
 if TYPE_CHECKING:
-    from kspan.query.timeline import Wanted
-    from kspan.query.traces import Filter
+    from kspan.query.timeline import TimelineFilter
+    from kspan.query.traces import TraceFilter
 
 POLL: Final = 1.0
-"""Seconds between two looks of ``timeline --follow``: what is shown waits for its cause for five anyway."""
+"""Seconds between two reads of ``timeline --follow``. An occurrence waits five seconds for its cause anyway."""
 
 
 @contextlib.contextmanager
-def _asked(db: str | None, cluster: str, doing: str) -> Iterator[tuple[Connection, str]]:
-    """A snapshot of the database, and the cluster that is meant."""
+def _snapshot(db: str | None, cluster: str, action: str) -> Iterator[tuple[Connection, str]]:
+    """Yield a read transaction of the database, and the uid of the cluster to read."""
     with open_existing(db, read_only=True) as store:
         name = the_cluster(store, cluster)
-        with store.reading(doing) as connection:
+        with store.reading(action) as connection:
             yield connection, name
 
 
 def run_why(
     words: Sequence[str], db: str | None, *, namespace: str, at: str, uid: str, cluster: str, output: str
 ) -> None:
-    """Prints the chain from what happened to an object up to its root cause."""
-    from kspan.cli.render import why as because
+    """Print the chain of causes of the latest occurrence of an object."""
+    from kspan.cli.render import why as render_why
     from kspan.query.why import why
 
     check_format(output, ("table", "json"))
     wanted = parse_object(tuple(words), namespace)
     moment = parse_moment(at, time.time_ns(), "--at") if at else 0
-    with _asked(db, cluster, "look for the cause") as (connection, name):
+    with _snapshot(db, cluster, "look for the cause") as (connection, name):
         answer = why(connection, name, wanted, at=moment, uid=uid)
     if output == "json":
-        print_json(because.as_json(answer))
+        print_json(render_why.as_json(answer))
         return
     with screen() as out:
-        because.as_text(answer, out)
+        render_why.as_text(answer, out)
 
 
-def run_traces(db: str | None, *, limit: int, cluster: str, output: str, **asked: str) -> None:
-    """Prints the newest traces; ``asked`` are the filters as they were written."""
-    from kspan.cli.render import traces as listing
+def run_traces(db: str | None, *, limit: int, cluster: str, output: str, **filters: str) -> None:
+    """Print the newest traces that match the filters (the option values as they were given)."""
+    from kspan.cli.render import traces as render_traces
     from kspan.query.traces import list_traces
 
     check_format(output, ("table", "json", "csv"))
-    wanted = _trace_filter(**asked)
-    with _asked(db, cluster, "list the traces") as (connection, name):
+    wanted = _trace_filter(**filters)
+    with _snapshot(db, cluster, "list the traces") as (connection, name):
         found = list_traces(connection, name, wanted, limit or None)
     if output == "table":
         with screen() as out:
-            listing.traces_table(found, out)
+            render_traces.traces_table(found, out)
         if not found:
             print("kspan: no trace matches", file=sys.stderr)
     else:
-        write_rows(listing.TRACE_COLUMNS, map(listing.trace_row, found), output)
+        write_rows(render_traces.TRACE_COLUMNS, map(render_traces.trace_row, found), output)
 
 
 def _trace_filter(
     *, since: str, until: str, kind: str, namespace: str, name: str, actor: str, status: str, min_duration: str
-) -> "Filter":
-    from kspan.query.traces import Filter, Status
+) -> "TraceFilter":
+    from kspan.query.traces import Status, TraceFilter
 
     if status and status not in list(Status):
-        raise SettingsError(f"--status can be {', '.join(Status)}, not {status!r}")
+        *first, last = Status
+        raise SettingsError(f"--status: invalid status {status!r}: use {', '.join(first)} or {last}")
     now = time.time_ns()
-    return Filter(
+    return TraceFilter(
         since=parse_moment(since, now, "--since") if since else 0,
         until=parse_moment(until, now, "--until") if until else 0,
         kind=parse_kind(kind) if kind else None,
@@ -91,57 +92,71 @@ def _trace_filter(
         name=name,
         actor=actor,
         status=Status(status) if status else None,
-        shortest=int(parse_duration(min_duration, "--min-duration") * SECOND) if min_duration else 0,
+        min_duration=int(parse_duration(min_duration, "--min-duration") * SECOND) if min_duration else 0,
     )
 
 
 def run_trace(prefix: str, db: str | None, *, cluster: str, output: str) -> None:
-    """Prints one trace."""
-    from kspan.cli.render import traces as listing
+    """Print one trace."""
+    from kspan.cli.render import traces as render_traces
     from kspan.query.traces import find_trace
 
     check_format(output, ("table", "json", "otlp"))
-    with _asked(db, cluster, "read the trace") as (connection, name):
+    with _snapshot(db, cluster, "read the trace") as (connection, name):
         trace, spans = find_trace(connection, name, prefix)
     if trace.state is TraceState.OPEN:
-        print("kspan: this trace is still going on: more may come, and times may change", file=sys.stderr)
+        print("kspan: this trace is still open: it can get more spans, and times can change", file=sys.stderr)
     if output == "table":
         with screen() as out:
-            listing.tree(trace, spans, out)
+            render_traces.tree(trace, spans, out)
     elif output == "json":
-        print_json(listing.trace_json(trace, spans))
+        print_json(render_traces.trace_json(trace, spans))
     else:
-        _write(listing.otlp(spans, name))
+        _write(render_traces.otlp(spans, name))
 
 
-def run_timeline(db: str | None, *, follow: bool, errors: bool, cluster: str, output: str, **asked: str) -> None:
-    """Prints what happened, oldest first, and with ``follow`` what goes on happening, until Ctrl-C (exit code 130)."""
-    from kspan.cli.render import traces as listing
+def print_trees(db: str, cluster: str) -> None:
+    """Print all traces of a cluster as trees, oldest first."""
+    from kspan.cli.render import traces as render_traces
+    from kspan.query.spans import of_trace
+    from kspan.query.traces import TraceFilter, list_traces
+
+    with _snapshot(db, cluster, "read the traces") as (connection, name), screen() as out:
+        for summary in reversed(list_traces(connection, name, TraceFilter(), None)):
+            render_traces.tree(summary.trace, of_trace(connection, name, summary.trace.trace_id), out)
+            out.line()
+
+
+def run_timeline(db: str | None, *, follow: bool, errors: bool, cluster: str, output: str, **filters: str) -> None:
+    """Print occurrences, oldest first; with ``follow`` also new ones, until Ctrl-C (exit code 130)."""
+    from kspan.cli.render import traces as render_traces
     from kspan.query.timeline import timeline
 
     check_format(output, ("table", "json") if follow else ("table", "json", "csv"))
-    if follow and asked["until"]:
-        raise SettingsError("--follow goes on for ever: it does not go with --until")
-    wanted = _wanted(follow=follow, errors=errors, **asked)
+    if follow and filters["until"]:
+        raise SettingsError("--follow and --until exclude each other: remove one of them")
+    wanted = _timeline_filter(follow=follow, errors=errors, **filters)
     with open_existing(db, read_only=True) as store:
         name = the_cluster(store, cluster)
         if follow:
             _follow(store, name, wanted, output)
         lines = timeline(store, name, wanted)
         if output != "table":
-            write_rows(listing.LINE_COLUMNS, map(listing.line_row, lines), output)
+            write_rows(render_traces.LINE_COLUMNS, map(render_traces.line_row, lines), output)
             return
         with screen() as out:
-            table = listing.Timeline(out)
+            table = render_traces.Timeline(out)
             for line in lines:
                 table.show(line)
 
 
-def _wanted(*, follow: bool, errors: bool, since: str, until: str, kind: str, namespace: str, name: str) -> "Wanted":
-    from kspan.query.timeline import Wanted
+def _timeline_filter(
+    *, follow: bool, errors: bool, since: str, until: str, kind: str, namespace: str, name: str
+) -> "TimelineFilter":
+    from kspan.query.timeline import TimelineFilter
 
     now = time.time_ns()
-    return Wanted(
+    return TimelineFilter(
         since=parse_moment(since or ("5m" if follow else "0"), now, "--since") if since or follow else 0,
         until=parse_moment(until, now, "--until") if until else 0,
         kind=parse_kind(kind) if kind else None,
@@ -151,15 +166,15 @@ def _wanted(*, follow: bool, errors: bool, since: str, until: str, kind: str, na
     )
 
 
-def _follow(store: Store, cluster: str, wanted: "Wanted", output: str) -> NoReturn:
-    """The timeline, then what is new, for ever: as JSON a line each, for there is no end to close a list at."""
-    from kspan.cli.render import traces as listing
+def _follow(store: Store, cluster: str, wanted: "TimelineFilter", output: str) -> NoReturn:
+    """Print the timeline, then new occurrences until Ctrl-C; as JSON one object per line, because a list cannot end."""
+    from kspan.cli.render import traces as render_traces
     from kspan.query.timeline import Follower, timeline
 
     seen: set[str] = set()
     try:
         with screen() as out:
-            show = listing.Timeline(out).show if output == "table" else listing.write_line
+            show = render_traces.Timeline(out).show if output == "table" else render_traces.write_line
             for line in timeline(store, cluster, wanted):
                 seen.add(line.span.span_id)
                 show(line)
@@ -170,13 +185,13 @@ def _follow(store: Store, cluster: str, wanted: "Wanted", output: str) -> NoRetu
                 sys.stdout.flush()
                 time.sleep(POLL)
     except KeyboardInterrupt:
-        # As every program that Ctrl-C ends; without the words that others say then, for this is how it is meant to end.
+        # The usual exit code after Ctrl-C, without a message: this is how the command is meant to end.
         sys.exit(130)
     sys.exit(0)
 
 
 def print_json(value: object) -> None:
-    """Writes one JSON value, indented, in UTF-8 whatever the locale."""
+    """Write one JSON value, indented, as UTF-8 whatever the locale is."""
     _write(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
 
 

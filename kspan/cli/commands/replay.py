@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Final
 
-from kspan.cli.common import counted, database_url, load_rules, progress_bar, state_directory, told_if_interrupted
+from kspan.cli.common import counted, database_url, load_rules, progress_bar, report_interruption, state_directory
 from kspan.emit.export_queue import ExportQueue, ExportReport
 from kspan.emit.otel_spans import ClusterIdentity
 from kspan.emit.targets import ExportTarget, TargetKind, open_exporter, parse_target
@@ -20,9 +21,13 @@ from kspan.pipeline.replay import replay as ingest
 from kspan.settings import FoldSettings
 from kspan.store import Store, open_store
 
+DEMO_RECORDING: Final = "rolling-update.jsonl.gz"
+DEMO_POD: Final = ("pod/web-854b7f4f-9xzlt", "-n", "rolling-update")
+"""A Pod of the demo's recording: created by the new image, deleted by the rollback."""
+
 
 class _Skipped:
-    """Tells of each bad place in the input on standard error, and counts."""
+    """Prints each invalid part of the input on standard error, and counts them."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -32,7 +37,7 @@ class _Skipped:
         print(f"kspan: skipped: {error}", file=sys.stderr)
 
 
-@told_if_interrupted()
+@report_interruption()
 def run_replay(
     files: Sequence[str],
     db: str | None,
@@ -44,35 +49,41 @@ def run_replay(
     contexts: Sequence[str] = FoldSettings().context_annotations,
     skip_bad: bool,
     progress: bool,
-) -> None:
-    """Ingests and exports. What cannot be right is refused before anything is read."""
+) -> str:
+    """Ingest recordings, export their traces and return the uid of the cluster.
+
+    Raises KspanError: for invalid options before anything is read, for invalid input after the records before it are
+    committed, and for a failed export after the other targets have their traces.
+    """
     targets = [parse_target(text) for text in export]
     compiled, settings = load_rules(rules), FoldSettings(context_annotations=tuple(contexts))
     skipped = _Skipped()
     with open_store(database_url(db)) as store:
-        for target in targets:
-            exporter = open_exporter(target, ClusterIdentity("", cluster_name))
-            if exporter is not None:
-                exporter.close()
+        _check_targets(targets, cluster_name)
         with progress_bar("reading", total_size(files), shown=progress) as advance:
             frames = read_frames(files, skip_bad=skip_bad, on_progress=advance, on_skip=skipped)
             on_bad = skipped if skip_bad else None
             done = _ingest(store, frames, compiled, cluster=cluster, settings=settings, on_bad=on_bad)
         reports = [_export(store, done.cluster, cluster_name, target) for target in targets]
-        waits = "" if store.name == "sqlite://" else "what was not sent waits in the database, "
+        in_memory = store.name == "sqlite://"
     for notice in done.notices:
         print(f"kspan: {notice}", file=sys.stderr)
-    print(_told(done, skipped.count, targets, reports), file=sys.stderr)
-    failures = [f"{to.name}: {report.reason}" for to, report in zip(targets, reports, strict=True) if report.reason]
-    if failures:
-        raise ExportError(f"{'; '.join(failures)}; {waits}run the command again")
-    sent = [report.traces + report.rejected for to, report in zip(targets, reports, strict=True) if to.kind != "none"]
-    if sent and not any(sent) and done.known_already and not done.appended:
-        # Whoever replays a file again, to look at it once more, sees nothing.
+    print(_summary(done, skipped.count, targets, reports), file=sys.stderr)
+    _raise_failures(targets, reports, in_memory=in_memory)
+    if _nothing_new(done, targets, reports):
         print(
-            "kspan: what was exported before is not exported again; 'kspan traces' shows it, a new --db starts afresh",
+            "kspan: these traces were exported before; 'kspan traces' lists them, a new --db exports them again",
             file=sys.stderr,
         )
+    return done.cluster
+
+
+def _check_targets(targets: Iterable[ExportTarget], cluster_name: str) -> None:
+    """Open and close each target. Raises ExportError for one that cannot work."""
+    for target in targets:
+        exporter = open_exporter(target, ClusterIdentity("", cluster_name))
+        if exporter is not None:
+            exporter.close()
 
 
 def _ingest(
@@ -88,7 +99,7 @@ def _ingest(
         return ingest(store, frames, rules, cluster=cluster, settings=settings, on_bad=on_bad)
     except InputError as error:
         if error.line > 1:
-            error.add_note("what came before it is kept; --skip-bad goes on, and exports what there is")
+            error.add_note("the records before this line are kept; use --skip-bad to continue after it")
         raise
 
 
@@ -103,35 +114,64 @@ def _export(store: Store, cluster: str, cluster_name: str, target: ExportTarget)
         queue.close()
 
 
-def _told(done: Replayed, skipped: int, targets: Sequence[ExportTarget], reports: Sequence[ExportReport]) -> str:
+def _summary(done: Replayed, skipped: int, targets: Sequence[ExportTarget], reports: Sequence[ExportReport]) -> str:
     parts = [f"{counted(done.appended, 'record')} journalled"]
     if done.known_already:
-        parts.append(f"{done.known_already} known already")
+        parts.append(f"{done.known_already} already known")
     if skipped:
-        parts.append(f"{skipped} skipped as bad")
+        parts.append(f"{skipped} skipped as invalid")
     if done.invalid_contexts:
         parts.append(f"{counted(done.invalid_contexts, 'invalid trace context')} ignored")
     for target, report in zip(targets, reports, strict=True):
         if target.kind is not TargetKind.NONE:
             sent = f"{counted(report.traces, 'trace')} ({counted(report.spans, 'span')})"
-            parts.append(f"{sent} to {target.name}")
+            parts.append(f"{sent} exported to {target.name}")
         if report.rejected:
-            parts.append(f"{counted(report.rejected, 'trace')} refused by {target.name} (see the table emissions)")
+            parts.append(f"{counted(report.rejected, 'trace')} rejected by {target.name} (reasons: table emissions)")
     return "kspan: " + ", ".join(parts)
 
 
+def _raise_failures(targets: Sequence[ExportTarget], reports: Sequence[ExportReport], *, in_memory: bool) -> None:
+    failures = [f"{to.name}: {report.reason}" for to, report in zip(targets, reports, strict=True) if report.reason]
+    if failures:
+        kept = "" if in_memory else "the other traces are kept in the database, "
+        raise ExportError(f"{'; '.join(failures)}; {kept}run the command again")
+
+
+def _nothing_new(done: Replayed, targets: Sequence[ExportTarget], reports: Sequence[ExportReport]) -> bool:
+    """Return whether a repeated replay exported nothing, which users do not expect when they want to look again."""
+    sent = [report.traces + report.rejected for to, report in zip(targets, reports, strict=True) if to.kind != "none"]
+    return bool(sent) and not any(sent) and done.known_already > 0 and not done.appended
+
+
 def run_demo(db: str | None, *, progress: bool) -> None:
-    """Replays the recording that the package carries into a fresh database, and prints its traces."""
-    if db is None:
-        path = state_directory() / "demo.sqlite"
-        for old in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-            old.unlink(missing_ok=True)
-        db = str(path)
-    recording = resources.files("kspan.data").joinpath("rolling-update.jsonl.gz")
-    with resources.as_file(recording) as file:
-        run_replay(
-            [str(file)], db, ["console"], cluster="", cluster_name="demo", rules=None, skip_bad=False, progress=progress
+    """Replay the recording of the package, print its traces and an answer of ``kspan why``."""
+    database = db or _new_database()
+    with resources.as_file(resources.files("kspan.data").joinpath(DEMO_RECORDING)) as file:
+        cluster = run_replay(
+            [str(file)], database, ["none"], cluster="", cluster_name="", rules=None, skip_bad=False, progress=progress
         )
-    # From a virtual environment that is not activated (make demo) the program is not on the path.
+
+    from kspan.cli.commands.history import print_trees, run_why
+
+    print_trees(database, cluster)
+    # Without an activated environment (after 'make demo') the program is not on the PATH.
     program = "kspan" if shutil.which("kspan") else sys.argv[0]
-    print(f"The history is in {db}\nTry:  {program} db stats --db {db}", file=sys.stderr)
+    kind_name, *namespace = DEMO_POD
+    print(f"$ {program} why {' '.join(DEMO_POD)} --db {database}", flush=True)
+    run_why([kind_name], database, namespace=namespace[-1], at="", uid="", cluster=cluster, output="table")
+    print(
+        f"\nThe history is in {database}. Continue with:\n"
+        f"  {program} traces --db {database}\n"
+        f"  {program} timeline --kind pod --name web-854b7f4f-9xzlt --db {database}\n"
+        f"  {program} sql --schema --db {database}",
+        file=sys.stderr,
+    )
+
+
+def _new_database() -> str:
+    """Return the path of the demo's own database, after deleting the one of an earlier demo."""
+    path = state_directory() / "demo.sqlite"
+    for old in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        old.unlink(missing_ok=True)
+    return str(path)

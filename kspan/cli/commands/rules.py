@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run_check(path: str) -> int:
-    """0 where a rules file is right; 2, with a line for each mistake, where it is not."""
+    """Check a rules file and print its mistakes. Return 0 if it is valid, else 2."""
     base = built_in_rules()
     rules, mistakes = check_rules(read_rules_file(path), base)
     source = "<stdin>" if path == "-" else path
@@ -28,17 +28,17 @@ def run_check(path: str) -> int:
         print(f"kspan: error: {source}: {len(mistakes)} mistake{several}", file=sys.stderr)
         return 2
     old, new = ({rule.name: rule for rule in found.rules} for found in (base, rules))
-    added, gone = len(new.keys() - old.keys()), len(old.keys() - new.keys())
+    added, disabled = len(new.keys() - old.keys()), len(old.keys() - new.keys())
     changed = sum(old[name] is not new[name] for name in old.keys() & new.keys())
     print(
-        f"{source}: ok: {len(new)} rules ({added} added, {changed} overridden, {gone} disabled, "
-        f"{len(old) - changed - gone} built-in unchanged)"
+        f"{source}: ok: {len(new)} rules ({added} added, {changed} overridden, {disabled} disabled, "
+        f"{len(old) - changed - disabled} built-in unchanged)"
     )
     return 0
 
 
 def run_list(path: str | None, output: str) -> None:
-    """Prints the rules as they are in force; a table only what of them fits in one."""
+    """Print the rules in their order; a table shows only the most important fields."""
     check_format(output)
     rules, built_in = load_rules(path), {id(rule) for rule in built_in_rules().rules}
     sources = ("built-in" if id(rule) in built_in else path for rule in rules.rules)
@@ -64,7 +64,7 @@ def _first(names: tuple[str, ...]) -> str:
 
 
 def run_explain(files: Sequence[str], path: str | None, output: str, *, skip_bad: bool, progress: bool) -> None:
-    """Prints the Events that no rule understood: a rules file to start from, with remarks, or JSON."""
+    """Print the Events that no rule matches: as a rules file to start from, or as JSON."""
     check_format(output, ("toml", "json"))
     rules = load_rules(path)
 
@@ -85,26 +85,26 @@ def run_explain(files: Sequence[str], path: str | None, output: str, *, skip_bad
         sys.stdout.write(encode_json([_as_json(group) for group in found.groups]).decode() + "\n")
     else:
         _print_toml(found, rules)
-    print(f"kspan: {_summed_up(found)}", file=sys.stderr)
+    print(f"kspan: {_summary(found)}", file=sys.stderr)
 
 
 def _as_json(group: "Group") -> dict[str, object]:
     return {name: getattr(group, name) for name in group.__struct_fields__}
 
 
-def _summed_up(found: "Explained") -> str:
+def _summary(found: "Explained") -> str:
     from kspan.query.rules.unmatched_events import Need
 
     fine = sum(group.count for group in found.groups if group.need in (Need.MENTIONS, Need.NOTHING))
     open_ = found.events - found.understood - fine
     return (
-        f"{found.events} occurrences of Events: {found.understood} understood by rules, {fine} that go back to what "
-        f"happened to their own object, {open_} that a rule may help"
+        f"{found.events} occurrences of Events: {found.understood} match a rule, {fine} need none (their cause is a "
+        f"change of their own object), {open_} could use one"
     )
 
 
 def _print_toml(found: "Explained", rules: Rules) -> None:
-    """Valid TOML: what is no rule is a remark. A rule that one before it makes superfluous is left out."""
+    """Print rules, and everything else as comments. A rule is omitted if an earlier rule matches its Events."""
     from kspan.query.rules.unmatched_events import Need
 
     text, names = "", {rule.name for rule in rules.rules}
@@ -113,36 +113,36 @@ def _print_toml(found: "Explained", rules: Rules) -> None:
         if groups:
             print(f"# {_HEADINGS[need]}\n")
         for group in groups:
-            print(_remark(group))
-            rule = _named_anew(group.rule, names)
+            print(_comment(group))
+            rule = _with_unused_name(group.rule, names)
             if rule and not check_rules(text + rule, built_in_rules())[1]:
                 text += rule
                 print(rule)
             elif rule:
-                print("# A rule above takes it too.\n")
+                print("# A rule above matches it too.\n")
         if groups and not any(group.rule for group in groups):
             print()
 
 
 _HEADINGS = {
-    "joins": "These name another object whose change at the time is in another trace: a rule would join the two.",
-    "refines": "These name another object whose change at the time is in the same trace: a rule would hang it below.",
-    "lost": "Nothing was found that these go back to: a rule can say what they follow from.",
-    "mentions": "These name another object, but nothing happened to that at the time: a rule has nothing to tell.",
-    "nothing": "These go back to what happened to their own object, and need no rule.",
+    "joins": "These name another object, whose change at that time is in another trace: a rule would join the traces.",
+    "refines": "These name another object, whose change at that time is in the same trace: a rule would put it below.",
+    "lost": "These have no known cause: a rule can name it.",
+    "mentions": "These name another object that did not change at that time: they need no rule.",
+    "nothing": "These are caused by changes of their own object: they need no rule.",
 }
 
 
-def _remark(group: "Group") -> str:
+def _comment(group: "Group") -> str:
     from kspan.terminal.text import harmless
 
     head = f"# {group.count} x  {group.component}  {group.kind}.{group.reason}"
-    lines = [head, f"#   {group.shape}"] + ([f"#   such as: {group.example[:300]}"] if group.rule else [])
+    lines = [head, f"#   {group.shape}"] + ([f"#   example: {group.example[:300]}"] if group.rule else [])
     return "\n".join(harmless(line) for line in lines)
 
 
-def _named_anew(rule: str, names: set[str]) -> str:
-    """The rule under a name that is not taken."""
+def _with_unused_name(rule: str, names: set[str]) -> str:
+    """Return the rule with a number behind its name if another rule has the name."""
     if not rule:
         return ""
     line = rule.splitlines()[1]

@@ -36,11 +36,13 @@ def run_daemon(
     contexts: Sequence[str],
     log_level: str,
 ) -> int:
-    """Watches a cluster until SIGTERM or SIGINT; the exit code (1: a part of it died). What is wrong from the start is
-    raised, as a KspanError."""
+    """Watch a cluster until SIGTERM or SIGINT, and return the exit code (1 if a part failed).
+
+    Raises KspanError if the daemon cannot start.
+    """
     if log_level not in _LEVELS:
-        raise SettingsError(f"--log-level {log_level!r}: use {', '.join(_LEVELS)}")
-    kept = parse_duration(retention, "--retention")
+        raise SettingsError(f"--log-level: invalid level {log_level!r}: use {', '.join(_LEVELS[:-1])} or {_LEVELS[-1]}")
+    retention_s = parse_duration(retention, "--retention")
     settings = fold_settings(hold, settle, max_trace_age, contexts)
 
     from kspan.daemon.daemon import Options
@@ -48,13 +50,13 @@ def run_daemon(
     from kspan.emit.targets import parse_target
     from kspan.ingest.watch import Selection, connect
     from kspan.store import open_store
-    from kspan.terminal import logging_setup as logs
+    from kspan.terminal import logging_setup
     from kspan.web.server import parse_listen
 
     targets = list({target.name: target for target in map(parse_target, export)}.values())
     parse_listen(listen)
     compiled = load_rules(rules)
-    logs.set_up(log_level)
+    logging_setup.set_up(log_level)
     connection = connect(kubeconfig, context)
     try:
         with open_store(database_url(db)) as store:
@@ -68,7 +70,7 @@ def run_daemon(
                     listen=listen,
                     cluster=cluster,
                     cluster_name=cluster_name,
-                    retention=int(kept * SECOND),
+                    retention=int(retention_s * SECOND),
                     redact_env=redact_env,
                     settings=settings,
                 ),
@@ -89,15 +91,15 @@ def run_record(
     redact_env: bool,
     force: bool,
 ) -> None:
-    """Records what the watches deliver for ``duration`` (``0``: until SIGTERM or SIGINT)."""
+    """Write a recording for ``duration`` (``0``: until SIGTERM or SIGINT)."""
     seconds = parse_duration(duration, "--for")
     if Path(path).exists() and not force:
-        raise SettingsError(f"{path}: is there already; --force replaces it")
+        raise SettingsError(f"{path}: file exists; use --force to overwrite it")
 
     from kspan.ingest.watch import Selection, connect, record
-    from kspan.terminal import logging_setup as logs
+    from kspan.terminal import logging_setup
 
-    logs.set_up("warning")
+    logging_setup.set_up("warning")
     stop = threading.Event()
     connection = connect(kubeconfig, context)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -108,6 +110,7 @@ def run_record(
     finally:
         connection.close()
     print(
-        f"kspan: {recorded.frames} frames of {len(recorded.resources)} resources in {recorded.seconds:.0f} s to {path}",
+        f"kspan: recorded {recorded.frames} frames of {len(recorded.resources)} resources "
+        f"in {recorded.seconds:.0f} s: {path}",
         file=sys.stderr,
     )

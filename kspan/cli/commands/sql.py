@@ -1,9 +1,9 @@
-"""``kspan sql``: a statement, the schema, or a prompt."""
+"""``kspan sql``: runs a statement, shows the schema or opens a prompt."""
 
 import sys
 import time
 
-from kspan.cli.commands.sql_statement import Asking, add_parameter, answer, show_schema
+from kspan.cli.commands.sql_statement import SqlOptions, add_parameter, run_and_print, show_schema
 from kspan.cli.common import open_existing
 from kspan.cli.options import parse_duration
 from kspan.cli.render.table import check_format
@@ -25,28 +25,28 @@ def run_sql(
     parameters: list[str],
     schema: bool,
 ) -> None:
-    """Answers a statement from the argument or standard input, shows the schema, or opens the prompt."""
+    """Run a statement from the argument or standard input, show the schema, or open the prompt."""
     check_format(output)
     seconds = parse_duration(timeout, "--timeout")
-    asking = Asking(output, limit, seconds, cluster, {**_presets(since, until), **_parameters(parameters)})
+    options = SqlOptions(output, limit, seconds, cluster, {**_presets(since, until), **_parameters(parameters)})
     if schema:
         with open_existing(db, read_only=True) as store:
             show_schema(store.dialect, statement, output)
         return
     if statement in (None, "-"):
-        # Questions are quicker without the readers of recordings, and with a statement none is needed.
+        # Imported here because a statement on the command line does not need the readers of recordings.
         from kspan.ingest.files.bytes import standard_input
 
-        standard_input()  # refuses a closed one
+        standard_input()  # raises InputError if it is closed
     if statement is None and sys.stdin.isatty() and sys.stdout.isatty():
         from kspan.cli.sql_shell.prompt import run_prompt
 
         with open_existing(db, read_only=True) as store:
-            run_prompt(store, asking)
+            run_prompt(store, options)
         return
     text = sys.stdin.read() if statement in (None, "-") else str(statement)
     with open_existing(db, read_only=True) as store:
-        answer(store, text, asking)
+        run_and_print(store, text, options)
 
 
 def _presets(since: str, until: str) -> dict[str, str | int]:
@@ -63,6 +63,6 @@ def _parameters(given: list[str]) -> dict[str, str | int]:
     for text in given:
         name, equals, value = text.partition("=")
         if not equals:
-            raise SettingsError(f"-p {text!r} is no parameter: write -p name=value, and :name in the statement")
+            raise SettingsError(f"-p: invalid parameter {text!r}: use -p NAME=VALUE, and :NAME in the statement")
         add_parameter(found, name, value)
     return found

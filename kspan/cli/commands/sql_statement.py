@@ -1,4 +1,4 @@
-"""A statement as the command line and the prompt run it, and the schema as they show it."""
+"""Runs statements and shows the schema, for the command line and the prompt of ``kspan sql``."""
 
 import sys
 import time
@@ -18,11 +18,11 @@ from kspan.query.time_args import parse_moment
 from kspan.store import Store
 
 ROWS: Final = 1000
-"""Rows of a table, unless --limit says otherwise: more than anybody reads. What programs read is whole."""
+"""Default --limit of a table, which people read. The formats for programs have no limit."""
 
 
-class Asking(msgspec.Struct):
-    """How statements are run: ``limit`` rows at most (0: all), ``timeout`` in seconds (0: no limit)."""
+class SqlOptions(msgspec.Struct):
+    """The options of ``kspan sql``: ``limit`` in rows (0: all), ``timeout`` in seconds (0: none)."""
 
     output: str
     limit: int | None
@@ -32,26 +32,27 @@ class Asking(msgspec.Struct):
 
     @property
     def rows(self) -> int:
+        """The maximum number of rows (0: all)."""
         if self.limit is None:
             return ROWS if self.output == "table" else 0
         return self.limit
 
 
-def answer(store: Store, text: str, asking: Asking) -> int:
-    """Runs a statement and writes its rows; returns how many. Raises QueryError."""
+def run_and_print(store: Store, text: str, options: SqlOptions) -> int:
+    """Run a statement, print its rows and return their number. Raises QueryError."""
     statement = read_statement(text, store.dialect)
-    limit = asking.rows
-    values = _with_cluster(store, statement, asking)
-    with run_statement(store, statement, values, asking.timeout, limit) as result:
+    limit = options.rows
+    values = _with_cluster(store, statement, options)
+    with run_statement(store, statement, values, options.timeout, limit) as result:
         rows = _Limited(result.rows, limit)
-        count = write_rows(result.columns, rows, asking.output)
+        count = write_rows(result.columns, rows, options.output)
     if rows.cut:
-        print(f"kspan: only the first {limit} rows; --limit 0 gives all", file=sys.stderr)
+        print(f"kspan: only the first {limit} rows are shown; use --limit 0 for all", file=sys.stderr)
     return count
 
 
 class _Limited:
-    """The first ``limit`` rows (0: all); ``cut`` tells whether there would have been more."""
+    """The first ``limit`` rows (0: all). ``cut`` is True if there were more."""
 
     def __init__(self, rows: Iterator[tuple[Any, ...]], limit: int) -> None:
         self._rows = rows
@@ -67,21 +68,21 @@ class _Limited:
 
 
 def add_parameter(parameters: dict[str, str | int], name: str, value: str) -> None:
-    """Sets the value of ``:name``; moments are understood for ``since`` and ``until``. Raises SettingsError."""
+    """Set the value of ``:name``; ``since`` and ``until`` accept times. Raises SettingsError, QueryError."""
     if not name.isidentifier() or not name.isascii():
-        raise SettingsError(f"{name!r} is no name for a parameter: letters, digits and _")
+        raise SettingsError(f"invalid parameter name {name!r}: use letters, digits and _")
     moment = name in ("since", "until") and not value.isdigit()
     parameters[name] = parse_moment(value, time.time_ns(), name) if moment else value
 
 
-def _with_cluster(store: Store, statement: Statement, asking: Asking) -> Mapping[str, str | int]:
-    if "cluster" not in statement.parameters or "cluster" in asking.parameters:
-        return asking.parameters
-    return {**asking.parameters, "cluster": the_cluster(store, asking.cluster)}
+def _with_cluster(store: Store, statement: Statement, options: SqlOptions) -> Mapping[str, str | int]:
+    if "cluster" not in statement.parameters or "cluster" in options.parameters:
+        return options.parameters
+    return {**options.parameters, "cluster": the_cluster(store, options.cluster)}
 
 
 def show_schema(dialect: str, name: str | None, output: str) -> None:
-    """The tables and views, or the columns of one. Raises QueryError for one that there is not."""
+    """Print the tables and views, or the columns of one. Raises QueryError for an unknown table."""
     tables = catalog(dialect)
     if not name:
         write_rows(("name", "kind", "meaning"), ((t.name, t.kind, t.comment) for t in tables), output, noun="table")
@@ -92,12 +93,12 @@ def show_schema(dialect: str, name: str | None, output: str) -> None:
 
 
 def find_table(tables: list[TableInfo], name: str) -> TableInfo:
-    """The table or view of this name. Raises QueryError."""
+    """Return the table or view of this name. Raises QueryError."""
     for table in tables:
         if table.name == name.strip().lower():
             return table
     names = [table.name for table in tables]
     close = get_close_matches(name, names, 1)
     raise QueryError(
-        f"no table {name!r}: " + (f"did you mean {close[0]}?" if close else f"there is {', '.join(names)}")
+        f"unknown table {name!r}: " + (f"did you mean {close[0]}?" if close else f"use one of {', '.join(names)}")
     )

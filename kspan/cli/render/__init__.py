@@ -1,1 +1,1 @@
-"""What commands print: tables, records, traces, the answer to ``why``."""
+"""Prints results: tables, JSON, CSV, Parquet, traces, and the answer of ``kspan why``."""

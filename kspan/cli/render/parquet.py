@@ -1,4 +1,4 @@
-"""Rows as a Parquet file, with pyarrow (the extra ``kspan[parquet]``)."""
+"""Writes rows as a Parquet file, with pyarrow (the extra ``parquet``)."""
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -12,22 +12,27 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _GROUP: Final = 20_000
-"""Rows of a row group: what is held in memory at a time, and what a column's type is told by."""
+"""Rows of a row group. One group is held in memory; the first one determines the types of the columns."""
 
 
 def check_parquet(out: TextIO) -> None:
-    """Raises SettingsError where pyarrow is not installed, or ``out`` is a terminal."""
+    """Raise SettingsError if pyarrow is not installed or ``out`` is a terminal."""
     try:
         import pyarrow as pa  # noqa: F401
     except ImportError as error:
-        raise SettingsError("Parquet needs pyarrow: pip install 'kspan[parquet]'") from error
+        raise SettingsError(
+            "--output parquet needs pyarrow: install kspan with the extra 'parquet' (pip install '.[parquet]')"
+        ) from error
     if out.isatty():
-        raise SettingsError("Parquet is not for terminals: redirect it, as in -o parquet > rows.parquet")
+        raise SettingsError("Parquet cannot be printed on a terminal: redirect it, as in -o parquet > rows.parquet")
 
 
 def write_parquet(names: Sequence[str], rows: Iterable[Row], out: IO[bytes]) -> None:
-    """Writes a row group at a time. The first group tells the columns' types; a column that is NULL in all of it
-    becomes text. Raises SettingsError where a later value does not fit its column."""
+    """Write rows, one row group at a time.
+
+    The first group determines the types of the columns; a column that is NULL in all of it becomes text. Raises
+    SettingsError if a later value does not fit its column.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -67,12 +72,12 @@ def _array(field: "pa.Field", values: Sequence[Any]) -> "pa.Array":
         return pa.array(map(_plain, values), field.type)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise SettingsError(
-            f"column {field.name!r} is not of one type ({field.type} at first): CAST it in the query"
+            f"column {field.name!r} has values of several types (first: {field.type}): CAST it in the statement"
         ) from error
 
 
 def _plain(value: Any) -> Any:
-    """A number of PostgreSQL's NUMERIC as a float, JSON as text: types that every reader of Parquet has."""
+    """Convert NUMERIC to float and JSON to text, for readers of Parquet that lack these types."""
     if isinstance(value, Decimal):
         return float(value)
     return to_text(value) if isinstance(value, dict | list | tuple) else value

@@ -1,4 +1,4 @@
-"""The text of one span in a terminal: its object, its message and how often it happened."""
+"""Formats one span as text: its object, its message, its repeats."""
 
 from kspan import vocabulary
 from kspan.model import SpanRow
@@ -7,23 +7,23 @@ from kspan.terminal.screen import clock
 from kspan.terminal.text import harmless
 
 
-def named(kind: str, namespace: str, name: str) -> str:
-    """``Pod shop/web-0``, harmless."""
+def object_text(kind: str, namespace: str, name: str) -> str:
+    """Return kind, namespace and name, such as ``Pod shop/web-0``, safe to print."""
     return harmless(f"{kind} {f'{namespace}/' if namespace else ''}{name}")
 
 
 def note_of(span: SpanRow) -> str:
-    """What changed, or what was said, on one line."""
+    """Return the summary of the change or the message, on one line."""
     change = harmless(summary_of(span))
     if not span.error or span.event_uid or span.reason not in ("Create", "Update", "Delete"):
         return change or harmless(span.message)
-    # A change is no failure: the root of a trace tells how the whole of it ended.
-    outcome = f"failed in the end: {harmless(span.message)}"
+    # The change itself did not fail: the message of a root span is the outcome of the whole trace.
+    outcome = f"led to a failure: {harmless(span.message)}"
     return f"{change}; {outcome}" if change else outcome
 
 
-def again(span: SpanRow) -> str:
-    """How often it happened, and when last; empty for what happened once."""
+def repeats_text(span: SpanRow) -> str:
+    """Return the number of occurrences and the time of the last one; empty for a single one."""
     count = times(span)
     if count < 2:
         return ""

@@ -1,7 +1,7 @@
-"""Rows on standard output: a table or records for people; JSON, JSON lines, CSV or Parquet for programs.
+"""Writes rows to standard output: as table or records for people; as JSON, JSON lines, CSV or Parquet for programs.
 
-Rows are written while they are read: memory stays flat however many there are. A value is what a database driver gives:
-``None``, a number, text, ``bytes``, a ``bool``, a time, or a JSON value.
+Rows are written while they are read, so that memory use does not depend on their number. Values are those of a database
+driver: ``None``, numbers, text, ``bytes``, ``bool``, times and JSON values.
 """
 
 import csv
@@ -22,16 +22,16 @@ from kspan.terminal.text import cut, harmless
 FORMATS: Final = ("table", "record", "json", "jsonl", "csv", "parquet")
 
 _SAMPLE: Final = 1000
-"""Rows that a table's widths are measured on: later cells that are wider stick out (on a terminal: are cut)."""
+"""Number of rows that determine the widths of a table. Wider cells in later rows are cut on a terminal."""
 
 _NARROWEST: Final = 6
-"""Cells that a column keeps when a table is fitted into a terminal; what still does not fit is cut off the line."""
+"""Minimum width of a column on a terminal, in cells. If the columns still do not fit, the line is cut."""
 
 
 def check_format(output: str, allowed: Sequence[str] = FORMATS) -> None:
-    """Whether ``-o output`` can be written: call it before the work begins. Raises SettingsError."""
+    """Check the value of --output before the work starts. Raises SettingsError."""
     if output not in allowed:
-        raise SettingsError(f"--output can be {', '.join(allowed[:-1])} or {allowed[-1]}, not {output!r}")
+        raise SettingsError(f"--output: invalid format {output!r}: use {', '.join(allowed[:-1])} or {allowed[-1]}")
     if output == "parquet":
         from kspan.cli.render.parquet import check_parquet
 
@@ -39,10 +39,16 @@ def check_format(output: str, allowed: Sequence[str] = FORMATS) -> None:
 
 
 def write_rows(columns: Sequence[str], rows: Iterable[Row], output: str, *, noun: str = "row") -> int:
-    """Writes rows to standard output as ``output`` (one of ``FORMATS``), and returns how many there were.
+    """Write rows to standard output and return their number.
 
-    After what people read their number goes to standard error, as so many ``noun``. Where the reader of a pipe goes
-    away, the rest of the rows is not read, quietly.
+    After a table and records, the number is also printed on standard error. If the reader of a pipe exits, the
+    remaining rows are not read, and no error is reported.
+
+    Args:
+        columns: names of the columns.
+        rows: the rows.
+        output: one of ``FORMATS``.
+        noun: the singular noun for the number.
     """
     counted = _Counted(rows)
     try:
@@ -83,7 +89,7 @@ class _Counted:
 
 
 def unique_names(columns: Sequence[str]) -> list[str]:
-    """The names, a repeated one with ``_2``, ``_3`` …: an object of JSON has each of its names once."""
+    """Return the names, with ``_2``, ``_3`` … after repeated ones, because JSON objects need unique names."""
     taken: set[str] = set()
     return [_free_name(name, taken) for name in columns]
 
@@ -112,7 +118,7 @@ def _write_json(names: Sequence[str], rows: Iterable[Row], *, lines: bool) -> No
 
 
 def _write_csv(columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """As RFC 4180 says: CRLF, quotes where they are needed; NULL is empty."""
+    """Write CSV as in RFC 4180: CRLF, quotes where needed; NULL is empty."""
     out = csv.writer(_Utf8Lines(_utf8(sys.stdout)), lineterminator="\r\n")
     out.writerow(columns)
     for row in rows:
@@ -128,7 +134,7 @@ class _Utf8Lines:
 
 
 def _utf8(stream: TextIO) -> IO[bytes]:
-    # What programs read is UTF-8 whatever the locale says.
+    # Output for programs is UTF-8 in every locale.
     stream.flush()
     return stream.buffer
 
@@ -152,7 +158,7 @@ def _write_table(columns: Sequence[str], rows: Iterable[Row]) -> None:
 
 
 def _write_records(columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """A line for each column of each row, nothing cut: for rows that are too wide to be read across."""
+    """Write one line for each column of each row, for rows that are too wide for a table."""
     header = [harmless(name) for name in columns]
     width = max(map(cell_len, header), default=0)
     with printable(sys.stdout):
@@ -178,7 +184,7 @@ def _is_number(values: Iterable[Any]) -> bool:
 
 
 def fit(widths: Sequence[int], line_width: int) -> list[int]:
-    """Column widths whose table fits a line, if it can: the widest columns give way first, all to one width."""
+    """Return column widths that fit a line, if possible. The widest columns are narrowed first, all to one width."""
     room = line_width - 2 * (len(widths) - 1)
     if sum(widths) <= room:
         return list(widths)

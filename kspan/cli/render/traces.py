@@ -1,4 +1,4 @@
-"""Traces, one trace and timelines, as text and as rows."""
+"""Formats lists of traces, single traces and timelines, as text and as rows."""
 
 import sys
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from rich.cells import cell_len
 
-from kspan.cli.render.span_text import again, named, note_of
+from kspan.cli.render.span_text import note_of, object_text, repeats_text
 from kspan.cli.render.values import encode_json
 from kspan.cli.render.why import span_json
 from kspan.model import SpanRow, TraceRow
@@ -19,7 +19,7 @@ from kspan.terminal.text import cut, duration, harmless
 from kspan.times import MILLISECOND, format_time
 
 _ID = 12
-"""Digits of a trace id that are shown in tables: `kspan trace` takes them."""
+"""Digits of a trace id in tables. ``kspan trace`` accepts them."""
 
 _STYLES: Final = {Status.ERROR: "bold red", Status.INCOMPLETE: "yellow", Status.OPEN: "cyan", Status.OK: "green"}
 
@@ -31,7 +31,7 @@ TRACE_COLUMNS: Final = (
 
 
 def trace_row(summary: TraceSummary) -> tuple[Any, ...]:
-    """The values of ``TRACE_COLUMNS``."""
+    """Return the values of ``TRACE_COLUMNS``."""
     trace, root = summary.trace, summary.root
     head = (trace.trace_id, format_time(trace.start_time), summary.duration / MILLISECOND, trace.span_count)
     status = ",".join(summary.statuses)
@@ -43,7 +43,7 @@ def trace_row(summary: TraceSummary) -> tuple[Any, ...]:
 
 
 def traces_table(found: Sequence[TraceSummary], out: Screen) -> None:
-    """One line a trace."""
+    """Print one line for each trace."""
     header = ("TRACE", "START (UTC)", "DURATION", "SPANS", "STATUS", "WHO", "WHAT")
     lines = [_trace_cells(summary) for summary in found]
     if not lines:
@@ -65,7 +65,7 @@ def _trace_cells(summary: TraceSummary) -> tuple[str, ...]:
     start, length = clock(trace.start_time, day=True)[:19], duration(summary.duration)
     if root is None:
         return trace.trace_id[:_ID], start, length, str(trace.span_count), status, "", ""
-    what = f"{harmless(root.reason)} {named(root.object_kind, root.object_namespace, root.object_name)}"
+    what = f"{harmless(root.reason)} {object_text(root.object_kind, root.object_namespace, root.object_name)}"
     note = note_of(root)
     who = harmless(reading.who(root))
     count = str(trace.span_count)
@@ -76,17 +76,17 @@ def _trace_cells(summary: TraceSummary) -> tuple[str, ...]:
 
 
 def tree(trace: TraceRow, spans: Sequence[SpanRow], out: Screen) -> None:
-    """The tree with bars; below it how to read on where it continues another."""
+    """Print the trace as a tree, and the command that shows the trace it continues."""
     from kspan.terminal.trace_tree import render_trace
 
     options = out.console.options
     out.draw(render_trace(trace, spans, width=options.max_width, ascii_only=options.ascii_only))
     if trace.previous_trace_id:
-        out.line((f"what came before: kspan trace {trace.previous_trace_id[:_ID]}", "dim"))
+        out.line((f"continues: kspan trace {trace.previous_trace_id[:_ID]}", "dim"))
 
 
 def trace_json(trace: TraceRow, spans: Sequence[SpanRow]) -> dict[str, Any]:
-    """The rows as they are in the tables (times in Unix ns), without what is internal."""
+    """Return the rows as in the tables (times in Unix ns), without internal columns."""
     return {"trace": _table_row(trace), "spans": [_table_row(span) for span in spans]}
 
 
@@ -97,7 +97,7 @@ def _table_row(row: TraceRow | SpanRow) -> dict[str, Any]:
 
 
 def otlp(spans: Sequence[SpanRow], cluster: str) -> bytes:
-    """The line of OTLP/JSON that the file exporter writes."""
+    """Return the line of OTLP/JSON that the file exporter would write."""
     from kspan.emit.otel_spans import ClusterIdentity, readable_span
     from kspan.emit.otlp_json_file import encode_lines
 
@@ -115,19 +115,19 @@ LINE_COLUMNS: Final = (
 
 
 def line_row(line: TimelineLine) -> tuple[Any, ...]:
-    """The values of ``LINE_COLUMNS``."""
+    """Return the values of ``LINE_COLUMNS``."""
     values = span_json(line.span)
     values |= {"start_time": values["time"], "time": format_time(line.time)}
     return tuple(values[column] for column in LINE_COLUMNS)
 
 
 def write_line(line: TimelineLine) -> None:
-    """Writes a JSON object on a line of its own."""
+    """Write a JSON object and a newline."""
     sys.stdout.buffer.write(encode_json(dict(zip(LINE_COLUMNS, line_row(line), strict=True))) + b"\n")
 
 
 class Timeline:
-    """One line an occurrence. What comes is not known, so columns widen as they need to, up to a limit."""
+    """Prints one line for each occurrence. Later lines are unknown, so columns grow as needed, up to a limit."""
 
     _WIDEST: Final = (28, 64)
 
@@ -136,12 +136,12 @@ class Timeline:
         self._widths = [21, 40]
 
     def show(self, line: TimelineLine) -> None:
-        """Prints it; red for an error, bold for a change of what is wanted."""
+        """Print an occurrence: errors in red, changes in bold."""
         span = line.span
         note = note_of(span)
         place = f"{span.object_namespace}/" if span.object_namespace else ""
         what = harmless(f"{span.name} {place}{span.object_name}")
-        cells = [harmless(reading.who(span)), what + again(span)]
+        cells = [harmless(reading.who(span)), what + repeats_text(span)]
         for i, cell in enumerate(cells):
             self._widths[i] = max(self._widths[i], min(cell_len(cell), self._WIDEST[i]))
         padded = [cell + " " * (width - cell_len(cell)) for cell, width in zip(cells, self._widths, strict=True)]

@@ -1,4 +1,4 @@
-"""What a database driver gives, as JSON and as text."""
+"""Converts values of a database driver to JSON and to text."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, time
@@ -13,7 +13,7 @@ Row = Sequence[Any]
 
 
 def encode_json(value: Any) -> bytes:
-    """``value`` as JSON: bytes as ``\\x…`` in hexadecimal, as PostgreSQL writes them, and times in RFC 3339."""
+    """Encode a value as JSON: bytes as hexadecimal ``\\x…``, as in PostgreSQL, and times in RFC 3339."""
     return _encoder.encode(_plain(value))
 
 
@@ -32,7 +32,7 @@ def _plain(value: Any) -> Any:
 
 
 def to_text(value: Any) -> str:
-    """A value as a cell: NULL is empty, a JSON value is JSON, bytes are ``\\x…`` in hexadecimal."""
+    """Convert a value to text: NULL is empty, JSON values are JSON, bytes are hexadecimal ``\\x…``."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -51,6 +51,6 @@ def to_text(value: Any) -> str:
 
 
 def _shortest(value: Decimal) -> str:
-    # PostgreSQL's averages have twenty digits: those that say nothing are left out.
+    # Averages in PostgreSQL have twenty digits, most of them zeros.
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

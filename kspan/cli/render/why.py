@@ -1,10 +1,10 @@
-"""The answer of ``kspan why``, as text and as JSON."""
+"""Formats the answer of ``kspan why`` as text and as JSON."""
 
 from typing import Any
 
 from rich.cells import cell_len
 
-from kspan.cli.render.span_text import again, named, note_of
+from kspan.cli.render.span_text import note_of, object_text, repeats_text
 from kspan.model import ObjectRow, SpanRow, TraceRow, TraceState
 from kspan.query import spans as reading
 from kspan.query.why import CERTAIN, Effect, Link, Why
@@ -18,12 +18,12 @@ _VERBS = {"Create": "created", "Update": "changed", "Delete": "deleted"}
 
 
 def as_text(answer: Why, out: Screen) -> None:
-    """What happened and why in a sentence, the chain, and what else the cause did."""
+    """Print a sentence with the root cause, the chain of causes, and other effects of the root cause."""
     for pieces in _headline(answer):
         out.line(*pieces)
     for note in _notes(answer):
         out.line(note)
-    if answer.steps:
+    if answer.links:
         out.line()
         _chain(answer, out)
     if answer.effects:
@@ -34,7 +34,7 @@ def as_text(answer: Why, out: Screen) -> None:
         _followed(answer, out)
     if answer.trace is not None:
         out.line()
-        out.line(("  all of it: ", "dim"), (f"kspan trace {answer.trace.trace_id[:12]}", ""))
+        out.line(("  whole trace: ", "dim"), (f"kspan trace {answer.trace.trace_id[:12]}", ""))
 
 
 # The sentence
@@ -42,66 +42,68 @@ def as_text(answer: Why, out: Screen) -> None:
 
 def _headline(answer: Why) -> list[list[Piece]]:
     here = answer.found.object
-    lines: list[list[Piece]] = [[(named(here.kind, here.namespace, here.name), "bold"), (f"  {_life(here)}", "dim")]]
-    if not answer.steps:
+    lines: list[list[Piece]] = [
+        [(object_text(here.kind, here.namespace, here.name), "bold"), (f"  {_lifetime(here)}", "dim")]
+    ]
+    if not answer.links:
         return lines
-    first, last = answer.steps[0].span, answer.steps[-1].span
+    first, last = answer.links[0].span, answer.links[-1].span
     style = "bold red" if first.error else "bold"
     sentence: list[Piece] = [(harmless(first.reason), style), (f" at {clock(first.start_time, day=True)} UTC", "")]
-    if len(answer.steps) > 1:
-        before = f" {duration(first.start_time - last.start_time)} before"
-        sentence += _because(last, before) if _is_root(answer) else _going_back(last, before)
+    if len(answer.links) > 1:
+        earlier = f" {duration(first.start_time - last.start_time)} earlier"
+        sentence += _root_cause(last, earlier) if _is_root(answer) else _first_known(last, earlier)
         change = harmless(reading.summary_of(last)) or ("" if last.reason in _VERBS else note_of(last))
         lines += [sentence + ([(":", "")] if change else []), *([[(f"  {change}", "bold")]] if change else [])]
     else:
         lines.append([*sentence, (" by ", ""), (_who(last), "bold")] if _is_root(answer) else sentence)
     if last.error and last is not first and last.message:
-        lines.append([(f"it failed in the end: {harmless(last.message)}", "red")])
+        lines.append([(f"which led to a failure: {harmless(last.message)}", "red")])
     return lines
 
 
-def _because(root: SpanRow, before: str) -> list[Piece]:
-    what = named(root.object_kind, root.object_namespace, root.object_name)
+def _root_cause(root: SpanRow, earlier: str) -> list[Piece]:
+    what = object_text(root.object_kind, root.object_namespace, root.object_name)
     if verb := _VERBS.get(root.reason):
-        return [(", because ", ""), (_who(root), "bold"), (f" {verb} ", ""), (what, "bold"), (before, "")]
-    told: list[Piece] = [(", because of ", ""), (harmless(root.reason), "bold"), (" on ", ""), (what, "bold")]
-    return [*told, (f" by {_who(root)}{before}", "")]
+        return [(", because ", ""), (_who(root), "bold"), (f" {verb} ", ""), (what, "bold"), (earlier, "")]
+    cause: list[Piece] = [(", because of ", ""), (harmless(root.reason), "bold"), (" on ", ""), (what, "bold")]
+    return [*cause, (f" by {_who(root)}{earlier}", "")]
 
 
-def _going_back(first_known: SpanRow, before: str) -> list[Piece]:
-    what = named(first_known.object_kind, first_known.object_namespace, first_known.object_name)
-    return [(f", which goes back to {harmless(first_known.reason)} of {what}{before}", "")]
+def _first_known(first_known: SpanRow, earlier: str) -> list[Piece]:
+    what = object_text(first_known.object_kind, first_known.object_namespace, first_known.object_name)
+    return [(f", after {harmless(first_known.reason)} of {what}{earlier}", "")]
 
 
 def _who(span: SpanRow) -> str:
-    return "somebody" if span.service in ("", "unknown") else harmless(reading.who(span))
+    return "someone" if span.service in ("", "unknown") else harmless(reading.who(span))
 
 
-def _life(here: ObjectRow) -> str:
-    born = f"created {clock(here.created_at, day=True)[:19]}" if here.created_at else "never seen itself"
-    return f"{born}, gone since {clock(here.deleted_at, day=True)[:19]}" if here.deleted_at else born
+def _lifetime(here: ObjectRow) -> str:
+    born = f"created {clock(here.created_at, day=True)[:19]}" if here.created_at else "known from Events only"
+    return f"{born}, deleted {clock(here.deleted_at, day=True)[:19]}" if here.deleted_at else born
 
 
 def _is_root(answer: Why) -> bool:
-    """Whether the chain ends at a root cause, and not where knowledge ends."""
-    last = answer.steps[-1].span
+    """Return whether the chain ends at a root cause, and not at an occurrence whose cause is unknown."""
+    last = answer.links[-1].span
     return answer.remote is None and not answer.lost and last.confidence >= CERTAIN
 
 
 def _notes(answer: Why) -> list[Piece]:
     here, others = answer.found.object, answer.found.others
     notes: list[Piece] = []
-    if not answer.found.said_where:
-        notes.append((f"(the only one with this name is in namespace {harmless(here.namespace)})", "dim"))
+    if not answer.found.namespace_given:
+        notes.append((f"(only namespace {harmless(here.namespace)} has an object of this name)", "dim"))
     if others:
         listed = ", ".join(harmless(other.uid) for other in others[:3]) + (" …" if len(others) > 3 else "")
         count = f"{len(others)} other object{'s' if len(others) > 1 else ''}"
-        notes.append((f"this is uid {harmless(here.uid)}; {count} had the name, --uid chooses: {listed}", "yellow"))
+        notes.append((f"uid {harmless(here.uid)}; {count} had this name, choose one with --uid: {listed}", "yellow"))
     for span in answer.undecided[:3]:
-        told = f"{harmless(span.name)} at {clock(span.start_time)} is so new that its cause is not decided yet"
-        notes.append((f"{told} (what explains it may still arrive): ask again in 10s", "yellow"))
+        when = f"{harmless(span.name)} at {clock(span.start_time)}"
+        notes.append((f"{when} has no cause yet: ask again in 10s, when later records have arrived", "yellow"))
     if answer.trace is not None and answer.trace.state is TraceState.OPEN:
-        notes.append(("this is still going on: more may come", "yellow"))
+        notes.append(("this trace is still open: more can follow", "yellow"))
     return notes
 
 
@@ -109,16 +111,16 @@ def _notes(answer: Why) -> list[Piece]:
 
 
 def _chain(answer: Why, out: Screen) -> None:
-    spans = [step.span for step in answer.steps]
+    spans = [link.span for link in answer.links]
     day = clock(spans[0].start_time, day=True)[:10] != clock(spans[-1].start_time, day=True)[:10]
     cells = [_cells(span, day=day) for span in spans]
     widths = [max(cell_len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    for number, (step, row) in enumerate(zip(answer.steps, cells, strict=True)):
+    for number, (link, row) in enumerate(zip(answer.links, cells, strict=True)):
         last = number == len(cells) - 1
-        _step(step.span, row, widths, out, last=last)
-        if step.continues:
-            told = f"that trace was over by then; this goes back to trace {harmless(step.continues)[:12]}:"
-            out.line((f"  ⋮ {told}", "cyan"))
+        _print_link(link.span, row, widths, out, last=last)
+        if link.continues:
+            earlier = f"caused by an earlier trace, which was already closed: {harmless(link.continues)[:12]}"
+            out.line((f"  ⋮ {earlier}", "cyan"))
     _end(answer, out)
 
 
@@ -128,12 +130,12 @@ def _cells(span: SpanRow, *, day: bool) -> list[str]:
     return [
         clock(span.start_time, day=day),
         harmless(reading.who(span)),
-        harmless(what) + again(span),
+        harmless(what) + repeats_text(span),
         rule,
     ]
 
 
-def _step(span: SpanRow, row: list[str], widths: list[int], out: Screen, *, last: bool) -> None:
+def _print_link(span: SpanRow, row: list[str], widths: list[int], out: Screen, *, last: bool) -> None:
     padded = [text + " " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True)]
     style = "red" if span.error else "bold" if last else ""
     pieces: list[Piece] = [("└╴" if last else "├╴", "dim"), (padded[0], "dim"), (_GAP + padded[1], "")]
@@ -149,25 +151,29 @@ def _step(span: SpanRow, row: list[str], widths: list[int], out: Screen, *, last
 
 
 def _end(answer: Why, out: Screen) -> None:
-    """Where the chain leaves what is known."""
+    """Print why the chain ends, unless it ends at a root cause."""
     if answer.remote:
         trace, span = answer.remote
-        out.line((f"  ⋮ caused from outside: the object carried span {span} of trace {trace}", "cyan"))
+        out.line((f"  ⋮ caused by span {span} of trace {trace}, which an annotation of the object names", "cyan"))
     elif answer.lost:
-        out.line((f"  ⋮ goes back to trace {harmless(answer.lost)}, which is not kept any more", "cyan"))
+        out.line(
+            (f"  ⋮ caused by trace {harmless(answer.lost)}, which is older than the retention and was deleted", "cyan")
+        )
     elif answer.related:
         trace, span = answer.related
-        out.line((f"  ⋮ related: the object still carried span {span} of trace {trace}", "cyan"))
+        out.line(
+            (f"  ⋮ related to span {span} of trace {trace}, which an older annotation of the object names", "cyan")
+        )
     elif not _is_root(answer):
-        out.line(("  ⋮ nothing is known to have caused this (it may lie before kspan was looking)", "cyan"))
+        out.line(("  ⋮ cause unknown (it may be older than what kspan has seen)", "cyan"))
 
 
-# What else
+# Other effects
 
 
 def _effects(answer: Why, out: Screen) -> None:
-    out.line(("The same cause also led to:", "bold"))
-    rows = [(clock(e.first), f"{e.count}{_TIMES}", *_sort(e)) for e in answer.effects]
+    out.line(("Other effects of the same cause:", "bold"))
+    rows = [(clock(e.first), f"{e.count}{_TIMES}", *_group(e)) for e in answer.effects]
     widths = [max(cell_len(row[i]) for row in rows) for i in range(4)]
     for effect, row in zip(answer.effects, rows, strict=True):
         style = "red" if effect.error else ""
@@ -176,24 +182,24 @@ def _effects(answer: Why, out: Screen) -> None:
         if effect.error and effect.message:
             out.line((" " * (widths[0] + 4) + " " * (widths[1] + 1) + harmless(effect.message)[:300], style))
     if answer.more_effects:
-        out.line((f"  and {answer.more_effects} more sorts of occurrences", "dim"))
+        out.line((f"  and {answer.more_effects} more kinds of occurrences", "dim"))
 
 
-def _sort(effect: Effect) -> tuple[str, str]:
+def _group(effect: Effect) -> tuple[str, str]:
     which = harmless(effect.example) if effect.objects == 1 else f"on {effect.objects} objects"
     return harmless(f"{effect.kind}.{effect.reason}"), which
 
 
 def _followed(answer: Why, out: Screen) -> None:
-    out.line(("What came after it was over:", "bold"))
-    walked = {step.span.trace_id for step in answer.steps}
+    out.line(("Traces that continue this one:", "bold"))
+    shown = {link.span.trace_id for link in answer.links}
     for trace in answer.followed:
-        mine = "  (seen above)" if trace.trace_id in walked else ""
+        above = "  (shown above)" if trace.trace_id in shown else ""
         count = f"{trace.span_count} span{'' if trace.span_count == 1 else 's'}"
-        told = f"{count}{', failed' if trace.error else ''}{mine}"
+        summary = f"{count}{', failed' if trace.error else ''}{above}"
         out.line(
             ("  " + clock(trace.start_time or trace.opened_at) + _GAP, "dim"),
-            (f"trace {trace.trace_id[:12]}  {told}", ""),
+            (f"trace {trace.trace_id[:12]}  {summary}", ""),
         )
 
 
@@ -201,13 +207,13 @@ def _followed(answer: Why, out: Screen) -> None:
 
 
 def as_json(answer: Why) -> dict[str, Any]:
-    """The answer as JSON values: times in RFC 3339."""
+    """Return the answer as JSON values, with times in RFC 3339."""
     trace = answer.trace
     return {
         "object": _object(answer.found.object),
         "others": [_object(other) for other in answer.found.others],
         "undecided": [span_json(span) for span in answer.undecided],
-        "chain": [_step_json(step) for step in answer.steps],
+        "chain": [_link_json(link) for link in answer.links],
         "remote_parent": dict(zip(("trace_id", "span_id"), answer.remote, strict=True)) if answer.remote else None,
         "related": dict(zip(("trace_id", "span_id"), answer.related, strict=True)) if answer.related else None,
         "lost_trace_id": answer.lost or None,
@@ -219,7 +225,7 @@ def as_json(answer: Why) -> dict[str, Any]:
 
 
 def span_json(span: SpanRow) -> dict[str, Any]:
-    """An occurrence as JSON values."""
+    """Return an occurrence as JSON values."""
     return {
         "time": format_time(span.start_time),
         "end_time": format_time(span.end_time),
@@ -244,8 +250,8 @@ def span_json(span: SpanRow) -> dict[str, Any]:
     }
 
 
-def _step_json(step: Link) -> dict[str, Any]:
-    return {**span_json(step.span), "continues_trace_id": step.continues or None}
+def _link_json(link: Link) -> dict[str, Any]:
+    return {**span_json(link.span), "continues_trace_id": link.continues or None}
 
 
 def _object(row: ObjectRow) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""The interactive shell of ``kspan sql``: prompt and completion."""
+"""The interactive prompt of ``kspan sql``, with completion."""

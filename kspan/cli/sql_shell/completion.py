@@ -1,4 +1,4 @@
-"""What can come next in a statement: keywords, tables, the columns of those that it names."""
+"""Completes keywords, tables, and the columns of the tables that a statement names."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -24,13 +24,13 @@ _TABLE_NEXT: Final = re.compile(r"(?:\b(?:from|join)|\\d\w*|\.schema)\s+\w*$", r
 
 
 class SqlCompleter(Completer):
-    """Completes for one catalogue; each table and column with what it means."""
+    """Completes names of a catalog, and shows the description of each table and column."""
 
     def __init__(self, tables: Iterable[TableInfo]) -> None:
         self._tables = {table.name: table for table in tables}
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
-        """As prompt_toolkit asks for them: what goes on from the word before the cursor."""
+        """Yield the completions of the word before the cursor (interface of prompt_toolkit)."""
         found = _WORD.search(document.text_before_cursor)
         word = found[0] if found else ""
         before = document.text_before_cursor[: len(document.text_before_cursor) - len(word)]
@@ -62,7 +62,7 @@ class SqlCompleter(Completer):
         yield from ((keyword if not word.islower() else keyword.lower(), "") for keyword in _KEYWORDS.split())
 
     def _named(self, statement: str) -> dict[str, TableInfo]:
-        """The tables that a statement names, by name and by alias."""
+        """Return the tables that a statement names, by name and by alias."""
         found: dict[str, TableInfo] = {}
         for name, alias in _NAMED.findall(statement):
             if table := self._tables.get(name.lower()):

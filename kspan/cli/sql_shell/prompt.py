@@ -1,5 +1,4 @@
-"""The prompt of ``kspan sql``: statements over several lines, completion, history, and the commands that people who
-know ``psql`` or ``sqlite3`` try first."""
+"""The prompt of ``kspan sql``: multi-line statements, completion, history, and common commands of psql and sqlite3."""
 
 import sys
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from prompt_toolkit.lexers import PygmentsLexer
 from pygments.lexers.sql import SqlLexer
 
 from kspan import __version__
-from kspan.cli.commands.sql_statement import Asking, add_parameter, answer, show_schema
+from kspan.cli.commands.sql_statement import SqlOptions, add_parameter, run_and_print, show_schema
 from kspan.cli.common import state_directory
 from kspan.cli.render.table import FORMATS, check_format, write_rows
 from kspan.cli.sql_shell.completion import SqlCompleter
@@ -21,22 +20,22 @@ from kspan.query.sql.lexer import is_complete
 from kspan.store import Store
 
 HELP = """\
-Statements end with a semicolon, and can only read. Tab completes, the arrows go through the history.
-  \\d, .tables             tables and views
-  \\d NAME, .schema NAME   columns of a table, and what they mean
-  \\x                      a line for each column, or a line for each row again
-  .mode FORMAT            table, record, json, jsonl, csv
-  \\set NAME VALUE         the value of :NAME (:since, :until, :now and :cluster are there from the start)
-  \\?, .help, help         this help
-  \\q, .quit, exit         leave (or Ctrl-D); Ctrl-C stops a statement"""
+End a statement with a semicolon. Statements can only read. Tab completes; the arrow keys browse the history.
+  \\d, .tables             List tables and views
+  \\d NAME, .schema NAME   Describe the columns of a table
+  \\x                      Switch between one line per row and one line per column
+  .mode FORMAT            Print table, record, json, jsonl or csv
+  \\set NAME VALUE         Set :NAME (:since, :until, :now and :cluster are predefined)
+  \\?, .help, help         Show this help
+  \\q, .quit, exit         Leave (or Ctrl-D); Ctrl-C stops a statement"""
 _LEAVING = frozenset({"\\q", ".quit", ".exit", "exit", "quit", "\\quit"})
 _WORDS = frozenset({"help", "exit", "quit"})
 
 
-def run_prompt(store: Store, asking: Asking) -> None:
-    """Reads statements and commands from the terminal until its user leaves."""
-    print(f"kspan {__version__}, {store.name} (read-only). \\? shows help, \\d the tables.", file=sys.stderr)
-    conversation = Conversation(store, asking)
+def run_prompt(store: Store, options: SqlOptions) -> None:
+    """Read and run statements and commands from the terminal until the user leaves."""
+    print(f"kspan {__version__}, {store.name} (read-only). \\? shows help, \\d lists the tables.", file=sys.stderr)
+    conversation = Conversation(store, options)
     session: PromptSession[str] = PromptSession(
         history=_history(),
         completer=SqlCompleter(catalog(store.dialect)),
@@ -54,30 +53,30 @@ def run_prompt(store: Store, asking: Asking) -> None:
             return
         if text.rstrip(" ;").lower() in _LEAVING:
             return
-        conversation.take(text)
+        conversation.run(text)
 
 
 class Conversation:
-    """Answers one line or statement after the other; what is wrong with one is said, and the next is taken."""
+    """Runs one line or statement after another. An error is printed and ends only its own statement."""
 
-    def __init__(self, store: Store, asking: Asking) -> None:
+    def __init__(self, store: Store, options: SqlOptions) -> None:
         self._store = store
-        self._asking = asking
+        self._options = options
         self._commands: dict[str, Callable[[str], object]] = {
             **dict.fromkeys(("\\d", "\\dt", "\\dv", ".tables", ".schema"), self._describe),
             **dict.fromkeys(("\\?", "\\h", ".help", "help"), lambda _: print(HELP)),
             ".mode": self._mode,
-            "\\x": lambda _: self._mode("table" if self._asking.output == "record" else "record"),
+            "\\x": lambda _: self._mode("table" if self._options.output == "record" else "record"),
             "\\set": self._set,
         }
 
-    def take(self, text: str) -> None:
-        """Does what ``text`` says."""
+    def run(self, text: str) -> None:
+        """Run a statement or a command."""
         try:
             if is_command(text):
                 self._command(text)
             elif text:
-                answer(self._store, text, self._asking)
+                run_and_print(self._store, text, self._options)
         except KspanError as error:
             print(f"error: {error}", file=sys.stderr)
         except KeyboardInterrupt:
@@ -87,7 +86,7 @@ class Conversation:
         name, _, argument = text.rstrip(" ;").partition(" ")
         command = self._commands.get(name.lower())
         if command is None:
-            raise QueryError(f"no command {name}: \\? shows those that there are")
+            raise QueryError(f"unknown command {name}: \\? lists the commands")
         command(argument.strip())
 
     def _describe(self, name: str) -> None:
@@ -95,18 +94,18 @@ class Conversation:
 
     def _mode(self, output: str) -> None:
         check_format(output, [name for name in FORMATS if name != "parquet"])
-        self._asking.output = output
+        self._options.output = output
 
     def _set(self, argument: str) -> None:
         name, _, value = argument.partition(" ")
         if not argument:
-            write_rows(("name", "value"), sorted(self._asking.parameters.items()), "table", noun="parameter")
+            write_rows(("name", "value"), sorted(self._options.parameters.items()), "table", noun="parameter")
         else:
-            add_parameter(self._asking.parameters, name, value.strip())
+            add_parameter(self._options.parameters, name, value.strip())
 
 
 def is_command(text: str) -> bool:
-    """Whether a line is one of ours, and no SQL."""
+    """Return whether a line is a command of the prompt and not SQL."""
     return text.startswith(("\\", ".")) or text.rstrip(" ;").lower() in _WORDS
 
 

@@ -1,1 +1,1 @@
-"""Finding objects by kind and name."""
+"""Finds objects by kind and name."""

@@ -1,4 +1,4 @@
-"""Which object a name means: in which namespace, of which kind, and which of those that had the name."""
+"""Finds the object that a name means: its kind, its namespace, and which of several objects with that name."""
 
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
@@ -18,33 +18,35 @@ from kspan.times import format_time
 objects: Final = schema.objects
 
 _NEAR: Final = 500
-"""Names around a mistyped one that are looked through for similar ones, in each direction."""
+"""Number of names before and after a mistyped name that are searched for similar names."""
 
 _SHOWN: Final = 5
 _MANY: Final = 200
-"""Objects that had one name and are told apart: the Pod of a StatefulSet has a new uid after each restart."""
+"""Maximum number of objects with one name: the Pod of a StatefulSet gets a new uid with each restart."""
 
 Place = tuple[str, str, str]
 """(kind, namespace, name)."""
 
 
 class Found(msgspec.Struct, frozen=True):
-    """The object that is meant. ``others`` had the same name in the same place, newest first. ``said_where`` is false
-    where its namespace is the only one that has such an object, and was not asked for."""
+    """The object that a name means. ``others`` had the same name in the same namespace, newest first.
+
+    ``namespace_given`` is False if the user gave no namespace and only one has such an object.
+    """
 
     object: ObjectRow
     others: list[ObjectRow]
-    said_where: bool
+    namespace_given: bool
 
 
 def find(connection: Connection, cluster: str, wanted: ObjectName, *, uid: str = "", at: int = 0) -> Found:
-    """The object that is meant; of several that had the name the newest, or the newest at ``at`` (ns).
+    """Return the newest object of this name, or the newest at ``at`` (Unix ns; 0: now).
 
-    Raises QueryError where there is none, or where they are in several namespaces or API groups.
+    Raises QueryError if there is none, or if objects of the name are in several namespaces or API groups.
     """
     candidates = _candidates(connection, cluster, wanted)
     if not candidates:
-        raise QueryError(_nothing(connection, cluster, wanted))
+        raise QueryError(_not_found(connection, cluster, wanted))
     if uid:
         candidates = _with_uid(candidates, wanted, uid)
     _refuse_several(candidates, wanted)
@@ -55,12 +57,12 @@ def find(connection: Connection, cluster: str, wanted: ObjectName, *, uid: str =
 
 
 def is_nameless(found: ObjectRow) -> bool:
-    """Whether it stands for what an Event named without a uid (``graph.events.unnamed``)."""
+    """Return whether an object is known only from an Event that references it without a uid (``ids.unnamed``)."""
     return "/" in found.uid
 
 
 def places(connection: Connection, cluster: str, kind: KindName | None, namespace: str, name: str) -> list[Place]:
-    """Every place where objects of this ``name`` were seen, of this kind and in this namespace if they are given."""
+    """Return the places of all objects of this name, with the kind and the namespace if given."""
     found: list[Place] = []
     for each in kinds_meant(connection, cluster, kind) if kind else known_kinds(connection, cluster):
         query = select(objects.c.namespace).distinct().where(*_named(cluster, each, namespace, name))
@@ -69,7 +71,7 @@ def places(connection: Connection, cluster: str, kind: KindName | None, namespac
 
 
 def places_of(connection: Connection, cluster: str, kind: KindName, namespace: str, most: int) -> list[Place] | None:
-    """The places of all objects of a kind, in a namespace if one is given; None where they are more than ``most``."""
+    """Return the places of all objects of a kind (and namespace, if given); None if there are more than ``most``."""
     found: set[Place] = set()
     for each in kinds_meant(connection, cluster, kind):
         query = select(objects.c.namespace, objects.c.name).where(*_named(cluster, each, namespace, ""))
@@ -81,12 +83,12 @@ def places_of(connection: Connection, cluster: str, kind: KindName, namespace: s
 
 
 def known_kinds(connection: Connection, cluster: str) -> list[str]:
-    """The kinds of all objects that were seen, in order."""
+    """Return the kinds of all known objects, sorted."""
     return list(connection.execute(distinct(objects.c.kind, objects.c.cluster == cluster, name="kinds")).scalars())
 
 
 def kinds_meant(connection: Connection, cluster: str, kind: KindName) -> list[str]:
-    """The kinds, as they are spelt, that a word means: the built-in one, or those that were seen of that name."""
+    """Return the kinds that a word means: the built-in one, or the known kinds of that name."""
     if kind.built_in and kind.group in (None, kind.built_in_group):
         return [kind.built_in]
     return [each for each in known_kinds(connection, cluster) if kind.means(each) or each == kind.built_in]
@@ -99,18 +101,18 @@ def _candidates(connection: Connection, cluster: str, wanted: ObjectName) -> lis
     found: list[ObjectRow] = []
     for kind in kinds_meant(connection, cluster, wanted.kind):
         found += _in(connection, cluster, kind, wanted.namespace, wanted.name)
-        # As kubectl: what lives outside of namespaces is found whatever -n says.
+        # As kubectl: cluster-scoped objects are found with any --namespace.
         if wanted.namespace and not found:
             found += [c for c in _in(connection, cluster, kind, "", wanted.name) if not c.namespace]
     if wanted.kind.group is not None:
         return [c for c in found if _in_group(c, wanted.kind.group)]
-    # As kubectl: of a built-in kind and another of its name the built-in one is meant.
+    # As kubectl: a built-in kind takes precedence over another kind of the same name.
     built_in = [c for c in found if _in_group(c, wanted.kind.built_in_group)] if wanted.kind.built_in else []
     return built_in or found
 
 
 def _in_group(found: ObjectRow, group: str) -> bool:
-    # What an Event alone spoke of may have no API version.
+    # An object that is known only from an Event may have no API version.
     return not found.api_version or group_of(found.api_version) == group
 
 
@@ -130,9 +132,9 @@ def _named(cluster: str, kind: str, namespace: str, name: str) -> list[ColumnEle
 def _with_uid(candidates: Sequence[ObjectRow], wanted: ObjectName, uid: str) -> list[ObjectRow]:
     chosen = [c for c in candidates if c.uid.startswith(uid)]
     if len({c.uid for c in chosen}) != 1:
-        told = "; ".join(f"{c.uid} ({_life(c)})" for c in sorted(candidates, key=_age, reverse=True)[:_SHOWN])
-        problem = "several objects" if chosen else "no object"
-        raise QueryError(f"{_asked(wanted)}: {problem} with uid {uid!r}: there is {told}")
+        listed = "; ".join(f"{c.uid} ({_lifetime(c)})" for c in sorted(candidates, key=_age, reverse=True)[:_SHOWN])
+        problem = "several objects have" if chosen else "no object has"
+        raise QueryError(f"{_written(wanted)}: {problem} uid {uid!r}: use one of {listed}")
     return chosen
 
 
@@ -140,23 +142,23 @@ def _refuse_several(candidates: Sequence[ObjectRow], wanted: ObjectName) -> None
     namespaces = sorted({c.namespace for c in candidates})
     if len(namespaces) > 1:
         listed = _listed([name or "(none)" for name in namespaces])
-        raise QueryError(f"{_asked(wanted)} is in {len(namespaces)} namespaces, choose with -n: {listed}")
+        raise QueryError(f"{_written(wanted)} is in {len(namespaces)} namespaces: choose one with -n: {listed}")
     groups = sorted({group_of(c.api_version) for c in candidates if c.api_version})
     if len(groups) > 1:
         kinds = _listed([f"{wanted.kind.word}.{group}/{wanted.name}" for group in groups])
-        raise QueryError(f"{_asked(wanted)} means several objects, write one of: {kinds}")
+        raise QueryError(f"{_written(wanted)} is ambiguous: use one of {kinds}")
 
 
 def _age(found: ObjectRow) -> tuple[bool, int, int, str]:
     return not is_nameless(found), found.created_at, found.seen_at, found.uid
 
 
-def _life(found: ObjectRow) -> str:
-    born = f"created {format_time(found.created_at)[:19]}Z" if found.created_at else "never seen itself"
+def _lifetime(found: ObjectRow) -> str:
+    born = f"created {format_time(found.created_at)[:19]}Z" if found.created_at else "known from Events only"
     return f"{born}, deleted {format_time(found.deleted_at)[:19]}Z" if found.deleted_at else born
 
 
-def _asked(wanted: ObjectName) -> str:
+def _written(wanted: ObjectName) -> str:
     kind = wanted.kind.built_in or wanted.kind.word
     return f"{kind} {f'{wanted.namespace}/' if wanted.namespace else ''}{wanted.name}"
 
@@ -165,28 +167,30 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
-# What to say when there is nothing
+# Errors for unknown objects
 
 
-def _nothing(connection: Connection, cluster: str, wanted: ObjectName) -> str:
-    """One line: what is not there, and what was perhaps meant."""
+def _not_found(connection: Connection, cluster: str, wanted: ObjectName) -> str:
+    """Return the error for an unknown object, with similar names."""
     kinds = kinds_meant(connection, cluster, wanted.kind)
     if not kinds:
         near = get_close_matches(wanted.kind.word, [kind.lower() for kind in known_kinds(connection, cluster)])
-        meant = f"did you mean {near[0]}?" if near else f"known: {_listed(known_kinds(connection, cluster)) or 'none'}"
-        return f"no object of kind {wanted.kind.word!r} was seen; {meant}"
+        meant = (
+            f"did you mean {near[0]}?" if near else f"use one of {_listed(known_kinds(connection, cluster)) or 'none'}"
+        )
+        return f"no object of kind {wanted.kind.word!r} is known: {meant}"
     near = _near(connection, cluster, kinds, wanted)
     if near:
-        return f"{_asked(wanted)} was not seen; did you mean {' or '.join(near)}?"
+        return f"{_written(wanted)} is not known: did you mean {' or '.join(near)}?"
     known = sorted({(o.kind, o.namespace, o.name) for o in _around(connection, cluster, kinds, wanted)})
     if len(known) > _SHOWN:
-        return f"{_asked(wanted)} was not seen; there are {len(known)} others"
-    told = _listed([_as_argument(place) for place in known])
-    return f"{_asked(wanted)} was not seen; there is {told or 'none at all'}"
+        return f"{_written(wanted)} is not known; {len(known)} others are"
+    others = _listed([_as_argument(place) for place in known])
+    return f"{_written(wanted)} is not known; known: {others or 'no other'}"
 
 
 def _near(connection: Connection, cluster: str, kinds: Collection[str], wanted: ObjectName) -> list[str]:
-    """The same name elsewhere or of another kind; else names of this kind that begin with it or look like it."""
+    """Return the same name in another namespace or kind, or else similar names of the same kind."""
     same = [
         place
         for place in places(connection, cluster, None, "", wanted.name)
@@ -200,8 +204,8 @@ def _near(connection: Connection, cluster: str, kinds: Collection[str], wanted: 
     if not longer:
         names = get_close_matches(wanted.name, sorted({o.name for o in around}), n=_SHOWN, cutoff=0.6)
         longer = [next(o for o in around if o.name == name) for name in names]
-    told = dict.fromkeys(_as_argument((o.kind, "" if wanted.namespace else o.namespace, o.name)) for o in longer)
-    return list(told)[:_SHOWN]
+    arguments = dict.fromkeys(_as_argument((o.kind, "" if wanted.namespace else o.namespace, o.name)) for o in longer)
+    return list(arguments)[:_SHOWN]
 
 
 def _around(connection: Connection, cluster: str, kinds: Collection[str], wanted: ObjectName) -> list[ObjectRow]:
@@ -229,8 +233,11 @@ def _as_argument(place: Place) -> str:
 
 
 def at_places(found: Sequence[Place], columns: tuple[ColumnElement[str], ...]) -> ColumnElement[bool]:
-    """The condition that (kind, namespace, name) columns are one of these places. A place without a name is a kind, in
-    all namespaces if it has none either; one with a name and no namespace is outside of namespaces."""
+    """Return the condition that the columns (kind, namespace, name) are one of these places.
+
+    A place without a name is a whole kind, in its namespace if it has one. A place with a name and without a namespace
+    is a cluster-scoped object.
+    """
     return or_(*(and_(*_is_at(place, columns)) for place in found))
 
 

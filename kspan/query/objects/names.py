@@ -1,4 +1,4 @@
-"""What people call objects: KIND/NAME as kubectl takes it. Pure."""
+"""Parses names of objects and kinds as kubectl does: ``KIND/NAME``, short names, groups. Pure."""
 
 from functools import cache
 from typing import Final
@@ -43,9 +43,9 @@ _SHORT_NAMES: Final = {
 
 
 class KindName(msgspec.Struct, frozen=True):
-    """A kind as somebody named it: ``word`` in lower case, ``group`` if one was given (empty: the core group).
+    """A kind as a user wrote it: ``word`` in lower case, ``group`` if given (empty: the core group).
 
-    ``built_in`` and ``built_in_group`` are the built-in kind that the word means, empty where it means none.
+    ``built_in`` and ``built_in_group`` are the built-in kind of this name, empty if there is none.
     """
 
     word: str
@@ -54,12 +54,12 @@ class KindName(msgspec.Struct, frozen=True):
     built_in_group: str = ""
 
     def means(self, kind: str) -> bool:
-        """Whether the word is this kind, or its plural."""
+        """Return whether the word is this kind or its plural."""
         return self.word in (kind.lower(), plural_of(kind))
 
 
 class ObjectName(msgspec.Struct, frozen=True):
-    """An object as somebody named it; ``namespace`` is empty where none was given."""
+    """An object as a user wrote it; ``namespace`` is empty if none was given."""
 
     kind: KindName
     namespace: str
@@ -67,22 +67,24 @@ class ObjectName(msgspec.Struct, frozen=True):
 
 
 def parse_object(words: tuple[str, ...], namespace: str = "") -> ObjectName:
-    """``KIND/NAME``, ``KIND NAME``, or with the namespace before the name (``KIND/NS/NAME``, ``KIND NS/NAME``).
+    """Parse ``KIND/NAME`` or ``KIND NAME``, with an optional namespace (``KIND/NS/NAME``, ``KIND NS/NAME``).
 
     Raises QueryError.
     """
     parts = [part for word in words for part in word.split("/")]
     odd = len(words) > 2 or (len(words) == 2 and "/" in words[0])
     if odd or len(parts) not in (2, 3) or not all(parts):
-        raise QueryError(f"{' '.join(words)!r} names no object: write KIND/NAME, such as pod/web-0 or deploy/web")
+        raise QueryError(f"invalid object {' '.join(words)!r}: use KIND/NAME, such as pod/web-0 or deploy/web")
     inside = parts[1] if len(parts) == 3 else ""
     if inside and namespace and inside != namespace:
-        raise QueryError(f"{' '.join(words)!r} is in namespace {inside!r}, but -n says {namespace!r}")
+        raise QueryError(
+            f"{' '.join(words)!r} is in namespace {inside!r}, but --namespace is {namespace!r}: remove one of them"
+        )
     return ObjectName(parse_kind(parts[0]), namespace or inside, parts[-1])
 
 
 def parse_kind(text: str) -> KindName:
-    """``Pod``, ``pods``, ``po``, ``deployments.apps``, ``deployments.v1.apps``, ``widgets.example.com``."""
+    """Parse ``Pod``, ``pods``, ``po``, ``deployments.apps``, ``deployments.v1.apps`` or ``widgets.example.com``."""
     word, dot, rest = text.strip().lower().partition(".")
     version, _, group = rest.partition(".")
     if len(version) > 1 and version[0] == "v" and version[1].isdigit():
@@ -92,13 +94,13 @@ def parse_kind(text: str) -> KindName:
 
 
 def group_of(api_version: str) -> str:
-    """``apps`` of ``apps/v1``; empty for the core group."""
+    """Return the group of an API version: ``apps`` for ``apps/v1``, empty for the core group."""
     return api_version.rpartition("/")[0]
 
 
 @cache
 def _words() -> dict[str, tuple[str, str]]:
-    """(kind, group) of everything that kubectl calls a built-in kind."""
+    """Return (kind, group) by every name of a built-in kind that kubectl accepts."""
     groups = {kind: group_of(version) for version, kind in built_in_kinds()}
     found = {short: (kind, groups[kind]) for short, kind in _SHORT_NAMES.items()}
     for kind, group in groups.items():

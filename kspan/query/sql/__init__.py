@@ -1,1 +1,1 @@
-"""``kspan sql``: read-only statements on SQLite and PostgreSQL, and the tables they can use."""
+"""``kspan sql``: runs read-only statements on SQLite and PostgreSQL, and describes the tables."""

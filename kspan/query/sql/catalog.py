@@ -1,4 +1,4 @@
-"""The tables and views that there are to ask, with what each column means."""
+"""The tables and views of the SQL interface, with a description of each column."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ _TYPES: Final = {
 
 
 class ColumnInfo(msgspec.Struct, frozen=True):
-    """``type`` is as the database names it, ``key`` whether it is part of the primary key."""
+    """A column. ``type`` is the name of the database, ``key`` whether the primary key contains the column."""
 
     name: str
     type: str
@@ -23,7 +23,7 @@ class ColumnInfo(msgspec.Struct, frozen=True):
 
 
 class TableInfo(msgspec.Struct, frozen=True):
-    """``kind`` is ``table`` or ``view``."""
+    """A table or view (``kind``)."""
 
     name: str
     kind: str
@@ -32,7 +32,7 @@ class TableInfo(msgspec.Struct, frozen=True):
 
 
 def catalog(dialect: str) -> list[TableInfo]:
-    """The tables that are part of the interface, then the views."""
+    """Return the tables of the interface, then the views."""
     tables = [table for table in metadata.tables.values() if table not in INTERNAL]
     return [
         *(

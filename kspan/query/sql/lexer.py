@@ -1,7 +1,7 @@
-"""The text of an SQL statement: where it ends, what it begins with, its parameters, the functions that it names. Pure.
+"""Splits an SQL statement into tokens, and finds its end, its parameters and the functions it calls. Pure.
 
-Not a parser: tokens, as the database's own lexer cuts them (SQLite: ``tokenize.c``; PostgreSQL: ``scan.l`` with
-``standard_conforming_strings``). Where the two could see a token differently, the statement is refused.
+The tokens are those of the database's own lexer (SQLite: ``tokenize.c``; PostgreSQL: ``scan.l`` with
+``standard_conforming_strings``). A statement whose tokens could be ambiguous is refused.
 """
 
 import re
@@ -12,7 +12,7 @@ import msgspec
 
 from kspan.errors import QueryError
 
-# Any character beyond ASCII is one of a name, as it is to both databases.
+# As in both databases, a name can contain any character outside ASCII.
 _NAME: Final = r"[A-Za-z_\u0080-\U0010ffff][\w$\u0080-\U0010ffff]*"
 _COMMON: Final = rf"""
     (?P<blank>   [ \t\r\n\f\v]+ | --[^\r\n]* )
@@ -38,14 +38,14 @@ _TOKEN: Final = {
     ),
 }
 _OPENING: Final = {"sqlite": "'\"`[", "postgresql": "'\"$"}
-"""What is a token of its own only where it opens something that has no end."""
+"""Characters that are a token of their own only if they open a quote without an end."""
 
 _LONGEST_NAME: Final = 63
-"""Bytes of a name that PostgreSQL looks at (NAMEDATALEN - 1)."""
+"""Significant bytes of a name in PostgreSQL (NAMEDATALEN - 1)."""
 
 
 class Token(msgspec.Struct, frozen=True, gc=False):
-    """``kind`` is the name of a group of the patterns above."""
+    """A token. ``kind`` is the name of a group in the patterns above."""
 
     kind: str
     text: str
@@ -54,8 +54,8 @@ class Token(msgspec.Struct, frozen=True, gc=False):
 class Statement(msgspec.Struct, frozen=True):
     """One statement, without its semicolon.
 
-    ``words`` are its words outside of quotes, in upper case, in their order; ``names`` the names before a parenthesis
-    or after a dot, as the database compares them: among them is every function that is called.
+    ``words`` are the words outside of quotes, in order and in upper case. ``names`` are the names before a parenthesis
+    or after a dot, normalized as in the database: they include every function that is called.
     """
 
     tokens: tuple[Token, ...]
@@ -68,28 +68,28 @@ class Statement(msgspec.Struct, frozen=True):
         return "".join(token.text for token in self.tokens)
 
     def numbered(self) -> tuple[str, list[str]]:
-        """The text with ``$1``, ``$2`` … in the place of named parameters, and the names in that order."""
+        """Return the text with ``$1``, ``$2`` … instead of named parameters, and the names in that order."""
         order = sorted(self.parameters)
         numbers = {f":{name}": f"${number}" for number, name in enumerate(order, 1)}
         return "".join(numbers[t.text] if t.kind == "parameter" else t.text for t in self.tokens), order
 
 
 def read_statement(text: str, dialect: str) -> Statement:
-    """The one statement in ``text``. Raises QueryError where there is none, are several, or where it does not end."""
+    """Parse exactly one statement. Raises QueryError for none, for several, and for an open quote or comment."""
     tokens = list(_tokens(text, dialect))
     for token in tokens:
         if token.kind == "odd" or "\x00" in token.text:
-            raise QueryError(f"the statement holds {token.text!r}: write plain quotes, and parameters as :name")
+            raise QueryError(f"the statement contains {token.text!r}: use plain quotes, and :name for parameters")
     if any(token.kind == "open" for token in tokens):
-        raise QueryError("a quote or a comment in the statement has no end")
+        raise QueryError("the statement contains an open quote or comment: close it")
     while tokens and tokens[-1].kind in ("blank", "end"):
         tokens.pop()
     while tokens and tokens[0].kind in ("blank", "end"):
         del tokens[0]
     if not tokens:
-        raise QueryError("there is no statement")
+        raise QueryError("the statement is empty")
     if any(token.kind == "end" for token in tokens):
-        raise QueryError("one statement at a time: there is more after the semicolon")
+        raise QueryError("there is more text after the semicolon: run one statement at a time")
     return Statement(
         tokens=tuple(tokens),
         words=tuple(token.text.upper() for token in tokens if token.kind == "name"),
@@ -99,7 +99,7 @@ def read_statement(text: str, dialect: str) -> Statement:
 
 
 def is_complete(text: str, dialect: str) -> bool:
-    """Whether somebody who types has come to the semicolon that ends the statement."""
+    """Return whether the text ends with the semicolon of a statement."""
     tokens = [token for token in _tokens(text, dialect) if token.kind != "blank"]
     return bool(tokens) and tokens[-1].kind == "end"
 

@@ -1,4 +1,4 @@
-"""Statements on PostgreSQL."""
+"""Runs statements on PostgreSQL."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from kspan.errors import QueryError
 from kspan.query.sql.lexer import Statement
 from kspan.query.sql.result import PAGE, Budget, Result
 
-# Volatile, but without any effect on others.
+# Volatile functions without side effects.
 _HARMLESS: Final = frozenset(
     {
         "clock_timestamp",
@@ -41,11 +41,11 @@ _EXPLAINED: Final = ("SELECT", "WITH", "VALUES", "TABLE")
 def run(
     driver: Any, statement: Statement, parameters: Mapping[str, str | int], budget: Budget, limit: int
 ) -> Iterator[Result]:
-    """Runs a statement in a read-only transaction, which is rolled back at the end."""
+    """Run a statement in a read-only transaction, which is rolled back at the end."""
     text, order = statement.numbered()
-    # As text, PostgreSQL gives each of them the type that its place in the statement asks for.
+    # PostgreSQL converts each text to the type that the statement needs.
     values = [str(parameters[name]) for name in order]
-    with _undone(driver), _translated(budget):
+    with _rolled_back(driver), _translated_errors(budget):
         _prepare(driver, statement, budget, limit)
         if statement.words[0] == "EXPLAIN":
             yield _explain(driver, statement, text, values, budget)
@@ -54,8 +54,8 @@ def run(
 
 
 @contextlib.contextmanager
-def _undone(driver: Any) -> Iterator[None]:
-    """Whatever a function did in spite of all, it was not done. A connection that is lost has nothing to undo."""
+def _rolled_back(driver: Any) -> Iterator[None]:
+    """Roll back at the end, in case a function wrote in spite of all checks. A lost connection needs no rollback."""
     try:
         yield
     finally:
@@ -67,12 +67,12 @@ def _prepare(driver: Any, statement: Statement, budget: Budget, limit: int) -> N
     with driver.cursor() as cursor:
         read_only = cursor.execute(_SETTINGS, ["0.1" if limit else "1"]).fetchone()[2]
         if read_only != "on":
-            raise QueryError("the database gave no read-only transaction")
+            raise QueryError("the database did not start a read-only transaction")
         volatile = cursor.execute(_VOLATILE, [sorted(statement.names)]).fetchall()
         _limit_time(cursor, budget)
     for name, built_in in volatile:
         if not (built_in and name in _HARMLESS):
-            raise QueryError(f"only reading is allowed: the function {name} may do more than that")
+            raise QueryError(f"only reading is allowed: the function {name} can write")
 
 
 def _limit_time(cursor: Any, budget: Budget) -> None:
@@ -84,17 +84,17 @@ def _limit_time(cursor: Any, budget: Budget) -> None:
 
 
 def _explain(driver: Any, statement: Statement, text: str, values: list[str], budget: Budget) -> Result:
-    # PostgreSQL takes EXPLAIN ANALYZE of CREATE TABLE AS and SELECT INTO for reading; INTO is no name without quotes.
+    # PostgreSQL allows EXPLAIN ANALYZE of CREATE TABLE AS and SELECT INTO when reading. Unquoted, INTO is never a name.
     if _explained(statement) not in _EXPLAINED or "INTO" in statement.words:
-        raise QueryError(f"only reading is allowed: EXPLAIN is for {', '.join(_EXPLAINED)}")
-    # Prepared: the extended protocol takes one statement only.
+        raise QueryError(f"only reading is allowed: use EXPLAIN with {', '.join(_EXPLAINED[:-1])} or {_EXPLAINED[-1]}")
+    # Prepared, because the extended protocol accepts only one statement.
     with psycopg.RawCursor(driver) as cursor, budget.running():
         cursor.execute(text.encode(), values, prepare=True)
         return Result([column.name for column in cursor.description or ()], iter(cursor.fetchall()))
 
 
 def _explained(statement: Statement) -> str:
-    """The word with which the statement begins that is to be explained."""
+    """Return the first word of the statement after EXPLAIN and its options."""
     tokens = [token for token in statement.tokens[1:] if token.kind != "blank"]
     if tokens and tokens[0].text == "(":
         closing = next((number for number, token in enumerate(tokens) if token.text == ")"), 0)
@@ -104,18 +104,18 @@ def _explained(statement: Statement) -> str:
 
 
 def _select(driver: Any, text: str, values: list[str], budget: Budget) -> Iterator[Result]:
-    # Undone first: a cursor ends with its transaction, while the CLOSE that psycopg would send falls under the
-    # statement's own time limit, and a cursor whose CLOSE was cancelled is never closed.
-    with psycopg.RawServerCursor(driver, "kspan_sql") as cursor, _undone(driver):
+    # Rolled back before the cursor is left: a cursor ends with its transaction. The CLOSE that psycopg would send is
+    # subject to the time limit of the statement, and a cursor whose CLOSE was cancelled is never closed.
+    with psycopg.RawServerCursor(driver, "kspan_sql") as cursor, _rolled_back(driver):
         with budget.running():
             cursor.execute(text.encode(), values)
-        # DECLARE runs nothing yet: the first row tells whether there is something to be written at all.
+        # DECLARE does not run the statement. Fetching the first row shows whether it works before output starts.
         first = _fetch(driver, cursor, 1, budget)
         yield Result([column.name for column in cursor.description or ()], _rows(driver, cursor, first, budget))
 
 
 def _rows(driver: Any, cursor: Any, page: list[tuple[Any, ...]], budget: Budget) -> Iterator[tuple[Any, ...]]:
-    # The first rows of a slow statement are there at once, those of a quick one come many at a time.
+    # Growing pages: a slow statement shows its first rows early, a fast one needs few round trips.
     size = 1
     while True:
         yield from page
@@ -126,7 +126,7 @@ def _rows(driver: Any, cursor: Any, page: list[tuple[Any, ...]], budget: Budget)
 
 
 def _fetch(driver: Any, cursor: Any, size: int, budget: Budget) -> list[tuple[Any, ...]]:
-    with _translated(budget):
+    with _translated_errors(budget):
         with driver.cursor() as settings:
             _limit_time(settings, budget)
         with budget.running():
@@ -134,7 +134,7 @@ def _fetch(driver: Any, cursor: Any, size: int, budget: Budget) -> list[tuple[An
 
 
 @contextlib.contextmanager
-def _translated(budget: Budget) -> Iterator[None]:
+def _translated_errors(budget: Budget) -> Iterator[None]:
     try:
         yield
     except psycopg.errors.QueryCanceled as error:

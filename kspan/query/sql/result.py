@@ -1,4 +1,4 @@
-"""The answer to a statement while it is read, and the time that it may take."""
+"""The result of a statement, and its time limit."""
 
 import contextlib
 import time
@@ -8,11 +8,11 @@ from typing import Any, Final
 from kspan.errors import QueryError
 
 PAGE: Final = 2000
-"""Rows that are fetched at a time, at most."""
+"""Maximum number of rows per fetch."""
 
 
 class Result:
-    """The answer to a statement: names of its columns, and its rows, which are read when they are asked for."""
+    """The column names of a result, and an iterator that reads its rows."""
 
     def __init__(self, columns: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
         self.columns = columns
@@ -20,10 +20,10 @@ class Result:
 
 
 class Budget:
-    """The time that a statement may take: only what passes while the database works counts."""
+    """The time limit of a statement. Only the time in which the database works counts."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """``seconds`` 0: no limit."""
+        """Create a budget of ``seconds`` (0: no limit)."""
         self.seconds = seconds
         self._clock = clock
         self._left = seconds
@@ -46,4 +46,4 @@ class Budget:
         return self.seconds > 0 and self.left <= 0
 
     def over(self) -> QueryError:
-        return QueryError(f"the statement was stopped after {self.seconds:g} s: ask for less, or give it --timeout")
+        return QueryError(f"the statement was stopped after {self.seconds:g} s: select less, or raise --timeout")

@@ -1,9 +1,9 @@
-"""Somebody's own SQL, run so that it can only read.
+"""Runs SQL statements of users so that they can only read.
 
-What keeps it from writing, on SQLite: the file is opened ``mode=ro`` with ``query_only``, and an authorizer refuses
-everything but reading when a statement is prepared. On PostgreSQL: a read-only transaction, the extended protocol (one
-statement), a cursor (``DECLARE`` takes nothing that writes), no function that the catalogue calls volatile, and a
-rollback at the end.
+On SQLite, the file is opened with ``mode=ro`` and ``query_only``, and an authorizer denies every action but reading
+when the statement is prepared. On PostgreSQL, the statement runs in a read-only transaction that is rolled back,
+through the extended protocol (one statement) and a cursor (``DECLARE`` accepts no writing statement), and may call no
+volatile function.
 """
 
 import contextlib
@@ -23,15 +23,20 @@ _OF_SQLITE: Final = ("SELECT", "WITH", "VALUES", "EXPLAIN", "PRAGMA")
 def run_statement(
     store: Store, statement: Statement, parameters: Mapping[str, str | int], timeout: float = 0.0, limit: int = 0
 ) -> Iterator[Result]:
-    """Runs a statement in a read transaction of its own, which lasts as long as the block.
+    """Run a statement in a read transaction that lasts as long as the block.
 
-    ``parameters`` are the values of ``:name`` (more than it has are no harm). ``timeout`` in seconds, 0: none; only
-    what the database takes counts. ``limit`` tells how many rows will be read at most (0: all). Raises QueryError for
-    a statement that is none, that writes, or that takes too long, at once or while rows are read.
+    Args:
+        store: the database.
+        statement: the statement.
+        parameters: values of ``:name``; those that the statement does not use are ignored.
+        timeout: seconds that the database may work on the statement (0: no limit).
+        limit: maximum number of rows that the caller will read (0: all).
+
+    Raises QueryError, also while rows are read, for a statement that is invalid, writes, or takes too long.
     """
     _check(statement, store.dialect)
     for name in sorted(statement.parameters - parameters.keys()):
-        raise QueryError(f"there is no value for :{name}: give it with -p {name}=VALUE")
+        raise QueryError(f"the parameter :{name} has no value: set it with -p {name}=VALUE")
     budget = Budget(timeout)
     values = {name: parameters[name] for name in statement.parameters}
     with store.reading("run the statement") as connection:
@@ -50,4 +55,6 @@ def _check(statement: Statement, dialect: str) -> None:
     allowed = _OF_SQLITE if dialect == "sqlite" else _READING
     first = statement.words[0] if statement.words else statement.tokens[0].text
     if first not in allowed:
-        raise QueryError(f"only reading is allowed: a statement begins with {', '.join(allowed)}, not with {first}")
+        raise QueryError(
+            f"only reading is allowed: start the statement with {', '.join(allowed[:-1])} or {allowed[-1]}, not {first}"
+        )

@@ -1,4 +1,4 @@
-"""Statements on SQLite."""
+"""Runs statements on SQLite."""
 
 import contextlib
 import sqlite3
@@ -12,13 +12,13 @@ from kspan.store.schema.column_types import decompress
 from kspan.times import format_time
 
 _STEPS: Final = 10_000
-"""Instructions of SQLite's virtual machine between two looks at the clock: about a millisecond."""
+"""Instructions of SQLite's virtual machine between two checks of the time limit: about a millisecond."""
 
 _READING: Final = frozenset(
     {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 )
-# Those that take no value to set, and those whose value is a table's or an index's name.
-_TELLING: Final = frozenset(
+# Pragmas without a value, and pragmas whose value is the name of a table or index.
+_PRAGMAS: Final = frozenset(
     {
         "collation_list",
         "compile_options",
@@ -34,7 +34,7 @@ _TELLING: Final = frozenset(
         "user_version",
     }
 )
-_OF_A_TABLE: Final = frozenset(
+_TABLE_PRAGMAS: Final = frozenset(
     {"foreign_key_list", "index_info", "index_list", "index_xinfo", "table_info", "table_list", "table_xinfo"}
 )
 _REFUSED_FUNCTIONS: Final = frozenset({"fts3_tokenizer", "load_extension"})
@@ -44,19 +44,19 @@ _REFUSED_FUNCTIONS: Final = frozenset({"fts3_tokenizer", "load_extension"})
 def run(
     driver: Any, statement: Statement, parameters: Mapping[str, str | int], budget: Budget, _limit: int
 ) -> Iterator[Result]:
-    """Runs a statement on a connection that was opened read-only."""
-    values = {name: _number_if_it_is_one(value) for name, value in parameters.items()}
-    with _guarded(driver, budget), contextlib.closing(driver.cursor()) as cursor, _translated(budget):
+    """Run a statement on a read-only connection."""
+    values = {name: _as_number(value) for name, value in parameters.items()}
+    with _guarded(driver, budget), contextlib.closing(driver.cursor()) as cursor, _translated_errors(budget):
         with budget.running():
             cursor.execute(statement.text, values)
         yield Result([column[0] for column in cursor.description or ()], _rows(cursor, budget))
 
 
 def _rows(cursor: sqlite3.Cursor, budget: Budget) -> Iterator[tuple[Any, ...]]:
-    # The first rows of a slow statement are there at once, those of a quick one come many at a time.
+    # Growing pages: a slow statement shows its first rows early, a fast one needs few calls.
     size = 1
     while True:
-        with _translated(budget), budget.running():
+        with _translated_errors(budget), budget.running():
             page = cursor.fetchmany(size)
         yield from page
         if len(page) < size:
@@ -68,7 +68,7 @@ def _rows(cursor: sqlite3.Cursor, budget: Budget) -> Iterator[tuple[Any, ...]]:
 def _guarded(driver: sqlite3.Connection, budget: Budget) -> Iterator[None]:
     factory = driver.text_factory
     driver.text_factory = _text
-    # What the migrations make on PostgreSQL.
+    # On PostgreSQL, the migrations create these functions.
     driver.create_function("payload_json", 1, _payload_json, deterministic=True)
     driver.create_function("utc", 1, _utc, deterministic=True)
     driver.set_authorizer(authorize)
@@ -82,10 +82,10 @@ def _guarded(driver: sqlite3.Connection, budget: Budget) -> Iterator[None]:
 
 
 def authorize(action: int, first: str | None, second: str | None, _database: str | None, _inner: str | None) -> int:
-    """SQLite asks this about each thing that a statement is going to do."""
+    """Allow or deny an action of a statement (callback of ``sqlite3_set_authorizer``)."""
     if action == sqlite3.SQLITE_PRAGMA:
         pragma = (first or "").lower()
-        allowed = pragma in _TELLING if second is None else pragma in _OF_A_TABLE
+        allowed = pragma in _PRAGMAS if second is None else pragma in _TABLE_PRAGMAS
     elif action == sqlite3.SQLITE_FUNCTION:
         allowed = (second or "").lower() not in _REFUSED_FUNCTIONS
     else:
@@ -94,14 +94,14 @@ def authorize(action: int, first: str | None, second: str | None, _database: str
 
 
 @contextlib.contextmanager
-def _translated(budget: Budget) -> Iterator[None]:
+def _translated_errors(budget: Budget) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
         if getattr(error, "sqlite_errorcode", 0) != sqlite3.SQLITE_INTERRUPT:
             raise QueryError(_reason(error)) from error
         if not budget.spent:
-            # Ctrl-C while SQLite was at work: the progress handler met it, and SQLite swallowed it.
+            # Ctrl-C during a call of SQLite: it was raised in the progress handler, and SQLite discarded it.
             raise KeyboardInterrupt from error
         raise budget.over() from error
     except (sqlite3.Error, sqlite3.Warning, OverflowError, ValueError) as error:
@@ -115,8 +115,8 @@ def _reason(error: Exception) -> str:
     return text
 
 
-def _number_if_it_is_one(value: str | int) -> str | int | float:
-    """SQLite compares what a column has with text as text where the column is an expression: ``1 < '0'``."""
+def _as_number(value: str | int) -> str | int | float:
+    """Convert a number, because SQLite compares expressions with text as text: ``1 < '0'``."""
     if isinstance(value, int):
         return value
     for kind in (int, float):

@@ -1,4 +1,4 @@
-"""The commands as a user meets them: real processes, real files, exit codes and what is printed."""
+"""The commands as real processes: files, exit codes, output."""
 
 import gzip
 import json
@@ -35,7 +35,7 @@ def kspan(
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:
-    """The one line that says why."""
+    """Return the only error line."""
     assert done.returncode == 2
     lines = [line for line in done.stderr.splitlines() if line.startswith("kspan: error: ")]
     assert len(lines) == 1
@@ -52,41 +52,42 @@ def test_two_replays_into_two_databases_give_identical_otlp_files(tmp_path: Path
     assert len(first.splitlines()) >= 10
 
 
-def test_a_second_replay_into_the_same_database_adds_and_sends_nothing(tmp_path: Path) -> None:
+def test_a_second_replay_into_the_same_database_adds_and_exports_nothing(tmp_path: Path) -> None:
     args = ("replay", ROLLING_UPDATE, "--db", tmp_path / "db.sqlite", "--export", f"file:{tmp_path}/spans.jsonl")
     assert kspan(*args).returncode == 0
     sent = (tmp_path / "spans.jsonl").read_bytes()
     again = kspan(*args)
     assert again.returncode == 0
     assert "kspan: 0 records journalled" in again.stderr
-    assert "known already" in again.stderr
+    assert "already known" in again.stderr
     assert (tmp_path / "spans.jsonl").read_bytes() == sent
-    # Whoever wants to look once more is told how.
-    assert "'kspan traces' shows it" in again.stderr
+    assert "'kspan traces' lists them" in again.stderr
 
 
-def test_a_target_that_fails_is_told_once_and_keeps_nothing_from_the_others(tmp_path: Path) -> None:
+def test_a_failed_target_is_reported_once_and_does_not_affect_the_others(tmp_path: Path) -> None:
     with reserved_ports(1) as (port,):
         nowhere = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"}
         targets = ("--export", "otlp", "--export", f"file:{tmp_path}/spans.jsonl")
         done = kspan("replay", ROLLING_UPDATE, "--db", tmp_path / "db.sqlite", *targets, environment=nowhere)
     message = refused(done)
     assert message.startswith(f"otlp: http://127.0.0.1:{port}/v1/traces: ")
-    assert message.endswith("; what was not sent waits in the database, run the command again")
+    assert message.endswith("; the other traces are kept in the database, run the command again")
     assert done.stderr.count("refused") == 1
     assert len((tmp_path / "spans.jsonl").read_bytes().splitlines()) == 10
 
 
-def test_the_demo_prints_the_rolling_update_as_trees(tmp_path: Path) -> None:
+def test_the_demo_prints_trees_and_an_answer_of_why(tmp_path: Path) -> None:
     done = kspan("demo", "--db", tmp_path / "demo.sqlite")
     assert done.returncode == 0
     for words in ("Deployment.Update", "image: registry.example.com/shop/web:v1 →", "replicas: 2 → 4", "Pod.Started"):
         assert words in done.stdout
+    assert f"why pod/web-854b7f4f-9xzlt -n rolling-update --db {tmp_path / 'demo.sqlite'}\n" in done.stdout
+    assert "because kubectl changed Deployment rolling-update/web 2.3s earlier" in done.stdout
     assert str(tmp_path / "demo.sqlite") in done.stderr
 
 
 @pytest.mark.parametrize("form", ["plain", "gzip", "stdin"])
-def test_a_recording_can_be_plain_or_packed_or_come_through_a_pipe(tmp_path: Path, form: str) -> None:
+def test_a_recording_can_be_plain_compressed_or_standard_input(tmp_path: Path, form: str) -> None:
     unpacked = gzip.decompress(ROLLING_UPDATE.read_bytes())
     plain = tmp_path / "recording.jsonl"
     plain.write_bytes(unpacked)
@@ -102,10 +103,10 @@ def test_a_capture_of_the_go_kspan_becomes_one_rollout() -> None:
     done = kspan("replay", CAPTURE, "--db", "sqlite://")
     assert done.returncode == 0
     assert "Deployment.Update px" in done.stdout
-    assert "1 trace (24 spans) to console" in done.stderr
+    assert "1 trace (24 spans) exported to console" in done.stderr
 
 
-def test_kubectl_output_becomes_history(tmp_path: Path) -> None:
+def test_kubectl_output_is_replayed(tmp_path: Path) -> None:
     items = [
         json.loads(line)["object"]
         for line in gzip.decompress(ROLLING_UPDATE.read_bytes()).splitlines()
@@ -125,14 +126,14 @@ BAD_LINES = {
 
 
 @pytest.mark.parametrize("problem", BAD_LINES)
-def test_a_bad_line_is_named_and_what_came_before_it_is_kept(tmp_path: Path, problem: str) -> None:
+def test_an_invalid_line_is_reported_and_the_records_before_it_are_kept(tmp_path: Path, problem: str) -> None:
     lines = gzip.decompress(ROLLING_UPDATE.read_bytes()).splitlines(keepends=True)
     bad = tmp_path / "bad.jsonl"
     bad.write_bytes(b"".join(lines[:400]) + BAD_LINES[problem] + b"\n" + b"".join(lines[400:]))
     db = tmp_path / "db.sqlite"
-    told = kspan("replay", bad, "--db", db, "--export", "none")
-    assert refused(told).startswith(f"{bad}:401: ")
-    assert "--skip-bad goes on" in told.stderr
+    done = kspan("replay", bad, "--db", db, "--export", "none")
+    assert refused(done).startswith(f"{bad}:401: ")
+    assert "use --skip-bad to continue" in done.stderr
     assert "The projection agrees with" in kspan("db", "verify", "--db", db).stdout
     with sqlite3.connect(db) as connection:
         assert connection.execute("select count(*) from journal").fetchone()[0] > 50
@@ -140,12 +141,12 @@ def test_a_bad_line_is_named_and_what_came_before_it_is_kept(tmp_path: Path, pro
     # Mended and run again it goes on where it was, and ends as if nothing had been wrong.
     done = kspan("replay", bad, "--db", db, "--export", f"file:{tmp_path}/mended.jsonl", "--skip-bad")
     assert done.returncode == 0
-    assert "1 skipped as bad" in done.stderr
+    assert "1 skipped as invalid" in done.stderr
     kspan("replay", ROLLING_UPDATE, "--db", tmp_path / "good.sqlite", "--export", f"file:{tmp_path}/good.jsonl")
     assert (tmp_path / "mended.jsonl").read_bytes() == (tmp_path / "good.jsonl").read_bytes()
 
 
-def test_a_truncated_gzip_is_named_and_what_came_before_it_is_kept(tmp_path: Path) -> None:
+def test_a_truncated_gzip_file_is_reported_and_its_records_are_kept(tmp_path: Path) -> None:
     cut = tmp_path / "cut.jsonl.gz"
     cut.write_bytes(ROLLING_UPDATE.read_bytes()[:60_000])
     assert str(cut) in refused(kspan("replay", cut, "--db", tmp_path / "db.sqlite", "--export", "none"))
@@ -169,7 +170,7 @@ def test_a_truncated_gzip_is_named_and_what_came_before_it_is_kept(tmp_path: Pat
     ],
     ids=" ".join,
 )
-def test_a_mistake_gets_one_clear_line_and_exit_code_2(tmp_path: Path, args: tuple[str, ...]) -> None:
+def test_a_mistake_is_reported_in_one_line_with_exit_code_2(tmp_path: Path, args: tuple[str, ...]) -> None:
     extra = () if "--db" in args else ("--db", "sqlite://")
     message = refused(kspan(*args, *extra, cwd=tmp_path))
     assert len(message) > 15
@@ -178,7 +179,7 @@ def test_a_mistake_gets_one_clear_line_and_exit_code_2(tmp_path: Path, args: tup
 @pytest.mark.parametrize(
     "command", [("replay", "-"), ("rules", "explain", "-"), ("rules", "check", "-"), ("sql",)], ids=" ".join
 )
-def test_a_closed_standard_input_is_refused_in_words(tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_a_closed_standard_input_is_refused(tmp_path: Path, command: tuple[str, ...]) -> None:
     script = f"exec {sys.executable} -m kspan {' '.join(command)} <&-"
     environment = os.environ | {"KSPAN_DB": str(tmp_path / "db.sqlite")}
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, env=environment)
@@ -186,13 +187,13 @@ def test_a_closed_standard_input_is_refused_in_words(tmp_path: Path, command: tu
 
 
 @pytest.mark.parametrize("source,code", [(ROLLING_UPDATE, 0), ("no-such-file", 2)])
-def test_a_closed_standard_error_changes_nothing_but_that_nothing_is_told(source: str | Path, code: int) -> None:
+def test_a_closed_standard_error_only_hides_the_messages(source: str | Path, code: int) -> None:
     script = f"exec {sys.executable} -m kspan replay {source} --db sqlite:// --export none 2>&-"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (code, "")
 
 
-def test_an_interrupted_replay_says_that_it_can_go_on(tmp_path: Path) -> None:
+def test_an_interrupted_replay_says_that_it_can_be_continued(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "kspan", "replay", "-", "--db", str(tmp_path / "db.sqlite"), "--export", "none"]
     started = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     lines = gzip.decompress(ROLLING_UPDATE.read_bytes())
@@ -201,12 +202,12 @@ def test_an_interrupted_replay_says_that_it_can_go_on(tmp_path: Path) -> None:
     started.stdin.write(lines[: lines.rindex(b"\n", 0, len(lines) // 2) + 1].decode())
     started.stdin.flush()
     started.send_signal(signal.SIGINT)
-    _, told = started.communicate()
+    _, done = started.communicate()
     assert started.returncode == 130
-    assert told == "kspan: interrupted; what was committed is kept, run it again to go on\n"
+    assert done == "kspan: interrupted; committed records are kept, run the command again to continue\n"
 
 
-def test_verify_tells_rows_that_were_tampered_with_and_rebuild_mends_them(tmp_path: Path) -> None:
+def test_verify_lists_changed_rows_and_rebuild_repairs_them(tmp_path: Path) -> None:
     db = tmp_path / "db.sqlite"
     kspan("replay", ROLLING_UPDATE, "--db", db, "--export", f"file:{tmp_path}/spans.jsonl")
     with sqlite3.connect(db) as connection:
@@ -217,9 +218,9 @@ def test_verify_tells_rows_that_were_tampered_with_and_rebuild_mends_them(tmp_pa
         connection.execute("delete from traces where trace_id = ?", (gone,))
         connection.commit()
     connection.close()
-    told = kspan("db", "verify", "--db", db)
-    assert told.returncode == 1
-    assert told.stdout.splitlines() == [f"spans {trace} {span}: differs in name", f"traces {gone}: missing"]
+    done = kspan("db", "verify", "--db", db)
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [f"spans {trace} {span}: differs in name", f"traces {gone}: missing"]
     assert kspan("db", "rebuild", "--db", db).returncode == 0
     assert kspan("db", "verify", "--db", db).returncode == 0
     # What was sent before stays marked as sent.
@@ -227,7 +228,7 @@ def test_verify_tells_rows_that_were_tampered_with_and_rebuild_mends_them(tmp_pa
     assert "0 traces (0 spans)" in again.stderr
 
 
-def test_verify_tells_of_a_row_that_cannot_be_read_and_rebuild_mends_it(tmp_path: Path) -> None:
+def test_verify_lists_an_unreadable_row_and_rebuild_repairs_it(tmp_path: Path) -> None:
     db = tmp_path / "db.sqlite"
     kspan("replay", ROLLING_UPDATE, "--db", db, "--export", "none")
     with sqlite3.connect(db) as connection:
@@ -235,15 +236,15 @@ def test_verify_tells_of_a_row_that_cannot_be_read_and_rebuild_mends_it(tmp_path
         connection.execute("update traces set error = not error")
         connection.commit()
     connection.close()
-    told = kspan("db", "verify", "--db", db)
-    assert told.returncode == 1
-    assert "spans a row: unreadable" in told.stdout.splitlines()
-    assert "differs in error" in told.stdout
+    done = kspan("db", "verify", "--db", db)
+    assert done.returncode == 1
+    assert "spans a row: unreadable" in done.stdout.splitlines()
+    assert "differs in error" in done.stdout
     assert kspan("db", "rebuild", "--db", db).returncode == 0
     assert kspan("db", "verify", "--db", db).returncode == 0
 
 
-def test_stats_tell_records_rows_traces_and_what_was_sent(tmp_path: Path) -> None:
+def test_stats_count_records_rows_traces_and_exports(tmp_path: Path) -> None:
     db = tmp_path / "db.sqlite"
     kspan("replay", ROLLING_UPDATE, "--db", db, "--export", f"file:{tmp_path}/spans.jsonl")
     stats = json.loads(kspan("db", "stats", "-o", "json", "--db", db).stdout)[0]
@@ -255,7 +256,7 @@ def test_stats_tell_records_rows_traces_and_what_was_sent(tmp_path: Path) -> Non
     assert "closed" in table
 
 
-def test_the_readers_end_of_a_pipe_may_go_away(tmp_path: Path) -> None:
+def test_the_reader_of_a_pipe_may_exit_early(tmp_path: Path) -> None:
     script = f"{sys.executable} -m kspan demo --db {tmp_path / 'demo.sqlite'} | head -1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0
@@ -283,7 +284,7 @@ def test_every_command_has_help(command: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("command", [(), ("db",), ("rules",)])
-def test_the_list_of_commands_is_whole_on_a_terminal_of_80_columns(command: tuple[str, ...]) -> None:
+def test_the_list_of_commands_fits_80_columns(command: tuple[str, ...]) -> None:
     lines = kspan(*command, "--help", environment={"COLUMNS": "80"}).stdout.splitlines()
     commands = [line for line in lines if re.match(r"  [a-z]+ +[A-Z]", line) and not line.endswith("file")]
     assert len(commands) >= 3

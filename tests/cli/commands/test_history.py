@@ -39,22 +39,20 @@ def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_why_says_it_in_a_sentence_and_then_step_by_step(db: Path) -> None:
+def test_why_prints_a_sentence_and_the_chain_of_causes(db: Path) -> None:
     done = kspan("why", POD, "-n", "rolling-update", "--db", db)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert lines[0].startswith(
-        "Pod rolling-update/web-854b7f4f-9xzlt  created 2026-11-22 10:25:05, gone since 2026-11-22"
-    )
+    assert lines[0].startswith("Pod rolling-update/web-854b7f4f-9xzlt  created 2026-11-22 10:25:05, deleted 2026-11-22")
     assert lines[1] == (
-        "Killing at 2026-11-22 10:25:52.054 UTC, because kubectl changed Deployment rolling-update/web 2.3s before:"
+        "Killing at 2026-11-22 10:25:52.054 UTC, because kubectl changed Deployment rolling-update/web 2.3s earlier:"
     )
     assert lines[2] == "  image: registry.example.com/shop/web:v2 → registry.example.com/shop/web:v1"
     steps = [line for line in lines if line.startswith(("├╴", "└╴"))]
     assert len(steps) == 6
     assert steps[0].split()[:3] == ["├╴10:25:52.054", "kubelet", "Pod.Killing"]
     assert steps[-1].split()[:5] == ["└╴10:25:49.727", "kubectl", "Deployment.Update", "web", "root"]
-    assert "The same cause also led to:" in lines
+    assert "Other effects of the same cause:" in lines
     assert any("4\u00d7 Pod.Started" in line for line in lines)
 
 
@@ -71,15 +69,15 @@ def test_why_in_json_has_the_chain_the_cause_and_its_effects(db: Path) -> None:
     assert answer["remote_parent"] is answer["lost_trace_id"] is None
 
 
-def test_what_waits_for_its_cause_is_said_not_to_be_decided(tmp_path: Path) -> None:
+def test_why_reports_an_undecided_occurrence(tmp_path: Path) -> None:
     with open_store(str(tmp_path / "db.sqlite")) as store:
         commit(store, [make_object("Pod", "web")], [make_pending("Pod.Failed", error=True)])
     done = kspan("why", "pod/web", "--db", tmp_path / "db.sqlite")
     assert done.returncode == 0
-    assert "Pod.Failed at 14:03:07.000 is so new that its cause is not decided yet" in done.stdout
+    assert "Pod.Failed at 14:03:07.000 has no cause yet" in done.stdout
 
 
-def test_traces_as_a_table_as_csv_and_as_json_tell_the_same(db: Path) -> None:
+def test_traces_are_the_same_as_table_csv_and_json(db: Path) -> None:
     args = ("traces", "--kind", "deploy", "--name", "web", "--db", db)
     table = kspan(*args).stdout.splitlines()
     assert table[0].split() == ["TRACE", "START", "(UTC)", "DURATION", "SPANS", "STATUS", "WHO", "WHAT"]
@@ -92,12 +90,12 @@ def test_traces_as_a_table_as_csv_and_as_json_tell_the_same(db: Path) -> None:
     assert as_csv[0]["who"] == "kubectl"
 
 
-def test_no_trace_that_matches_is_no_error(db: Path) -> None:
+def test_no_matching_trace_is_not_an_error(db: Path) -> None:
     done = kspan("traces", "-n", "nowhere", "--db", db)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "kspan: no trace matches\n")
 
 
-def test_a_trace_is_a_tree_or_its_rows_or_what_the_file_exporter_writes(db: Path, tmp_path: Path) -> None:
+def test_a_trace_is_printed_as_tree_rows_or_otlp(db: Path, tmp_path: Path) -> None:
     (newest, *_) = json.loads(kspan("traces", "--name", "web", "--db", db, "-o", "json").stdout)
     prefix = newest["trace_id"][:10]
     tree = kspan("trace", prefix, "--db", db).stdout
@@ -113,7 +111,7 @@ def test_a_trace_is_a_tree_or_its_rows_or_what_the_file_exporter_writes(db: Path
     assert otlp in (tmp_path / "traces.jsonl").read_text().splitlines(keepends=True)
 
 
-def test_the_timeline_is_one_line_an_occurrence_oldest_first(db: Path) -> None:
+def test_the_timeline_has_one_line_for_each_occurrence_oldest_first(db: Path) -> None:
     window = ("--since", "2026-11-22 10:25:25", "--until", "2026-11-22 10:25:40")
     lines = kspan("timeline", "-n", "rolling-update", *window, "--db", db).stdout.splitlines()
     assert len(lines) > 10
@@ -125,7 +123,7 @@ def test_the_timeline_is_one_line_an_occurrence_oldest_first(db: Path) -> None:
     assert len(rows) == len(lines)
 
 
-def test_hostile_words_reach_no_terminal(tmp_path: Path) -> None:
+def test_hostile_text_is_escaped(tmp_path: Path) -> None:
     evil = "\x1b]0;owned\x07\x1b[2J\u202ereversed\nsecond line"
     span = make_span("Pod.BackOff", error=True, message=evil, service=evil, reason=evil, subject=f"web{evil}")
     with open_store(str(tmp_path / "db.sqlite")) as store:
@@ -164,7 +162,7 @@ def on_a_terminal(*args: str | Path, **environment: str) -> str:
     return printed.decode()
 
 
-def test_what_the_readme_shows_is_what_is_printed(db: Path) -> None:
+def test_the_readme_shows_the_real_output(db: Path) -> None:
     text = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     command, *shown = text.partition("$ kspan why ")[2].partition("\n```")[0].splitlines()
     printed = on_a_terminal("why", *command.split(), "--db", db, NO_COLOR="1", COLUMNS="112")
@@ -176,7 +174,7 @@ def test_what_the_readme_shows_is_what_is_printed(db: Path) -> None:
 
 
 @pytest.mark.parametrize("args", [("why", POD), ("traces",), ("timeline", "--errors")], ids=" ".join)
-def test_colours_are_for_terminals_and_no_color_is_honoured(db: Path, args: tuple[str, ...]) -> None:
+def test_colors_are_used_on_terminals_without_no_color(db: Path, args: tuple[str, ...]) -> None:
     assert "\x1b[" in on_a_terminal(*args, "--db", db)
     plain = on_a_terminal(*args, "--db", db, NO_COLOR="1")
     assert "\x1b[3" not in plain, "bold and dim stay, colours go"
@@ -188,7 +186,7 @@ def test_colours_are_for_terminals_and_no_color_is_honoured(db: Path, args: tupl
     [("timeline",), ("timeline", "-o", "json"), ("why", POD), ("traces", "-o", "csv"), ("traces",)],
     ids=" ".join,
 )
-def test_the_reader_of_a_pipe_may_go_away(db: Path, args: tuple[str, ...]) -> None:
+def test_the_reader_of_a_pipe_may_exit_early(db: Path, args: tuple[str, ...]) -> None:
     command = " ".join((sys.executable, "-m kspan", *args, "--db", str(db)))
     script = f"{command} | head -c 10; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
@@ -209,7 +207,7 @@ def following(*args: str | Path) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.parametrize("output", ["table", "json"])
-def test_follow_prints_what_comes_until_it_is_interrupted(tmp_path: Path, output: str) -> None:
+def test_follow_prints_new_occurrences_until_ctrl_c(tmp_path: Path, output: str) -> None:
     now = time.time_ns()
     with open_store(str(tmp_path / "db.sqlite")) as store:
         commit(store, [], [make_pending("Pod.Create", start=now)])
@@ -233,43 +231,43 @@ def test_follow_prints_what_comes_until_it_is_interrupted(tmp_path: Path, output
 
 
 @pytest.mark.parametrize(
-    "args, told",
+    "args, expected",
     [
-        (("why", "pod/web"), "Pod web was not seen; did you mean deployment/web -n rolling-update?"),
-        (("why", "web"), "'web' names no object: write KIND/NAME"),
-        (("why", "pod", "a", "b"), "'pod a b' names no object"),
-        (("why", "gadget/x"), "no object of kind 'gadget' was seen; known: Deployment, "),
-        (("why", POD, "--at", "yesterday"), "--at 'yesterday' is no time: write 2026-11-22T10:25:05Z"),
-        (("why", POD, "--uid", "nope"), "no object with uid 'nope': there is "),
+        (("why", "pod/web"), "Pod web is not known: did you mean deployment/web -n rolling-update?"),
+        (("why", "web"), "invalid object 'web': use KIND/NAME"),
+        (("why", "pod", "a", "b"), "invalid object 'pod a b'"),
+        (("why", "gadget/x"), "no object of kind 'gadget' is known: use one of Deployment, "),
+        (("why", POD, "--at", "yesterday"), "--at: invalid time 'yesterday': use 2026-11-22T10:25:05Z"),
+        (("why", POD, "--uid", "nope"), "no object has uid 'nope': use one of "),
         (("why", POD, "-n", "shop"), "did you mean pod/web-854b7f4f-9xzlt -n rolling-update?"),
-        (("why", POD, "-o", "yaml"), "--output can be table or json, not 'yaml'"),
-        (("why", POD, "--cluster", "other"), "no cluster 'other'"),
-        (("traces", "--since", "soon"), "--since 'soon' is no time"),
-        (("traces", "--status", "bad"), "--status can be ok, error, incomplete, open, not 'bad'"),
+        (("why", POD, "-o", "yaml"), "--output: invalid format 'yaml': use table or json"),
+        (("why", POD, "--cluster", "other"), "unknown cluster 'other'"),
+        (("traces", "--since", "soon"), "--since: invalid time 'soon'"),
+        (("traces", "--status", "bad"), "--status: invalid status 'bad': use ok, error, incomplete or open"),
         (("traces", "--min-duration", "long"), "--min-duration: invalid duration 'long'"),
-        (("traces", "-o", "xml"), "--output can be table, json or csv, not 'xml'"),
-        (("trace", "zz"), "'zz' is no trace id"),
-        (("trace", "0123456789"), "no trace has an id that begins with '0123456789'"),
-        (("timeline", "--until", "25:00"), "--until '25:00' is no time"),
-        (("timeline", "--follow", "--until", "10:00"), "--follow goes on for ever"),
+        (("traces", "-o", "xml"), "--output: invalid format 'xml': use table, json or csv"),
+        (("trace", "zz"), "invalid trace id 'zz'"),
+        (("trace", "0123456789"), "no trace id starts with '0123456789'"),
+        (("timeline", "--until", "25:00"), "--until: invalid time '25:00'"),
+        (("timeline", "--follow", "--until", "10:00"), "--follow and --until exclude each other"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_a_mistake_gets_one_clear_line_and_exit_code_2(db: Path, args: tuple[str, ...], told: str) -> None:
-    assert told in refused(kspan(*args, "--db", db))
+def test_a_mistake_is_reported_in_one_line_with_exit_code_2(db: Path, args: tuple[str, ...], expected: str) -> None:
+    assert expected in refused(kspan(*args, "--db", db))
 
 
 def test_a_name_in_several_namespaces_is_refused_with_their_names(tmp_path: Path) -> None:
     with open_store(str(tmp_path / "db.sqlite")) as store:
         commit(store, [make_object("Pod", "web", uid=ns, namespace=ns) for ns in ("shop", "test")])
     message = refused(kspan("why", "pod/web", "--db", tmp_path / "db.sqlite"))
-    assert message == "Pod web is in 2 namespaces, choose with -n: shop, test"
+    assert message == "Pod web is in 2 namespaces: choose one with -n: shop, test"
 
 
 @pytest.mark.parametrize("args", [("why", "pod/x"), ("traces",), ("trace", "ab"), ("timeline",)], ids=" ".join)
-def test_a_database_that_is_not_there_or_not_ours_is_refused(tmp_path: Path, args: tuple[str, ...]) -> None:
+def test_a_missing_or_foreign_database_is_refused(tmp_path: Path, args: tuple[str, ...]) -> None:
     missing = tmp_path / "missing.sqlite"
-    assert "there is no database" in refused(kspan(*args, "--db", missing))
+    assert "no such database" in refused(kspan(*args, "--db", missing))
     assert not missing.exists()
     other = tmp_path / "other.sqlite"
     with sqlite3.connect(other) as connection:
@@ -280,7 +278,7 @@ def test_a_database_that_is_not_there_or_not_ours_is_refused(tmp_path: Path, arg
     assert "is not an SQLite database" in refused(kspan(*args, "--db", tmp_path / "text"))
 
 
-def test_a_server_that_is_not_there_or_refuses_the_password_is_told_apart(postgres: PostgresServer) -> None:
+def test_a_missing_server_and_a_wrong_password_are_refused(postgres: PostgresServer) -> None:
     wrong = refused(kspan("why", "pod/x", "--db", postgres.url(TEMPLATE, tcp=True, password="wrong-one")))
     assert "password authentication failed" in wrong
     assert "wrong-one" not in wrong
@@ -291,12 +289,12 @@ def test_a_server_that_is_not_there_or_refuses_the_password_is_told_apart(postgr
     assert "not" in refused(kspan("traces", "--db", postgres.url(theirs)))
 
 
-def test_a_database_of_several_clusters_has_to_be_told_which(tmp_path: Path) -> None:
+def test_a_database_of_several_clusters_needs_the_cluster(tmp_path: Path) -> None:
     spans = [make_span("Pod.Create", start=START)]
     with open_store(str(tmp_path / "db.sqlite")) as store:
         for cluster in (CLUSTER, "other"):
             commit(store, [make_object("Pod", "web")], spans, [make_trace(spans)], cluster=cluster)
-    assert "choose with --cluster (made, other)" in refused(kspan("why", "pod/web", "--db", tmp_path / "db.sqlite"))
+    assert "choose one with --cluster: made, other" in refused(kspan("why", "pod/web", "--db", tmp_path / "db.sqlite"))
     assert kspan("why", "pod/web", "--cluster", "other", "--db", tmp_path / "db.sqlite").returncode == 0
 
 

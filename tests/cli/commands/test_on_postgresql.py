@@ -30,9 +30,7 @@ def spans(file: Path) -> list[Any]:
     return [sort(json.loads(line)) for line in file.read_text().splitlines()]
 
 
-def test_a_replay_leaves_the_tables_and_sends_the_spans_that_it_does_on_sqlite(
-    postgres_url: str, tmp_path: Path
-) -> None:
+def test_a_replay_writes_the_same_rows_and_spans_as_on_sqlite(postgres_url: str, tmp_path: Path) -> None:
     lite = str(tmp_path / "kspan.sqlite")
     for url, name in ((postgres_url, "pg"), (lite, "lite")):
         done = kspan("replay", ROLLING_UPDATE, "--db", url, "--export", f"file:{tmp_path / name}.jsonl")
@@ -46,7 +44,7 @@ def test_a_replay_leaves_the_tables_and_sends_the_spans_that_it_does_on_sqlite(
     assert kspan("db", "stats", "--db", postgres_url).returncode == 0
 
 
-def test_what_writes_is_refused_while_a_daemon_does_and_what_reads_is_not(
+def test_writing_commands_are_refused_while_a_daemon_runs_and_reading_ones_are_not(
     postgres: PostgresServer, tmp_path: Path
 ) -> None:
     name = postgres.create()

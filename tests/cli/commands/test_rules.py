@@ -26,7 +26,7 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_right_file_is_summed_up_in_one_line(tmp_path: Path) -> None:
+def test_a_valid_file_is_summarized_in_one_line(tmp_path: Path) -> None:
     done = kspan("rules", "check", written(tmp_path, GOOD))
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) == 1
@@ -34,7 +34,7 @@ def test_a_right_file_is_summed_up_in_one_line(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-def test_each_mistake_is_told_with_file_and_line_and_the_exit_code_is_2(tmp_path: Path) -> None:
+def test_each_mistake_is_reported_with_file_and_line_and_exit_code_2(tmp_path: Path) -> None:
     path = written(tmp_path, GOOD.replace("means", "mean").replace("enabled = false", "enabled = 0"))
     done = kspan("rules", "check", path)
     assert done.returncode == 2
@@ -44,19 +44,19 @@ def test_each_mistake_is_told_with_file_and_line_and_the_exit_code_is_2(tmp_path
     assert refused(done).startswith(f"{path}: ")
 
 
-def test_rules_can_come_through_a_pipe() -> None:
+def test_rules_can_be_read_from_standard_input() -> None:
     assert "<stdin>: ok" in kspan("rules", "check", "-", stdin=GOOD.encode()).stdout
     assert "<stdin>:1: " in kspan("rules", "check", "-", stdin=b"x = ").stdout
 
 
-def test_a_file_that_is_no_text_or_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_or_one_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "my.toml"
     assert "No such file" in refused(kspan("rules", "check", path))
     path.write_bytes(b"# fine\nx = '\xff'\n")
-    assert refused(kspan("rules", "check", path)) == f"{path}:2: is no UTF-8 text"
+    assert refused(kspan("rules", "check", path)) == f"{path}:2: not UTF-8 text"
 
 
-def test_the_list_shows_the_rules_in_force_those_of_the_file_first(tmp_path: Path) -> None:
+def test_the_list_shows_the_rules_of_the_file_first(tmp_path: Path) -> None:
     path = written(tmp_path, GOOD)
     head, _, *rows = kspan("rules", "list", "--rules", path).stdout.splitlines()
     assert head.split() == ["name", "component", "kind", "reason", "means", "subject", "from"]
@@ -70,7 +70,7 @@ def test_the_list_shows_the_rules_in_force_those_of_the_file_first(tmp_path: Pat
     assert {rule["from"] for rule in found} == {"built-in"}
 
 
-def test_replay_takes_a_rules_file_over_the_built_in_rules(tmp_path: Path) -> None:
+def test_replay_uses_a_rules_file_before_the_built_in_rules(tmp_path: Path) -> None:
     path = written(tmp_path, GOOD)
     changed = kspan("replay", ROLLING_UPDATE, "--db", "sqlite://", "--rules", path)
     plain = kspan("replay", ROLLING_UPDATE, "--db", "sqlite://")
@@ -80,7 +80,7 @@ def test_replay_takes_a_rules_file_over_the_built_in_rules(tmp_path: Path) -> No
     assert "ReplicaSet.Update" in changed.stdout
 
 
-def test_replay_refuses_a_rules_file_with_mistakes_before_it_reads_anything(tmp_path: Path) -> None:
+def test_replay_refuses_an_invalid_rules_file_before_it_reads_input(tmp_path: Path) -> None:
     path = written(tmp_path, "[[rule]]\nname = 'x'\n")
     done = kspan("replay", tmp_path / "nothing.jsonl", "--db", tmp_path / "db.sqlite", "--rules", path)
     assert refused(done).startswith(f"{path}:1: ")
@@ -108,7 +108,7 @@ def context_of(value: str, key: str) -> bytes:
     ).encode()
 
 
-def test_replay_sums_up_the_invalid_trace_contexts() -> None:
+def test_replay_counts_invalid_trace_contexts() -> None:
     bad = context_of("hello", "tracing.k8s.io/traceparent")
     assert "1 invalid trace context ignored" in kspan("replay", "-", "--db", "sqlite://", stdin=bad).stderr
 

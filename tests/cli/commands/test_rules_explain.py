@@ -31,7 +31,7 @@ def needs(found: Explained) -> dict[str, str]:
     return {f"{group.component} {group.kind}.{group.reason}": group.need.value for group in found.groups}
 
 
-def test_an_event_that_speaks_of_another_object_is_told_from_one_about_its_own() -> None:
+def test_events_about_another_object_and_about_the_own_object_are_distinguished() -> None:
     found = needs(explained(WIDGETS))
     assert found["widget-controller Widget.DeploymentCreated"] == "refines"
     assert found["widget-controller Widget.DeploymentUpdated"] == "refines"
@@ -41,7 +41,7 @@ def test_an_event_that_speaks_of_another_object_is_told_from_one_about_its_own()
     assert "replicaset-controller ReplicaSet.SuccessfulCreate" not in found, "a rule understands that"
 
 
-def test_what_a_rule_would_help_most_comes_first() -> None:
+def test_events_that_need_a_rule_most_come_first() -> None:
     groups = explained(WIDGETS).groups
     order = [list(Need).index(group.need) for group in groups]
     assert order == sorted(order)
@@ -50,7 +50,7 @@ def test_what_a_rule_would_help_most_comes_first() -> None:
         assert counts == sorted(counts, reverse=True)
 
 
-def test_every_occurrence_is_counted_repeats_too() -> None:
+def test_every_occurrence_and_repeat_is_counted() -> None:
     found = explained(WIDGETS)
     assert found.understood + sum(group.count for group in found.groups) == found.events
     ready = next(group for group in found.groups if group.reason == "Ready")
@@ -58,7 +58,7 @@ def test_every_occurrence_is_counted_repeats_too() -> None:
     assert ready.shape == "<n>/<n> available"
 
 
-def test_the_starter_is_the_rule_that_one_would_write() -> None:
+def test_the_template_is_the_rule_that_a_person_would_write() -> None:
     group = next(group for group in explained(WIDGETS).groups if group.reason == "DeploymentCreated")
     (rule,) = tomllib.loads(group.rule)["rule"]
     assert rule == {
@@ -72,7 +72,7 @@ def test_the_starter_is_the_rule_that_one_would_write() -> None:
     }
 
 
-def test_with_the_starters_the_events_are_understood_and_stand_above_what_they_tell() -> None:
+def test_with_the_templates_the_events_match_and_are_parents_of_the_changes() -> None:
     before = explained(WIDGETS)
     text = "".join(group.rule for group in before.groups if group.need is Need.REFINES)
     after = explained(WIDGETS, parse_rules("my.toml", text))
@@ -81,7 +81,7 @@ def test_with_the_starters_the_events_are_understood_and_stand_above_what_they_t
 
 
 @pytest.mark.parametrize("file", [*map(recording, SCENARIOS), CAPTURE, CORE_EVENTS], ids=lambda path: path.parent.name)
-def test_every_starter_is_accepted_and_understands_its_example(file: Path) -> None:
+def test_every_template_is_valid_and_matches_its_example(file: Path) -> None:
     for group in explained(file).groups:
         assert bool(group.rule) == (group.need in (Need.JOINS, Need.REFINES, Need.LOST))
         if group.rule:
@@ -105,9 +105,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("message, subject, name", HOSTILE)
 @pytest.mark.parametrize("verb", ["Create", "Update", "Delete", ""])
-def test_a_starter_can_be_written_for_any_message(
-    message: str, subject: tuple[str, str, str], name: str, verb: str
-) -> None:
+def test_any_message_has_a_valid_template(message: str, subject: tuple[str, str, str], name: str, verb: str) -> None:
     text = rule_template('it\'s a "component"', "Kind", "Rea\\son\x1b", message, subject, verb)
     rules, mistakes = check_rules(text, built_in_rules())
     assert mistakes == []
@@ -120,10 +118,10 @@ def test_a_starter_can_be_written_for_any_message(
 # the command ---------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_printed_is_a_rules_file_that_can_be_used_at_once(tmp_path: Path) -> None:
+def test_the_output_is_a_valid_rules_file(tmp_path: Path) -> None:
     done = kspan("rules", "explain", WIDGETS)
     assert done.returncode == 0
-    assert "22 understood by rules" in done.stderr
+    assert "22 match a rule" in done.stderr
     path = tmp_path / "my.toml"
     path.write_text(done.stdout)
     assert "5 added" in kspan("rules", "check", path).stdout
@@ -132,7 +130,7 @@ def test_what_is_printed_is_a_rules_file_that_can_be_used_at_once(tmp_path: Path
     assert "[[rule]]" not in again.stdout
 
 
-def test_as_json_it_is_a_list_of_the_groups() -> None:
+def test_the_json_output_is_a_list_of_groups() -> None:
     found: list[dict[str, Any]] = json.loads(kspan("rules", "explain", WIDGETS, "-o", "json").stdout)
     assert found[0]["need"] == "refines"
     assert set(found[0]) == {
@@ -142,13 +140,13 @@ def test_as_json_it_is_a_list_of_the_groups() -> None:
     assert "toml or json" in refused(kspan("rules", "explain", WIDGETS, "-o", "yaml"))
 
 
-def test_a_list_of_events_alone_will_do_also_through_a_pipe() -> None:
+def test_a_list_of_events_on_standard_input_is_enough() -> None:
     done = kspan("rules", "explain", "-", stdin=CORE_EVENTS.read_bytes())
     assert done.returncode == 0
     assert "DeploymentCreated" in done.stdout.split("[[rule]]")[0]
 
 
-def test_hostile_text_reaches_no_terminal(tmp_path: Path) -> None:
+def test_hostile_text_is_escaped(tmp_path: Path) -> None:
     event = {
         "kind": "Event",
         "apiVersion": "v1",

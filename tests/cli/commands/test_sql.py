@@ -27,7 +27,7 @@ def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
 ROLLOUTS = "SELECT at, name, changed_to, seconds FROM rollouts WHERE start_time >= :since ORDER BY start_time"
 
 
-def test_a_table_for_people_and_its_count_beside_it(db: Path) -> None:
+def test_a_table_is_printed_with_the_number_of_rows_on_standard_error(db: Path) -> None:
     done = kspan("sql", ROLLOUTS, "--db", db)
     assert done.returncode == 0
     assert done.stdout.splitlines()[0].split() == ["at", "name", "changed_to", "seconds"]
@@ -35,7 +35,7 @@ def test_a_table_for_people_and_its_count_beside_it(db: Path) -> None:
     assert done.stderr == "3 rows\n"
 
 
-def test_the_same_rows_in_every_form(db: Path, tmp_path: Path) -> None:
+def test_every_format_has_the_same_rows(db: Path, tmp_path: Path) -> None:
     rows = json.loads(kspan("sql", ROLLOUTS, "--db", db, "-o", "json").stdout)
     assert len(rows) == 3
     lines = kspan("sql", ROLLOUTS, "--db", db, "-o", "jsonl").stdout.splitlines()
@@ -63,12 +63,12 @@ def test_since_until_and_the_cluster_are_parameters(db: Path) -> None:
     assert json.loads(done.stdout) == [{"n": 1}]
 
 
-def test_more_rows_than_the_limit_are_told_of(db: Path) -> None:
+def test_a_message_reports_more_rows_than_the_limit(db: Path) -> None:
     query = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 2000) SELECT n FROM c"
     done = kspan("sql", query, "--db", db)
     assert (len(done.stdout.splitlines()), done.stderr) == (
         1002,
-        "1000 rows\nkspan: only the first 1000 rows; --limit 0 gives all\n",
+        "1000 rows\nkspan: only the first 1000 rows are shown; use --limit 0 for all\n",
     )
     done = kspan("sql", query, "--db", db, "--limit", "1999", "-o", "csv")
     assert (len(done.stdout.splitlines()), "only the first 1999 rows" in done.stderr) == (2000, True)
@@ -77,7 +77,7 @@ def test_more_rows_than_the_limit_are_told_of(db: Path) -> None:
     assert kspan("sql", query, "--db", db, "--limit", "2000").stderr == "2000 rows\n"
 
 
-def test_the_schema_tells_what_everything_means(db: Path) -> None:
+def test_the_schema_describes_tables_and_columns(db: Path) -> None:
     tables = json.loads(kspan("sql", "--schema", "--db", db, "-o", "json").stdout)
     assert {"spans", "traces", "rollouts", "ancestry"} <= {table["name"] for table in tables}
     assert all(table["meaning"] for table in tables)
@@ -91,15 +91,15 @@ def test_the_schema_tells_what_everything_means(db: Path) -> None:
     [
         (("SELECT nam FROM spans",), "no such column: nam"),
         (("SELECT",), "incomplete input"),
-        (("",), "there is no statement"),
-        (("SELECT 'x",), "has no end"),
+        (("",), "the statement is empty"),
+        (("SELECT 'x",), "open quote or comment"),
         (("SELECT :x",), "-p x=VALUE"),
-        (("SELECT 1", "-p", "x"), "-p 'x'"),
+        (("SELECT 1", "-p", "x"), "-p: invalid parameter 'x'"),
         (("SELECT 1", "-p", "a b=1"), "'a b'"),
         (("SELECT 1", "-o", "xml"), "'xml'"),
-        (("SELECT 1", "--since", "yesterday"), "--since 'yesterday'"),
+        (("SELECT 1", "--since", "yesterday"), "--since: invalid time 'yesterday'"),
         (("SELECT 1", "--timeout", "soon"), "--timeout: invalid duration 'soon'"),
-        (("SELECT :cluster", "--cluster", "nowhere"), "no cluster 'nowhere'"),
+        (("SELECT :cluster", "--cluster", "nowhere"), "unknown cluster 'nowhere'"),
         (("SELECT abs(-9223372036854775808)",), "integer overflow"),
         (("DELETE FROM spans",), "only reading is allowed"),
         (
@@ -112,7 +112,7 @@ def test_the_schema_tells_what_everything_means(db: Path) -> None:
         ),
     ],
 )
-def test_a_mistake_gets_one_clear_line_and_exit_code_2(
+def test_a_mistake_is_reported_in_one_line_with_exit_code_2(
     db: Path,
     args: tuple[str, ...],
     words: str,
@@ -133,25 +133,25 @@ def test_a_mistake_gets_one_clear_line_and_exit_code_2(
 @pytest.mark.parametrize(
     "url, words",
     [
-        ("no-such.sqlite", "there is no database"),
+        ("no-such.sqlite", "no such database"),
         ("postgresql://kspan:hunter2@127.0.0.1:1/none", "cannot"),
         ("sqlite://", "memory"),
     ],
 )
-def test_a_database_that_is_not_there_is_one_clear_line_without_the_password(url: str, words: str) -> None:
+def test_a_missing_database_is_reported_without_the_password(url: str, words: str) -> None:
     message = refused(kspan("sql", "SELECT 1", "--db", url))
     assert words in message
     assert "hunter2" not in message
 
 
-def test_names_from_the_cluster_do_not_drive_the_terminal(db: Path) -> None:
+def test_names_from_the_cluster_cannot_control_the_terminal(db: Path) -> None:
     done = kspan("sql", "SELECT char(27) || '[31mred' || char(155) || '2J' AS x, zeroblob(3) AS b", "--db", db)
     assert "\x1b" not in done.stdout
     assert "\x9b" not in done.stdout
     assert "<3 bytes>" in done.stdout
 
 
-def test_memory_stays_flat_however_many_rows_there_are(db: Path) -> None:
+def test_memory_does_not_depend_on_the_number_of_rows(db: Path) -> None:
     """40 MB of rows."""
     script = (
         "import resource, sys; from kspan.cli import main\n"
@@ -169,7 +169,7 @@ def test_memory_stays_flat_however_many_rows_there_are(db: Path) -> None:
     assert peaks[1] < peaks[0] + 8_000, "KiB"
 
 
-def test_ctrl_c_ends_a_statement_with_130(db: Path) -> None:
+def test_ctrl_c_ends_a_statement_with_exit_code_130(db: Path) -> None:
     endless = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT n FROM c WHERE n % 1000000 = 1"
     command = [sys.executable, "-m", "kspan", "sql", endless, "--db", str(db), "-o", "jsonl"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}

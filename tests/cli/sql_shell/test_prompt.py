@@ -112,12 +112,12 @@ def test_a_conversation(terminal: Terminal, tmp_path: Path) -> None:
     terminal.type("SELECT 'is ' || :pod AS it;\r")
     terminal.read_until("is web-0")
     terminal.read_until(PROMPT)
-    # What is wrong is said, and the next statement is taken.
+    # An error is printed, and the next statement runs.
     terminal.type("DELETE FROM spans;\r")
     terminal.read_until("error: only reading is allowed")
     terminal.read_until(PROMPT)
     terminal.type("\\nonsense\r")
-    terminal.read_until("error: no command \\nonsense")
+    terminal.read_until("error: unknown command \\nonsense")
     terminal.read_until(PROMPT)
     # Ctrl-C stops a statement, and nothing else.
     terminal.type("WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c;\r")
@@ -165,7 +165,7 @@ def completions(text: str) -> list[str]:
         ("SELECT * FROM failures ", ["cluster"], "nothing"),
     ],
 )
-def test_what_is_completed(text: str, first: list[str], absent: str) -> None:
+def test_completions_fit_the_statement(text: str, first: list[str], absent: str) -> None:
     document = text.partition(" FROM rollouts")[0] if text.startswith("SELECT ob") else text
     found = completions(document)
     assert first == [] or first[0] in found

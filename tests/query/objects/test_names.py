@@ -17,11 +17,11 @@ from kspan.query.objects.names import parse_kind, parse_object
         *[("netpol", "NetworkPolicy"), ("ingresses", "Ingress"), ("endpoints", "Endpoints"), ("job", "Job")],
     ],
 )
-def test_a_kind_can_be_called_as_kubectl_calls_it(word: str, kind: str) -> None:
+def test_a_kind_can_be_written_as_for_kubectl(word: str, kind: str) -> None:
     assert parse_kind(word).built_in == kind
 
 
-def test_every_built_in_kind_is_known_by_its_name_and_its_plural() -> None:
+def test_every_built_in_kind_has_its_name_and_its_plural() -> None:
     for _, kind in built_in_kinds():
         assert parse_kind(kind).built_in == parse_kind(plural_of(kind)).built_in == kind
 
@@ -52,13 +52,13 @@ def test_an_object_is_a_kind_and_a_name(words: tuple[str, ...], namespace: str, 
     assert (named.namespace, named.name) == (namespace, name)
 
 
-def test_the_namespace_of_the_option_counts() -> None:
+def test_the_option_sets_the_namespace() -> None:
     assert parse_object(("pod/web",), "shop").namespace == "shop"
-    with pytest.raises(QueryError, match="is in namespace 'a', but -n says 'b'"):
+    with pytest.raises(QueryError, match="is in namespace 'a', but --namespace is 'b'"):
         parse_object(("pod/a/web",), "b")
 
 
 @pytest.mark.parametrize("words", [("web",), ("pod/",), ("/web",), ("pod", "a", "b"), ("pod/x", "y"), ("a/b/c/d",), ()])
-def test_what_names_no_object_is_refused_with_an_example(words: tuple[str, ...]) -> None:
-    with pytest.raises(QueryError, match="names no object: write KIND/NAME, such as pod/web-0"):
+def test_an_invalid_object_name_is_refused_with_an_example(words: tuple[str, ...]) -> None:
+    with pytest.raises(QueryError, match=r"invalid object .*: use KIND/NAME, such as pod/web-0"):
         parse_object(words)

@@ -139,7 +139,7 @@ def answer(store: Store, question: str, cluster: str, parameters: dict[str, str]
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_a_question_is_answered_rightly(history: Store, question: str) -> None:
+def test_a_question_of_the_cookbook_has_the_right_answer(history: Store, question: str) -> None:
     scenario, parameters, count, expected = ANSWERS[question]
     rows = answer(history, question, scenario, parameters)
     assert len(rows) == count or (not count and rows)
@@ -148,12 +148,12 @@ def test_a_question_is_answered_rightly(history: Store, question: str) -> None:
     assert expected in found, found[:5]
 
 
-def test_there_is_an_answer_to_each_question_of_the_document_and_to_no_other() -> None:
+def test_the_tests_answer_exactly_the_questions_of_the_document() -> None:
     assert list(QUESTIONS) == list(ANSWERS)
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
-def test_an_empty_moment_has_no_answer(history: Store, question: str) -> None:
+def test_a_question_about_an_empty_interval_has_no_rows(history: Store, question: str) -> None:
     """A question that looks at a stretch of time finds nothing where there is nothing."""
     if ":since" not in QUESTIONS[question]:
         return
@@ -161,5 +161,5 @@ def test_an_empty_moment_has_no_answer(history: Store, question: str) -> None:
     assert answer(history, question, scenario, {**parameters, "since": str(LATEST)}) == []
 
 
-def test_the_schema_in_the_document_is_that_of_the_tables() -> None:
+def test_the_document_contains_the_current_schema() -> None:
     assert DOCUMENT.read_text() == with_schema(DOCUMENT.read_text()), "run `make docs`"

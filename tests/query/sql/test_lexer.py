@@ -51,7 +51,7 @@ PIECES = [
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
 @given(pieces=st.lists(st.sampled_from(PIECES), max_size=12))
-def test_any_text_is_one_statement_or_refused_and_nothing_of_it_is_lost(dialect: str, pieces: list[str]) -> None:
+def test_any_text_is_refused_or_one_complete_statement(dialect: str, pieces: list[str]) -> None:
     text = "".join(pieces)
     is_complete(text, dialect)
     try:
@@ -75,11 +75,11 @@ def test_any_text_is_one_statement_or_refused_and_nothing_of_it_is_lost(dialect:
         (f"SELECT {'x' * 70}(1)", {"x" * 63}),
     ],
 )
-def test_every_function_that_is_called_is_among_the_names(text: str, names: set[str]) -> None:
+def test_names_contain_every_function_that_is_called(text: str, names: set[str]) -> None:
     assert read_statement(text, "postgresql").names == names
 
 
-def test_parameters_are_found_where_they_are_none_of_another_thing() -> None:
+def test_parameters_are_found_outside_of_quotes_and_casts() -> None:
     text = "SELECT :a, ':b', x::text, \":c\", /* :d */ :a, $$:e$$, y[1:2] -- :f"
     statement = read_statement(text, "postgresql")
     assert statement.parameters == {"a"}
@@ -100,7 +100,7 @@ def test_parameters_are_found_where_they_are_none_of_another_thing() -> None:
         ("", False),
     ],
 )
-def test_a_statement_is_complete_with_its_semicolon(text: str, complete: bool) -> None:
+def test_a_semicolon_completes_a_statement(text: str, complete: bool) -> None:
     assert is_complete(text, "sqlite") is complete
     assert is_complete(text, "postgresql") is complete
 
@@ -119,6 +119,6 @@ def test_a_statement_is_complete_with_its_semicolon(text: str, complete: bool) -
         ("SELECT \x00", "plain quotes"),
     ],
 )
-def test_what_is_not_one_plain_statement_is_refused(text: str, words: str) -> None:
+def test_a_text_that_is_not_one_statement_is_refused(text: str, words: str) -> None:
     with pytest.raises(QueryError, match=words.replace("$", r"\$")):
         read_statement(text, "postgresql")

@@ -247,23 +247,19 @@ def refuses(untouched: tuple[Store, Path], statement: str) -> None:
 
 @pytest.mark.parametrize("statement", [*EVERYWHERE, *SQLITE, *POSTGRESQL])
 @pytest.mark.parametrize("untouched", ["sqlite"], indirect=True)
-def test_a_statement_that_does_more_than_read_is_refused_on_sqlite(
-    untouched: tuple[Store, Path], statement: str
-) -> None:
+def test_a_statement_that_can_write_is_refused_on_sqlite(untouched: tuple[Store, Path], statement: str) -> None:
     refuses(untouched, statement)
 
 
 @pytest.mark.parametrize("statement", [*EVERYWHERE, *SQLITE, *POSTGRESQL, *FUNCTIONS])
 @pytest.mark.parametrize("untouched", ["postgresql"], indirect=True)
-def test_a_statement_that_does_more_than_read_is_refused_on_postgresql(
-    untouched: tuple[Store, Path], statement: str
-) -> None:
+def test_a_statement_that_can_write_is_refused_on_postgresql(untouched: tuple[Store, Path], statement: str) -> None:
     refuses(untouched, statement)
 
 
 @pytest.mark.parametrize("statement", [*EVERYWHERE, *SQLITE])
 @pytest.mark.parametrize("untouched", ["sqlite"], indirect=True)
-def test_sqlite_alone_refuses_it_too(untouched: tuple[Store, Path], statement: str) -> None:
+def test_sqlite_refuses_it_without_the_check_of_the_text(untouched: tuple[Store, Path], statement: str) -> None:
     store, folder = untouched
     with pytest.raises(KspanError):
         ask_database_alone(store, statement.replace("{folder}", str(folder)))
@@ -271,14 +267,14 @@ def test_sqlite_alone_refuses_it_too(untouched: tuple[Store, Path], statement: s
 
 @pytest.mark.parametrize("statement", [*EVERYWHERE, *POSTGRESQL])
 @pytest.mark.parametrize("untouched", ["postgresql"], indirect=True)
-def test_postgresql_alone_refuses_it_too(untouched: tuple[Store, Path], statement: str) -> None:
+def test_postgresql_refuses_it_without_the_check_of_the_text(untouched: tuple[Store, Path], statement: str) -> None:
     store, folder = untouched
     with pytest.raises(KspanError):
         ask_database_alone(store, statement.replace("{folder}", str(folder)))
 
 
 @pytest.mark.parametrize("untouched", ["sqlite"], indirect=True)
-def test_without_the_authorizer_sqlite_still_refuses_to_write(untouched: tuple[Store, Path]) -> None:
+def test_sqlite_refuses_to_write_without_the_authorizer(untouched: tuple[Store, Path]) -> None:
     store, _ = untouched
     with store.reading("look") as connection:
         driver = connection.connection.driver_connection
@@ -292,7 +288,7 @@ def test_without_the_authorizer_sqlite_still_refuses_to_write(untouched: tuple[S
 
 
 @pytest.mark.parametrize("statement", READING)
-def test_a_statement_that_reads_is_answered(untouched: tuple[Store, Path], statement: str) -> None:
+def test_a_statement_that_reads_returns_rows(untouched: tuple[Store, Path], statement: str) -> None:
     assert ask(untouched[0], statement)
 
 
@@ -309,12 +305,12 @@ def test_a_statement_that_reads_is_answered(untouched: tuple[Store, Path], state
         "SELECT attributes - 'x' FROM spans LIMIT 1",
     ],
 )
-def test_what_postgresql_alone_can_read_is_answered(untouched: tuple[Store, Path], statement: str) -> None:
+def test_a_statement_of_postgresql_only_returns_rows(untouched: tuple[Store, Path], statement: str) -> None:
     assert ask(untouched[0], statement)
 
 
 @pytest.mark.parametrize("untouched", ["postgresql"], indirect=True)
-def test_what_a_function_did_all_the_same_is_rolled_back(untouched: tuple[Store, Path]) -> None:
+def test_the_effects_of_a_function_are_rolled_back(untouched: tuple[Store, Path]) -> None:
     """A large object would stay, and a lock be held: the first is undone, the second ends with the transaction."""
     store, _ = untouched
     [(version,)] = ask_database_alone(store, "SELECT current_setting('server_version_num')::int")
@@ -325,7 +321,7 @@ def test_what_a_function_did_all_the_same_is_rolled_back(untouched: tuple[Store,
     assert ask_database_alone(store, "SELECT pg_advisory_xact_lock(7)")
 
 
-def test_a_statement_ends_with_its_time(history: Store) -> None:
+def test_a_statement_is_stopped_at_its_time_limit(history: Store) -> None:
     endless = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT {} FROM c"
     for wanted in ("max(n)", "n"):
         statement = read_statement(endless.format(wanted), history.dialect)
@@ -338,9 +334,7 @@ def test_a_statement_ends_with_its_time(history: Store) -> None:
 
 
 @pytest.mark.parametrize("untouched", ["postgresql"], indirect=True)
-def test_a_cursor_ends_with_its_transaction_and_not_by_a_statement_under_its_time_limit(
-    untouched: tuple[Store, Path], tmp_path: Path
-) -> None:
+def test_closing_a_cursor_is_not_subject_to_the_time_limit(untouched: tuple[Store, Path], tmp_path: Path) -> None:
     store, _ = untouched
     with store.reading("look") as connection, (tmp_path / "protocol").open("wb") as protocol:
         driver = connection.connection.driver_connection
@@ -356,7 +350,7 @@ def test_a_cursor_ends_with_its_transaction_and_not_by_a_statement_under_its_tim
     assert "CLOSE" not in sent
 
 
-def test_the_time_in_which_rows_are_read_by_nobody_is_not_counted() -> None:
+def test_the_time_between_two_fetches_is_not_counted() -> None:
     now = 100.0
     budget = Budget(10, clock=lambda: now)
     with budget.running():

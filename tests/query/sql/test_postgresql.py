@@ -35,14 +35,14 @@ def sql(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize("output", ["json", "csv", "table", "record"])
-def test_both_stores_give_the_same_to_the_byte(sql: Command, histories: dict[str, str], output: str) -> None:
+def test_both_stores_print_the_same_bytes(sql: Command, histories: dict[str, str], output: str) -> None:
     printed = [sql(url, QUERY, "-o", output) for url in histories.values()]
     assert printed[0] == printed[1]
     assert printed[0][0] == 0
     assert "registry.example.com/shop/web:v1" in printed[0][1]
 
 
-def test_a_limit_ends_an_endless_answer(sql: Command, histories: dict[str, str]) -> None:
+def test_a_limit_ends_an_endless_result(sql: Command, histories: dict[str, str]) -> None:
     endless = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT n FROM c"
     code, out, err = sql(histories["postgresql"], endless, "--limit", "3", "-o", "json")
     assert (code, json.loads(out)) == (0, [{"n": 1}, {"n": 2}, {"n": 3}])
@@ -58,13 +58,13 @@ def test_a_limit_ends_an_endless_answer(sql: Command, histories: dict[str, str])
         ("SELECT pg_terminate_backend(1)", "the function pg_terminate_backend may do more than that"),
     ],
 )
-def test_a_mistake_gets_one_clear_line(sql: Command, histories: dict[str, str], statement: str, words: str) -> None:
+def test_a_mistake_is_reported_in_one_line(sql: Command, histories: dict[str, str], statement: str, words: str) -> None:
     code, out, err = sql(histories["postgresql"], statement, "--timeout", "1s", "-o", "csv")
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert words in err
 
 
-def test_a_wrong_password_is_told_without_it(sql: Command, postgres: PostgresServer) -> None:
+def test_the_error_for_a_wrong_password_does_not_contain_it(sql: Command, postgres: PostgresServer) -> None:
     code, _, err = sql(postgres.url("postgres", tcp=True, password="hunter2"), "SELECT 1")
     assert (code, len(err.splitlines())) == (2, 1)
     assert "password authentication failed" in err

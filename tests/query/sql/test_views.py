@@ -23,27 +23,27 @@ def ask(store: Store, statement: str, **parameters: str | int) -> list[tuple[Any
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
-def test_a_view_has_the_columns_that_are_documented_in_their_order(history: Store, view: Any) -> None:
+def test_a_view_has_the_documented_columns_in_order(history: Store, view: Any) -> None:
     statement = read_statement(f"SELECT * FROM {view.name} LIMIT 1", history.dialect)
     with run_statement(history, statement, {}) as result:
         assert result.columns == [name for name, _, _ in view.columns]
         assert list(result.rows)
 
 
-def test_the_occurrences_are_the_spans(history: Store) -> None:
+def test_occurrences_has_one_row_for_each_span(history: Store) -> None:
     ((occurrences,),) = ask(history, "SELECT count(*) FROM occurrences")
     ((spans,),) = ask(history, "SELECT count(*) FROM spans")
     assert occurrences == spans > 300
 
 
-def test_how_often_a_thing_happened_does_not_count_the_conditions_that_turned_with_it(history: Store) -> None:
+def test_condition_transitions_are_not_counted_as_repeats(history: Store) -> None:
     query = "SELECT name, max(times) FROM occurrences WHERE name IN ('Pod.Create', 'Pod.Delete') GROUP BY name"
     assert {name: int(times) for name, times in ask(history, query)} == {"Pod.Create": 1, "Pod.Delete": 1}
     ((noted,),) = ask(history, "SELECT count(*) FROM spans WHERE name = 'Pod.Create' AND events <> '[]'")
     assert noted > 10
 
 
-def test_times_are_readable_to_the_millisecond_and_functions_agree_with_views(history: Store) -> None:
+def test_times_have_milliseconds_and_functions_agree_with_views(history: Store) -> None:
     query = "SELECT at, utc(start_time), start_time FROM occurrences WHERE cluster = :c AND name = 'Deployment.Update'"
     rows = sorted(ask(history, query, c="02-rolling-update"))
     assert rows[0] == ("2026-11-22T10:25:05.290Z", "2026-11-22T10:25:05.290Z", 1795343105290021000)
@@ -52,7 +52,7 @@ def test_times_are_readable_to_the_millisecond_and_functions_agree_with_views(hi
 
 
 @pytest.mark.parametrize("cluster", CLUSTERS)
-def test_ancestry_is_what_following_the_parents_gives(history: Store, cluster: str) -> None:
+def test_ancestry_contains_the_chain_of_parents(history: Store, cluster: str) -> None:
     spans = ask(history, "SELECT trace_id, span_id, parent_span_id FROM spans WHERE cluster = :c", c=cluster)
     parents = {(trace, span): parent for trace, span, parent in spans}
     expected = set()
@@ -72,7 +72,7 @@ def plan(store: Store, statement: str) -> str:
     return "\n".join(row[0] for row in ask(store, f"EXPLAIN {statement}", c="c", x="x"))
 
 
-def test_the_ancestry_of_a_span_or_a_trace_is_looked_up_and_not_searched(history: Store) -> None:
+def test_the_ancestry_of_a_span_or_a_trace_uses_the_key(history: Store) -> None:
     """The condition comes before the recursion, and each step of it is a look-up by the whole key."""
     for condition in ("trace_id = :x", "trace_id = :x AND span = :x", "trace_id = :x AND ancestor = :x"):
         found = plan(history, f"SELECT * FROM ancestry WHERE cluster = :c AND {condition}")
@@ -88,7 +88,7 @@ def test_the_ancestry_of_a_span_or_a_trace_is_looked_up_and_not_searched(history
 
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
-def test_a_ring_of_parents_does_not_go_on_for_ever(dialect: str, postgres: PostgresServer, tmp_path: Any) -> None:
+def test_a_cycle_of_parents_ends_the_ancestry(dialect: str, postgres: PostgresServer, tmp_path: Any) -> None:
     """No fold makes one: a hand that mends the database could."""
     url = f"sqlite:///{tmp_path / 'ring.sqlite'}" if dialect == "sqlite" else postgres.url(postgres.create(TEMPLATE))
     with open_store(url) as writer, writer.writing("make a ring", "c") as connection:
@@ -116,7 +116,7 @@ def insert(store: Store, span: str, parent: str) -> str:
     return f"INSERT INTO spans ({', '.join(values)}) VALUES ({', '.join(values.values())})"
 
 
-def test_a_scaling_is_no_rollout_and_a_change_of_the_template_is_one(history: Store) -> None:
+def test_a_template_change_is_a_rollout_and_a_scaling_is_not(history: Store) -> None:
     query = "SELECT action, changed_from, changed_to, who, manager FROM rollouts WHERE cluster = :c ORDER BY start_time"
     v1, v2 = "registry.example.com/shop/web:v1", "registry.example.com/shop/web:v2"
     assert ask(history, query, c="02-rolling-update") == [
@@ -126,26 +126,26 @@ def test_a_scaling_is_no_rollout_and_a_change_of_the_template_is_one(history: St
     ]
 
 
-def test_a_rollout_of_which_nothing_got_ready_is_not_called_done(history: Store) -> None:
+def test_a_rollout_without_a_ready_pod_is_not_done(history: Store) -> None:
     query = "SELECT action, outcome, ready_seconds FROM rollouts WHERE cluster = :c ORDER BY start_time"
     assert ask(history, query, c="05-unschedulable")[0] == ("Create", "unknown", None)
     # The first is state as of the first list: how it went was before.
     assert [row[1] for row in ask(history, query, c="02-rolling-update")] == ["unknown", "done", "done"]
 
 
-def test_a_rollout_goes_back_to_who_began_it_and_names_who_wrote_it(history: Store) -> None:
+def test_a_rollout_names_the_root_cause_and_the_field_manager(history: Store) -> None:
     query = "SELECT DISTINCT who, manager FROM rollouts WHERE cluster = :c"
     assert ask(history, query, c="13-custom-controller") == [("kubectl", "widget-controller")]
 
 
-def test_a_failure_names_its_cause_and_the_outcome_of_a_trace_is_no_failure_of_its_own(history: Store) -> None:
+def test_a_failure_names_its_cause_and_a_failed_trace_is_not_counted_again(history: Store) -> None:
     query = "SELECT reason, times, cause, cause_object, who, fatal FROM failures WHERE cluster = :c AND namespace = :n"
     rows = ask(history, query, c="03-crashloop", n="crashloop")
     assert ("BackOff", 4, "Deployment.Create", "crash", "kubectl", True) in rows
     assert "Create" not in {row[0] for row in rows}
 
 
-def test_plain_programs_can_use_the_views(histories: dict[str, str]) -> None:
+def test_other_programs_can_use_the_views(histories: dict[str, str]) -> None:
     """They need nothing that only ``kspan sql`` brings along."""
     import sqlite3
 
