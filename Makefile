@@ -1,4 +1,4 @@
-# `make demo` shows kspan at work, `make test` runs every check. Both set up .venv first, once.
+# `make demo` explains a recorded rolling update, `make test` runs all checks. Both set up .venv first, if needed.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test accuracy docs fold-version bench growth clean
 
 demo: $(STAMP)
-	@$(BIN)/kspan demo
+	@$(BIN)/kspan demo --db demo.sqlite
 
 test: $(STAMP)
 	$(BIN)/ruff check
