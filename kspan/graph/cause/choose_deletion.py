@@ -74,7 +74,7 @@ class DeletionChooser:
         if change is not None:
             return Choice(change, OWNER, 0.85)
         evicts = self.newest_of_node(occ, ("evicts", "opened")) if owner.kind == "DaemonSet" else None
-        if evicts is not None and evicts.turned == "evicts" and occ.time - evicts.time <= evidence.MATCH:
+        if evicts is not None and evicts.effect == "evicts" and occ.time - evicts.time <= evidence.MATCH:
             return Choice(evicts, PLACE, 0.8)
         ended = self._end_of_pod(occ, obj, owner)
         return Choice(ended, OWN, 0.8) if ended is not None else None
@@ -93,7 +93,7 @@ class DeletionChooser:
         for node in self.state.objects.named("Node", "", pod.node) if pod is not None and pod.node else ():
             if "labelled" in effects:
                 self.needs.published([node], occ)
-            change = evidence.newest(c for c in node.changes if c.turned in effects and evidence.before(c, occ))
+            change = evidence.newest(c for c in node.changes if c.effect in effects and evidence.before(c, occ))
             if change is not None:
                 return change
         return None

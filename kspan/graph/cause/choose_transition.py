@@ -48,7 +48,7 @@ class TransitionChooser:
             return self._of_node(occ, obj, transition)
         if obj.kind != "Pod" or not obj.node:
             return self._newest(occ, obj, transition)
-        if occ.status == PHASE:
+        if occ.condition_status == PHASE:
             return self._of_end(occ, obj, transition)
         by_node = self._by_node(occ, obj, transition)
         return by_node if by_node is not None else self._newest(occ, obj, transition)
@@ -67,7 +67,7 @@ class TransitionChooser:
     def _of_end(self, occ: Occurrence, pod: ObjectState, transition: Transition) -> Choice:
         """The end of a Pod: its disruption, if it failed because of its node."""
         actor = ""
-        if transition.bad and (pod.disruption or occ.because in _ENDED_BY_NODE):
+        if transition.bad and (pod.disruption or occ.condition_reason in _ENDED_BY_NODE):
             disrupted = self.of_disruption(occ, pod)
             if disrupted.cause is not None:
                 return disrupted
@@ -104,7 +104,7 @@ class TransitionChooser:
             and c.generation <= (occ.generation or c.generation)
         )
         # A deadline is exceeded because of the change that set it, not because of a dependent.
-        timed_out = occ.because.endswith("DeadlineExceeded")
+        timed_out = occ.condition_reason.endswith("DeadlineExceeded")
         below = None if timed_out else evidence.newest_below(self.state, obj, transition)
         if below is not None and (own is None or own.rv < below.rv):
             return Choice(self.needs.as_cause(below) if isinstance(below, Transition) else below, OWNER, 0.8)

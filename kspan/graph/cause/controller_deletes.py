@@ -64,7 +64,7 @@ def _crowded_out(state: State, change: Occurrence, owner: ObjectState, last: Kno
         cause
         for other in state.objects.dependents(owner.uid)
         for cause in other.changes
-        if cause.turned == "joined" and evidence.before(cause, change)
+        if cause.effect == "joined" and evidence.before(cause, change)
     )
     if joined is None or (last is not None and last.order > joined.order):
         return None
@@ -135,8 +135,8 @@ class _Update(NamedTuple):
 def _ordinal(pod: ObjectState) -> int:
     """The ordinal of a StatefulSet's Pod; before Kubernetes 1.28 only its name told it. -1: not known."""
     number = pod.name.rpartition("-")[2]
-    if pod.index >= 0 or not (number.isascii() and number.isdigit() and len(number) < 10):
-        return pod.index
+    if pod.ordinal >= 0 or not (number.isascii() and number.isdigit() and len(number) < 10):
+        return pod.ordinal
     return int(number)
 
 

@@ -136,7 +136,7 @@ def reported_change(state: State, event: Occurrence) -> tuple[KnownChange, Objec
 def _fits(event: Occurrence, told: Subject, cause: KnownChange) -> bool:
     if told.source == "self" and told.means == "applies" and not (cause.manual and cause.rv >= event.seen_rv):
         return False  # Who looked at a later version has something else to tell than how it came about.
-    grown_from = told.replicas_from in (-1, cause.before) or cause.before < 0
+    grown_from = told.replicas_from in (-1, cause.replicas_before) or cause.replicas_before < 0
     return told.replicas_to in (-1, cause.replicas) and grown_from and (told.means != "turns" or not cause.manual)
 
 
@@ -233,13 +233,15 @@ def _taken_up(state: State, owner: ObjectState, own: KnownChange, known: list[Kn
     give that number to the old one that fits (pkg/controller/deployment/sync.go, getNewReplicaSet); unless it is to
     recreate: then the old ones go first (recreate.go, rolloutRecreate).
     """
-    numbered = max((rv for d in state.objects.dependents(owner.uid) for rv in d.numbered if rv <= own.rv), default=0)
+    numbered = max(
+        (rv for d in state.objects.dependents(owner.uid) for rv in d.revision_versions if rv <= own.rv), default=0
+    )
     if not numbered or not own.exact:
         return known
     strategy = decode_spec(owner.spec).strategy
     if strategy is not None and strategy.type == "Recreate":
         return known
-    return [c for c in known if c.rv <= numbered or not c.template_changed or c.before != c.replicas] or known
+    return [c for c in known if c.rv <= numbered or not c.template_changed or c.replicas_before != c.replicas] or known
 
 
 def _up_to_revision(state: State, owner: ObjectState, revision: str, known: list[KnownChange]) -> list[KnownChange]:
@@ -343,5 +345,5 @@ def newest_below(state: State, obj: ObjectState, turn: Transition) -> Transition
 
 def node_change(node: ObjectState, occ: Occurrence, transitions: tuple[str, ...]) -> KnownChange | None:
     """The newest change of a Node before ``occ`` that turned it in one of these ways, unless it turned back since."""
-    last = newest(c for c in node.changes if c.turned in (*transitions, "opened") and before(c, occ))
-    return last if last is not None and last.turned in transitions else None
+    last = newest(c for c in node.changes if c.effect in (*transitions, "opened") and before(c, occ))
+    return last if last is not None and last.effect in transitions else None

@@ -1,9 +1,11 @@
-"""Changes that nobody saw: what managedFields tell of an object that was there before we were. Pure.
+"""Changes that nobody saw, inferred from the managedFields of an object at the first list. Pure.
 
-An object that exists starts no trace; but what happens to it (and the Events of the last hour that a first list
-brings) may go back to its creation or its last change shortly before. Only then are these made up, with the same
-identities that they would have had if they had been seen.
+An existing object starts no trace. But its creation, or its last change shortly before, may be the cause of what
+happens to it, and of the Events of the last hour in a first list. Only then these are inferred, with the ids that they
+would have had.
 """
+
+from msgspec.structs import replace
 
 from kspan.graph.observe import field_managers
 from kspan.graph.rules.rules import Rules
@@ -38,45 +40,47 @@ def infer_changes(
         made.append(_update(state, rules, obj, seen, newest))
     if not made:
         return None
-    made = [occ for occ in made if not state.holds(occ.id)]
-    changes = [_cause(occ, seen, newest=occ is made[-1]) for occ in made]
-    if obj.kind == "Node" and made and made[-1].verb == "Update":
-        changes[-1].turned = field_managers.node_change(b"", obj.spec)
-    return list(zip(made, changes, strict=True))
+    unknown = [occ for occ in made if not state.holds(occ.id)]
+    return [(occ, _known_change(occ, obj, seen, newest=occ is unknown[-1])) for occ in unknown]
 
 
 def _last_writer(rules: Rules, obj: ObjectState, seen: Baseline) -> field_managers.FieldManagerEntry | None:
-    """Of a Node the last who was no controller: those write it all the time."""
+    """The newest entry; for a Node the newest that is not a controller's, because those write all the time."""
     people = [w for w in seen.field_managers if not rules.is_controller(w.manager)] if obj.kind == "Node" else ()
     return field_managers.newest_entry(people or seen.field_managers)
 
 
-def _cause(occ: Occurrence, seen: Baseline, *, newest: bool) -> KnownChange:
-    cause = KnownChange(occ.id, occ.verb, occ.rv, occ.time, manual=not occ.by_controller)
-    if newest:
-        cause.replicas, cause.template = seen.replicas, seen.template
-    return cause
+def _known_change(occ: Occurrence, obj: ObjectState, seen: Baseline, *, newest: bool) -> KnownChange:
+    """The change for an inferred occurrence. Only what the newest one led to is known."""
+    is_taint = newest and obj.kind == "Node" and occ.verb == "Update"
+    return KnownChange(
+        occ.id,
+        occ.verb,
+        occ.rv,
+        occ.time,
+        replicas=seen.replicas if newest else -1,
+        template=seen.template if newest else 0,
+        effect=field_managers.node_change(b"", obj.spec) if is_taint else "",
+        manual=not occ.by_controller,
+    )
 
 
 def _create(state: State, rules: Rules, obj: ObjectState, seen: Baseline) -> Occurrence:
     first = min(seen.field_managers, key=lambda w: (w.time, w.manager), default=None)
     manager = first.manager if first is not None and first.time <= obj.created + SECOND else ""
     occ = _occurrence(state, rules, obj, "Create", manager, obj.created, 1 if seen.generation else 0)
-    occ.rv = SYNTHETIC_CREATE
-    if len(seen.field_managers) <= 1 and seen.generation <= 1:
-        occ.traceparent = obj.traceparent
-        # A status may have been written since, by nobody that managedFields tell of; where there is no generation, the
-        # version is the identity.
-        occ.resource_version = "" if seen.generation else seen.resource_version
-    return occ
+    if len(seen.field_managers) > 1 or seen.generation > 1:
+        return occ  # Changed since then.
+    # Without a generation the version is the identity. With one, a status may have been written since, which
+    # managedFields need not show.
+    version = "" if seen.generation else seen.resource_version
+    return replace(occ, traceparent=obj.traceparent, resource_version=version)
 
 
 def _update(
     state: State, rules: Rules, obj: ObjectState, seen: Baseline, writer: field_managers.FieldManagerEntry
 ) -> Occurrence:
-    occ = _occurrence(state, rules, obj, "Update", writer.manager, writer.time, seen.generation)
-    occ.rv = SYNTHETIC_UPDATE
-    return occ
+    return _occurrence(state, rules, obj, "Update", writer.manager, writer.time, seen.generation)
 
 
 def _occurrence(
@@ -98,10 +102,10 @@ def _occurrence(
         time=time,
         latest=time + SECOND,
         verb=verb,
+        rv=SYNTHETIC_CREATE if verb == "Create" else SYNTHETIC_UPDATE,
         api_version=obj.api_version,
         generation=generation,
         actor=actor or field_managers.service_of(manager) or "unknown",
         manager=manager,
         by_controller=controlled,
-        listed=True,
     )

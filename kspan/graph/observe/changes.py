@@ -27,7 +27,7 @@ class ChangeObserver:
         occ, change = self._written(seen, new, "Create", writer, new.created)
         _set_context(occ, new.traceparent, changed=bool(new.traceparent))
         if new.kind == "Node":
-            change.turned = "opened"
+            change.effect = "opened"
         self._date_in_gap(seen.record, change, None, new.created)
         owner = self.state.object(new.owner) if new.owner else None
         if owner is not None and owner.lost_dependents:
@@ -41,9 +41,9 @@ class ChangeObserver:
         occ, change = self._written(seen, new, "Update", writer, stated)
         _set_context(occ, new.traceparent, changed=new.traceparent != old.traceparent)
         occ.patch, occ.summary = _describe(old, new)
-        change.before, change.template_changed = old.replicas, old.template != new.template
+        change.replicas_before, change.template_changed = old.replicas, old.template != new.template
         if new.kind == "Node":
-            change.turned = field_managers.node_change(old.spec, new.spec)
+            change.effect = field_managers.node_change(old.spec, new.spec)
         self._date_in_gap(seen.record, change, old, stated)
         self.state.add_change(new, occ, change)
 
@@ -75,7 +75,7 @@ class ChangeObserver:
         occ.by_controller = True
         occ.related = new.traceparent
         occ.notes = [*occ.notes, *self.state.objects.take_announcements(new)]
-        change = KnownChange(occ.id, occ.verb, occ.rv, occ.time, turned="deleted" if new.kind == "Node" else "")
+        change = KnownChange(occ.id, occ.verb, occ.rv, occ.time, effect="deleted" if new.kind == "Node" else "")
         self.state.add_change(new, occ, change)
         if not ended_phase(new.conditions):  # A finished Pod was already counted as lost when it finished.
             self.lost(new, occ, occ.rv)

@@ -83,7 +83,6 @@ class EventObserver:
             field_path=ref.fieldPath,
             actor=event.source.component or event.reportingComponent or "unknown",
             instance=event.source.host or event.reportingInstance,
-            listed=record.type is RecordType.LISTED,
             warning=event.type == "Warning",
             message=event.message,
             event_uid=event.metadata.uid,

@@ -114,7 +114,7 @@ def next_state(seen: ObservedObject, known: ObjectState | None, now: int, settin
         episodes=old.episodes,
         conditions=condition_set(obj.kind, status) if obj.status else (),
         transitions=old.transitions,
-        notes=old.notes,
+        announcements=old.announcements,
         claim=spec.claimRef.uid if spec.claimRef is not None else "",
         label_text=bytes(meta.labels) if described and obj.kind != "Pod" else b"",
         annotations=diff.compared_annotations(meta.annotations) or None if meta.annotations and described else None,
@@ -136,17 +136,17 @@ def _set_revision(new: ObjectState, seen: ObservedObject, known: ObjectState | N
     """Set the revision of a ReplicaSet, Pod or ControllerRevision. Those of a Pod are kept while its labels are."""
     if new.kind == "ReplicaSet":
         new.revision = (seen.meta.annotations or {}).get(REVISION, "")
-        new.numbered = known.numbered if known is not None else ()
+        new.revision_versions = known.revision_versions if known is not None else ()
         if new.revision and (known is None or new.revision != known.revision):
-            new.numbered = (*new.numbered[1 - REVISIONS_KEPT :], new.rv)
+            new.revision_versions = (*new.revision_versions[1 - REVISIONS_KEPT :], new.rv)
         return
     if new.kind not in ("Pod", "ControllerRevision"):
         return
     if known is not None and known.rv and known.labels == new.labels and new.labels:
-        new.index, new.revision, new.toleration_seconds = known.index, known.revision, known.toleration_seconds
+        new.ordinal, new.revision, new.toleration_seconds = known.ordinal, known.revision, known.toleration_seconds
         return
     labels = bytes(seen.meta.labels)
-    new.index, new.revision = pod_index(labels), revision_label(labels)
+    new.ordinal, new.revision = pod_index(labels), revision_label(labels)
     new.toleration_seconds = toleration_seconds(bytes(seen.spec.tolerations))
 
 

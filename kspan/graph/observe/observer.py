@@ -19,7 +19,7 @@ from kspan.graph.observe.object_state import (
 from kspan.graph.observe.timing import estimate_time
 from kspan.graph.observe.transitions import TransitionObserver
 from kspan.graph.rules.rules import Rules
-from kspan.graph.state.records import Baseline, ObjectState
+from kspan.graph.state.records import ObjectState
 from kspan.graph.state.state import State
 from kspan.k8s.objects import decode_object
 from kspan.model import LogRecord, RecordType
@@ -54,7 +54,7 @@ class Observer:
             known = revived(known)
         new = self._remember(seen, known)
         if seen.record.type is RecordType.LISTED:
-            _set_baseline(new, deleting=bool(seen.meta.deletionTimestamp))
+            self.state.objects.set_baseline(new, deleting=bool(seen.meta.deletionTimestamp))
             return
         # An object that is only known from references has no version.
         self._observe_change(seen, new, known if known is not None and known.rv else None)
@@ -80,7 +80,7 @@ class Observer:
         if old is not None and old.deleting:
             return
         if seen.record.type is RecordType.DELETED or seen.meta.deletionTimestamp:
-            new.deleting = True
+            self.state.objects.mark_deleting(new)
             self.changes.deleted(seen, new)
         elif old is None:
             self.changes.created(seen, new)
@@ -92,11 +92,9 @@ class Observer:
     def _observe_transitions(self, seen: ObservedObject, new: ObjectState, known: ObjectState | None) -> None:
         """Add condition and phase transitions. A Pod that ended is lost to its owner, unless it completed its Job."""
         for occ in self.transitions.observe(seen, new, known):
-            if occ.status == PHASE and new.kind == "Pod" and (occ.warning or self.changes.owner_kind(new) != "Job"):
+            if (
+                occ.condition_status == PHASE
+                and new.kind == "Pod"
+                and (occ.warning or self.changes.owner_kind(new) != "Job")
+            ):
                 self.changes.lost(new, occ, occ.rv, ended=True)
-
-
-def _set_baseline(obj: ObjectState, *, deleting: bool) -> None:
-    """Keep an object as the first list shows it: unseen changes are inferred from that."""
-    obj.deleting = deleting
-    obj.baseline = Baseline(obj.resource_version, obj.generation, obj.replicas, obj.template, obj.field_managers)

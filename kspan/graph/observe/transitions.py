@@ -126,8 +126,8 @@ class TransitionObserver:
             warning=transition.error,
             message=message,
             condition=transition.type,
-            status=transition.status,
-            because=reason,
+            condition_status=transition.status,
+            condition_reason=reason,
         )
 
     def _actor(self, obj: ObjectState, manager: str) -> str:

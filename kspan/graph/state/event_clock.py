@@ -62,12 +62,12 @@ class EventClock:
 
     def note_closed(self, trace: str) -> None:
         """Note that a trace of a remote context was closed: it must not be opened a second time."""
-        if trace not in self._clock.carried:
-            self._clock.carried = [*self._clock.carried[-REMOTE_TRACES_KEPT:], trace]
+        if trace not in self._clock.closed_remote_traces:
+            self._clock.closed_remote_traces = [*self._clock.closed_remote_traces[-REMOTE_TRACES_KEPT:], trace]
 
     def was_closed(self, trace: str) -> bool:
         """True if this trace of a remote context was closed."""
-        return trace in self._clock.carried
+        return trace in self._clock.closed_remote_traces
 
     @property
     def invalid_contexts(self) -> int:

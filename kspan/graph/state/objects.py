@@ -9,6 +9,7 @@ from kspan.graph.state.delta_builder import DeltaBuilder
 from kspan.graph.state.event_clock import EventClock
 from kspan.graph.state.object_index import ObjectIndex
 from kspan.graph.state.records import (
+    Baseline,
     KnownChange,
     LostDependent,
     Note,
@@ -98,6 +99,17 @@ class Objects:
     def refuse(self, obj: ObjectState, refusal: Refusal) -> None:
         """Note what the controller of an object was refused, and because of which object."""
         self._index.set_refusal(obj, refusal)
+        self._delta.objects[obj.uid] = None
+
+    def set_baseline(self, obj: ObjectState, *, deleting: bool) -> None:
+        """Keep an object as the first list shows it: unseen changes are inferred from that."""
+        obj.deleting = deleting
+        obj.baseline = Baseline(obj.resource_version, obj.generation, obj.replicas, obj.template, obj.field_managers)
+        self._delta.objects[obj.uid] = None
+
+    def mark_deleting(self, obj: ObjectState) -> None:
+        """Note that somebody deleted an object; it may still be there for a while."""
+        obj.deleting = True
         self._delta.objects[obj.uid] = None
 
     def delete(self, obj: ObjectState, reached: int) -> None:
@@ -203,12 +215,12 @@ class Objects:
 
     def announce_deletion(self, obj: ObjectState, note: Note) -> None:
         """Keep a transition that announces an object's deletion until that happens."""
-        obj.notes = (*obj.notes, note)[-ANNOUNCEMENTS_KEPT:]
+        obj.announcements = (*obj.announcements, note)[-ANNOUNCEMENTS_KEPT:]
         self._delta.objects[obj.uid] = None
 
     def take_announcements(self, obj: ObjectState) -> tuple[Note, ...]:
         """The transitions that announced an object's deletion, which happens now."""
-        notes, obj.notes = obj.notes, ()
+        notes, obj.announcements = obj.announcements, ()
         self._delta.objects[obj.uid] = None
         return notes
 

@@ -1,6 +1,8 @@
-"""What the fold remembers: objects, occurrences and traces, each with what is known of it. Pure data.
+"""The structs that the fold stores: objects, occurrences, traces and what is known of each. Pure data.
 
-All of it is stored with the projection (msgpack), so that a restart goes on from where the fold stood.
+They are stored with the projection as msgpack arrays, so that a restart continues where the fold stopped. If a field
+changes, the version of the fold does (``kspan.graph.state.version``). Times are in ns; a ``span`` is the id of an
+occurrence.
 """
 
 import msgspec
@@ -14,68 +16,51 @@ SYNTHETIC_CREATE, SYNTHETIC_UPDATE = 1, 2
 
 
 class KnownChange(msgspec.Struct, array_like=True, gc=False):
-    """A change of an object: what later occurrences can go back to.
-
-    ``replicas`` and ``before`` are those after the change and before it (-1: none), ``template`` the fingerprint of the
-    pod template after it. ``turned`` says what it did to a Node (see ``field_managers.node_change``;
-    a Pod ``joined`` its owner for it), ``manual`` whether
-    somebody else than a controller made it. Of a change that is not ``exact`` (nobody was watching) ``rv`` and ``time``
-    are only the earliest that they can be. ``trace`` is set once the occurrence is placed. ``generation`` is the
-    object's after it (0: it has none).
-    """
+    """A change of an object that can be the cause of later occurrences."""
 
     span: str
-    verb: str
-    rv: int
-    time: int
-    replicas: int = -1
-    before: int = -1
-    template: int = 0
+    verb: str  # Create, Update or Delete; empty for an Event or a transition as a cause
+    rv: int  # resourceVersion; if not exact, the earliest possible
+    time: int  # if not exact, the earliest possible
+    replicas: int = -1  # after the change; -1: the kind has none
+    replicas_before: int = -1
+    template: int = 0  # fingerprint of the pod template after the change
     template_changed: bool = False
-    turned: str = ""
-    manual: bool = False
-    exact: bool = True
-    trace: str = ""
-    generation: int = 0
+    effect: str = ""  # on a Node, see ``field_managers.node_change``; "joined": a Pod got an owner
+    manual: bool = False  # made by somebody else than a controller
+    exact: bool = True  # False: made while nobody was watching
+    trace: str = ""  # set once the occurrence is placed
+    generation: int = 0  # of the object after the change; 0: the kind has none
 
     @property
     def order(self) -> tuple[int, int]:
-        """Newest last. Inferred changes come before all that were seen."""
+        """Sorts the newest last, and inferred changes before all that were seen."""
         return (self.rv, self.time)
 
     @property
     def added(self) -> int:
-        """By how many replicas it grew (negative: it shrank)."""
-        return self.replicas - self.before if min(self.replicas, self.before) >= 0 else 0
+        """By how many replicas the object grew; negative if it shrank."""
+        return self.replicas - self.replicas_before if min(self.replicas, self.replicas_before) >= 0 else 0
 
 
 class Transition(msgspec.Struct, array_like=True, gc=False):
-    """A condition or phase transition of an object.
+    """A condition or phase transition of an object."""
 
-    ``bad`` and ``type`` are those of ``ConditionTransition``. ``by_other_component``: the condition was written by
-    another component than the one that runs the object (for a Pod: not its kubelet). ``span`` is that of an earlier
-    transition if this one became its repeat.
-    """
-
-    span: str
-    type: str
-    bad: bool
+    span: str  # that of an earlier transition if this one became its repeat
+    type: str  # of the condition
+    bad: bool  # for the worse, see ``ConditionTransition``
     rv: int
     time: int
-    by_other_component: bool = False
-    trace: str = ""
+    by_other_component: bool = False  # not written by the component that runs the object (for a Pod: its kubelet)
+    trace: str = ""  # set once the occurrence is placed
 
     def as_cause(self) -> KnownChange:
-        """For what goes back to it."""
+        """The transition as a cause."""
         return KnownChange(self.span, "", self.rv, self.time, trace=self.trace)
 
 
 class LostDependent(msgspec.Struct, array_like=True, gc=False):
-    """A dependent that went (deleted, let go, or ended by itself), as its owner's controller meets it.
-
-    ``ordered``: 1 by that controller, 0 not, -1 not decided yet. ``gone``: when it had gone for good (ns, 0: not yet).
-    ``ended``: it is still there, but done or failed.
-    """
+    """A dependent that was deleted, orphaned or finished, as seen by the owner's controller."""
 
     span: str
     rv: int
@@ -83,18 +68,18 @@ class LostDependent(msgspec.Struct, array_like=True, gc=False):
     uid: str
     name: str
     node: str = ""
-    gone: int = 0
-    ordered: int = -1
-    ended: bool = False
+    gone: int = 0  # when it was removed from storage; 0: not yet
+    ordered: int = -1  # 1: deleted by the owner's controller, 0: not, -1: not decided yet
+    ended: bool = False  # finished or failed, but not deleted
 
     @property
     def last(self) -> int:
-        """When its controller was last told of it."""
+        """When its controller last saw a change of it."""
         return max(self.time, self.gone)
 
 
 class Replacement(msgspec.Struct, array_like=True, gc=False):
-    """A dependent that was created after others had gone, and may have taken the place of one of them."""
+    """A dependent that was created after others were lost, and may replace one of them."""
 
     span: str
     rv: int
@@ -104,32 +89,30 @@ class Replacement(msgspec.Struct, array_like=True, gc=False):
 
     @property
     def last(self) -> int:
-        """When it happened."""
+        """When it was created."""
         return self.time
 
 
 class Refusal(msgspec.Struct, array_like=True, gc=False):
-    """What an object's controller was refused for the sake of another object (a ResourceQuota): between ``first`` and
-    ``last`` (ns), as far as Events tell."""
+    """An object (a ResourceQuota) because of which a controller was refused to create dependents."""
 
     kind: str
     namespace: str
     name: str
-    first: int
+    first: int  # time of the first refusal that an Event reports
     last: int
 
 
 class EventTrack(msgspec.Struct, array_like=True, gc=False):
-    """How far the repeats of one Event object were followed: its count and message as of the occurrence that came as
-    the ``arrival``-th."""
+    """How far the repeats of one Event object were followed."""
 
     count: int
     message: str
-    arrival: int
+    arrival: int  # of the occurrence with this count
 
 
 class Baseline(msgspec.Struct, array_like=True, gc=False):
-    """An object as the first list showed it: what its unseen changes are inferred from, whatever came after."""
+    """An object as the first list showed it: its unseen changes are inferred from this."""
 
     resource_version: str
     generation: int
@@ -139,16 +122,16 @@ class Baseline(msgspec.Struct, array_like=True, gc=False):
 
 
 class Repeat(msgspec.Struct, array_like=True, gc=False):
-    """A repeat of an Event on its span; ``arrival`` is that of the occurrence which it was."""
+    """A repeat of an Event or transition: an event on the span of an earlier one."""
 
     time: int
     count: int
     message: str
-    arrival: int
+    arrival: int  # of the occurrence that became this repeat
 
 
 class Note(msgspec.Struct, array_like=True, gc=False):
-    """A transition recorded on the span that it repeats; the fields are those of ``ConditionTransition``."""
+    """A transition that is an event on another span, with the fields of ``ConditionTransition``."""
 
     time: int
     name: str
@@ -176,155 +159,156 @@ NOT_PLACED = Place()
 
 
 class Occurrence(msgspec.Struct, array_like=True, gc=False):
-    """Anything that happened to an object: a change, a deletion, a condition's turn, an Event. It becomes one span.
+    """Anything that happened to an object: a change, a condition transition or an Event. It becomes one span.
 
-    ``verb`` is Create, Update or Delete for a change; ``condition`` the type of a condition that turned, with its
-    ``status`` and ``because`` (its reason). Both are empty for an Event. ``rv`` is the version that a change made; for
-    an Event ``seen_rv`` is the version that its reporter looked at (0: unknown, or stale because this is a repeat).
-    ``time`` is the best estimate; it happened no later than ``latest``. ``generation`` is that of the object, of a turn
-    the one that its controller had observed. ``cause`` is what was chosen, ``parent`` where it hangs.
-    ``related`` is the trace context that the object carried already.
-    ``reported_uid`` is the object on which an Event is tracked: not ``uid`` where its reporter told only the name.
+    A change has a ``verb``, a transition a ``condition``, an Event an ``event_uid``.
     """
 
-    id: str
-    uid: str
+    # What happened to which object.
+    id: str  # of the span
+    uid: str  # of the object; a placeholder for an Event that has only its name
     kind: str
     namespace: str
     name: str
-    reason: str
-    arrival: int
+    reason: str  # the verb of a change, the condition (and status) of a transition, the reason of an Event
+
+    # When.
+    arrival: int  # number in the order of arrival
     received: int
-    time: int
-    latest: int
-    reported_uid: str = ""
-    verb: str = ""
-    rv: int = 0
-    seen_rv: int = 0
+    time: int  # best estimate
+    latest: int  # latest possible
+
+    # Who and what, as far as known.
+    rv: int = 0  # resourceVersion that it wrote: of the object, or of the Event
     api_version: str = ""
-    resource_version: str = ""
-    field_path: str = ""
-    generation: int = 0
-    actor: str = ""
-    instance: str = ""
-    manager: str = ""
-    subresource: str = ""
-    by_controller: bool = False
-    listed: bool = False
+    resource_version: str = ""  # of the object, as text
+    generation: int = 0  # of the object; for a transition the one that its controller had observed
+    actor: str = ""  # component that acted, the service of the span
+    instance: str = ""  # host of the actor
     warning: bool = False
     message: str = ""
+
+    # Only changes.
+    verb: str = ""  # Create, Update or Delete
+    manager: str = ""  # field manager; transitions have one as well
+    subresource: str = ""  # through which the manager wrote
+    by_controller: bool = False
+    traceparent: str = ""  # trace context that the change brought
+    related: str = ""  # trace context that the object had before, only linked to
+    patch: str = ""  # JSON patch of the change
+    summary: str = ""
+    reported_by: str = ""  # span of the Event that reports the change
+
+    # Only transitions.
+    condition: str = ""  # type of the condition
+    condition_status: str = ""
+    condition_reason: str = ""
+
+    # Only Events.
     event_uid: str = ""
     event_name: str = ""
     event_action: str = ""
     event_count: int = 0
-    event_start: int = 0
-    top_level: bool = False
-    subject: Subject | None = None
-    traceparent: str = ""
-    patch: str = ""
-    summary: str = ""
-    decided: bool = False
+    event_start: int = 0  # when the Event object was first reported
+    reported_uid: str = ""  # of the object under which the Event is tracked: ``uid`` as the reporter gave it
+    field_path: str = ""  # part of the object (a container)
+    seen_rv: int = 0  # version of the object that the reporter looked at; 0: unknown, or outdated in a repeat
+    top_level: bool = False  # its annotation topLevelSpan starts a trace
+    subject: Subject | None = None  # what a rule found that it reports, about which object
+
+    # The span.
+    decided: bool = False  # its cause is chosen, or being chosen
     place: Place = NOT_PLACED
-    reported_by: str = ""
     repeats: list[Repeat] = []
-    related: str = ""
-    condition: str = ""
-    status: str = ""
-    because: str = ""
     notes: list[Note] = []
 
 
 class ObjectState(msgspec.Struct, array_like=True, gc=False):
-    """What the fold remembers of one object. ``rv`` 0: only spoken of, never seen. Times in ns; ``deleted``,
-    ``settled`` and ``forget`` (when to let it go) in logical time, ``reached`` the best estimate of when it
-    came to rest. ``template`` and ``labels`` are fingerprints. ``latent`` is its
-    newest change of labels alone: it becomes an occurrence only if something follows from it. ``ended`` is when a Job
-    was done or had failed. ``conditions`` is how it stands by its own status. ``patience`` is how long a Pod stays on a
-    node that was tainted (s), ``revision`` the one of its owner that it was made from, or of a Deployment's ReplicaSet
-    the number that it has now; ``numbered`` are the versions at which that one was given it and those before.
-    ``label_text`` and ``annotations`` are kept to tell what changed, but not of what belongs to another (its controller
-    sets them, and these are the most numerous).
-    ``claim`` is the uid of the claim that a PersistentVolume is bound to.
-    ``index`` is the ordinal of a StatefulSet's Pod (-1: not told). ``notes`` announce its deletion.
-    ``events`` are tracks of Event objects whose occurrences are in closed traces (``graph.tracks`` has those of the
-    others).
+    """What the fold remembers of one object.
 
-    What most objects have none of is a tuple, or None: an empty list for each of a hundred thousand takes 5 MB."""
+    Fields that most objects do not need are tuples or None: an empty list for each of 100,000 objects takes 5 MB.
+    """
 
+    # Identity and version.
     uid: str
     kind: str = ""
     namespace: str = ""
     name: str = ""
-    resource: str = ""
+    resource: str = ""  # its stream: apps/v1/deployments
     api_version: str = ""
-    rv: int = 0
+    rv: int = 0  # 0: only referenced by others, never seen
     resource_version: str = ""
     generation: int = 0
+
+    # Life cycle.
     created: int = 0
-    seen: int = 0
+    seen: int = 0  # first seen
     deleting: bool = False
-    deleted: int = 0
-    forget: int = 0
-    owner: str = ""
-    owner_manager: str = ""
+    deleted: int = 0  # 0: not deleted
+    forget: int = 0  # when to forget it; 0: no time is set
+
+    # Metadata and spec.
+    owner: str = ""  # uid of the owner that controls it
+    owners: tuple[str, ...] = ()  # uids of all owners
+    owner_manager: str = ""  # field manager that wrote the owner reference
     node: str = ""
-    replicas: int = -1
-    template: int = 0
-    progressing: bool = False
-    failed: bool = False
-    settled: int = 0
-    reached: int = 0
-    disruption: str = ""
-    target_kind: str = ""
+    replicas: int = -1  # -1: the kind has none
+    template: int = 0  # fingerprint of the pod template
+    target_kind: str = ""  # what an autoscaler scales
     target_name: str = ""
+    claim: str = ""  # uid of the claim that a PersistentVolume is bound to
+    ordinal: int = -1  # of a Pod of a StatefulSet; -1: not labelled
+    revision: str = ""  # of its owner from which a Pod was made; of a ReplicaSet its current number
+    revision_versions: tuple[int, ...] = ()  # resourceVersions at which a ReplicaSet was given its last numbers
+    toleration_seconds: int = 0  # how long a Pod stays on a tainted node
     traceparent: str = ""
+    labels: int = 0  # fingerprint
+    label_text: bytes = b""  # to describe changes; not kept for objects with an owner, which are the most numerous
+    annotations: dict[str, str] | None = None  # as label_text
     spec: bytes = b""
     field_managers: tuple[FieldManagerEntry, ...] = ()
-    baseline: Baseline | None = None
+
+    # Status.
+    progressing: bool = False  # something is still to happen by itself
+    failed: bool = False
+    settled: int = 0  # when ``progressing`` last changed
+    reached: int = 0  # the same, as the best estimate of when it happened
+    ended: int = 0  # when a Job completed or failed
+    disruption: str = ""  # reason of a Pod's condition DisruptionTarget
+    conditions: ConditionSet = ()
+
+    # What happened to it.
+    baseline: Baseline | None = None  # None once unseen changes have been inferred
     changes: list[KnownChange] = []
+    transitions: list[Transition] = []
+    unpublished: Occurrence | None = None  # newest change of labels alone; published if something is caused by it
+    announcements: tuple[Note, ...] = ()  # transitions that announce its deletion
+    events: dict[str, EventTrack] = {}  # Event objects whose occurrences are in closed traces, by uid
     lost_dependents: tuple[LostDependent, ...] = ()
-    events: dict[str, EventTrack] = {}
-    episode: str = ""
-    episodes: int = 0
-    owners: tuple[str, ...] = ()
-    labels: int = 0
     replacements: tuple[Replacement, ...] = ()
     refused: Refusal | None = None
-    unpublished: Occurrence | None = None
-    ended: int = 0
-    conditions: ConditionSet = ()
-    transitions: list[Transition] = []
-    index: int = -1
-    toleration_seconds: int = 0
-    revision: str = ""
-    notes: tuple[Note, ...] = ()
-    claim: str = ""
-    label_text: bytes = b""
-    annotations: dict[str, str] | None = None
-    numbered: tuple[int, ...] = ()
+    episode: str = ""  # the trace that gathers what follows its last closed trace
+    episodes: int = 0  # number of episodes
 
 
 class Trace(msgspec.Struct, array_like=True, gc=False):
-    """An open trace. ``active`` is the logical time at which something last came to it."""
+    """An open trace."""
 
     id: str
     opened: int
-    active: int
-    check: int
-    warning: bool = False
-    previous_trace: str = ""
+    active: int  # when it last got an occurrence
+    check: int  # when to check next whether it is resolved
+    warning: bool = False  # contains a Warning
+    previous_trace: str = ""  # the closed trace that this episode follows
 
 
 class Clock(msgspec.Struct, array_like=True, gc=False):
-    """The scalar state. ``lag`` is how late Events are seen to come (ns), as of ``lag_at``; ``carried`` names closed
-    traces under a remote context, which must not be opened a second time. ``gaps`` holds, for a stream that nobody
-    watched for a while, the resourceVersions between which that was. ``invalid_contexts`` counts the changes that
-    carried a trace context which is none."""
+    """The scalar state of the fold."""
 
-    now: int = 0
-    arrivals: int = 0
-    lag: int = 0
+    now: int = 0  # event time
+    arrivals: int = 0  # number of occurrences so far
+    lag: int = 0  # how late Events arrive, as of ``lag_at``
     lag_at: int = 0
-    carried: list[str] = []
-    gaps: dict[str, tuple[int, int]] = {}
-    invalid_contexts: int = 0
+    closed_remote_traces: list[str] = []  # closed traces of remote contexts, which must not be opened again
+    gaps: dict[str, tuple[int, int]] = {}  # resourceVersions between which a stream was last not watched
+    invalid_contexts: int = 0  # changes whose object carried an invalid trace context

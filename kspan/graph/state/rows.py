@@ -148,8 +148,8 @@ def _attributes(occ: Occurrence, node: str) -> dict[str, Any]:
     }
     if occ.condition:
         found[words.CONDITION_TYPE] = occ.condition
-        found[words.CONDITION_STATUS] = occ.status
-        found[words.CONDITION_REASON] = occ.because
+        found[words.CONDITION_STATUS] = occ.condition_status
+        found[words.CONDITION_REASON] = occ.condition_reason
         found[words.CONDITION_MESSAGE] = occ.message
     if occ.event_uid:
         found[words.EVENT_UID] = occ.event_uid

@@ -85,7 +85,7 @@ class State:
         occ = self.objects.take_unpublished(obj)
         occ.arrival, occ.received = self.clock.next_arrival(), self.clock.now
         effect = "labelled" if obj.kind == "Node" else "joined" if obj.owner else ""
-        self.add_change(obj, occ, KnownChange(occ.id, occ.verb, occ.rv, occ.time, turned=effect, manual=True))
+        self.add_change(obj, occ, KnownChange(occ.id, occ.verb, occ.rv, occ.time, effect=effect, manual=True))
         return occ
 
     def add_transition(self, obj: ObjectState, occ: Occurrence, transition: Transition) -> None:

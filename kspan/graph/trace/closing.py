@@ -78,7 +78,7 @@ class Resolver:
     def _awaited(self, obj: ObjectState) -> bool:
         """Whether controllers that were refused because of this object, before its newest change, are still to try
         again, or Pods have yet to leave this Node."""
-        if obj.kind == "Node" and obj.changes and obj.changes[-1].turned == "evicts":
+        if obj.kind == "Node" and obj.changes and obj.changes[-1].effect == "evicts":
             return self._stays(obj.name, obj.changes[-1].time)
         refused_by = self.state.objects.refused_by
         waiting = [*refused_by(obj.kind, obj.namespace, obj.name), *refused_by(obj.kind, obj.namespace, "")]

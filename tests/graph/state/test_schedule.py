@@ -1,0 +1,63 @@
+"""What is due when, and in which order."""
+
+import pytest
+
+from kspan.graph.state.records import Occurrence
+from kspan.graph.state.schedule import NEVER, Schedule
+
+
+def occurrence(arrival: int) -> Occurrence:
+    return Occurrence(f"span-{arrival}", "uid", "Pod", "shop", "web", "Update", arrival, 0, 0, 0)
+
+
+def test_an_empty_schedule_has_no_deadline() -> None:
+    schedule = Schedule()
+    assert schedule.deadline == schedule.next_expiry == NEVER
+
+
+def test_the_deadline_is_the_earliest_of_causes_and_traces_but_not_of_objects() -> None:
+    schedule = Schedule()
+    schedule.forget_object("uid", 1)
+    assert schedule.deadline == NEVER
+    schedule.check_trace("late", 30)
+    schedule.check_trace("early", 20)
+    assert schedule.deadline == 20
+    schedule.hold(occurrence(1), 10)
+    assert schedule.deadline == 10
+    assert schedule.next_expiry == 1
+
+
+def test_occurrences_are_decided_in_the_order_of_arrival() -> None:
+    schedule = Schedule()
+    first, second = occurrence(1), occurrence(2)
+    schedule.hold(first, 10)
+    schedule.hold(second, 10)
+    assert [schedule.pop_occurrence(10), schedule.pop_occurrence(10), schedule.pop_occurrence(10)] == [
+        first,
+        second,
+        None,
+    ]
+
+
+def test_what_is_due_later_is_not_popped() -> None:
+    schedule = Schedule()
+    schedule.hold(occurrence(1), 20)
+    schedule.check_trace("trace", 20)
+    assert schedule.pop_occurrence(10) is None
+    assert schedule.pop_check(10) is None
+
+
+def test_traces_and_objects_of_one_time_are_popped_by_name() -> None:
+    schedule = Schedule()
+    for name in ("b", "a"):
+        schedule.check_trace(name, 10)
+        schedule.forget_object(name, 10)
+    assert [schedule.pop_check(10), schedule.pop_check(10)] == ["a", "b"]
+    assert [schedule.pop_expiry(), schedule.pop_expiry()] == ["a", "b"]
+
+
+def test_an_occurrence_cannot_be_held_for_less_time_than_one_before_it() -> None:
+    schedule = Schedule()
+    schedule.hold(occurrence(1), 10)
+    with pytest.raises(AssertionError):
+        schedule.hold(occurrence(2), 9)
