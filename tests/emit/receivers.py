@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -190,6 +191,8 @@ def run_server(
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers["Content-Encoding"] == "gzip":
                 body = gzip.decompress(body)
+            elif self.headers["Content-Encoding"] == "deflate":
+                body = zlib.decompress(body)
             request = ExportTraceServiceRequest.FromString(body)
             headers.append({key.lower(): value for key, value in self.headers.items()})
             seen.append(request)

@@ -19,9 +19,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     add_TraceServiceServicer_to_server,
 )
 
+from kspan.emit.otlp import open_otlp
+from kspan.errors import SettingsError
 from tests.apiserver.certificate import Certificate
 from tests.emit.memory_store import MemoryStore
-from tests.emit.receivers import Answer, run_server, span_names
+from tests.emit.receivers import Answer, Rotel, run_server, span_names
 from tests.emit.test_otlp import NOW, add_small_traces, export_all, export_queue
 
 PREFIX = "OTEL_EXPORTER_OTLP_"
@@ -234,3 +236,117 @@ def test_a_trace_that_is_rejected_while_others_are_accepted_is_set_aside(
     assert emission is not None
     assert emission.rejected
     assert str(status) in emission.reason
+
+
+# Invalid values and plug-ins ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+@pytest.mark.parametrize(
+    "name, value, hint",
+    [("TIMEOUT", "soon", "number of seconds"), ("TIMEOUT", "-1", "number of seconds"), ("COMPRESSION", "zip", "gzip")],
+)
+def test_an_invalid_value_is_a_settings_error_with_the_valid_ones(
+    variables: Set, protocol: str, name: str, value: str, hint: str
+) -> None:
+    variables(PROTOCOL=protocol, **{name: value})
+    with pytest.raises(SettingsError, match=f"{PREFIX}{name} '{value}': use .*{hint}"):
+        open_otlp()
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+@pytest.mark.parametrize("compression", ["gzip", "none"])
+def test_a_collector_reads_compressed_requests(
+    rotel: Rotel, store: MemoryStore, variables: Set, protocol: str, compression: str
+) -> None:
+    add_small_traces(store, 1)
+    endpoint = rotel.grpc_endpoint if protocol == "grpc" else rotel.http_endpoint
+    variables(ENDPOINT=endpoint, PROTOCOL=protocol, COMPRESSION=compression)
+    assert export_all(store).traces == 1
+
+
+def test_deflate_is_the_zlib_format(store: MemoryStore, variables: Set) -> None:
+    """RFC 9110, 8.4.1.2."""
+    add_small_traces(store, 1)
+    with run_server(lambda _: Answer()) as server:
+        variables(ENDPOINT=server.endpoint, COMPRESSION="deflate")
+        assert export_all(store).traces == 1
+    assert span_names(server.requests[0]) == ["Pod.T0"]
+    assert server.headers[0]["content-encoding"] == "deflate"
+
+
+PLUGIN = """
+import requests
+
+def session():
+    session = requests.Session()
+    session.headers["authorization"] = "Bearer from-plugin"
+    return session
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed package with a credential provider that is named ``company``."""
+    (tmp_path / "company_credentials.py").write_text(PLUGIN)
+    metadata = tmp_path / "company_credentials-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: company-credentials\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[opentelemetry_otlp_credential_provider]\ncompany = company_credentials:session\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+@pytest.mark.parametrize("scope", ["", "TRACES_"])
+def test_a_credential_provider_supplies_the_http_session(
+    store: MemoryStore, variables: Set, plugin: None, scope: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"OTEL_PYTHON_EXPORTER_OTLP_HTTP_{scope}CREDENTIAL_PROVIDER", "company")
+    add_small_traces(store, 1)
+    with run_server(lambda _: Answer()) as server:
+        variables(ENDPOINT=server.endpoint)
+        assert export_all(store).traces == 1
+    assert server.headers[0]["authorization"] == "Bearer from-plugin"
+
+
+def test_a_credential_provider_of_the_wrong_type_is_a_settings_error(
+    variables: Set, plugin: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables(PROTOCOL="grpc", ENDPOINT="https://127.0.0.1:1")
+    monkeypatch.setenv("OTEL_PYTHON_EXPORTER_OTLP_GRPC_CREDENTIAL_PROVIDER", "company")
+    with pytest.raises(SettingsError, match="'company' returns a Session, not a ChannelCredentials"):
+        open_otlp()
+
+
+def test_a_credential_provider_that_is_not_installed_is_a_settings_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER", "nowhere")
+    with pytest.raises(SettingsError, match="'nowhere' is not installed"):
+        open_otlp()
+
+
+class _Failing(TraceServiceServicer):
+    """Answers every call with a code."""
+
+    def __init__(self, code: grpc.StatusCode) -> None:
+        self.code = code
+
+    def Export(self, request: ExportTraceServiceRequest, context: grpc.ServicerContext) -> ExportTraceServiceResponse:  # noqa: N802
+        context.abort(self.code, "no reason given")
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    "code", ["INVALID_ARGUMENT", "UNAUTHENTICATED", "PERMISSION_DENIED", "UNAVAILABLE", "INTERNAL"]
+)
+def test_a_grpc_receiver_that_fails_all_calls_rejects_no_trace(store: MemoryStore, variables: Set, code: str) -> None:
+    add_small_traces(store, 3)
+    server = grpc.server(ThreadPoolExecutor(max_workers=2))
+    add_TraceServiceServicer_to_server(_Failing(grpc.StatusCode[code]), server)  # type: ignore[no-untyped-call]
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    variables(ENDPOINT=f"http://127.0.0.1:{port}", PROTOCOL="grpc")
+    report = export_all(store)
+    server.stop(None).wait()
+    assert (report.traces, report.failed, report.rejected) == (0, 3, 0)
+    assert report.reason == f"127.0.0.1:{port}: {code} (no reason given)"
