@@ -1,1 +1,1 @@
-"""``kspan run``: the writer, the exports, the schedule and the HTTP server, supervised."""
+"""``kspan run``: the writer, the export jobs and the scheduler of one cluster, and their supervisor."""

@@ -144,5 +144,6 @@ class RetryingProjector:
 
     def _reload(self) -> None:
         """Discard the fold, which contains rejected records, and load the projection from the database."""
+        self._projector.close()
         self._projector = self._committer.read(self._load)
         self._invalid_contexts = min(self._invalid_contexts, self._projector.fold.invalid_contexts)

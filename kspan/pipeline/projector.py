@@ -93,6 +93,10 @@ class Projector:
         while self.fold.next_deadline():
             self.let_time_pass(self.fold.now + settings.hold + settings.max_trace_age + SECOND)
 
+    def close(self) -> None:
+        """Release the fold, which may be half a gigabyte. The projector cannot be used afterwards."""
+        del self.fold, self._versions
+
     # For comparing a relist with the known objects. All three see every batch that was added.
 
     def live_objects(self, resource: str) -> Sequence[ObjectRow]:

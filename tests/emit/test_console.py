@@ -20,9 +20,9 @@ def test_the_console_target_prints_each_trace_once(store: MemoryStore) -> None:
     for name in ("one", "two"):
         store.add(*rolling_update(name))
     file = io.StringIO()
-    emitter = ExportQueue(store, store.cluster, "console", ConsoleExporter(Console(file=file, width=100)))
-    assert emitter.export_pending(START).traces == 2
-    assert emitter.export_pending(START).traces == 0
+    queue = ExportQueue(store, store.cluster, "console", ConsoleExporter(Console(file=file, width=100)))
+    assert queue.export_pending(START).traces == 2
+    assert queue.export_pending(START).traces == 0
     assert file.getvalue().count("✓ Deployment shop/web by kubectl") == 2
     assert "\n\n✓ Deployment" in file.getvalue(), "traces stand apart"
 
@@ -36,8 +36,8 @@ class _Full(io.StringIO):
 
 def test_traces_wait_if_the_output_cannot_be_written(store: MemoryStore) -> None:
     store.add(*rolling_update())
-    emitter = ExportQueue(store, store.cluster, "console", ConsoleExporter(Console(file=_Full(), width=100)))
-    report = emitter.export_pending(START)
+    queue = ExportQueue(store, store.cluster, "console", ConsoleExporter(Console(file=_Full(), width=100)))
+    report = queue.export_pending(START)
     assert (report.traces, report.failed) == (0, 1)
     assert "No space left" in report.reason
 
