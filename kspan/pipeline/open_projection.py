@@ -69,7 +69,10 @@ def open_projection(store: Store, cluster: str, rules: Rules, settings: FoldSett
 
 def _upgrade(store: Store, cluster: str, rules: Rules, inputs: FoldInputs) -> tuple[str, ...]:
     version = store.fold_version(cluster)
-    if version is None or version == FOLD_VERSION:
+    if version is None:
+        # Nothing is folded yet; if something is, its version is unknown.
+        version = 0 if store.last_sequence(cluster) else FOLD_VERSION
+    if version == FOLD_VERSION:
         return ()
     if version > FOLD_VERSION:
         raise StoreError(
