@@ -1,11 +1,20 @@
 """The thread that writes: takes frames from the watches and commits their content to the journal.
 
     watches ──frames──▶ FrameQueue ──▶ ListWatch ──batches──▶ RetryingProjector ──commits──▶ database
-                                     (frame → batch)        (fold, projection)
+                                     (frame → batch)          (fold, projection)
 
-The writer decides three things: when records are committed (in groups, within ``LINGER_S``), when event time advances
-(at ticks, unless the watermark holds it back), and which objects are skipped because they are not valid. While the
-database is away, the writer waits, the queue fills up and the watches wait: nothing is dropped, memory stays bounded.
+A *frame* is one object of a list, one event of a watch, or the beginning or end of a list. A *journal batch* is the
+records that a frame adds to the journal, with the resourceVersion that its stream has reached. *Event time* is the time
+that the fold sees: the greatest receipt time of all records.
+
+The writer decides three things:
+
+* when records are committed: in groups, at most ``LINGER_S`` after their arrival;
+* when event time advances without a record: at ticks, unless the watermark holds it back;
+* which objects are skipped: those that are not valid.
+
+While the database is away, the writer waits, the queue fills up and the watches wait: nothing is dropped, and memory
+stays bounded.
 """
 
 import logging
@@ -92,7 +101,7 @@ class Writer:
         self._commit_at: float | None = None
         """Monotonic time at which the waiting batches are committed; None if none is waiting."""
         self._held_at = 0
-        """Event time that is held back (ns); 0 while it advances."""
+        """Where event time is held back (ns); 0 while it advances. Records count as received then at the latest."""
         self._reported: set[tuple[str, str]] = set()
         self._everything_committed = False
         self._stopping = threading.Event()
