@@ -1,4 +1,4 @@
-"""Frames: what a file or a watch delivers, one line of a recording each; and the journal record of a frame. Pure.
+"""Frames, which files and watches deliver (one is a line of a recording), and their journal records. Pure.
 
 A frame carries the object's JSON unchanged and its decoded head. The objects of LIST, BOOKMARK and NOTE frames are
 kspan's own and defined here (``marker_object``, ``note_object``).

@@ -38,7 +38,7 @@ class OpenList(msgspec.Struct):
 
 
 class ListPolicy(Protocol):
-    """What differs between the lists of a recording and those of a live cluster."""
+    """The differences between the lists of a recording and those of a live cluster."""
 
     repeats_first_list: bool
     """A first list that broke off is followed by another, and objects that only the former contained are deleted."""

@@ -1,11 +1,12 @@
-"""From frames to journal batches: what the lists and watches of a stream add to the journal.
+"""From frames to journal batches: the records that the lists and watches of a stream add to the journal.
 
 * The first list of a stream is state (LISTED records).
 * A later list closes a gap. An object that is new or changed was added or modified in the gap, a known object that is
   missing was deleted, and a GAP record states between which resourceVersions changes may have been missed.
 * A list covers some namespaces or the whole cluster (its scope). An object in a namespace that was not watched before
   is state again; an object in a namespace that is not watched any more is not deleted.
-* If resourceVersions start over (etcd was restored from a backup), a new epoch begins. What came back is state, too.
+* If resourceVersions start over (etcd was restored from a backup), a new epoch begins. Objects that
+  reappear are state, too.
 
 The order of the frames of one stream matters; the order across streams does not.
 """

@@ -1,4 +1,4 @@
-"""Removes confidential values from objects: what is masked, and where. Pure.
+"""Removes confidential values from objects. Pure.
 
 Secrets and ConfigMaps lose their data. The values of environment variables and the annotation in which kubectl keeps
 a copy of the whole manifest are masked at any depth of any object. ``redact`` works on JSON text, before an object

@@ -90,8 +90,8 @@ def is_watched_when_referenced(resource: ServerResource) -> bool:
 def is_watched_whole(resource: str) -> bool:
     """True if whole objects of a resource are read: the built-in kinds that make causes, and every custom resource.
 
-    Causality reads the spec and the status of these, and a span shows what changed in the spec. Metadata are enough
-    for any other kind: they state its owners, and who changed it and when. Nothing else is ever requested of Secrets
+    Causality reads the spec and the status of these, and a span shows the changes of the spec. Metadata are enough
+    for any other kind: they state its owners, its changes and their authors. Nothing else is ever requested of Secrets
     and ConfigMaps. A built-in kind counts in every version of its API group.
     """
     parts = resource.split("/")

@@ -13,7 +13,7 @@ MAX_DEPTH = 256
 """Levels of nesting: several times those of the deepest known schema, and far below Python's own limit."""
 
 DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What a decoder raises for bad input; ``explain`` takes any of them."""
+"""The exceptions of a decoder for invalid input; ``explain`` takes any of them."""
 
 _MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")

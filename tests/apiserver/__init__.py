@@ -1,7 +1,7 @@
-"""A small stateful Kubernetes API server for tests, over real HTTP(S), in the words of a real one (1.36).
+"""A small stateful Kubernetes API server for tests, over real HTTP(S), with the wording of a real one (1.36).
 
-It keeps objects with resourceVersions, serves discovery, lists (with pages), watches (with bookmarks and 410s) and
-writes, can be fed a recording, and goes wrong on demand::
+It stores objects with resourceVersions, serves discovery, lists (with pages), watches (with bookmarks and 410s) and
+writes, can serve a recording, and injects faults on demand::
 
     with ApiServer(token="s") as server:
         server.put("v1/pods", {"metadata": {"name": "web-1", "namespace": "shop"}, "spec": {}})
@@ -9,7 +9,7 @@ writes, can be fed a recording, and goes wrong on demand::
         ...
         assert server.requests_seen("v1/pods", "list") == 2
 
-``python -m tests.apiserver --help`` runs it as a process of its own; ``/_test/...`` steers that one (control.py).
+``python -m tests.apiserver --help`` runs it as a process, which is controlled under ``/_test/...`` (control.py).
 """
 
 from tests.apiserver.faults import (

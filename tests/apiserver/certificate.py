@@ -1,4 +1,4 @@
-"""Certificates, made by the ``openssl`` command."""
+"""Certificates, created with the ``openssl`` command."""
 
 import subprocess
 import tempfile
@@ -14,7 +14,7 @@ def _request(path: Path, key_path: Path, name: str, *more: str) -> None:
 
 
 class Certificate:
-    """The files of one self-signed certificate for 127.0.0.1, which is its own CA; they are there until ``remove``."""
+    """The files of one self-signed certificate for 127.0.0.1, which is its own CA. ``remove`` deletes them."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="apiserver-")
@@ -27,7 +27,7 @@ class Certificate:
 
 
 class Authority:
-    """A CA of its own, whose file is ``path``; it and all that it issued are there until ``remove``."""
+    """A CA with the certificate file ``path``. ``remove`` deletes it and everything that it issued."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="authority-")
@@ -37,7 +37,7 @@ class Authority:
         _request(self.path, self._key_path, "tests")
 
     def issue(self, name: str) -> tuple[Path, Path]:
-        """A certificate for a user (its common name) or for 127.0.0.1: (its file, that of its key)."""
+        """Issue a certificate for a user (the common name) or for 127.0.0.1; return its file and that of its key."""
         self._issued += 1
         path, key_path = (Path(self._folder.name) / f"{self._issued}.{end}" for end in ("crt", "key"))
         alternative = _FOR_127_0_0_1 if name == "127.0.0.1" else []

@@ -1,4 +1,4 @@
-"""The official client as the server's tests use it: raw responses, of requests that it built."""
+"""The official client for the server's tests: it builds the requests, and the responses are raw."""
 
 import json
 import warnings
@@ -19,7 +19,7 @@ METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v
 
 
 class Answer(NamedTuple):
-    """``text`` is the body as it came, ``body`` the JSON in it (None where there is none)."""
+    """``text`` is the raw body, ``body`` the decoded JSON."""
 
     status: int
     text: str
@@ -42,11 +42,11 @@ class Client:
     """A client for one kubeconfig. A context manager: closes its connections."""
 
     def __init__(self, kubeconfig: Path) -> None:
-        # Half of the client is annotated, and the annotations are not those of what it does.
+        # The client's annotations are incomplete and partly wrong.
         load: Any = config.load_kube_config
         configuration: Any = client.Configuration()
         load(str(kubeconfig), client_configuration=configuration)
-        configuration.retries = False  # urllib3 would wait for Retry-After, and try again, by itself
+        configuration.retries = False  # urllib3 would itself wait for a Retry-After and retry
         self.api: Any = client.ApiClient(configuration)
 
     def __enter__(self) -> Self:
@@ -69,7 +69,7 @@ class Client:
     def send(
         self, path: str, method: str = "GET", body: Any = None, accept: str = "application/json", **params: Any
     ) -> Any:
-        """The response of urllib3, not yet read."""
+        """Return the response of urllib3, not read yet."""
         headers = {"Accept": accept}
         if body is not None:
             headers["Content-Type"] = "application/merge-patch+json" if method == "PATCH" else "application/json"
@@ -84,18 +84,18 @@ class Client:
         return self.api.call_api(*request, _request_timeout=(5, TIMEOUT)).response
 
     @contextmanager
-    def watch(self, path: str, accept: str = "application/json", **params: Any) -> Iterator["WatchStream"]:
+    def watch(self, path: str, accept: str = "application/json", **params: Any) -> Iterator["WatchLines"]:
         response = self.send(path, accept=accept, watch="true", **params)
         try:
-            yield WatchStream(response)
+            yield WatchLines(response)
         finally:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ResourceWarning)
                 response.close()
 
 
-class WatchStream:
-    """The lines of a watch. ``torn`` is what came after the last whole line."""
+class WatchLines:
+    """The lines of a watch. ``torn`` is the incomplete rest after the last whole line."""
 
     def __init__(self, response: Any) -> None:
         self.status: int = response.status
@@ -104,7 +104,7 @@ class WatchStream:
         self._lines: list[bytes] = []
 
     def line(self) -> bytes | None:
-        """The next line; None at the end of the stream. Raises what urllib3 raises when the connection breaks."""
+        """Return the next line; None at the end of the stream. Raises an error of urllib3 if the connection breaks."""
         while not self._lines:
             chunk = next(self._chunks, None)
             if chunk is None:

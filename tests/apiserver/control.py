@@ -1,4 +1,4 @@
-"""Steering a server in another process, under ``/_test``: what the ``ApiServer`` object offers, as JSON over HTTP."""
+"""Controls a server in another process: the methods of ``ApiServer`` as JSON over HTTP, under ``/_test``."""
 
 import json
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 
 def answer(server: "ApiServer", request: Request) -> tuple[int, bytes]:
-    """(HTTP status, body). A POST's body holds the arguments; GET for ``stats``."""
+    """Return (HTTP status, body). The arguments are in the body of a POST; ``stats`` is a GET."""
     action = _ACTIONS.get(request.path.removeprefix(PREFIX))
     if action is None:
         return 404, b'{"error":"no such action"}\n'

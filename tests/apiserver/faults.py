@@ -1,7 +1,7 @@
-"""What can be made to go wrong, while the server runs.
+"""Faults that a test can inject while the server runs.
 
-A fault is a value that says what happens; ``Faults.add`` says where, to which requests and how often. Answers
-(``Gone``, ``Refuse``) take the place of a response; the others spoil one that has begun.
+A fault is a value; ``Faults.add`` states to which requests it applies and how often. ``Gone`` and ``Refuse`` replace a
+response; the others change one that has begun.
 """
 
 import threading
@@ -15,12 +15,12 @@ SPOILABLE = ("list", "continue", "watch")
 
 @dataclass(frozen=True)
 class Gone:
-    """410 as an HTTP status, in the words that belong to a list, a continue token or a watch."""
+    """410 as an HTTP status, with the wording for a list, a continue token or a watch."""
 
 
 @dataclass(frozen=True)
 class Refuse:
-    """Any other HTTP status in the place of the answer: 401, 403, 429, 500, 503 … ``retry_after`` in seconds."""
+    """Any other HTTP status instead of the answer: 401, 403, 429, 500, 503 … ``retry_after`` is in seconds."""
 
     code: int
     retry_after: int | None = None
@@ -49,21 +49,21 @@ class EmptyWatch:
 
 @dataclass(frozen=True)
 class Stall:
-    """Not a byte more after ``after`` lines, and the connection stays open until the fault is lifted."""
+    """No more bytes after ``after`` lines; the connection stays open until the fault is lifted."""
 
     after: int = 0
 
 
 @dataclass(frozen=True)
 class Slow:
-    """The body trickles."""
+    """The body arrives slowly."""
 
     bytes_per_second: int = 2000
 
 
 @dataclass(frozen=True)
 class BadLine:
-    """A line that is no JSON stands between the others."""
+    """A line that is not JSON is sent between the others."""
 
     after: int = 0
     line: bytes = b'{"type":"ADDED","object":{"kind":"Pod",,,"metadata"\n'
@@ -71,14 +71,14 @@ class BadLine:
 
 @dataclass(frozen=True)
 class HugeLine:
-    """The next delta (or object of a list) has an annotation of this many bytes."""
+    """The next change (or object of a list) has an annotation of this many bytes."""
 
     size: int = 10_000_000
 
 
 @dataclass(frozen=True)
 class OffSchema:
-    """The next delta (or object of a list) has strings where integers are expected."""
+    """The next change (or object of a list) has strings where integers are expected."""
 
 
 Fault = Gone | Refuse | ErrorFrame | Break | EmptyWatch | Stall | Slow | BadLine | HugeLine | OffSchema
@@ -99,7 +99,7 @@ _VERBS: dict[type, tuple[str, ...]] = {
 
 @dataclass(eq=False)
 class Injection:
-    """A fault that is switched on. As a context manager it is lifted at the end."""
+    """An active fault. As a context manager it is lifted at the end."""
 
     fault: Fault
     resource: str | None
@@ -107,7 +107,7 @@ class Injection:
     times: int | None
     _lift: Callable[["Injection"], None] = field(repr=False)
     hits: int = 0
-    """How often it struck."""
+    """How often it was applied."""
     lifted: bool = False
 
     def lift(self) -> None:
@@ -127,7 +127,7 @@ class Injection:
 
 
 class Faults:
-    """The faults that are switched on. ``changed`` is called after each change."""
+    """The active faults. ``changed`` is called after each change."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
@@ -137,10 +137,10 @@ class Faults:
     def add(
         self, fault: Fault, resource: str | None = None, verb: str | None = None, times: int | None = None
     ) -> Injection:
-        """Switch a fault on: for a resource (or all), a verb (or all that make sense), ``times`` (or until lifted).
+        """Activate a fault: for a resource (or all), a verb (or all possible ones), ``times`` (or until lifted).
 
-        Verbs: list (its first page), continue (the others), watch, get, create, update, patch, delete, discovery. Those
-        that spoil a body are for watches unless ``verb`` says otherwise. Open watches are struck too.
+        Verbs: list (its first page), continue (the others), watch, get, create, update, patch, delete, discovery. A
+        fault that changes a body applies to watches unless ``verb`` is given, and also to open ones.
         """
         verbs = (verb,) if verb else _VERBS[type(fault)]
         injection = Injection(fault, resource, verbs, times, self._remove)
@@ -163,9 +163,9 @@ class Faults:
     def take(
         self, resource: str, verb: str, *kinds: type, sent: int = 0, spare: Injection | None = None
     ) -> Injection | None:
-        """The first fault of these kinds that strikes this request now, counted as a hit.
+        """Return the first fault of these kinds that applies to this request now, and count it.
 
-        ``sent`` is the number of lines that the watch has had; ``spare`` is one that has struck it already.
+        ``sent`` is the number of lines sent to the watch; ``spare`` is a fault that was applied to it before.
         """
         with self._lock:
             for injection in self._injections:
@@ -181,7 +181,7 @@ class Faults:
         return None
 
     def next_after(self, resource: str, sent: int) -> int | None:
-        """How many more lines a watch may send before the next fault of it is due."""
+        """Return how many more lines a watch may send before its next fault."""
         with self._lock:
             afters = [
                 getattr(injection.fault, "after", 0) - sent

@@ -1,4 +1,4 @@
-"""What the server answers: discovery, lists and their pages, single objects, writes."""
+"""The answers of the server: discovery, lists and their pages, single objects, writes."""
 
 import base64
 import copy
@@ -20,12 +20,12 @@ _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DE
 
 
 class NoRouteError(Exception):
-    """404 page not found: no such path, or no such resource."""
+    """404 page not found: the path or the resource does not exist."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a path names: a resource, in a namespace or in all (""), and perhaps one object of it."""
+    """The target of a path: a resource, in a namespace or (empty) in all, and optionally one object."""
 
     collection: Collection
     namespace: str
@@ -37,7 +37,7 @@ class Target:
 
 
 def find_target(storage: Storage, path: str) -> Target | None:
-    """The target of a path below ``/api/v1`` or ``/apis/GROUP/VERSION``; None for any other path; NoRouteError."""
+    """Return the target of a path below ``/api/v1`` or ``/apis/GROUP/VERSION``, else None. Raises NoRouteError."""
     parts = path.strip("/").split("/")
     if parts[:1] == ["api"] and len(parts) > 2:
         version, rest = parts[1], parts[2:]
@@ -55,7 +55,7 @@ def find_target(storage: Storage, path: str) -> Target | None:
 
 
 def verb_of(request: Request, target: Target) -> str:
-    """list, continue, watch, get, create, update, patch or delete; raises StatusError for what is not allowed."""
+    """list, continue, watch, get, create, update, patch or delete; raises StatusError for any other method."""
     verb = _VERBS.get(request.method)
     if (
         verb is None
@@ -76,7 +76,7 @@ def flag(params: Mapping[str, str], name: str) -> bool:
 
 
 def number(params: Mapping[str, str], name: str) -> int | None:
-    """A parameter that is an integer, None where it is missing or empty; StatusError for anything else."""
+    """Return an integer parameter; None if it is missing or empty. Raises StatusError for any other value."""
     text = params.get(name, "")
     if not text:
         return None
@@ -95,7 +95,7 @@ def select(request: Request, target: Target) -> views.Select | None:
 
 
 def discover(storage: Storage, path: str) -> Json:
-    """The documents of ``/version``, ``/api``, ``/apis`` and what is below them; NoRouteError."""
+    """Return the documents of ``/version``, ``/api``, ``/apis`` and below. Raises NoRouteError."""
     found = storage.resources()
     parts = path.strip("/").split("/")
     answer: Json | None = None
@@ -121,7 +121,7 @@ def discover(storage: Storage, path: str) -> Json:
 
 
 def list_objects(storage: Storage, target: Target, request: Request, spoil: views.Render) -> bytes:
-    """The body of a list, or of a page of it; StatusError."""
+    """Return the body of a list or of one of its pages. Raises StatusError."""
     params = request.params
     metadata = views.wants_metadata(request.headers.get("accept", ""))
     limit = number(params, "limit") or 0
@@ -146,7 +146,7 @@ def list_objects(storage: Storage, target: Target, request: Request, spoil: view
 
 
 def _state(storage: Storage, target: Target, params: Mapping[str, str]) -> tuple[int, list[Stored], str]:
-    """(resourceVersion, objects, the key after which to go on) of a list request."""
+    """Return (resourceVersion, objects, key after which to continue) of a list request."""
     collection = target.collection
     token = params.get("continue")
     if token:
@@ -168,7 +168,7 @@ def _state(storage: Storage, target: Target, params: Mapping[str, str]) -> tuple
 
 
 def expired_continue(token: str) -> statuses.StatusError:
-    """The 410 of a continue token, with one that goes on inconsistently."""
+    """Return the 410 of a continue token, with a token for an inconsistent continuation."""
     _, start = _read_token(token)
     return statuses.continue_too_old(_pack(-1, start))
 
@@ -179,7 +179,7 @@ def _pack(version: int, start: str) -> str:
 
 
 def _token(target: Target, version: int, last: Stored) -> str:
-    # Relative to the path of the request, as etcd's keys are: "/name" in a namespace, "name" for what has none.
+    # Relative to the path of the request, like etcd's keys: "/name" in a namespace, "name" for cluster-scoped objects.
     prefix = last.namespace if target.resource.namespaced and not target.namespace else ""
     slash = "/" if target.resource.namespaced else ""
     return _pack(version, f"{prefix}{slash}{last.name}\0")
@@ -209,7 +209,7 @@ def get_object(storage: Storage, target: Target, request: Request) -> bytes:
 
 
 def write_object(storage: Storage, target: Target, request: Request) -> tuple[int, bytes]:
-    """(HTTP status, body) of a create, update, patch or delete; StatusError."""
+    """Return (HTTP status, body) of a create, update, patch or delete. Raises StatusError."""
     with storage.lock:
         if request.verb == "create":
             return 201, _create(storage, target, _body(request))
@@ -245,7 +245,7 @@ def _body(request: Request) -> Json:
     except ValueError as error:
         raise statuses.bad_request(f"couldn't get version/kind; json parse error: {error}") from error
     if not isinstance(body, dict):
-        raise statuses.bad_request("the body of the request is no JSON object")
+        raise statuses.bad_request("the body of the request is not a JSON object")
     return body
 
 
@@ -274,6 +274,6 @@ def _put(storage: Storage, target: Target, obj: Json, old: Json) -> bytes:
     if target.resource.namespaced:
         metadata["namespace"] = target.namespace
     if "generation" in metadata and old.get("spec") != obj.get("spec"):
-        # The server counts the changes of the spec, not the client.
+        # The server, not the client, counts the changes of the spec.
         metadata["generation"] = int((old.get("metadata") or {}).get("generation", 0)) + 1
     return storage.put(target.resource.name, obj).raw + b"\n"

@@ -1,4 +1,4 @@
-"""HTTP/1.1 over asyncio streams: as much of it as the API server's clients use."""
+"""HTTP/1.1 over asyncio streams, as far as the API server's clients use it."""
 
 import asyncio
 import contextlib
@@ -16,10 +16,10 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 BUFFERED = 2048
-"""Bytes that Go's server buffers: shorter bodies get a Content-Length, longer ones and watches break here."""
+"""Bytes that Go's server buffers: shorter bodies get a Content-Length, longer ones and watches are split here."""
 GZIP_FROM = 128 * 1024
 TORN_WAIT = 0.05
-"""Seconds before a reset, for what was sent to arrive: the reset would overtake it."""
+"""Seconds before a reset, so that sent data arrives first."""
 
 _PRIORITY = (
     "X-Kubernetes-Pf-Flowschema-Uid: e0502e8e-6193-4543-830d-ea50b1d59285\r\n"
@@ -28,12 +28,12 @@ _PRIORITY = (
 
 
 class BadRequestError(Exception):
-    """What came is no HTTP."""
+    """The data is not an HTTP request."""
 
 
 @dataclass
 class Request:
-    """One request. ``params`` are the query's; header names are in lower case; ``time`` is monotonic seconds."""
+    """One request. ``params`` is the query; header names are in lower case; ``time`` is monotonic seconds."""
 
     method: str
     path: str
@@ -44,9 +44,9 @@ class Request:
     resource: str = ""
     verb: str = ""
     user: str = ""
-    """The common name of the certificate that the client showed."""
+    """The common name of the client's certificate."""
     status: int = 0
-    """The HTTP status of the answer, 0 while there is none."""
+    """The HTTP status of the answer; 0 before it."""
 
     @property
     def closes(self) -> bool:
@@ -57,7 +57,7 @@ class Request:
 
 
 async def read_request(reader: asyncio.StreamReader, early: bytes = b"") -> Request | None:
-    """The next request of a connection, whose first bytes may have been read already; None at its end."""
+    """Return the next request of a connection, None at its end. ``early``: bytes of it that were read before."""
     try:
         head = (early + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
@@ -85,11 +85,11 @@ class Connection:
         self.usable = True
         """Whether another request may follow."""
         self.early = b""
-        """What the client sent before the answer to its last request was over."""
+        """Bytes that the client sent before the answer to its last request was complete."""
         self._first_chunk = True
         names = (writer.get_extra_info("peercert") or {}).get("subject", ())
         self.user = next((value for pairs in names for key, value in pairs if key == "commonName"), "")
-        """The common name of the certificate that the client showed."""
+        """The common name of the client's certificate."""
 
     async def next_request(self) -> Request | None:
         early, self.early = self.early, b""
@@ -103,7 +103,7 @@ class Connection:
         content_type: str = "application/json",
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """A whole answer: chunked from 2 KiB on, gzip'd from 128 KiB on if that is accepted."""
+        """Send a whole answer: chunked above 2 KiB, compressed from 128 KiB on if the client accepts gzip."""
         extra = dict(headers or {})
         if len(body) >= GZIP_FROM and "gzip" in request.headers.get("accept-encoding", ""):
             body = gzip.compress(body, 1)
@@ -128,7 +128,7 @@ class Connection:
         *,
         chunked: bool = True,
     ) -> None:
-        """The head of an answer."""
+        """Send the head of an answer."""
         request.status = status
         self.usable = not request.closes
         self._first_chunk = True
@@ -141,7 +141,7 @@ class Connection:
         self.writer.write(("\r\n".join(lines) + "\r\n" + _PRIORITY + tail + "\r\n").encode("latin-1"))
 
     def chunk(self, data: bytes) -> None:
-        """A chunk; the first one breaks after 2 KiB, wherever that is, as the real one does."""
+        """Send a chunk; the first one is split after 2 KiB, as a real API server does."""
         if self._first_chunk and len(data) > BUFFERED:
             self._write_chunk(data[:BUFFERED])
             data = data[BUFFERED:]
@@ -155,12 +155,12 @@ class Connection:
         self.writer.write(b"\r\n")
 
     async def end(self) -> None:
-        """The end of a chunked body."""
+        """Send the end of a chunked body."""
         self.writer.write(b"0\r\n\r\n")
         await self.writer.drain()
 
     async def cut(self, *, reset: bool) -> None:
-        """End the connection without the end of the body: by RST or by FIN."""
+        """End the connection before the end of the body, with RST or with FIN."""
         self.usable = False
         await self.writer.drain()
         if reset:

@@ -1,11 +1,11 @@
-"""Waiting for what another thread or process does, with a deadline."""
+"""Waits for another thread or process, with a deadline."""
 
 import time
 from collections.abc import Callable
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    """Returns as soon as the condition holds; TimeoutError if it never does."""
+    """Return as soon as the condition holds; raise TimeoutError if it does not within ``seconds``."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

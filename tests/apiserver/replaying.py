@@ -1,7 +1,7 @@
-"""A recording (DESIGN, "Contracts") as the life of a cluster: its first lists are the state, its deltas come in order.
+"""Serves a recording as the history of a cluster: its first lists are the state, and its changes follow in order.
 
-The recording's second lists (after a 410, say) are no news of their own: what they show to have changed is delivered
-as the deltas that the recorder missed. Its ERROR and NOTE lines are about the recorder's connection, not the cluster.
+The differences that a later list of the recording shows (after a 410, say) are delivered as changes, which the recorder
+missed. ERROR and NOTE lines are skipped: they are about the recorder's connection, not the cluster.
 """
 
 import gzip
@@ -18,17 +18,17 @@ from tests.apiserver.resources import CRDS, Resource, defined_by
 from tests.apiserver.storage import Storage, Stored, decode
 
 CHUNK = 500
-"""Deltas after which a replay without pacing lets others have the storage."""
+"""Changes after which a replay without delays releases the storage for others."""
 
 
-class _Line(msgspec.Struct):
+class _RecordingLine(msgspec.Struct):
     received: str
     resource: str
     type: str
     object: msgspec.Raw
 
 
-class _Metadata(msgspec.Struct, rename="camel"):
+class _ObjectMetadata(msgspec.Struct, rename="camel"):
     name: str = ""
     namespace: str = ""
     uid: str = ""
@@ -36,12 +36,12 @@ class _Metadata(msgspec.Struct, rename="camel"):
 
 
 class _Object(msgspec.Struct):
-    metadata: _Metadata
+    metadata: _ObjectMetadata
     kind: str = ""
 
 
 class Delta(NamedTuple):
-    """A change to come: ``received`` in Unix ns."""
+    """A change; ``received`` is in Unix ns."""
 
     received: int
     resource: str
@@ -55,13 +55,13 @@ class _List(NamedTuple):
     items: list[Stored]
 
 
-_decode_line = msgspec.json.Decoder(_Line).decode
+_decode_line = msgspec.json.Decoder(_RecordingLine).decode
 _decode_object = msgspec.json.Decoder(_Object).decode
 _DELTAS = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK"})
 
 
 class Replay:
-    """A recording that is being served. ``total`` deltas in all, ``done`` of them so far."""
+    """A recording that is being served: ``done`` of ``total`` changes are delivered."""
 
     def __init__(self, storage: Storage, path: Path, speed: float, resources: Collection[str] | None) -> None:
         self._storage = storage
@@ -81,11 +81,11 @@ class Replay:
 
     @property
     def deltas(self) -> list[Delta]:
-        """All of them, in the order in which they come."""
+        """All changes in order."""
         return self._deltas
 
     def advance(self, count: int | None = None) -> int:
-        """Deliver the next ``count`` deltas (all, without it); how many there were."""
+        """Deliver the next ``count`` changes (None: all); return how many there were."""
         with self._lock:
             end = self.total if count is None else min(self.total, self.done + count)
             before = self.done
@@ -97,7 +97,7 @@ class Replay:
             return end - before
 
     def start(self, when: Callable[[], bool] = lambda: True) -> None:
-        """Deliver them on a thread of its own, paced, as soon as ``when`` holds."""
+        """Deliver the changes in a thread, at the recorded pace, as soon as ``when`` holds."""
         if self._thread is not None:
             raise RuntimeError("the recording is being served already")
         self._thread = threading.Thread(target=self._run, args=(when,), name="apiserver-replay", daemon=True)
@@ -109,7 +109,7 @@ class Replay:
             self._thread.join()
 
     def join(self, timeout: float) -> bool:
-        """Wait (seconds) until everything was delivered; whether it was."""
+        """Wait up to ``timeout`` seconds for all changes to be delivered; True if they were."""
         if self._thread is not None:
             self._thread.join(timeout)
         return self.finished
@@ -129,7 +129,7 @@ class Replay:
             self.advance(self._due(first, time.monotonic() - began))
 
     def _due(self, first: int, elapsed: float) -> int:
-        """How many deltas have had their time, one at least."""
+        """Return how many changes are due, at least one."""
         until = first + elapsed * self._speed * 1e9
         count = 1
         while self.done + count < self.total and self._deltas[self.done + count].received <= until:
@@ -145,7 +145,7 @@ def read_lines(path: Path) -> Iterator[bytes]:
 
 
 def _load(storage: Storage, path: Path, wanted: Collection[str] | None) -> list[Delta]:
-    """Put the first lists into the storage; the deltas that are to follow."""
+    """Put the first lists into the storage; return the changes that follow."""
     states: dict[str, dict[tuple[str, str], Stored]] = {}
     open_lists: dict[str, _List] = {}
     first: dict[str, _List] = {}
@@ -201,7 +201,7 @@ def _follow(state: dict[tuple[str, str], Stored], delta: Delta) -> None:
 
 
 def _differences(resource: str, found: _List, state: dict[tuple[str, str], Stored]) -> list[Delta]:
-    """A later list as deltas, in the order of their versions; ``state`` becomes what the list shows."""
+    """Return a later list as changes in the order of their versions, and update ``state`` to the list."""
     listed = {(item.namespace, item.name): item for item in found.items}
     changed = [
         Delta(found.received, resource, "MODIFIED" if key in state else "ADDED", item)
@@ -222,7 +222,7 @@ def _differences(resource: str, found: _List, state: dict[tuple[str, str], Store
 def _preload(storage: Storage, first: dict[str, _List], deltas: list[Delta]) -> None:
     highest = max((delta.stored.version for delta in deltas), default=0)
     storage.begin_replay(max([highest, *(found.version for found in first.values())]))
-    # The first lists took the recorder a second. An etcd knows of every resource what there was at the first of them.
+    # The recorder took a second for the first lists. An etcd has the state of all resources at the first of them.
     since = min((found.version for found in first.values()), default=0)
     for resource, found in first.items():
         if storage.find(resource) is None:
@@ -231,7 +231,7 @@ def _preload(storage: Storage, first: dict[str, _List], deltas: list[Delta]) -> 
 
 
 def _guess(resource: str, found: _List, deltas: list[Delta]) -> Resource:
-    """A resource that is neither built in nor defined in the recording: as its objects show it."""
+    """Derive a resource that is neither built in nor defined in the recording from its objects."""
     seen = [*found.items, *(delta.stored for delta in deltas if delta.resource == resource and delta.stored.name)]
     kind = _decode_object(seen[0].raw).kind if seen else resource.rpartition("/")[2].capitalize()
     return Resource(resource, kind, any(stored.namespace for stored in seen), custom=True)

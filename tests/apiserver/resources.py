@@ -1,4 +1,4 @@
-"""What the server serves: resources, the built-in ones, those that a CustomResourceDefinition brings, and discovery."""
+"""The resources that the server serves: built-in ones, those of CustomResourceDefinitions, and discovery."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ _CLUSTER = {
     "scheduling.k8s.io/v1": "PriorityClass",
     "storage.k8s.io/v1": "CSIDriver CSINode StorageClass VolumeAttachment VolumeAttributesClass",
 }
-# (name, kind, verbs): in discovery, but nothing that can be listed or watched. A client has to pass over them.
+# (name, kind, verbs): part of discovery, but neither listable nor watchable. A client must skip them.
 _UNWATCHABLE: dict[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
     "v1": (
         ("bindings", "Binding", ("create",)),
@@ -63,7 +63,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Resource:
-    """One resource: ``name`` is ``v1/pods``, ``apps/v1/deployments``; ``custom`` if a CRD brought it."""
+    """One resource: ``name`` is ``v1/pods``, ``apps/v1/deployments``; ``custom`` if a CRD defines it."""
 
     name: str
     kind: str
@@ -85,12 +85,12 @@ class Resource:
 
     @property
     def qualified(self) -> str:
-        """As messages name it: ``pods``, ``deployments.apps``."""
+        """The name in messages: ``pods``, ``deployments.apps``."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
 
 def built_in() -> Iterator[Resource]:
-    """Everything that a cluster serves before anything is installed."""
+    """The resources of a new cluster."""
     for table, namespaced in ((_NAMESPACED, True), (_CLUSTER, False)):
         for version, kinds in table.items():
             for kind in kinds.split():
@@ -98,7 +98,7 @@ def built_in() -> Iterator[Resource]:
 
 
 def defined_by(crd: Mapping[str, Any]) -> list[Resource]:
-    """The resources of a CustomResourceDefinition: one a served version."""
+    """The resources of a CustomResourceDefinition: one per served version."""
     spec = crd["spec"]
     names = spec["names"]
     return [
@@ -114,7 +114,7 @@ def api_path(resource: Resource) -> str:
 
 
 def resource_list(group_version: str, resources: Iterable[Resource]) -> Json | None:
-    """The APIResourceList of a group and version; None where there is none."""
+    """Return the APIResourceList of a group and version; None if there is none."""
     entries: list[Json] = [
         {
             "name": r.plural,

@@ -1,4 +1,4 @@
-"""``ApiServer``: the server itself, on a thread of its own. See the package."""
+"""``ApiServer``: the server, which runs in its own thread. See the package."""
 
 import asyncio
 import contextlib
@@ -16,6 +16,7 @@ from tests.apiserver import control, handlers, statuses, views
 from tests.apiserver import faults as f
 from tests.apiserver.certificate import Authority
 from tests.apiserver.http import BadRequestError, Connection, Request
+from tests.apiserver.kubeconfig import write_kubeconfig
 from tests.apiserver.replaying import Replay
 from tests.apiserver.resources import Json, Resource
 from tests.apiserver.storage import Storage, decode
@@ -23,14 +24,14 @@ from tests.apiserver.watching import Watch, WatchOptions, spoil, trickle
 
 HOST = "127.0.0.1"
 DEFAULT_WATCH = 1800.0
-"""Seconds of a watch without timeoutSeconds."""
+"""Length in seconds of a watch without timeoutSeconds."""
 _TEXT = "text/plain; charset=utf-8"
 _NO_SNIFF = {"X-Content-Type-Options": "nosniff"}
 _UNAUTHENTICATED = ("/healthz", "/livez", "/readyz")
 
 
 def _connected(server: asyncio.Server) -> bool:
-    """Whether connections are left, were it in the middle of a TLS handshake: the loop may not end before them."""
+    """True if connections are left, including TLS handshakes. The loop must not end before them."""
     transports = getattr(server, "_active_count", 0) or getattr(server, "_clients", None)
     return bool(transports) or len(asyncio.all_tasks()) > 1
 
@@ -38,13 +39,15 @@ def _connected(server: asyncio.Server) -> bool:
 class ApiServer:
     """A Kubernetes API server on 127.0.0.1. A context manager: it serves from ``__enter__`` to ``__exit__``.
 
-    ``token``: the bearer token that is asked for (None asks for none); ``tokens`` can be changed while it runs.
-    ``port`` 0 takes a free one, and keeps it over ``stop`` and ``start``. ``https`` with a certificate of its own CA
-    (``authority``); then a client that shows a certificate of that CA is let in as the user that it names, if it is in
-    ``users``. A certificate of another CA breaks off the handshake, as at a proxy that checks them. A new ``authority``
-    counts from the next ``start`` on.
-    ``bookmark_interval`` in seconds; ``too_large_wait``: seconds before a list of a version from the future is
-    answered (3 in a real one).
+    Args:
+        token: the required bearer token (None: none); ``tokens`` can be changed while the server runs.
+        port: 0 uses a free one, and keeps it over ``stop`` and ``start``.
+        https: use a certificate of its own CA (``authority``). A client with a certificate of that CA is authenticated
+            as its common name if that is in ``users``; one with a certificate of another CA fails the handshake, as at
+            a proxy that verifies certificates. A new ``authority`` is used from the next ``start`` on.
+        bookmark_interval: seconds.
+        too_large_wait: seconds before the answer to a list at a future version (3 in a real server).
+        clock: the current time (Unix ns).
     """
 
     def __init__(
@@ -90,11 +93,11 @@ class ApiServer:
 
     @property
     def certificate_path(self) -> Path | None:
-        """The CA that clients have to trust, with https."""
+        """The CA of the server's certificate; None without https."""
         return self.authority.path if self.authority else None
 
     def start(self) -> None:
-        """Listen; on the port it had before, with the state it had before. Returns when it does."""
+        """Start listening on the previous port with the previous state. Returns once it listens."""
         if self._thread is not None:
             raise RuntimeError("the server runs already")
         ready = threading.Event()
@@ -108,7 +111,7 @@ class ApiServer:
             raise failed[0]
 
     def stop(self) -> None:
-        """Break every connection and refuse new ones until ``start``."""
+        """Close every connection and refuse new ones until ``start``."""
         thread, loop, stopping = self._thread, self._loop, self._stopping
         if thread is None or loop is None or stopping is None:
             return
@@ -135,33 +138,24 @@ class ApiServer:
     def kubeconfig(
         self, path: Path | str, *, token: str | None = None, user: Json | None = None, cluster: Json | None = None
     ) -> Path:
-        """Write a kubeconfig for this server, with ``token`` or one that it accepts (or another ``user`` entry), and
-        with more fields in the entry of the ``cluster``."""
+        """Write a kubeconfig for this server; return its path.
+
+        It has ``token`` (or a token that the server accepts) or another ``user`` entry, and additional ``cluster``
+        fields.
+        """
         used = token or next(iter(sorted(self.tokens)), None)
         cluster = {"server": self.url} | (cluster or {})
         if self.authority and "certificate-authority-data" not in cluster:
             cluster["certificate-authority"] = str(self.authority.path)
         if user is None:
             user = {"token": used} if used else {}
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "test", "cluster": cluster}],
-            "users": [{"name": "test", "user": user}],
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-            "current-context": "test",
-        }
-        target = Path(path)
-        # As kubectl does it: a client that reads it at this moment finds the old one or the new one, whole.
-        fresh = target.with_name(f"{target.name}.new")
-        fresh.write_text(json.dumps(config), encoding="utf-8")
-        fresh.replace(target)
-        return target
+        write_kubeconfig(Path(path), cluster, user)
+        return Path(path)
 
     # state -----------------------------------------------------------------------------------------------------------
 
     def put(self, resource: str, obj: Mapping[str, Any]) -> str:
-        """Create or replace an object; its new resourceVersion."""
+        """Create or replace an object; return its new resourceVersion."""
         return str(self.storage.put(resource, obj).version)
 
     def get(self, resource: str, namespace: str, name: str) -> Json | None:
@@ -174,7 +168,7 @@ class ApiServer:
         return self.storage.collection("v1/namespaces").objects["", "kube-system"].uid
 
     def patch(self, resource: str, namespace: str, name: str, patch: Mapping[str, Any]) -> str:
-        """Merge into an object; its new resourceVersion. KeyError where there is none."""
+        """Merge into an object; return its new resourceVersion. Raises KeyError if it does not exist."""
         with self.storage.lock:
             found = self.get(resource, namespace, name)
             if found is None:
@@ -185,11 +179,11 @@ class ApiServer:
             return self.put(resource, merged)
 
     def terminate(self, resource: str, namespace: str, name: str) -> str:
-        """Set the deletionTimestamp, as a deletion that has finalizers to wait for does."""
+        """Set the deletionTimestamp, like the deletion of an object with finalizers."""
         return self.patch(resource, namespace, name, {"metadata": {"deletionTimestamp": self.storage.timestamp()}})
 
     def delete(self, resource: str, namespace: str, name: str) -> str:
-        """Delete an object (a CRD with all that it brought); the resourceVersion of the deletion."""
+        """Delete an object (a CRD with its resources); return the resourceVersion of the deletion."""
         return str(self.storage.delete(resource, namespace, name).version)
 
     def add_resource(
@@ -204,7 +198,7 @@ class ApiServer:
         self.storage.remove_resource(name)
 
     def compact(self, version: int | str | None = None, resource: str | None = None) -> None:
-        """Forget the past up to a version (all of it, without one): older watches and continue tokens get 410."""
+        """Drop the history up to a version (None: all); older watches and continue tokens get 410."""
         self.storage.compact(None if version is None else int(version), resource)
         self._wake_all()
 
@@ -217,10 +211,10 @@ class ApiServer:
         stepwise: bool = False,
         wait_for: Iterable[str] = (),
     ) -> Replay:
-        """Feed a recording: its first lists at once, its deltas paced by its times / ``speed`` (0: no waiting).
+        """Serve a recording: its first lists at once, its changes at the recorded pace times ``speed`` (0: no delays).
 
-        ``stepwise`` waits for ``advance`` on what is returned; ``wait_for`` names resources that have to be watched
-        before the first delta comes.
+        With ``stepwise``, changes wait for ``Replay.advance``. ``wait_for``: resources that must be watched before the
+        first change.
         """
         replay = Replay(self.storage, Path(path), speed, None if resources is None else frozenset(resources))
         self.replays.append(replay)
@@ -248,14 +242,14 @@ class ApiServer:
         return {name for name, watches in list(self._watches.items()) if watches}
 
     def forbid(self, resource: str, verb: str = "*") -> None:
-        """403 for a resource from now on, until ``allow``."""
+        """Answer requests of a resource with 403 until ``allow``."""
         self.forbidden.add((resource, verb))
 
     def allow(self, resource: str, verb: str = "*") -> None:
         self.forbidden.discard((resource, verb))
 
     def pause(self) -> None:
-        """No deliveries in any watch; lists go on."""
+        """Deliver nothing in any watch; lists are still answered."""
         self.paused = True
 
     def resume(self) -> None:
@@ -267,7 +261,7 @@ class ApiServer:
     def _run(self, ready: threading.Event, failed: list[BaseException]) -> None:
         try:
             asyncio.run(self._serve(ready))
-        except BaseException as error:  # handed to start(), or to __exit__
+        except BaseException as error:  # passed to start() or __exit__
             (self.failures if ready.is_set() else failed).append(error)
             ready.set()
 
@@ -303,7 +297,7 @@ class ApiServer:
         self._loop, self._stopping = asyncio.get_running_loop(), stopping
         ready.set()
         await stopping.wait()
-        # What was accepted a moment ago has a task that is still to run, and finds no server after close().
+        # A connection that was accepted just now has a task that has not run yet, and has no server after close().
         for listening in server.sockets:
             asyncio.get_running_loop().remove_reader(listening.fileno())
         await asyncio.sleep(0)
@@ -325,7 +319,7 @@ class ApiServer:
         except (BadRequestError, OSError):
             pass
         except asyncio.CancelledError:
-            connection.writer.transport.abort()  # a client that does not read would hold up the closing
+            connection.writer.transport.abort()  # a client that does not read would delay the closing
             raise
         except Exception as error:
             self.failures.append(error)
@@ -377,7 +371,7 @@ class ApiServer:
     def _authenticate(self, request: Request) -> None:
         if not self.tokens and not self.users:
             return
-        # The scheme is of any case (RFC 9110, section 11.1); the official client writes "bearer" in a pod.
+        # The scheme is case-insensitive (RFC 9110, section 11.1); the official client writes "bearer" in a pod.
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if request.user not in self.users and (scheme.lower() != "bearer" or given not in self.tokens):
             raise statuses.unauthorized()
@@ -478,7 +472,7 @@ class ApiServer:
             if loop is None or resource in self._pending:
                 return
             self._pending.add(resource)
-        with contextlib.suppress(RuntimeError):  # the loop was closed in this very moment
+        with contextlib.suppress(RuntimeError):  # the loop was closed at this moment
             loop.call_soon_threadsafe(self._wake)
 
     def _wake_all(self) -> None:

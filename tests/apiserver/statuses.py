@@ -1,4 +1,4 @@
-"""What the API server says when it says no: Status bodies in the words of a real one (Kubernetes 1.36)."""
+"""Errors of the API server: Status bodies with the wording of a real one (Kubernetes 1.36)."""
 
 from tests.apiserver.resources import EVENTS, Json, Resource
 
@@ -83,12 +83,12 @@ def list_too_old() -> StatusError:
 
 
 def continue_too_old(token: str) -> StatusError:
-    """``token`` continues the list with what there is now."""
+    """``token`` continues the list with the current state."""
     return StatusError(status(410, "Expired", TOO_OLD_CONTINUE, metadata={"continue": token}))
 
 
 def watch_too_old(resource: Resource, version: int, oldest: int) -> Json:
-    """The Status of an ERROR frame: Events come from etcd, everything else from a watch cache; they word it apart."""
+    """The Status of an ERROR frame: Events come from etcd, the rest from a watch cache, with different wording."""
     if resource.name in EVENTS:
         return status(410, "Expired", "The resourceVersion for the provided watch is too old.")
     return status(410, "Expired", f"too old resource version: {version} ({oldest})")
@@ -124,5 +124,5 @@ _GENERIC = {
 
 
 def generic(code: int) -> Json:
-    """A Status for an HTTP code, in the words that are usual for it."""
+    """Return a Status for an HTTP code, with the usual wording."""
     return status(code, *_GENERIC.get(code, ("Unknown", "an error on the server has prevented the request")))

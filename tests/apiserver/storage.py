@@ -1,6 +1,6 @@
 """The server's etcd: objects, one resourceVersion counter for all of them, and a log of changes per resource.
 
-Objects are kept as the JSON that goes over the wire. Thread-safe: tests write while the server reads.
+Objects are stored as the JSON that is sent. Thread-safe: tests write while the server reads.
 """
 
 import threading
@@ -19,11 +19,11 @@ encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder().decode
 
 SNAPSHOTS = 16
-"""Lists that are being paged through at a time, before the state has to be reconstructed for the next page."""
+"""Paged lists whose state is cached; for others it is reconstructed for each page."""
 
 
 class Stored(NamedTuple):
-    """An object: ``raw`` is its JSON; ``namespace`` is empty for what has none."""
+    """An object: ``raw`` is its JSON; ``namespace`` is empty for cluster-scoped objects."""
 
     namespace: str
     name: str
@@ -33,7 +33,7 @@ class Stored(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A change: ``type`` as in a watch; ``before`` is what it replaced. A BOOKMARK (of a recording) stands here too."""
+    """A change: ``type`` as in a watch; ``before`` is the replaced object. A recorded BOOKMARK is an entry, too."""
 
     version: int
     type: str
@@ -49,7 +49,7 @@ class Backup(NamedTuple):
 
 
 class ExpiredError(Exception):
-    """The resourceVersion was compacted away."""
+    """The resourceVersion was compacted."""
 
     def __init__(self, version: int, oldest: int) -> None:
         super().__init__(f"{version} is older than {oldest}")
@@ -60,12 +60,12 @@ Key = tuple[str, str]
 
 
 def key_of(stored: Stored) -> str:
-    """Where an object stands in a list, as in etcd: ``namespace/name``."""
+    """The sort key of an object in a list, as in etcd: ``namespace/name``."""
     return f"{stored.namespace}/{stored.name}"
 
 
 class Collection:
-    """One resource's objects and its log. ``first`` counts the entries that were compacted away."""
+    """One resource's objects and its log. ``first`` counts the compacted entries."""
 
     def __init__(self, resource: Resource) -> None:
         self.resource = resource
@@ -75,7 +75,7 @@ class Collection:
         self.first = 0
         self.oldest = 0
         self.replayed_to: int | None = None
-        """How far a recording has come; None where none is being replayed, and the global counter counts."""
+        """The version that a recording has reached; None if none is being replayed: the global counter counts then."""
         self.gone = False
 
     def append(self, entry: Entry) -> None:
@@ -83,13 +83,13 @@ class Collection:
         self.versions.append(entry.version)
 
     def index_after(self, version: int) -> int:
-        """Where a watch from this version starts to read; ExpiredError."""
+        """Return the index from which a watch from this version reads. Raises ExpiredError."""
         if version < self.oldest:
             raise ExpiredError(version, self.oldest)
         return self.first + bisect_right(self.versions, version)
 
     def forget(self, version: int) -> None:
-        """Everything before this version never was."""
+        """Drop the history before this version."""
         self.first += len(self.entries)
         self.entries, self.versions, self.oldest = [], [], version
 
@@ -103,7 +103,7 @@ class Collection:
 
 
 class Storage:
-    """See the module. ``clock`` gives Unix ns, for creationTimestamp and deletionTimestamp."""
+    """The stored objects. ``clock`` returns Unix ns, for creationTimestamp and deletionTimestamp."""
 
     def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
         self.lock = threading.RLock()
@@ -118,14 +118,14 @@ class Storage:
     # resources -------------------------------------------------------------------------------------------------------
 
     def add_resource(self, resource: Resource) -> Collection:
-        """Serve a resource from now on; one that is served already stays as it is."""
+        """Serve a resource from now on, unless it is served already."""
         with self.lock:
             if resource.name not in self._collections:
                 self._collections[resource.name] = Collection(resource)
             return self._collections[resource.name]
 
     def remove_resource(self, name: str) -> None:
-        """The resource vanishes from discovery, its objects are deleted, its watches end, requests get 404."""
+        """Remove a resource from discovery, delete its objects and end its watches; requests get 404."""
         with self.lock:
             collection = self._collections[name]
             collection.replayed_to = None
@@ -156,7 +156,7 @@ class Storage:
             return self.collection(resource).objects.get((namespace, name))
 
     def put(self, resource: str, obj: Mapping[str, Any]) -> Stored:
-        """Create or replace; fills in kind, uid, resourceVersion, creationTimestamp and generation."""
+        """Create or replace an object; set its kind, uid, resourceVersion, creationTimestamp and generation."""
         with self.lock:
             collection = self.collection(resource)
             version = self._next(collection)
@@ -168,7 +168,7 @@ class Storage:
         return stored
 
     def delete(self, resource: str, namespace: str, name: str) -> Stored:
-        """The object goes; KeyError where there is none. A CRD takes its resources with it."""
+        """Delete an object, and the resources of a CRD. Raises KeyError if it does not exist."""
         with self.lock:
             collection = self.collection(resource)
             stored = collection.objects.get((namespace, name))
@@ -209,7 +209,7 @@ class Storage:
         return Stored(namespace, name, str(metadata["uid"]), version, encode(whole))
 
     def timestamp(self) -> str:
-        """Now, as the API writes it."""
+        """The current time in the format of the API."""
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock() / 1e9))
 
     def _set(self, collection: Collection, stored: Stored) -> None:
@@ -237,8 +237,7 @@ class Storage:
     # recordings ------------------------------------------------------------------------------------------------------
 
     def preload(self, resource: str, version: int, objects: Iterable[Stored], since: int) -> None:
-        """The state at the start of a recording: no deltas. It is known ``since`` this version, or since something last
-        changed in it."""
+        """Set the state at the start of a recording. Its history begins at ``since`` or its last change before."""
         with self.lock:
             collection = self.collection(resource)
             collection.objects = {(stored.namespace, stored.name): stored for stored in objects}
@@ -247,7 +246,7 @@ class Storage:
             collection.replayed_to = version
 
     def replay(self, resource: str, kind: str, stored: Stored) -> None:
-        """One delta as it was recorded, with its own resourceVersion; ``kind`` may be BOOKMARK."""
+        """Apply a recorded change with its own resourceVersion; ``kind`` may be BOOKMARK."""
         with self.lock:
             collection = self.find(resource)
             if collection is None:
@@ -273,12 +272,12 @@ class Storage:
             self._define(decode(stored.raw), replayed_to=stored.version)
 
     def begin_replay(self, highest: int) -> None:
-        """From now on the counter is past every version of the recording."""
+        """Advance the counter beyond every version of the recording."""
         with self.lock:
             self.version = max(self.version, highest)
 
     def end_replay(self) -> None:
-        """The recording is over: every resource is at the global version."""
+        """End the recording: every resource is at the global version."""
         with self.lock:
             for collection in self._collections.values():
                 collection.replayed_to = None
@@ -286,11 +285,11 @@ class Storage:
     # reading ---------------------------------------------------------------------------------------------------------
 
     def position(self, collection: Collection) -> int:
-        """The resourceVersion up to which all is known: of a list, of a bookmark."""
+        """The resourceVersion of a list or a bookmark at this moment."""
         return self.version if collection.replayed_to is None else collection.replayed_to
 
     def read(self, collection: Collection, index: int, limit: int) -> tuple[list[Entry], int]:
-        """(at most ``limit`` entries from ``index`` on, the resourceVersion known after them); ExpiredError."""
+        """Return at most ``limit`` entries from ``index`` on, and the version after them. Raises ExpiredError."""
         with self.lock:
             if index < collection.first:
                 raise ExpiredError(0, collection.oldest)
@@ -298,7 +297,7 @@ class Storage:
             return collection.entries[start : start + limit], self.position(collection)
 
     def snapshot(self, collection: Collection, version: int | None = None) -> tuple[int, list[Stored]]:
-        """(resourceVersion, the objects as they were then, in the order of their keys); ExpiredError."""
+        """Return a resourceVersion and the objects at that version, sorted by key. Raises ExpiredError."""
         with self.lock:
             at = self.position(collection) if version is None else version
             if at < collection.oldest:
@@ -315,23 +314,23 @@ class Storage:
             return at, found
 
     def compact(self, version: int | None = None, resource: str | None = None) -> None:
-        """Forget the changes up to this version (up to now, without one): what starts before it gets 410."""
+        """Drop the changes up to this version (None: all); requests for earlier versions get 410."""
         with self.lock:
             for collection in list(self._collections.values()):
                 if resource in (None, collection.resource.name):
-                    # No list may ever show a version that cannot be watched from.
+                    # A list must never show a version from which no watch can start.
                     now = self.position(collection)
                     collection.compact(now if version is None else min(version, now))
 
     # backups ---------------------------------------------------------------------------------------------------------
 
     def backup(self) -> Backup:
-        """What there is, to be restored later."""
+        """Return the current state for a later ``restore``."""
         with self.lock:
             return Backup(self.version, {name: dict(found.objects) for name, found in self._collections.items()})
 
     def restore(self, backup: Backup) -> None:
-        """As etcd does: objects and resourceVersions are those of the backup, and nothing is known of the past."""
+        """Set objects and resourceVersions to those of a backup, without any history, as etcd does."""
         with self.lock:
             self.version = backup.version
             self._snapshots.clear()
@@ -345,7 +344,7 @@ class Storage:
     # changes ---------------------------------------------------------------------------------------------------------
 
     def listen(self, listener: Callable[[str], None]) -> None:
-        """``listener`` is called with a resource's name after each change of it, on the thread that made it."""
+        """Call ``listener`` with the name of a resource after each of its changes, in the thread of the change."""
         self._listeners.append(listener)
 
     def _tell(self, resource: str) -> None:
@@ -354,7 +353,7 @@ class Storage:
 
 
 def _inherit(metadata: Json, obj: Mapping[str, Any], old: Json, now: str) -> None:
-    """What an object keeps from its former version, or gets when it is created."""
+    """The fields that an object keeps from its previous version, or gets at its creation."""
     kept: Json = old.get("metadata") or {}
     metadata["uid"] = metadata.get("uid") or kept.get("uid") or str(uuid.uuid4())
     metadata.setdefault("creationTimestamp", kept.get("creationTimestamp") or now)
@@ -364,7 +363,7 @@ def _inherit(metadata: Json, obj: Mapping[str, Any], old: Json, now: str) -> Non
 
 
 def _undo(state: dict[Key, Stored], collection: Collection, version: int) -> None:
-    """Turn the present state into the one at ``version``."""
+    """Change the current state to the one at ``version``."""
     for entry in reversed(collection.entries[bisect_right(collection.versions, version) :]):
         key = entry.stored.namespace, entry.stored.name
         if entry.type == "BOOKMARK":

@@ -33,13 +33,11 @@ CRD: dict[str, Any] = {
 }
 
 
-def test_a_written_object_is_listed_and_read_with_what_the_server_adds(
-    server: ApiServer, client: Client, pod: Pod
-) -> None:
+def test_a_written_object_gets_server_fields_and_is_listed(server: ApiServer, client: Client, pod: Pod) -> None:
     version = server.put("v1/pods", pod("web"))
     listed = client.call(PODS)
     assert (listed.status, listed.version, listed.body["kind"]) == (200, version, "PodList")
-    # Items of a typed list do not say what they are.
+    # Items of a typed list have no kind.
     assert list(listed.body["items"][0]) == ["metadata", "spec"]
     metadata = client.call("/api/v1/namespaces/shop/pods/web").body["metadata"]
     assert metadata["resourceVersion"] == version
@@ -48,7 +46,7 @@ def test_a_written_object_is_listed_and_read_with_what_the_server_adds(
     assert metadata["generation"] == 1
 
 
-def test_every_write_of_any_resource_moves_the_one_version(server: ApiServer, pod: Pod) -> None:
+def test_all_resources_share_one_version(server: ApiServer, pod: Pod) -> None:
     first = int(server.put("v1/pods", pod("web")))
     assert int(server.put("apps/v1/deployments", pod("web"))) == first + 1
     assert int(server.patch("v1/pods", "shop", "web", {"spec": {"nodeName": "n"}})) == first + 2
@@ -67,7 +65,7 @@ def test_terminating_sets_the_time_and_keeps_the_object(pod: Pod) -> None:
     assert found["metadata"]["deletionTimestamp"] == "2027-01-15T08:00:00Z"
 
 
-def test_a_list_of_one_namespace_holds_nothing_else(server: ApiServer, client: Client, pod: Pod) -> None:
+def test_a_list_of_a_namespace_contains_only_its_objects(server: ApiServer, client: Client, pod: Pod) -> None:
     server.put("v1/pods", pod("a", "one"))
     server.put("v1/pods", pod("b", "two"))
     assert client.call("/api/v1/namespaces/two/pods").names == ["b"]
@@ -75,7 +73,7 @@ def test_a_list_of_one_namespace_holds_nothing_else(server: ApiServer, client: C
 
 
 @pytest.mark.parametrize("path, size", [(PODS, 10), ("/api/v1/namespaces/shop/pods", 8), ("/api/v1/nodes", 5)])
-def test_pages_show_the_state_at_the_first_of_them(
+def test_all_pages_show_the_state_at_the_first_page(
     server: ApiServer, client: Client, pod: Pod, path: str, size: int
 ) -> None:
     names = [f"item-{number}" for number in range(8)]
@@ -101,7 +99,7 @@ def test_pages_show_the_state_at_the_first_of_them(
     assert server.requests_seen(verb="continue") > 0
 
 
-def test_a_compacted_continue_token_is_a_410_that_offers_an_inconsistent_rest(
+def test_a_compacted_continue_token_is_a_410_with_an_inconsistent_continuation(
     server: ApiServer, client: Client, pod: Pod
 ) -> None:
     for name in "abcd":
@@ -130,13 +128,13 @@ def test_a_list_at_an_exact_version_shows_that_version_until_it_is_compacted(
     assert (gone.status, gone.body["message"]) == (410, "The resourceVersion for the provided list is too old.")
 
 
-def test_a_list_of_the_future_is_a_504(server: ApiServer, client: Client) -> None:
+def test_a_list_at_a_future_version_is_a_504(server: ApiServer, client: Client) -> None:
     answer = client.call(PODS, resourceVersion=10_066_204)
     assert (answer.status, answer.headers["retry-after"]) == (504, "1")
     assert answer.body["message"].startswith("Timeout: Too large resource version: 10066204, current: ")
 
 
-def test_what_is_not_there_is_said_in_the_real_servers_words(client: Client) -> None:
+def test_missing_objects_and_resources_are_reported_in_the_wording_of_a_real_server(client: Client) -> None:
     missing = client.call("/api/v1/namespaces/nope/pods/nope")
     assert missing.text == (
         '{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"pods \\"nope\\" not found",'
@@ -147,7 +145,7 @@ def test_what_is_not_there_is_said_in_the_real_servers_words(client: Client) -> 
     assert unknown.headers["content-type"] == "text/plain; charset=utf-8"
 
 
-def test_metadata_only_lists_and_watches_hold_no_content(server: ApiServer, client: Client) -> None:
+def test_metadata_only_lists_and_watches_contain_no_spec(server: ApiServer, client: Client) -> None:
     assert client.call("/api/v1/secrets", accept=METADATA_LIST).body["items"] is None
     server.put("v1/secrets", {"metadata": {"name": "s", "namespace": "shop"}, "data": {"password": "eA=="}})
     listed = client.call("/api/v1/secrets", accept=METADATA_LIST)
@@ -162,9 +160,7 @@ def test_metadata_only_lists_and_watches_hold_no_content(server: ApiServer, clie
 # watches -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_watch_from_a_version_delivers_what_came_after_and_what_comes(
-    server: ApiServer, client: Client, pod: Pod
-) -> None:
+def test_a_watch_from_a_version_delivers_past_and_future_changes(server: ApiServer, client: Client, pod: Pod) -> None:
     server.put("v1/pods", pod("before"))
     version = client.call(PODS).version
     server.put("v1/pods", pod("a"))
@@ -250,7 +246,7 @@ def test_a_watch_from_a_compacted_version_is_an_error_frame_in_a_200(
         assert stream.rest() == []
 
 
-def test_a_line_is_cut_by_the_chunks_as_it_is_in_life(server: ApiServer, client: Client, pod: Pod) -> None:
+def test_a_chunk_may_end_in_the_middle_of_a_line(server: ApiServer, client: Client, pod: Pod) -> None:
     server.put("v1/pods", pod("a", filler="x" * 5000))
     response = client.send(PODS, watch="1", resourceVersion="0")
     chunks = response.read_chunked(decode_content=False)
@@ -267,7 +263,7 @@ def test_a_connection_serves_requests_after_a_watch_has_ended(server: ApiServer,
     assert server.connections_accepted <= 4
 
 
-def test_the_official_watch_understands_it(server: ApiServer, client: Client, pod: Pod) -> None:
+def test_the_official_client_can_watch(server: ApiServer, client: Client, pod: Pod) -> None:
     server.put(CRDS, CRD)
     server.put("example.com/v1/widgets", pod("one"))
     widgets: Any = official.CustomObjectsApi(client.api)
@@ -289,7 +285,7 @@ def test_the_official_watch_understands_it(server: ApiServer, client: Client, po
 # discovery -----------------------------------------------------------------------------------------------------------
 
 
-def test_discovery_names_groups_resources_and_verbs(client: Client) -> None:
+def test_discovery_lists_groups_resources_and_verbs(client: Client) -> None:
     assert client.call("/version").body["gitVersion"] == "v1.36.2"
     assert client.call("/api").body["versions"] == ["v1"]
     groups = {group["name"] for group in client.call("/apis").body["groups"]}
@@ -304,7 +300,7 @@ def test_discovery_names_groups_resources_and_verbs(client: Client) -> None:
     assert client.call("/apis/nope/v1").status == 404
 
 
-def test_a_crd_brings_its_resource_and_takes_it_away(server: ApiServer, client: Client, pod: Pod) -> None:
+def test_a_crd_adds_and_removes_its_resource(server: ApiServer, client: Client, pod: Pod) -> None:
     path = "/apis/example.com/v1/widgets"
     assert client.call(path).status == 404
     server.put(CRDS, CRD)
@@ -340,7 +336,7 @@ def test_objects_are_written_over_http(server: ApiServer, client: Client) -> Non
     assert client.call(f"{path}/web").status == 404
 
 
-def test_only_a_current_token_is_let_in(server: ApiServer, client: Client, tmp_path: Path) -> None:
+def test_only_a_current_token_is_accepted(server: ApiServer, client: Client, tmp_path: Path) -> None:
     assert client.call(PODS).status == 200
     server.tokens = {"another"}
     refused = client.call(PODS)
@@ -349,7 +345,7 @@ def test_only_a_current_token_is_let_in(server: ApiServer, client: Client, tmp_p
         assert fresh.call(PODS).status == 200
 
 
-def test_a_forbidden_resource_is_a_403_and_no_other_is(server: ApiServer, client: Client) -> None:
+def test_only_a_forbidden_resource_is_a_403(server: ApiServer, client: Client) -> None:
     server.forbid("v1/secrets")
     refused = client.call("/api/v1/secrets")
     assert refused.status == 403
@@ -359,7 +355,7 @@ def test_a_forbidden_resource_is_a_403_and_no_other_is(server: ApiServer, client
     assert client.call("/api/v1/secrets").status == 200
 
 
-def test_https_serves_under_a_certificate_of_its_own(tmp_path: Path, pod: Pod) -> None:
+def test_https_uses_its_own_certificate(tmp_path: Path, pod: Pod) -> None:
     with ApiServer(token="t", https=True) as server, Client(server.kubeconfig(tmp_path / "k")) as client:
         version = server.put("v1/pods", pod("a"))
         assert client.call(PODS).names == ["a"]
@@ -373,7 +369,7 @@ def test_https_serves_under_a_certificate_of_its_own(tmp_path: Path, pod: Pod) -
 
 @pytest.mark.parametrize("https", [False, True])
 def test_it_can_be_stopped_and_started_while_clients_connect(*, https: bool) -> None:
-    """What it leaves open would be told by a ResourceWarning, in whatever test comes next."""
+    """An open connection would cause a ResourceWarning in a later test."""
     over = threading.Event()
 
     def connect(port: int) -> None:
@@ -392,7 +388,7 @@ def test_it_can_be_stopped_and_started_while_clients_connect(*, https: bool) -> 
     gc.collect()
 
 
-def test_a_long_list_is_packed_for_those_who_accept_it(server: ApiServer, client: Client, pod: Pod) -> None:
+def test_a_long_list_is_compressed_for_clients_that_accept_gzip(server: ApiServer, client: Client, pod: Pod) -> None:
     server.put("v1/pods", pod("a", filler="x" * 200_000))
     client.api.set_default_header("Accept-Encoding", "gzip")
     answer = client.call(PODS)
@@ -400,7 +396,7 @@ def test_a_long_list_is_packed_for_those_who_accept_it(server: ApiServer, client
     assert answer.names == ["a"]
 
 
-def test_many_lines_are_fed_to_one_watcher_at_speed(server: ApiServer, client: Client, pod: Pod) -> None:
+def test_one_watch_receives_many_lines_quickly(server: ApiServer, client: Client, pod: Pod) -> None:
     count, version = 10_000, client.call(PODS).version
     for number in range(count):
         server.put("v1/pods", pod(f"p{number}", filler="x" * 1500))

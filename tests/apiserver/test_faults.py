@@ -31,7 +31,7 @@ PODS = "/api/v1/pods"
 NODES = "/api/v1/nodes"
 
 
-def test_a_fault_strikes_its_resource_its_verb_and_as_often_as_it_was_told(server: ApiServer, client: Client) -> None:
+def test_a_fault_applies_to_its_resource_and_verb_and_as_often_as_requested(server: ApiServer, client: Client) -> None:
     injection = server.faults.add(Refuse(503), resource="v1/pods", verb="list", times=2)
     assert client.call(NODES).status == 200
     assert client.call("/api/v1/namespaces/a/pods/b").status == 404
@@ -39,13 +39,13 @@ def test_a_fault_strikes_its_resource_its_verb_and_as_often_as_it_was_told(serve
     assert injection.hits == 2
 
 
-def test_a_fault_lasts_until_it_is_lifted(server: ApiServer, client: Client) -> None:
+def test_a_fault_lasts_until_it_is_cleared(server: ApiServer, client: Client) -> None:
     with server.faults.add(Refuse(500)):
         assert [client.call(path).status for path in (PODS, NODES, "/apis")] == [500, 500, 500]
     assert client.call(PODS).status == 200
 
 
-def test_410_as_a_status_is_worded_for_what_was_asked(server: ApiServer, client: Client, pod: Pod) -> None:
+def test_the_wording_of_a_410_depends_on_the_request(server: ApiServer, client: Client, pod: Pod) -> None:
     for name in "abc":
         server.put("v1/pods", pod(name))
     token = client.call(PODS, limit=1).body["metadata"]["continue"]
@@ -59,21 +59,21 @@ def test_410_as_a_status_is_worded_for_what_was_asked(server: ApiServer, client:
     assert watched.body["message"] == "too old resource version: 7 (8)"
 
 
-def test_429_says_when_to_come_back(server: ApiServer, client: Client) -> None:
+def test_429_has_a_retry_after(server: ApiServer, client: Client) -> None:
     server.faults.add(Refuse(429, retry_after=3), times=1)
     answer = client.call(PODS)
     assert (answer.status, answer.headers["retry-after"]) == (429, "3")
     assert answer.text == "Too many requests, please try again later.\n"
 
 
-def test_expired_credentials_are_a_401_until_the_fault_is_lifted(server: ApiServer, client: Client) -> None:
+def test_expired_credentials_are_a_401_until_the_fault_is_cleared(server: ApiServer, client: Client) -> None:
     with server.faults.add(Refuse(401)):
         assert client.call(PODS).body["message"] == "Unauthorized"
     assert client.call(PODS).status == 200
 
 
 @pytest.mark.parametrize("code", [410, 500])
-def test_an_error_frame_ends_a_watch_that_is_open(server: ApiServer, client: Client, pod: Pod, code: int) -> None:
+def test_an_error_frame_ends_an_open_watch(server: ApiServer, client: Client, pod: Pod, code: int) -> None:
     version = client.call(PODS).version
     with client.watch(PODS, resourceVersion=version) as stream:
         wait_until(lambda: server.open_watches("v1/pods") == 1)
@@ -123,9 +123,7 @@ def test_an_empty_watch_ends_at_once_and_cleanly(server: ApiServer, client: Clie
     assert server.requests_seen("v1/pods", "watch") == 2
 
 
-def test_a_stalled_watch_sends_nothing_and_goes_on_when_it_is_lifted(
-    server: ApiServer, client: Client, pod: Pod
-) -> None:
+def test_a_stalled_watch_sends_nothing_until_the_fault_is_cleared(server: ApiServer, client: Client, pod: Pod) -> None:
     stall = server.faults.add(Stall(after=1), resource="v1/pods", times=1)
     for name in "ab":
         server.put("v1/pods", pod(name))
@@ -137,7 +135,7 @@ def test_a_stalled_watch_sends_nothing_and_goes_on_when_it_is_lifted(
         assert stream.summary(1) == [("ADDED", "b")]
 
 
-def test_a_slow_watch_trickles(server: ApiServer, client: Client, pod: Pod) -> None:
+def test_a_slow_watch_sends_a_few_bytes_at_a_time(server: ApiServer, client: Client, pod: Pod) -> None:
     server.faults.add(Slow(bytes_per_second=4000), resource="v1/pods", times=1)
     server.put("v1/pods", pod("a", filler="x" * 2000))
     began = time.monotonic()
@@ -146,7 +144,7 @@ def test_a_slow_watch_trickles(server: ApiServer, client: Client, pod: Pod) -> N
     assert time.monotonic() - began > 0.3
 
 
-def test_a_bad_line_stands_between_good_ones(server: ApiServer, client: Client, pod: Pod) -> None:
+def test_an_invalid_line_is_sent_between_valid_ones(server: ApiServer, client: Client, pod: Pod) -> None:
     server.faults.add(BadLine(after=1), resource="v1/pods", times=1)
     for name in "ab":
         server.put("v1/pods", pod(name))
@@ -171,7 +169,9 @@ def test_a_huge_line_is_ten_megabytes_of_valid_json(server: ApiServer, client: C
 
 
 @pytest.mark.parametrize("verb", ["watch", "list"])
-def test_an_object_off_the_schema_has_words_for_numbers(server: ApiServer, client: Client, pod: Pod, verb: str) -> None:
+def test_an_object_off_the_schema_has_strings_for_numbers(
+    server: ApiServer, client: Client, pod: Pod, verb: str
+) -> None:
     server.faults.add(OffSchema(), resource="v1/pods", verb=verb, times=1)
     version = server.put("v1/pods", pod("a", priority=3, flag=True))
     if verb == "watch":
@@ -196,7 +196,7 @@ def test_while_paused_nothing_is_delivered(server: ApiServer, client: Client, po
         assert next(kind for kind, _ in events if kind != "BOOKMARK") == "ADDED"
 
 
-def test_a_stopped_server_refuses_and_comes_back_where_it_was(
+def test_a_stopped_server_refuses_connections_and_resumes_with_its_state(
     server: ApiServer, client: Client, pod: Pod, tmp_path: Path
 ) -> None:
     version, url = server.put("v1/pods", pod("a")), server.url

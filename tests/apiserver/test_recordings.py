@@ -39,7 +39,7 @@ def path_of(server: ApiServer, resource: str) -> str:
 
 @pytest.mark.parametrize("scenario", sorted(path.name for path in RECORDINGS.iterdir()))
 @pytest.mark.parametrize("resource", ["v1/pods", "v1/events", "apps/v1/deployments", "v1/nodes"])
-def test_a_watcher_sees_what_the_recorder_saw(server: ApiServer, client: Client, scenario: str, resource: str) -> None:
+def test_a_watch_delivers_the_recorded_changes(server: ApiServer, client: Client, scenario: str, resource: str) -> None:
     recorded = lines(scenario, resource)
     replay = server.serve_recording(recording(scenario), stepwise=True)
     listed = client.call(path_of(server, resource))
@@ -62,7 +62,7 @@ def test_a_watcher_sees_what_the_recorder_saw(server: ApiServer, client: Client,
         assert seen == expected
 
 
-def test_what_a_second_list_shows_comes_as_deltas(server: ApiServer, client: Client) -> None:
+def test_the_differences_in_a_second_list_are_delivered_as_changes(server: ApiServer, client: Client) -> None:
     recorded = lines(RESTART, "v1/namespaces")
     replay = server.serve_recording(recording(RESTART), stepwise=True)
     replay.advance()
@@ -78,7 +78,7 @@ def test_what_a_second_list_shows_comes_as_deltas(server: ApiServer, client: Cli
     assert {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in items} == state
 
 
-def test_a_list_in_the_middle_goes_on_without_a_gap(server: ApiServer, client: Client) -> None:
+def test_a_watch_from_a_list_in_the_middle_misses_nothing(server: ApiServer, client: Client) -> None:
     replay = server.serve_recording(recording("02-rolling-update"), stepwise=True)
     path = "/api/v1/pods"
     recorded = [line for line in lines("02-rolling-update", "v1/pods") if line["type"] in DELTAS]
@@ -108,9 +108,7 @@ def test_the_history_of_a_recording_can_be_compacted(server: ApiServer, client: 
         assert all(kind != "ERROR" for kind, _ in stream.rest())
 
 
-def test_every_resource_is_known_since_the_first_of_the_first_lists_and_not_before(
-    server: ApiServer, client: Client
-) -> None:
+def test_the_history_of_every_resource_begins_with_the_earliest_first_list(server: ApiServer, client: Client) -> None:
     server.serve_recording(recording("05-unschedulable"), stepwise=True)
     since = int(client.call("/api/v1/events").version)
     assert since < int(client.call("/api/v1/namespaces").version)
@@ -135,7 +133,7 @@ def test_a_crd_of_a_recording_appears_when_it_is_created(server: ApiServer, clie
         assert stream.until("the-end") == [(line["type"], line["object"]) for line in expected]
 
 
-def test_writes_go_on_after_a_recording_and_not_before(server: ApiServer) -> None:
+def test_objects_can_be_written_only_after_a_recording_has_ended(server: ApiServer) -> None:
     replay = server.serve_recording(recording("01-deployment-create"), stepwise=True)
     pod = {"metadata": {"name": "x", "namespace": "y"}}
     with pytest.raises(RuntimeError, match="still to come"):
@@ -145,12 +143,12 @@ def test_writes_go_on_after_a_recording_and_not_before(server: ApiServer) -> Non
     assert int(server.put("v1/pods", pod)) > highest
 
 
-def test_only_the_resources_that_are_wanted_are_served(server: ApiServer) -> None:
+def test_only_the_selected_resources_are_served(server: ApiServer) -> None:
     replay = server.serve_recording(recording("01-deployment-create"), stepwise=True, resources=["v1/pods"])
     assert {delta.resource for delta in replay.deltas} == {"v1/pods"}
 
 
-def test_the_pace_is_the_recordings_times_over_the_speed(server: ApiServer) -> None:
+def test_a_recording_is_served_at_its_own_pace_times_the_speed(server: ApiServer) -> None:
     replay = server.serve_recording(recording("01-deployment-create"), speed=60)
     seconds = (replay.deltas[-1].received - replay.deltas[0].received) / 1e9
     began = time.monotonic()
@@ -158,7 +156,7 @@ def test_the_pace_is_the_recordings_times_over_the_speed(server: ApiServer) -> N
     assert seconds / 60 * 0.8 < time.monotonic() - began < seconds / 60 + 2
 
 
-def test_the_first_delta_waits_for_its_watchers(server: ApiServer, client: Client) -> None:
+def test_the_first_change_waits_for_its_watches(server: ApiServer, client: Client) -> None:
     replay = server.serve_recording(recording("01-deployment-create"), speed=0, wait_for=["v1/pods"])
     version = client.call("/api/v1/pods").version
     assert not replay.done
@@ -185,7 +183,7 @@ def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
             started.kill()
 
 
-def test_the_process_serves_is_steered_and_ends_when_told(tmp_path: Path) -> None:
+def test_the_process_is_controlled_over_http_and_ends_on_a_signal(tmp_path: Path) -> None:
     config = tmp_path / "kubeconfig"
     source = str(recording("01-deployment-create"))
     arguments = ["--recording", source, "--stepwise", "--token", "t", "--kubeconfig", str(config)]

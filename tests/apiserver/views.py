@@ -1,4 +1,4 @@
-"""How an object looks to a request: whole or metadata only, as an item of a list or in a watch, selected or not."""
+"""The form of an object for a request: whole or metadata only, as a list item or in a watch; and selectors."""
 
 import re
 from collections.abc import Callable
@@ -25,7 +25,7 @@ _metadata = msgspec.json.Decoder(_Metadata).decode
 
 
 def wants_metadata(accept: str) -> bool:
-    """Whether an Accept header asks for PartialObjectMetadata(List) before anything else."""
+    """True if an Accept header prefers PartialObjectMetadata or PartialObjectMetadataList."""
     return "as=PartialObjectMetadata" in accept.partition(",")[0]
 
 
@@ -35,7 +35,7 @@ def metadata_only(raw: bytes) -> bytes:
 
 
 def without_head(raw: bytes) -> bytes:
-    """The items of a typed list do not say what they are."""
+    """Remove kind and apiVersion, which the items of a typed list do not have."""
     head = _HEAD.match(raw)
     if head:
         return b"{" + raw[head.end() :]
@@ -72,7 +72,7 @@ def line(kind: str, raw: bytes) -> bytes:
 
 
 def selector(namespace: str, fields: str, labels: str) -> Select | None:
-    """What a request sees of a resource; None if that is everything. Equality selectors only."""
+    """Return a filter for namespace and selectors; None if it accepts everything. Equality selectors only."""
     if not (namespace or fields or labels):
         return None
     field_terms, label_terms = _terms(fields), _terms(labels)
@@ -118,7 +118,7 @@ def padded(raw: bytes, size: int) -> bytes:
 
 
 def off_schema(raw: bytes) -> bytes:
-    """The object with words where there were integers, and some where there should be some."""
+    """Return the object with strings instead of integers, including some that it did not have."""
     obj = _worded(decode(raw))
     obj["metadata"]["generation"] = "three"
     if "count" in obj or obj.get("kind") == "Event":

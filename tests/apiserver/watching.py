@@ -1,4 +1,4 @@
-"""One watch: from a resourceVersion on, every change as a line, until its time is over or something goes wrong."""
+"""One watch: every change after a resourceVersion as a line, until its timeout or a fault."""
 
 import asyncio
 import contextlib
@@ -15,13 +15,13 @@ from tests.apiserver.resources import EVENTS
 from tests.apiserver.storage import Collection, Entry, ExpiredError, Storage, Stored
 
 BATCH = 500
-"""Lines that are written at a time."""
+"""Lines that are written at once."""
 CLOSING_BOOKMARK = 2.0
 """Seconds before the end of a watch at which a last bookmark is sent."""
 
 
 class Host(Protocol):
-    """What a watch needs of its server."""
+    """The part of the server that a watch uses."""
 
     storage: Storage
     faults: f.Faults
@@ -31,7 +31,7 @@ class Host(Protocol):
 
 @dataclass(frozen=True)
 class WatchOptions:
-    """What was asked for. ``version`` None starts with the present state; ``timeout`` is in seconds."""
+    """The options of a request. ``version`` None starts with the current state; ``timeout`` is in seconds."""
 
     version: int | None
     timeout: float
@@ -42,7 +42,7 @@ class WatchOptions:
 
 
 class Watch:
-    """One open watch. ``wake`` is set when there may be something new."""
+    """One open watch. ``wake`` is set when there may be changes."""
 
     def __init__(self, host: Host, connection: Connection, collection: Collection, options: WatchOptions) -> None:
         self._host, self._connection, self._collection, self._options = host, connection, collection, options
@@ -51,7 +51,7 @@ class Watch:
         self._sent = 0
         self._known = 0
         self._deadline = time.monotonic() + options.timeout
-        # A bookmark is due before the end, and one an interval.
+        # A bookmark is sent per interval, and before the end.
         self._closing = self._deadline - min(CLOSING_BOOKMARK, options.timeout / 2)
         self._bookmark_at = min(self._closing, time.monotonic() + host.bookmark_interval)
         self._slow: f.Injection | None = None
@@ -61,7 +61,7 @@ class Watch:
         return self._collection.resource.name
 
     async def run(self) -> None:
-        """Returns when the watch is over; the connection may be used again only if it is still usable."""
+        """Serve the watch to its end. Afterwards the connection can be used again only if it is ``usable``."""
         monitor = asyncio.create_task(self._notice_leaving())
         try:
             index = await self._begin()
@@ -82,7 +82,7 @@ class Watch:
             self.wake.set()
 
     async def _begin(self) -> int | None:
-        """Where in the log to start; None when the watch is over already."""
+        """Return the index in the log from which to start; None if the watch has ended already."""
         storage, collection, options = self._host.storage, self._collection, self._options
         with storage.lock:
             if options.version is not None:
@@ -106,7 +106,7 @@ class Watch:
     async def _follow(self, index: int) -> None:
         while not self._left:
             self.wake.clear()
-            if await self._struck():
+            if await self._apply_fault():
                 return
             if time.monotonic() >= self._deadline:
                 await self._connection.end()
@@ -121,7 +121,7 @@ class Watch:
                 return
             if entries:
                 index += len(entries)
-                # From a version that is yet to come a watch says nothing.
+                # A watch from a future version sends nothing until then.
                 await self._send(entry for entry in entries if entry.version > (self._options.version or 0))
             elif self._collection.gone:
                 await self._connection.end()
@@ -186,8 +186,8 @@ class Watch:
 
     # faults ----------------------------------------------------------------------------------------------------------
 
-    async def _struck(self) -> bool:
-        """Whether a fault has ended the watch."""
+    async def _apply_fault(self) -> bool:
+        """Apply the next fault; True if it ends the watch."""
         injection = self._host.faults.take(
             self.resource, "watch", f.ErrorFrame, f.Break, f.EmptyWatch, f.Stall, f.BadLine, sent=self._sent
         )
@@ -235,7 +235,7 @@ def error_frame(code: int, collection: Collection, version: int) -> dict[str, ob
 
 
 def spoil(faults: f.Faults, resource: str, verb: str, raw: bytes) -> bytes:
-    """The object as the faults that are about objects leave it."""
+    """Return the object, changed by a fault if one applies to it."""
     injection = faults.take(resource, verb, f.HugeLine, f.OffSchema)
     if injection is None:
         return raw
@@ -244,7 +244,7 @@ def spoil(faults: f.Faults, resource: str, verb: str, raw: bytes) -> bytes:
 
 
 async def trickle(connection: Connection, data: bytes, slow: f.Injection) -> None:
-    """The data in pieces, twenty a second, until the fault is lifted."""
+    """Send data in twenty pieces per second until the fault is cleared."""
     fault = slow.fault
     assert isinstance(fault, f.Slow)
     size = max(1, fault.bytes_per_second // 20)

@@ -9,7 +9,7 @@ from kspan.model import RecordType
 from tests.ingest.files.reading import POD, RECORDING, read
 
 
-def test_a_record_holds_the_head_of_the_object_and_all_of_it_as_payload() -> None:
+def test_a_record_has_the_head_of_the_object_and_the_whole_object_as_payload() -> None:
     raw = json.dumps(POD).encode()
     record = to_record(RecordType.MODIFIED, 5, "v1/pods", raw)
     assert (record.type, record.recorded_at, record.resource) == (RecordType.MODIFIED, 5, "v1/pods")
@@ -18,7 +18,7 @@ def test_a_record_holds_the_head_of_the_object_and_all_of_it_as_payload() -> Non
     assert record.payload is raw
 
 
-def test_items_of_a_typed_list_take_their_kind_from_the_resource() -> None:
+def test_an_item_without_a_kind_takes_it_from_the_resource() -> None:
     record = to_record(RecordType.LISTED, 5, "apps/v1/deployments", b'{"metadata":{"uid":"u"}}')
     assert (record.kind, record.api_version, record.namespace) == ("Deployment", "apps/v1", "")
 
@@ -42,7 +42,7 @@ def test_the_expiry_of_an_event_keeps_no_payload() -> None:
         (b'{"x":' + b"[" * 100_000, "nested"),
     ],
 )
-def test_what_is_no_object_is_refused_in_words(raw: bytes, words: str) -> None:
+def test_an_invalid_object_is_an_error_that_states_why(raw: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         to_record(RecordType.ADDED, 5, "v1/pods", raw)
 
@@ -56,7 +56,7 @@ def test_every_object_of_a_recording_becomes_a_record() -> None:
             assert record.uid == head["metadata"]["uid"]
 
 
-def test_the_cluster_is_known_by_the_uid_of_kube_system() -> None:
+def test_the_uid_of_the_cluster_is_that_of_kube_system() -> None:
     uids = [uid for frame in read(RECORDING) if (uid := read_cluster_uid(frame))]
     assert uids == ["37c2b928-f8f2-4cd6-bde3-9bbdb8a5d7a8"]
 

@@ -1,4 +1,4 @@
-"""What a stream's list and watch mean for the journal, given what it knows; against a real store."""
+"""The records that lists and watches add to the journal, with a real store."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -45,7 +45,7 @@ def listing(at: float, version: int, *pods: dict[str, Any], resource: str = PODS
 
 
 def ingest(store: Store, frames: Iterable[Frame], *, batch: int = 500) -> None:
-    """As after a start: the streams go on from the cursors."""
+    """Ingest frames as after a start: the streams resume from the cursors."""
     projector = Projector(store, CLUSTER, built_in_rules(), batch=batch)
     streams = ListWatch(projector, store.cursors(CLUSTER))
     for each in frames:
@@ -58,29 +58,29 @@ def journal(store: Store) -> list[LogRecord]:
     return [record for run in store.replay(CLUSTER) for _, record in run]
 
 
-def told(store: Store) -> list[tuple[str, str, str]]:
+def journalled(store: Store) -> list[tuple[str, str, str]]:
     return [(record.type.value, record.name, record.resource_version) for record in journal(store)]
 
 
-def test_the_first_list_is_state_and_what_is_watched_after_it_is_news(store: Store) -> None:
+def test_the_first_list_is_state_and_later_changes_are_news(store: Store) -> None:
     ingest(store, [*listing(0, 10, pod("a", 3), pod("b", 7)), frame("ADDED", 1, pod("c", 11))])
-    assert told(store) == [("LISTED", "a", "3"), ("LISTED", "b", "7"), ("ADDED", "c", "11")]
+    assert journalled(store) == [("LISTED", "a", "3"), ("LISTED", "b", "7"), ("ADDED", "c", "11")]
     assert store.cursors(CLUSTER)[PODS].resource_version == "11"
 
 
-def test_a_cursor_keeps_where_its_stream_began_over_restarts_and_relists(store: Store) -> None:
+def test_a_cursor_keeps_the_beginning_of_its_stream_over_restarts_and_relists(store: Store) -> None:
     ingest(store, [*listing(0, 10, pod("a", 3)), frame("ADDED", 1, pod("c", 11))])
     ingest(store, [frame("MODIFIED", 2, pod("c", 12)), *listing(3, 20, pod("c", 12))])
     cursor = store.cursors(CLUSTER)[PODS]
     assert (cursor.resource_version, cursor.since, cursor.since_at) == ("20", "10", NOON)
 
 
-def test_a_list_after_a_gap_tells_only_the_difference(store: Store) -> None:
+def test_a_list_after_a_gap_adds_only_the_differences(store: Store) -> None:
     ingest(store, listing(0, 10, pod("same", 3), pod("changed", 5), pod("gone", 7)))
     ingest(store, [frame("ERROR", 60, {"code": 410, "message": "too old resource version: 10 (90)"})])
-    trouble = frame("ERROR", 61, {"code": 410, "message": "too old resource version: 10 (90)"})
-    ingest(store, [trouble, *listing(62, 99, pod("same", 3), pod("changed", 50), pod("new", 70))])
-    assert told(store)[3:] == [
+    error = frame("ERROR", 61, {"code": 410, "message": "too old resource version: 10 (90)"})
+    ingest(store, [error, *listing(62, 99, pod("same", 3), pod("changed", 50), pod("new", 70))])
+    assert journalled(store)[3:] == [
         ("GAP", "", ""),
         ("MODIFIED", "changed", "50"),
         ("ADDED", "new", "70"),
@@ -94,21 +94,21 @@ def test_a_list_after_a_gap_tells_only_the_difference(store: Store) -> None:
     assert [row.name for row in store.live_objects(CLUSTER, PODS)] == ["changed", "new", "same"]
 
 
-def test_a_list_without_a_version_may_be_a_part_and_deletes_nothing(store: Store) -> None:
+def test_a_list_without_a_version_may_be_incomplete_and_deletes_nothing(store: Store) -> None:
     ingest(store, listing(0, 10, pod("a", 3), pod("b", 7)))
     partial = [frame("LIST", 60, {"metadata": {"resourceVersion": ""}}), frame("LISTED", 60, pod("a", 30))]
     ingest(store, partial)
-    assert told(store)[2:] == [("MODIFIED", "a", "30")]
+    assert journalled(store)[2:] == [("MODIFIED", "a", "30")]
 
 
-def test_a_stream_cut_off_in_its_first_list_starts_over_without_doubling(store: Store) -> None:
+def test_a_stream_cut_off_in_its_first_list_starts_again_without_duplicates(store: Store) -> None:
     frames = listing(0, 10, pod("a", 3), pod("b", 7))
     ingest(store, frames[:2])
     cut_off = store.cursors(CLUSTER)
     ingest(store, frames)
-    assert told(store) == [("LISTED", "a", "3"), ("LISTED", "b", "7")]
+    assert journalled(store) == [("LISTED", "a", "3"), ("LISTED", "b", "7")]
     assert PODS in store.cursors(CLUSTER)
-    # The end of the input ended the list as well, so there is a cursor; what it skipped is told by the next list.
+    # The end of the input also ended the list, so there is a cursor. The next list adds the objects that it missed.
     assert cut_off.keys() <= {PODS}
 
 
@@ -120,15 +120,15 @@ def test_a_relist_is_journalled_whole_or_not_at_all(store: Store) -> None:
     for each in relist[:-1]:
         projector.add(streams.feed(each))
     projector.flush()
-    assert told(store) == [("LISTED", "a", "3")]
+    assert journalled(store) == [("LISTED", "a", "3")]
     assert store.cursors(CLUSTER)[PODS].resource_version == "10"
     projector.add(streams.feed(relist[-1]))
     projector.flush()
-    assert len(told(store)) == 1 + 1 + 30 + 1
+    assert len(journalled(store)) == 1 + 1 + 30 + 1
     assert store.cursors(CLUSTER)[PODS].resource_version == "99"
 
 
-def test_events_that_expired_in_a_gap_are_not_missed_and_known_ones_do_not_come_again(store: Store) -> None:
+def test_expired_events_are_not_deleted_and_known_events_are_not_added_again(store: Store) -> None:
     def event(name: str, version: int) -> dict[str, Any]:
         involved = {"kind": "Pod", "name": "a", "uid": "uid-a"}
         metadata = {"name": name, "uid": f"uid-{name}", "resourceVersion": str(version)}
@@ -143,10 +143,10 @@ def test_events_that_expired_in_a_gap_are_not_missed_and_known_ones_do_not_come_
     first = [event(f"e{n}", n + 1) for n in range(1200)]
     ingest(store, listing(0, 2000, *first, resource="v1/events"))
     ingest(store, listing(60, 3000, *first[600:], event("new", 2500), resource="v1/events"))
-    assert told(store)[1200:] == [("GAP", "", ""), ("ADDED", "new", "2500")]
+    assert journalled(store)[1200:] == [("GAP", "", ""), ("ADDED", "new", "2500")]
 
 
-def test_the_other_events_api_and_resources_that_cause_nothing_are_not_journalled(store: Store) -> None:
+def test_the_second_events_api_and_resources_without_causes_are_not_journalled(store: Store) -> None:
     lease = {"kind": "Lease", "metadata": {"name": "l", "uid": "u", "resourceVersion": "5"}}
     ingest(
         store,
@@ -158,7 +158,7 @@ def test_the_other_events_api_and_resources_that_cause_nothing_are_not_journalle
     assert journal(store) == []
 
 
-def test_an_object_without_uid_is_an_input_error_that_names_its_place(store: Store) -> None:
+def test_an_object_without_uid_is_an_input_error_with_its_line(store: Store) -> None:
     with pytest.raises(InputError, match="test:1: "):
         ingest(store, [frame("ADDED", 0, {"metadata": {"name": "x"}})])
 
@@ -166,7 +166,7 @@ def test_an_object_without_uid_is_an_input_error_that_names_its_place(store: Sto
 def test_a_deletion_with_the_version_of_the_last_change_is_journalled_once(store: Store) -> None:
     deleted = frame("DELETED", 2, pod("a", 11))
     ingest(store, [frame("ADDED", 0, pod("a", 11)), deleted, deleted, frame("MODIFIED", 3, pod("a", 12))])
-    assert told(store) == [("ADDED", "a", "11"), ("DELETED", "a", "11")]
+    assert journalled(store) == [("ADDED", "a", "11"), ("DELETED", "a", "11")]
     assert journal(store)[1].type is RecordType.DELETED
 
 
@@ -185,15 +185,15 @@ def listing_of(namespaces: list[str], at: float, version: int, *pods: dict[str, 
     return [frame("LIST", at, head), *items, frame("BOOKMARK", at, head)]
 
 
-def test_what_left_the_watched_namespaces_is_no_deletion(store: Store) -> None:
+def test_leaving_the_watched_namespaces_is_not_a_deletion(store: Store) -> None:
     ingest(store, listing(0, 10, pod_in("shop", "stays", 3), pod_in("other", "left", 5), pod_in("shop", "gone", 7)))
     ingest(store, listing_of(["shop"], 60, 20, pod_in("shop", "stays", 3)))
-    assert told(store)[3:] == [("GAP", "", ""), ("DELETED", "gone", "7")]
+    assert journalled(store)[3:] == [("GAP", "", ""), ("DELETED", "gone", "7")]
     assert journal(store)[3].reason == "other namespaces are watched: shop after all"
     assert store.cursors(CLUSTER)[PODS].scope == "shop"
 
 
-def test_what_comes_into_view_is_state_and_what_was_in_view_is_compared(store: Store) -> None:
+def test_objects_of_a_new_namespace_are_state_and_the_others_are_compared(store: Store) -> None:
     ingest(store, listing_of(["shop"], 0, 10, pod_in("shop", "same", 3), pod_in("shop", "changed", 4)))
     ingest(
         store,
@@ -207,7 +207,7 @@ def test_what_comes_into_view_is_state_and_what_was_in_view_is_compared(store: S
             pod_in("bank", "there before", 2),
         ),
     )
-    assert told(store)[2:] == [
+    assert journalled(store)[2:] == [
         ("GAP", "", ""),
         ("MODIFIED", "changed", "15"),
         ("ADDED", "new", "16"),
@@ -216,30 +216,30 @@ def test_what_comes_into_view_is_state_and_what_was_in_view_is_compared(store: S
     assert store.cursors(CLUSTER)[PODS].scope == "bank,shop"
 
 
-def test_what_comes_into_view_again_is_compared_with_what_was_known_of_it(store: Store) -> None:
+def test_objects_of_a_namespace_that_is_watched_again_are_compared(store: Store) -> None:
     ingest(store, listing(0, 10, pod_in("shop", "a", 3), pod_in("other", "b", 4), pod_in("other", "c", 5)))
     ingest(store, listing_of(["shop"], 60, 20, pod_in("shop", "a", 3)))
     ingest(store, listing(120, 30, pod_in("shop", "a", 3), pod_in("other", "b", 25)))
-    assert told(store)[4:] == [("GAP", "", ""), ("MODIFIED", "b", "25"), ("DELETED", "c", "5")]
+    assert journalled(store)[4:] == [("GAP", "", ""), ("MODIFIED", "b", "25"), ("DELETED", "c", "5")]
 
 
-def test_other_namespaces_are_noticed_on_a_cluster_in_which_nothing_happened(store: Store) -> None:
+def test_other_namespaces_are_noticed_without_any_change_in_the_cluster(store: Store) -> None:
     ingest(store, listing(0, 10, pod_in("shop", "a", 3), pod_in("other", "b", 4)))
     ingest(store, listing_of(["shop"], 60, 10, pod_in("shop", "a", 3)))
-    assert told(store)[2:] == [("GAP", "", "")]
+    assert journalled(store)[2:] == [("GAP", "", "")]
     assert store.cursors(CLUSTER)[PODS].scope == "shop"
 
 
-def test_the_same_namespaces_in_another_order_are_the_same(store: Store) -> None:
+def test_the_order_of_namespaces_does_not_matter(store: Store) -> None:
     ingest(store, listing_of(["b", "a"], 0, 10, pod_in("a", "x", 3)))
     ingest(store, listing_of(["a", "b", "a"], 60, 10, pod_in("a", "x", 3)))
-    assert told(store) == [("LISTED", "x", "3")]
+    assert journalled(store) == [("LISTED", "x", "3")]
 
 
-def test_a_recording_that_is_replayed_again_has_nothing_new_to_say(store: Store) -> None:
+def test_replaying_a_recording_again_adds_nothing(store: Store) -> None:
     frames = [*listing(0, 10, pod("a", 3)), frame("MODIFIED", 1, pod("a", 12)), frame("DELETED", 2, pod("a", 13))]
     ingest(store, frames)
-    before = told(store)
+    before = journalled(store)
     ingest(store, frames)
-    assert told(store) == before
+    assert journalled(store) == before
     assert store.cursors(CLUSTER)[PODS].epoch == 0

@@ -1,7 +1,7 @@
 """Watches a live cluster: connection, discovery, and one reflector per resource.
 
 ``Watcher`` delivers frames as ``ListWatch`` reads them: for every resource LIST, its LISTED items, one BOOKMARK with
-the list's resourceVersion, then what the watch sends. The order holds within a resource, not across resources. A
+the list's resourceVersion, then the changes from the watch. The order holds within a resource, not across resources. A
 stream is resumed from the newest version seen, or listed again after an ERROR frame with the reason, until the watcher
 is stopped. Nothing here writes to the cluster. Importing this package does not import ``kubernetes``.
 """

@@ -16,7 +16,7 @@ OnReference = Callable[[str, str], None]
 
 
 class FrameSink:
-    """Turns what an API server sends for one resource into frames, and delivers them.
+    """Turns the objects and markers of one resource into frames, and delivers them.
 
     While ``deliver`` blocks, the thread does not read from its socket, so the API server waits too. Several namespaces
     deliver from several threads.

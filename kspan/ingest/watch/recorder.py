@@ -27,7 +27,7 @@ JOIN = 10.0
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """What a recording contains."""
+    """The size and content of a finished recording."""
 
     frames: int
     types: dict[str, int]

@@ -5,7 +5,7 @@ instead of a cache being filled. The frames of a resource are, in this order:
 
     LIST, LISTED (one per object), BOOKMARK      a complete list
     ADDED, MODIFIED, DELETED, BOOKMARK           the watch that continues it
-    ERROR                                        why a new list follows, which begins with LIST
+    ERROR                                        the reason for a new list, which begins with LIST
 
 A watch that ends or breaks is resumed from the newest version seen (``WatchStream``). A new list is needed only if the
 API server no longer has that version. A list that breaks off is continued page by page; if its continue token
@@ -47,7 +47,7 @@ class Reflector:
             because the versions of several watches differ. Empty: list first.
         observer: receives changes of the state.
         start_versions: list first at the first of these resourceVersions that the API server still has, so that the
-            watch replays what happened since; at the newest version if it has none of them.
+            watch replays the changes since then; at the newest version if it has none of them.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Reflector:
         self._cancellation.cancel()
 
     def wake(self) -> None:
-        """Retry now what was refused, because something has changed."""
+        """Retry refused requests now, because something has changed."""
         self._cancellation.wake()
 
     def position(self) -> Position:

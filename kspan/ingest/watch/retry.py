@@ -1,4 +1,4 @@
-"""Decides what happens after a request or a watch has ended, and when. Pure: a decision is a value, the caller acts."""
+"""Decides how to continue after a request or a watch has ended. Pure: a decision is a value, and the caller acts."""
 
 from enum import Enum, StrEnum
 
@@ -80,7 +80,7 @@ class Timing(msgspec.Struct, frozen=True):
 
 
 class Action(Enum):
-    """What to do next."""
+    """The next step."""
 
     RESUME = "resume"
     """Continue from the newest version seen."""
@@ -102,7 +102,7 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What to do after an attempt."""
+    """The next step after an attempt, and the delay before it."""
 
     action: Action
     delay: float
@@ -112,7 +112,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 def decide(attempt: Attempt, failures: int, timing: Timing, jitter: float) -> Decision:
-    """Decide what to do after an attempt.
+    """Decide how to continue after an attempt.
 
     Args:
         attempt: the attempt that ended.

@@ -1,8 +1,8 @@
 """Chooses the resourceVersion for the first list of a newly added stream. Pure.
 
 A kind is watched once something references it, and its first list follows a moment later (or much later, if the daemon
-was killed in between). A list of the current state would hide what happened in that time; for a custom resource that
-was just created, everything. A list at the version that other streams had reached a few minutes ago, followed by a
+was killed in between). A list of the current state would hide the changes of that time; for a custom resource that
+was just created, all of them. A list at the version that other streams had reached a few minutes ago, followed by a
 watch from there, replays these changes.
 
 This assumes that one etcd counts the versions of all resources. If it does not, the API server rejects the version or

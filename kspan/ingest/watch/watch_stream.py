@@ -95,7 +95,7 @@ class WatchStream:
     # one watch -------------------------------------------------------------------------------------------------------
 
     def _watch_once(self, cancellation: Cancellation) -> Decision:
-        """Open one watch, deliver what it sends, and decide what follows its end."""
+        """Open one watch, deliver its frames, and decide how to continue after its end."""
         timeout = max(1, round(self._random.uniform(self._timing.watch_min, self._timing.watch_max)))
         started = time.monotonic()
         self._lines = self._news = 0
@@ -117,7 +117,7 @@ class WatchStream:
         return decision
 
     def _read(self, cancellation: Cancellation, timeout: int) -> tuple[Ending, Exception | None]:
-        """Open a watch for ``timeout`` seconds and deliver what it sends; return how it ended, with any error."""
+        """Open a watch for ``timeout`` seconds and deliver its frames; return how it ended, with any error."""
         try:
             stream = self._connection.watch(self._sink.target, self.namespace, self.version, timeout)
         except GoneError as error:

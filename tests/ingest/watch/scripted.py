@@ -1,4 +1,4 @@
-"""An HTTP server that answers each request as a test's function says, to the byte: the faults a sound server lacks."""
+"""An HTTP server that whose answers a test writes byte by byte, for faults that a correct server does not have."""
 
 import json
 import socket
@@ -24,7 +24,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Reply:
-    """One answer, sent as it is made; the connection is closed after it."""
+    """One answer, sent as it is written; the connection is closed after it."""
 
     def __init__(self, connection: socket.socket, closing: threading.Event) -> None:
         self._connection = connection
@@ -38,7 +38,7 @@ class Reply:
         )
 
     def begin(self) -> None:
-        """A chunked answer begins."""
+        """Begin a chunked answer."""
         self.raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
 
     def lines(self, *values: Any) -> None:
@@ -54,8 +54,8 @@ class Reply:
     def raw(self, data: bytes) -> None:
         self._connection.sendall(data)
 
-    def hang(self) -> None:
-        """Says nothing until the server closes."""
+    def stay_silent(self) -> None:
+        """Send nothing until the server closes."""
         self._closing.wait()
 
     @property
@@ -67,7 +67,7 @@ Answer = Callable[[Request, Reply], None]
 
 
 class ScriptedServer:
-    """``requests`` has what was asked so far, in order."""
+    """``requests`` contains the requests so far, in order."""
 
     def __init__(self, answer: Answer, port: int = 0) -> None:
         self.requests: list[Request] = []
@@ -186,4 +186,4 @@ class Script:
 
 def _silence(reply: Reply) -> None:
     reply.begin()
-    reply.hang()
+    reply.stay_silent()

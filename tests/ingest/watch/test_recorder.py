@@ -12,7 +12,7 @@ from kspan.ingest.frames import Frame, FrameType
 from kspan.ingest.watch import Recorded, Selection, Stopped, record
 from kspan.ingest.watch.recorder import RecordingFile
 from tests.ingest.watch.scripted import Request, Script, ScriptedServer, change, listed, pod
-from tests.ingest.watch.test_reflector import hang, says
+from tests.ingest.watch.test_reflector import sends, stay_silent
 from tests.ingest.watch.test_watcher import Cluster
 from tests.ingest.watch.watching import connection_to, until, word
 
@@ -23,7 +23,7 @@ POD = b'{"kind":"Pod",\n "metadata":{"uid":"u","resourceVersion":"5","name":"a"}
 def test_a_recording_can_be_read_back(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     cluster = Cluster()
-    script = Script(listed(10, pod("a", 5)), says(change("MODIFIED", pod("a", 11)), then=hang))
+    script = Script(listed(10, pod("a", 5)), sends(change("MODIFIED", pod("a", 11)), then=stay_silent))
     stop, result = threading.Event(), list[Recorded]()
 
     def answer(request: Request, reply: object) -> None:
@@ -57,7 +57,7 @@ def _complete(path: Path, lines: int) -> bool:
     return data.count(b"\n") >= lines
 
 
-def test_what_was_flushed_survives_a_kill(tmp_path: Path) -> None:
+def test_flushed_frames_survive_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl.gz"
     file = RecordingFile(str(path))
     file.write(Frame(10**18, "v1/pods", FrameType.ADDED, POD, "", 0))
@@ -71,7 +71,7 @@ def test_what_was_flushed_survives_a_kill(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("redact_env", [True, False])
-def test_a_recording_is_redacted_as_the_journal_is(tmp_path: Path, redact_env: bool) -> None:
+def test_a_recording_is_redacted_like_the_journal(tmp_path: Path, redact_env: bool) -> None:
     path = tmp_path / "out.jsonl"
     file = RecordingFile(str(path), redact_env=redact_env)
     spec = b'"spec":{"containers":[{"name":"c","env":[{"name":"PASSWORD","value":"hunter2"}]}]}'
@@ -81,14 +81,14 @@ def test_a_recording_is_redacted_as_the_journal_is(tmp_path: Path, redact_env: b
     assert [word(frame) for frame in read_frames([str(path)])] == ["ADDED a@5"]
 
 
-def test_a_closed_recording_stops_who_writes_to_it(tmp_path: Path) -> None:
+def test_writing_to_a_closed_recording_raises_stopped(tmp_path: Path) -> None:
     file = RecordingFile(str(tmp_path / "out.jsonl"))
     file.close()
     with pytest.raises(Stopped):
         file.write(Frame(10**18, "v1/pods", FrameType.ADDED, POD, "", 0))
 
 
-def test_a_file_that_cannot_be_written_is_said_to_be(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="missing"):
         RecordingFile(str(tmp_path / "missing" / "out.jsonl.gz"))
 

@@ -1,4 +1,4 @@
-"""One resource, through everything that an API server and a network can do to it."""
+"""One resource, with every fault of an API server and a network."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ from tests.ingest.watch.scripted import Reply, Request, Script, ScriptedServer, 
 from tests.ingest.watch.watching import QUICK, connection_to, reflecting, until
 
 
-def says(*values: object, then: Callable[[Reply], None] = Reply.end) -> Callable[[Reply], None]:
+def sends(*values: object, then: Callable[[Reply], None] = Reply.end) -> Callable[[Reply], None]:
     def watch(reply: Reply) -> None:
         reply.begin()
         reply.lines(*values)
@@ -23,19 +23,19 @@ def says(*values: object, then: Callable[[Reply], None] = Reply.end) -> Callable
 
 
 def cut(_: Reply) -> None:
-    """Closes the connection in the middle of the transfer encoding."""
+    """Close the connection in the middle of the transfer encoding."""
 
 
 def torn(reply: Reply) -> None:
     reply.chunk(b'{"type":"ADDED","object":{"kind":"Po')
 
 
-def hang(reply: Reply) -> None:
-    reply.hang()
+def stay_silent(reply: Reply) -> None:
+    reply.stay_silent()
 
 
 def versions(server: ScriptedServer) -> list[str]:
-    """The resourceVersions that watches asked for."""
+    """The resourceVersions from which watches were requested."""
     return [request.query["resourceVersion"] for request in server.requests if request.watch]
 
 
@@ -43,13 +43,13 @@ def lists(server: ScriptedServer) -> int:
     return sum(not request.watch for request in server.requests)
 
 
-def test_a_list_is_paged_marked_and_then_watched_with_bookmarks(tmp_path: Path) -> None:
+def test_a_list_is_paged_and_marked_and_then_watched_with_bookmarks(tmp_path: Path) -> None:
     def page(request: Request, reply: Reply) -> None:
         assert request.query["limit"] == "500"
         token = request.query.get("continue", "")
         reply.json(listed(10, pod("b", 7)) if token else listed(10, pod("a", 5), token="next"))
 
-    script = Script(page, says(change("MODIFIED", pod("a", 11)), bookmark(15), then=hang))
+    script = Script(page, sends(change("MODIFIED", pod("a", 11)), bookmark(15), then=stay_silent))
     with ScriptedServer(script) as server, reflecting(connection_to(server.url, tmp_path)) as got:
         got.wait("BOOKMARK @15")
         assert got.words() == ["LIST @10", "LISTED a@5", "LISTED b@7", "BOOKMARK @10", "MODIFIED a@11", "BOOKMARK @15"]
@@ -61,16 +61,16 @@ def test_a_list_is_paged_marked_and_then_watched_with_bookmarks(tmp_path: Path) 
 
 
 def test_a_cursor_is_resumed_without_a_list(tmp_path: Path) -> None:
-    script = Script(listed(99), says(change("ADDED", pod("a", 43)), then=hang))
+    script = Script(listed(99), sends(change("ADDED", pod("a", 43)), then=stay_silent))
     with ScriptedServer(script) as server, reflecting(connection_to(server.url, tmp_path), version="42") as got:
         got.wait("ADDED a@43")
         assert versions(server) == ["42"]
         assert lists(server) == 0
 
 
-def test_a_watch_that_ended_goes_on_from_the_newest_version(tmp_path: Path) -> None:
+def test_a_watch_that_ended_resumes_from_the_newest_version(tmp_path: Path) -> None:
     script = Script(
-        listed(10), says(change("ADDED", pod("a", 12))), says(bookmark(20), change("DELETED", pod("a", 21)))
+        listed(10), sends(change("ADDED", pod("a", 12))), sends(bookmark(20), change("DELETED", pod("a", 21)))
     )
     with ScriptedServer(script) as server, reflecting(connection_to(server.url, tmp_path)) as got:
         until(lambda: len(versions(server)) == 3, "a third watch")
@@ -79,26 +79,26 @@ def test_a_watch_that_ended_goes_on_from_the_newest_version(tmp_path: Path) -> N
         assert got.reasons() == ["timeout", "timeout"]
 
 
-def test_a_line_is_delivered_when_it_is_there_and_not_when_a_buffer_is_full(tmp_path: Path) -> None:
+def test_a_line_is_delivered_on_arrival_before_a_buffer_is_full(tmp_path: Path) -> None:
     def unchunked(reply: Reply) -> None:
         reply.raw(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
         reply.raw(msgspec.json.encode(change("ADDED", pod("b", 12))) + b"\n")
-        reply.hang()
+        reply.stay_silent()
 
-    script = Script(listed(10), says(change("ADDED", pod("a", 11)), then=hang))
+    script = Script(listed(10), sends(change("ADDED", pod("a", 11)), then=stay_silent))
     for watch, expected in ((script.watches[0], "ADDED a@11"), (unchunked, "ADDED b@12")):
         script.watches = [watch]
         with ScriptedServer(script) as server, reflecting(connection_to(server.url, tmp_path)) as got:
             got.wait(expected)
 
 
-def test_a_line_may_come_in_many_pieces(tmp_path: Path) -> None:
+def test_a_line_may_arrive_in_many_pieces(tmp_path: Path) -> None:
     def pieces(reply: Reply) -> None:
         reply.begin()
         text = msgspec.json.encode(change("ADDED", pod("a", 11, labels={"x": "y" * 5000}))) + b"\n"
         for at in range(0, len(text), 700):
             reply.chunk(text[at : at + 700])
-        reply.hang()
+        reply.stay_silent()
 
     with ScriptedServer(Script(listed(10), pieces)) as server, reflecting(connection_to(server.url, tmp_path)) as got:
         got.wait("ADDED a@11")
@@ -107,15 +107,15 @@ def test_a_line_may_come_in_many_pieces(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "watch, reason",
     [
-        (says(change("ADDED", pod("a", 11)), then=torn), "torn"),
-        (says(change("ADDED", pod("a", 11)), then=cut), "disconnected"),
-        (says(change("ADDED", pod("a", 11)), change("ERROR", failure(500, "InternalError"))), "error"),
+        (sends(change("ADDED", pod("a", 11)), then=torn), "torn"),
+        (sends(change("ADDED", pod("a", 11)), then=cut), "disconnected"),
+        (sends(change("ADDED", pod("a", 11)), change("ERROR", failure(500, "InternalError"))), "error"),
     ],
 )
-def test_a_broken_watch_goes_on_from_the_last_whole_line(
+def test_a_broken_watch_resumes_from_the_last_whole_line(
     tmp_path: Path, watch: Callable[[Reply], None], reason: str
 ) -> None:
-    script = Script(listed(10), watch, says(change("ADDED", pod("b", 12)), then=hang))
+    script = Script(listed(10), watch, sends(change("ADDED", pod("b", 12)), then=stay_silent))
     with ScriptedServer(script) as server, reflecting(connection_to(server.url, tmp_path)) as got:
         got.wait("ADDED a@11", "ADDED b@12")
         assert versions(server) == ["10", "11"]
@@ -135,9 +135,9 @@ def test_a_torn_line_without_chunks_is_dropped(tmp_path: Path) -> None:
         assert got.reasons() == ["torn"]
 
 
-def test_a_stalled_watch_is_given_up_and_resumed(tmp_path: Path) -> None:
+def test_a_stalled_watch_is_abandoned_and_resumed(tmp_path: Path) -> None:
     timing = msgspec.structs.replace(QUICK, watch_min=1, watch_max=1, stall=0.3)
-    script = Script(listed(10), says(change("ADDED", pod("a", 11)), then=hang))
+    script = Script(listed(10), sends(change("ADDED", pod("a", 11)), then=stay_silent))
     with ScriptedServer(script) as server, reflecting(connection_to(server.url, tmp_path, timing)) as got:
         until(lambda: len(versions(server)) >= 2, "a second watch")
         assert versions(server)[:2] == ["10", "11"]
@@ -148,8 +148,8 @@ def test_a_stalled_watch_is_given_up_and_resumed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "message", ["too old resource version: 10 (50)", "The resourceVersion for the provided watch is too old."]
 )
-def test_410_in_a_frame_is_delivered_and_then_listed_anew(tmp_path: Path, message: str) -> None:
-    script = Script(listed(10, pod("a", 5)), says(change("ERROR", failure(410, "Expired", message))))
+def test_a_410_in_an_error_frame_is_delivered_and_followed_by_a_list(tmp_path: Path, message: str) -> None:
+    script = Script(listed(10, pod("a", 5)), sends(change("ERROR", failure(410, "Expired", message))))
     script.lists.append(listed(60, pod("b", 55)))
     with ScriptedServer(script) as server, reflecting(connection_to(server.url, tmp_path)) as got:
         until(lambda: versions(server) == ["10", "60"], "a second watch")
@@ -159,14 +159,14 @@ def test_410_in_a_frame_is_delivered_and_then_listed_anew(tmp_path: Path, messag
         assert got.reasons() == ["gone"]
 
 
-def test_410_as_a_status_is_delivered_and_then_listed(tmp_path: Path) -> None:
+def test_a_410_as_http_status_is_delivered_and_followed_by_a_list(tmp_path: Path) -> None:
     script = Script(listed(60), lambda reply: reply.json(failure(410, "Expired"), 410))
     with ScriptedServer(script) as server, reflecting(connection_to(server.url, tmp_path), version="3") as got:
         until(lambda: versions(server) == ["3", "60"], "a second watch")
         assert got.words() == ["ERROR 410", "LIST @60", "BOOKMARK @60"]
 
 
-def test_410_on_a_continue_token_begins_the_list_anew(tmp_path: Path) -> None:
+def test_a_410_on_a_continue_token_restarts_the_list(tmp_path: Path) -> None:
     state = {"expired": 0}
 
     def page(request: Request, reply: Reply) -> None:
@@ -180,12 +180,12 @@ def test_410_on_a_continue_token_begins_the_list_anew(tmp_path: Path) -> None:
 
     with ScriptedServer(Script(page)) as server, reflecting(connection_to(server.url, tmp_path)) as got:
         got.wait("BOOKMARK @12")
-        # The second time round it is not paged: a consumer that is too slow for the pages would never come to an end.
+        # The third list is not paged: for a slow consumer the tokens of the pages would expire again and again.
         broken = ["LIST @10", "LISTED a@5", "ERROR 410"]
         assert got.words() == [*broken, *broken, "LIST @12", "LISTED a@5", "LISTED b@6", "BOOKMARK @12"]
 
 
-def test_a_page_that_fails_is_asked_for_again_and_nothing_is_delivered_twice(tmp_path: Path) -> None:
+def test_a_failed_page_is_requested_again_and_nothing_is_delivered_twice(tmp_path: Path) -> None:
     failed: list[int] = []
 
     def page(request: Request, reply: Reply) -> None:
@@ -203,7 +203,7 @@ def test_a_page_that_fails_is_asked_for_again_and_nothing_is_delivered_twice(tmp
         assert got.reasons() == ["server-error", "server-error"]
 
 
-def test_retry_after_is_waited_for(tmp_path: Path) -> None:
+def test_retry_after_is_respected(tmp_path: Path) -> None:
     times: list[float] = []
 
     def throttled(reply: Reply) -> None:
@@ -213,7 +213,7 @@ def test_retry_after_is_waited_for(tmp_path: Path) -> None:
     def second(reply: Reply) -> None:
         times.append(time.monotonic())
         reply.begin()
-        reply.hang()
+        reply.stay_silent()
 
     script = Script(listed(10), throttled, second)
     with ScriptedServer(script) as server, reflecting(connection_to(server.url, tmp_path)) as got:
@@ -222,8 +222,8 @@ def test_retry_after_is_waited_for(tmp_path: Path) -> None:
         assert got.reasons() == ["throttled"]
 
 
-def test_a_server_that_ends_every_watch_at_once_is_not_hammered(tmp_path: Path) -> None:
-    script = Script(listed(10), *[says()] * 1000)
+def test_a_server_that_ends_every_watch_at_once_gets_few_requests(tmp_path: Path) -> None:
+    script = Script(listed(10), *[sends()] * 1000)
     timing = msgspec.structs.replace(QUICK, first=0.1, ceiling=0.4, shortest=1.0)
     with ScriptedServer(script) as server, reflecting(connection_to(server.url, tmp_path, timing)):
         until(lambda: len(versions(server)) >= 2, "two watches")
@@ -233,7 +233,7 @@ def test_a_server_that_ends_every_watch_at_once_is_not_hammered(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("code", [403, 404])
-def test_what_is_refused_is_told_once_and_tried_again(tmp_path: Path, code: int) -> None:
+def test_a_refused_resource_is_reported_once_and_retried(tmp_path: Path, code: int) -> None:
     tries: list[int] = []
 
     def refusing(request: Request, reply: Reply) -> None:
@@ -245,11 +245,11 @@ def test_what_is_refused_is_told_once_and_tried_again(tmp_path: Path, code: int)
 
     with ScriptedServer(Script(refusing)) as server, reflecting(connection_to(server.url, tmp_path)) as got:
         got.wait("BOOKMARK @10")
-        assert [told for told in got.told if told[0] == "refused"] == [("refused", "v1/pods", str(code))]
+        assert [event for event in got.events if event[0] == "refused"] == [("refused", "v1/pods", str(code))]
         assert got.words() == ["LIST @10", "BOOKMARK @10"]
 
 
-def test_credentials_are_read_afresh_after_a_401(tmp_path: Path) -> None:
+def test_credentials_are_reloaded_after_a_401(tmp_path: Path) -> None:
     config = tmp_path / "kubeconfig"
 
     def authorized(request: Request, reply: Reply) -> None:
@@ -265,7 +265,7 @@ def test_credentials_are_read_afresh_after_a_401(tmp_path: Path) -> None:
         assert got.reasons() == []
 
 
-def test_a_401_that_stays_backs_off_until_it_goes(tmp_path: Path) -> None:
+def test_a_lasting_401_is_retried_with_backoff(tmp_path: Path) -> None:
     tries: list[int] = []
 
     def unknown(request: Request, reply: Reply) -> None:
@@ -280,13 +280,13 @@ def test_a_401_that_stays_backs_off_until_it_goes(tmp_path: Path) -> None:
         assert got.reasons() == ["unauthorized"] * 3
 
 
-def test_lines_and_objects_that_make_no_sense_are_skipped_with_a_note(tmp_path: Path) -> None:
+def test_invalid_lines_and_objects_are_skipped_with_a_note(tmp_path: Path) -> None:
     def nonsense(reply: Reply) -> None:
         reply.begin()
         reply.chunk(b'{"type":"ADDED","object":\n{not json}\n\n[1,2]\n\xff\xfe\n')
         reply.lines(change("ADDED", {"metadata": {"uid": 5}}), change("GREETING", {}), change("BOOKMARK", {}))
         reply.lines(change("ADDED", pod("a", 11)))
-        reply.hang()
+        reply.stay_silent()
 
     script = Script(listed(10, {"metadata": None}, pod("z", 4)), nonsense)
     with ScriptedServer(script) as server, reflecting(connection_to(server.url, tmp_path)) as got:
@@ -298,7 +298,7 @@ def test_lines_and_objects_that_make_no_sense_are_skipped_with_a_note(tmp_path: 
         assert lists(server) == 1
 
 
-def test_a_server_that_is_away_is_found_when_it_is_back(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_found_when_it_is_back(tmp_path: Path) -> None:
     with ScriptedServer(Script(listed(10))) as server:
         port = server.port
     with reflecting(connection_to(f"http://127.0.0.1:{port}", tmp_path)) as got:
@@ -306,21 +306,21 @@ def test_a_server_that_is_away_is_found_when_it_is_back(tmp_path: Path) -> None:
         assert set(got.reasons()) == {"disconnected"}
         with ScriptedServer(Script(listed(10)), port):
             got.wait("BOOKMARK @10")
-            until(lambda: got.told and got.told[-1][0] == "connected", "connected")
+            until(lambda: got.events and got.events[-1][0] == "connected", "connected")
 
 
 def test_changes_of_state_are_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "kspan.watch")
     script = Script(listed(10), *[lambda reply: reply.json(failure(503, "Away"), 503)] * 5)
     with ScriptedServer(script) as server, reflecting(connection_to(server.url, tmp_path)) as got:
-        until(lambda: got.told and got.told[-1][0] == "connected", "connected")
+        until(lambda: got.events and got.events[-1][0] == "connected", "connected")
     records = [record for record in caplog.records if record.name == "kspan.watch"]
     assert [record.levelname for record in records] == ["WARNING", "INFO"]
     assert all(record.__dict__["resource"] == "v1/pods" for record in records)
     assert "secret-token" not in caplog.text
 
 
-def test_a_version_from_the_future_is_noticed(tmp_path: Path) -> None:
+def test_a_cursor_from_the_future_is_noticed(tmp_path: Path) -> None:
     def silent(reply: Reply) -> None:
         reply.begin()
         time.sleep(1.0)
@@ -336,7 +336,7 @@ def test_a_version_from_the_future_is_noticed(tmp_path: Path) -> None:
         assert got.words() == ["ERROR 410", "LIST @10", "BOOKMARK @10"]
 
 
-def test_a_consumer_that_blocks_stops_the_reading_of_the_socket(tmp_path: Path) -> None:
+def test_while_the_consumer_blocks_the_socket_is_not_read(tmp_path: Path) -> None:
     sent: list[int] = []
 
     def flood(reply: Reply) -> None:
@@ -345,7 +345,7 @@ def test_a_consumer_that_blocks_stops_the_reading_of_the_socket(tmp_path: Path) 
         for number in range(2000):
             reply.lines(change("ADDED", pod("a", 11 + number, labels=filler)))
             sent.append(1)
-        reply.hang()
+        reply.stay_silent()
 
     with ScriptedServer(Script(listed(10), flood)) as server, reflecting(connection_to(server.url, tmp_path)) as got:
         got.wait("ADDED a@11")
@@ -360,10 +360,12 @@ def test_a_consumer_that_blocks_stops_the_reading_of_the_socket(tmp_path: Path) 
         got.wait("ADDED a@2010")
 
 
-def test_several_namespaces_are_one_list_and_a_watch_each(tmp_path: Path) -> None:
+def test_several_namespaces_share_a_list_and_have_a_watch_each(tmp_path: Path) -> None:
     scripts = {
-        "/api/v1/namespaces/a/pods": Script(listed(10, pod("a", 5)), says(change("ADDED", pod("c", 13)), then=hang)),
-        "/api/v1/namespaces/b/pods": Script(listed(11, pod("b", 6)), says(change("ERROR", failure(410, "Expired")))),
+        "/api/v1/namespaces/a/pods": Script(
+            listed(10, pod("a", 5)), sends(change("ADDED", pod("c", 13)), then=stay_silent)
+        ),
+        "/api/v1/namespaces/b/pods": Script(listed(11, pod("b", 6)), sends(change("ERROR", failure(410, "Expired")))),
     }
 
     def answer(request: Request, reply: Reply) -> None:
@@ -376,9 +378,9 @@ def test_several_namespaces_are_one_list_and_a_watch_each(tmp_path: Path) -> Non
         assert "ERROR 410" in got.words()
 
 
-def test_a_forbidden_namespace_does_not_keep_the_others_from_being_watched(tmp_path: Path) -> None:
+def test_other_namespaces_are_watched_while_one_is_forbidden(tmp_path: Path) -> None:
     allowed = threading.Event()
-    script = Script(listed(10, pod("a", 5)), says(change("ADDED", pod("c", 13)), then=hang))
+    script = Script(listed(10, pod("a", 5)), sends(change("ADDED", pod("c", 13)), then=stay_silent))
 
     def answer(request: Request, reply: Reply) -> None:
         if "/b/" in request.path and not allowed.is_set():
@@ -390,15 +392,15 @@ def test_a_forbidden_namespace_does_not_keep_the_others_from_being_watched(tmp_p
 
     with ScriptedServer(answer) as server, reflecting(connection_to(server.url, tmp_path), scopes=("a", "b")) as got:
         got.wait("ADDED c@13")
-        assert ("refused", "v1/pods", "403") in got.told
+        assert ("refused", "v1/pods", "403") in got.events
         allowed.set()
         got.wait("LISTED b@6")
 
 
-def test_only_metadata_is_asked_for_where_only_metadata_is_wanted(tmp_path: Path) -> None:
+def test_only_metadata_is_requested_for_a_metadata_only_target(tmp_path: Path) -> None:
     secrets = WatchTarget("v1/secrets", "Secret", True, metadata_only=True)
     whole = pod("s", 5) | {"kind": "Secret", "data": {"password": "aHVudGVyMg=="}}
-    script = Script(listed(10, whole), says(change("MODIFIED", whole), then=hang))
+    script = Script(listed(10, whole), sends(change("MODIFIED", whole), then=stay_silent))
     with ScriptedServer(script) as server, reflecting(connection_to(server.url, tmp_path), secrets) as got:
         got.wait("MODIFIED s@5", resource="v1/secrets")
         assert not any(b"aHVudGVyMg" in frame.object for frame in got.frames)
@@ -410,7 +412,7 @@ def test_only_metadata_is_asked_for_where_only_metadata_is_wanted(tmp_path: Path
 @pytest.mark.parametrize(
     "status, reason", [(410, "Expired"), (400, "BadRequest"), (500, "InternalError"), (504, "Timeout")]
 )
-def test_the_first_list_is_as_of_the_first_version_that_is_known_and_those_before_leave_no_trace(
+def test_the_first_list_is_at_the_first_start_version_that_the_server_has(
     tmp_path: Path, status: int, reason: str
 ) -> None:
     asked: list[tuple[str, str]] = []
@@ -425,20 +427,20 @@ def test_the_first_list_is_as_of_the_first_version_that_is_known_and_those_befor
         else:
             reply.json(listed(8, pod("a", 5), token="next"))
 
-    script = Script(lists_then, says(change("MODIFIED", pod("a", 9)), then=hang))
+    script = Script(lists_then, sends(change("MODIFIED", pod("a", 9)), then=stay_silent))
     with (
         ScriptedServer(script) as server,
-        reflecting(connection_to(server.url, tmp_path), since=("7", "8", "9")) as got,
+        reflecting(connection_to(server.url, tmp_path), start_versions=("7", "8", "9")) as got,
     ):
         got.wait("MODIFIED a@9")
         assert got.words() == ["LIST @8", "LISTED a@5", "LISTED b@6", "BOOKMARK @8", "MODIFIED a@9"]
-        # A continue token has its version in it, and must not be sent another (k8s.io/apimachinery, ListOptions).
+        # A continue token contains its version and must not be sent with another (k8s.io/apimachinery, ListOptions).
         assert asked == [("7", "Exact"), ("8", "Exact"), ("", "")]
         assert versions(server) == ["8"]
-        assert got.told == [("connected", "v1/pods", "")]
+        assert got.events == [("connected", "v1/pods", "")]
 
 
-def test_where_no_version_is_known_the_first_list_is_as_of_now_and_so_is_every_later_one(tmp_path: Path) -> None:
+def test_without_a_known_start_version_every_list_is_at_the_newest_version(tmp_path: Path) -> None:
     asked: list[str] = []
 
     def answer(request: Request, reply: Reply) -> None:
@@ -451,13 +453,16 @@ def test_where_no_version_is_known_the_first_list_is_as_of_now_and_so_is_every_l
     def gone(reply: Reply) -> None:
         reply.json(failure(410, "Expired"), 410)
 
-    script = Script(answer, gone, says(change("MODIFIED", pod("a", 29)), then=hang))
-    with ScriptedServer(script) as server, reflecting(connection_to(server.url, tmp_path), since=("7", "8")) as got:
+    script = Script(answer, gone, sends(change("MODIFIED", pod("a", 29)), then=stay_silent))
+    with (
+        ScriptedServer(script) as server,
+        reflecting(connection_to(server.url, tmp_path), start_versions=("7", "8")) as got,
+    ):
         got.wait("MODIFIED a@29")
         assert asked == ["7", "8", "", ""]
 
 
-def test_a_server_that_is_away_does_not_make_it_forget_since_when(tmp_path: Path) -> None:
+def test_an_unreachable_server_does_not_discard_the_start_versions(tmp_path: Path) -> None:
     asked: list[str] = []
 
     def answer(request: Request, reply: Reply) -> None:
@@ -468,8 +473,8 @@ def test_a_server_that_is_away_does_not_make_it_forget_since_when(tmp_path: Path
             reply.json(listed(7, pod("a", 5)))
 
     with (
-        ScriptedServer(Script(answer, says(then=hang))) as server,
-        reflecting(connection_to(server.url, tmp_path), since=("7",)) as got,
+        ScriptedServer(Script(answer, sends(then=stay_silent))) as server,
+        reflecting(connection_to(server.url, tmp_path), start_versions=("7",)) as got,
     ):
         got.wait("BOOKMARK @7")
         assert asked == ["7"] * 4
@@ -478,11 +483,14 @@ def test_a_server_that_is_away_does_not_make_it_forget_since_when(tmp_path: Path
 def test_owners_are_reported_once(tmp_path: Path) -> None:
     named: list[tuple[str, str]] = []
     owner = {"ownerReferences": [{"apiVersion": "example.com/v1", "kind": "Widget", "name": "w", "uid": "u"}]}
-    script = Script(listed(10, pod("a", 5, **owner)), says(change("ADDED", pod("b", 11, **owner)), then=hang))
+    script = Script(listed(10, pod("a", 5, **owner)), sends(change("ADDED", pod("b", 11, **owner)), then=stay_silent))
 
     def remember(*pair: str) -> None:
         named.append((pair[0], pair[1]))
 
-    with ScriptedServer(script) as server, reflecting(connection_to(server.url, tmp_path), named=remember) as got:
+    with (
+        ScriptedServer(script) as server,
+        reflecting(connection_to(server.url, tmp_path), on_reference=remember) as got,
+    ):
         got.wait("ADDED b@11")
         assert named == [("example.com/v1", "Widget")]

@@ -1,4 +1,4 @@
-"""Reflectors against an API server that has a state: whatever goes wrong, what was delivered adds up to that state."""
+"""Reflectors against a stateful API server with faults: the delivered frames always add up to its state."""
 
 import json
 from collections.abc import Iterable
@@ -36,7 +36,7 @@ def manifest(name: str, **labels: str) -> dict[str, Any]:
 
 
 def mirror(frames: Iterable[Frame]) -> dict[str, str]:
-    """Name -> resourceVersion of what a reader of these frames believes to exist."""
+    """The objects that exist according to these frames: resourceVersion by name."""
     state: dict[str, str] = {}
     listing: dict[str, str] | None = None
     for frame in frames:
@@ -90,7 +90,7 @@ FAULTS: list[tuple[Fault, str | None]] = [
 
 
 @pytest.mark.parametrize("fault, verb", FAULTS, ids=lambda value: repr(value) if value else "any")
-def test_what_is_delivered_adds_up_in_spite_of(tmp_path: Path, fault: Fault, verb: str | None) -> None:
+def test_the_delivered_frames_add_up_to_the_state_despite(tmp_path: Path, fault: Fault, verb: str | None) -> None:
     with ApiServer() as server:
         for number in range(10):
             server.storage.put(PODS, manifest(f"pod-{number}"))
@@ -107,7 +107,7 @@ def test_what_is_delivered_adds_up_in_spite_of(tmp_path: Path, fault: Fault, ver
             agree(server, got)
 
 
-def test_a_compaction_while_nobody_watches_is_made_up_for_by_a_list(tmp_path: Path) -> None:
+def test_after_a_compaction_the_resource_is_listed_again(tmp_path: Path) -> None:
     with ApiServer() as server:
         server.storage.put(PODS, manifest("old"))
         version = str(server.storage.version)
@@ -119,17 +119,17 @@ def test_a_compaction_while_nobody_watches_is_made_up_for_by_a_list(tmp_path: Pa
             assert got.words()[0] == "ERROR 410"
 
 
-def test_a_cursor_that_is_still_there_needs_no_list(tmp_path: Path) -> None:
+def test_a_valid_cursor_is_resumed_without_a_list(tmp_path: Path) -> None:
     with ApiServer() as server:
         server.storage.put(PODS, manifest("old"))
         version = str(server.storage.version)
         server.storage.put(PODS, manifest("new"))
         with reflecting(to(server, tmp_path), version=version) as got:
-            until(lambda: any(line.startswith("ADDED new") for line in got.words()), "what came since")
+            until(lambda: any(line.startswith("ADDED new") for line in got.words()), "the change since then")
             assert not any(line.startswith("LIST") for line in got.words())
 
 
-def test_an_etcd_that_was_restored_is_noticed_as_soon_as_it_answers(tmp_path: Path) -> None:
+def test_a_restored_etcd_is_noticed_with_its_first_answer(tmp_path: Path) -> None:
     with ApiServer() as server:
         server.put(PODS, manifest("a"))
         backup = server.storage.backup()
@@ -139,7 +139,7 @@ def test_an_etcd_that_was_restored_is_noticed_as_soon_as_it_answers(tmp_path: Pa
             agree(server, got)
             server.stop()
             server.storage.restore(backup)
-            until(lambda: got.reasons().count("disconnected") > 1, "nobody answers")
+            until(lambda: got.reasons().count("disconnected") > 1, "a disconnection")
             server.start()
             server.put(PODS, manifest("e"))
             agree(server, got)
@@ -173,7 +173,7 @@ def test_a_cursor_of_other_namespaces_is_not_resumed(tmp_path: Path) -> None:
         }
 
 
-def test_a_server_that_is_restarted_and_compacted_meanwhile_is_made_up_for(tmp_path: Path) -> None:
+def test_after_a_restart_with_a_compaction_the_resource_is_listed_again(tmp_path: Path) -> None:
     with ApiServer() as server:
         server.put(PODS, manifest("a"))
         with reflecting(to(server, tmp_path)) as got:
@@ -182,13 +182,13 @@ def test_a_server_that_is_restarted_and_compacted_meanwhile_is_made_up_for(tmp_p
             server.storage.delete(PODS, "default", "a")
             server.put(PODS, manifest("b"))
             server.storage.compact()
-            until(lambda: "disconnected" in got.reasons(), "trouble")
+            until(lambda: "disconnected" in got.reasons(), "a disconnection")
             server.start()
             agree(server, got)
             assert "ERROR 410" in got.words()
 
 
-def test_over_tls_a_token_that_is_rotated_is_read_again(tmp_path: Path) -> None:
+def test_a_rotated_token_is_loaded_again_over_tls(tmp_path: Path) -> None:
     with ApiServer(token="first", https=True) as server:
         server.put(PODS, manifest("a"))
         connection = to(server, tmp_path)
@@ -204,7 +204,7 @@ def test_over_tls_a_token_that_is_rotated_is_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", [OffSchema(), Slow(20_000)], ids=repr)
-def test_what_is_odd_or_slow_is_delivered_as_it_comes(tmp_path: Path, fault: Fault) -> None:
+def test_unusual_objects_and_slow_streams_are_delivered_without_a_restart(tmp_path: Path, fault: Fault) -> None:
     with ApiServer() as server, server.faults.add(fault, PODS), reflecting(to(server, tmp_path)) as got:
         for number in range(5):
             server.storage.put(PODS, manifest(f"pod-{number}"))
@@ -212,7 +212,7 @@ def test_what_is_odd_or_slow_is_delivered_as_it_comes(tmp_path: Path, fault: Fau
         assert set(got.reasons()) <= {"timeout"}
 
 
-def test_a_whole_cluster_is_watched_and_its_new_kinds_too(tmp_path: Path) -> None:
+def test_a_whole_cluster_is_watched_including_new_kinds(tmp_path: Path) -> None:
     names = {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"}
     versions = [{"name": "v1", "served": True, "storage": True}]
     spec = {"group": "example.com", "scope": "Namespaced", "names": names, "versions": versions}
@@ -239,7 +239,7 @@ def test_a_whole_cluster_is_watched_and_its_new_kinds_too(tmp_path: Path) -> Non
             until(lambda: got.of("example.com/v1/widgets"), "a watch of widgets")
             agree(server, got, "example.com/v1/widgets")
             server.storage.delete(crds, "", "widgets.example.com")
-            until(lambda: "example.com/v1/widgets" not in watcher.resources(), "let go")
+            until(lambda: "example.com/v1/widgets" not in watcher.resources(), "the end of the watch")
         finally:
             watcher.stop()
             assert watcher.join(DEADLINE)

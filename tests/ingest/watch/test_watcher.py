@@ -1,4 +1,4 @@
-"""Which resources are watched, as kinds are named, installed and removed."""
+"""Which resources are watched as kinds are referenced, added and removed."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ from kspan.model import Cursor
 from tests.ingest.watch.scripted import Reply, Request, ScriptedServer, change, failure, listed, pod
 from tests.ingest.watch.watching import DEADLINE, Collector, connection_to, until
 
-EVERYTHING_USUAL = Selection()
+DEFAULT_SELECTION = Selection()
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
@@ -27,7 +27,7 @@ def served(name: str, kind: str, *, namespaced: bool = True) -> dict[str, Any]:
 
 
 class Cluster:
-    """Serves discovery, empty collections unless said otherwise, and silent watches that can be fed."""
+    """Serves discovery, lists of ``items``, and watches that send only the lines given to ``send``."""
 
     def __init__(self) -> None:
         core = [served("pods", "Pod"), served("events", "Event"), served("services", "Service")]
@@ -39,7 +39,7 @@ class Cluster:
         self.open: dict[str, list[Reply]] = {}
         self.lock = threading.Lock()
         self.exact = False
-        """Whether a list is as of the version that was asked for; an API server may leave that out of account."""
+        """True if lists are at the requested version; an API server may ignore it."""
 
     def install(self, group: str, name: str, kind: str) -> None:
         self.documents[group] = [served(name, kind)]
@@ -49,8 +49,8 @@ class Cluster:
         del self.documents[group]
         del self.preferred[group]
 
-    def say(self, path: str, *changes: dict[str, Any]) -> None:
-        """To everybody who watches this path."""
+    def send(self, path: str, *changes: dict[str, Any]) -> None:
+        """Send lines to all open watches of this path."""
         with self.lock:
             for reply in self.open.get(path, []):
                 reply.lines(*changes)
@@ -73,7 +73,7 @@ class Cluster:
             reply.begin()
             with self.lock:
                 self.open.setdefault(path, []).append(reply)
-            reply.hang()
+            reply.stay_silent()
         else:
             version = request.query.get("resourceVersion") if self.exact else None
             reply.json(listed(int(version or 10), *self.items.get(path, [])))
@@ -95,14 +95,14 @@ class Cluster:
 def watching(
     cluster: Cluster,
     folder: Path,
-    selection: Selection = EVERYTHING_USUAL,
+    selection: Selection = DEFAULT_SELECTION,
     cursors: dict[str, Cursor] | None = None,
-    named: Iterable[tuple[str, str]] = (),
+    referenced: Iterable[tuple[str, str]] = (),
 ) -> Iterator[tuple[Watcher, Collector, ScriptedServer]]:
     collector = Collector()
     with ScriptedServer(cluster) as server:
         connection = connection_to(server.url, folder)
-        watcher = Watcher(connection, selection, collector.deliver, cursors or {}, collector, referenced=named)
+        watcher = Watcher(connection, selection, collector.deliver, cursors or {}, collector, referenced=referenced)
         watcher.start()
         try:
             yield watcher, collector, server
@@ -117,7 +117,7 @@ def owned_pod(name: str, version: int, api_version: str, kind: str) -> dict[str,
     return pod(name, version, ownerReferences=[{"apiVersion": api_version, "kind": kind, "name": "o", "uid": "u"}])
 
 
-def test_the_default_resources_are_listed_and_then_it_is_in_sync(tmp_path: Path) -> None:
+def test_the_watcher_is_synced_once_the_default_resources_are_listed(tmp_path: Path) -> None:
     with watching(Cluster(), tmp_path) as (watcher, got, _):
         until(watcher.synced, "in sync")
         assert watcher.resources() == sorted(target.resource for target in DEFAULT)
@@ -125,7 +125,7 @@ def test_the_default_resources_are_listed_and_then_it_is_in_sync(tmp_path: Path)
             got.wait("BOOKMARK @10", resource=target.resource)
 
 
-def test_a_kind_is_watched_once_an_owner_reference_names_it(tmp_path: Path) -> None:
+def test_a_kind_is_watched_once_an_owner_reference_mentions_it(tmp_path: Path) -> None:
     cluster = Cluster()
     cluster.install("example.com", "widgets", "Widget")
     cluster.items["/apis/example.com/v1/widgets"] = [pod("w", 3)]
@@ -138,32 +138,32 @@ def test_a_kind_is_watched_once_an_owner_reference_names_it(tmp_path: Path) -> N
 
 
 def reinstall(cluster: Cluster, watcher: Watcher, got: Collector) -> None:
-    """Widgets go, and come back; until they are listed again."""
+    """Remove the kind Widget and add it again; wait until its objects are listed again."""
     cluster.remove("example.com")
-    cluster.say(CRDS, change("DELETED", pod("widgets.example.com", 30)))
-    until(lambda: "example.com/v1/widgets" not in watcher.resources(), "let go")
+    cluster.send(CRDS, change("DELETED", pod("widgets.example.com", 30)))
+    until(lambda: "example.com/v1/widgets" not in watcher.resources(), "the end of the watch")
     cluster.install("example.com", "widgets", "Widget")
-    cluster.say(CRDS, change("ADDED", pod("widgets.example.com", 40)))
+    cluster.send(CRDS, change("ADDED", pod("widgets.example.com", 40)))
     until(lambda: got.words("example.com/v1/widgets").count("BOOKMARK @10") == 2, "listed again")
 
 
-def asked_as_of(server: ScriptedServer, path: str) -> list[str]:
+def requested_versions(server: ScriptedServer, path: str) -> list[str]:
     lists = (request for request in server.requests if request.path == path and not request.watch)
     return [request.query.get("resourceVersion", "") for request in lists]
 
 
-def test_a_kind_that_is_named_is_listed_as_of_where_the_stillest_stream_is(tmp_path: Path) -> None:
+def test_a_referenced_kind_is_first_listed_at_the_oldest_position_of_the_streams(tmp_path: Path) -> None:
     cluster = Cluster()
     cluster.install("example.com", "widgets", "Widget")
     with watching(cluster, tmp_path) as (watcher, got, server):
         until(watcher.synced, "in sync")
         until(lambda: "/api/v1/pods" in cluster.open, "a watch of Pods")
-        cluster.say("/api/v1/pods", change("ADDED", owned_pod("a", 12, "example.com/v1", "Widget")))
+        cluster.send("/api/v1/pods", change("ADDED", owned_pod("a", 12, "example.com/v1", "Widget")))
         got.wait("BOOKMARK @10", resource="example.com/v1/widgets")
-        assert asked_as_of(server, "/apis/example.com/v1/widgets") == ["10"]
+        assert requested_versions(server, "/apis/example.com/v1/widgets") == ["10"]
 
 
-def test_what_a_daemon_that_died_had_not_listed_is_listed_as_of_the_oldest_cursor_and_the_rest_resumed(
+def test_after_a_kill_unlisted_kinds_are_listed_at_the_oldest_cursor_and_the_others_resumed(
     tmp_path: Path,
 ) -> None:
     cluster = Cluster()
@@ -173,17 +173,17 @@ def test_what_a_daemon_that_died_had_not_listed_is_listed_as_of_the_oldest_curso
     versions = {target.resource: str(40 + number) for number, target in enumerate(DEFAULT)}
     del versions["v1/pods"]
     cursors = {resource: Cursor(resource, version, now) for resource, version in versions.items()}
-    named = [("example.com/v1", "Widget")]
-    with watching(cluster, tmp_path, cursors=cursors, named=named) as (watcher, got, server):
+    referenced = [("example.com/v1", "Widget")]
+    with watching(cluster, tmp_path, cursors=cursors, referenced=referenced) as (watcher, got, server):
         oldest = min(version for resource, version in versions.items() if resource != "v1/events")
         got.wait(f"BOOKMARK @{oldest}", resource="v1/pods")
         got.wait(f"BOOKMARK @{oldest}", resource="example.com/v1/widgets")
-        assert asked_as_of(server, "/api/v1/pods") == [oldest]
+        assert requested_versions(server, "/api/v1/pods") == [oldest]
         assert watcher.resources().count("example.com/v1/widgets") == 1
-        assert asked_as_of(server, "/apis/example.com/v1/widgets") == [oldest]
+        assert requested_versions(server, "/apis/example.com/v1/widgets") == [oldest]
 
 
-def test_what_was_listed_before_in_other_namespaces_is_listed_as_of_now(tmp_path: Path) -> None:
+def test_a_resource_with_a_cursor_of_other_namespaces_is_listed_at_the_newest_version(tmp_path: Path) -> None:
     now = time.time_ns()
     cursors = {target.resource: Cursor(target.resource, "42", now) for target in DEFAULT}
     with watching(Cluster(), tmp_path, Selection(namespaces=("a", "b")), cursors=cursors) as (watcher, _, server):
@@ -192,7 +192,7 @@ def test_what_was_listed_before_in_other_namespaces_is_listed_as_of_now(tmp_path
         assert {request.query.get("resourceVersion", "") for request in lists} == {""}
 
 
-def test_a_kind_that_was_gone_and_is_back_is_listed_as_of_now(tmp_path: Path) -> None:
+def test_a_kind_that_was_removed_and_added_again_is_listed_at_the_newest_version(tmp_path: Path) -> None:
     cluster = Cluster()
     cluster.install("example.com", "widgets", "Widget")
     cluster.items["/api/v1/pods"] = [owned_pod("a", 5, "example.com/v1", "Widget")]
@@ -200,61 +200,61 @@ def test_a_kind_that_was_gone_and_is_back_is_listed_as_of_now(tmp_path: Path) ->
         got.wait("BOOKMARK @10", resource="example.com/v1/widgets")
         until(lambda: CRDS in cluster.open, "a watch of the CRDs")
         reinstall(cluster, watcher, got)
-        assert asked_as_of(server, "/apis/example.com/v1/widgets")[-1] == ""
+        assert requested_versions(server, "/apis/example.com/v1/widgets")[-1] == ""
 
 
-def test_the_first_lists_of_all_are_of_now(tmp_path: Path) -> None:
+def test_without_cursors_all_first_lists_are_at_the_newest_version(tmp_path: Path) -> None:
     with watching(Cluster(), tmp_path) as (watcher, _, server):
         until(watcher.synced, "in sync")
-        assert {version for target in DEFAULT for version in asked_as_of(server, target.path())} == {""}
+        assert {version for target in DEFAULT for version in requested_versions(server, target.path())} == {""}
 
 
-def test_a_kind_is_watched_once_an_event_names_it_as_metadata_where_that_is_enough(tmp_path: Path) -> None:
+def test_a_kind_is_watched_as_metadata_once_an_event_mentions_it(tmp_path: Path) -> None:
     cluster = Cluster()
     event = pod("e", 12) | {"kind": "Event", "involvedObject": {"kind": "Service", "apiVersion": "v1"}}
     with watching(cluster, tmp_path) as (watcher, got, server):
         until(lambda: "/api/v1/events" in cluster.open, "a watch of Events")
         assert "v1/services" not in watcher.resources()
-        cluster.say("/api/v1/events", change("ADDED", event))
+        cluster.send("/api/v1/events", change("ADDED", event))
         got.wait("BOOKMARK @10", resource="v1/services")
         accepted = {request.headers["accept"] for request in server.requests if request.path == "/api/v1/services"}
         assert all("as=PartialObjectMetadata" in text for text in accepted)
 
 
-def test_a_kind_that_was_named_before_and_never_listed_is_listed_from_the_start(tmp_path: Path) -> None:
+def test_a_kind_that_was_referenced_in_an_earlier_run_is_watched_from_the_start(tmp_path: Path) -> None:
     cluster = Cluster()
     cluster.install("example.com", "widgets", "Widget")
-    named = [("example.com/v1", "Widget"), ("v1", "Pod"), ("example.com/v1", "Unknown")]
-    with watching(cluster, tmp_path, named=named) as (watcher, got, _):
+    referenced = [("example.com/v1", "Widget"), ("v1", "Pod"), ("example.com/v1", "Unknown")]
+    with watching(cluster, tmp_path, referenced=referenced) as (watcher, got, _):
         got.wait("BOOKMARK @10", resource="example.com/v1/widgets")
         until(watcher.synced, "in sync")
         assert watcher.resources().count("v1/pods") == 1
 
 
-def test_a_crd_that_is_installed_is_picked_up_and_let_go_when_it_is_removed(tmp_path: Path) -> None:
+def test_a_custom_kind_is_watched_from_its_installation_to_its_removal(tmp_path: Path) -> None:
     cluster = Cluster()
     cluster.items["/api/v1/pods"] = [owned_pod("a", 5, "example.com/v1", "Widget")]
     with watching(cluster, tmp_path) as (watcher, got, _):
         until(lambda: CRDS in cluster.open, "a watch of CRDs")
         until(watcher.synced, "in sync")
         cluster.install("example.com", "widgets", "Widget")
-        cluster.say(CRDS, change("ADDED", pod("widgets.example.com", 20)))
+        cluster.send(CRDS, change("ADDED", pod("widgets.example.com", 20)))
         got.wait("BOOKMARK @10", resource="example.com/v1/widgets")
         reinstall(cluster, watcher, got)
         assert not got.of("apiextensions.k8s.io/v1/customresourcedefinitions")
 
 
-def test_what_is_refused_stops_nothing_else_and_counts_as_in_sync(tmp_path: Path) -> None:
+def test_refused_resources_do_not_affect_others_and_count_as_synced(tmp_path: Path) -> None:
     cluster = Cluster()
     cluster.refused = {"/api/v1/nodes": 403, "/apis/policy/v1/poddisruptionbudgets": 404, CRDS: 403, "/apis": 403}
     with watching(cluster, tmp_path) as (watcher, got, _):
         until(watcher.synced, "in sync")
         got.wait("BOOKMARK @10")
-        refused = sorted(told[1:] for told in got.told if told[0] == "refused")
+        refused = sorted(event[1:] for event in got.events if event[0] == "refused")
         assert refused == [("policy/v1/poddisruptionbudgets", "404"), ("v1/nodes", "403")]
 
 
-def test_cursors_are_resumed_those_of_named_kinds_too(tmp_path: Path) -> None:
+def test_cursors_are_resumed_including_those_of_referenced_kinds(tmp_path: Path) -> None:
     cluster = Cluster()
     cluster.install("example.com", "widgets", "Widget")
     versions = {target.resource: "42" for target in DEFAULT} | {
@@ -272,7 +272,7 @@ def test_cursors_are_resumed_those_of_named_kinds_too(tmp_path: Path) -> None:
         assert not got.frames
 
 
-def test_watch_names_replace_the_default(tmp_path: Path) -> None:
+def test_selected_names_replace_the_default_resources(tmp_path: Path) -> None:
     cluster = Cluster()
     cluster.install("example.com", "widgets", "Widget")
     cluster.items["/apis/apps/v1/deployments"] = [owned_pod("d", 5, "v1", "Service")]
@@ -281,10 +281,10 @@ def test_watch_names_replace_the_default(tmp_path: Path) -> None:
         assert not watcher.synced() or got.frames
         until(watcher.synced, "in sync")
         assert watcher.resources() == ["apps/v1/deployments", "example.com/v1/widgets"]
-        assert [told for told in got.told if told[0] == "refused"] == [("refused", "gadgets", "404")]
+        assert [event for event in got.events if event[0] == "refused"] == [("refused", "gadgets", "404")]
 
 
-def test_all_kinds_are_all_that_can_be_watched(tmp_path: Path) -> None:
+def test_all_kinds_watches_every_watchable_resource(tmp_path: Path) -> None:
     cluster = Cluster()
     cluster.install("example.com", "widgets", "Widget")
     cluster.install("events.k8s.io", "events", "Event")
@@ -296,7 +296,7 @@ def test_all_kinds_are_all_that_can_be_watched(tmp_path: Path) -> None:
         assert all("as=PartialObjectMetadata" in text for text in secrets)
 
 
-def test_a_group_that_does_not_answer_keeps_no_other_from_being_watched(tmp_path: Path) -> None:
+def test_other_groups_are_watched_while_one_does_not_answer(tmp_path: Path) -> None:
     cluster = Cluster()
     cluster.install("example.com", "widgets", "Widget")
     cluster.install("metrics.example.com", "measures", "Measure")
@@ -306,13 +306,13 @@ def test_a_group_that_does_not_answer_keeps_no_other_from_being_watched(tmp_path
         assert "example.com/v1/widgets" in watcher.resources()
 
 
-def test_a_name_that_is_none_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+def test_an_invalid_name_is_an_error_before_any_request(tmp_path: Path) -> None:
     connection = connection_to("http://127.0.0.1:9", tmp_path)
     with pytest.raises(SettingsError, match="--watch"):
         Watcher(connection, Selection(watch=("no such",)), lambda _: None, {}, Collector())
 
 
-def test_a_thread_that_dies_is_told_with_its_reason(tmp_path: Path) -> None:
+def test_the_unexpected_error_of_a_thread_is_kept_as_failure(tmp_path: Path) -> None:
     def deliver(frame: Frame) -> None:
         raise ZeroDivisionError("a bug")
 
@@ -326,14 +326,14 @@ def test_a_thread_that_dies_is_told_with_its_reason(tmp_path: Path) -> None:
         connection.close()
 
 
-def test_it_stops_at_once_while_the_server_is_silent_or_away(tmp_path: Path) -> None:
+def test_the_watcher_stops_at_once_while_the_server_is_silent_or_unreachable(tmp_path: Path) -> None:
     for url in ("http://127.0.0.1:9", ""):
         with ScriptedServer(Cluster()) as server:
             connection = connection_to(url or server.url, tmp_path)
             collector = Collector()
             watcher = Watcher(connection, Selection(), collector.deliver, {}, collector)
             watcher.start()
-            until(lambda: collector.told, "the first try")  # noqa: B023 -- called in this round
+            until(lambda: collector.events, "the first try")  # noqa: B023 -- called in this round
             watcher.stop()
             assert watcher.join(1.5)
             connection.close()

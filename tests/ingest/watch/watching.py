@@ -1,4 +1,4 @@
-"""Running reflectors and watchers in tests: quick timings, and what was delivered."""
+"""Helpers for tests of reflectors and watchers: short intervals, and a collector of the delivered frames."""
 
 import json
 import threading
@@ -26,7 +26,7 @@ TOKEN = "secret-token"
 
 
 def until(holds: Callable[[], Any], what: str) -> None:
-    """Polls until something holds; fails after DEADLINE seconds."""
+    """Poll until a condition holds; fail after DEADLINE seconds."""
     end = time.monotonic() + DEADLINE
     while not holds():
         assert time.monotonic() < end, f"not within {DEADLINE} s: {what}"
@@ -34,7 +34,7 @@ def until(holds: Callable[[], Any], what: str) -> None:
 
 
 def kubeconfig(path: Path, url: str, token: str = TOKEN) -> str:
-    """Writes a kubeconfig for a server with a token; its path."""
+    """Write a kubeconfig for a server with a token; return its path."""
     config = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -52,11 +52,11 @@ def connection_to(url: str, folder: Path, timing: Timing = QUICK) -> Connection:
 
 
 class Collector:
-    """A ``deliver`` that keeps what it is given, and an observer that remembers. ``gate`` closed makes it block."""
+    """Collects delivered frames and observed events. It blocks while ``gate`` is cleared."""
 
     def __init__(self) -> None:
         self.frames: list[Frame] = []
-        self.told: list[tuple[str, str, str]] = []
+        self.events: list[tuple[str, str, str]] = []
         self.gate = threading.Event()
         self.gate.set()
         self.stopped = False
@@ -68,16 +68,16 @@ class Collector:
         self.frames.append(frame)
 
     def restarted(self, resource: str, reason: str) -> None:
-        self.told.append(("restarted", resource, reason))
+        self.events.append(("restarted", resource, reason))
 
     def connected(self, resource: str) -> None:
-        self.told.append(("connected", resource, ""))
+        self.events.append(("connected", resource, ""))
 
     def refused(self, resource: str, status: int) -> None:
-        self.told.append(("refused", resource, str(status)))
+        self.events.append(("refused", resource, str(status)))
 
     def reasons(self) -> list[str]:
-        return [text for what, _, text in self.told if what == "restarted"]
+        return [text for what, _, text in self.events if what == "restarted"]
 
     def of(self, resource: str) -> list[Frame]:
         return [frame for frame in list(self.frames) if frame.resource == resource]
@@ -87,7 +87,7 @@ class Collector:
         return [word(frame) for frame in self.of(resource)]
 
     def wait(self, *words: str, resource: str = "v1/pods") -> None:
-        """Until these were delivered, in any order."""
+        """Wait until these were delivered, in any order."""
         until(lambda: set(words) <= set(self.words(resource)), f"{words} in {self.words(resource)}")
 
 
@@ -109,13 +109,18 @@ def reflecting(
     *,
     version: str = "",
     scopes: tuple[str, ...] = ("",),
-    named: Callable[[str, str], None] = lambda *_: None,
-    since: Sequence[str] = (),
+    on_reference: Callable[[str, str], None] = lambda *_: None,
+    start_versions: Sequence[str] = (),
 ) -> Iterator[Collector]:
-    """A reflector that runs, and what it delivers; it has ended afterwards."""
+    """Run a reflector within the context, and yield the collector of its frames."""
     collector = Collector()
     reflector = Reflector(
-        connection, FrameSink(target, collector.deliver, named, time.time_ns), scopes, version, collector, since
+        connection,
+        FrameSink(target, collector.deliver, on_reference, time.time_ns),
+        scopes,
+        version,
+        collector,
+        start_versions,
     )
     ended: list[BaseException] = []
 

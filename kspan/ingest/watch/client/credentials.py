@@ -122,7 +122,7 @@ def _naming(user: str, method: str) -> Iterator[None]:
 def _renewal_by_hook(configuration: Any) -> Callable[[], str]:
     """Renewal by the hook that the client's loader has set, which raises its errors.
 
-    The hook is called before a request and not by the client within it, so that its errors can be told apart.
+    The hook is called before a request and not by the client within it, so that its errors can be distinguished.
     """
     hook, configuration.refresh_api_key_hook = configuration.refresh_api_key_hook, None
 

@@ -49,7 +49,7 @@ class Discovery:
     def everything(self) -> list[ServerResource]:
         """Return all resources in the preferred version of their group, in the server's order. Raises ApiError.
 
-        For a group that does not answer (its API service is down), return what it had before.
+        For a group that does not answer (its API service is down), return the resources that it had before.
         """
         found: list[ServerResource] = []
         for group, version in self._preferred_versions().items():

@@ -1,4 +1,4 @@
-"""Which resources are to be watched now: the selection, the kinds referenced so far, and what the API server serves."""
+"""The resources to watch now, from the selection, the referenced kinds, and the resources that the server serves."""
 
 import logging
 from collections.abc import Callable
@@ -87,7 +87,7 @@ class Plan:
         self._discovery.forget()
 
     def wanted(self) -> Wanted:
-        """Return what to watch beyond the default. Where the API server does not answer, the previous answer counts."""
+        """Return the resources to watch beyond the default ones. If discovery fails, its last answer is used."""
         complete = True
         for text, name in self._names.items():
             complete &= self._update(self._selected, text, partial(self._find, name))

@@ -1,4 +1,4 @@
-"""What the user wants watched: the default resources, and ``--watch``, ``--namespace`` and ``--all-kinds``. Pure."""
+"""The selection of resources: the default ones, ``--watch``, ``--namespace`` and ``--all-kinds``. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from kspan.k8s.resources import DEFAULT, ServerResource, WatchTarget, can_be_wat
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """What the user wants watched."""
+    """The resources and namespaces that the user wants to watch."""
 
     watch: tuple[str, ...] = ()
     """Names as kubectl accepts them. They replace the default resources and the kinds that objects reference."""
