@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
+from copy import copy
 from sys import intern
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import msgspec
 
 from kspan.graph.observe import diff, field_managers
 from kspan.graph.observe.condition_diff import condition_set
-from kspan.graph.observe.rollout_status import BUILT_IN, SETTLED, Progress, assess, disruption_reason, job_end
+from kspan.graph.observe.rollout_status import BUILT_IN, SETTLED, assess, disruption_reason, job_end
 from kspan.graph.observe.timing import estimate_time
 from kspan.graph.observe.trace_context import carried
 from kspan.graph.state.records import ObjectState
@@ -54,7 +55,7 @@ def observed_object(record: LogRecord, obj: KubeObject) -> ObservedObject:
 
 
 def next_state(seen: ObservedObject, known: ObjectState | None, now: int, settings: FoldSettings) -> ObjectState:
-    """Return the state of an object after a record.
+    """Return the state of an object after a record. What the record does not show stays as it was.
 
     Args:
         seen: the object in the record.
@@ -62,102 +63,83 @@ def next_state(seen: ObservedObject, known: ObjectState | None, now: int, settin
         now: event time (ns).
         settings: those of the fold.
     """
-    record, obj, meta, spec, status = seen
-    old = known if known is not None else ObjectState(uid=meta.uid)
-    progress, disruption, ended = _assessment(seen, old)
-    changed = progress.progressing != old.progressing
-    controller, owners = _owners(meta)
-    # Owned objects are the most numerous, and their labels and annotations are set by their owner's controller.
-    described = not controller
-    new = ObjectState(
-        uid=meta.uid,
-        kind=obj.kind,
-        namespace=meta.namespace,
-        name=meta.name,
-        resource=record.resource,
-        api_version=obj.apiVersion,
-        rv=version_number(meta.resourceVersion, record.epoch) or max(old.rv, 1),
-        resource_version=meta.resourceVersion,
-        generation=meta.generation,
-        created=parse_time_or_zero(meta.creationTimestamp) or old.created or now,
-        seen=old.seen or now,
-        deleting=old.deleting,
-        deleted=old.deleted,
-        forget=old.forget,
-        owner=controller,
-        owner_manager=field_managers.owning_manager(meta.managedFields) if controller else "",
-        node=spec.nodeName or (wanted_node(bytes(spec.affinity)) if obj.kind == "Pod" else ""),
-        replicas=_replicas(obj.kind, spec),
-        template=_template(seen, old),
-        progressing=progress.progressing,
-        failed=progress.failed,
-        settled=now if changed else old.settled,
-        reached=estimate_time(record, field_managers.last_write(meta.managedFields)) if changed else old.reached,
-        disruption=disruption,
-        target_kind=spec.scaleTargetRef.kind if spec.scaleTargetRef else "",
-        target_name=spec.scaleTargetRef.name if spec.scaleTargetRef else "",
-        traceparent=carried(meta.annotations, settings.context_annotations) if meta.annotations else "",
-        # The spec of a Pod hardly ever changes, and Pods are the most numerous kind.
-        spec=b"" if obj.kind == "Pod" else bytes(obj.spec),
-        field_managers=field_managers.field_manager_entries(meta.managedFields),
-        baseline=old.baseline,
-        changes=old.changes,
-        lost_dependents=old.lost_dependents,
-        replacements=old.replacements,
-        refused=old.refused,
-        unpublished=old.unpublished,
-        ended=ended,
-        owners=owners,
-        labels=zlib.crc32(bytes(meta.labels)) if obj.kind in LABELLED else 0,
-        events=old.events,
-        episode=old.episode,
-        episodes=old.episodes,
-        conditions=condition_set(obj.kind, status) if obj.status else (),
-        transitions=old.transitions,
-        announcements=old.announcements,
-        claim=spec.claimRef.uid if spec.claimRef is not None else "",
-        label_text=bytes(meta.labels) if described and obj.kind != "Pod" else b"",
-        annotations=diff.compared_annotations(meta.annotations) or None if meta.annotations and described else None,
-    )
+    # Setting attributes of a copy takes a third of the time of a constructor with fifty arguments.
+    new = copy(known) if known is not None else ObjectState(uid=seen.meta.uid)
+    _set_metadata(new, seen, now, settings)
+    _set_spec(new, seen, known)
+    _set_status(new, seen, now)
     _set_revision(new, seen, known)
     return new
 
 
-def _assessment(seen: ObservedObject, old: ObjectState) -> tuple[Progress, str, int]:
-    """Return the progress of an object, the reason of a Pod's disruption, and the end of a Job (ns)."""
-    _, obj, meta, spec, status = seen
-    if obj.kind not in BUILT_IN and not meta.deletionTimestamp:
-        return SETTLED, old.disruption, 0
-    disruption = disruption_reason(status) if obj.kind == "Pod" else ""
-    return assess(obj, spec, status), disruption, job_end(status) if obj.kind == "Job" else 0
+def _set_metadata(new: ObjectState, seen: ObservedObject, now: int, settings: FoldSettings) -> None:
+    record, obj, meta, _, _ = seen
+    new.kind, new.api_version, new.resource = obj.kind, obj.apiVersion, record.resource
+    new.namespace, new.name = meta.namespace, meta.name
+    new.rv = version_number(meta.resourceVersion, record.epoch) or max(new.rv, 1)
+    new.resource_version = meta.resourceVersion
+    new.created = parse_time_or_zero(meta.creationTimestamp) or new.created or now
+    new.seen = new.seen or now
+    new.owner, new.owners = _owners(meta)
+    new.owner_manager = field_managers.owning_manager(meta.managedFields) if new.owner else ""
+    new.field_managers = field_managers.field_manager_entries(meta.managedFields)
+    new.traceparent = carried(meta.annotations, settings.context_annotations) if meta.annotations else ""
+    new.labels = zlib.crc32(bytes(meta.labels)) if obj.kind in LABELLED else 0
+    # Owned objects are the most numerous, and their labels and annotations are set by the controller of their owner.
+    described = not new.owner
+    new.label_text = bytes(meta.labels) if described and obj.kind != "Pod" else b""
+    new.annotations = diff.compared_annotations(meta.annotations) or None if meta.annotations and described else None
+
+
+def _set_spec(new: ObjectState, seen: ObservedObject, known: ObjectState | None) -> None:
+    _, obj, meta, spec, _ = seen
+    if known is None or not meta.generation or meta.generation != known.generation:
+        new.template = _template(seen)
+    new.generation = meta.generation
+    # The spec of a Pod hardly ever changes, and Pods are the most numerous kind.
+    new.spec = b"" if obj.kind == "Pod" else bytes(obj.spec)
+    new.node = spec.nodeName or (wanted_node(bytes(spec.affinity)) if obj.kind == "Pod" else "")
+    new.replicas = _replicas(obj.kind, spec)
+    target = spec.scaleTargetRef
+    new.target_kind, new.target_name = (target.kind, target.name) if target is not None else ("", "")
+    new.claim = spec.claimRef.uid if spec.claimRef is not None else ""
+
+
+def _set_status(new: ObjectState, seen: ObservedObject, now: int) -> None:
+    record, obj, meta, spec, status = seen
+    progress, new.ended = SETTLED, 0
+    if obj.kind in BUILT_IN or meta.deletionTimestamp:
+        progress = assess(obj, spec, status)
+        new.disruption = disruption_reason(status) if obj.kind == "Pod" else ""
+        new.ended = job_end(status) if obj.kind == "Job" else 0
+    if progress.progressing != new.progressing:
+        new.settled = now
+        new.reached = estimate_time(record, field_managers.last_write(meta.managedFields))
+    new.progressing, new.failed = progress
+    new.conditions = condition_set(obj.kind, status) if obj.status else ()
 
 
 def _set_revision(new: ObjectState, seen: ObservedObject, known: ObjectState | None) -> None:
     """Set the revision of a ReplicaSet, Pod or ControllerRevision. Those of a Pod are kept while its labels are."""
     if new.kind == "ReplicaSet":
         new.revision = (seen.meta.annotations or {}).get(REVISION, "")
-        new.revision_versions = known.revision_versions if known is not None else ()
         if new.revision and (known is None or new.revision != known.revision):
             new.revision_versions = (*new.revision_versions[1 - REVISIONS_KEPT :], new.rv)
         return
     if new.kind not in ("Pod", "ControllerRevision"):
         return
     if known is not None and known.rv and known.labels == new.labels and new.labels:
-        new.ordinal, new.revision, new.toleration_seconds = known.ordinal, known.revision, known.toleration_seconds
         return
     labels = bytes(seen.meta.labels)
     new.ordinal, new.revision = pod_index(labels), revision_label(labels)
     new.toleration_seconds = toleration_seconds(bytes(seen.spec.tolerations))
 
 
-def _template(seen: ObservedObject, old: ObjectState) -> int:
+def _template(seen: ObservedObject) -> int:
     """Return the checksum of the pod template, or of the content of an object that has no spec."""
-    obj, spec = seen.obj, seen.spec
-    if obj.metadata.generation and obj.metadata.generation == old.generation:
-        return old.template
-    if spec.template:
-        return template_fingerprint(bytes(spec.template))
-    return 0 if obj.spec or obj.metadata.generation else zlib.crc32(content(seen.record.payload))
+    if seen.spec.template:
+        return template_fingerprint(bytes(seen.spec.template))
+    return 0 if seen.obj.spec or seen.meta.generation else zlib.crc32(content(seen.record.payload))
 
 
 def _owners(meta: ObjectMeta) -> tuple[str, tuple[str, ...]]:
