@@ -91,9 +91,9 @@ class ListWatch:
         elif frame.type is FrameType.LISTED:
             yield from self._listed(frame)
         elif frame.type is FrameType.BOOKMARK:
-            version = read_marker(frame).version
-            if version:
-                yield JournalBatch([], self._advance(frame.resource, version, frame.received))
+            cursor = self._advance(frame.resource, read_marker(frame).version, frame.received)
+            if cursor is not None:
+                yield JournalBatch([], cursor)
         elif frame.type in (FrameType.ERROR, FrameType.NOTE):
             self._gap_reasons[frame.resource] = failure_reason(frame)
         else:

@@ -75,25 +75,25 @@ class _Reference(msgspec.Struct, gc=False, rename="camel"):
     api_version: str = ""
 
 
-class _Metadata(msgspec.Struct, gc=False, rename="camel"):
+class _HeadMetadata(msgspec.Struct, gc=False, rename="camel"):
     uid: str | None = None
     resource_version: str | None = None
     namespace: str | None = None
     name: str | None = None
 
 
-class _OwnedMetadata(_Metadata, gc=False, rename="camel"):
+class _OwnedHeadMetadata(_HeadMetadata, gc=False, rename="camel"):
     owner_references: list[_Reference] | None = None
 
 
 class _Object(msgspec.Struct, gc=False, rename="camel"):
-    metadata: _Metadata | None = None
+    metadata: _HeadMetadata | None = None
     kind: str | None = None
     api_version: str | None = None
 
 
 class _OwnedObject(msgspec.Struct, gc=False, rename="camel"):
-    metadata: _OwnedMetadata | None = None
+    metadata: _OwnedHeadMetadata | None = None
     kind: str | None = None
     api_version: str | None = None
 
@@ -105,7 +105,7 @@ class _Event(_Object, gc=False, rename="camel"):
 _AnyObject = _Object | _OwnedObject
 
 
-class _Line(msgspec.Struct, gc=False):
+class _WatchLine(msgspec.Struct, gc=False):
     type: str
     object: Raw
 
@@ -126,7 +126,7 @@ class _Page(msgspec.Struct):
 _decode_object = msgspec.json.Decoder(_Object).decode
 _decode_owned_object = msgspec.json.Decoder(_OwnedObject).decode
 _decode_event = msgspec.json.Decoder(_Event).decode
-_decode_line = msgspec.json.Decoder(_Line).decode
+_decode_line = msgspec.json.Decoder(_WatchLine).decode
 _decode_bookmark = msgspec.json.Decoder(_Bookmark).decode
 _decode_status = msgspec.json.Decoder(ApiStatus).decode
 _decode_page = msgspec.json.Decoder(_Page).decode

@@ -17,11 +17,11 @@ Select = Callable[[Stored], bool]
 Render = Callable[[bytes], bytes]
 
 
-class _Metadata(msgspec.Struct):
+class _ObjectMetadata(msgspec.Struct):
     metadata: msgspec.Raw
 
 
-_metadata = msgspec.json.Decoder(_Metadata).decode
+_metadata = msgspec.json.Decoder(_ObjectMetadata).decode
 
 
 def wants_metadata(accept: str) -> bool:

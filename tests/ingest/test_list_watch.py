@@ -9,6 +9,7 @@ import pytest
 from kspan.errors import InputError
 from kspan.graph import built_in_rules
 from kspan.ingest.frames import Frame, FrameType
+from kspan.ingest.list_policy import LIVE_LISTS
 from kspan.ingest.list_watch import ListWatch
 from kspan.model import LogRecord, RecordType
 from kspan.pipeline.projector import Projector
@@ -110,6 +111,22 @@ def test_a_stream_cut_off_in_its_first_list_starts_again_without_duplicates(stor
     assert PODS in store.cursors(CLUSTER)
     # The end of the input also ended the list, so there is a cursor. The next list adds the objects that it missed.
     assert cut_off.keys() <= {PODS}
+
+
+def test_objects_of_a_live_first_list_that_broke_off_are_deleted_together_with_the_first_cursor(store: Store) -> None:
+    broken, complete = listing(0, 10, pod("gone", 3), pod("kept", 5))[:3], listing(60, 20, pod("kept", 5))
+    projector = Projector(store, CLUSTER, built_in_rules())
+    streams = ListWatch(projector, {}, LIVE_LISTS)
+    for each in (*broken, *complete[:-1]):
+        for batch in streams.feed(each):
+            assert batch.cursor is None
+            projector.add([batch])
+    (last,) = streams.feed(complete[-1])
+    projector.add([last])
+    projector.flush()
+    assert [(record.type.value, record.name) for record in last.records] == [("DELETED", "gone")]
+    assert last.cursor is not None
+    assert journalled(store) == [("LISTED", "gone", "3"), ("LISTED", "kept", "5"), ("DELETED", "gone", "3")]
 
 
 def test_a_relist_is_journalled_whole_or_not_at_all(store: Store) -> None:

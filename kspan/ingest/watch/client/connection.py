@@ -24,7 +24,7 @@ from kspan.ingest.watch.client.text import one_line
 from kspan.ingest.watch.retry import Timing
 from kspan.k8s.resources import WatchTarget
 from kspan.k8s.strict_json import DECODE_ERRORS
-from kspan.k8s.wire import ApiStatus, Page, read_page, read_status
+from kspan.k8s.wire import ApiStatus, Page, read_head, read_page, read_status
 
 log = logging.getLogger("kspan.watch")
 
@@ -323,9 +323,9 @@ class LineStream:
 
 def _uid(body: bytes, path: str) -> str:
     try:
-        return str(msgspec.json.decode(body)["metadata"]["uid"])
-    except (*DECODE_ERRORS, KeyError, TypeError) as error:
-        raise ServerError(f"GET {path}: the answer has no uid") from error
+        return read_head("v1/namespaces", body).uid
+    except ValueError as error:
+        raise ServerError(f"GET {path}: {error}") from error
 
 
 def _accept(target: WatchTarget, suffix: str = "") -> str:

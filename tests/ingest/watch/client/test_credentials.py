@@ -271,6 +271,21 @@ def test_a_failed_exec_plugin_is_an_error_with_its_output_and_no_request_is_sent
     assert not server.requests
 
 
+@pytest.mark.parametrize(
+    "status, problem",
+    [
+        ({}, "has no token and no clientCertificateData"),
+        ({"clientCertificateData": "x"}, "has no clientKeyData"),
+        ({"token": "t", "expirationTimestamp": "soon"}, "'soon' is not an RFC 3339 time"),
+    ],
+)
+def test_an_incomplete_answer_of_an_exec_plugin_is_an_error(
+    open_with: Callable[..., Connection], tmp_path: Path, status: Json, problem: str
+) -> None:
+    with pytest.raises(KubeconfigError, match=f"user 'test', exec: .*{problem}"):
+        open_with(plugin(tmp_path / "plugin", status))
+
+
 @pytest.mark.parametrize("kind", ["exec", "auth-provider"])
 def test_an_invalid_plugin_entry_is_an_error_of_one_line(open_with: Callable[..., Connection], kind: str) -> None:
     with pytest.raises(KubeconfigError, match=f"user 'test', {kind}: it has to be an object"):
