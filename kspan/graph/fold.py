@@ -45,9 +45,10 @@ class Fold:
     def apply(self, sequence: int, record: LogRecord) -> None:
         """Takes in the next record of the journal; ``sequence`` is its number there."""
         clock = self.state.clock
-        now = max(clock.now, record.recorded_at)
-        self._wake(now)
-        clock.advance(now)
+        until = max(clock.now, record.recorded_at)
+        if self.state.schedule.next_time <= until:
+            self._wake(until)
+        clock.advance(until)
         if record.type is RecordType.GAP:
             start, end = version_number(record.gap_from, record.epoch), version_number(record.gap_to, record.epoch)
             # Versions that started over did so in this gap.
@@ -88,11 +89,11 @@ class Fold:
     def _wake(self, until: int) -> None:
         """Do everything that is due up to ``until``, each at its own time."""
         schedule, clock = self.state.schedule, self.state.clock
-        while (at := min(schedule.deadline, schedule.next_expiry)) <= until:
+        while (at := schedule.next_time) <= until:
             clock.advance(at)
-            if (occ := schedule.pop_occurrence(at)) is not None:
+            if (occ := schedule.pop_occurrence()) is not None:
                 self._decider.decide(occ)
-            elif (name := schedule.pop_check(at)) is not None:
+            elif (name := schedule.pop_check()) is not None:
                 self._resolver.check(name)
             else:
                 self._resolver.forget_object(schedule.pop_expiry())

@@ -108,7 +108,7 @@ class Chooser:
 
     def _replaced(self, owner: ObjectState, occ: Occurrence, since: tuple[int, int]) -> KnownChange | None:
         """The deletion or end of the dependent that ``occ`` replaces."""
-        self.needs.decided(*(lost.span for lost in evidence.lost_before(owner, occ, since)))
+        self.needs.decided([lost.span for lost in evidence.lost_before(owner, occ, since)])
         lost = evidence.replaced(owner, occ, since)
         return KnownChange(lost.span, "Delete", lost.rv, lost.time, trace=self._trace_of(lost)) if lost else None
 

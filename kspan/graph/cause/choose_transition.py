@@ -42,7 +42,7 @@ class TransitionChooser:
         transition = next((t for t in obj.transitions if t.span == occ.id), None) if obj is not None else None
         if obj is None or transition is None:
             return UNKNOWN
-        self.needs.decided(*(earlier.span for earlier in obj.transitions if earlier.rv < transition.rv))
+        self.needs.decided([earlier.span for earlier in obj.transitions if earlier.rv < transition.rv])
         self.needs.inferred(obj, occ)
         if obj.kind == "Node":
             return self._of_node(occ, obj, transition)
@@ -121,5 +121,5 @@ class TransitionChooser:
         )
         event = max(found, key=lambda e: (e.time, e.id), default=None)
         if event is not None:
-            self.needs.decided(event.id)
+            self.needs.decided([event.id])
         return event

@@ -5,7 +5,7 @@ arrives after the change that it reports was decided is placed above it, as if i
 """
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import TypeVar, TypeVarTuple
 
 from kspan.graph.cause import evidence
 from kspan.graph.cause.choice import OWNER, SUBJECT, UNKNOWN, Choice
@@ -19,7 +19,7 @@ from kspan.graph.trace.placement import Placer
 from kspan.ids import unnamed
 from kspan.settings import FoldSettings
 
-About = ParamSpec("About")
+About = TypeVarTuple("About")
 Answer = TypeVar("Answer")
 
 
@@ -38,7 +38,7 @@ class Decider:
         if occ.decided:
             return
         self.state.start_deciding(occ)
-        if occ.uid == unnamed(occ.kind, occ.namespace, occ.name):
+        if occ.event_uid and occ.uid == unnamed(occ.kind, occ.namespace, occ.name):
             self._identify(occ)
         if occ.verb:
             self._decide_change(occ)
@@ -53,11 +53,11 @@ class Decider:
 
     # prerequisites ---------------------------------------------------------------------------------------------------
 
-    def _ask(self, question: Callable[About, Answer], *about: About.args, **named: About.kwargs) -> Answer:
+    def _ask(self, question: Callable[[*About], Answer], *about: *About) -> Answer:
         """The answer to a question, once everything is done on which it depends."""
         while True:
             try:
-                return question(*about, **named)
+                return question(*about)
             except PrerequisiteError as missing:
                 self._fulfil(missing.prerequisite)
 
@@ -195,7 +195,7 @@ class Decider:
 
     def _place(self, occ: Occurrence, choice: Choice, root_of: Occurrence | None = None) -> None:
         """Place an occurrence under its chosen cause, which is decided first."""
-        if self.placer.carry(occ):
+        if occ.traceparent and self.placer.carry(occ):
             return
         cause = self.state.occurrence(choice.cause.span) if choice.cause is not None else None
         if cause is not None:

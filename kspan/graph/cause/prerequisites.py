@@ -13,7 +13,7 @@ from kspan.settings import FoldSettings
 class Decide(NamedTuple):
     """Decide these occurrences, in this order."""
 
-    occurrences: tuple[Occurrence, ...]
+    occurrences: list[Occurrence]
 
 
 class AddInferred(NamedTuple):
@@ -48,10 +48,10 @@ class Prerequisites:
         self.rules = rules
         self.settings = settings
 
-    def decided(self, *spans: str) -> None:
+    def decided(self, spans: Iterable[str]) -> None:
         """The occurrences with these span ids have been decided, if they are in the graph."""
-        found = (self.state.occurrence(span) for span in spans)
-        waiting = tuple(occ for occ in found if occ is not None and not occ.decided)
+        find = self.state.occurrence
+        waiting = [occ for span in spans if (occ := find(span)) is not None and not occ.decided]
         if waiting:
             raise PrerequisiteError(Decide(waiting))
 
@@ -62,7 +62,7 @@ class Prerequisites:
         """
         events = self.state.top_level_events(obj.kind, obj.namespace, obj.name)
         if events:
-            self.decided(*(event.id for event in events if event.id != occ.id))
+            self.decided([event.id for event in events if event.id != occ.id])
         if obj.baseline is None:
             return
         changes = infer_changes(self.state, self.rules, self.settings, obj, occ.time)
@@ -77,5 +77,5 @@ class Prerequisites:
 
     def as_cause(self, transition: Transition) -> KnownChange:
         """A transition as a cause. It has been decided: it may have become a repeat of an earlier one."""
-        self.decided(transition.span)
+        self.decided([transition.span])
         return transition.as_cause()

@@ -106,24 +106,24 @@ class DeltaBuilder:
         self._delta = Delta()
 
     def _write_open_span(self, occ: Occurrence) -> None:
-        row = open_span_row(occ)
-        self._write_span(occ, row)
-        self._stored_spans[occ.id] = _indexed_columns(row)
+        self._stored_spans[occ.id] = self._write_span(occ, open_span_row(occ))
 
-    def _write_span(self, occ: Occurrence, row: SpanRow) -> None:
+    def _write_span(self, occ: Occurrence, row: SpanRow) -> tuple[str, int, bool]:
         """Replace the row of an occurrence: updated if no key or indexed column changes. The key contains the trace, so
-        a row in another trace is dropped first."""
+        a row in another trace is dropped first.
+
+        Returns:
+            The key and the indexed columns of the row.
+        """
         self._drop_pending(occ)
+        columns = row.trace_id, row.start_time, row.error
         stored = self._stored_spans.pop(row.span_id, None)
-        (self._delta.updated_spans if stored == _indexed_columns(row) else self._delta.spans).append(row)
+        (self._delta.updated_spans if stored == columns else self._delta.spans).append(row)
         if stored is not None and stored[0] != row.trace_id:
             self._delta.dropped_spans.append((stored[0], row.span_id))
+        return columns
 
     def _drop_pending(self, occ: Occurrence) -> None:
         if occ.arrival in self._stored_pending:
             self._stored_pending.remove(occ.arrival)
             self._delta.dropped_pending.append((occ.arrival,))
-
-
-def _indexed_columns(row: SpanRow) -> tuple[str, int, bool]:
-    return row.trace_id, row.start_time, row.error

@@ -15,27 +15,29 @@ LAG_HALF_LIFE: Final = 60 * SECOND
 
 
 class EventClock:
-    """Event time (ns), numbers of arrival, the lateness of Events, and gaps of streams."""
+    """Event time (ns), numbers of arrival, the lateness of Events, and gaps of streams.
+
+    ``now`` is event time: the greatest time so far. It is read very often, and set by ``advance`` alone.
+    """
 
     def __init__(self) -> None:
         self._clock = Clock()
+        self.now = 0
 
     def load(self, stored: bytes) -> None:
         """Continue from what ``encoded`` returned."""
         self._clock = msgspec.msgpack.decode(stored, type=Clock)
+        self.now = self._clock.now
 
     def encoded(self) -> bytes:
         """All of it as msgpack."""
+        self._clock.now = self.now
         return msgspec.msgpack.encode(self._clock)
-
-    @property
-    def now(self) -> int:
-        """Event time (ns): the greatest time so far."""
-        return self._clock.now
 
     def advance(self, to: int) -> None:
         """Advance event time; it does not go back."""
-        self._clock.now = max(self._clock.now, to)
+        if to > self.now:
+            self.now = to
 
     def next_arrival(self) -> int:
         """The number of the next occurrence, in the order of arrival."""
@@ -53,12 +55,12 @@ class EventClock:
     def event_lag(self) -> int:
         """How late Events arrive (ns): a peak that halves every ``LAG_HALF_LIFE``."""
         clock = self._clock
-        return clock.lag >> min(60, max(0, clock.now - clock.lag_at) // LAG_HALF_LIFE)
+        return clock.lag >> min(60, max(0, self.now - clock.lag_at) // LAG_HALF_LIFE)
 
     def note_event_lag(self, lag: int) -> None:
         """Note how late an Event arrived (ns)."""
         if lag >= self.event_lag():
-            self._clock.lag, self._clock.lag_at = lag, self._clock.now
+            self._clock.lag, self._clock.lag_at = lag, self.now
 
     def note_closed(self, trace: str) -> None:
         """Note that a trace of a remote context was closed: it must not be opened a second time."""

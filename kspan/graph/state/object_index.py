@@ -27,13 +27,14 @@ class ObjectIndex:
         """Add or replace an object. True if a column by which it is looked up in the database changed."""
         old = self.by_uid.get(obj.uid)
         _share_strings(obj, old)
-        self.ownership.add_node(obj.uid, object=obj)
         self.by_uid[obj.uid] = obj
+        if old is None:
+            self.ownership.add_node(obj.uid)
         if obj.name:
             uids = self._by_name.setdefault((obj.kind, obj.namespace, obj.name), [])
             if obj.uid not in uids:
                 uids.append(obj.uid)
-        return old is None or _indexed_columns(old) != _indexed_columns(obj)
+        return old is None or not _has_same_columns(old, obj)
 
     def remove(self, obj: ObjectState) -> None:
         """Remove an object, and owners that are known only as its owners."""
@@ -105,8 +106,13 @@ def _refused_by(refusal: Refusal) -> Name:
     return refusal.kind, refusal.namespace, refusal.name
 
 
-def _indexed_columns(obj: ObjectState) -> tuple[str, ...]:
-    return obj.resource, obj.kind, obj.namespace, obj.name
+def _has_same_columns(old: ObjectState, new: ObjectState) -> bool:
+    return (
+        old.resource == new.resource
+        and old.kind == new.kind
+        and old.namespace == new.namespace
+        and old.name == new.name
+    )
 
 
 def _share_strings(obj: ObjectState, old: ObjectState | None) -> None:

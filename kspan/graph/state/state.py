@@ -1,8 +1,8 @@
 """The live state of the fold: two directed graphs, and indexes derived from them. Pure data.
 
-``ownership`` (owner -> dependent, nodes are uids) has an ObjectState on each node.
-``causality`` (cause -> effect, nodes are span ids) has an Occurrence on each node, once its cause is decided: half of
-all Events are repeats and never get there.
+``ownership`` (owner -> dependent) has the uids of objects as nodes.
+``causality`` (cause -> effect) has the span ids of occurrences as nodes, once their cause is decided: half of all
+Events are repeats and never get there.
 All indexes can be computed from the rows of what is live, so that a restart needs no other data.
 
 State changes only through methods. Each marks the rows that it changes, so that the next delta writes them.
@@ -62,6 +62,9 @@ class State:
         """The occurrence with this span id, if it waits or is in an open trace."""
         self.trace: Final[Callable[[str], Trace | None]] = self._traces.by_id.get
         """The open trace with this id."""
+        self.events_about: Final = self._events.about
+        self.decisions: Final = self._events.decisions
+        self.top_level_events: Final = self._events.top_level
         self.members: Final = self._traces.members
         self.effects_of: Final = self._traces.effects_of
 
@@ -112,21 +115,6 @@ class State:
         """Occurrences that wait for their cause."""
         return sum(map(len, self._pending.values()))
 
-    def events_about(self, kind: str, namespace: str, name: str) -> list[Occurrence]:
-        """The Events of other objects that are about the object with this name."""
-        return self._found(self._events.about(kind, namespace, name))
-
-    def decisions(self, uid: str) -> list[Occurrence]:
-        """The Events in which an object's own controller reports what it decided."""
-        return self._found(self._events.decisions(uid))
-
-    def top_level_events(self, kind: str, namespace: str, name: str) -> list[Occurrence]:
-        """The Events of the object with this name that start a trace."""
-        return self._found(self._events.top_level(kind, namespace, name))
-
-    def _found(self, spans: list[str]) -> list[Occurrence]:
-        return [occ for span in spans if (occ := self.occurrence(span)) is not None]
-
     def event_track(self, obj: ObjectState, event_uid: str) -> EventTrack | None:
         """How far an Event about this object was followed, if it was."""
         return self._events.tracks.newest(obj, event_uid)
@@ -137,14 +125,12 @@ class State:
 
     def add_occurrence(self, occ: Occurrence) -> None:
         """Add an occurrence. It waits for its cause until its hold is over."""
-        self._index(occ)
+        self._occurrences[occ.id] = occ
+        if occ.event_uid:
+            self._events.add(occ)
         self._pending[occ.uid].add(occ.id)
         self.schedule.hold(occ, self.clock.now + self._settings.hold)
         self._delta.spans[occ.id] = occ
-
-    def _index(self, occ: Occurrence) -> None:
-        self._occurrences[occ.id] = occ
-        self._events.add(occ)
 
     def set_subject(self, occ: Occurrence, subject: Subject) -> None:
         """Set which object an Event is about that was indexed without one."""
@@ -213,7 +199,8 @@ class State:
     def _remove_occurrence(self, occ: Occurrence) -> None:
         self._traces.remove_occurrence(occ.id)
         del self._occurrences[occ.id]
-        self._events.remove(occ)
+        if occ.event_uid:
+            self._events.remove(occ)
 
     # traces ------------------------------------------------------------------------------------------------------
 
@@ -325,7 +312,9 @@ class State:
 
     def _load_occurrences(self, occurrences: list[Occurrence]) -> None:
         for occ in occurrences:
-            self._index(occ)
+            self._occurrences[occ.id] = occ
+            if occ.event_uid:
+                self._events.add(occ)
             self._delta.loaded(occ)
             if not occ.decided:
                 self._pending[occ.uid].add(occ.id)

@@ -38,7 +38,7 @@ class TraceIndex:
             for old in list(self.causality.pred[occ.id]):
                 self.causality.remove_edge(old, occ.id)
         else:
-            self.causality.add_node(occ.id, occurrence=occ)
+            self.causality.add_node(occ.id)
         place = occ.place
         if place.parent and place.parent in self.causality:
             self.causality.add_edge(place.parent, occ.id, rule=place.rule, confidence=place.confidence)
@@ -61,6 +61,6 @@ class TraceIndex:
         """Add members of open traces."""
         for occ in occurrences:
             self._members[occ.place.trace][occ.id] = occ
-            self.causality.add_node(occ.id, occurrence=occ)
+            self.causality.add_node(occ.id)
         for occ in occurrences:
             self.connect(occ)

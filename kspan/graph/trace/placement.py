@@ -57,7 +57,8 @@ class Placer:
         self._place_under(change, Choice(None, SUBJECT, REPORTED), event)
 
     def _place_under(self, occ: Occurrence, choice: Choice, parent: Occurrence) -> None:
-        self.state.place(occ, _place(choice, parent.place.trace, cause=parent.id, parent=parent.id))
+        place = Place(parent.place.trace, choice.rule, round(choice.confidence, 2), cause=parent.id, parent=parent.id)
+        self.state.place(occ, place)
 
     def _place_as_root(self, occ: Occurrence, choice: Choice, root_of: Occurrence | None) -> None:
         """Start a trace. Occurrences without a known cause that start none share a trace of their object."""
@@ -68,15 +69,22 @@ class Placer:
         root = root_of or occ
         generation = str(root.generation) if root.generation else root.resource_version
         identity = root.uid, root.verb, generation, root.event_uid or root.id
-        self.state.place(occ, _place(choice, trace_id(self.state.cluster, *identity)))
+        name = trace_id(self.state.cluster, *identity)
+        self.state.place(occ, Place(name, choice.rule, round(choice.confidence, 2)))
 
     def _place_in_episode(self, occ: Occurrence, choice: Choice, cause: KnownChange | None) -> None:
         """Place what follows a closed trace, or nothing known, in the trace that gathers this of its object."""
-        trace = self._episode(occ, cause.trace if cause is not None else "")
-        place = replace(_place(choice, trace), episodic=True)
-        if cause is not None:
-            place = replace(place, cause=cause.span, link_trace=cause.trace, link_span=cause.span)
-        self.state.place(occ, place, previous=place.link_trace)
+        span, previous = (cause.span, cause.trace) if cause is not None else ("", "")
+        place = Place(
+            trace=self._episode(occ, previous),
+            rule=choice.rule,
+            confidence=round(choice.confidence, 2),
+            cause=span,
+            link_trace=previous,
+            link_span=span,
+            episodic=True,
+        )
+        self.state.place(occ, place, previous=previous)
 
     def _episode(self, occ: Occurrence, previous: str) -> str:
         """The trace of an object that follows the trace ``previous``: the open one, or a new one."""
@@ -149,10 +157,6 @@ class Placer:
                 self.state.add_repeat(last, occ, _count(last) + 1)
                 return True
         return False
-
-
-def _place(choice: Choice, trace: str, *, cause: str = "", parent: str = "") -> Place:
-    return Place(trace, choice.rule, round(choice.confidence, 2), cause, parent)
 
 
 def _count(occ: Occurrence) -> int:

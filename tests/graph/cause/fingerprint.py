@@ -48,7 +48,7 @@ def fingerprint(state: State) -> bytes:
             list(traces.by_id.values()),
             {name: list(members) for name, members in traces._members.items()},
             sorted(traces.causality.edges),
-            [state._events._about, state._events._decisions, state._events._top_level],
+            [list(index) for index in (state._events._about, state._events._decisions, state._events._top_level)],
             [[until, occ.id] for until, occ in schedule._held],
             [schedule._checks, schedule._expiries],
             [list(delta.objects), list(delta.spans), list(delta.traces), delta._delta],

@@ -12,7 +12,7 @@ def occurrence(arrival: int) -> Occurrence:
 
 def test_an_empty_schedule_has_no_deadline() -> None:
     schedule = Schedule()
-    assert schedule.deadline == schedule.next_expiry == NEVER
+    assert schedule.deadline == schedule.next_time == NEVER
 
 
 def test_the_deadline_is_the_earliest_of_causes_and_traces_but_not_of_objects() -> None:
@@ -24,7 +24,7 @@ def test_the_deadline_is_the_earliest_of_causes_and_traces_but_not_of_objects() 
     assert schedule.deadline == 20
     schedule.hold(occurrence(1), 10)
     assert schedule.deadline == 10
-    assert schedule.next_expiry == 1
+    assert schedule.next_time == 1
 
 
 def test_occurrences_are_decided_in_the_order_of_arrival() -> None:
@@ -32,19 +32,33 @@ def test_occurrences_are_decided_in_the_order_of_arrival() -> None:
     first, second = occurrence(1), occurrence(2)
     schedule.hold(first, 10)
     schedule.hold(second, 10)
-    assert [schedule.pop_occurrence(10), schedule.pop_occurrence(10), schedule.pop_occurrence(10)] == [
-        first,
-        second,
-        None,
-    ]
+    assert [schedule.pop_occurrence() for _ in range(3)] == [first, second, None]
+    assert schedule.next_time == NEVER
+
+
+def test_occurrences_are_decided_before_traces_are_checked_and_objects_forgotten() -> None:
+    schedule = Schedule()
+    schedule.forget_object("uid", 10)
+    schedule.check_trace("trace", 10)
+    schedule.hold(occurrence(1), 10)
+    assert schedule.pop_occurrence() == occurrence(1)
+    assert schedule.pop_occurrence() is None
+    assert schedule.pop_check() == "trace"
+    assert schedule.pop_check() is None
+    assert schedule.pop_expiry() == "uid"
 
 
 def test_what_is_due_later_is_not_popped() -> None:
     schedule = Schedule()
     schedule.hold(occurrence(1), 20)
-    schedule.check_trace("trace", 20)
-    assert schedule.pop_occurrence(10) is None
-    assert schedule.pop_check(10) is None
+    schedule.check_trace("trace", 15)
+    assert schedule.pop_occurrence() is None
+    schedule.forget_object("uid", 10)
+    assert schedule.pop_check() is None
+    schedule.pop_expiry()
+    assert schedule.next_time == 15
+    schedule.pop_check()
+    assert schedule.next_time == 20
 
 
 def test_traces_and_objects_of_one_time_are_popped_by_name() -> None:
@@ -52,7 +66,7 @@ def test_traces_and_objects_of_one_time_are_popped_by_name() -> None:
     for name in ("b", "a"):
         schedule.check_trace(name, 10)
         schedule.forget_object(name, 10)
-    assert [schedule.pop_check(10), schedule.pop_check(10)] == ["a", "b"]
+    assert [schedule.pop_check(), schedule.pop_check()] == ["a", "b"]
     assert [schedule.pop_expiry(), schedule.pop_expiry()] == ["a", "b"]
 
 
