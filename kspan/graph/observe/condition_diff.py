@@ -105,7 +105,7 @@ def condition_set(kind: str, status: ObjectStatus) -> ConditionSet:
     found: list[tuple[str, str]] = [(c.type, c.status) for c in status.conditions or ()]
     if kind != "Pod" or len(found) > _POD_CONDITIONS:  # Pods are the most numerous kind.
         found = _valid(found)
-    return interned((*found, *phase))
+    return (*found, *phase)
 
 
 @lru_cache(maxsize=1024)

@@ -60,8 +60,8 @@ class EventObserver:
     def _occurrence(
         self, record: LogRecord, event: Event, obj: ObjectState, count: int, track: EventTrack | None
     ) -> Occurrence:
-        ref, first = event.involvedObject, track is None and count == 1
-        time, latest = _event_time(record, event, first=first)
+        ref, first, name_time = event.involvedObject, track is None and count == 1, _name_time(event)
+        time, latest = _event_time(record, event, name_time, first=first)
         return Occurrence(
             id=span_id(self.state.cluster, event.metadata.uid, *_count_identity(track, count, event.message)),
             uid=obj.uid,
@@ -89,7 +89,7 @@ class EventObserver:
             event_name=event.metadata.name,
             event_action=event.action,
             event_count=count,
-            event_start=_event_start(event),
+            event_start=name_time or parse_time_or_zero(event.eventTime) or parse_time_or_zero(event.firstTimestamp),
             top_level=(event.metadata.annotations or {}).get("topLevelSpan") == "true",
         )
 
@@ -124,15 +124,19 @@ class EventObserver:
         self.state.objects.refuse(obj, Refusal(subject.kind, subject.namespace, subject.name, first, last))
 
 
-def _event_time(record: LogRecord, event: Event, *, first: bool) -> tuple[int, int]:
+def _event_time(record: LogRecord, event: Event, name_time: int, *, first: bool) -> tuple[int, int]:
     """Return the best estimate of when an Event occurred, and the latest possible time (ns).
 
-    ``first`` is true for the first occurrence of the Event: its other times are those of the first occurrence.
+    Args:
+        record: the record of the Event.
+        event: the Event.
+        name_time: the time in its name (ns; 0: none).
+        first: true for its first occurrence. eventTime and the name have the time of that.
     """
     if event.series and event.series.lastObservedTime:
         exact = parse_time_or_zero(event.series.lastObservedTime)
     elif first:
-        exact = parse_time_or_zero(event.eventTime) or _name_time(event)
+        exact = parse_time_or_zero(event.eventTime) or name_time
     else:
         exact = 0
     if exact:
@@ -144,11 +148,6 @@ def _event_time(record: LogRecord, event: Event, *, first: bool) -> tuple[int, i
     if record.type is not RecordType.LISTED and 0 <= record.recorded_at - floor < SECOND:
         return record.recorded_at, record.recorded_at
     return floor, floor + SECOND
-
-
-def _event_start(event: Event) -> int:
-    """Return when the Event occurred first (ns)."""
-    return _name_time(event) or parse_time_or_zero(event.eventTime) or parse_time_or_zero(event.firstTimestamp)
 
 
 def _name_time(event: Event) -> int:
