@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from kspan.graph.observe.diff import PATCH_LIMIT, SUMMARY_LIMIT, ComparedFields, compared_annotations, describe
 from kspan.k8s.redact import LAST_APPLIED, MASK, mask_values
@@ -140,6 +140,7 @@ def test_a_version_that_is_not_valid_json_is_not_described(broken: bytes) -> Non
     assert describe(fields({"a": 1}), fields({"a": 2})._replace(spec=broken)) == ("", "")
 
 
+@settings(deadline=None)
 @given(old=documents, new=documents)
 def test_the_patch_leads_to_the_new_version_with_confidential_values_masked(old: Any, new: Any) -> None:
     before, after = (ComparedFields(json.dumps(document).encode(), b"", {}) for document in (old, new))

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kspan.graph.observe.json_patch import format_pointer, make_patch
@@ -66,22 +66,26 @@ def typed(document: Any) -> str:
     return json.dumps(document, sort_keys=True).replace("-0.0", "0.0")
 
 
+@settings(deadline=None)
 @given(old=documents, new=documents)
 def test_applying_the_patch_to_the_old_document_gives_the_new_one(old: Any, new: Any) -> None:
     assert typed(apply(old, patch_of(old, new))) == typed(new)
 
 
+@settings(deadline=None)
 @given(old=st.lists(leaves, max_size=6) | named, new=st.lists(leaves, max_size=6) | named)
 def test_arrays_of_values_and_of_named_things_are_patched_correctly(old: Any, new: Any) -> None:
     assert typed(apply(old, patch_of(old, new))) == typed(new)
 
 
+@settings(deadline=None)
 @given(old=documents, new=documents)
 def test_the_order_of_members_does_not_change_the_patch(old: Any, new: Any) -> None:
     shuffled = [json.loads(json.dumps(document, sort_keys=True)) for document in (old, new)]
     assert typed(patch_of(old, new)) == typed(patch_of(*shuffled))
 
 
+@settings(deadline=None)
 @given(document=documents)
 def test_a_document_does_not_differ_from_itself(document: Any) -> None:
     assert patch_of(document, copy.deepcopy(document)) == []
