@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test accuracy docs fold-version bench growth clean
+.PHONY: demo test accuracy docs fold-version bench growth mutants clean
 
 demo: $(STAMP)
 	@$(BIN)/kspan demo --db demo.sqlite
@@ -33,6 +33,9 @@ bench: $(STAMP)
 growth: $(STAMP)
 	@$(BIN)/python -m benchmarks.growth $(RECORDING)
 
+mutants: $(STAMP)
+	@$(BIN)/python -m tests.mutants $(MUTANTS)
+
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'kspan needs Python 3.11 or later (make PYTHON=...)' >&2; exit 1; }
 	@echo 'Setting up $(VENV) (once; this takes about a minute)'
@@ -41,4 +44,4 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .mutants .import_linter_cache
