@@ -1,10 +1,25 @@
-"""Fixtures for all: a real PostgreSQL server, and databases on it."""
+"""Settings and fixtures for all tests: a real PostgreSQL server, and databases on it."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.postgres import TEMPLATE, PostgresServer, run_postgres
+
+# A slow machine is not a fault of the code.
+settings.register_profile("kspan", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("kspan")
+
+
+def pytest_configure() -> None:
+    """Makes Ctrl-C work for the processes that tests start.
+
+    A shell starts background jobs with SIGINT ignored. Processes inherit that, and Python heeds it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ import psycopg
 from sqlalchemy import URL
 
 from kspan.store import open_store
+from tests.limits import HANG_S
 
 USER = "kspan"
 PASSWORD = "secret-of-the-test"
@@ -45,7 +46,7 @@ class PostgresServer:
         ]  # fmt: skip
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, **_somebody())
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + HANG_S
         while True:
             try:
                 self.execute("SELECT 1")
@@ -60,7 +61,7 @@ class PostgresServer:
         """End all connections and the server: SIGINT does so in order, SIGQUIT like a crash."""
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(60)
+            self._process.wait(HANG_S)
             self._process = None
 
     @property

@@ -21,12 +21,10 @@ from kspan.ingest.frames import FrameType
 from kspan.store import open_store
 from kspan.times import SECOND
 from tests.emit.receivers import Rotel, free_ports, run_rotel
+from tests.limits import HANG_S
 from tests.recordings import recording
 
 CHANGES = (FrameType.ADDED, FrameType.MODIFIED, FrameType.DELETED)
-
-DEADLINE = 120.0
-"""Seconds within which all traces have to be exported."""
 
 QUIET = ("--hold", "2s", "--settle", "5s", "--max-trace-age", "30s")
 """Short waits for a recording that is compressed to seconds.
@@ -51,12 +49,12 @@ class Cluster(NamedTuple):
     def begin(self) -> None:
         """Serve a held recording as soon as it is watched."""
         body = json.dumps({"wait_for": WATCHED}).encode()
-        with urllib.request.urlopen(f"{self.url}/_test/begin", body, timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}/_test/begin", body, timeout=HANG_S) as answer:
             assert answer.status == 200
 
     def finished(self) -> bool:
         """True once the whole recording has been served."""
-        with urllib.request.urlopen(f"{self.url}/_test/stats", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}/_test/stats", timeout=HANG_S) as answer:
             return all(replay["done"] == replay["total"] for replay in json.load(answer)["replays"])
 
 
@@ -121,14 +119,14 @@ def records_and_unsent(database: Path | str) -> tuple[int, int]:
 
 
 def wait_for(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
+    deadline = time.monotonic() + HANG_S
     while not holds():
         assert time.monotonic() < deadline, what
         time.sleep(0.1)
 
 
 def wait_until_all_is_emitted(database: Path | str, daemon: subprocess.Popen[bytes], cluster: Cluster) -> None:
-    deadline = time.monotonic() + DEADLINE
+    deadline = time.monotonic() + HANG_S
     seen, since = 0, time.monotonic()
     while True:
         assert daemon.poll() is None
@@ -228,7 +226,7 @@ def run(scenario: str, folder: Path, lives: Sequence[Life] = ()) -> dict[str, st
         try:
             wait_until_all_is_emitted(database, daemon, cluster)
             daemon.send_signal(signal.SIGTERM)
-            assert daemon.wait(15) == 0, log.read_text()
+            assert daemon.wait(HANG_S) == 0, log.read_text()
         finally:
             daemon.kill()
             daemon.wait()

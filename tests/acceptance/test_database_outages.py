@@ -24,6 +24,7 @@ from tests.acceptance.harness import (
 from tests.apiserver import ApiServer
 from tests.daemon.small_cluster import Process, get
 from tests.emit.receivers import free_ports, run_rotel
+from tests.limits import HANG_S
 
 SCENARIO = "02-rolling-update"
 
@@ -113,7 +114,7 @@ def test_an_outage_of_the_database_is_reported_and_nothing_is_lost(
             wait_for(lambda: get(f"{page}/readyz") == (200, "ok\n"), "it is ready again")
             wait_until_all_is_emitted(database, daemon, cluster)
             daemon.terminate()
-            assert daemon.wait(15) == 0
+            assert daemon.wait(HANG_S) == 0
             assert spans_received(rotel) == undisturbed(SCENARIO)
         finally:
             daemon.kill()

@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -25,12 +24,10 @@ from tests.acceptance.harness import (
 )
 from tests.daemon.small_cluster import wait_until
 from tests.emit.receivers import Rotel, run_rotel
+from tests.limits import HANG_S
 from tests.postgres import PASSWORD, PostgresServer
 
 SCENARIO = "02-rolling-update"
-
-TAKE_OVER = 10.0
-"""Seconds within which the second daemon takes over. On an idle machine it takes one."""
 
 
 class Daemon:
@@ -52,7 +49,7 @@ class Daemon:
         listening = re.search(r"listening on (http://[\d.:]+)", self.log)
         assert listening is not None
         try:
-            with urllib.request.urlopen(f"{listening[1]}/readyz", timeout=10) as answer:
+            with urllib.request.urlopen(f"{listening[1]}/readyz", timeout=HANG_S) as answer:
                 return str(answer.read().decode())
         except urllib.error.HTTPError as error:
             with error:
@@ -101,11 +98,11 @@ def in_any_order(spans: dict[str, str]) -> dict[str, list[str]]:
 
 
 def wait_until_it_writes(house: House) -> None:
-    wait_until(lambda: records_and_unsent(house.database)[0] > 20, 60)
+    wait_until(lambda: records_and_unsent(house.database)[0] > 20)
 
 
 def wait_until_it_waits(waiting: Daemon) -> None:
-    wait_until(lambda: waiting.says("waiting to take over"), 60)
+    wait_until(lambda: waiting.says("waiting to take over"))
     assert "leadership: another kspan (" in waiting.readiness()
 
 
@@ -114,24 +111,22 @@ def finish(house: House, leading: Daemon, undisturbed: dict[str, list[str]]) -> 
     assert in_any_order(spans_received(house.rotel)) == undisturbed
     assert len(undisturbed) > 10
     leading.process.terminate()
-    assert leading.process.wait(15) == 0, leading.log
+    assert leading.process.wait(HANG_S) == 0, leading.log
     assert PASSWORD not in leading.log
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3600)
 def test_the_second_takes_over_when_the_first_is_killed(house: House, undisturbed: dict[str, list[str]]) -> None:
     with daemon(house, "first") as first:
         wait_until_it_writes(house)
         with daemon(house, "second") as second:
             wait_until_it_waits(second)
             first.process.kill()
-            began = time.monotonic()
-            wait_until(lambda: second.says("watching cluster"), 60)
-            assert time.monotonic() - began < TAKE_OVER
+            wait_until(lambda: second.says("watching cluster"))
             finish(house, second, undisturbed)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3600)
 def test_a_leader_that_was_paused_cannot_write_after_another_took_over(
     house: House, undisturbed: dict[str, list[str]], postgres: PostgresServer
 ) -> None:
@@ -144,9 +139,9 @@ def test_a_leader_that_was_paused_cannot_write_after_another_took_over(
             first.process.send_signal(signal.SIGSTOP)
             for session in sessions:
                 postgres.execute(f"SELECT pg_terminate_backend({session})")
-            wait_until(lambda: second.says("watching cluster"), 60)
+            wait_until(lambda: second.says("watching cluster"))
             first.process.send_signal(signal.SIGCONT)
-            assert first.process.wait(60) == 1
+            assert first.process.wait(HANG_S) == 1
             last_words = [json.loads(line)["message"] for line in first.log.splitlines()]
             assert any("has taken over cluster" in words for words in last_words), first.log
             assert PASSWORD not in first.log

@@ -20,6 +20,7 @@ from tests.acceptance.harness import (
 from tests.apiserver import ApiServer
 from tests.daemon.small_cluster import get
 from tests.emit.receivers import free_ports, reserved_ports, run_rotel
+from tests.limits import HANG_S
 
 SCENARIO = "02-rolling-update"
 DEPLOYMENTS = "apps/v1/deployments"
@@ -53,7 +54,7 @@ def test_a_receiver_that_was_away_gets_everything_when_it_is_back(tmp_path: Path
             with run_rotel(tmp_path, ports) as rotel:
                 wait_until_all_is_emitted(database, daemon, cluster)
                 daemon.terminate()
-                assert daemon.wait(15) == 0
+                assert daemon.wait(HANG_S) == 0
                 assert spans_received(rotel) == undisturbed(SCENARIO)
         finally:
             daemon.kill()
@@ -110,7 +111,7 @@ def test_a_compacted_api_server_is_listed_again_and_the_gap_is_recorded(tmp_path
             assert len(gaps) == 1
             assert int(gaps[0]["from_version"]) < int(gaps[0]["to_version"])
             daemon.terminate()
-            assert daemon.wait(15) == 0
+            assert daemon.wait(HANG_S) == 0
         finally:
             daemon.kill()
             daemon.wait()
@@ -149,7 +150,7 @@ def test_a_restored_etcd_is_a_gap_and_later_changes_are_recorded(tmp_path: Path)
             assert int(gap["from_version"]) > int(gap["to_version"])
             assert "was etcd restored?" in gap["reason"]
             daemon.terminate()
-            assert daemon.wait(15) == 0
+            assert daemon.wait(HANG_S) == 0
         finally:
             daemon.kill()
             daemon.wait()
@@ -168,7 +169,7 @@ def test_other_namespaces_after_a_restart_delete_and_add_nothing(tmp_path: Path)
             try:
                 wait_for(lambda: ask(database, lambda s, c: until(journalled(s, c))), f"what {namespaces} hold")
                 daemon.terminate()
-                assert daemon.wait(15) == 0
+                assert daemon.wait(HANG_S) == 0
             finally:
                 daemon.kill()
                 daemon.wait()

@@ -3,8 +3,10 @@
 import time
 from collections.abc import Callable
 
+from tests.limits import HANG_S
 
-def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+
+def wait_until(condition: Callable[[], object], seconds: float = HANG_S) -> None:
     """Return as soon as the condition holds; raise TimeoutError if it does not within ``seconds``."""
     deadline = time.monotonic() + seconds
     while not condition():

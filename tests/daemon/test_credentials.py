@@ -11,6 +11,7 @@ from tests.apiserver import ApiServer
 from tests.apiserver.certificate import Authority
 from tests.daemon.small_cluster import Process, wait_until
 from tests.ingest.watch.client.identity import IdentityProvider, id_token
+from tests.limits import HANG_S
 
 MOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
@@ -139,7 +140,7 @@ def test_in_a_pod_without_a_token_the_error_names_the_missing_file(
 ) -> None:
     (volume.folder / "token").unlink()
     with in_pod(volume, tmp_path / "db") as daemon:
-        assert daemon.process.wait(30) == 2
+        assert daemon.process.wait(HANG_S) == 2
         assert "the pod's service account: Service token file does not exist" in daemon.log
 
 
@@ -151,7 +152,9 @@ def test_a_credential_plugin_that_hangs_does_not_delay_the_stop(server: ApiServe
         '"status":{"token":"first","expirationTimestamp":"2020-01-01T00:00:00Z"}}'
     )
     plugin.write_text(
-        f"#!/bin/sh\nif test -e '{hangs}'; then touch '{hangs}.asked'; exec sleep 60; fi\necho '{credential}'\n"
+        f"#!/bin/sh\n"
+        f"if test -e '{hangs}'; then touch '{hangs}.asked'; exec sleep {2 * HANG_S}; fi\n"
+        f"echo '{credential}'\n"
     )
     plugin.chmod(0o755)
     run = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin)}

@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from kspan.store import open_store
 from tests.apiserver import ApiServer, Stall
 from tests.daemon.small_cluster import CLUSTER, Process, SmallCluster, wait_until
 from tests.emit.receivers import reserved_ports
+from tests.limits import HANG_S
 
 
 @pytest.fixture
@@ -43,10 +43,8 @@ def test_after_a_signal_everything_is_committed_and_the_exit_code_is_0(
         cluster.create("one")
         cluster.create("two")
         wait_until(lambda: 'kspan_records_total{type="ADDED"} 2.0' in daemon.get("/metrics")[1])
-        began = time.monotonic()
         daemon.process.send_signal(number)
-        assert daemon.process.wait(15) == 0
-        assert time.monotonic() - began < 10
+        assert daemon.process.wait(HANG_S) == 0
         assert "secret-token" not in daemon.log
     assert names(database) == ["one", "two"]
 
@@ -64,7 +62,7 @@ def test_a_restart_resumes_from_its_cursors_without_a_list(cluster: SmallCluster
     with Process(config, database, ["none"]) as daemon:
         wait_until(lambda: 'type="ADDED"} 1.0' in daemon.get("/metrics")[1])
         daemon.process.terminate()
-        assert daemon.process.wait(15) == 0
+        assert daemon.process.wait(HANG_S) == 0
     assert cluster.lists == lists
     assert names(database) == ["one", "two"]
 
@@ -74,7 +72,7 @@ def test_a_second_daemon_on_the_same_file_is_refused(config: Path, tmp_path: Pat
     with Process(config, database, ["none"]) as daemon:
         daemon.wait_ready()
         with Process(config, database, ["none"]) as second:
-            assert second.process.wait(30) == 2
+            assert second.process.wait(HANG_S) == 2
             assert f"another kspan is writing to this database (pid {daemon.process.pid})" in second.log
         assert daemon.get("/healthz") == (200, "ok\n")
 
@@ -83,7 +81,7 @@ def test_a_port_in_use_is_reported_in_one_line(config: Path, tmp_path: Path) -> 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         with Process(config, tmp_path / "db", ["none"], listen=listen) as daemon:
-            assert daemon.process.wait(30) == 2
+            assert daemon.process.wait(HANG_S) == 2
             assert f"cannot listen on {listen}: Address already in use" in daemon.log
 
 
@@ -94,10 +92,10 @@ def test_a_closed_trace_is_exported_and_an_open_one_waits_for_the_next_start(
     with Process(config, database, [f"file:{spans}", "none"]) as daemon:
         daemon.wait_ready()
         cluster.create("one")
-        wait_until(lambda: spans.exists() and "Deployment.Create" in spans.read_text(), 60)
+        wait_until(lambda: spans.exists() and "Deployment.Create" in spans.read_text())
         assert "kspan_open_traces 0.0" in daemon.get("/metrics")[1]
         daemon.process.terminate()
-        assert daemon.process.wait(15) == 0
+        assert daemon.process.wait(HANG_S) == 0
     (line,) = spans.read_text().splitlines()
     (resource,) = json.loads(line)["resourceSpans"]
     attributes = {entry["key"]: entry["value"]["stringValue"] for entry in resource["resource"]["attributes"]}
@@ -109,17 +107,15 @@ def test_a_receiver_that_hangs_does_not_delay_the_stop(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "60")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", str(int(2 * HANG_S)))
         with Process(config, tmp_path / "db", ["otlp"]) as daemon:
             daemon.wait_ready()
             cluster.create("one")
-            silent.settimeout(60)
+            silent.settimeout(HANG_S)
             connection, _ = silent.accept()
             with connection:
-                began = time.monotonic()
                 daemon.process.terminate()
-                assert daemon.process.wait(15) == 0
-                assert time.monotonic() - began < 10
+                assert daemon.process.wait(HANG_S) == 0
 
 
 def test_a_target_that_is_away_does_not_block_another(
@@ -154,7 +150,7 @@ def test_the_daemon_waits_for_an_api_server_that_starts_later(tmp_path: Path) ->
         assert reasons.startswith("cluster: ")
         assert daemon.get("/healthz")[0] == 200
         daemon.process.terminate()
-        assert daemon.process.wait(15) == 0
+        assert daemon.process.wait(HANG_S) == 0
 
 
 METRICS = {

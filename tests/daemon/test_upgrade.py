@@ -10,6 +10,7 @@ import pytest
 from kspan.graph.state.version import FOLD_VERSION
 from kspan.store import open_store
 from tests.daemon.small_cluster import CLUSTER, Process, SmallCluster, wait_until
+from tests.limits import HANG_S
 
 
 def record_version(database: Path, version: int) -> None:
@@ -45,7 +46,7 @@ def test_the_daemon_rebuilds_an_older_history_and_refuses_a_newer_one(cluster: S
     assert recorded_version(database) == FOLD_VERSION
     record_version(database, FOLD_VERSION + 1)
     with Process(config, database, ["none"]) as daemon:
-        assert daemon.process.wait(60) == 2
+        assert daemon.process.wait(HANG_S) == 2
         assert "Traceback" not in daemon.log
         last = daemon.log.splitlines()[-1]
         assert last.startswith(

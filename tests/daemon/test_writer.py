@@ -1,7 +1,6 @@
 """The writer: delivery, group commits, bookmarks, event time, lists."""
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,15 +21,14 @@ from kspan.store import Store, open_store
 from kspan.times import SECOND
 from tests.daemon.small_cluster import wait_until
 from tests.daemon.writing import CLUSTER, NOW, frame, journal, journalled, make, running
+from tests.limits import HANG_S
 from tests.store.engine import engine_of
 
 
-def test_a_frame_is_committed_soon_without_another_one(tmp_path: Path) -> None:
+def test_a_frame_is_committed_without_another_one(tmp_path: Path) -> None:
     with open_store(str(tmp_path / "db")) as store, running(make(store)) as writer:
-        began = time.monotonic()
         writer.deliver(frame(FrameType.ADDED, name="a", version=7))
         wait_until(lambda: store.last_sequence(CLUSTER) == 1)
-        assert time.monotonic() - began < 2
         assert store.cursors(CLUSTER)["v1/pods"].resource_version == "7"
 
 
@@ -64,9 +62,9 @@ def test_delivery_blocks_while_the_queue_is_full_and_fails_after_the_stop() -> N
         thread.start()
         wait_until(lambda: queue.blocked == 1)
         writer.start()
-        thread.join(10)
+        thread.join(HANG_S)
         assert not ended
-        assert writer.stop(10)
+        assert writer.stop(HANG_S)
         assert [name for _, name, _ in journalled(store)] == ["a", "b", "c"]
         with pytest.raises(Stopped):
             writer.deliver(frame(FrameType.ADDED, name="d", version=4))
@@ -81,7 +79,7 @@ def test_the_queue_is_bounded_in_bytes_but_accepts_a_single_large_frame() -> Non
     thread.start()
     wait_until(lambda: queue.blocked == 1)
     assert queue.take(10, 0) == [big]
-    thread.join(10)
+    thread.join(HANG_S)
     assert queue.take(10, 1) == [big]
     assert queue.bytes == 0
 
@@ -218,7 +216,7 @@ def test_no_tick_overtakes_a_frame_that_waits_for_room_in_the_queue() -> None:
     wait_until(lambda: queue.blocked)
     queue.put_moment(NOW)
     assert len(queue.take(10, 0)) == 1
-    thread.join(10)
+    thread.join(HANG_S)
     assert [isinstance(item, Frame) for item in queue.take(10, 0)] == [True]
 
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from tests.limits import HANG_S
 from tests.quiet_server import QuietServer
 
-DEADLINE = 20.0  # seconds until a test gives a process up
 _SPAN_ID = re.compile(r"^    ID             : ([0-9a-f]{16})$", re.MULTILINE)
 _START_ATTEMPTS = 3
 
@@ -55,10 +55,10 @@ def reserved_ports(count: int) -> Iterator[list[int]]:
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:
-    """Poll until ``holds()``; fail after ``DEADLINE`` seconds, saying ``what`` did not come."""
-    deadline = time.monotonic() + DEADLINE
+    """Poll until ``holds()``; fail after ``HANG_S`` seconds, saying ``what`` did not come."""
+    deadline = time.monotonic() + HANG_S
     while not holds():
-        assert time.monotonic() < deadline, f"{what} within {DEADLINE} s"
+        assert time.monotonic() < deadline, f"{what} within {HANG_S} s"
         time.sleep(0.01)
 
 
@@ -115,7 +115,7 @@ def run_rotel(folder: Path, ports: list[int] | None = None, *, detailed: bool = 
         finally:
             rotel.process.terminate()
             try:
-                rotel.process.wait(DEADLINE)
+                rotel.process.wait(HANG_S)
             except subprocess.TimeoutExpired:
                 rotel.process.kill()
                 rotel.process.wait()

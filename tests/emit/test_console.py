@@ -12,6 +12,7 @@ from kspan.emit.console import ConsoleExporter
 from kspan.emit.export_queue import ExportQueue
 from tests.emit.memory_store import MemoryStore
 from tests.emit.rows import START, rolling_update
+from tests.limits import HANG_S
 
 WIDTHS = [20, 40, 60, 80, 100, 120, 160, 240]
 
@@ -60,6 +61,6 @@ finally:
     os.close(reader)
     root = Path(__file__).parents[2]
     command = [sys.executable, "-c", script]
-    done = subprocess.run(command, check=False, stdout=writer, stderr=subprocess.PIPE, cwd=root, timeout=60)
+    done = subprocess.run(command, check=False, stdout=writer, stderr=subprocess.PIPE, cwd=root, timeout=HANG_S)
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, b"0\n")

@@ -15,6 +15,7 @@ import msgspec
 from kspan.graph import Fold, built_in_rules
 from kspan.model import LogRecord, RecordType
 from kspan.pipeline.rebuild import TABLES
+from tests.limits import HANG_S
 from tests.recordings import RUN_OUT, apply_delta
 
 CLUSTER = "00000000-0000-4000-8000-00000000cafe"
@@ -53,7 +54,7 @@ class FoldProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.communicate(timeout=60)
+        self._process.communicate(timeout=HANG_S)
 
 
 def rows_of(task: Task) -> list[bytes]:

@@ -71,7 +71,14 @@ def measure(root: Path, source: str, tests: list[str], digest: str) -> Covering:
     return found
 
 
-ARGUMENTS = ["-n0", "-q", "--timeout=0", "-pno:cacheprovider", "-Wignore::pytest.PytestAssertRewriteWarning"]
+ARGUMENTS = [
+    "-n0",
+    "-q",
+    "--timeout=0",
+    "--hypothesis-profile=mutants",
+    "-pno:cacheprovider",
+    "-Wignore::pytest.PytestAssertRewriteWarning",
+]
 """How pytest is started, here and for every mutant: in this process, leaving nothing behind. Its plugins are imported
 already."""
 

@@ -189,11 +189,11 @@ def _test(answer: Connection, root: Path, job: Job) -> None:
 
 
 def _silence() -> None:
-    from hypothesis import settings
+    from hypothesis import HealthCheck, settings
 
     # A failing example of a mutant must not be tried on healthy code later.
-    settings.register_profile("mutants", database=None, derandomize=True)
-    settings.load_profile("mutants")
+    quiet = [HealthCheck.too_slow]
+    settings.register_profile("mutants", database=None, derandomize=True, deadline=None, suppress_health_check=quiet)
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)
     os.dup2(nothing, 2)

@@ -8,8 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -27,45 +28,65 @@ def command(database: Path, spans: Path) -> list[str]:
 
 
 def start(database: Path, spans: Path) -> subprocess.Popen[bytes]:
-    """Start a replay and wait until it opens the database: half of its time is spent on imports before that."""
-    lock = database.with_name(f"{database.name}.lock")
-    lock.unlink(missing_ok=True)
-    process = subprocess.Popen(command(database, spans), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not lock.exists() and process.poll() is None:
+    database.with_name(f"{database.name}.lock").unlink(missing_ok=True)
+    return subprocess.Popen(command(database, spans), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def run(database: Path, spans: Path) -> None:
+    """Run a replay to its end."""
+    assert start(database, spans).wait() == 0
+
+
+class Moment(NamedTuple):
+    """When a replay is killed: between one commit and the next, independent of the speed of the machine.
+
+    Args:
+        progress: Rows of the journal and traces sent, together, that are committed before; 0 at its start.
+        delay: Time from then on, as a share of the time that its latest progress took.
+    """
+
+    progress: int
+    delay: float
+
+
+def run_and_kill(database: Path, spans: Path, moment: Moment) -> bool:
+    """Run a replay and kill it at a moment. Returns true if it was still running."""
+    process, since, took = start(database, spans), time.monotonic(), 0.0
+    seen = -1
+    while process.poll() is None:
+        if seen < moment.progress and (now := progress(database)) > seen:
+            seen, since, took = now, time.monotonic(), time.monotonic() - since
+        if seen >= moment.progress and time.monotonic() - since >= took * moment.delay:
+            process.send_signal(signal.SIGKILL)
+            break
         time.sleep(0.001)
-    return process
-
-
-def run(database: Path, spans: Path) -> float:
-    """Run a replay to its end. Returns the seconds it worked on the database."""
-    process = start(database, spans)
-    began = time.monotonic()
-    assert process.wait() == 0
-    return time.monotonic() - began
-
-
-def run_and_kill(database: Path, spans: Path, after: float) -> bool:
-    """Kill a replay after it has worked for ``after`` seconds. Returns true if it was still running."""
-    process = start(database, spans)
-    try:
-        process.wait(timeout=after)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
     return process.wait() == -signal.SIGKILL
+
+
+def progress(database: Path) -> int:
+    """Rows of the journal and traces sent, together; -1 before a replay opens the database."""
+    if not database.with_name(f"{database.name}.lock").exists():
+        return -1
+    return sum(counts(database)[:2])
 
 
 def left_half_done(database: Path, whole: int) -> bool:
     """True if a killed replay has left some of its ``whole`` journal records, or some traces unsent."""
-    connection = sqlite3.connect(database)
+    records, sent, traces = counts(database)
+    return bool(0 < records < whole or (records == whole and sent < traces))
+
+
+def counts(database: Path) -> tuple[int, int, int]:
+    """Journal records, traces sent, traces."""
+    if not database.exists():
+        return 0, 0, 0
+    query = "select (select count(*) from journal), (select count(*) from emissions), (select count(*) from traces)"
     try:
-        tables = {name for (name,) in connection.execute("select name from sqlite_master")}
-        if "emissions" not in tables:
-            return False
-        query = "select (select count(*) from journal), (select count(*) from emissions), (select count(*) from traces)"
-        records, sent, traces = connection.execute(query).fetchone()
-        return bool(0 < records < whole or (records == whole and sent < traces))
-    finally:
-        connection.close()
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+            records, sent, traces = connection.execute(query).fetchone()
+    except sqlite3.OperationalError:
+        return 0, 0, 0  # The tables are not there yet.
+    return records, sent, traces
 
 
 def tables(database: Path) -> dict[str, Any]:
@@ -90,22 +111,22 @@ def exported(spans: Path) -> dict[str, Any]:
     return found
 
 
-def moments(took: float, count: int) -> Sequence[float]:
-    # From the opening of the database to the last export, and a little longer.
+def moments(whole: int, count: int) -> Sequence[Moment]:
     chance = random.Random(SEED)
-    return [chance.uniform(0, took * 1.05) for _ in range(count)]
+    return [Moment(max(0, chance.randrange(-whole // 6, whole)), chance.random()) for _ in range(count)]
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(7200)
 def test_a_replay_killed_at_30_moments_ends_with_the_tables_of_an_undisturbed_one(tmp_path: Path) -> None:
-    took = run(tmp_path / "whole.sqlite", tmp_path / "whole.jsonl")
+    run(tmp_path / "whole.sqlite", tmp_path / "whole.jsonl")
     expected, expected_spans = tables(tmp_path / "whole.sqlite"), exported(tmp_path / "whole.jsonl")
     whole = sum(len(found["journal"]) for found in expected.values())
+    most = progress(tmp_path / "whole.sqlite")
     killed = half_done = 0
     # Kill a replay once and let the next one finish, repeatedly, so that each kill hits another state ...
-    for number, after in enumerate(moments(took, KILLS)):
+    for number, moment in enumerate(moments(most, KILLS)):
         database, spans = tmp_path / f"{number}.sqlite", tmp_path / f"{number}.jsonl"
-        killed += run_and_kill(database, spans, after)
+        killed += run_and_kill(database, spans, moment)
         half_done += left_half_done(database, whole)
         run(database, spans)
         assert tables(database) == expected
@@ -117,8 +138,8 @@ def test_a_replay_killed_at_30_moments_ends_with_the_tables_of_an_undisturbed_on
     assert half_done >= KILLS // 3
     # ... and kill the replays of one database repeatedly.
     database, spans = tmp_path / "often.sqlite", tmp_path / "often.jsonl"
-    for after in moments(took, KILLS // 3):
-        run_and_kill(database, spans, after)
+    for moment in sorted(moments(most, KILLS // 3)):
+        run_and_kill(database, spans, moment)
     run(database, spans)
     assert tables(database) == expected
     assert exported(spans) == expected_spans

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from kspan.store.async_commit import AsyncCommit
+from tests.limits import HANG_S
 
 
 def test_the_error_of_a_commit_is_raised_once_to_the_thread_that_waits() -> None:
@@ -24,7 +25,7 @@ def test_start_returns_before_the_commit_ends_and_wait_after_it() -> None:
     commits, go, ended = AsyncCommit(), threading.Event(), list[str]()
 
     def commit() -> None:
-        go.wait(60)
+        go.wait(HANG_S)
         ended.append(threading.current_thread().name)
 
     commits.start(commit)
@@ -40,7 +41,7 @@ def test_close_does_not_wait_for_a_database_that_hangs() -> None:
     commits, go = AsyncCommit(), threading.Event()
 
     def commit() -> None:
-        go.wait(60)
+        go.wait(HANG_S)
 
     commits.start(commit)
     commits.close(timeout_s=0.01)

@@ -22,6 +22,7 @@ from kspan.pipeline.replay import replay
 from kspan.store import open_store
 from tests.cli.commands.test_commands import kspan, refused
 from tests.emit.rows import START, make_span, make_trace
+from tests.limits import HANG_S
 from tests.postgres import TEMPLATE, PostgresServer
 from tests.query.made import CLUSTER, commit, make_object, make_pending
 from tests.recordings import recording
@@ -206,7 +207,7 @@ def test_follow_prints_new_occurrences_until_ctrl_c(tmp_path: Path, output: str)
             commit(store, [], [make_pending("Pod.Failed", start=now + 1, error=True)])
             second = process.stdout.readline()
             process.send_signal(signal.SIGINT)
-            assert process.wait(10) == 130
+            assert process.wait(HANG_S) == 130
             assert (process.stdout.read(), process.stderr.read()) == ("", "")
     if output == "json":
         assert [json.loads(line)["reason"] for line in (first, second)] == ["Create", "Failed"]

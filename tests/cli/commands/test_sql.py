@@ -14,6 +14,7 @@ import pytest
 
 from kspan.cli import main
 from tests.cli.commands.test_commands import kspan, refused
+from tests.limits import HANG_S
 from tests.recordings import recording
 
 
@@ -177,6 +178,6 @@ def test_ctrl_c_ends_a_statement_with_exit_code_130(db: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.read(10)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 130
     assert b"Traceback" not in err

@@ -19,6 +19,7 @@ import pytest
 
 from kspan.cli.render.table import FORMATS, check_format, fit, unique_names, write_rows
 from kspan.errors import SettingsError
+from tests.limits import HANG_S
 
 COLUMNS = ("name", "n", "share", "blob", "note")
 ROWS: Sequence[Sequence[Any]] = [
@@ -138,7 +139,7 @@ def test_rows_are_written_while_they_are_read(output: str) -> None:
     script = script.replace("rows, output)", f"rows, {output!r})")
     pipeline = 'set -o pipefail; "$0" -c "$1" | head -c 100000 | wc -c'
     command = ["bash", "-c", pipeline, sys.executable, script]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=HANG_S)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "100000", "")
 
 

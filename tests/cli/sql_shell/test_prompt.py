@@ -20,6 +20,7 @@ from prompt_toolkit.document import Document
 from kspan.cli.sql_shell.completion import SqlCompleter
 from kspan.query.sql.catalog import catalog
 from tests.cli.commands.test_commands import kspan
+from tests.limits import HANG_S
 from tests.recordings import recording
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07|[=>])")
@@ -52,7 +53,7 @@ class Terminal:
     def type(self, keys: str) -> None:
         os.write(self._main, keys.encode())
 
-    def read_until(self, wanted: str, seconds: float = 60) -> str:
+    def read_until(self, wanted: str, seconds: float = HANG_S) -> str:
         """What is shown after what was read before, up to ``wanted``."""
         shown, deadline = self._unread, time.monotonic() + seconds
         while wanted not in shown:
@@ -65,7 +66,7 @@ class Terminal:
         read, found, self._unread = shown.partition(wanted)
         return read + found
 
-    def wait_until_it_works(self, seconds: float = 60) -> None:
+    def wait_until_it_works(self, seconds: float = HANG_S) -> None:
         """Until the prompt gave the terminal back: then Ctrl-C is a signal, and no key."""
         deadline = time.monotonic() + seconds
         while not termios.tcgetattr(self._main)[3] & termios.ICANON:
@@ -75,7 +76,7 @@ class Terminal:
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(30)
+        self.process.wait(HANG_S)
         os.close(self._main)
 
 
@@ -128,7 +129,7 @@ def test_a_conversation(terminal: Terminal, tmp_path: Path) -> None:
     terminal.read_until(PROMPT)
     # Ctrl-D leaves; the history stays.
     terminal.type("\x04")
-    assert terminal.process.wait(30) == 0
+    assert terminal.process.wait(HANG_S) == 0
     assert "FROM rollouts ORDER BY start_time;" in (tmp_path / "kspan" / "sql_history").read_text()
 
 
@@ -139,7 +140,7 @@ def test_tab_completes_and_backslash_q_leaves(terminal: Terminal) -> None:
     assert "kubectl" in terminal.read_until("1 row")
     terminal.read_until(PROMPT)
     terminal.type("\\q\r")
-    assert terminal.process.wait(30) == 0
+    assert terminal.process.wait(HANG_S) == 0
 
 
 def completions(text: str) -> list[str]:

@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
+from tests.limits import HANG_S
+
 
 class Request(msgspec.Struct, frozen=True):
     """``headers`` have lower-case names."""
@@ -93,7 +95,7 @@ class ScriptedServer:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(HANG_S)
         if error is None and self.failures:
             raise self.failures[0]
 

@@ -15,6 +15,7 @@ from tests.ingest.watch.scripted import Request, Script, ScriptedServer, change,
 from tests.ingest.watch.test_reflector import sends, stay_silent
 from tests.ingest.watch.test_watcher import Cluster
 from tests.ingest.watch.watching import connection_to, until, word
+from tests.limits import HANG_S
 
 POD = b'{"kind":"Pod",\n "metadata":{"uid":"u","resourceVersion":"5","name":"a"}}'
 
@@ -37,7 +38,7 @@ def test_a_recording_can_be_read_back(tmp_path: Path, name: str) -> None:
         until(lambda: len(server.requests) and any(request.watch for request in server.requests), "a watch")
         until(lambda: _complete(path, 4), "the change on disk before the end")
         stop.set()
-        thread.join(10)
+        thread.join(HANG_S)
         connection.close()
     frames = list(read_frames([str(path)]))
     assert [word(frame) for frame in frames] == ["LIST @10", "LISTED a@5", "BOOKMARK @10", "MODIFIED a@11"]

@@ -24,7 +24,8 @@ from tests.apiserver.faults import (
     Slow,
     Stall,
 )
-from tests.ingest.watch.watching import DEADLINE, QUICK, Collector, reflecting, until
+from tests.ingest.watch.watching import QUICK, Collector, reflecting, until
+from tests.limits import HANG_S
 
 PODS = "v1/pods"
 TIMING: Timing = msgspec.structs.replace(QUICK, page=4, watch_min=1, watch_max=1, stall=1.5)
@@ -164,7 +165,7 @@ def test_a_cursor_of_other_namespaces_is_not_resumed(tmp_path: Path) -> None:
         watcher.start()
         until(watcher.synced, "in sync")
         watcher.stop()
-        assert watcher.join(DEADLINE)
+        assert watcher.join(HANG_S)
         assert {resource: server.requests_seen(resource, "list") for resource in cursors} == {
             PODS: 1,
             "v1/events": 1,
@@ -242,6 +243,6 @@ def test_a_whole_cluster_is_watched_including_new_kinds(tmp_path: Path) -> None:
             until(lambda: "example.com/v1/widgets" not in watcher.resources(), "the end of the watch")
         finally:
             watcher.stop()
-            assert watcher.join(DEADLINE)
+            assert watcher.join(HANG_S)
             connection.close()
         assert watcher.failure is None

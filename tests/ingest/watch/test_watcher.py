@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from kspan.errors import SettingsError
@@ -15,7 +16,8 @@ from kspan.ingest.watch import Selection, Watcher
 from kspan.k8s.resources import DEFAULT
 from kspan.model import Cursor
 from tests.ingest.watch.scripted import Reply, Request, ScriptedServer, change, failure, listed, pod
-from tests.ingest.watch.watching import DEADLINE, Collector, connection_to, until
+from tests.ingest.watch.watching import QUICK, Collector, connection_to, until
+from tests.limits import HANG_S
 
 DEFAULT_SELECTION = Selection()
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -108,7 +110,7 @@ def watching(
             yield watcher, collector, server
         finally:
             watcher.stop()
-            assert watcher.join(DEADLINE)
+            assert watcher.join(HANG_S)
             connection.close()
     assert watcher.failure is None
 
@@ -322,18 +324,19 @@ def test_the_unexpected_error_of_a_thread_is_kept_as_failure(tmp_path: Path) -> 
         watcher.start()
         until(lambda: isinstance(watcher.failure, ZeroDivisionError), "a failure")
         watcher.stop()
-        assert watcher.join(DEADLINE)
+        assert watcher.join(HANG_S)
         connection.close()
 
 
 def test_the_watcher_stops_at_once_while_the_server_is_silent_or_unreachable(tmp_path: Path) -> None:
+    patient = msgspec.structs.replace(QUICK, first=2 * HANG_S, ceiling=2 * HANG_S)
     for url in ("http://127.0.0.1:9", ""):
         with ScriptedServer(Cluster()) as server:
-            connection = connection_to(url or server.url, tmp_path)
+            connection = connection_to(url or server.url, tmp_path, patient)
             collector = Collector()
             watcher = Watcher(connection, Selection(), collector.deliver, {}, collector)
             watcher.start()
             until(lambda: collector.events, "the first try")  # noqa: B023 -- called in this round
             watcher.stop()
-            assert watcher.join(1.5)
+            assert watcher.join(HANG_S)
             connection.close()

@@ -13,6 +13,7 @@ from kspan.ingest.watch import Connection, Stopped, Timing, connect
 from kspan.ingest.watch.frame_sink import FrameSink
 from kspan.ingest.watch.reflector import Reflector
 from kspan.k8s.resources import DEFAULT, WatchTarget
+from tests.limits import HANG_S
 
 PODS = next(target for target in DEFAULT if target.resource == "v1/pods")
 EVENTS = next(target for target in DEFAULT if target.resource == "v1/events")
@@ -21,15 +22,14 @@ QUICK = Timing(
     first=0.02, ceiling=0.1, shortest=0.02, refused=0.2, watch_min=2, watch_max=2, connect=2, answer=2, settle=0.02
 )
 
-DEADLINE = 10.0
 TOKEN = "secret-token"
 
 
 def until(holds: Callable[[], Any], what: str) -> None:
-    """Poll until a condition holds; fail after DEADLINE seconds."""
-    end = time.monotonic() + DEADLINE
+    """Poll until a condition holds; fail after HANG_S seconds."""
+    end = time.monotonic() + HANG_S
     while not holds():
-        assert time.monotonic() < end, f"not within {DEADLINE} s: {what}"
+        assert time.monotonic() < end, f"not within {HANG_S} s: {what}"
         time.sleep(0.005)
 
 
@@ -138,7 +138,7 @@ def reflecting(
         collector.stopped = True
         collector.gate.set()
         reflector.stop()
-        thread.join(DEADLINE)
+        thread.join(HANG_S)
         connection.close()
     assert not thread.is_alive()
     assert isinstance(ended[0], Stopped), ended

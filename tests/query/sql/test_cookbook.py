@@ -9,6 +9,7 @@ from kspan.query.sql.run import run_statement
 from kspan.store import Store
 from kspan.times import LATEST
 from tests.history_db import DRAIN
+from tests.limits import HANG_S
 from tests.query.sql.document import DOCUMENT, questions, with_schema
 
 Row = dict[str, Any]
@@ -134,7 +135,7 @@ ANSWERS: dict[str, tuple[str, dict[str, str], int, Row]] = {
 
 def answer(store: Store, question: str, cluster: str, parameters: dict[str, str]) -> list[Row]:
     values: dict[str, str | int] = {"since": 0, "until": LATEST, "cluster": cluster, **parameters}
-    with run_statement(store, read_statement(QUESTIONS[question], store.dialect), values, timeout=60) as result:
+    with run_statement(store, read_statement(QUESTIONS[question], store.dialect), values, timeout=HANG_S) as result:
         return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
 
 

@@ -19,6 +19,7 @@ from kspan.query.sql.postgresql import run as on_postgresql
 from kspan.query.sql.result import Budget
 from kspan.query.sql.run import run_statement
 from kspan.store import Store, open_store
+from tests.limits import HANG_S
 
 EVERYWHERE = [
     "INSERT INTO gaps SELECT * FROM gaps",
@@ -227,14 +228,14 @@ def digest(url: str) -> object:
 
 
 def ask(store: Store, text: str) -> list[tuple[object, ...]]:
-    with run_statement(store, read_statement(text, store.dialect), {}, timeout=20) as result:
+    with run_statement(store, read_statement(text, store.dialect), {}, timeout=HANG_S) as result:
         return list(result.rows)
 
 
 def ask_database_alone(store: Store, text: str) -> list[tuple[object, ...]]:
     """Nothing looks at the text: it is taken for a SELECT."""
     forged = Statement(tokens=(Token("name", text),), words=("SELECT",), parameters=frozenset(), names=frozenset())
-    with run_statement(store, forged, {}, timeout=20) as result:
+    with run_statement(store, forged, {}, timeout=HANG_S) as result:
         return list(result.rows)
 
 

