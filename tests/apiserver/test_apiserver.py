@@ -395,7 +395,7 @@ def test_a_long_list_is_compressed_for_clients_that_accept_gzip(server: ApiServe
     assert answer.names == ["a"]
 
 
-def test_one_watch_receives_many_lines_quickly(server: ApiServer, client: Client, pod: Pod) -> None:
+def test_one_watch_receives_many_lines(server: ApiServer, client: Client, pod: Pod) -> None:
     count, version = 10_000, client.call(PODS).version
     for number in range(count):
         server.put("v1/pods", pod(f"p{number}", filler="x" * 1500))
