@@ -189,3 +189,36 @@ class Script:
 def _silence(reply: Reply) -> None:
     reply.begin()
     reply.stay_silent()
+
+
+# watches of a script, and the requests that they got -----------------------------------------------------------------
+
+
+def sends(*values: object, then: Callable[[Reply], None] = Reply.end) -> Callable[[Reply], None]:
+    def watch(reply: Reply) -> None:
+        reply.begin()
+        reply.lines(*values)
+        then(reply)
+
+    return watch
+
+
+def cut(_: Reply) -> None:
+    """Close the connection in the middle of the transfer encoding."""
+
+
+def torn(reply: Reply) -> None:
+    reply.chunk(b'{"type":"ADDED","object":{"kind":"Po')
+
+
+def stay_silent(reply: Reply) -> None:
+    reply.stay_silent()
+
+
+def versions(server: ScriptedServer) -> list[str]:
+    """The resourceVersions from which watches were requested."""
+    return [request.query["resourceVersion"] for request in server.requests if request.watch]
+
+
+def lists(server: ScriptedServer) -> int:
+    return sum(not request.watch for request in server.requests)

@@ -11,8 +11,7 @@ from kspan.ingest import read_frames
 from kspan.ingest.frames import Frame, FrameType
 from kspan.ingest.watch import Recorded, Selection, Stopped, record
 from kspan.ingest.watch.recorder import RecordingFile
-from tests.ingest.watch.scripted import Request, Script, ScriptedServer, change, listed, pod
-from tests.ingest.watch.test_reflector import sends, stay_silent
+from tests.ingest.watch.scripted import Request, Script, ScriptedServer, change, listed, pod, sends, stay_silent
 from tests.ingest.watch.test_watcher import Cluster
 from tests.ingest.watch.watching import connection_to, until, word
 from tests.limits import HANG_S
