@@ -1,11 +1,11 @@
-"""What went before what: the evidence that the choice of a cause rests on. Pure questions to the state.
+"""Which occurrence came before which: the evidence on which the choice of a cause rests. Pure questions to the state.
 
-No guess by time beats a resourceVersion: one etcd counts the versions of all kinds, so between two deltas of objects
-the smaller version came first. Events are placed by the version of the object that their reporter looked at, and by
-time only where that says nothing.
+No guess by time overrides a resourceVersion: one etcd counts the versions of all kinds, so of two object changes the
+one with the smaller version came first. Events are ordered by the version of the object that their reporter looked at,
+and by time only if that decides nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from kspan.graph.rules.rules import Subject
 from kspan.graph.state.records import (
@@ -22,18 +22,18 @@ from kspan.k8s.objects import decode_spec
 from kspan.times import SECOND
 
 SLACK = SECOND
-"""managedFields and creation times are whole seconds, cut off: of two of one second either may be first."""
+"""managedFields and creation times are truncated to whole seconds: of two in one second either may be the first."""
 
 MATCH = 30 * SECOND
-"""An Event and the delta that it speaks of are made by one pass of a controller: milliseconds apart, seconds under load
-(the deployment controller retries with back-off), never minutes."""
+"""A controller makes a change and the Event that reports it in one pass: milliseconds apart, seconds under load (the
+deployment controller retries with back-off), never minutes."""
 
 LOSS_WINDOW = 300 * SECOND
-"""A controller replaces a lost dependent at once, or when it is gone, or when a quota allows: five minutes after it was
-gone the loss explains nothing any more."""
+"""A controller replaces a lost dependent at once, or when it is removed, or when a quota allows it. Five minutes after
+the removal its loss explains nothing."""
 
 BACK_OFF = 660 * SECOND
-"""A Job tries again after 10 s, 20 s … 600 s at most (pkg/controller/job/backoff_utils.go, MaxJobPodFailureBackOff)."""
+"""A Job retries after 10 s, 20 s, … up to 600 s (pkg/controller/job/backoff_utils.go, MaxJobPodFailureBackOff)."""
 
 VERBS = {
     "creates": ("Create",),
@@ -44,11 +44,11 @@ VERBS = {
 }
 
 MOST_BELOW = 5_000
-"""Dependents that are looked at for one turn of their owner."""
+"""Dependents that are enough to look at for one transition of their owner."""
 
 
 def before(cause: KnownChange, occ: Occurrence) -> bool:
-    """Whether ``cause`` came before the change ``occ`` (or may have come before it, where nobody was watching)."""
+    """True if a change came before the change ``occ``, or may have done so while nobody was watching."""
     if cause.span == occ.id:
         return False
     if min(cause.rv, occ.rv) > SYNTHETIC_UPDATE:
@@ -57,7 +57,7 @@ def before(cause: KnownChange, occ: Occurrence) -> bool:
 
 
 def seen_by(cause: KnownChange, occ: Occurrence) -> bool:
-    """Whether the reporter of the Event ``occ`` can have known the change ``cause`` of the Event's own object."""
+    """True if the reporter of the Event ``occ`` can have known a change of the Event's own object."""
     if cause.rv <= SYNTHETIC_UPDATE:
         return cause.time <= occ.latest + SLACK
     if occ.seen_rv:
@@ -69,19 +69,19 @@ def seen_by(cause: KnownChange, occ: Occurrence) -> bool:
     return cause.time <= occ.latest
 
 
-def before_event(what: KnownChange | Transition, event: Occurrence) -> bool:
-    """Whether it came before an Event about another object: was written before it, and happened no later."""
-    own_etcd = event.rv <= event.seen_rv  # An Event is written after what it is about, if one etcd counts both.
-    return what.time <= event.latest + SLACK and (own_etcd or what.rv < event.rv)
+def before_event(cause: KnownChange | Transition, event: Occurrence) -> bool:
+    """True if a change or transition was written before an Event about another object, and did not happen later."""
+    own_etcd = event.rv <= event.seen_rv  # An Event is written after its object, if one etcd counts both.
+    return cause.time <= event.latest + SLACK and (own_etcd or cause.rv < event.rv)
 
 
 def newest(changes: Iterable[KnownChange]) -> KnownChange | None:
-    """The newest of them."""
-    return max(changes, key=lambda c: c.order, default=None)
+    """The newest change. Of those with equal version and time the span decides, not the order of dependents."""
+    return max(changes, key=lambda c: (c.rv, c.time, c.span), default=None)
 
 
 def created_at(obj: ObjectState) -> int:
-    """When an object was created (ns), to better than its whole second where that was seen."""
+    """When an object was created (ns): more precisely than creationTimestamp if the creation was seen."""
     return next((c.time for c in obj.changes if c.verb == "Create"), obj.created)
 
 
@@ -97,95 +97,102 @@ def deletion_of_claim(state: State, occ: Occurrence, volume: ObjectState) -> Kno
 
 
 def made_by(obj: ObjectState, occ: Occurrence) -> KnownChange | None:
-    """What is known of ``occ`` as a change of ``obj``."""
+    """The change of ``obj`` that the occurrence ``occ`` is."""
     return next((c for c in obj.changes if c.span == occ.id), None)
 
 
-# Events and what they speak of ----------------------------------------------------------------------------------------
+# Events about another object ------------------------------------------------------------------------------------------
 
 
 def reported_change(state: State, event: Occurrence) -> tuple[KnownChange, ObjectState] | None:
-    """The delta of its subject that a subject-Event speaks of, with the subject; None where there is none (yet).
+    """The change of its subject that an Event reports, with the subject; None if there is none (yet).
 
-    It was written after the version of the reporting object that the reporter looked at, and before the Event: of
-    those the first, or where a repeat keeps the version of the first time, the nearest in time. Versions decide
-    wherever they are known; where nobody watched, or where Events have an etcd of their own, the nearest in time does.
+    The change was written after the version of the reporting object that the reporter looked at, and before the Event.
+    The first such change is reported; or the nearest in time if a repeat kept the version of the first time. If nobody
+    watched, or Events have an etcd of their own, the nearest in time is reported.
     """
-    told = event.subject
-    if told is None or told.means not in VERBS:
+    subject = event.subject
+    if subject is None or subject.means not in VERBS:
         return None
     fitting = [
-        (cause, obj)
-        for obj in state.objects.named(told.kind, told.namespace, told.name)
-        for cause in obj.changes
-        if cause.verb in VERBS[told.means] and _fits(event, told, cause)
+        (change, obj)
+        for obj in state.objects.named(subject.kind, subject.namespace, subject.name)
+        for change in obj.changes
+        if change.verb in VERBS[subject.means] and _fits(event, subject, change)
     ]
-    if told.means != "turns":
-        # Of itself an object may tell what it saw done already.
-        seen_rv = event.seen_rv if told.source != "self" else 0
+    if subject.means != "turns":
+        # An Event about its own object may report an older change.
+        seen_rv = event.seen_rv if subject.source != "self" else 0
         between = [pair for pair in fitting if max(seen_rv, SYNTHETIC_UPDATE) < pair[0].rv < event.rv]
         if between and seen_rv and event.event_count <= 1:
             return min(between, key=lambda pair: (pair[0].rv, pair[0].span))
         fitting = [p for p in between if abs(p[0].time - event.time) <= MATCH] or [
             p for p in fitting if not p[0].exact or not SYNTHETIC_UPDATE < p[0].rv <= seen_rv
         ]
-    near = [pair for pair in fitting if _near(event, pair[0])]
+    near = [pair for pair in fitting if _is_near(event, subject, pair[0])]
     return min(near, key=lambda pair: (abs(pair[0].time - event.time), pair[0].span), default=None)
 
 
-def _fits(event: Occurrence, told: Subject, cause: KnownChange) -> bool:
-    if told.source == "self" and told.means == "applies" and not (cause.manual and cause.rv >= event.seen_rv):
-        return False  # Who looked at a later version has something else to tell than how it came about.
-    grown_from = told.replicas_from in (-1, cause.replicas_before) or cause.replicas_before < 0
-    return told.replicas_to in (-1, cause.replicas) and grown_from and (told.means != "turns" or not cause.manual)
+def _fits(event: Occurrence, subject: Subject, change: KnownChange) -> bool:
+    """True if a change is what the Event says of its subject."""
+    if subject.source == "self" and subject.means == "applies" and not (change.manual and change.rv >= event.seen_rv):
+        return False  # A reporter that saw a later version does not report how that version was made.
+    grew_from = subject.replicas_from in (-1, change.replicas_before) or change.replicas_before < 0
+    by_controller = subject.means != "turns" or not change.manual
+    return subject.replicas_to in (-1, change.replicas) and grew_from and by_controller
 
 
-def _near(event: Occurrence, cause: KnownChange) -> bool:
-    if abs(cause.time - event.time) > MATCH or event.subject is None:
+def _is_near(event: Occurrence, subject: Subject, change: KnownChange) -> bool:
+    if abs(change.time - event.time) > MATCH:
         return False
-    if event.subject.means == "turns":  # The mark comes after it was told.
-        return cause.time >= event.time - SLACK
-    return cause.time <= event.latest + SLACK
+    if subject.means == "turns":  # A condition is reported before it leads to a change.
+        return change.time >= event.time - SLACK
+    return change.time <= event.latest + SLACK
 
 
 def reporting_event(state: State, change: Occurrence) -> Occurrence | None:
-    """The subject-Event that speaks of this delta; None where there is none (yet)."""
-    tellers = [
+    """The Event of another object that reports this change; None if there is none (yet)."""
+    events = [
         event
         for event in state.events_about(change.kind, change.namespace, change.name)
-        if (delta := reported_change(state, event)) is not None and delta[0].span == change.id
+        if (reported := reported_change(state, event)) is not None and reported[0].span == change.id
     ]
-    return min(tellers, key=lambda e: (abs(e.time - change.time), e.id), default=None)
+    return min(events, key=lambda e: (abs(e.time - change.time), e.id), default=None)
 
 
 def newest_event_about(state: State, obj: Occurrence | ObjectState, occ: Occurrence) -> Occurrence | None:
-    """The newest subject-Event about ``obj`` (or the object of that occurrence) before ``occ``, where no delta of it is
+    """The newest Event before ``occ`` that is about ``obj`` (or the object of that occurrence), of which no change is
     known."""
     events = state.events_about(obj.kind, obj.namespace, obj.name)
-    earlier = [e for e in events if e.time <= occ.latest + SLACK and (e.uid != occ.uid or _first(e, occ))]
-    return max(earlier, key=lambda e: (e.time, e.id)) if earlier else None
+    earlier = [e for e in events if e.time <= occ.latest + SLACK and (e.uid != occ.uid or _is_earlier(e, occ))]
+    return _newest_event(earlier)
 
 
-def _first(event: Occurrence, occ: Occurrence) -> bool:
+def _is_earlier(event: Occurrence, occ: Occurrence) -> bool:
     return (event.time, event.id) < (occ.time, occ.id)
 
 
+def _newest_event(events: Iterable[Occurrence]) -> Occurrence | None:
+    return max(events, key=lambda e: (e.time, e.id), default=None)
+
+
 def reported_transition(state: State, kind: str, namespace: str, name: str, occ: Occurrence) -> Occurrence | None:
-    """The newest Event before ``occ`` by which an object is said to have turned."""
-    events = state.events_about(kind, namespace, name)
-    transitions = [
-        e for e in events if e.subject is not None and e.subject.means == "turns" and e.time <= occ.latest + SLACK
-    ]
-    return max(transitions, key=lambda e: (e.time, e.id), default=None)
+    """The newest Event before ``occ`` that reports a condition transition of an object."""
+    return _newest_event(
+        e
+        for e in state.events_about(kind, namespace, name)
+        if e.subject is not None and e.subject.means == "turns" and e.time <= occ.latest + SLACK
+    )
 
 
 def reported_before(state: State, event: Occurrence, reason: str) -> Occurrence | None:
-    """The newest Event of this reason that the object of ``event`` had before, about one of its dependents."""
-    found = []
-    for dependent in state.objects.dependents(event.uid):
-        tellers = state.events_about(dependent.kind, dependent.namespace, dependent.name)
-        found += [e for e in tellers if (e.uid, e.reason) == (event.uid, reason) and e.time <= event.latest + SLACK]
-    return max(found, key=lambda e: (e.time, e.id), default=None)
+    """The newest earlier Event with this reason of the same object as ``event``, about one of its dependents."""
+    return _newest_event(
+        e
+        for dependent in state.objects.dependents(event.uid)
+        for e in state.events_about(dependent.kind, dependent.namespace, dependent.name)
+        if (e.uid, e.reason) == (event.uid, reason) and e.time <= event.latest + SLACK
+    )
 
 
 # what an owner's controller acts for ----------------------------------------------------------------------------------
@@ -194,11 +201,11 @@ def reported_before(state: State, event: Occurrence, reason: str) -> Occurrence 
 def trigger(
     state: State, owner: ObjectState, obj: ObjectState | None, occ: Occurrence, seen_rv: int
 ) -> KnownChange | None:
-    """The change of ``owner`` for which its controller made the change ``occ`` of ``obj``; None where there is none.
+    """The change of ``owner`` for which its controller made the change ``occ`` of ``obj``; None if there is none.
 
-    The newest before it. But a controller can be behind the newest: what it looked at (``seen_rv``, 0: not known)
-    tells, or the pod template, where a ReplicaSet is created or grows for one, or the revision that it rolls out by
-    then, or that a Pod is made from.
+    It is the newest one before, unless the controller had not seen that yet. This is known from the version that it
+    looked at (``seen_rv``, 0: unknown), from the pod template for which a ReplicaSet is created or grows, or from the
+    revision that is being rolled out or that a Pod is made from.
     """
     known = [c for c in owner.changes if c.verb != "Delete" and before(c, occ) and (not seen_rv or c.rv <= seen_rv)]
     if obj is None or len(known) < 2:
@@ -213,29 +220,30 @@ def trigger(
 def _for_replicas(
     state: State, owner: ObjectState, own: KnownChange | None, known: list[KnownChange]
 ) -> KnownChange | None:
-    """The one of the ``known`` changes of a Deployment for which the change ``own`` of a ReplicaSet was made."""
+    """Which of the ``known`` changes of a Deployment led to the change ``own`` of a ReplicaSet."""
     if own is None:
         return newest(known)
     fitting: list[KnownChange] = []
     if own.verb == "Create":
         fitting = [c for c in known if c.template == own.template]
     else:
-        known = _taken_up(state, owner, own, known)
+        known = _seen_by_controller(state, owner, own, known)
         if own.added > 0:
             fitting = [c for c in known if c.template == own.template or (c.added > 0 and not c.template_changed)]
     return newest(fitting if own.template else ()) or newest(known)
 
 
-def _taken_up(state: State, owner: ObjectState, own: KnownChange, known: list[KnownChange]) -> list[KnownChange]:
-    """Without the new templates that its controller had not met yet when it scaled a ReplicaSet of the Deployment.
+def _seen_by_controller(
+    state: State, owner: ObjectState, own: KnownChange, known: list[KnownChange]
+) -> list[KnownChange]:
+    """Without new templates that a Deployment's controller had not seen when it made the change ``own``.
 
-    The first thing it does for one is to create a ReplicaSet with the next ``deployment.kubernetes.io/revision``, or to
-    give that number to the old one that fits (pkg/controller/deployment/sync.go, getNewReplicaSet); unless it is to
-    recreate: then the old ones go first (recreate.go, rolloutRecreate).
+    For a new template it first creates a ReplicaSet with the next ``deployment.kubernetes.io/revision``, or gives that
+    number to an old one with this template (pkg/controller/deployment/sync.go, getNewReplicaSet). With the strategy
+    Recreate it first scales the old ones down (recreate.go, rolloutRecreate).
     """
-    numbered = max(
-        (rv for d in state.objects.dependents(owner.uid) for rv in d.revision_versions if rv <= own.rv), default=0
-    )
+    dependents = state.objects.dependents(owner.uid)
+    numbered = max((rv for d in dependents for rv in d.revision_versions if rv <= own.rv), default=0)
     if not numbered or not own.exact:
         return known
     strategy = decode_spec(owner.spec).strategy
@@ -245,7 +253,7 @@ def _taken_up(state: State, owner: ObjectState, own: KnownChange, known: list[Kn
 
 
 def _up_to_revision(state: State, owner: ObjectState, revision: str, known: list[KnownChange]) -> list[KnownChange]:
-    """Without the new templates that came after the one for which the revision was made (or taken up again)."""
+    """Without new templates after the one for which the revision was created (or used again)."""
     made = revision_made(state, owner, revision)
     if not made:
         return known
@@ -254,11 +262,13 @@ def _up_to_revision(state: State, owner: ObjectState, revision: str, known: list
 
 
 def revision_made(state: State, owner: ObjectState, revision: str) -> int:
-    """The version that a revision of a StatefulSet or DaemonSet was made at, or taken up again; 1 where that was before
-    anybody watched, 0 where it is not known.
+    """The version at which a revision of a StatefulSet or DaemonSet was created or used again.
 
-    A StatefulSet's Pods bear its name, a DaemonSet's the hash that is its label too (pkg/controller/statefulset and
-    daemon/update.go).
+    A StatefulSet's Pods have its name as a label, a DaemonSet's the hash that is its label too
+    (pkg/controller/statefulset and daemon/update.go).
+
+    Returns:
+        1 if that was before anybody watched, 0 if it is not known.
     """
     revisions = [o for o in state.objects.dependents(owner.uid) if o.kind == "ControllerRevision" and o.rv]
     changes = [o.changes for o in revisions if revision in (o.name, o.revision)]
@@ -306,44 +316,66 @@ def replaced(owner: ObjectState, occ: Occurrence, since: tuple[int, int]) -> Los
     return None
 
 
-def _takes_place(kind: str, birth: Replacement, loss: LostDependent) -> bool:
-    if birth.time - loss.last > (LOSS_WINDOW if kind != "Job" else BACK_OFF):
+def _takes_place(kind: str, replacement: Replacement, lost: LostDependent) -> bool:
+    if replacement.time - lost.last > (LOSS_WINDOW if kind != "Job" else BACK_OFF):
         return False
     if kind == "StatefulSet":
-        return birth.name == loss.name
-    return kind != "DaemonSet" or birth.node == loss.node
+        return replacement.name == lost.name
+    return kind != "DaemonSet" or replacement.node == lost.node
+
+
+# transitions ----------------------------------------------------------------------------------------------------------
 
 
 def newest_transition(transitions: Iterable[Transition], occ: Occurrence) -> Transition | None:
-    """The newest of them that came before ``occ``."""
-    return max(
-        (t for t in transitions if t.rv < occ.rv and t.span != occ.id), key=lambda t: (t.rv, t.span), default=None
-    )
+    """The newest transition before ``occ``."""
+    earlier = (t for t in transitions if t.rv < occ.rv and t.span != occ.id)
+    return max(earlier, key=lambda t: (t.rv, t.span), default=None)
 
 
 def nearest_transition(obj: ObjectState, event: Occurrence) -> Transition | None:
-    """The turn that an Event of the same object tells of: seconds before it or after it, as its reporter writes."""
+    """The transition that an Event of the same object reports: it was written seconds before the Event, or after it."""
     near = [t for t in obj.transitions if abs(t.time - event.time) <= MATCH]
     return min(near, key=lambda t: (abs(t.time - event.time), t.span), default=None)
 
 
-def newest_below(state: State, obj: ObjectState, turn: Transition) -> Transition | KnownChange | None:
-    """What happened last, before ``turn``, to a dependent of ``obj`` (or to one of its dependents, and so on) in the
-    same direction: for a turn to the bad also that one was deleted, for the end of a refusal that one was created."""
+def newest_below(state: State, obj: ObjectState, transition: Transition) -> Transition | KnownChange | None:
+    """The newest occurrence before ``transition`` to a dependent of ``obj``, direct or not, that may have caused it.
+
+    It is a transition in the same direction; for the worse also a deletion, and for the end of a refusal a creation.
+    Dependents are visited level by level; below an owner with more than ``MOST_BELOW`` not all of them.
+    """
+    verb = "Delete" if transition.bad else "Create" if transition.type == "ReplicaFailure" else ""
     found: list[Transition | KnownChange] = []
-    waiting, seen = [obj.uid], {obj.uid}
-    while waiting and len(seen) < MOST_BELOW:
-        for below in state.objects.dependents(waiting.pop()):
-            if below.uid not in seen:
-                seen.add(below.uid)
-                waiting.append(below.uid)
-                found += [t for t in below.transitions if t.bad == turn.bad and t.rv < turn.rv]
-                verb = "Delete" if turn.bad else "Create" if turn.type == "ReplicaFailure" else ""
-                found += [c for c in below.changes if c.verb == verb and SYNTHETIC_UPDATE < c.rv < turn.rv]
+    for below in _dependents_below(state, obj):
+        found += [t for t in below.transitions if t.bad == transition.bad and t.rv < transition.rv]
+        found += [c for c in below.changes if c.verb == verb and SYNTHETIC_UPDATE < c.rv < transition.rv]
     return max(found, key=lambda f: (f.rv, f.span), default=None)
 
 
-def node_change(node: ObjectState, occ: Occurrence, transitions: tuple[str, ...]) -> KnownChange | None:
-    """The newest change of a Node before ``occ`` that turned it in one of these ways, unless it turned back since."""
-    last = newest(c for c in node.changes if c.effect in (*transitions, "opened") and before(c, occ))
-    return last if last is not None and last.effect in transitions else None
+def _dependents_below(state: State, obj: ObjectState) -> Iterator[ObjectState]:
+    """Dependents level by level, until there are more than enough.
+
+    Edges are in the order of arrival, which a restart changes. So owners are sorted by uid, and the dependents of each
+    are visited completely: which are visited depends on no order. Only owners are sorted, not the many without
+    dependents.
+    """
+    level, seen = [obj.uid], {obj.uid}
+    while level:
+        owners: list[str] = []
+        for owner in level:
+            if len(seen) >= MOST_BELOW:
+                return
+            for below in state.objects.dependents(owner):
+                if below.uid not in seen:
+                    seen.add(below.uid)
+                    if state.objects.has_dependents(below.uid):
+                        owners.append(below.uid)
+                    yield below
+        level = sorted(owners)
+
+
+def node_change(node: ObjectState, occ: Occurrence, effects: tuple[str, ...]) -> KnownChange | None:
+    """The newest change of a Node before ``occ`` with one of these effects, unless it was reverted since."""
+    last = newest(c for c in node.changes if c.effect in (*effects, "opened") and before(c, occ))
+    return last if last is not None and last.effect in effects else None
