@@ -98,7 +98,7 @@ def test_a_conversation(terminal: Terminal, tmp_path: Path) -> None:
     terminal.read_until(PROMPT)
     # Commands of psql and of sqlite3.
     terminal.type("\\d ancestry\r")
-    assert "steps between the two" in terminal.read_until("5 columns")
+    assert "steps from span to ancestor" in terminal.read_until("5 columns")
     terminal.read_until(PROMPT)
     terminal.type(".tables\r")
     assert "image_pulls" in terminal.read_until("tables\r\n")

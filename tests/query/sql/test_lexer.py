@@ -108,11 +108,11 @@ def test_a_semicolon_completes_a_statement(text: str, complete: bool) -> None:
 @pytest.mark.parametrize(
     "text, words",
     [
-        ("", "no statement"),
-        (" ; ; -- nothing", "no statement"),
+        ("", "the statement is empty"),
+        (" ; ; -- nothing", "the statement is empty"),
         ("SELECT 1; SELECT 2", "one statement"),
-        ("SELECT 'x", "no end"),
-        ("SELECT /* x", "no end"),
+        ("SELECT 'x", "open quote or comment"),
+        ("SELECT /* x", "open quote or comment"),
         ("SELECT $1", "'$1'"),
         ('SELECT U&"x"', "'U&\"'"),
         ("SELECT E'a'\n'b'", "plain quotes"),
