@@ -1,0 +1,23 @@
+"""The estimate of when something happened."""
+
+import pytest
+
+from kspan.graph.observe.timing import PROMPT, estimate_time
+from kspan.model import LogRecord, RecordType
+from kspan.times import SECOND
+
+NOW = 1_800_000_000 * SECOND
+
+
+@pytest.mark.parametrize(
+    "floor, expected",
+    [
+        (0, NOW),  # no time is stated
+        (NOW, NOW),
+        (NOW - PROMPT + 1, NOW),  # received promptly: the receipt is more precise than a whole second
+        (NOW - PROMPT, NOW - PROMPT),  # received late
+        (NOW + 1, NOW + 1),  # stated by a clock that is ahead
+    ],
+)
+def test_the_receipt_counts_only_if_it_was_prompt(floor: int, expected: int) -> None:
+    assert estimate_time(LogRecord(RecordType.MODIFIED, NOW), floor) == expected
