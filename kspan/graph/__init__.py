@@ -1,7 +1,7 @@
 """The graph: a pure left fold of the journal into ownership and causality, and from there into traces.
 
-Promise: no I/O, no clock, no logging; the same records give the same rows, to the byte, and going on from the rows of a
-stopped fold gives what going through would have given. ``Fold`` is all that the layers above need.
+Promise: no I/O, no clock, no logging. The same records give the same rows, byte for byte, also if the fold is stopped
+and continued from its rows in between. The layers above use ``Fold``.
 """
 
 from kspan.graph.fold import Fold

@@ -1,7 +1,8 @@
-"""The fold: ``state', delta = apply(state, record)``. Pure: time comes in with the records.
+"""The fold: ``state', delta = apply(state, record)``. Pure: time is part of the records.
 
-Same journal, same state, same ids, whatever was killed in between: the logical clock is the greatest ``recorded_at`` so
-far, and whatever was to happen up to then (decisions, closings) happens at its own time before a record is looked at.
+The same journal gives the same state and ids, whatever was killed in between. Event time is the greatest
+``recorded_at`` so far. Everything that is due by the time of a record (causes, traces) is done before the record, at
+its own time.
 """
 
 from collections.abc import Iterable
@@ -18,7 +19,7 @@ from kspan.settings import FoldSettings
 
 
 class Fold:
-    """The projection of one cluster's journal, as far as it is live."""
+    """The live part of the projection of one cluster's journal."""
 
     def __init__(self, cluster: str, rules: Rules, settings: FoldSettings | None = None) -> None:
         self.settings = settings or FoldSettings()
@@ -35,15 +36,19 @@ class Fold:
         traces: Iterable[bytes],
         clock: bytes,
     ) -> None:
-        """Goes on from the rows of what was live; on a new Fold, before the first record.
+        """Continue from the rows of a projection; on a new Fold, before the first record.
 
-        ``objects``, ``occurrences`` (those that wait and those in open traces) and ``traces`` are the fold's own
-        records (msgpack) of them.
+        Args:
+            objects: states of the objects that are remembered (msgpack).
+            owners: the owners of these objects.
+            occurrences: those that wait for their cause and those in open traces (msgpack).
+            traces: open traces (msgpack).
+            clock: the scalar state (msgpack); empty for an empty projection.
         """
         self.state.load(objects, owners, occurrences, traces, clock)
 
     def apply(self, sequence: int, record: LogRecord) -> None:
-        """Takes in the next record of the journal; ``sequence`` is its number there."""
+        """Apply the next record of the journal; ``sequence`` is its number there."""
         clock = self.state.clock
         until = max(clock.now, record.recorded_at)
         if self.state.schedule.next_time <= until:
@@ -51,39 +56,39 @@ class Fold:
         clock.advance(until)
         if record.type is RecordType.GAP:
             start, end = version_number(record.gap_from, record.epoch), version_number(record.gap_to, record.epoch)
-            # Versions that started over did so in this gap.
+            # If resourceVersions started over, they did so in this gap.
             row = GapRow(sequence, record.resource, record.gap_from, record.gap_to, record.reason, record.recorded_at)
             self.state.add_gap(row, start - EPOCH_STEP if start > end else start, end)
         elif record.type is not RecordType.TICK:
             self._observer.observe(record)
 
     def take_delta(self) -> Delta:
-        """What the records since the last call changed."""
+        """The rows that changed since the last call."""
         return self.state.take_delta()
 
     def next_deadline(self) -> int:
-        """When something that waits wants time to have passed (ns), 0 where nothing waits."""
+        """The next time at which a cause is chosen or a trace is checked (ns); 0 if nothing waits."""
         deadline = self.state.schedule.deadline
         return deadline if deadline < NEVER else 0
 
     @property
     def invalid_contexts(self) -> int:
-        """Changes whose object carried a trace context that is none, and that were ignored for that, so far."""
+        """Number of changes whose object carried an invalid trace context, which was ignored."""
         return self.state.clock.invalid_contexts
 
     @property
     def pending_occurrences(self) -> int:
-        """Number of occurrences whose cause is not decided."""
+        """Number of occurrences that wait for their cause."""
         return self.state.pending_count
 
     @property
     def open_traces(self) -> int:
-        """Number of traces that are not closed."""
+        """Number of open traces."""
         return self.state.open_traces
 
     @property
     def now(self) -> int:
-        """Logical time, in ns."""
+        """Event time (ns)."""
         return self.state.clock.now
 
     def _wake(self, until: int) -> None:

@@ -28,12 +28,12 @@ def fetch(connection: Connection, cluster: str, query: Select[Any]) -> Iterator[
         span = SpanRow(*row)
         if span.state is not SpanState.CLOSED:
             # Imported here: the libraries of the graph take a tenth of a second, and most answers do not need them.
-            from kspan.graph.state.rows import told_so_far
+            from kspan.graph.state.rows import span_so_far
 
             if not checked:
                 _check_fold_version(connection, cluster)
                 checked = True
-            span = told_so_far(span)
+            span = span_so_far(span)
         yield span
 
 
@@ -50,7 +50,7 @@ def _check_fold_version(connection: Connection, cluster: str) -> None:
 
 def waiting(connection: Connection, cluster: str, *where: ColumnElement[bool]) -> Iterator[SpanRow]:
     """Yield the future spans of occurrences that wait for their cause, in order of arrival."""
-    from kspan.graph.state.rows import span_to_be
+    from kspan.graph.state.rows import pending_span_so_far
 
     pending = schema.pending
     query = rows.select_rows(pending, PendingRow).where(pending.c.cluster == cluster, *where)
@@ -58,7 +58,7 @@ def waiting(connection: Connection, cluster: str, *where: ColumnElement[bool]) -
     if found:
         _check_fold_version(connection, cluster)
     for row in found:
-        yield span_to_be(PendingRow(*row))
+        yield pending_span_so_far(PendingRow(*row))
 
 
 def of_trace(connection: Connection, cluster: str, trace_id: str) -> list[SpanRow]:

@@ -19,7 +19,7 @@ ADMITS_PODS, REMOVES_PODS = ("opened", "labelled"), ("evicts", "labelled")
 
 
 class Chooser:
-    """Chooses causes of changes and Events. ``needs`` states what must be done first."""
+    """Chooses causes of changes and Events. ``needs`` checks the conditions for that."""
 
     def __init__(self, state: State, rules: Rules, settings: FoldSettings, needs: Prerequisites) -> None:
         self.state = state
@@ -159,7 +159,7 @@ class Chooser:
         return self._of_action(event, actor, change)
 
     def _of_action(self, event: Occurrence, actor: ObjectState, change: Occurrence | None) -> Choice:
-        """The cause of what a controller reports that it did."""
+        """The cause of the action that a controller reports."""
         described = Choice(None, ROOT, 0.0)
         if change is not None and change.verb == "Delete":
             described = self.deletions.of_deletion(change, self.state.object(change.uid) or actor)

@@ -14,7 +14,7 @@ from kspan.times import SECOND
 
 
 class DeletionChooser:
-    """Chooses the causes of deletions. ``needs`` states what must be done first."""
+    """Chooses causes of deletions. ``needs`` checks the conditions for that."""
 
     def __init__(self, state: State, rules: Rules, settings: FoldSettings, needs: Prerequisites) -> None:
         self.state = state
@@ -55,7 +55,7 @@ class DeletionChooser:
         return None
 
     def of_disruption(self, occ: Occurrence, obj: ObjectState) -> Choice:
-        """Rule 5: what happened to a node causes the evictions on it."""
+        """Rule 5: a taint, drain or failure of a node causes the evictions on it."""
         disruption = self.rules.disruptions.get(obj.disruption, Disruption())
         actor = disruption.actor or occ.actor
         for node in reversed(self.state.objects.named("Node", "", obj.node)) if obj.node else ():

@@ -1,7 +1,7 @@
 """The cause of a condition or phase transition. Pure: nothing is changed by choosing.
 
-It is the newest evidence before it: the change of the object that its controller had observed, or what happened to a
-dependent. Conditions of Nodes have no cause in the cluster; those of Pods may change because of their Node.
+It is the newest one before it: the change of the object that its controller had observed, or a change or transition of
+a dependent. Conditions of Nodes have no cause in the cluster; those of Pods may change because of their Node.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ class TransitionChooser:
     """Chooses causes of transitions.
 
     Args:
-        needs: states what must be done first.
+        needs: checks the conditions for choosing.
         of_disruption: chooses the cause of the disruption of a Pod.
     """
 

@@ -1,4 +1,4 @@
-"""What a controller deletes by itself of what it owns, and for which change of the owner. Pure questions to the state.
+"""Which dependents a controller deletes by itself, and for which change of their owner. Pure questions to the state.
 
 Sources: pkg/controller/statefulset/stateful_set_control.go, pkg/controller/daemon/update.go, pkg/controller/replicaset,
 pkg/controller/deployment/sync.go (cleanupDeployment).
@@ -18,11 +18,14 @@ HISTORY_LIMIT = 10
 def ordered_by_owner(
     state: State, change: Occurrence, obj: ObjectState, owner: ObjectState, since: int = 0
 ) -> KnownChange | None:
-    """The owner's change by which its controller deleted this dependent; None where it was not that controller.
+    """The owner's change for which its controller deleted this dependent; None if the controller did not delete it.
 
-    A scale-down deletes as many as it removes; a new pod template replaces all that are older (StatefulSet, DaemonSet),
-    where and when the update strategy lets it; a Job that has ended deletes what still runs; a rollout sweeps away the
-    ReplicaSets beyond the history limit. What turned before ``since`` (ns) may be forgotten.
+    A scale-down deletes as many dependents as it removes. A new pod template replaces all older Pods (StatefulSet,
+    DaemonSet), as the update strategy allows. A Job that ended deletes Pods that still run. A rollout deletes
+    ReplicaSets beyond the history limit.
+
+    Args:
+        since: time (ns) before which transitions may be forgotten.
     """
     changes = [c for c in owner.changes if c.verb != "Delete" and evidence.before(c, change)]
     last = evidence.newest(changes)
@@ -32,7 +35,7 @@ def ordered_by_owner(
     if template is not None and last is not None and owner.kind in ("StatefulSet", "DaemonSet"):
         spec = decode_spec(owner.spec)
         if _Update(state, change, owner, template, spec, last.replicas, since).replaces(obj):
-            return last  # A newer one (a lower partition, say) is what the controller saw.
+            return last  # The controller saw the newest change (a lower partition, for example).
     scaled = _scaled_down(change, obj, owner, changes)
     if scaled is not None:
         return scaled
@@ -44,22 +47,23 @@ def ordered_by_owner(
 def _scaled_down(
     change: Occurrence, obj: ObjectState, owner: ObjectState, changes: list[KnownChange]
 ) -> KnownChange | None:
-    """The newest scale-down, if it and those before it have this one still to remove; of a StatefulSet it removes the
-    last ordinals."""
+    """The newest scale-down, if it and those before it had one more dependent to remove. A StatefulSet removes the last
+    ordinals."""
     down = evidence.newest(c for c in changes if c.added < 0)
     if down is None or (owner.kind == "StatefulSet" and 0 <= _ordinal(obj) < down.replicas):
         return None
     surplus = 0
     for cause in sorted(changes, key=lambda c: c.order, reverse=True):
         surplus -= cause.added
-        gone = sum(cause.rv < loss.rv < change.rv and not loss.ended for loss in owner.lost_dependents)
+        gone = sum(cause.rv < lost.rv < change.rv and not lost.ended for lost in owner.lost_dependents)
         if cause.added < 0 and gone < surplus:
             return down
     return None
 
 
 def _crowded_out(state: State, change: Occurrence, owner: ObjectState, last: KnownChange | None) -> KnownChange | None:
-    """The labels for which the controller adopted a Pod (controller_ref_manager.go), if it has one too many since."""
+    """The label change for which the controller adopted a Pod (controller_ref_manager.go), if it has one too many since
+    then."""
     joined = evidence.newest(
         cause
         for other in state.objects.dependents(owner.uid)
@@ -68,12 +72,12 @@ def _crowded_out(state: State, change: Occurrence, owner: ObjectState, last: Kno
     )
     if joined is None or (last is not None and last.order > joined.order):
         return None
-    gone = any(joined.rv < loss.rv < change.rv and not loss.ended for loss in owner.lost_dependents)
+    gone = any(joined.rv < lost.rv < change.rv and not lost.ended for lost in owner.lost_dependents)
     return None if gone or change.time - joined.time > evidence.MATCH else joined
 
 
 class _Update(NamedTuple):
-    """The update of the Pods of a StatefulSet or DaemonSet to its newest ``template``, as of ``change``."""
+    """The update of the Pods of a StatefulSet or DaemonSet to its newest ``template``, at the time of ``change``."""
 
     state: State
     change: Occurrence
@@ -84,11 +88,11 @@ class _Update(NamedTuple):
     since: int
 
     def replaces(self, pod: ObjectState) -> bool:
-        """Whether the controller would delete this Pod for it."""
+        """True if the controller deletes this Pod for the update."""
         strategy = self.spec.updateStrategy or UpdateStrategy()
         if not pod.rv or not self._older(pod) or strategy.type == "OnDelete":
             return False
-        return self.owner.kind == "DaemonSet" or self._in_turn(pod, strategy.rollingUpdate or RollingUpdate())
+        return self.owner.kind == "DaemonSet" or self._is_next(pod, strategy.rollingUpdate or RollingUpdate())
 
     def _older(self, pod: ObjectState) -> bool:
         revision = evidence.revision_made(self.state, self.owner, pod.revision) if pod.revision else 0
@@ -99,10 +103,13 @@ class _Update(NamedTuple):
             return made.rv < self.template.rv
         return pod.created <= self.template.time
 
-    def _in_turn(self, pod: ObjectState, rolling: RollingUpdate) -> bool:
-        """A StatefulSet is updated from the last ordinal down to the partition, each once those after it are up to date
-        and ready (where maxUnavailable does not allow for more); but for podManagementPolicy Parallel, one that is not
-        ready stops it too."""
+    def _is_next(self, pod: ObjectState, rolling: RollingUpdate) -> bool:
+        """True if it is this Pod's turn.
+
+        A StatefulSet is updated from the last ordinal down to the partition: each Pod once those after it are up to
+        date and ready, unless maxUnavailable allows more. A Pod that is not ready stops the update as well, unless
+        podManagementPolicy is Parallel.
+        """
         ordinal = _ordinal(pod)
         strict = rolling.maxUnavailable in (None, 1)
         if 0 <= ordinal < (rolling.partition or 0):
@@ -112,7 +119,7 @@ class _Update(NamedTuple):
         done: dict[int, bool] = {}
         for other in self.state.objects.dependents(self.owner.uid):
             number = _ordinal(other)
-            if other.kind != "Pod" or ordinal < 0 or number <= ordinal or not self._born_before(other):
+            if other.kind != "Pod" or ordinal < 0 or number <= ordinal or not self._existed_before(other):
                 continue
             there = not _gone_before(other, self.change)
             if there and self._older(other):
@@ -120,11 +127,11 @@ class _Update(NamedTuple):
             done[number] = done.get(number, False) or (there and self._was_ready(other))
         return not strict or all(ready for number, ready in done.items() if number < self.replicas)
 
-    def _born_before(self, pod: ObjectState) -> bool:
+    def _existed_before(self, pod: ObjectState) -> bool:
         return bool(pod.rv) and next((c.rv for c in pod.changes if c.verb == "Create"), 0) < self.change.rv
 
     def _was_ready(self, pod: ObjectState) -> bool:
-        """One of which that is not known was."""
+        """True if the Pod was ready before the change, or if that is not known."""
         transitions = [t for t in pod.transitions if t.type == "Ready" and t.rv < self.change.rv]
         if transitions:
             return not max(transitions, key=lambda t: t.rv).bad
@@ -133,7 +140,7 @@ class _Update(NamedTuple):
 
 
 def _ordinal(pod: ObjectState) -> int:
-    """The ordinal of a StatefulSet's Pod; before Kubernetes 1.28 only its name told it. -1: not known."""
+    """The ordinal of a StatefulSet's Pod, before Kubernetes 1.28 only from its name; -1 if it is not known."""
     number = pod.name.rpartition("-")[2]
     if pod.ordinal >= 0 or not (number.isascii() and number.isdigit() and len(number) < 10):
         return pod.ordinal

@@ -1,7 +1,8 @@
 """The driver: decides each occurrence when its hold is over, or earlier when the choice of another depends on it. Pure.
 
-Choosers return a value and change nothing; what they need first is done here, and they are asked again. An Event that
-arrives after the change that it reports was decided is placed above it, as if it had been in time.
+Choosers return a value and change nothing. If a choice depends on something else, that is done here, and the chooser is
+called again. An Event that arrives after the change that it reports was decided is placed above it, as if it had been
+in time.
 """
 
 from collections.abc import Callable
@@ -54,7 +55,7 @@ class Decider:
     # prerequisites ---------------------------------------------------------------------------------------------------
 
     def _ask(self, question: Callable[[*About], Answer], *about: *About) -> Answer:
-        """The answer to a question, once everything is done on which it depends."""
+        """Call a chooser until nothing is left to be done before."""
         while True:
             try:
                 return question(*about)

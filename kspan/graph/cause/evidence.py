@@ -134,7 +134,7 @@ def reported_change(state: State, event: Occurrence) -> tuple[KnownChange, Objec
 
 
 def _fits(event: Occurrence, subject: Subject, change: KnownChange) -> bool:
-    """True if a change is what the Event says of its subject."""
+    """True if the Event can report this change of its subject."""
     if subject.source == "self" and subject.means == "applies" and not (change.manual and change.rv >= event.seen_rv):
         return False  # A reporter that saw a later version does not report how that version was made.
     grew_from = subject.replicas_from in (-1, change.replicas_before) or change.replicas_before < 0
@@ -195,7 +195,7 @@ def reported_before(state: State, event: Occurrence, reason: str) -> Occurrence 
     )
 
 
-# what an owner's controller acts for ----------------------------------------------------------------------------------
+# triggers of an owner's controller -----------------------------------------------------------------------------------
 
 
 def trigger(

@@ -1,4 +1,4 @@
-"""What must be done before a cause can be chosen. Choosing changes nothing: it asks for these and is repeated. Pure."""
+"""Conditions for choosing a cause. Pure: a chooser changes nothing, it raises them as errors and is called again."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -41,7 +41,7 @@ class PrerequisiteError(Exception):
 
 
 class Prerequisites:
-    """Each method raises PrerequisiteError until what it is named after is done."""
+    """Each method raises PrerequisiteError until its condition is true."""
 
     def __init__(self, state: State, rules: Rules, settings: FoldSettings) -> None:
         self.state = state
@@ -58,7 +58,7 @@ class Prerequisites:
     def inferred(self, obj: ObjectState, occ: Occurrence) -> None:
         """The unseen changes of a listed object have been added that can be causes of ``occ``.
 
-        A top-level Event of the object may stand for one, so these have been decided.
+        A top-level Event of the object may report one, so these have been decided.
         """
         events = self.state.top_level_events(obj.kind, obj.namespace, obj.name)
         if events:

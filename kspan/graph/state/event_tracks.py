@@ -1,18 +1,18 @@
 """How far the repeats of each Event object were followed. Pure.
 
-Of an Event that has an occurrence in the graph the occurrences themselves tell; once their traces are closed, the
-object keeps it. So an Event that is taken in writes no row but its own.
+For an Event with occurrences in the graph this is known from the occurrences. Once their traces are closed, the object
+keeps it. So an Event that arrives writes no row but its own.
 """
 
 from kspan.graph.state.records import EventTrack, ObjectState, Occurrence
 
 TRACKED_EVENTS = 64
-"""Event objects that an object remembers past their traces: a Pod has about ten, a hostile reporter any number."""
+"""Event objects that an object remembers after their traces: a Pod has about ten, a hostile reporter any number."""
 
 
 class _Followed:
-    """The occurrences of one Event that are in the graph, in the order of arrival. ``newest`` and ``placed`` are made
-    again when they are asked for (None)."""
+    """The occurrences of one Event in the graph, in the order of arrival. ``newest`` and ``placed`` are None if they
+    have to be computed again."""
 
     __slots__ = ("live", "newest", "placed")
 
@@ -23,7 +23,7 @@ class _Followed:
 
 
 def _track(occ: Occurrence) -> EventTrack:
-    """What the newest that an occurrence gathered says."""
+    """The track as of the newest repeat of an occurrence."""
     last = max(occ.repeats, key=lambda repeat: repeat.arrival) if occ.repeats else None
     if last is None or last.arrival < occ.arrival:
         return EventTrack(occ.event_count, occ.message, occ.arrival)
@@ -31,7 +31,7 @@ def _track(occ: Occurrence) -> EventTrack:
 
 
 class EventTracks:
-    """The Events that have occurrences in the graph, by uid."""
+    """Events with occurrences in the graph, by uid."""
 
     def __init__(self) -> None:
         self._events: dict[str, _Followed] = {}
@@ -40,7 +40,7 @@ class EventTracks:
         return len(self._events)
 
     def add(self, occ: Occurrence) -> None:
-        """Takes in an occurrence of an Event, in the order of arrival."""
+        """Add an occurrence of an Event, in the order of arrival."""
         event = self._events.get(occ.event_uid)
         if event is None:
             event = self._events[occ.event_uid] = _Followed()
@@ -59,7 +59,7 @@ class EventTracks:
         return kept if kept is not None and kept.arrival > event.newest.arrival else event.newest
 
     def placed(self, occ: Occurrence) -> None:
-        """Notes that an occurrence has its place in a trace."""
+        """Note that an occurrence was placed in a trace."""
         event = self._events[occ.event_uid]
         if event.placed is not None and event.placed.arrival < occ.arrival:
             event.placed = occ
@@ -73,7 +73,7 @@ class EventTracks:
         return event.placed if event is not None else None
 
     def forget(self, occ: Occurrence) -> None:
-        """Lets an occurrence go."""
+        """Remove an occurrence."""
         event = self._events[occ.event_uid]
         del event.live[occ.id]
         if not event.live:
@@ -85,7 +85,7 @@ class EventTracks:
             event.placed = None
 
     def keep(self, occ: Occurrence, obj: ObjectState) -> bool:
-        """Has the object remember how far this occurrence goes, whose trace is closed; whether that is news."""
+        """Keep the track of an occurrence whose trace is closed on its object. True if that changed the object."""
         track, kept = _track(occ), obj.events.get(occ.event_uid)
         if kept is not None and kept.arrival > track.arrival:
             return False

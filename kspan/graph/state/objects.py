@@ -38,7 +38,7 @@ Dependent = TypeVar("Dependent", LostDependent, Replacement)
 class Objects:
     """Objects by uid, name and owner. Every change marks the rows that it changes.
 
-    ``occurrences`` are those that wait or are in an open trace: what refers to one of them is kept.
+    ``occurrences`` are those that wait or are in an open trace: changes and dependents that refer to one are kept.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Objects:
     def add_change(self, obj: ObjectState, change: KnownChange) -> None:
         """Add a change of an object, and drop changes and dependents that are too old to matter."""
         horizon, live = self._clock.now - self._settings.max_trace_age, self._occurrences.__contains__
-        # After an outage of ours all of it comes at once: what is still to be decided, or in an open trace, is not old.
+        # After an outage of kspan all changes arrive at once. Those without a cause, or in an open trace, are not old.
         obj.changes = [c for c in obj.changes if c.time >= horizon or live(c.span) or c is obj.changes[-1]]
         obj.changes.append(change)
         if obj.lost_dependents:
@@ -155,7 +155,7 @@ class Objects:
         self._delta.objects[obj.uid] = None
 
     def add_assumed_change(self, obj: ObjectState, change: KnownChange) -> None:
-        """Add a change that an Event stands for; it has no occurrence of its own."""
+        """Add a change that only an Event reports; it has no occurrence of its own."""
         obj.changes.append(change)
         self._delta.objects[obj.uid] = None
 
@@ -230,7 +230,7 @@ class Objects:
         self._delta.objects[obj.uid] = None
 
     def start_episode(self, obj: ObjectState, name: str) -> None:
-        """Note the trace that gathers what happens to an object after its last trace was closed."""
+        """Set the trace of an object's occurrences after its last trace was closed."""
         obj.episodes += 1
         obj.episode = name
         self._delta.objects[obj.uid] = None

@@ -152,7 +152,7 @@ class Place(msgspec.Struct, array_like=True, frozen=True, gc=False):
     remote_parent: str = ""  # span of the parent in another system
     link_trace: str = ""  # the closed trace that it follows
     link_span: str = ""
-    episodic: bool = False  # in a trace that gathers what follows a closed trace
+    episodic: bool = False  # first in an episode, or one of several
 
 
 NOT_PLACED = Place()
@@ -287,7 +287,7 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     lost_dependents: tuple[LostDependent, ...] = ()
     replacements: tuple[Replacement, ...] = ()
     refused: Refusal | None = None
-    episode: str = ""  # the trace that gathers what follows its last closed trace
+    episode: str = ""  # trace of its occurrences after its last trace was closed
     episodes: int = 0  # number of episodes
 
 

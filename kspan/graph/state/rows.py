@@ -17,7 +17,7 @@ _decode = msgspec.msgpack.Decoder(Occurrence).decode
 
 
 def object_row(obj: ObjectState, *, live: bool) -> ObjectRow:
-    """A row of ``objects``; without the fold's state for an object that is past mattering."""
+    """A row of ``objects``; without the fold's state if the object is forgotten."""
     return ObjectRow(
         uid=obj.uid,
         resource=obj.resource,
@@ -47,13 +47,13 @@ def open_span_row(occ: Occurrence) -> SpanRow:
     return _span_row(occ, SpanState.OPEN, occ.time, occ.time, {}, _encode(occ))
 
 
-def told_so_far(row: SpanRow) -> SpanRow:
-    """The row of a span that is not closed, with the attributes and repeats that are known by now (its node is not)."""
+def span_so_far(row: SpanRow) -> SpanRow:
+    """The row of an open span with the attributes and repeats so far. Its node is not known yet."""
     return _so_far(_decode(row.fold), row.state) if row.fold else row
 
 
-def span_to_be(row: PendingRow) -> SpanRow:
-    """What is known by now of the span that an occurrence will become which waits for its cause."""
+def pending_span_so_far(row: PendingRow) -> SpanRow:
+    """The row of the span that a waiting occurrence will become, with all that is known so far."""
     return _so_far(_decode(row.fold), SpanState.PENDING)
 
 
@@ -67,7 +67,7 @@ def closed_span_row(occ: Occurrence, start: int, end: int, node: str) -> SpanRow
 
 
 def closed_root_row(occ: Occurrence, start: int, end: int, node: str, outcome: str, *, incomplete: bool) -> SpanRow:
-    """The final row of a root, which tells of the whole trace: its error ``outcome``, and whether it is cut short."""
+    """The final row of a root span, with the ``outcome`` of the whole trace (empty: no error)."""
     row = closed_span_row(occ, start, end, node)
     attributes = row.attributes | {words.INCOMPLETE: True} if incomplete else row.attributes
     error, message = occ.warning or bool(outcome), outcome or occ.message
@@ -116,16 +116,16 @@ def _span_events(occ: Occurrence) -> list[SpanEvent]:
     if not occ.notes:
         return found
     for n in occ.notes:
-        told = {words.CONDITION_REASON: n.reason, words.CONDITION_MESSAGE: n.message}
-        said = {words.CONDITION_TYPE: n.type, words.CONDITION_STATUS: n.status}
-        found.append(SpanEvent(n.time, n.name, said | {key: text for key, text in told.items() if text}))
+        condition = {words.CONDITION_TYPE: n.type, words.CONDITION_STATUS: n.status}
+        optional = {words.CONDITION_REASON: n.reason, words.CONDITION_MESSAGE: n.message}
+        found.append(SpanEvent(n.time, n.name, condition | {key: text for key, text in optional.items() if text}))
     return sorted(found, key=lambda event: (event.time, event.name))
 
 
 def _span_event(occ: Occurrence, time: int, count: int, message: str) -> SpanEvent:
     if occ.condition:
-        said = {words.CONDITION_MESSAGE: message} if message else {}
-        return SpanEvent(time, occ.reason, {words.CONDITION_COUNT: count, **said})
+        optional = {words.CONDITION_MESSAGE: message} if message else {}
+        return SpanEvent(time, occ.reason, {words.CONDITION_COUNT: count, **optional})
     return SpanEvent(time, occ.reason, {words.EVENT_COUNT: count, words.EVENT_MESSAGE: message})
 
 

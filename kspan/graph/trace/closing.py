@@ -1,46 +1,17 @@
-"""When a trace is resolved, and what its spans then are. Pure.
+"""When a trace is resolved, and its final rows. Pure.
 
-Resolved: every occurrence on its objects has its cause, nothing has come to it for a while, and nothing in it is on its
-way. A trace is closed once, whole; its occurrences leave the graph.
+A trace is resolved when every occurrence of its objects has its cause, nothing has been added to it for a while, and no
+object in it is progressing. It is closed once, as a whole; its occurrences leave the graph.
 """
-
-from collections import defaultdict
 
 from kspan.graph.state.records import ObjectState, Occurrence, Trace
 from kspan.graph.state.rows import closed_root_row, closed_span_row
 from kspan.graph.state.state import State
 from kspan.graph.trace.placement import Placer
+from kspan.graph.trace.span_times import children_of, end_times, start_times
 from kspan.model import SpanRow, TraceRow, TraceState
 from kspan.settings import FoldSettings
 from kspan.times import SECOND
-
-_ENDED_BY = {
-    "Pulling": frozenset(["Pulled", "Failed"]),
-    "Started": frozenset(["Ready", "Succeeded", "Failed", "Killing", "BackOff"]),
-}
-"""What ends what the kubelet began, whatever else happens to the Pod (or to another of its containers) meanwhile."""
-
-
-def _follower(own: list[Occurrence], i: int) -> Occurrence | None:
-    """Until when the i-th of these occurrences of one object lasts: what ends it, or else the next; None without."""
-    occ, ends = own[i], _ENDED_BY.get(own[i].reason) if own[i].kind == "Pod" else None
-    if occ.field_path.startswith("spec.initContainers"):
-        ends = None  # One comes after the other.
-    for later in own[i + 1 :] if occ.condition or ends else ():
-        if later.condition == occ.condition if occ.condition else _ends(occ, later, ends):
-            return later
-    return own[i + 1] if i + 1 < len(own) else None
-
-
-def _ends(occ: Occurrence, later: Occurrence, ends: frozenset[str] | None) -> bool:
-    return ends is not None and later.reason in ends and later.field_path in ("", occ.field_path)
-
-
-def _concerns(trace: Trace, obj: ObjectState) -> bool:
-    if not obj.changes or obj.changes[-1].trace == trace.id:
-        return True
-    turn = next((t for t in reversed(obj.transitions) if t.trace), None)  # What turned after that is not decided yet.
-    return turn is not None and turn.bad and turn.trace == trace.id
 
 
 class Resolver:
@@ -61,35 +32,41 @@ class Resolver:
         if now >= expires:
             self._close(trace, incomplete=any(o.progressing for o in objects))
             return
-        # What came to rest just now may have caused what was not received yet.
-        quiet_since = max([trace.active, *(o.settled for o in objects)])
-        settle = self._settle(trace)
-        if now < quiet_since + settle:
-            again = quiet_since + settle
-        elif any(self.state.is_pending(o.uid) for o in objects):
-            again = now + self.settings.hold
-        elif any(o.progressing or self._awaited(o) for o in objects):
-            again = now + self.settings.settle
+        again = self._check_again_at(trace, objects)
+        if again:
+            self.state.check_again(trace, min(again, expires))
         else:
             self._close(trace, incomplete=False)
-            return
-        self.state.check_again(trace, min(again, expires))
 
-    def _awaited(self, obj: ObjectState) -> bool:
-        """Whether controllers that were refused because of this object, before its newest change, are still to try
-        again, or Pods have yet to leave this Node."""
+    def _check_again_at(self, trace: Trace, objects: list[ObjectState]) -> int:
+        """When to check the trace again (ns); 0 if it is resolved."""
+        now = self.state.clock.now
+        # An object that stopped progressing just now may have caused something that was not received yet.
+        quiet_until = max([trace.active, *(o.settled for o in objects)]) + self._settle(trace)
+        if now < quiet_until:
+            return quiet_until
+        if any(self.state.is_pending(o.uid) for o in objects):
+            return now + self.settings.hold
+        if any(o.progressing or self._is_awaited(o) for o in objects):
+            return now + self.settings.settle
+        return 0
+
+    def _is_awaited(self, obj: ObjectState) -> bool:
+        """True if Pods have yet to leave this Node, or if controllers that were refused because of this object are
+        going to retry after its newest change."""
         if obj.kind == "Node" and obj.changes and obj.changes[-1].effect == "evicts":
-            return self._stays(obj.name, obj.changes[-1].time)
+            return self._is_tolerated(obj.name, obj.changes[-1].time)
         refused_by = self.state.objects.refused_by
-        waiting = [*refused_by(obj.kind, obj.namespace, obj.name), *refused_by(obj.kind, obj.namespace, "")]
+        refused = [*refused_by(obj.kind, obj.namespace, obj.name), *refused_by(obj.kind, obj.namespace, "")]
         changed = obj.changes[-1].time if obj.changes else 0
-        still = self.state.clock.now - self.settings.settle
+        settled = self.state.clock.now - self.settings.settle
         return any(
-            w.refused is not None and w.refused.first <= changed and (w.progressing or w.settled > still)
-            for w in waiting
+            w.refused is not None and w.refused.first <= changed and (w.progressing or w.settled > settled)
+            for w in refused
         )
 
-    def _stays(self, node: str, since: int) -> bool:
+    def _is_tolerated(self, node: str, since: int) -> bool:
+        """True if a Pod stays on a Node for some time although the Node was tainted at ``since`` (ns)."""
         now = self.state.clock.now - self.settings.settle
         pods = (pod for pod in self.state.objects.all() if pod.toleration_seconds and pod.node == node)
         return any(
@@ -100,12 +77,12 @@ class Resolver:
 
     def _settle(self, trace: Trace) -> int:
         quiet = self.settings.settle_after_warning if trace.warning else self.settings.settle
-        # Events that come late come late again: the next may be as far behind as the last was.
+        # The next Event may be as late as the last one, which was already late.
         return quiet + 2 * self.state.clock.event_lag()
 
     def _objects(self, trace: Trace) -> list[ObjectState]:
-        """The objects whose newest cause is in this trace, or whose trouble is: one that moved on is another trace's
-        business."""
+        """The objects whose newest change or failure is in this trace. Objects with a newer change belong to another
+        trace."""
         uids = {occ.uid for occ in self.state.members(trace.id)}
         found = (self.state.object(uid) for uid in sorted(uids))
         return [obj for obj in found if obj is not None and _concerns(trace, obj)]
@@ -115,20 +92,16 @@ class Resolver:
     def _close(self, trace: Trace, *, incomplete: bool) -> None:
         members = sorted(self.state.members(trace.id), key=lambda o: (o.time, o.id))
         self.placer.gather_episode(members)
-        children: dict[str, list[Occurrence]] = defaultdict(list)
-        for occ in members:
-            children[occ.place.parent].append(occ)
-        starts = self._starts(children)
-        ends = self._ends(trace, members, starts, children)
+        children = children_of(members)
+        starts = start_times(children)
+        ends = end_times(self.state, trace, members, starts, children)
         root = children[""][0]
         outcome = self._outcome(trace, incomplete=incomplete)
-        rows: list[tuple[Occurrence, SpanRow]] = []
+        spans: list[tuple[Occurrence, SpanRow]] = []
         for occ in members:
-            obj = self.state.object(occ.uid)
-            node = obj.node if obj is not None and obj.node else (occ.instance if occ.actor == "kubelet" else "")
-            place = occ, starts[occ.id], ends[occ.id], node
+            place = occ, starts[occ.id], ends[occ.id], self._node(occ)
             row = closed_root_row(*place, outcome, incomplete=incomplete) if occ is root else closed_span_row(*place)
-            rows.append((occ, row))
+            spans.append((occ, row))
         closed = TraceRow(
             trace_id=trace.id,
             state=TraceState.CLOSED,
@@ -143,62 +116,15 @@ class Resolver:
             error=bool(outcome),
             fold=b"",
         )
-        self.state.close_trace(trace, closed, rows)
+        self.state.close_trace(trace, closed, spans)
 
-    def _starts(self, children: dict[str, list[Occurrence]]) -> dict[str, int]:
-        """No effect starts before its cause: an Event's time may be a cut-off second, a delta's that of its receipt.
-        A top-level Event tells of what was begun before it."""
-        starts: dict[str, int] = {}
-        waiting = [(occ, 0) for occ in children[""]]
-        while waiting:
-            occ, floor = waiting.pop()
-            time = min([occ.time, *(c.time for c in children.get(occ.id, ()))]) if occ.top_level else occ.time
-            starts[occ.id] = max(time, floor)
-            waiting.extend((child, starts[occ.id]) for child in children.get(occ.id, ()))
-        return starts
-
-    def _ends(
-        self,
-        trace: Trace,
-        members: list[Occurrence],
-        starts: dict[str, int],
-        children: dict[str, list[Occurrence]],
-    ) -> dict[str, int]:
-        """A span lasts until the next of its object, or until what it began was reached, and covers its children."""
-        by_object: dict[str, list[Occurrence]] = defaultdict(list)
-        for occ in members:
-            by_object[occ.uid].append(occ)
-        ends: dict[str, int] = {}
-        for uid, own in by_object.items():
-            own.sort(key=lambda o: (starts[o.id], o.id))
-            reached = self._reached(trace, self.state.object(uid))
-            for i, occ in enumerate(own):
-                following = _follower(own, i)
-                until = starts[following.id] if following is not None else reached
-                ends[occ.id] = max(starts[occ.id], until)
-                if occ.repeats or occ.notes:
-                    ends[occ.id] = max([ends[occ.id], *[r.time for r in occ.repeats], *[n.time for n in occ.notes]])
-        for occ in self._deepest_first(children):
-            ends[occ.id] = max([ends[occ.id], *(ends[child.id] for child in children.get(occ.id, ()))])
-        return ends
-
-    def _reached(self, trace: Trace, obj: ObjectState | None) -> int:
-        """When the object came to rest after what this trace did to it (ns; 0: not, or not in this trace)."""
-        if obj is None or obj.progressing or not obj.changes or obj.changes[-1].trace != trace.id:
-            return 0
-        return obj.reached
-
-    def _deepest_first(self, children: dict[str, list[Occurrence]]) -> list[Occurrence]:
-        order: list[Occurrence] = []
-        waiting = list(children[""])
-        while waiting:
-            occ = waiting.pop()
-            order.append(occ)
-            waiting.extend(children.get(occ.id, ()))
-        return order[::-1]
+    def _node(self, occ: Occurrence) -> str:
+        """The node of the object, or the one whose kubelet reported."""
+        obj = self.state.object(occ.uid)
+        return obj.node if obj is not None and obj.node else (occ.instance if occ.actor == "kubelet" else "")
 
     def _outcome(self, trace: Trace, *, incomplete: bool) -> str:
-        """Why the whole failed, empty where it did not. A hiccup on the way (a failed Pod of a Job) is no failure."""
+        """Why the trace as a whole failed; empty if it did not. A failed Pod of a Job that succeeds is no failure."""
         objects = self._objects(trace)
         uids = {obj.uid for obj in objects}
         for obj in objects:
@@ -208,6 +134,8 @@ class Resolver:
             progressing = [obj for obj in objects if obj.progressing and obj.owner not in uids]
             return f"{progressing[0].kind} {progressing[0].name} did not finish" if progressing else "did not finish"
         return ""
+
+    # objects ---------------------------------------------------------------------------------------------------------
 
     def forget_object(self, uid: str) -> None:
         """Forget an object that was deleted, or only referenced, long enough ago.
@@ -230,3 +158,11 @@ class Resolver:
             or any(self.state.is_open(change.trace) for change in obj.changes)
             or any(not dependent.deleted for dependent in self.state.objects.dependents(obj.uid))
         )
+
+
+def _concerns(trace: Trace, obj: ObjectState) -> bool:
+    if not obj.changes or obj.changes[-1].trace == trace.id:
+        return True
+    # Newer transitions, without a trace, are not decided yet.
+    last = next((t for t in reversed(obj.transitions) if t.trace), None)
+    return last is not None and last.bad and last.trace == trace.id

@@ -73,7 +73,7 @@ class Placer:
         self.state.place(occ, Place(name, choice.rule, round(choice.confidence, 2)))
 
     def _place_in_episode(self, occ: Occurrence, choice: Choice, cause: KnownChange | None) -> None:
-        """Place what follows a closed trace, or nothing known, in the trace that gathers this of its object."""
+        """Place an occurrence that follows a closed trace, or no known cause, in the episode of its object."""
         span, previous = (cause.span, cause.trace) if cause is not None else ("", "")
         place = Place(
             trace=self._episode(occ, previous),
@@ -123,7 +123,7 @@ class Placer:
             self.state.place(occ, replace(occ.place, trace=to))
 
     def gather_episode(self, members: list[Occurrence]) -> None:
-        """Place all that follows a closed trace under the earliest of it, which has the link."""
+        """Place the occurrences that follow a closed trace under the earliest of them, which has the link."""
         first = next((occ for occ in members if occ.place.episodic), None)
         for occ in members if first is not None else ():
             if first is None or occ is first or not occ.place.episodic:
