@@ -5,7 +5,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -125,10 +125,10 @@ def recorded() -> tuple[str, int, int]:
     return text, int(version), int(released)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.store.fold_version", description=__doc__)
     parser.add_argument("--release", action="store_true", help="record that the version is part of a release")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     text, version, released = recorded() if FILE.exists() else ("", 0, 0)
     new = current(released)
     if text != new and version == FOLD_VERSION == released:

@@ -1,6 +1,7 @@
 """Nobody changes what is stored without raising the version of the fold, or the schema without a migration."""
 
 import difflib
+from pathlib import Path
 
 import pytest
 
@@ -72,3 +73,36 @@ def test_a_swapped_field_changes_the_description(monkeypatch: pytest.MonkeyPatch
         ["Stored (array)", "  a: int", "  b: str"],
         ["Stored (array)", "  b: str", "  a: int"],
     ]
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file of its own, and a fold whose output is quick to compute."""
+    monkeypatch.setattr(fold_version, "FILE", tmp_path / "fold_version.txt")
+    monkeypatch.setattr(fold_version, "output", lambda: ["recording 00ff"])
+    return fold_version.FILE
+
+
+def change_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fold_version, "output", lambda: ["recording 00fe"])
+
+
+def test_a_version_that_is_not_released_can_be_recorded_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fold_version.main([]) == 0
+    change_output(monkeypatch)
+    assert fold_version.main([]) == 0
+    assert "recording 00fe" in file.read_text()
+
+
+def test_a_released_version_is_not_recorded_again(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fold_version.main(["--release"]) == 0
+    assert fold_version.recorded()[1:] == (FOLD_VERSION, FOLD_VERSION)
+    assert fold_version.main([]) == 0, "nothing has changed"
+    change_output(monkeypatch)
+    assert fold_version.main([]) == 1
+    assert f"raise FOLD_VERSION in kspan/graph/state/version.py to {FOLD_VERSION + 1}" in capsys.readouterr().err
+    monkeypatch.setattr(fold_version, "FOLD_VERSION", FOLD_VERSION + 1)
+    assert fold_version.main([]) == 0
+    assert fold_version.recorded()[1:] == (FOLD_VERSION + 1, FOLD_VERSION)
