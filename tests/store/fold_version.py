@@ -1,4 +1,4 @@
-"""What a version of the fold stands for: the stored structs, the schema, and the rows that the recordings give.
+"""What a version of the fold stands for: stored structs, rows of the recordings, and built-in rules; and the schema.
 
 ``make fold-version`` writes it to ``tests/data/fold_version.txt``, and ``test_fold_version`` compares it.
 """
@@ -28,7 +28,8 @@ FILE = Path(__file__).parents[1] / "data" / "fold_version.txt"
 STORED = (Occurrence, ObjectState, Trace, Clock, SpanEvent, SpanLink, FoldSettings)
 """The structs that columns of the database hold. Those that they contain are found."""
 
-STRUCTS, OUTPUT, SCHEMA = "Stored structs", "Digests of the rows of each recording", "Digest of the schema"
+STRUCTS, OUTPUT = "Stored structs", "Digests of the rows of each recording"
+RULES, SCHEMA = "Digest of the built-in rules", "Digest of the schema"
 
 BATCH = 50
 """Records between two digests, so that open traces and waiting occurrences are part of them."""
@@ -103,6 +104,11 @@ def _add(digest: Any, delta: Delta) -> None:
     digest.update(delta.clock)
 
 
+def rules() -> list[str]:
+    """The digest that is stored with a projection. A change without a new version would be reported to every user."""
+    return [built_in_rules().digest]
+
+
 def schema() -> list[str]:
     """A digest of the tables, indexes and views that the migrations make on SQLite."""
     with open_store("sqlite://") as store, store.reading("read the schema") as connection:
@@ -113,7 +119,7 @@ def schema() -> list[str]:
 
 def current(released: int) -> str:
     """The text of the file as the program is now. ``released``: the version of the fold in the newest release."""
-    parts = {STRUCTS: structs(), OUTPUT: output(), SCHEMA: schema()}
+    parts = {STRUCTS: structs(), OUTPUT: output(), RULES: rules(), SCHEMA: schema()}
     sections = (f"\n# {title}\n\n" + "".join(f"{line}\n" for line in lines) for title, lines in parts.items())
     return f"fold version {FOLD_VERSION}, released {released}\n" + "".join(sections)
 

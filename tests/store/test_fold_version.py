@@ -8,7 +8,7 @@ import pytest
 from kspan.graph.state.version import FOLD_VERSION
 from kspan.store.schema.tables import REVISION
 from tests.store import fold_version
-from tests.store.fold_version import OUTPUT, SCHEMA, STRUCTS
+from tests.store.fold_version import OUTPUT, RULES, SCHEMA, STRUCTS
 
 RAISE = (
     "Databases in use hold rows of the old form. If this change is intended, raise FOLD_VERSION in "
@@ -52,6 +52,11 @@ def test_the_stored_structs_are_those_of_the_version_of_the_fold() -> None:
 def test_the_recordings_give_the_rows_of_the_version_of_the_fold() -> None:
     expected, found = section(OUTPUT), fold_version.output()
     assert found == expected, f"the fold writes other rows:\n{difference(expected, found)}\n\n{what_to_do()}"
+
+
+def test_the_built_in_rules_are_those_of_the_version_of_the_fold() -> None:
+    expected, found = section(RULES), fold_version.rules()
+    assert found == expected, f"the built-in rules changed:\n{difference(expected, found)}\n\n{what_to_do()}"
 
 
 def test_the_schema_is_that_of_the_newest_migration() -> None:
