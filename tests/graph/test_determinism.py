@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kspan.model import LogRecord
 from tests.causality.cluster import Cluster, Thing
 from tests.graph.fold_process import FoldProcess, Task
 from tests.recordings import SCENARIOS, journal
 
 SEEDS = (0, 1, 2)
+DEPENDENTS, BETWEEN = 6_000, 6
 
 Processes = Sequence[FoldProcess]
 
@@ -114,3 +116,36 @@ def test_recordings_give_the_same_rows_in_every_process_and_after_restarts(proce
     _, records = journal(scenario)
     cuts = list(range(0, len(records), 40))
     assert_same(in_each(processes, Task(records, cuts), Task(records, cuts), Task(records, cuts, restarts=cuts)))
+
+
+# an owner with more dependents than are looked at ---------------------------------------------------------------------
+
+
+def failing_crowd() -> tuple[list[LogRecord], int]:
+    """A Deployment with 6 ReplicaSets and 6,000 Pods, of which the first and the last fail, and then the Deployment.
+
+    They are listed in the reverse order of their uids, in which a restart loads them.
+
+    Returns:
+        the journal, and the number of records of the list.
+    """
+    c = Cluster()
+    web = c.create("Deployment", "web")
+    sets = [c.create("ReplicaSet", f"web-{number}", owner=web) for number in range(BETWEEN)]
+    pods = [c.create("Pod", f"web-{number}", owner=sets[number % BETWEEN], image="a") for number in range(DEPENDENTS)]
+    for thing in (web, *pods):
+        thing.raw["status"] = {"conditions": [{"type": kind, "status": "True"} for kind in ("Ready", "Available")]}
+    c.first_list()
+    listed = c.records[::-1]
+    c.records.clear()
+    for pod in (pods[0], pods[-1]):
+        c.condition(pod, "Ready", "False", reason="ContainersNotReady", by="kubelet")
+        c.wait(20)
+    c.condition(web, "Available", "False", reason="MinimumReplicasUnavailable")
+    return [*listed, *c.records], len(listed)
+
+
+def test_an_owner_with_more_than_5000_dependents_gives_the_same_rows_after_a_restart(processes: Processes) -> None:
+    records, listed = failing_crowd()
+    found = in_each(processes[:2], Task(records), Task(records, restarts=[listed, listed + 2]))
+    assert_same(found)
