@@ -1,4 +1,4 @@
-"""What the built-in controllers, the scheduler and the kubelet write, in the order in which they do."""
+"""Writes of the built-in controllers, the scheduler and the kubelet, in their order."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def scaled(
     late: float = 0,
     old: bool = False,
 ) -> str:
-    """The deployment controller says that it scaled a ReplicaSet; ``old`` in the words of Kubernetes 1.18."""
+    """The deployment controller reports that it scaled a ReplicaSet; ``old``: with the message of Kubernetes 1.18."""
     direction = "up" if after > before else "down"
     numbers = f"to {after}" if old else f"from {before} to {after}"
     message = f"Scaled {direction} replica set {rs.name} {numbers}"
@@ -64,7 +64,7 @@ def new_replicas(
 
 
 def take_up(c: Cluster, web: Thing, rs: Thing) -> None:
-    """The deployment controller finds that an old ReplicaSet fits the template again, and gives it the next number."""
+    """The deployment controller uses an old ReplicaSet with the new template again and gives it the next revision."""
     c.annotate(rs, REVISION, _next_revision(c, web), by=MANAGER)
 
 
@@ -120,7 +120,7 @@ def running(c: Cluster, pod: Thing, phase: str = "Running") -> None:
 
 
 def kill(c: Cluster, pod: Thing, *, by: Thing | None = None, told: bool = True, late: float = 0) -> None:
-    """A Pod is deleted (by its owner's controller, if ``by`` says so) and its kubelet stops it."""
+    """A Pod is deleted (``by`` the controller of this owner) and its kubelet stops it."""
     c.delete(pod, grace=5)
     seen = pod.version
     if by is not None and told:
@@ -129,14 +129,14 @@ def kill(c: Cluster, pod: Thing, *, by: Thing | None = None, told: bool = True, 
 
 
 def done(c: Cluster, *things: Thing) -> None:
-    """Their controllers report that these have what they ask for."""
+    """Controllers report that these objects have all their replicas."""
     for thing in things:
         count = thing.raw["spec"].get("replicas", 1)
         c.status(thing, observedGeneration=thing.meta["generation"], **dict.fromkeys(NUMBERS, count))
 
 
 def rolled_out(c: Cluster, name: str, replicas: int = 1, **more: Any) -> tuple[Thing, Thing, list[Thing]]:
-    """A Deployment that has had time to settle: (it, its ReplicaSet ``NAME-1``, its Pods ``NAME-1-a`` …)."""
+    """A Deployment that was rolled out: (Deployment, its ReplicaSet ``NAME-1``, its Pods ``NAME-1-a`` …)."""
     web = c.apply("Deployment", name, replicas=replicas, **more)
     rs = new_replicas(c, web, f"{name}-1", replicas)
     pods = [new_pod(c, rs, f"{name}-1-{letter}") for letter in "abcdef"[:replicas]]
@@ -147,7 +147,7 @@ def rolled_out(c: Cluster, name: str, replicas: int = 1, **more: Any) -> tuple[T
 
 
 def settled(name: str, replicas: int = 1, **more: Any) -> tuple[Cluster, Thing, Thing, list[Thing]]:
-    """A cluster that is watched from now on, with a Deployment that was there long before: (it, and ``rolled_out``)."""
+    """A cluster that is watched from now on, with an old Deployment: (cluster, and what ``rolled_out`` returns)."""
     c = Cluster()
     web, rs, pods = rolled_out(c, name, replicas, **more)
     c.first_list()
@@ -155,7 +155,7 @@ def settled(name: str, replicas: int = 1, **more: Any) -> tuple[Cluster, Thing, 
 
 
 def only(node: str) -> dict[str, Any]:
-    """The affinity by which the DaemonSet controller wants a Pod on one node."""
+    """The affinity with which the DaemonSet controller binds a Pod to one node."""
     terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}]
     return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
 

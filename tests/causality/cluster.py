@@ -1,7 +1,7 @@
-"""A made-up cluster for tests: it writes the journal records that a watch of a real one would have brought.
+"""A simulated cluster for tests: it writes the journal records that a watch of a real cluster gives.
 
-One counter gives out all resourceVersions, as one etcd does, and the clock is data. Each write takes ``STEP``; what is
-received late (Events, mostly) is queued until the clock gets there. ``drawing`` shows the folded traces as text.
+One counter gives all resourceVersions, as one etcd does. The clock is data: each write takes ``STEP``. Late records
+(usually Events) are queued until the clock reaches their time. ``drawing`` shows the traces as text.
 """
 
 import heapq
@@ -86,7 +86,7 @@ class Thing:
 
     @property
     def version(self) -> str:
-        """The resourceVersion, for an Event to name (``seen``)."""
+        """The resourceVersion, for Events (``seen``)."""
         return str(self.meta["resourceVersion"])
 
 
@@ -122,7 +122,7 @@ class Cluster:
         self._pass_time(self.now + int(seconds * SECOND))
 
     def settle_mail(self) -> None:
-        """Waits until all that is late has come."""
+        """Wait until all late records have arrived."""
         self._pass_time(max([at for at, *_ in self._late], default=self.now))
 
     def _pass_time(self, until: int) -> None:
@@ -161,7 +161,7 @@ class Cluster:
     # objects ---------------------------------------------------------------------------------------------------------
 
     def apply(self, kind: str, name: str, *, by: str = KUBECTL, **spec: Any) -> Thing:
-        """Somebody (no controller) creates an object, or changes the one that is there."""
+        """Create an object, or change the existing one, not as a controller."""
         known = [t for t in self.things.values() if (t.kind, t.name) == (kind, name)]
         return self.update(known[0], by=by, **spec) if known else self.create(kind, name, by=by, **spec)
 
@@ -223,7 +223,7 @@ class Cluster:
         return self._write(RecordType.MODIFIED, thing)
 
     def own(self, thing: Thing, owner: Thing | None, *, by: str = MANAGER) -> Thing:
-        """A controller adopts an object (or lets it go: None): only ownerReferences change."""
+        """A controller adopts an object (None: releases it): only ownerReferences change."""
         thing.meta["ownerReferences"] = [_reference(owner)] if owner is not None else []
         fields: dict[str, Any] = {f'k:{{"uid":"{owner.meta["uid"]}"}}': {}} if owner is not None else {}
         self._manage(thing, by, "", {"f:metadata": {"f:ownerReferences": fields}})
@@ -235,7 +235,7 @@ class Cluster:
         return self._write(RecordType.MODIFIED, thing)
 
     def bind(self, pod: Thing, node: str) -> Thing:
-        """The scheduler gives a Pod its node: no manager, no new generation."""
+        """The scheduler binds a Pod: no field manager, no new generation."""
         pod.raw["spec"]["nodeName"] = node
         return self._write(RecordType.MODIFIED, pod)
 
@@ -250,7 +250,7 @@ class Cluster:
         by: str = MANAGER,
         observed: int = 0,
     ) -> Thing:
-        """A condition turns. ``observed`` is the generation that its controller looked at, if not the newest."""
+        """A condition transition. ``observed``: the generation that its controller looked at, if not the newest."""
         entry = {"type": kind, "status": status, "reason": reason, "message": message}
         entry["lastTransitionTime"] = second(self.now + STEP)
         others = [c for c in thing.raw["status"].get("conditions", []) if c["type"] != kind]
@@ -258,7 +258,7 @@ class Cluster:
         return self.status(thing, by=by, conditions=[*others, entry], **seen)
 
     def delete(self, thing: Thing, *, grace: int = 0, finalizers: tuple[str, ...] = ()) -> Thing:
-        """Asks for the deletion of an object that takes its time: a Pod, or one with finalizers."""
+        """Request the deletion of an object that takes time: a Pod, or an object with finalizers."""
         thing.meta["deletionTimestamp"] = second(self.now + STEP + grace * SECOND)
         thing.meta["deletionGracePeriodSeconds"] = grace
         if "generation" in thing.meta:
@@ -272,7 +272,7 @@ class Cluster:
         return self._write(RecordType.DELETED, thing)
 
     def _manage(self, thing: Thing, manager: str, subresource: str, fields: dict[str, Any]) -> None:
-        """The entry of managedFields as the API server writes it: whole seconds; ``scale`` has no time.
+        """Add the managedFields entry as the API server writes it: in whole seconds; ``scale`` has no time.
 
         A manager with ``(apply)`` behind its name applies on the server's side.
         """
@@ -311,7 +311,7 @@ class Cluster:
         field_path: str = "",
         related: Thing | None = None,
     ) -> str:
-        """An Event that happens now and is received ``late`` seconds later; gives its uid.
+        """An Event that happens now and is received ``late`` seconds later; returns its uid.
 
         ``new``: as the scheduler writes them (eventTime, an empty source). ``seen``: the version of the object that its
         reporter looked at (the newest, if not given). ``uid`` stands in for the object's uid.
@@ -342,7 +342,7 @@ class Cluster:
         return str(meta["uid"])
 
     def repeat(self, uid: str, *, count: int = 0, message: str = "", late: float = 0) -> None:
-        """The Event happens again: its count grows (or its series, where it has no count)."""
+        """Repeat an Event: its count grows, or its series if it has no count."""
         self._pass_time(self.now + STEP)
         raw = deepcopy(self.events[uid])
         raw["message"] = message or raw["message"]
@@ -368,9 +368,9 @@ class Cluster:
     # the watcher -----------------------------------------------------------------------------------------------------
 
     def first_list(self, after: float = 2 * HOUR) -> None:
-        """The watcher comes only now: all that exists is listed, what led to it was never seen.
+        """The watcher starts only now: existing objects are listed, earlier changes were not seen.
 
-        So long ``after`` that the Events have expired, unless told otherwise (seconds).
+        ``after``: seconds since the last write, by default so many that the Events have expired.
         """
         self.wait(after)
         if after > HOUR:
@@ -382,7 +382,7 @@ class Cluster:
             self._record(RecordType.LISTED, "v1/events", event)
 
     def __enter__(self) -> Self:
-        """While the block runs the watcher sees nothing; after it, it lists again."""
+        """The watcher sees nothing during the block, and lists again after it."""
         self._blind, self._blind_from = deepcopy(self.things), str(self.version)
         return self
 

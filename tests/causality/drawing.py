@@ -1,9 +1,8 @@
-"""The traces of a made-up cluster, drawn as text, and what must never make a difference to them.
+"""The traces of a simulated cluster, drawn as text, and variations that must not change them.
 
-One line a span, indented by two spaces a level: ``Kind.Reason name  by service  [rule]``, then ``+n`` for n repeats,
-``error`` for the status and ``->`` for a link to another trace than that which an episode continues. Traces come in the
-order of their roots' starts; an episode says what it continues. Where that is asked for, each ``*`` below a span is a
-condition that is noted on it.
+One line for each span, indented by two spaces for each level: ``Kind.Reason name  by service  [rule]``, then ``+n`` for
+n repeats, ``error`` for the status and ``->`` for a link to another trace than the one that an episode continues.
+Traces are in the order of the start of their roots. On request, ``*`` below a span is a note (a condition) on it.
 """
 
 import random
@@ -21,17 +20,18 @@ from kspan.times import MILLISECOND
 from kspan.vocabulary import INCOMPLETE, is_repeat
 from tests.causality.actors import kill, new_replicas, rolled_out, scale
 from tests.causality.cluster import Cluster
+from tests.graph.cause.fingerprint import fold_checked
 from tests.recordings import RUN_OUT, Rows, apply_delta, fold, structure
 
 JITTER = 2_000
-"""Milliseconds by which a record may come later than it did: within ``hold``."""
+"""Milliseconds by which a record can be late: within ``hold``."""
 
 CLUSTER = "5f1e7a0c-0000-4000-8000-000000000000"
 
 
 def shows(cluster: Cluster, drawing: str, *, notes: bool = False) -> None:
-    """Asserts that the cluster's traces are those drawn, in whatever order its streams arrive, and however often kspan
-    is stopped and started in between."""
+    """Assert that the traces of the cluster are those drawn: for each order of arrival, with restarts, with other
+    names, with unrelated changes, and without a change of state by any question to a chooser."""
     cluster.settle_mail()
     records = cluster.records
     rows = fold(CLUSTER, records)
@@ -44,12 +44,13 @@ def shows(cluster: Cluster, drawing: str, *, notes: bool = False) -> None:
         assert structure(other) == structure(rows), f"in another order ({seed}):\n{draw(other)}"
     other = fold(CLUSTER, renamed(records))
     assert structure(other) == structure(rows), f"under other names:\n{draw(other)}"
+    fold_checked(CLUSTER, records)
     other = fold(CLUSTER, with_company(records))
     assert structure(rows).items() <= structure(other).items(), f"in company:\n{draw(other)}"
 
 
 def draw(rows: Rows, *, notes: bool = False) -> str:
-    """The drawing of a projection in which everything is closed."""
+    """The drawing of a projection whose traces are all closed."""
     spans = {row["span_id"]: row for row in rows["spans"]}
     children: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in sorted(spans.values(), key=lambda r: (r["start_time"], r["name"], r["object_name"], r["span_id"])):
@@ -98,7 +99,7 @@ def _line(row: dict[str, Any], previous: str) -> str:
 
 
 def jittered(records: list[LogRecord], seed: int) -> list[LogRecord]:
-    """The records as they might have arrived as well: each stream keeps its own order."""
+    """The records in another possible order of arrival: each stream keeps its own order."""
     chance = random.Random(seed)
     latest: dict[str, int] = defaultdict(int)
     arrivals = []
@@ -110,7 +111,7 @@ def jittered(records: list[LogRecord], seed: int) -> list[LogRecord]:
 
 
 def renamed(records: list[LogRecord]) -> list[LogRecord]:
-    """The records of the same cluster, but for the names: all differ, and sort the other way round."""
+    """The records of the same cluster with other names, which sort in reverse order."""
     names = sorted({record.name for record in records if record.kind not in ("Event", "Namespace", "")})
     others = {name: f"{len(names) - rank:03}-other" for rank, name in enumerate(names)}
     some = "|".join(sorted(names, key=len, reverse=True))
@@ -126,7 +127,7 @@ def renamed(records: list[LogRecord]) -> list[LogRecord]:
 
 
 def with_company(records: list[LogRecord]) -> list[LogRecord]:
-    """The records among those of something else that goes on in the same cluster."""
+    """The records together with those of an unrelated rollout in the same cluster."""
     other = Cluster()
     other.numbered = 1_000_000
     web, rs, (pod,) = rolled_out(other, "elsewhere", namespace="elsewhere")
@@ -143,7 +144,7 @@ def with_company(records: list[LogRecord]) -> list[LogRecord]:
 
 
 def fold_with_restarts(records: list[LogRecord]) -> Rows:
-    """The rows that come of a fold which is stopped after every record, and goes on from the rows."""
+    """The rows of a fold that is restarted from its rows after every record."""
     tables: dict[str, dict[Any, Any]] = {table: {} for table in KEYS}
     clock, now = b"", 0
     for number, record in enumerate([*records, LogRecord(RecordType.TICK, records[-1].recorded_at + RUN_OUT)], 1):

@@ -1,4 +1,4 @@
-"""What changed: the patch and the summary that a change tells."""
+"""The patch and the summary of a change."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from tests.recordings import fold
 
 
 def told(c: Cluster) -> tuple[list[dict[str, Any]], str]:
-    """The patch and the summary of the only change there is."""
+    """The patch and the summary of the only change."""
     (row,) = [row for row in fold(CLUSTER, c.records)["spans"] if row["reason"] == "Update"]
     return json.loads(row["attributes"].get(CHANGE, "[]")), row["attributes"].get(CHANGE_SUMMARY, "")
 
@@ -28,7 +28,7 @@ def deployment(**spec: Any) -> tuple[Cluster, Thing]:
     return c, web
 
 
-def test_a_change_tells_the_patch_and_a_readable_summary() -> None:
+def test_a_change_has_a_patch_and_a_readable_summary() -> None:
     c, web = deployment(replicas=2, **containers(image="web:v1"))
     c.update(web, replicas=4, **containers(image="web:v2"))
     image = "/spec/template/spec/containers/0/image"
@@ -40,7 +40,7 @@ def test_a_change_tells_the_patch_and_a_readable_summary() -> None:
     assert sorted(summary.split(", ")) == ["image: web:v1 → web:v2", "replicas: 2 → 4"]
 
 
-def test_labels_and_annotations_that_change_with_the_spec_are_told_but_not_what_repeats_it() -> None:
+def test_labels_and_annotations_that_change_with_the_spec_are_in_the_patch_except_copies_of_the_spec() -> None:
     c, web = deployment(replicas=1)
     web.meta["labels"] = {"app": "web", "team": "blue"}
     web.meta["annotations"] = {"deployment.kubernetes.io/revision": "2", "example.com/ticket": "OPS-7"}
@@ -55,7 +55,7 @@ def test_labels_and_annotations_that_change_with_the_spec_are_told_but_not_what_
     assert sorted(summary.split(", ")) == ["example.com/ticket: OPS-7", "replicas: 1 → 2", "team: blue"]
 
 
-def test_a_label_that_led_to_something_is_told() -> None:
+def test_a_label_change_that_had_an_effect_is_a_span() -> None:
     c = Cluster()
     host = c.create("Node", "node-a", by="kubelet", labels={"disk": "ssd"})
     agent = c.apply("DaemonSet", "agent")
@@ -71,7 +71,7 @@ def test_a_label_that_led_to_something_is_told() -> None:
     assert summary == "disk: ssd → hdd"
 
 
-def test_values_of_environment_variables_and_data_are_not_told() -> None:
+def test_values_of_environment_variables_and_data_are_redacted() -> None:
     c, web = deployment(**containers(env=[{"name": "PASSWORD", "value": "hunter2"}], image="web:v1"))
     c.update(web, **containers(env=[{"name": "PASSWORD", "value": "hunter3"}, {"name": "B", "value": "x"}], image="v2"))
     patch, summary = told(c)
@@ -85,7 +85,7 @@ def test_values_of_environment_variables_and_data_are_not_told() -> None:
     assert summary == "size: 1 → 2"
 
 
-def test_a_patch_that_is_too_large_is_left_out_and_its_summary_stays() -> None:
+def test_a_patch_that_is_too_large_is_omitted_but_its_summary_is_kept() -> None:
     c, web = deployment(**containers(args=["x"]))
     c.update(web, **containers(args=["y" * 5000]))
     patch, summary = told(c)

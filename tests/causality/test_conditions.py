@@ -1,4 +1,4 @@
-"""Conditions and phases that turn: what they follow from, what follows from them, and what they end."""
+"""Transitions of conditions and phases: their causes, their effects, and which spans they end."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ from tests.recordings import fold
 
 
 def lasting(c: Cluster) -> dict[str, int]:
-    """How long the spans last, in whole seconds, by name."""
+    """Durations of the spans in whole seconds, by name."""
     return {row["name"]: (row["end_time"] - row["start_time"]) // SECOND for row in fold(CLUSTER, c.records)["spans"]}
 
 
@@ -27,8 +27,8 @@ def available(c: Cluster, web: Thing, status: str) -> None:
     c.condition(web, "Available", status, reason="MinimumReplicasUnavailable" if status == "False" else "")
 
 
-def test_what_the_kubelet_begins_lasts_until_it_is_done() -> None:
-    """A pull until the image is there, a start until the Pod is ready, whatever else happens to the Pod meanwhile."""
+def test_the_span_of_a_kubelet_action_lasts_until_its_end() -> None:
+    """A pull lasts until the image is pulled, a start until the Pod is ready, whatever else happens to the Pod."""
     c = Cluster()
     pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "app"}])
     run(c, pod, started=False)
@@ -78,8 +78,8 @@ def test_a_rollout_is_available_because_its_last_pod_is_ready() -> None:
     )
 
 
-def test_a_pod_that_is_not_ready_any_more_makes_its_deployment_unavailable() -> None:
-    """Long after the rollout: an episode of it, in which all that follows hangs together."""
+def test_an_unready_pod_makes_its_deployment_unavailable() -> None:
+    """Long after the rollout: an episode that contains all effects."""
     c = Cluster()
     web, _, (pod,) = rolled_out(c, "web")
     available(c, web, "True")
@@ -111,7 +111,7 @@ def test_a_pod_that_is_not_ready_any_more_makes_its_deployment_unavailable() -> 
     )
 
 
-def test_a_deployment_that_was_scaled_up_is_unavailable_for_that() -> None:
+def test_scaling_up_makes_a_deployment_unavailable() -> None:
     c = Cluster()
     web, _, _ = rolled_out(c, "web")
     available(c, web, "True")
@@ -128,7 +128,7 @@ def test_a_deployment_that_was_scaled_up_is_unavailable_for_that() -> None:
     )
 
 
-def test_a_controller_that_is_behind_tells_of_the_change_that_it_looked_at() -> None:
+def test_a_condition_is_caused_by_the_change_that_its_controller_had_observed() -> None:
     c = Cluster()
     widget = c.apply("Widget", "a", size=1)
     c.wait(1)
@@ -148,7 +148,7 @@ def test_a_controller_that_is_behind_tells_of_the_change_that_it_looked_at() -> 
     )
 
 
-def test_what_is_not_so_at_the_start_did_not_turn_unless_it_failed() -> None:
+def test_an_initial_false_condition_is_no_transition_unless_it_is_a_failure() -> None:
     c = Cluster()
     for name, reason in (("new", "Creating"), ("broken", "InvalidSize")):
         widget = c.apply("Widget", name, size=1)
@@ -165,7 +165,7 @@ def test_what_is_not_so_at_the_start_did_not_turn_unless_it_failed() -> None:
     )
 
 
-def test_a_condition_that_is_only_there_while_it_holds() -> None:
+def test_a_condition_that_is_removed_when_it_no_longer_holds() -> None:
     """As Argo CD has them (no status), and as the ReplicaSet controller removes ReplicaFailure."""
     c = Cluster()
     widget = c.apply("Widget", "a", size=1)
@@ -182,7 +182,7 @@ def test_a_condition_that_is_only_there_while_it_holds() -> None:
     )
 
 
-def test_a_claim_is_bound_by_its_phase() -> None:
+def test_the_phase_of_a_claim_is_a_transition() -> None:
     c = Cluster()
     claim = c.apply("PersistentVolumeClaim", "data", storageClassName="fast")
     c.status(claim, phase="Pending")
@@ -199,7 +199,7 @@ def test_a_claim_is_bound_by_its_phase() -> None:
     )
 
 
-def test_a_node_that_is_not_heard_of_makes_its_pods_unready_and_its_return_makes_them_ready() -> None:
+def test_a_lost_node_makes_its_pods_unready_and_its_recovery_makes_them_ready() -> None:
     c = Cluster()
     host = node(c)
     web, _, (pod,) = rolled_out(c, "web")
@@ -229,7 +229,7 @@ def test_a_node_that_is_not_heard_of_makes_its_pods_unready_and_its_return_makes
     )
 
 
-def test_a_node_that_is_not_heard_of_has_one_turn() -> None:
+def test_a_lost_node_has_one_transition() -> None:
     """Its other conditions are unknown as well."""
     c = Cluster()
     host = node(c)
@@ -246,7 +246,7 @@ def test_a_node_that_is_not_heard_of_has_one_turn() -> None:
     )
 
 
-def test_a_pod_that_the_kubelet_evicts_for_the_pressure_on_its_node_is_replaced_for_that() -> None:
+def test_node_pressure_causes_an_eviction_which_causes_the_replacement() -> None:
     c = Cluster()
     host = node(c)
     _, rs, (pod,) = rolled_out(c, "web")
@@ -272,7 +272,7 @@ def test_a_pod_that_the_kubelet_evicts_for_the_pressure_on_its_node_is_replaced_
     )
 
 
-def test_a_refusal_ends_with_what_was_created_at_last() -> None:
+def test_a_refusal_ends_because_a_dependent_was_created() -> None:
     c = Cluster()
     quota = c.apply("ResourceQuota", "few", hard={"pods": "0"})
     web, rs, _ = rolled_out(c, "web", 0)
@@ -308,7 +308,7 @@ def test_a_refusal_ends_with_what_was_created_at_last() -> None:
 
 
 def lives(c: Cluster, pod: Thing, *, ready: bool = True) -> None:
-    """What the scheduler and the kubelet write into the status of a Pod from its beginning on."""
+    """The conditions that the scheduler and the kubelet write into the status of a new Pod."""
     c.condition(pod, "PodScheduled", "True", by="kube-scheduler")
     c.event(pod, "Scheduled", f"Successfully assigned shop/{pod.name} to node-a", by="default-scheduler", new=True)
     c.status(pod, by="kubelet", phase="Pending", conditions=stands(pod, Initialized=True, Ready=False))
@@ -321,15 +321,15 @@ def lives(c: Cluster, pod: Thing, *, ready: bool = True) -> None:
 
 
 def stands(pod: Thing, **turned: bool) -> list[dict[str, str]]:
-    """The conditions of a Pod with some of them turned."""
+    """The conditions of a Pod with some of them changed."""
     order = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
     before = {c["type"]: c["status"] for c in pod.raw["status"].get("conditions", [])}
     now = {**dict.fromkeys(order, "False"), **before, **{kind: str(value) for kind, value in turned.items()}}
     return [{"type": kind, "status": status} for kind, status in now.items()]
 
 
-def test_a_turn_that_only_repeats_is_noted_on_what_it_repeats() -> None:
-    """Of a Pod Ready alone is a span. What turns with it is noted there, what comes before on the Pod's creation."""
+def test_a_transition_that_repeats_an_event_is_a_note_on_that_events_span() -> None:
+    """Only Ready is a span. Transitions with it are notes on it, earlier ones on the Create span."""
     c = Cluster()
     pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "app"}])
     lives(c, pod)
@@ -357,7 +357,7 @@ def test_a_turn_that_only_repeats_is_noted_on_what_it_repeats() -> None:
     )
 
 
-def test_what_turns_while_it_goes_is_noted_on_its_deletion() -> None:
+def test_transitions_during_a_deletion_are_notes_on_the_delete_span() -> None:
     c = Cluster()
     pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "app"}])
     lives(c, pod)
@@ -381,7 +381,7 @@ def test_what_turns_while_it_goes_is_noted_on_its_deletion() -> None:
     )
 
 
-def test_a_pod_that_is_done_has_turned_only_once() -> None:
+def test_a_pod_that_ended_has_one_transition() -> None:
     c = Cluster()
     job = c.apply("Job", "import", by="kubectl-create")
     pod = new_pod(c, job, "import-a", told=False)
@@ -412,8 +412,8 @@ def test_a_pod_that_is_done_has_turned_only_once() -> None:
     )
 
 
-def test_what_repeats_nothing_that_is_still_open_is_a_span_of_its_own() -> None:
-    """The sandbox of a Pod long after its start; a readiness gate is somebody's condition, and never a repeat."""
+def test_a_quiet_transition_without_an_open_span_is_a_span() -> None:
+    """The sandbox of a Pod long after its start; the condition of a readiness gate is never a repeat."""
     c = Cluster()
     pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "app"}])
     lives(c, pod)
@@ -444,8 +444,8 @@ def test_what_repeats_nothing_that_is_still_open_is_a_span_of_its_own() -> None:
     )
 
 
-def test_how_a_thing_stands_when_it_first_shows_is_noted_on_its_creation() -> None:
-    """Later on, a condition that nobody had told before is state and no news, but for one that is true."""
+def test_initial_conditions_are_notes_on_the_create_span() -> None:
+    """A condition that appears later is no transition, unless it is true."""
     c = Cluster()
     host = c.create("Node", "node-a", by="kubelet")
     for kind in ("MemoryPressure", "DiskPressure"):
@@ -476,7 +476,7 @@ def test_how_a_thing_stands_when_it_first_shows_is_noted_on_its_creation() -> No
     )
 
 
-def test_the_pressure_on_a_node_that_is_not_heard_of_is_unknown_with_it() -> None:
+def test_pressure_that_becomes_unknown_on_a_lost_node_is_a_note() -> None:
     c = Cluster()
     host = node(c)
     c.condition(host, "MemoryPressure", "False", by="kubelet")
@@ -498,7 +498,7 @@ def test_the_pressure_on_a_node_that_is_not_heard_of_is_unknown_with_it() -> Non
     )
 
 
-def test_what_a_disruption_budget_allows_is_news() -> None:
+def test_the_condition_of_a_disruption_budget_is_a_span() -> None:
     c = Cluster()
     budget = c.apply("PodDisruptionBudget", "web", minAvailable=1)
     c.condition(budget, "DisruptionAllowed", "True", reason="SufficientPods")
@@ -517,7 +517,7 @@ def test_what_a_disruption_budget_allows_is_news() -> None:
     )
 
 
-def test_a_note_has_its_own_time_and_says_what_turned() -> None:
+def test_a_note_has_a_time_and_the_condition() -> None:
     c = Cluster()
     pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "app"}])
     c.condition(pod, "PodScheduled", "True", reason="Bound", message="to node-a", by="kube-scheduler")
@@ -528,7 +528,7 @@ def test_a_note_has_its_own_time_and_says_what_turned() -> None:
     assert kept == {"type": "PodScheduled", "status": "True", "reason": "Bound", "message": "to node-a"}
 
 
-def test_what_flaps_is_told_once_and_counted() -> None:
+def test_a_flapping_condition_is_one_span_with_repeats() -> None:
     c = Cluster()
     widget = c.apply("Widget", "a", size=1)
     for n in range(40):
@@ -555,7 +555,7 @@ def test_what_flaps_is_told_once_and_counted() -> None:
         None,
     ],
 )
-def test_a_status_of_another_form_is_nothing(status: Any) -> None:
+def test_a_status_that_does_not_match_the_schema_has_no_transitions(status: Any) -> None:
     c = Cluster()
     widget = c.apply("Widget", "a", size=1)
     widget.raw["status"] = status
@@ -563,14 +563,14 @@ def test_a_status_of_another_form_is_nothing(status: Any) -> None:
     shows(c, "Widget.Create a  by kubectl  [root]")
 
 
-def test_of_thousands_of_conditions_some_are_followed() -> None:
+def test_only_some_of_thousands_of_conditions_are_followed() -> None:
     c = Cluster()
     widget = c.apply("Widget", "a", size=1)
     c.status(widget, by="widget-controller", conditions=[{"type": f"T{n}", "status": "True"} for n in range(5_000)])
     assert 1 < len(fold(CLUSTER, c.records)["spans"]) < 50
 
 
-def test_a_turn_has_its_own_time_and_says_what_it_was() -> None:
+def test_a_transition_has_a_time_and_the_condition() -> None:
     c = Cluster()
     widget = c.apply("Widget", "a", size=1)
     c.wait(100)

@@ -1,4 +1,4 @@
-"""Carried context: an object that continues the trace of whoever applied it."""
+"""Carried context: a change continues the trace of the tool that applied it."""
 
 import pytest
 
@@ -15,7 +15,7 @@ PIPELINE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 def test_a_change_with_a_traceparent_joins_that_trace() -> None:
-    """The deployment controller copies annotations to its ReplicaSets: theirs carry nothing of their own."""
+    """The deployment controller copies annotations to its ReplicaSets; a copied context is ignored."""
     c = Cluster()
     web = c.apply("Deployment", "web", replicas=1, annotations={KEY: PIPELINE})
     seen = web.version
@@ -51,8 +51,8 @@ def test_two_objects_with_the_same_context_share_the_trace() -> None:
     )
 
 
-def test_a_context_whose_trace_was_closed_is_linked_to() -> None:
-    """What was emitted does not change any more."""
+def test_a_context_whose_trace_was_closed_becomes_a_link() -> None:
+    """An exported trace does not change any more."""
     c = Cluster()
     web = c.apply("Deployment", "web", replicas=1, annotations={KEY: PIPELINE})
     done(c, web)
@@ -68,8 +68,8 @@ def test_a_context_whose_trace_was_closed_is_linked_to() -> None:
     )
 
 
-def test_a_change_without_a_new_context_only_relates_to_it() -> None:
-    """The annotation is still there when somebody else changes the object: a link, as KEP-5915 has it."""
+def test_a_change_without_a_new_context_has_a_link_to_the_old_one() -> None:
+    """The annotation stays when the object is changed again: a link, as in KEP-5915."""
     c = Cluster()
     web = c.apply("Deployment", "web", replicas=1, annotations={KEY: PIPELINE})
     done(c, web)
@@ -135,13 +135,13 @@ VALID = [
 
 
 @pytest.mark.parametrize("value", VALID)
-def test_the_contexts_of_this_version_and_of_later_ones_are_read(value: str) -> None:
+def test_traceparents_of_this_and_later_versions_are_read(value: str) -> None:
     assert read_context(value) == (PIPELINE[3:35], PIPELINE[36:52])
     assert read_context(carried({KEY: value}, [KEY])) == (PIPELINE[3:35], PIPELINE[36:52])
 
 
 @pytest.mark.parametrize("value", INVALID, ids=lambda value: repr(value[:60]))
-def test_what_is_no_context_is_none_and_nothing_of_its_size_is_remembered(value: str) -> None:
+def test_an_invalid_traceparent_is_ignored_and_not_stored(value: str) -> None:
     assert read_context(value) is None
     mark = carried({KEY: value}, [KEY])
     assert read_context(mark) is None
@@ -155,8 +155,8 @@ def invalid_contexts(c: Cluster) -> int:
     return folding.invalid_contexts
 
 
-def test_what_is_no_context_is_ignored_and_counted_once_for_each_change_that_brings_it() -> None:
-    """Neither the copy that the deployment controller makes counts, nor that it is still there."""
+def test_each_change_with_an_invalid_context_is_counted_once() -> None:
+    """A copy by the deployment controller is not counted, nor an annotation that stays."""
     c = Cluster()
     web = c.apply("Deployment", "web", replicas=1, annotations={KEY: "hello"})
     seen = web.version
@@ -185,7 +185,7 @@ def test_what_is_no_context_is_ignored_and_counted_once_for_each_change_that_bri
     )
 
 
-def test_the_event_of_a_change_stays_above_it_where_its_context_is_none() -> None:
+def test_the_event_of_a_change_with_an_invalid_context_is_its_parent() -> None:
     c = Cluster()
     web = c.apply("Deployment", "web", replicas=1)
     seen = web.version
@@ -203,7 +203,7 @@ def test_the_event_of_a_change_stays_above_it_where_its_context_is_none() -> Non
     )
 
 
-def test_the_first_key_with_a_valid_context_counts() -> None:
+def test_the_first_annotation_with_a_valid_context_is_used() -> None:
     other = PIPELINE.replace("0af7", "ffff")
     keys = ["a", "b", "c"]
     assert carried({"a": "no", "b": PIPELINE, "c": other}, keys) == PIPELINE
@@ -211,7 +211,7 @@ def test_the_first_key_with_a_valid_context_counts() -> None:
     assert carried({"d": PIPELINE}, keys) == ""
 
 
-def test_a_deletion_only_relates_to_the_context_that_the_object_carries() -> None:
+def test_a_deletion_has_a_link_to_the_context_of_the_object() -> None:
     c = Cluster()
     settings = c.apply("ConfigMap", "settings", annotations={KEY: PIPELINE})
     c.wait(60)

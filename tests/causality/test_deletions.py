@@ -1,4 +1,4 @@
-"""Deletions are changes: by hand, by cascade, with a namespace; and what replaces the deleted."""
+"""Deletions by hand, by cascade and with a namespace, and the replacements of deleted objects."""
 
 import msgspec
 
@@ -28,7 +28,7 @@ def test_a_pod_deleted_by_hand_is_the_cause_of_its_replacement() -> None:
     )
 
 
-def test_of_two_pods_deleted_by_hand_each_causes_one_replacement() -> None:
+def test_each_of_two_pods_deleted_by_hand_causes_one_replacement() -> None:
     c, _, rs, (one, two) = settled("web", 2)
     kill(c, one)
     kill(c, two)
@@ -57,8 +57,8 @@ def test_of_two_pods_deleted_by_hand_each_causes_one_replacement() -> None:
     )
 
 
-def test_a_pod_that_was_replaced_does_not_explain_what_is_created_later() -> None:
-    """The one that finished by itself is replaced because it finished, not because of the deletion before."""
+def test_a_pod_that_was_replaced_is_not_the_cause_of_later_pods() -> None:
+    """A Pod that finished is replaced because of that, not because of the deletion before."""
     c, _, rs, (one, two) = settled("web", 2)
     kill(c, one)
     run(c, new_pod(c, rs, "web-1-c", told=False))
@@ -83,7 +83,7 @@ def test_a_pod_that_was_replaced_does_not_explain_what_is_created_later() -> Non
     )
 
 
-def test_foreground_deletion_goes_down_from_the_owner() -> None:
+def test_foreground_deletion_of_an_owner_causes_that_of_its_dependents() -> None:
     c, web, rs, (pod,) = settled("web")
     c.delete(web, finalizers=("foregroundDeletion",))
     c.delete(rs, finalizers=("foregroundDeletion",))
@@ -103,7 +103,7 @@ def test_foreground_deletion_goes_down_from_the_owner() -> None:
     )
 
 
-def test_background_deletion_goes_down_from_the_owner_that_is_gone() -> None:
+def test_background_deletion_of_an_owner_causes_that_of_its_dependents() -> None:
     c, web, rs, (pod,) = settled("web")
     c.gone(web)
     c.gone(rs)
@@ -121,8 +121,8 @@ def test_background_deletion_goes_down_from_the_owner_that_is_gone() -> None:
     )
 
 
-def test_orphans_do_not_go_with_their_owner() -> None:
-    """What happens to them later is not the doing of whoever deleted it."""
+def test_orphaned_dependents_are_not_deleted_with_their_owner() -> None:
+    """Later changes of the orphans are not caused by the deletion."""
     c, web, rs, (pod,) = settled("web")
     c.delete(web, finalizers=("orphan",))
     c.own(rs, None)
@@ -180,8 +180,8 @@ def test_an_adopted_replica_set_follows_its_new_owner() -> None:
     )
 
 
-def test_pods_adopted_beyond_what_is_wanted_are_deleted_for_the_adopter() -> None:
-    """Two Pods of nobody match the selector of a ReplicaSet that wants one."""
+def test_adopted_pods_beyond_the_replicas_are_deleted_by_the_new_owner() -> None:
+    """Two Pods without an owner match the selector of a ReplicaSet with one replica."""
     c = Cluster()
     pods = [c.create("Pod", f"lone-{n}", by="kubectl-run", containers=[{"name": "app"}]) for n in "ab"]
     for pod in pods:
@@ -204,7 +204,7 @@ def test_pods_adopted_beyond_what_is_wanted_are_deleted_for_the_adopter() -> Non
     )
 
 
-def test_a_pod_that_somebody_labels_into_a_replica_set_makes_one_too_many() -> None:
+def test_a_label_that_adds_a_pod_to_a_replica_set_causes_a_deletion() -> None:
     c = Cluster()
     _, rs, (pod,) = rolled_out(c, "web")
     stray = c.create("Pod", "stray", by="kubectl-run", labels={"app": "other"}, containers=[])
@@ -225,8 +225,8 @@ def test_a_pod_that_somebody_labels_into_a_replica_set_makes_one_too_many() -> N
     )
 
 
-def test_a_pod_that_somebody_labels_out_of_its_replica_set_is_replaced_for_that() -> None:
-    """The label alone starts nothing; but the ReplicaSet lets the Pod go, and that is what its replacement is for."""
+def test_a_label_that_removes_a_pod_from_a_replica_set_causes_a_replacement() -> None:
+    """The label alone starts no trace; but the ReplicaSet releases the Pod, and that causes the replacement."""
     c, _, rs, (pod,) = settled("web")
     c.label(pod, app="debugged")
     c.own(pod, None)
@@ -250,8 +250,8 @@ def test_a_pod_that_somebody_labels_out_of_its_replica_set_is_replaced_for_that(
     )
 
 
-def test_a_namespace_takes_all_that_is_in_it_without_a_word() -> None:
-    """No Event can be created in it any more."""
+def test_the_deletion_of_a_namespace_causes_that_of_its_objects() -> None:
+    """No Event can be created in the namespace any more."""
     c = Cluster()
     space = c.apply("Namespace", "shop", by="kubectl-create")
     _, other, (kept,) = rolled_out(c, "other", namespace="office")
@@ -284,7 +284,7 @@ def test_a_namespace_takes_all_that_is_in_it_without_a_word() -> None:
     )
 
 
-def test_old_replica_sets_that_a_rollout_sweeps_away_are_its_own() -> None:
+def test_a_rollout_deletes_replica_sets_beyond_the_history_limit() -> None:
     c = Cluster()
     web, one, _ = rolled_out(c, "web", 1, revisionHistoryLimit=1)
     c.update(web, by="kubectl-set", image="app:v2")
@@ -309,7 +309,7 @@ def test_old_replica_sets_that_a_rollout_sweeps_away_are_its_own() -> None:
     )
 
 
-def test_a_replica_set_deleted_by_hand_is_made_again() -> None:
+def test_a_replica_set_deleted_by_hand_is_created_again() -> None:
     c, web, rs, (pod,) = settled("web")
     c.gone(rs)
     again = new_replicas(c, web, "web-1", 1)
@@ -334,8 +334,8 @@ def test_a_replica_set_deleted_by_hand_is_made_again() -> None:
     )
 
 
-def test_a_deletion_happened_when_it_was_asked_for_however_late_that_is_seen() -> None:
-    """The timestamp is when the object may be gone at the earliest: the request, and the grace period."""
+def test_the_time_of_a_deletion_is_that_of_the_request() -> None:
+    """deletionTimestamp is the request plus the grace period."""
     c, _, _, (pod,) = settled("web")
     c.delete(pod, grace=30)
     asked = c.records.pop()

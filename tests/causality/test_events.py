@@ -1,4 +1,4 @@
-"""Events: repeated, combined, early, late, about what is gone, and about names that were used again."""
+"""Events: repeated, combined, early, late, about deleted objects, and about reused names."""
 
 from tests.causality.actors import done, kill, new_pod, new_replicas, rolled_out, run
 from tests.causality.cluster import Cluster, Thing
@@ -36,7 +36,7 @@ def test_a_repeat_with_the_same_cause_is_an_event_of_its_span() -> None:
     )
 
 
-def test_a_series_repeats_as_a_count_does() -> None:
+def test_repeats_of_a_series_are_handled_like_a_count() -> None:
     c = Cluster()
     pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "app"}])
     message = "0/2 nodes are available: insufficient cpu"
@@ -57,8 +57,8 @@ def test_a_series_repeats_as_a_count_does() -> None:
     )
 
 
-def test_a_series_is_about_the_version_that_its_reporter_looked_at_first() -> None:
-    """client-go starts a new Event when the object has changed: the key has the whole reference (getKey)."""
+def test_repeats_of_a_series_refer_to_the_version_of_the_first() -> None:
+    """client-go starts a new Event when the object has changed: its key contains the whole reference (getKey)."""
     c = Cluster()
     widget = c.apply("Widget", "a", size=1)
     event = c.event(widget, "Waiting", "no room", by="widget-controller", new=True)
@@ -77,7 +77,7 @@ def test_a_series_is_about_the_version_that_its_reporter_looked_at_first() -> No
 
 
 def test_a_repeat_with_another_cause_is_a_span_of_its_own() -> None:
-    """The same Event object is used again for the next rollout: only its count grows."""
+    """The Event object is reused for the next rollout: only its count grows."""
     c = Cluster()
     widget = c.apply("Widget", "a", size=1)
     event = c.event(widget, "Resized", "resized", by="widget-controller")
@@ -101,7 +101,7 @@ def test_a_repeat_with_another_cause_is_a_span_of_its_own() -> None:
     )
 
 
-def test_a_count_can_jump_and_an_event_can_come_with_more_than_one() -> None:
+def test_a_count_can_skip_numbers_and_start_above_one() -> None:
     c = Cluster()
     event = unhealthy(c, lone_pod(c), count=4)
     c.wait(10)
@@ -120,7 +120,7 @@ def test_a_count_can_jump_and_an_event_can_come_with_more_than_one() -> None:
     )
 
 
-def test_the_same_count_written_again_is_nothing() -> None:
+def test_an_event_written_again_with_the_same_count_is_ignored() -> None:
     c = Cluster()
     event = unhealthy(c, lone_pod(c), count=2)
     c.wait(10)
@@ -139,7 +139,7 @@ def test_the_same_count_written_again_is_nothing() -> None:
     )
 
 
-def test_every_combined_event_is_about_another_subject() -> None:
+def test_each_combined_event_is_a_span() -> None:
     c = Cluster()
     web = c.apply("Deployment", "web", replicas=3)
     rs = new_replicas(c, web, "web-1", 3)
@@ -176,8 +176,8 @@ def test_every_combined_event_is_about_another_subject() -> None:
     )
 
 
-def test_an_event_that_comes_before_its_object_waits_for_it() -> None:
-    """Streams overtake each other."""
+def test_an_event_that_arrives_before_its_object_waits_for_it() -> None:
+    """Streams can overtake each other."""
     c = Cluster()
     pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "app"}])
     created = c.records.pop()
@@ -194,7 +194,7 @@ def test_an_event_that_comes_before_its_object_waits_for_it() -> None:
     )
 
 
-def test_an_event_about_what_is_gone_is_still_the_effect_of_its_deletion() -> None:
+def test_an_event_about_a_deleted_object_is_caused_by_the_deletion() -> None:
     c = Cluster()
     pod = lone_pod(c)
     c.first_list()
@@ -212,7 +212,7 @@ def test_an_event_about_what_is_gone_is_still_the_effect_of_its_deletion() -> No
     )
 
 
-def test_an_event_goes_by_uid_where_a_name_was_used_again() -> None:
+def test_an_event_belongs_to_the_object_with_its_uid_if_a_name_is_reused() -> None:
     c = Cluster()
     first = lone_pod(c)
     c.first_list()
@@ -233,7 +233,7 @@ def test_an_event_goes_by_uid_where_a_name_was_used_again() -> None:
     )
 
 
-def test_an_event_without_a_uid_is_about_the_bearer_of_its_time() -> None:
+def test_an_event_without_a_uid_belongs_to_the_object_that_had_the_name_then() -> None:
     c = Cluster()
     db = c.apply("StatefulSet", "db", replicas=1)
     first = new_pod(c, db, "db-0", told=False)
@@ -262,7 +262,7 @@ def test_an_event_without_a_uid_is_about_the_bearer_of_its_time() -> None:
     )
 
 
-def test_an_event_about_an_object_that_nobody_saw_is_a_root_that_says_so() -> None:
+def test_an_event_about_an_unseen_object_is_a_root_with_low_confidence() -> None:
     c = Cluster()
     pod = lone_pod(c)
     c.records.clear()
@@ -314,7 +314,7 @@ def test_a_restart_long_after_the_rollout_is_an_episode_of_it() -> None:
     )
 
 
-def test_a_probe_that_fails_before_the_rollout_has_settled_is_part_of_it() -> None:
+def test_a_probe_that_fails_before_the_rollout_settled_is_in_its_trace() -> None:
     c = Cluster()
     web = c.apply("Deployment", "web", replicas=1)
     rs = new_replicas(c, web, "web-1", 1)
@@ -345,7 +345,7 @@ def test_a_probe_that_fails_before_the_rollout_has_settled_is_part_of_it() -> No
     )
 
 
-def test_an_event_that_calls_itself_top_level_starts_a_trace() -> None:
+def test_an_event_with_the_top_level_annotation_starts_a_trace() -> None:
     c = Cluster()
     pod = lone_pod(c)
     c.event(pod, "Promoted", "now the leader", by="elector", top=True)
@@ -362,8 +362,8 @@ def test_an_event_that_calls_itself_top_level_starts_a_trace() -> None:
     )
 
 
-def test_events_alone_make_a_tree_of_what_they_say() -> None:
-    """As ``kubectl get events`` gives them: no object was seen."""
+def test_events_without_their_objects_form_a_tree() -> None:
+    """As from ``kubectl get events``: no object was seen."""
     c = Cluster()
     rolled_out(c, "web")
     c.records[:] = [record for record in c.records if record.kind == "Event"]

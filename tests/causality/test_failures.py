@@ -1,11 +1,11 @@
-"""Rollouts that fail, or nearly."""
+"""Rollouts that fail, or recover."""
 
 from tests.causality.actors import done, kill, new_pod, new_replicas, run, scale, settled
 from tests.causality.cluster import Cluster
 from tests.causality.drawing import shows
 
 
-def test_a_failed_rollout_makes_the_root_an_error() -> None:
+def test_the_root_of_a_failed_rollout_is_an_error() -> None:
     c, web, _, _ = settled("web")
     c.update(web, by="kubectl-set", image="app:broken")
     two = new_replicas(c, web, "web-2", 1)
@@ -30,7 +30,7 @@ def test_a_failed_rollout_makes_the_root_an_error() -> None:
     )
 
 
-def test_a_hiccup_on_the_way_does_not_make_the_root_an_error() -> None:
+def test_the_root_is_no_error_if_the_rollout_recovers() -> None:
     c = Cluster()
     web = c.apply("Deployment", "web", replicas=1)
     rs = new_replicas(c, web, "web-1", 1)
@@ -104,7 +104,7 @@ def test_a_pull_that_fails_until_somebody_names_another_image() -> None:
     )
 
 
-def test_a_pull_that_is_mended_in_the_pod_itself() -> None:
+def test_a_failed_pull_that_is_fixed_in_the_pod() -> None:
     c = Cluster()
     pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "app", "image": "app:nope"}])
     run(c, pod, started=False)

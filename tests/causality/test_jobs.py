@@ -8,7 +8,7 @@ CRON = "cronjob-controller"
 
 
 def tick(c: Cluster, cron: Thing, name: str, *, told: bool = True) -> tuple[Thing, Thing]:
-    """The CronJob controller starts a Job, which starts its Pod."""
+    """The CronJob controller creates a Job, whose controller creates its Pod."""
     job = c.create("Job", name, owner=cron)
     if told:
         c.event(cron, "SuccessfulCreate", f"Created job {name}", by=CRON)
@@ -24,7 +24,7 @@ def finish(c: Cluster, job: Thing, pod: Thing, cron: Thing | None = None) -> Non
         c.event(cron, "SawCompletedJob", f"Saw completed job: {job.name}, condition: Complete", by=CRON)
 
 
-def test_a_job_tries_again_after_a_pod_that_failed() -> None:
+def test_a_job_retries_after_a_failed_pod() -> None:
     c = Cluster()
     job = c.apply("Job", "import", by="kubectl-create")
     one = new_pod(c, job, "import-a")
@@ -91,7 +91,7 @@ def test_every_tick_of_a_cron_job_is_a_trace_of_its_own() -> None:
     )
 
 
-def test_the_job_beyond_the_history_limit_goes_because_the_newest_is_done() -> None:
+def test_a_job_beyond_the_history_limit_is_deleted_because_the_newest_finished() -> None:
     c = Cluster()
     cron = c.apply("CronJob", "backup", schedule="* * * * *")
     old, old_pod = tick(c, cron, "backup-1")
@@ -120,7 +120,7 @@ def test_the_job_beyond_the_history_limit_goes_because_the_newest_is_done() -> N
     )
 
 
-def test_a_job_whose_time_to_live_is_over_goes_for_its_own_sake() -> None:
+def test_the_deletion_of_an_expired_job_is_caused_by_the_job() -> None:
     c = Cluster()
     job = c.apply("Job", "import", by="kubectl-create", ttlSecondsAfterFinished=5)
     pod = new_pod(c, job, "import-a")
@@ -144,7 +144,7 @@ def test_a_job_whose_time_to_live_is_over_goes_for_its_own_sake() -> None:
     )
 
 
-def test_the_jobs_of_a_cron_job_go_with_it() -> None:
+def test_the_jobs_of_a_cron_job_are_deleted_with_it() -> None:
     c = Cluster()
     cron = c.apply("CronJob", "backup", schedule="* * * * *")
     job, pod = tick(c, cron, "backup-1")

@@ -1,5 +1,5 @@
-"""The cases that the Go kspan was tested with, made by hand: Kubernetes 1.18 to 1.20, whose Events it gets while the
-objects are there as they stand at the end, or at some time on the way.
+"""The test cases of the Go kspan, written by hand: Events of Kubernetes 1.18 to 1.20, with the objects as they are at
+the end or at some time in between.
 
 Its tests: controllers/events/event_controller_test.go and object_test.go in weaveworks-experiments/kspan.
 """
@@ -19,7 +19,7 @@ CAPTURE = RECORDINGS.parent / "kspan-go" / "deployment-2-pods.yaml"
 
 
 def as_they_stand(c: Cluster, *, since: int, managed: bool = True) -> None:
-    """The watcher finds the objects as they are now, and then the Events since that time (ns) come in."""
+    """The watcher lists the current objects, then receives the Events since that time (ns)."""
     events = [r for r in c.records if r.kind == "Event" and r.recorded_at >= since]
     c.records.clear()
     for thing in c.things.values():
@@ -32,7 +32,7 @@ def as_they_stand(c: Cluster, *, since: int, managed: bool = True) -> None:
 
 
 def start_old(c: Cluster, pod: Thing, node: str = "node-a") -> None:
-    """Scheduled, pulled and started in the words of Kubernetes 1.19."""
+    """Scheduled, pulled and started, with the messages of Kubernetes 1.19."""
     message = f"Successfully assigned {pod.meta['namespace']}/{pod.name} to {node}"
     c.event(pod, "Scheduled", message, by="default-scheduler")
     c.bind(pod, node)
@@ -46,14 +46,14 @@ def start_old(c: Cluster, pod: Thing, node: str = "node-a") -> None:
 
 
 def flux_1(c: Cluster, about: Thing, message: str) -> None:
-    """Flux 1 names what it has applied, when it is done with all of it, as it would for kubectl."""
+    """Flux 1 reports the objects that it applied once it applied all of them."""
     meta = {"name": about.name, "namespace": about.meta["namespace"], "uid": "", "resourceVersion": ""}
     applied = Thing({"kind": about.kind.lower(), "apiVersion": about.raw["apiVersion"], "metadata": meta})
     c.event(applied, "Sync", message, by="flux", uid="", top=True)
 
 
 def rolling_out(c: Cluster, *, by: str = "kubectl") -> tuple[Thing, Thing, Thing, int]:
-    """A Deployment of one Pod that ran for long and was changed now: (it, its ReplicaSet, its Pod, when)."""
+    """A Deployment of one old Pod that is changed now: (Deployment, its ReplicaSet, its Pod, time)."""
     web = c.apply("Deployment", "web", by=by, replicas=1)
     old = c.create("ReplicaSet", "web-1", owner=web, replicas=1)
     pod = c.create("Pod", "web-1-a", owner=old, containers=[{"name": "app"}])
@@ -64,8 +64,8 @@ def rolling_out(c: Cluster, *, by: str = "kubectl") -> tuple[Thing, Thing, Thing
 
 
 @pytest.mark.parametrize("earlier", [False, True])
-def test_a_rollout_goes_back_to_the_manager_of_the_deployment_whichever_scaling_comes_first(earlier: bool) -> None:
-    """An Event of the Deployment counts on from its last rollout, and one is of a Pod that is nowhere else."""
+def test_the_root_of_a_rollout_is_the_manager_of_the_deployment_whichever_scaling_arrives_first(earlier: bool) -> None:
+    """One Event continues the count of the last rollout, and one is about a Pod that was not seen."""
     c = Cluster()
     web, old, pod, since = rolling_out(c)
     new = c.create("ReplicaSet", "web-2", owner=web, replicas=1)
@@ -105,8 +105,8 @@ def test_a_rollout_goes_back_to_the_manager_of_the_deployment_whichever_scaling_
     )
 
 
-def test_a_rollout_of_two_pods_is_one_trace_although_its_objects_are_seen_only_as_they_stand_in_the_end() -> None:
-    """One Pod may be missing and one too many: the first old one goes at once, the second for the first new one."""
+def test_a_rollout_of_two_pods_is_one_trace_if_only_the_final_objects_are_seen() -> None:
+    """One Pod may be missing, one surplus: one old Pod is deleted at once, the other after the first new one."""
     c = Cluster()
     web = c.apply("Deployment", "web", replicas=2)
     old = c.create("ReplicaSet", "web-1", owner=web, replicas=2)
@@ -165,7 +165,7 @@ def test_a_rollout_of_two_pods_is_one_trace_although_its_objects_are_seen_only_a
     )
 
 
-def test_what_a_capture_of_the_go_kspan_tells_is_one_trace() -> None:
+def test_a_capture_of_the_go_kspan_is_one_trace() -> None:
     rows = fold(*journal_of(CAPTURE))
     drawing = """
         (incomplete)
@@ -197,8 +197,8 @@ def test_what_a_capture_of_the_go_kspan_tells_is_one_trace() -> None:
     assert draw(rows) == dedent(drawing).strip()
 
 
-def test_a_rollout_by_flux_1_goes_back_to_its_sync_which_is_told_when_it_is_under_way() -> None:
-    """The objects have no managedFields: nothing else tells who changed them."""
+def test_a_sync_of_flux_1_that_is_reported_during_the_rollout_is_its_root() -> None:
+    """The objects have no managedFields, so that only the Event shows who changed them."""
     c = Cluster()
     web, old, pod, since = rolling_out(c)
     new = c.create("ReplicaSet", "web-2", owner=web, replicas=1)
@@ -233,7 +233,7 @@ def test_a_rollout_by_flux_1_goes_back_to_its_sync_which_is_told_when_it_is_unde
     )
 
 
-def test_the_sync_of_flux_1_is_above_the_change_that_it_tells_of() -> None:
+def test_the_sync_of_flux_1_is_the_parent_of_the_change_that_it_reports() -> None:
     c, web, old, _ = settled("web")
     c.update(web, by="kubectl", image="app:v2")
     new = new_replicas(c, web, "web-2", 1, old=True)
@@ -254,8 +254,8 @@ def test_the_sync_of_flux_1_is_above_the_change_that_it_tells_of() -> None:
     )
 
 
-def test_a_top_level_event_of_who_looked_at_a_later_version_is_not_about_the_change() -> None:
-    """It tells how the object stands; what comes to the object still goes back to its changes."""
+def test_a_top_level_event_that_saw_a_later_version_does_not_report_the_change() -> None:
+    """The Event describes the state of the object; later occurrences are still caused by its changes."""
     c = Cluster()
     pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "app"}])
     run(c, pod)
@@ -275,8 +275,8 @@ def test_a_top_level_event_of_who_looked_at_a_later_version_is_not_about_the_cha
     )
 
 
-def test_a_stateful_set_that_flux_1_updates_goes_back_to_its_sync_from_the_last_pod_to_the_first() -> None:
-    """Between the two Pods lie minutes in which nobody tells that anything is going on."""
+def test_the_sync_of_flux_1_is_the_root_of_all_pods_of_a_stateful_set() -> None:
+    """Minutes without any Event pass between the two Pods."""
     c = Cluster()
     db = c.apply("StatefulSet", "db", replicas=2)
     pods = [c.create("Pod", f"db-{number}", owner=db, containers=[{"name": "app"}]) for number in range(2)]
@@ -337,9 +337,7 @@ def test_a_stateful_set_that_flux_1_updates_goes_back_to_its_sync_from_the_last_
         ([], "Deployment.Create coredns  by unknown  [root]"),
     ],
 )
-def test_who_changed_an_object_last_is_told_by_its_managed_fields_if_it_has_any(
-    managers: list[str], changes: str
-) -> None:
+def test_the_actor_of_a_change_is_taken_from_managed_fields_if_there_are_any(managers: list[str], changes: str) -> None:
     c = Cluster()
     web = c.apply("Deployment", "coredns", by=managers[0] if managers else "x", replicas=2)
     for manager in managers[1:]:

@@ -97,8 +97,8 @@ def test_pods_that_a_quota_refused_are_created_because_it_was_raised() -> None:
     )
 
 
-def test_a_quota_explains_nothing_to_those_whom_it_did_not_refuse() -> None:
-    """What was created before it was raised, and what is created for a change after it, have their own reasons."""
+def test_a_raised_quota_is_no_cause_for_pods_that_it_had_not_refused() -> None:
+    """Pods created before the quota was raised, or for a later change, have their own causes."""
     c = Cluster()
     quota = c.apply("ResourceQuota", "few", hard={"pods": "1"})
     other, other_rs, _ = rolled_out(c, "other")
@@ -147,7 +147,7 @@ def test_a_quota_explains_nothing_to_those_whom_it_did_not_refuse() -> None:
 
 
 def refused(c: Cluster, why: str) -> tuple[Thing, Thing]:
-    """A Deployment of one Pod which is refused: (it, its ReplicaSet)."""
+    """A Deployment whose only Pod is refused: (Deployment, its ReplicaSet)."""
     web = c.apply("Deployment", "web", replicas=1)
     rs = new_replicas(c, web, "web-1", 1, told=False)
     message = f'Error creating: pods "web-1-a" is forbidden: {why}'
@@ -157,7 +157,7 @@ def refused(c: Cluster, why: str) -> tuple[Thing, Thing]:
 
 
 def test_a_pod_that_was_too_big_is_created_because_its_limits_were_raised() -> None:
-    """The message does not name the LimitRange: any in the namespace will do, but no other."""
+    """The message does not name the LimitRange: any of the namespace can be the cause, but no other."""
     c = Cluster()
     limits, other = (
         c.apply("LimitRange", "limits", limits=[1]),
@@ -213,7 +213,7 @@ def test_a_pod_that_was_not_safe_is_created_because_the_namespaces_label_was_cha
     )
 
 
-def test_what_was_refused_and_then_changed_is_created_for_the_change() -> None:
+def test_a_refused_dependent_is_created_because_its_owner_was_changed() -> None:
     c = Cluster()
     c.apply("LimitRange", "limits", limits=[1])
     c.first_list()
@@ -240,8 +240,8 @@ def test_what_was_refused_and_then_changed_is_created_for_the_change() -> None:
     )
 
 
-def test_what_an_autoscaler_says_of_itself_goes_with_its_decision() -> None:
-    """Up because of one decision, down because of the next, which is told before the target has changed."""
+def test_conditions_of_an_autoscaler_are_caused_by_its_decision() -> None:
+    """Scaled up for one decision and down for the next, which is reported before the target changed."""
     c = Cluster()
     db = c.apply("StatefulSet", "db", replicas=1)
     run(c, new_pod(c, db, "db-0", told=False))

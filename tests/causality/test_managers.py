@@ -1,4 +1,4 @@
-"""Who changed it: people and tools are roots, controllers are effects, and metadata alone is no news."""
+"""Who made a change: people and tools are roots, controllers' changes are effects, metadata alone starts nothing."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.causality.drawing import shows
 WIDGETS = "widget-controller"
 
 
-def test_a_custom_resources_controller_acts_for_whoever_changed_it() -> None:
+def test_a_custom_resources_controller_acts_for_its_last_change() -> None:
     c = Cluster()
     widget = c.apply("Widget", "a", size=1)
     c.event(widget, "Reconciling", "generation 1", by=WIDGETS, new=True)
@@ -38,7 +38,7 @@ def test_a_custom_resources_controller_acts_for_whoever_changed_it() -> None:
     )
 
 
-def test_a_human_who_edits_what_a_controller_owns_is_the_root_of_the_edit_and_of_its_undoing() -> None:
+def test_a_manual_edit_of_an_owned_object_is_the_root_of_the_edit_and_its_revert() -> None:
     c = Cluster()
     widget = c.apply("Widget", "a", size=1)
     web = c.create("Deployment", "widget-a", owner=widget, by=WIDGETS, replicas=1)
@@ -80,7 +80,7 @@ def test_a_replica_set_scaled_by_hand_is_scaled_back_because_of_that() -> None:
     )
 
 
-def test_a_controller_acts_for_the_human_who_edited_the_owner_not_for_an_older_edit_of_its_object() -> None:
+def test_a_controller_acts_for_the_edit_of_the_owner_not_for_an_older_edit_of_its_object() -> None:
     c = Cluster()
     widget = c.apply("Widget", "a", size=1)
     web = c.create("Deployment", "widget-a", owner=widget, by=WIDGETS, replicas=1)
@@ -136,8 +136,8 @@ def test_a_tool_that_applies_is_a_root(manager: str) -> None:
         "node-fetch",
     ],
 )
-def test_whoever_edits_is_the_root_of_the_rollout(manager: str) -> None:
-    """Also who is in no list, as long as it does not write the status."""
+def test_the_editor_is_the_root_of_the_rollout(manager: str) -> None:
+    """Also an unknown manager, as long as it does not write the status."""
     c, web, one, _ = settled("web")
     c.update(web, by=manager, image="app:v2")
     two = new_replicas(c, web, "web-2", 1)
@@ -156,8 +156,8 @@ def test_whoever_edits_is_the_root_of_the_rollout(manager: str) -> None:
 
 
 @pytest.mark.parametrize("manager", ["kubectl", "argocd-controller", "my-platform"])
-def test_who_applies_on_the_servers_side_is_the_root_of_what_that_changes(manager: str) -> None:
-    """The first time, what was there before is put down to nobody, at the same time."""
+def test_a_server_side_apply_is_the_root_of_its_change(manager: str) -> None:
+    """The first apply adds an entry for earlier fields with an unknown manager and the same time."""
     c, web, one, _ = settled("web", by=f"{manager} (apply)")
     own = web.meta["managedFields"][0]
     nobody = {**own, "manager": "before-first-apply", "operation": "Update", "time": second(c.now + STEP)}
@@ -182,8 +182,8 @@ def test_who_applies_on_the_servers_side_is_the_root_of_what_that_changes(manage
     )
 
 
-def test_before_kubernetes_1_22_the_status_is_told_by_its_fields() -> None:
-    """Whoever writes the status alone has changed nothing: what was there goes back to kubectl."""
+def test_before_kubernetes_1_22_status_entries_are_recognised_by_their_fields() -> None:
+    """A manager that only writes the status made no change: the change was kubectl's."""
     c = Cluster()
     web = c.apply("Deployment", "web", by="kubectl", replicas=1)
     c.wait(5)
@@ -220,7 +220,7 @@ def test_labels_and_annotations_start_nothing() -> None:
     shows(c, "")
 
 
-def test_labels_are_no_cause_of_what_comes_next() -> None:
+def test_labels_are_not_the_cause_of_later_changes() -> None:
     c, web, rs, _ = settled("web")
     c.update(web, by="kubectl", subresource="scale", replicas=2)
     c.label(web, team="blue")
@@ -236,7 +236,7 @@ def test_labels_are_no_cause_of_what_comes_next() -> None:
     )
 
 
-def test_a_status_that_is_written_is_no_change() -> None:
+def test_a_status_update_is_no_change() -> None:
     c = Cluster()
     quota = c.apply("ResourceQuota", "few", hard={"pods": "1"})
     web, rs, _ = rolled_out(c, "web")
@@ -265,7 +265,7 @@ def test_a_controller_that_marks_its_own_object_acts_for_its_last_change() -> No
 
 
 def test_a_controller_that_edits_its_own_resource_acts_for_the_last_change_of_it() -> None:
-    """It is known by the status that it writes."""
+    """The controller is recognised by the status that it writes."""
     c = Cluster()
     widget = c.apply("Widget", "a", size=1)
     c.status(widget, by=WIDGETS, phase="Pending")
@@ -279,7 +279,7 @@ def test_a_controller_that_edits_its_own_resource_acts_for_the_last_change_of_it
     )
 
 
-def test_one_apply_of_several_objects_is_a_trace_for_each() -> None:
+def test_an_apply_of_several_objects_is_one_trace_each() -> None:
     c = Cluster()
     one = c.apply("Deployment", "cart", replicas=1)
     two = c.apply("Deployment", "shop", replicas=1)
@@ -302,7 +302,7 @@ def test_one_apply_of_several_objects_is_a_trace_for_each() -> None:
     )
 
 
-def test_data_that_changes_is_a_change_of_what_has_no_spec() -> None:
+def test_a_change_of_data_is_a_change_of_an_object_without_a_spec() -> None:
     c = Cluster()
     settings = c.apply("ConfigMap", "settings", data={"color": "blue"})
     c.first_list()

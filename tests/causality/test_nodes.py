@@ -1,4 +1,4 @@
-"""What happens to a node, and through it to the Pods that are on it."""
+"""Changes and failures of nodes, and their effects on Pods."""
 
 from tests.causality.actors import done, kill, new_pod, new_replicas, only, rolled_out, run
 from tests.causality.cluster import MANAGER, Cluster, Thing
@@ -13,12 +13,12 @@ def node(c: Cluster, name: str = "node-a") -> Thing:
 
 
 def evict(c: Cluster, pod: Thing, reason: str, by: str = MANAGER, message: str = "") -> None:
-    """The condition that says why, then the deletion."""
+    """The condition with the reason, then the deletion."""
     c.condition(pod, "DisruptionTarget", "True", reason=reason, message=message, by=by)
     kill(c, pod)
 
 
-def test_a_drain_goes_back_to_the_cordon() -> None:
+def test_a_drain_is_caused_by_the_cordon() -> None:
     c = Cluster()
     old = node(c)
     web, rs, (one, two) = rolled_out(c, "web", 2)
@@ -57,7 +57,7 @@ def test_a_drain_goes_back_to_the_cordon() -> None:
 
 
 def test_an_eviction_from_a_node_that_nobody_drains_is_a_root() -> None:
-    """The node was changed lately, but not in a way that drives Pods away."""
+    """The node was changed recently, but not in a way that evicts Pods."""
     c = Cluster()
     old = node(c)
     _, rs, (pod,) = rolled_out(c, "web")
@@ -87,7 +87,7 @@ def test_an_eviction_from_a_node_that_nobody_drains_is_a_root() -> None:
     )
 
 
-def test_a_scale_down_during_a_drain_is_not_the_drains() -> None:
+def test_a_scale_down_during_a_drain_is_not_caused_by_the_drain() -> None:
     c = Cluster()
     old = node(c)
     web, rs, (one, two) = rolled_out(c, "web", 2)
@@ -187,7 +187,7 @@ def test_a_node_that_dies_loses_its_pods_after_a_while() -> None:
     )
 
 
-def test_preemption_goes_back_to_the_pod_that_needs_the_room() -> None:
+def test_a_preemption_is_caused_by_the_pod_that_needs_the_room() -> None:
     c = Cluster()
     node(c)
     _, rs, (victim,) = rolled_out(c, "web")
@@ -223,7 +223,7 @@ def test_preemption_goes_back_to_the_pod_that_needs_the_room() -> None:
     )
 
 
-def test_the_pods_of_a_node_that_is_removed_go_with_it() -> None:
+def test_the_pods_of_a_removed_node_are_deleted_with_it() -> None:
     c = Cluster()
     old = node(c)
     _, rs, (pod,) = rolled_out(c, "web")
@@ -270,8 +270,8 @@ def test_a_new_node_gets_the_pods_of_the_daemon_sets() -> None:
     )
 
 
-def test_the_label_that_a_node_is_given_brings_the_daemon_sets_pod() -> None:
-    """A label starts nothing by itself: the one that nothing follows is no trace."""
+def test_a_label_on_a_node_causes_the_daemon_sets_pod() -> None:
+    """A label change without an effect starts no trace."""
     c = Cluster()
     some, other = node(c, "node-c"), node(c, "node-d")
     agent = c.apply("DaemonSet", "agent")
@@ -292,7 +292,7 @@ def test_the_label_that_a_node_is_given_brings_the_daemon_sets_pod() -> None:
     )
 
 
-def test_the_kubelets_events_of_its_node_go_by_the_name() -> None:
+def test_the_kubelets_events_of_its_node_are_matched_by_name() -> None:
     c = Cluster()
     new = node(c)
     c.event(new, "Starting", "Starting kubelet.", by="kubelet", host="node-a", uid="node-a")
@@ -308,7 +308,7 @@ def test_the_kubelets_events_of_its_node_go_by_the_name() -> None:
     )
 
 
-def test_a_drained_stateful_set_pod_comes_again_elsewhere_under_its_name() -> None:
+def test_a_drained_stateful_set_pod_is_created_again_with_its_name() -> None:
     c = Cluster()
     old = node(c)
     db = c.apply("StatefulSet", "db", replicas=1)
@@ -360,8 +360,8 @@ def test_an_autoscaler_that_taints_a_node_and_empties_it_is_the_root() -> None:
     )
 
 
-def test_who_tolerates_a_taint_for_a_while_leaves_because_of_it_then() -> None:
-    """The trace waits for those who stay on for a time of their own, and for nobody else."""
+def test_a_taint_causes_the_eviction_after_the_toleration_seconds() -> None:
+    """The trace waits only for Pods with toleration seconds."""
     c = Cluster()
     old = node(c)
     web = c.apply("Deployment", "web", replicas=2)
@@ -417,7 +417,7 @@ def test_a_drain_of_a_node_that_was_cordoned_shortly_before_anybody_watched() ->
     )
 
 
-def test_a_drain_of_a_node_that_was_cordoned_long_ago_is_nobodys_that_is_known() -> None:
+def test_a_drain_of_a_node_that_was_cordoned_long_ago_has_no_known_cause() -> None:
     c = Cluster()
     old = node(c)
     _, rs, (pod,) = rolled_out(c, "web")
@@ -439,8 +439,8 @@ def test_a_drain_of_a_node_that_was_cordoned_long_ago_is_nobodys_that_is_known()
     )
 
 
-def test_a_drain_that_a_disruption_budget_holds_up_goes_on_with_the_next_pod_that_is_ready() -> None:
-    """An eviction that is refused leaves no trace: kubectl tries again every five seconds."""
+def test_a_drain_that_a_disruption_budget_delays_continues_with_the_next_ready_pod() -> None:
+    """A refused eviction is not recorded; kubectl retries every five seconds."""
     c = Cluster()
     old = node(c)
     _, rs, (one, two) = rolled_out(c, "web", 2)
@@ -475,7 +475,7 @@ def test_a_drain_that_a_disruption_budget_holds_up_goes_on_with_the_next_pod_tha
     )
 
 
-def test_a_pod_that_the_kubelet_mirrors_is_nobodys_effect() -> None:
+def test_a_mirror_pod_is_a_root() -> None:
     c = Cluster()
     host = node(c)
     c.first_list()
@@ -497,7 +497,7 @@ def test_a_pod_that_the_kubelet_mirrors_is_nobodys_effect() -> None:
     )
 
 
-def test_a_node_that_shuts_down_takes_its_pods_with_it() -> None:
+def test_a_node_shutdown_ends_its_pods() -> None:
     c = Cluster()
     host = node(c)
     _, rs, (pod,) = rolled_out(c, "web")
@@ -525,7 +525,7 @@ def test_a_node_that_shuts_down_takes_its_pods_with_it() -> None:
     )
 
 
-def test_who_comes_to_a_tainted_node_stays_as_long_as_it_tolerates_it() -> None:
+def test_a_pod_on_a_tainted_node_stays_for_its_toleration_seconds() -> None:
     c = Cluster()
     old = node(c)
     web = c.apply("Deployment", "web", replicas=1)
@@ -560,7 +560,7 @@ def test_who_comes_to_a_tainted_node_stays_as_long_as_it_tolerates_it() -> None:
     )
 
 
-def test_a_daemon_set_leaves_a_node_that_lost_its_label() -> None:
+def test_removing_a_nodes_label_causes_the_deletion_of_the_daemon_sets_pod() -> None:
     c = Cluster()
     one = node(c)
     agent = c.apply("DaemonSet", "agent")
@@ -582,7 +582,7 @@ def test_a_daemon_set_leaves_a_node_that_lost_its_label() -> None:
     )
 
 
-def test_a_daemon_set_leaves_a_node_with_a_taint_before_anybody_marks_its_pod() -> None:
+def test_a_taint_causes_the_deletion_of_a_daemon_set_pod_without_a_disruption_condition() -> None:
     c = Cluster()
     one = node(c)
     agent = c.apply("DaemonSet", "agent")

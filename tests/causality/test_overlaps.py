@@ -1,4 +1,4 @@
-"""Changes that come so close together that recency would mix them up."""
+"""Changes so close together that the newest is not always the cause."""
 
 from tests.causality.actors import done, new_pod, new_replicas, rolled_out, scale, scaled, settled, take_up
 from tests.causality.cluster import Cluster
@@ -42,8 +42,8 @@ def test_two_deployments_changed_in_the_same_second_are_not_mixed_up() -> None:
     )
 
 
-def test_a_second_change_does_not_take_over_what_the_controller_did_for_the_first() -> None:
-    """The controller still looks at the first change's version when the second has been written."""
+def test_a_second_change_is_not_the_cause_of_actions_for_the_first() -> None:
+    """The controller still sees the version of the first change when the second was made."""
     c, web, one, _ = settled("web", 2)
     first = c.update(web, by="kubectl-set", image="app:v2").version
     two = new_replicas(c, web, "web-2", 1)
@@ -76,7 +76,7 @@ def test_a_second_change_does_not_take_over_what_the_controller_did_for_the_firs
     )
 
 
-def test_without_events_the_pod_template_tells_which_of_two_changes_a_replica_set_is_for() -> None:
+def test_without_events_the_pod_template_decides_which_of_two_changes_a_replica_set_is_for() -> None:
     c, web, _, _ = settled("web", 4)
     c.update(web, by="kubectl-set", image="app:v2")
     two = new_replicas(c, web, "web-2", 1, told=False)
@@ -103,8 +103,8 @@ def test_without_events_the_pod_template_tells_which_of_two_changes_a_replica_se
     )
 
 
-def test_a_late_event_names_the_change_that_it_was_about() -> None:
-    """Its ReplicaSet was decided meanwhile, on the evidence of the objects alone."""
+def test_a_late_event_is_matched_with_its_change() -> None:
+    """The ReplicaSet was decided meanwhile, from the objects alone."""
     c, web, one, _ = settled("web", 2)
     first = c.update(web, by="kubectl-set", image="app:v2").version
     two = new_replicas(c, web, "web-2", 1)
@@ -130,7 +130,7 @@ def test_a_late_event_names_the_change_that_it_was_about() -> None:
     )
 
 
-def test_an_event_is_about_the_delta_after_what_its_reporter_looked_at_however_near_another_is() -> None:
+def test_an_event_reports_the_change_after_the_version_that_its_reporter_saw_not_the_nearest() -> None:
     """The same scaling twice, and the Event of the first is written only after the second."""
     c, web, rs, _ = settled("web")
     first = c.update(web, by="kubectl", subresource="scale", replicas=2).version
@@ -187,8 +187,8 @@ def test_a_change_and_its_undo_are_told_apart_by_the_template_that_each_replica_
     )
 
 
-def test_what_shrinks_before_the_newest_template_has_its_revision_shrinks_for_the_one_before() -> None:
-    """No Event is left to tell what the controller looked at: its revision annotation does."""
+def test_a_scale_down_before_the_newest_template_has_a_revision_is_for_the_template_before() -> None:
+    """Without an Event, the revision annotation shows which version the controller saw."""
     c, web, one, _ = settled("web", 4)
     c.update(web, by="kubectl-set", image="app:v2")
     two = new_replicas(c, web, "web-2", 2, told=False)
@@ -211,8 +211,8 @@ def test_what_shrinks_before_the_newest_template_has_its_revision_shrinks_for_th
     )
 
 
-def test_of_two_changes_to_one_template_the_revision_tells_for_which_a_replica_set_grows() -> None:
-    """v2, v3 and v2 again: until web-2 has a new number, the controller has not come to the undo."""
+def test_the_revision_decides_for_which_of_two_changes_to_one_template_a_replica_set_grows() -> None:
+    """v2, v3 and v2 again: the controller has not seen the undo before web-2 has a new revision."""
     c, web, one, _ = settled("web", 4)
     c.update(web, by="kubectl-set", image="app:v2")
     two = new_replicas(c, web, "web-2", 1, told=False)
@@ -241,8 +241,8 @@ def test_of_two_changes_to_one_template_the_revision_tells_for_which_a_replica_s
     )
 
 
-def test_a_change_of_the_template_and_of_the_number_at_once_may_scale_before_it_has_its_revision() -> None:
-    """The controller scales first what it has (sync.go, scale), and makes the new ReplicaSet in its next pass."""
+def test_a_change_of_template_and_replicas_can_scale_before_it_has_a_revision() -> None:
+    """The controller first scales existing ReplicaSets (sync.go, scale) and creates the new one in its next pass."""
     c, web, one, _ = settled("web", 2)
     c.update(web, by="kubectl-edit", image="app:v2", replicas=4)
     scale(c, web, one, 4, told=False)
@@ -258,7 +258,7 @@ def test_a_change_of_the_template_and_of_the_number_at_once_may_scale_before_it_
     )
 
 
-def test_a_deployment_that_recreates_takes_down_what_is_old_before_the_new_template_has_a_revision() -> None:
+def test_the_recreate_strategy_scales_down_before_the_new_template_has_a_revision() -> None:
     c, web, one, _ = settled("web", 2, strategy={"type": "Recreate"})
     c.update(web, by="kubectl-set", image="app:v2")
     scale(c, web, one, 0, told=False)

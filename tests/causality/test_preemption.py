@@ -1,4 +1,4 @@
-"""Pods that the scheduler sends away for others, as it has told that over the years."""
+"""Preemption, as reported by several versions of the scheduler."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.causality.test_nodes import node
 
 
 def crowded(c: Cluster) -> tuple[Thing, Thing, Thing]:
-    """(a ReplicaSet, its Pod on the only node, an urgent Pod that finds no room)."""
+    """(a ReplicaSet, its Pod on the only node, an urgent Pod that does not fit)."""
     node(c)
     _, rs, (victim,) = rolled_out(c, "web")
     c.first_list()
@@ -49,8 +49,8 @@ def test_before_there_was_a_related_object_the_message_named_the_pod_that_needs_
     )
 
 
-def test_a_preemption_whose_event_is_lost_is_the_schedulers_and_nobodys_that_is_known() -> None:
-    """The condition of the Pod says who it was, and not for whom."""
+def test_a_preemption_without_its_event_is_by_the_scheduler_and_has_no_known_cause() -> None:
+    """The condition of the Pod shows that the scheduler did it, but not for which Pod."""
     c = Cluster()
     rs, victim, urgent = crowded(c)
     why = "default-scheduler: preempting to accommodate a higher priority pod"

@@ -1,4 +1,4 @@
-"""Deployments: created, changed, scaled, rolled back, while Events come early, late or never."""
+"""Deployments: created, changed, scaled, rolled back, with early, late and lost Events."""
 
 from kspan.vocabulary import CHANGE_SUMMARY
 from tests.causality.actors import done, kill, new_pod, new_replicas, rolled_out, run, scale, scaled, settled
@@ -25,7 +25,7 @@ def test_a_created_deployment_is_one_trace_from_the_apply_to_the_started_contain
     )
 
 
-def test_the_message_of_kubernetes_1_18_tells_the_same() -> None:
+def test_the_message_of_kubernetes_1_18_gives_the_same_tree() -> None:
     c = Cluster()
     web = c.apply("Deployment", "web", replicas=1)
     rs = new_replicas(c, web, "web-1", 1, old=True)
@@ -46,7 +46,7 @@ def test_the_message_of_kubernetes_1_18_tells_the_same() -> None:
     )
 
 
-def test_lost_events_leave_the_tree_of_the_objects() -> None:
+def test_without_events_the_objects_form_the_same_tree() -> None:
     c = Cluster()
     web = c.apply("Deployment", "web", replicas=1)
     rs = new_replicas(c, web, "web-1", 1, told=False)
@@ -65,7 +65,7 @@ def test_lost_events_leave_the_tree_of_the_objects() -> None:
     )
 
 
-def test_events_half_a_minute_late_take_their_place_above_what_they_speak_of() -> None:
+def test_events_half_a_minute_late_are_placed_above_the_changes_that_they_report() -> None:
     c = Cluster()
     web = c.apply("Deployment", "web", replicas=1)
     rs = new_replicas(c, web, "web-1", 1, late=30)
@@ -90,7 +90,7 @@ def test_events_half_a_minute_late_take_their_place_above_what_they_speak_of() -
     )
 
 
-def test_an_event_that_comes_after_its_trace_was_closed_is_an_episode_of_it() -> None:
+def test_an_event_that_arrives_after_its_trace_was_closed_is_an_episode() -> None:
     c = Cluster()
     web = c.apply("Deployment", "web", replicas=1)
     rs = new_replicas(c, web, "web-1", 1, late=30)
@@ -189,7 +189,7 @@ def test_scaling_creates_and_deletes_pods() -> None:
     )
 
 
-def test_the_deletes_of_a_scale_down_are_the_replica_sets_even_when_their_events_are_lost() -> None:
+def test_the_replica_set_deletes_pods_of_a_scale_down_even_if_the_events_are_lost() -> None:
     c, web, rs, pods = settled("web", 3)
     c.update(web, by="kubectl", subresource="scale", replicas=1)
     scale(c, web, rs, 1, told=False)
@@ -211,7 +211,7 @@ def test_the_deletes_of_a_scale_down_are_the_replica_sets_even_when_their_events
     )
 
 
-def test_a_rollback_goes_back_to_who_rolled_back() -> None:
+def test_the_root_of_a_rollback_is_its_manager() -> None:
     c = Cluster()
     web, one, (pod,) = rolled_out(c, "web")
     c.update(web, by="kubectl-set", image="app:v2")
@@ -270,7 +270,7 @@ def test_a_rollout_restart_is_a_change_of_its_own() -> None:
     )
 
 
-def test_what_changed_while_paused_is_rolled_out_by_the_resuming() -> None:
+def test_changes_while_paused_are_rolled_out_because_of_the_resume() -> None:
     c, web, one, _ = settled("web")
     c.update(web, by="kubectl-rollout", paused=True)
     c.wait(20)
@@ -323,7 +323,7 @@ def test_scaling_twice_by_the_same_program_is_two_changes() -> None:
     )
 
 
-def test_what_is_still_to_do_when_a_rollout_is_paused_is_done_for_the_resuming() -> None:
+def test_the_rest_of_a_paused_rollout_is_caused_by_the_resume() -> None:
     c, web, one, old = settled("web", 2)
     c.update(web, by="kubectl-set", image="app:v2")
     two = new_replicas(c, web, "web-2", 1)
@@ -407,8 +407,8 @@ def test_a_paused_deployment_is_scaled_with_the_template_that_it_has() -> None:
     )
 
 
-def test_the_number_before_tells_which_of_two_scalings_is_meant() -> None:
-    """Both times to 4, the second from 6; their Events come after both, and do not say what was looked at."""
+def test_the_number_of_replicas_before_decides_which_of_two_scalings_is_reported() -> None:
+    """Both scale to 4, the second from 6; their Events arrive after both and do not show the version that was seen."""
     c, web, rs, _ = settled("web", 2)
     told = ((2, 4), (4, 6), (6, 4))
     for _, after in told:

@@ -1,4 +1,4 @@
-"""Controllers beyond the built-in ones: what they do hangs under what they say."""
+"""Controllers of custom resources: the Events that they report are the causes of their changes."""
 
 from tests.causality.actors import done
 from tests.causality.cluster import Cluster
@@ -26,7 +26,7 @@ def test_a_volume_is_provisioned_for_its_claim() -> None:
     )
 
 
-def test_the_span_of_an_event_names_the_rule_that_read_it() -> None:
+def test_the_span_of_an_event_has_the_name_of_its_rule() -> None:
     c = Cluster()
     claim = c.apply("PersistentVolumeClaim", "data", storageClassName="fast")
     c.event(claim, "ProvisioningSucceeded", f"Successfully provisioned volume {VOLUME}", by=PROVISIONER)
@@ -53,7 +53,7 @@ def test_a_node_claim_is_created_for_the_pod_that_needs_it() -> None:
     )
 
 
-def test_what_flux_applied_goes_back_to_its_reconciliation() -> None:
+def test_objects_that_flux_applied_are_caused_by_its_reconciliation() -> None:
     c = Cluster()
     web = c.apply("Deployment", "web", replicas=0, by="kustomize-controller")
     done(c, web)
@@ -76,7 +76,7 @@ def test_what_flux_applied_goes_back_to_its_reconciliation() -> None:
     )
 
 
-def test_applications_go_back_to_the_change_of_their_set() -> None:
+def test_applications_are_caused_by_the_change_of_their_set() -> None:
     c = Cluster()
     every = c.apply("ApplicationSet", "guestbook", namespace="argocd")
     seen = every.version
@@ -151,7 +151,7 @@ def test_a_job_that_went_missing_was_deleted() -> None:
     )
 
 
-def test_a_job_made_by_hand_from_a_cron_job_is_found_by_its_controller() -> None:
+def test_a_job_created_by_hand_from_a_cron_job_is_adopted() -> None:
     c = Cluster()
     cron = c.apply("CronJob", "backup", schedule="* * * * *")
     c.wait(60)

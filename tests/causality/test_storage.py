@@ -1,4 +1,4 @@
-"""Volumes and their claims: what is bound, and why it is freed."""
+"""Volumes and claims: why they are bound and released."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def refer(claim: Thing) -> dict[str, Any]:
 
 
 def bound(c: Cluster, reclaim: str) -> tuple[Thing, Thing]:
-    """A volume that was there, and the claim for which it is taken: (volume, claim)."""
+    """An existing volume and the claim that it is bound to: (volume, claim)."""
     disk = c.create("PersistentVolume", "disk", by="kubectl-create", persistentVolumeReclaimPolicy=reclaim)
     c.status(disk, phase="Available")
     c.first_list()
@@ -29,7 +29,7 @@ def bound(c: Cluster, reclaim: str) -> tuple[Thing, Thing]:
     return disk, claim
 
 
-def test_a_volume_is_bound_for_the_claim_and_freed_and_deleted_with_it() -> None:
+def test_a_volume_is_bound_released_and_deleted_because_of_its_claim() -> None:
     c = Cluster()
     disk, claim = bound(c, "Delete")
     c.delete(claim, finalizers=("kubernetes.io/pvc-protection",))
@@ -52,7 +52,7 @@ def test_a_volume_is_bound_for_the_claim_and_freed_and_deleted_with_it() -> None
     )
 
 
-def test_a_volume_that_is_retained_is_deleted_by_whoever_does_it() -> None:
+def test_the_deletion_of_a_retained_volume_is_a_root() -> None:
     c = Cluster()
     disk, claim = bound(c, "Retain")
     c.gone(claim)
@@ -76,7 +76,7 @@ def test_a_volume_that_is_retained_is_deleted_by_whoever_does_it() -> None:
     )
 
 
-def test_a_volume_that_is_provisioned_without_a_word_is_the_claims() -> None:
+def test_a_volume_provisioned_without_an_event_is_caused_by_its_claim() -> None:
     c = Cluster()
     claim = c.apply("PersistentVolumeClaim", "data", storageClassName="fast")
     c.wait(1)
@@ -96,7 +96,7 @@ def test_a_volume_that_is_provisioned_without_a_word_is_the_claims() -> None:
     )
 
 
-def test_a_claim_that_waits_for_its_first_consumer_goes_on_as_an_episode_of_its_own() -> None:
+def test_a_claim_that_waits_for_its_first_consumer_continues_as_an_episode() -> None:
     c = Cluster()
     claim = c.apply("PersistentVolumeClaim", "data", storageClassName="fast")
     waiting = c.event(

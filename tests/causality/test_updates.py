@@ -1,4 +1,4 @@
-"""Whose doing it is that a Pod goes: its controller's, for a change of its owner, or somebody else's."""
+"""Who deleted a Pod: its controller, for a change of its owner, or somebody else."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from tests.causality.drawing import shows
 
 
 def stateful(c: Cluster, replicas: int = 2, **spec: Any) -> tuple[Thing, list[Thing]]:
-    """A StatefulSet that has had time to settle, and its Pods."""
+    """A StatefulSet that was rolled out, and its Pods."""
     db = c.apply("StatefulSet", "db", replicas=replicas, **spec)
     pods = [numbered(c, db, number) for number in range(replicas)]
     done(c, db)
@@ -82,7 +82,7 @@ def test_a_daemon_set_with_on_delete_replaces_what_was_deleted_by_hand() -> None
     )
 
 
-def test_below_the_partition_a_pod_goes_by_hand_and_when_it_is_lowered_for_that() -> None:
+def test_a_pod_below_the_partition_is_deleted_by_hand_or_because_the_partition_was_lowered() -> None:
     c = Cluster()
     db, pods = stateful(c, updateStrategy={"type": "RollingUpdate", "rollingUpdate": {"partition": 2}})
     c.update(db, image="app:v2")
@@ -114,7 +114,7 @@ def test_below_the_partition_a_pod_goes_by_hand_and_when_it_is_lowered_for_that(
     )
 
 
-def test_a_stateful_set_is_updated_from_the_end_so_that_what_goes_before_its_turn_went_by_hand() -> None:
+def test_a_stateful_set_pod_deleted_out_of_order_was_deleted_by_hand() -> None:
     c = Cluster()
     db, pods = stateful(c, 3)
     c.update(db, image="app:v2")

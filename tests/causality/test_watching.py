@@ -1,11 +1,11 @@
-"""What the watcher sees: the first list, lists after a gap, and traces that take too long."""
+"""The first list, lists after a gap, and traces that take too long."""
 
 from tests.causality.actors import done, kill, new_pod, new_replicas, rolled_out, run, scale
 from tests.causality.cluster import Cluster
 from tests.causality.drawing import shows
 
 
-def test_what_exists_at_first_contact_starts_nothing() -> None:
+def test_existing_objects_start_no_trace() -> None:
     c = Cluster()
     c.create("Node", "node-a", by="kubelet")
     rolled_out(c, "web")
@@ -13,7 +13,7 @@ def test_what_exists_at_first_contact_starts_nothing() -> None:
     shows(c, "")
 
 
-def test_the_events_of_the_first_list_hang_under_the_changes_that_nobody_saw() -> None:
+def test_events_of_the_first_list_are_placed_under_inferred_changes() -> None:
     c = Cluster()
     rolled_out(c, "web")
     c.first_list(60)
@@ -41,7 +41,7 @@ def test_an_event_long_after_the_last_change_is_a_root_at_first_contact() -> Non
     shows(c, "Pod.Unhealthy web-1-a  by kubelet  [root] error")
 
 
-def test_what_a_rollout_does_after_first_contact_goes_back_to_the_change_before() -> None:
+def test_a_rollout_that_continues_after_first_contact_is_caused_by_the_inferred_change() -> None:
     c = Cluster()
     web = c.apply("Deployment", "web", replicas=1)
     c.first_list(1)
@@ -62,7 +62,7 @@ def test_what_a_rollout_does_after_first_contact_goes_back_to_the_change_before(
     )
 
 
-def test_what_a_list_after_a_gap_shows_is_news() -> None:
+def test_a_list_after_a_gap_shows_the_changes_during_the_gap() -> None:
     c = Cluster()
     web, rs, _ = rolled_out(c, "web", 1)
     _, _, (lost,) = rolled_out(c, "other", 1)
@@ -114,7 +114,7 @@ def test_a_trace_is_closed_as_incomplete_when_it_takes_too_long() -> None:
     )
 
 
-def test_a_slow_pod_does_not_tear_its_rollout_apart() -> None:
+def test_a_slow_pod_does_not_split_the_trace_of_its_rollout() -> None:
     c = Cluster()
     web = c.apply("Deployment", "web", replicas=1)
     rs = new_replicas(c, web, "web-1", 1)
@@ -141,7 +141,7 @@ def test_a_slow_pod_does_not_tear_its_rollout_apart() -> None:
     )
 
 
-def test_episodes_of_an_object_are_told_apart() -> None:
+def test_episodes_of_an_object_have_different_traces() -> None:
     c = Cluster()
     pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "app"}])
     run(c, pod)

@@ -1,4 +1,4 @@
-"""StatefulSets, DaemonSets and what they bring with them."""
+"""StatefulSets, DaemonSets and their dependents."""
 
 from tests.causality.actors import done, kill, new_pod, only, run, running
 from tests.causality.cluster import MANAGER, Cluster, Thing
@@ -7,7 +7,7 @@ from tests.causality.drawing import shows
 STS = "statefulset-controller"
 
 
-def test_a_stateful_set_creates_its_pods_one_after_the_other_in_the_old_words_and_the_new() -> None:
+def test_a_stateful_set_creates_its_pods_one_after_the_other_with_old_and_new_messages() -> None:
     c = Cluster()
     db = c.apply("StatefulSet", "db", replicas=2)
     words = "create Pod db-0 in StatefulSet db successful"
@@ -35,7 +35,7 @@ def test_a_stateful_set_creates_its_pods_one_after_the_other_in_the_old_words_an
 
 
 def test_a_stateful_set_replaces_a_pod_by_one_of_the_same_name() -> None:
-    """The Event of the second creation is only a count on that of the first; the name is no evidence, the uid is."""
+    """The Event of the second creation only increases the count of the first; the uid decides, not the name."""
     c = Cluster()
     db = c.apply("StatefulSet", "db", replicas=1)
     pod = c.create("Pod", "db-0", owner=db, containers=[{"name": "app"}])
@@ -79,8 +79,8 @@ def test_a_stateful_set_replaces_a_pod_by_one_of_the_same_name() -> None:
     )
 
 
-def test_a_stateful_set_pod_deleted_by_hand_comes_again_when_it_is_gone() -> None:
-    """However long it takes to stop."""
+def test_a_stateful_set_pod_deleted_by_hand_is_created_again_after_its_removal() -> None:
+    """However long the Pod takes to stop."""
     c = Cluster()
     db = c.apply("StatefulSet", "db", replicas=2)
     pods = [new_pod(c, db, f"db-{n}", message=f"create Pod db-{n} in StatefulSet db successful") for n in range(2)]
@@ -219,7 +219,7 @@ def test_a_daemon_set_pod_deleted_by_hand_is_replaced_on_its_own_node() -> None:
 
 
 def test_a_stateful_set_makes_its_claims_before_its_pods() -> None:
-    """A claim has no owner reference: the Event tells whose it is."""
+    """A claim has no owner reference: only the Event shows its owner."""
     c = Cluster()
     db = c.apply("StatefulSet", "db", replicas=1)
     claim = c.create("PersistentVolumeClaim", "data-db-0", resources={})
@@ -262,13 +262,13 @@ def test_a_claim_is_bound_because_it_was_created() -> None:
 
 
 def revision(c: Cluster, owner: Thing, name: str) -> None:
-    """The controller keeps the new template of its object as a revision before it acts."""
+    """The controller stores a new template as a revision before it acts."""
     labels = {"controller-revision-hash": name} if owner.kind == "DaemonSet" else {}
     c.create("ControllerRevision", f"{owner.name}-{name}", owner=owner, labels=labels, data={"spec": name}, revision=1)
 
 
-def test_a_pod_of_a_daemon_set_is_made_for_the_change_that_made_its_revision() -> None:
-    """The second change comes while the controller is still at the first one's Pods."""
+def test_a_daemon_set_pod_is_caused_by_the_change_that_created_its_revision() -> None:
+    """The second change is made while the controller is still creating Pods for the first."""
     c = Cluster()
     agent = c.apply("DaemonSet", "agent")
     revision(c, agent, "one")
@@ -311,8 +311,8 @@ def test_a_pod_of_a_daemon_set_is_made_for_the_change_that_made_its_revision() -
     )
 
 
-def test_a_pod_of_a_stateful_set_is_made_for_the_change_that_made_its_revision() -> None:
-    """And where the template stays as it is, for the newest change all the same."""
+def test_a_stateful_set_pod_is_caused_by_the_change_that_created_its_revision() -> None:
+    """If the template does not change, the newest change is the cause."""
     c = Cluster()
     db = c.apply("StatefulSet", "db", replicas=0)
     revision(c, db, "one")
@@ -342,7 +342,7 @@ def test_a_pod_of_a_stateful_set_is_made_for_the_change_that_made_its_revision()
     )
 
 
-def test_a_stateful_set_pod_that_failed_is_cleared_away_and_made_again() -> None:
+def test_a_failed_stateful_set_pod_is_deleted_and_created_again() -> None:
     c = Cluster()
     db = c.apply("StatefulSet", "db", replicas=1)
     pod = new_pod(c, db, "db-0", told=False)
@@ -371,7 +371,7 @@ def test_a_stateful_set_pod_that_failed_is_cleared_away_and_made_again() -> None
     )
 
 
-def test_a_daemon_set_pod_that_failed_is_cleared_away_and_made_again() -> None:
+def test_a_failed_daemon_set_pod_is_deleted_and_created_again() -> None:
     c = Cluster()
     agent = c.apply("DaemonSet", "agent")
     pod = new_pod(c, agent, "agent-a", told=False, affinity=only("node-a"))
@@ -403,7 +403,7 @@ def test_a_daemon_set_pod_that_failed_is_cleared_away_and_made_again() -> None:
 
 
 def test_a_pods_containers_start_one_after_the_other() -> None:
-    """Those that come first, one beside them, and the one that it is all for; all are the Pod's own."""
+    """Init containers, a sidecar and the main container: all belong to the Pod."""
     c = Cluster()
     pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "app"}])
     run(c, pod, started=False)

@@ -30,7 +30,7 @@ def test_the_same_journal_gives_byte_identical_projections_however_it_is_batched
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_stopping_and_starting_again_after_every_record_gives_the_rows_of_going_through(scenario: str) -> None:
+def test_restarting_after_every_record_gives_the_same_rows(scenario: str) -> None:
     cluster, records = journal(scenario)
     with open_store("sqlite://") as store:
         for record in records:
@@ -94,7 +94,7 @@ def test_every_trace_is_a_tree_in_which_no_effect_starts_before_its_cause(scenar
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_nothing_is_left_in_memory_but_live_objects_once_the_clock_has_run_out(scenario: str) -> None:
+def test_only_live_objects_stay_in_memory_after_all_traces_are_closed(scenario: str) -> None:
     cluster, records = journal(scenario)
     with open_store("sqlite://") as store:
         projector = Projector(store, cluster, built_in_rules())

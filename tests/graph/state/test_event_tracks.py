@@ -42,7 +42,7 @@ steps = st.lists(
 
 
 @given(steps)
-def test_an_index_that_is_kept_says_what_one_says_that_is_made_again(given_steps: list[tuple[str, int, str]]) -> None:
+def test_an_updated_index_equals_a_new_one(given_steps: list[tuple[str, int, str]]) -> None:
     tracks, pod, live = EventTracks(), ObjectState(uid="pod"), dict[str, Occurrence]()
     for arrival, (verb, choice, event) in enumerate(given_steps, 1):
         there = sorted(live.values(), key=lambda o: o.arrival)
@@ -71,7 +71,7 @@ def test_an_index_that_is_kept_says_what_one_says_that_is_made_again(given_steps
         assert len(tracks) == len(again)
 
 
-def test_what_was_told_last_counts_also_when_it_was_decided_first() -> None:
+def test_the_newest_occurrence_counts_even_if_it_was_decided_first() -> None:
     tracks, pod = EventTracks(), ObjectState(uid="pod")
     first, second = occurrence(1, "event-a"), occurrence(2, "event-a")
     tracks.add(first)
