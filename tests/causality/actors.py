@@ -52,13 +52,13 @@ def new_replicas(
     *,
     late: float = 0,
     old: bool = False,
-    told: bool = True,
+    reported: bool = True,
     image: str = "",
 ) -> Thing:
     """The deployment controller creates a ReplicaSet; with an ``image``, for an earlier template than the newest."""
     seen, number = web.version, _next_revision(c, web)
     rs = c.create("ReplicaSet", name, owner=web, replicas=replicas, annotations={REVISION: number}, image=image)
-    if told:
+    if reported:
         scaled(c, web, rs, 0, replicas, seen=seen, late=late, old=old)
     return rs
 
@@ -83,22 +83,22 @@ def scale(
     seen: str | None = None,
     late: float = 0,
     old: bool = False,
-    told: bool = True,
+    reported: bool = True,
 ) -> None:
     """The deployment controller scales a ReplicaSet."""
     before, seen = rs.raw["spec"]["replicas"], seen or web.version
     c.update(rs, by=MANAGER, replicas=replicas)
-    if told:
+    if reported:
         scaled(c, web, rs, before, replicas, seen=seen, late=late, old=old)
 
 
 def new_pod(
-    c: Cluster, owner: Thing, name: str, *, late: float = 0, told: bool = True, message: str = "", **more: Any
+    c: Cluster, owner: Thing, name: str, *, late: float = 0, reported: bool = True, message: str = "", **more: Any
 ) -> Thing:
     """The owner's controller creates a Pod."""
     seen = owner.version
     pod = c.create("Pod", name, owner=owner, **_containers(), **more)
-    if told:
+    if reported:
         message = message or f"Created pod: {name}"
         c.event(owner, "SuccessfulCreate", message, by=CONTROLLERS[owner.kind], seen=seen, late=late)
     return pod
@@ -119,11 +119,11 @@ def running(c: Cluster, pod: Thing, phase: str = "Running") -> None:
     c.status(pod, by="kubelet", phase=phase, conditions=[{"type": "Ready", "status": ready}])
 
 
-def kill(c: Cluster, pod: Thing, *, by: Thing | None = None, told: bool = True, late: float = 0) -> None:
+def kill(c: Cluster, pod: Thing, *, by: Thing | None = None, reported: bool = True, late: float = 0) -> None:
     """A Pod is deleted (``by`` the controller of this owner) and its kubelet stops it."""
     c.delete(pod, grace=5)
     seen = pod.version
-    if by is not None and told:
+    if by is not None and reported:
         c.event(by, "SuccessfulDelete", f"Deleted pod: {pod.name}", by=CONTROLLERS[by.kind], late=late)
     c.event(pod, "Killing", "Stopping container app", by="kubelet", host="node-a", seen=seen, late=late)
 

@@ -121,7 +121,7 @@ class Cluster:
     def wait(self, seconds: float) -> None:
         self._pass_time(self.now + int(seconds * SECOND))
 
-    def settle_mail(self) -> None:
+    def receive_all(self) -> None:
         """Wait until all late records have arrived."""
         self._pass_time(max([at for at, *_ in self._late], default=self.now))
 

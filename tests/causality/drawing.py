@@ -32,7 +32,7 @@ CLUSTER = "5f1e7a0c-0000-4000-8000-000000000000"
 def shows(cluster: Cluster, drawing: str, *, notes: bool = False) -> None:
     """Assert that the traces of the cluster are those drawn: for each order of arrival, with restarts, with other
     names, with unrelated changes, and without a change of state by any question to a chooser."""
-    cluster.settle_mail()
+    cluster.receive_all()
     records = cluster.records
     rows = fold(CLUSTER, records)
     drawn = draw(rows, notes=notes)
@@ -73,7 +73,7 @@ def _trace(
     if trace["previous_trace_id"]:
         before = spans[traces[trace["previous_trace_id"]]["root_span_id"]]
         lines.append(f"(continues {before['name']} {before['object_name']} trace)")
-    assert root["attributes"].get(INCOMPLETE, False) == trace["incomplete"], "the root tells it where traces go"
+    assert root["attributes"].get(INCOMPLETE, False) == trace["incomplete"], "the root span has the mark in exports"
     if trace["incomplete"]:
         lines.append("(incomplete)")
     waiting = [(0, root)]

@@ -10,7 +10,7 @@ from tests.causality.drawing import CLUSTER
 from tests.recordings import fold
 
 
-def told(c: Cluster) -> tuple[list[dict[str, Any]], str]:
+def reported(c: Cluster) -> tuple[list[dict[str, Any]], str]:
     """The patch and the summary of the only change."""
     (row,) = [row for row in fold(CLUSTER, c.records)["spans"] if row["reason"] == "Update"]
     return json.loads(row["attributes"].get(CHANGE, "[]")), row["attributes"].get(CHANGE_SUMMARY, "")
@@ -32,7 +32,7 @@ def test_a_change_has_a_patch_and_a_readable_summary() -> None:
     c, web = deployment(replicas=2, **containers(image="web:v1"))
     c.update(web, replicas=4, **containers(image="web:v2"))
     image = "/spec/template/spec/containers/0/image"
-    patch, summary = told(c)
+    patch, summary = reported(c)
     assert sorted(patch, key=lambda op: str(op["path"])) == [
         {"op": "replace", "path": "/spec/replicas", "value": 4},
         {"op": "replace", "path": image, "value": "web:v2"},
@@ -46,7 +46,7 @@ def test_labels_and_annotations_that_change_with_the_spec_are_in_the_patch_excep
     web.meta["annotations"] = {"deployment.kubernetes.io/revision": "2", "example.com/ticket": "OPS-7"}
     web.meta["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = '{"spec":{"replicas":2}}'
     c.update(web, replicas=2)
-    patch, summary = told(c)
+    patch, summary = reported(c)
     assert {op["path"] for op in patch} == {
         "/spec/replicas",
         "/metadata/labels/team",
@@ -66,7 +66,7 @@ def test_a_label_change_that_had_an_effect_is_a_span() -> None:
     c.label(host, disk="hdd")
     kill(c, pod, by=agent)
     c.gone(pod)
-    patch, summary = told(c)
+    patch, summary = reported(c)
     assert patch == [{"op": "replace", "path": "/metadata/labels/disk", "value": "hdd"}]
     assert summary == "disk: ssd → hdd"
 
@@ -74,13 +74,13 @@ def test_a_label_change_that_had_an_effect_is_a_span() -> None:
 def test_values_of_environment_variables_and_data_are_redacted() -> None:
     c, web = deployment(**containers(env=[{"name": "PASSWORD", "value": "hunter2"}], image="web:v1"))
     c.update(web, **containers(env=[{"name": "PASSWORD", "value": "hunter3"}, {"name": "B", "value": "x"}], image="v2"))
-    patch, summary = told(c)
+    patch, summary = reported(c)
     assert "hunter" not in json.dumps(patch) + summary
     assert "image" in summary
     widget = c.apply("Widget", "a", data={"key": "secret one"}, size=1)
     c.first_list()
     c.update(widget, data={"key": "secret two"}, size=2)
-    patch, summary = told(c)
+    patch, summary = reported(c)
     assert patch == [{"op": "replace", "path": "/spec/size", "value": 2}]
     assert summary == "size: 1 → 2"
 
@@ -88,7 +88,7 @@ def test_values_of_environment_variables_and_data_are_redacted() -> None:
 def test_a_patch_that_is_too_large_is_omitted_but_its_summary_is_kept() -> None:
     c, web = deployment(**containers(args=["x"]))
     c.update(web, **containers(args=["y" * 5000]))
-    patch, summary = told(c)
+    patch, summary = reported(c)
     assert patch == []
     assert summary.startswith("args: x → yyy")
     assert len(summary) <= 160

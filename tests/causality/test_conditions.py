@@ -384,7 +384,7 @@ def test_transitions_during_a_deletion_are_notes_on_the_delete_span() -> None:
 def test_a_pod_that_ended_has_one_transition() -> None:
     c = Cluster()
     job = c.apply("Job", "import", by="kubectl-create")
-    pod = new_pod(c, job, "import-a", told=False)
+    pod = new_pod(c, job, "import-a", reported=False)
     lives(c, pod)
     c.status(pod, by="kubelet", phase="Succeeded", conditions=stands(pod, Ready=False, ContainersReady=False))
     c.condition(job, "SuccessCriteriaMet", "True", reason="CompletionsReached")
@@ -574,7 +574,7 @@ def test_a_transition_has_a_time_and_the_condition() -> None:
     c = Cluster()
     widget = c.apply("Widget", "a", size=1)
     c.wait(100)
-    told = c.records[0].recorded_at // SECOND + 10
+    reported = c.records[0].recorded_at // SECOND + 10
     entry = {
         "type": "Ready",
         "status": "True",
@@ -585,7 +585,7 @@ def test_a_transition_has_a_time_and_the_condition() -> None:
     entry["lastTransitionTime"] = "2026-11-22T10:00:10Z"
     c.status(widget, by="widget-controller", conditions=[entry])
     (row,) = [r for r in fold(CLUSTER, c.records)["spans"] if r["name"] == "Widget.Ready"]
-    assert row["start_time"] == told * SECOND
+    assert row["start_time"] == reported * SECOND
     kept = {key.rpartition(".")[2]: value for key, value in row["attributes"].items() if "condition" in key}
     assert json.dumps(kept) == json.dumps(
         {"type": "Ready", "status": "True", "reason": "Done", "message": "all \u001b[31mred"}

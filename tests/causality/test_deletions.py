@@ -32,7 +32,7 @@ def test_each_of_two_pods_deleted_by_hand_causes_one_replacement() -> None:
     c, _, rs, (one, two) = settled("web", 2)
     kill(c, one)
     kill(c, two)
-    run(c, new_pod(c, rs, "web-1-c", told=False))
+    run(c, new_pod(c, rs, "web-1-c", reported=False))
     run(c, new_pod(c, rs, "web-1-d"))
     c.gone(one)
     c.gone(two)
@@ -61,11 +61,11 @@ def test_a_pod_that_was_replaced_is_not_the_cause_of_later_pods() -> None:
     """A Pod that finished is replaced because of that, not because of the deletion before."""
     c, _, rs, (one, two) = settled("web", 2)
     kill(c, one)
-    run(c, new_pod(c, rs, "web-1-c", told=False))
+    run(c, new_pod(c, rs, "web-1-c", reported=False))
     c.gone(one)
     c.wait(60)
     c.status(two, by="kubelet", phase="Failed", reason="Evicted")
-    new_pod(c, rs, "web-1-d", told=False)
+    new_pod(c, rs, "web-1-d", reported=False)
     shows(
         c,
         """
@@ -263,7 +263,7 @@ def test_the_deletion_of_a_namespace_causes_that_of_its_objects() -> None:
     c.gone(web)
     c.gone(rs)
     kill(c, kept)
-    new_pod(c, other, "other-1-b", namespace="office", told=False)
+    new_pod(c, other, "other-1-b", namespace="office", reported=False)
     c.wait(5)
     c.gone(kept)
     c.gone(pod)

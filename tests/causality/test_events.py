@@ -143,10 +143,10 @@ def test_each_combined_event_is_a_span() -> None:
     c = Cluster()
     web = c.apply("Deployment", "web", replicas=3)
     rs = new_replicas(c, web, "web-1", 3)
-    pods = [new_pod(c, rs, "web-1-a", told=False)]
+    pods = [new_pod(c, rs, "web-1-a", reported=False)]
     event = c.event(rs, "SuccessfulCreate", f"{COMBINED}Created pod: web-1-a", by="replicaset-controller")
     for letter in "bc":
-        pods.append(new_pod(c, rs, f"web-1-{letter}", told=False))
+        pods.append(new_pod(c, rs, f"web-1-{letter}", reported=False))
         c.repeat(event, message=f"{COMBINED}Created pod: web-1-{letter}")
     for pod in pods:
         run(c, pod)
@@ -236,7 +236,7 @@ def test_an_event_belongs_to_the_object_with_its_uid_if_a_name_is_reused() -> No
 def test_an_event_without_a_uid_belongs_to_the_object_that_had_the_name_then() -> None:
     c = Cluster()
     db = c.apply("StatefulSet", "db", replicas=1)
-    first = new_pod(c, db, "db-0", told=False)
+    first = new_pod(c, db, "db-0", reported=False)
     run(c, first)
     done(c, db)
     c.first_list()
@@ -245,7 +245,7 @@ def test_an_event_without_a_uid_belongs_to_the_object_that_had_the_name_then() -
     c.condition(first, "DisruptionTarget", "True", reason="DeletionByTaintManager")
     c.delete(first, grace=0)
     c.gone(first)
-    again = new_pod(c, db, "db-0", told=False)
+    again = new_pod(c, db, "db-0", reported=False)
     c.event(again, "FailedMount", "no such volume", by="kubelet", uid="", warning=True)
     run(c, again)
     shows(

@@ -7,10 +7,10 @@ from tests.causality.drawing import shows
 CRON = "cronjob-controller"
 
 
-def tick(c: Cluster, cron: Thing, name: str, *, told: bool = True) -> tuple[Thing, Thing]:
+def tick(c: Cluster, cron: Thing, name: str, *, reported: bool = True) -> tuple[Thing, Thing]:
     """The CronJob controller creates a Job, whose controller creates its Pod."""
     job = c.create("Job", name, owner=cron)
-    if told:
+    if reported:
         c.event(cron, "SuccessfulCreate", f"Created job {name}", by=CRON)
     pod = new_pod(c, job, f"{name}-x")
     return job, pod
@@ -64,7 +64,7 @@ def test_every_tick_of_a_cron_job_is_a_trace_of_its_own() -> None:
     cron = c.apply("CronJob", "backup", schedule="* * * * *")
     for n in (1, 2):
         c.wait(60)
-        job, pod = tick(c, cron, f"backup-{n}", told=n == 1)
+        job, pod = tick(c, cron, f"backup-{n}", reported=n == 1)
         finish(c, job, pod, cron)
     shows(
         c,

@@ -285,15 +285,15 @@ def test_the_sync_of_flux_1_is_the_root_of_all_pods_of_a_stateful_set() -> None:
     c.update(db, by="kubectl", image="app:v2")
     since = c.now
     for number in (1, 0):
-        told = f"Pod db-{number} in StatefulSet db successful"
-        c.event(db, "SuccessfulDelete", f"delete {told}", by="statefulset-controller", count=7)
+        reported = f"Pod db-{number} in StatefulSet db successful"
+        c.event(db, "SuccessfulDelete", f"delete {reported}", by="statefulset-controller", count=7)
         c.event(pods[number], "Killing", "Stopping container app", by="kubelet", host="node-a")
         c.gone(pods[number])
         if number:
             flux_1(c, db, "Commit fc4e825b46ac: Update db to latest, in dev")
         c.wait(5)
         again = c.create("Pod", f"db-{number}", owner=db, containers=[{"name": "app"}])
-        c.event(db, "SuccessfulCreate", f"create {told}", by="statefulset-controller", count=15)
+        c.event(db, "SuccessfulCreate", f"create {reported}", by="statefulset-controller", count=15)
         start_old(c, again)
         c.wait(180)
     done(c, db)

@@ -38,7 +38,7 @@ def test_an_autoscaler_whose_event_is_lost_does_not_join_the_last_rollout() -> N
     rs = new_replicas(c, web, "web-1", 1)
     c.wait(3)
     c.update(web, by=MANAGER, subresource="scale", replicas=2)
-    scale(c, web, rs, 2, told=False)
+    scale(c, web, rs, 2, reported=False)
     done(c, rs, web)
     shows(
         c,
@@ -149,7 +149,7 @@ def test_a_raised_quota_is_no_cause_for_pods_that_it_had_not_refused() -> None:
 def refused(c: Cluster, why: str) -> tuple[Thing, Thing]:
     """A Deployment whose only Pod is refused: (Deployment, its ReplicaSet)."""
     web = c.apply("Deployment", "web", replicas=1)
-    rs = new_replicas(c, web, "web-1", 1, told=False)
+    rs = new_replicas(c, web, "web-1", 1, reported=False)
     message = f'Error creating: pods "web-1-a" is forbidden: {why}'
     c.event(rs, "FailedCreate", message, by="replicaset-controller", warning=True)
     c.wait(20)
@@ -168,7 +168,7 @@ def test_a_pod_that_was_too_big_is_created_because_its_limits_were_raised() -> N
     c.update(limits, by="kubectl-edit", limits=[2])
     c.update(other, by="me", limits=[3])
     c.wait(10)
-    run(c, new_pod(c, rs, "web-1-a", told=False))
+    run(c, new_pod(c, rs, "web-1-a", reported=False))
     done(c, rs, web)
     shows(
         c,
@@ -195,7 +195,7 @@ def test_a_pod_that_was_not_safe_is_created_because_the_namespaces_label_was_cha
     web, rs = refused(c, 'violates PodSecurity "restricted:latest": runAsNonRoot != true')
     c.label(shop, **{"pod-security.kubernetes.io/enforce": "privileged"})
     c.wait(10)
-    run(c, new_pod(c, rs, "web-1-a", told=False))
+    run(c, new_pod(c, rs, "web-1-a", reported=False))
     done(c, rs, web)
     shows(
         c,
@@ -219,8 +219,8 @@ def test_a_refused_dependent_is_created_because_its_owner_was_changed() -> None:
     c.first_list()
     web, _ = refused(c, "[minimum cpu usage per Container is 100m, but request is 50m]")
     c.update(web, by="kubectl-edit", image="app:v2")
-    two = new_replicas(c, web, "web-2", 1, told=False)
-    run(c, new_pod(c, two, "web-2-a", told=False))
+    two = new_replicas(c, web, "web-2", 1, reported=False)
+    run(c, new_pod(c, two, "web-2-a", reported=False))
     done(c, two, web)
     shows(
         c,
@@ -244,7 +244,7 @@ def test_conditions_of_an_autoscaler_are_caused_by_its_decision() -> None:
     """Scaled up for one decision and down for the next, which is reported before the target changed."""
     c = Cluster()
     db = c.apply("StatefulSet", "db", replicas=1)
-    run(c, new_pod(c, db, "db-0", told=False))
+    run(c, new_pod(c, db, "db-0", reported=False))
     done(c, db)
     scaler = c.apply("HorizontalPodAutoscaler", "db", scaleTargetRef={"kind": "StatefulSet", "name": "db"})
     c.condition(scaler, "ScalingLimited", "False", reason="DesiredWithinRange")

@@ -163,11 +163,11 @@ def test_a_server_side_apply_is_the_root_of_its_change(manager: str) -> None:
     nobody = {**own, "manager": "before-first-apply", "operation": "Update", "time": second(c.now + STEP)}
     web.meta["managedFields"] = [nobody]
     c.update(web, by=f"{manager} (apply)", image="app:v2")
-    two = new_replicas(c, web, "web-2", 1, told=False)
-    scale(c, web, one, 0, told=False)
+    two = new_replicas(c, web, "web-2", 1, reported=False)
+    scale(c, web, one, 0, reported=False)
     c.wait(20)
     c.update(web, by=f"{manager} (apply)", replicas=2)
-    scale(c, web, two, 2, told=False)
+    scale(c, web, two, 2, reported=False)
     done(c, one, two, web)
     shows(
         c,
@@ -285,7 +285,7 @@ def test_an_apply_of_several_objects_is_one_trace_each() -> None:
     two = c.apply("Deployment", "shop", replicas=1)
     c.apply("ConfigMap", "settings")
     second = new_replicas(c, two, "shop-1", 1)
-    first = new_replicas(c, one, "cart-1", 1, told=False)
+    first = new_replicas(c, one, "cart-1", 1, reported=False)
     done(c, first, second, one, two)
     shows(
         c,

@@ -29,7 +29,7 @@ def test_a_drain_is_caused_by_the_cordon() -> None:
     evict(c, one, "EvictionByEvictionAPI")
     run(c, new_pod(c, rs, "web-1-c"), "node-b")
     evict(c, two, "EvictionByEvictionAPI")
-    run(c, new_pod(c, rs, "web-1-d", told=False), "node-b")
+    run(c, new_pod(c, rs, "web-1-d", reported=False), "node-b")
     done(c, rs, web)
     c.gone(one)
     c.gone(two)
@@ -98,7 +98,7 @@ def test_a_scale_down_during_a_drain_is_not_caused_by_the_drain() -> None:
     c.update(rs, by=MANAGER, replicas=1)
     kill(c, two)
     evict(c, one, "EvictionByEvictionAPI")
-    new_pod(c, rs, "web-1-c", told=False)
+    new_pod(c, rs, "web-1-c", reported=False)
     c.gone(one)
     c.gone(two)
     done(c, rs, web)
@@ -279,7 +279,7 @@ def test_a_label_on_a_node_causes_the_daemon_sets_pod() -> None:
     c.first_list()
     c.label(other, team="blue")
     c.label(some, logs="yes")
-    run(c, new_pod(c, agent, "agent-x", affinity=only("node-c"), told=False), "node-c")
+    run(c, new_pod(c, agent, "agent-x", affinity=only("node-c"), reported=False), "node-c")
     shows(
         c,
         """
@@ -312,7 +312,7 @@ def test_a_drained_stateful_set_pod_is_created_again_with_its_name() -> None:
     c = Cluster()
     old = node(c)
     db = c.apply("StatefulSet", "db", replicas=1)
-    pod = new_pod(c, db, "db-0", told=False)
+    pod = new_pod(c, db, "db-0", reported=False)
     run(c, pod)
     done(c, db)
     c.first_list()
@@ -344,7 +344,7 @@ def test_an_autoscaler_that_taints_a_node_and_empties_it_is_the_root() -> None:
     c.update(old, by="cluster-autoscaler", taints=[{"key": "ToBeDeletedByClusterAutoscaler", "effect": "NoSchedule"}])
     c.wait(3)
     evict(c, pod, "EvictionByEvictionAPI")
-    run(c, new_pod(c, rs, "web-1-b", told=False), "node-b")
+    run(c, new_pod(c, rs, "web-1-b", reported=False), "node-b")
     c.gone(pod)
     shows(
         c,
@@ -375,7 +375,7 @@ def test_a_taint_causes_the_eviction_after_the_toleration_seconds() -> None:
     c.update(old, by="kubectl-taint", taints=[{"key": "gone", "effect": "NoExecute"}])
     c.wait(60)
     evict(c, one, "DeletionByTaintManager")
-    run(c, new_pod(c, rs, "web-1-c", told=False), "node-b")
+    run(c, new_pod(c, rs, "web-1-c", reported=False), "node-b")
     c.gone(one)
     shows(
         c,
@@ -401,7 +401,7 @@ def test_a_drain_of_a_node_that_was_cordoned_shortly_before_anybody_watched() ->
     c.events.clear()
     c.first_list(30)
     evict(c, pod, "EvictionByEvictionAPI")
-    run(c, new_pod(c, rs, "web-1-b", told=False), "node-b")
+    run(c, new_pod(c, rs, "web-1-b", reported=False), "node-b")
     c.gone(pod)
     shows(
         c,
@@ -424,7 +424,7 @@ def test_a_drain_of_a_node_that_was_cordoned_long_ago_has_no_known_cause() -> No
     c.update(old, by="kubectl", unschedulable=True)
     c.first_list()
     evict(c, pod, "EvictionByEvictionAPI")
-    run(c, new_pod(c, rs, "web-1-b", told=False), "node-b")
+    run(c, new_pod(c, rs, "web-1-b", reported=False), "node-b")
     c.gone(pod)
     shows(
         c,
@@ -447,13 +447,13 @@ def test_a_drain_that_a_disruption_budget_delays_continues_with_the_next_ready_p
     c.first_list()
     c.update(old, by="kubectl", unschedulable=True)
     evict(c, one, "EvictionByEvictionAPI")
-    new = new_pod(c, rs, "web-1-c", told=False)
+    new = new_pod(c, rs, "web-1-c", reported=False)
     c.wait(40)
     run(c, new, "node-b")
     c.gone(one)
     c.wait(5)
     evict(c, two, "EvictionByEvictionAPI")
-    run(c, new_pod(c, rs, "web-1-d", told=False), "node-b")
+    run(c, new_pod(c, rs, "web-1-d", reported=False), "node-b")
     c.gone(two)
     shows(
         c,
@@ -538,7 +538,7 @@ def test_a_pod_on_a_tainted_node_stays_for_its_toleration_seconds() -> None:
     c.update(old, by="kubectl-taint", taints=[{"key": "gone", "effect": "NoExecute"}])
     c.wait(40)
     evict(c, one, "DeletionByTaintManager")
-    two = new_pod(c, rs, "web-1-b", told=False, tolerations=patient)
+    two = new_pod(c, rs, "web-1-b", reported=False, tolerations=patient)
     run(c, two)
     c.gone(one)
     c.wait(40)

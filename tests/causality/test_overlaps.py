@@ -14,10 +14,10 @@ def test_two_deployments_changed_in_the_same_second_are_not_mixed_up() -> None:
     c.update(cart, by="kubectl-set", image="app:v2")
     new_cart = new_replicas(c, cart, "cart-2", 1, late=3)
     new_shop = new_replicas(c, shop, "shop-2", 1)
-    new_pod(c, new_shop, "shop-2-a", told=False)
+    new_pod(c, new_shop, "shop-2-a", reported=False)
     new_pod(c, new_cart, "cart-2-a")
     scale(c, shop, old_shop, 0, late=2)
-    scale(c, cart, old_cart, 0, told=False)
+    scale(c, cart, old_cart, 0, reported=False)
     for thing in (old_shop, old_cart, new_shop, new_cart, shop, cart):
         done(c, thing)
     shows(
@@ -53,7 +53,7 @@ def test_a_second_change_is_not_the_cause_of_actions_for_the_first() -> None:
     scale(c, web, two, 2, seen=first, late=4)
     three = new_replicas(c, web, "web-3", 1)
     scale(c, web, two, 0)
-    scale(c, web, one, 0, told=False)
+    scale(c, web, one, 0, reported=False)
     done(c, one, two, three, web)
     shows(
         c,
@@ -79,13 +79,13 @@ def test_a_second_change_is_not_the_cause_of_actions_for_the_first() -> None:
 def test_without_events_the_pod_template_decides_which_of_two_changes_a_replica_set_is_for() -> None:
     c, web, _, _ = settled("web", 4)
     c.update(web, by="kubectl-set", image="app:v2")
-    two = new_replicas(c, web, "web-2", 1, told=False)
+    two = new_replicas(c, web, "web-2", 1, reported=False)
     c.wait(2)
     c.update(web, by="kubectl-set", image="app:v3")
-    scale(c, web, two, 2, told=False)
-    new_pod(c, two, "web-2-b", told=False)
-    three = new_replicas(c, web, "web-3", 1, told=False)
-    scale(c, web, two, 0, told=False)
+    scale(c, web, two, 2, reported=False)
+    new_pod(c, two, "web-2-b", reported=False)
+    three = new_replicas(c, web, "web-3", 1, reported=False)
+    scale(c, web, two, 0, reported=False)
     done(c, two, three, web)
     shows(
         c,
@@ -134,10 +134,10 @@ def test_an_event_reports_the_change_after_the_version_that_its_reporter_saw_not
     """The same scaling twice, and the Event of the first is written only after the second."""
     c, web, rs, _ = settled("web")
     first = c.update(web, by="kubectl", subresource="scale", replicas=2).version
-    scale(c, web, rs, 2, told=False)
+    scale(c, web, rs, 2, reported=False)
     c.wait(3)
     c.update(web, by="kubectl", subresource="scale", replicas=1)
-    scale(c, web, rs, 1, told=False)
+    scale(c, web, rs, 1, reported=False)
     c.wait(3)
     second = c.update(web, by="kubectl", subresource="scale", replicas=2).version
     scale(c, web, rs, 2, seen=second)
@@ -163,14 +163,14 @@ def test_an_event_reports_the_change_after_the_version_that_its_reporter_saw_not
 def test_a_change_and_its_undo_are_told_apart_by_the_template_that_each_replica_set_has() -> None:
     c, web, one, _ = settled("web", 2)
     c.update(web, by="kubectl-set", image="app:v2")
-    two = new_replicas(c, web, "web-2", 1, told=False)
-    scale(c, web, one, 1, told=False)
+    two = new_replicas(c, web, "web-2", 1, reported=False)
+    scale(c, web, one, 1, reported=False)
     c.wait(1)
     c.update(web, by="kubectl-rollout", image="app:v1")
-    scale(c, web, two, 2, told=False)
+    scale(c, web, two, 2, reported=False)
     take_up(c, web, one)
-    scale(c, web, one, 2, told=False)
-    scale(c, web, two, 0, told=False)
+    scale(c, web, one, 2, reported=False)
+    scale(c, web, two, 0, reported=False)
     done(c, one, two, web)
     shows(
         c,
@@ -191,11 +191,11 @@ def test_a_scale_down_before_the_newest_template_has_a_revision_is_for_the_templ
     """Without an Event, the revision annotation shows which version the controller saw."""
     c, web, one, _ = settled("web", 4)
     c.update(web, by="kubectl-set", image="app:v2")
-    two = new_replicas(c, web, "web-2", 2, told=False)
+    two = new_replicas(c, web, "web-2", 2, reported=False)
     c.update(web, by="kubectl-edit", image="app:v3")
-    scale(c, web, one, 2, told=False)
-    three = new_replicas(c, web, "web-3", 1, told=False)
-    scale(c, web, one, 1, told=False)
+    scale(c, web, one, 2, reported=False)
+    three = new_replicas(c, web, "web-3", 1, reported=False)
+    scale(c, web, one, 1, reported=False)
     done(c, one, two, three, web)
     shows(
         c,
@@ -215,14 +215,14 @@ def test_the_revision_decides_for_which_of_two_changes_to_one_template_a_replica
     """v2, v3 and v2 again: the controller has not seen the undo before web-2 has a new revision."""
     c, web, one, _ = settled("web", 4)
     c.update(web, by="kubectl-set", image="app:v2")
-    two = new_replicas(c, web, "web-2", 1, told=False)
+    two = new_replicas(c, web, "web-2", 1, reported=False)
     c.update(web, by="kubectl-set", image="app:v3")
     c.update(web, by="kubectl-rollout", image="app:v2")
-    scale(c, web, two, 2, told=False)
-    three = new_replicas(c, web, "web-3", 1, told=False, image="app:v3")
+    scale(c, web, two, 2, reported=False)
+    three = new_replicas(c, web, "web-3", 1, reported=False, image="app:v3")
     take_up(c, web, two)
-    scale(c, web, two, 4, told=False)
-    scale(c, web, three, 0, told=False)
+    scale(c, web, two, 4, reported=False)
+    scale(c, web, three, 0, reported=False)
     done(c, one, two, three, web)
     shows(
         c,
@@ -245,8 +245,8 @@ def test_a_change_of_template_and_replicas_can_scale_before_it_has_a_revision() 
     """The controller first scales existing ReplicaSets (sync.go, scale) and creates the new one in its next pass."""
     c, web, one, _ = settled("web", 2)
     c.update(web, by="kubectl-edit", image="app:v2", replicas=4)
-    scale(c, web, one, 4, told=False)
-    two = new_replicas(c, web, "web-2", 1, told=False)
+    scale(c, web, one, 4, reported=False)
+    two = new_replicas(c, web, "web-2", 1, reported=False)
     done(c, one, two, web)
     shows(
         c,
@@ -261,12 +261,12 @@ def test_a_change_of_template_and_replicas_can_scale_before_it_has_a_revision() 
 def test_the_recreate_strategy_scales_down_before_the_new_template_has_a_revision() -> None:
     c, web, one, _ = settled("web", 2, strategy={"type": "Recreate"})
     c.update(web, by="kubectl-set", image="app:v2")
-    scale(c, web, one, 0, told=False)
+    scale(c, web, one, 0, reported=False)
     c.wait(3)
-    two = new_replicas(c, web, "web-2", 2, told=False)
+    two = new_replicas(c, web, "web-2", 2, reported=False)
     c.update(web, by="kubectl-set", image="app:v3")
-    scale(c, web, two, 0, told=False)
-    three = new_replicas(c, web, "web-3", 2, told=False)
+    scale(c, web, two, 0, reported=False)
+    three = new_replicas(c, web, "web-3", 2, reported=False)
     done(c, one, two, three, web)
     shows(
         c,

@@ -49,8 +49,8 @@ def test_the_message_of_kubernetes_1_18_gives_the_same_tree() -> None:
 def test_without_events_the_objects_form_the_same_tree() -> None:
     c = Cluster()
     web = c.apply("Deployment", "web", replicas=1)
-    rs = new_replicas(c, web, "web-1", 1, told=False)
-    run(c, new_pod(c, rs, "web-1-a", told=False))
+    rs = new_replicas(c, web, "web-1", 1, reported=False)
+    run(c, new_pod(c, rs, "web-1-a", reported=False))
     done(c, rs, web)
     shows(
         c,
@@ -192,7 +192,7 @@ def test_scaling_creates_and_deletes_pods() -> None:
 def test_the_replica_set_deletes_pods_of_a_scale_down_even_if_the_events_are_lost() -> None:
     c, web, rs, pods = settled("web", 3)
     c.update(web, by="kubectl", subresource="scale", replicas=1)
-    scale(c, web, rs, 1, told=False)
+    scale(c, web, rs, 1, reported=False)
     kill(c, pods[1])
     kill(c, pods[2])
     done(c, rs, web)
@@ -410,12 +410,12 @@ def test_a_paused_deployment_is_scaled_with_the_template_that_it_has() -> None:
 def test_the_number_of_replicas_before_decides_which_of_two_scalings_is_reported() -> None:
     """Both scale to 4, the second from 6; their Events arrive after both and do not show the version that was seen."""
     c, web, rs, _ = settled("web", 2)
-    told = ((2, 4), (4, 6), (6, 4))
-    for _, after in told:
+    reported = ((2, 4), (4, 6), (6, 4))
+    for _, after in reported:
         c.update(web, by="kubectl", subresource="scale", replicas=after)
         c.update(rs, by=MANAGER, replicas=after)
         c.wait(1)
-    for before, after in reversed(told):
+    for before, after in reversed(reported):
         scaled(c, web, rs, before, after, seen="")
     done(c, rs, web)
     rows = {row["span_id"]: row for row in fold(CLUSTER, c.records)["spans"]}
@@ -425,5 +425,5 @@ def test_the_number_of_replicas_before_decides_which_of_two_scalings_is_reported
         f"Scaled {'up' if before < after else 'down'} replica set web-1 from {before} to {after}": (
             f"replicas: {before} → {after}"
         )
-        for before, after in told
+        for before, after in reported
     }

@@ -18,7 +18,7 @@ def stateful(c: Cluster, replicas: int = 2, **spec: Any) -> tuple[Thing, list[Th
 
 def numbered(c: Cluster, db: Thing, number: int) -> Thing:
     labels = {"app": "app", "apps.kubernetes.io/pod-index": str(number)}
-    pod = new_pod(c, db, f"db-{number}", told=False, labels=labels)
+    pod = new_pod(c, db, f"db-{number}", reported=False, labels=labels)
     run(c, pod)
     return pod
 
@@ -66,7 +66,7 @@ def test_a_daemon_set_with_on_delete_replaces_what_was_deleted_by_hand() -> None
     c.wait(30)
     kill(c, pod)
     c.gone(pod)
-    run(c, new_pod(c, agent, "agent-b", affinity=only("node-a"), told=False))
+    run(c, new_pod(c, agent, "agent-b", affinity=only("node-a"), reported=False))
     shows(
         c,
         """
@@ -147,7 +147,7 @@ def test_a_pod_that_never_became_ready_stops_the_update_until_somebody_deletes_i
     kill(c, pods[1])
     c.gone(pods[1])
     labels = {"app": "app", "apps.kubernetes.io/pod-index": "1"}
-    broken = new_pod(c, db, "db-1", told=False, labels=labels)
+    broken = new_pod(c, db, "db-1", reported=False, labels=labels)
     c.wait(30)
     c.update(db, image="app:v3")
     c.wait(30)
@@ -180,7 +180,7 @@ def test_two_scale_downs_in_a_row_remove_as_many_as_both() -> None:
     done(c, rs)
     c.wait(1)
     kill(c, pods[2])
-    run(c, new_pod(c, rs, "web-1-d", told=False))
+    run(c, new_pod(c, rs, "web-1-d", reported=False))
     c.gone(pods[2])
     shows(
         c,

@@ -46,7 +46,7 @@ def test_a_rollout_that_continues_after_first_contact_is_caused_by_the_inferred_
     web = c.apply("Deployment", "web", replicas=1)
     c.first_list(1)
     rs = new_replicas(c, web, "web-1", 1)
-    run(c, new_pod(c, rs, "web-1-a", told=False))
+    run(c, new_pod(c, rs, "web-1-a", reported=False))
     done(c, rs, web)
     shows(
         c,

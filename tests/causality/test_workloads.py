@@ -93,10 +93,10 @@ def test_a_stateful_set_pod_deleted_by_hand_is_created_again_after_its_removal()
     c.delete(pods[1], grace=5)
     c.wait(5)
     c.gone(pods[1])
-    run(c, new_pod(c, db, "db-1", told=False))
+    run(c, new_pod(c, db, "db-1", reported=False))
     c.wait(500)
     c.gone(pods[0])
-    run(c, new_pod(c, db, "db-0", told=False))
+    run(c, new_pod(c, db, "db-0", reported=False))
     shows(
         c,
         """
@@ -118,7 +118,7 @@ def test_a_stateful_set_pod_deleted_by_hand_is_created_again_after_its_removal()
 def test_a_stateful_set_scales_down_from_the_end() -> None:
     c = Cluster()
     db = c.apply("StatefulSet", "db", replicas=2)
-    pods = [new_pod(c, db, f"db-{n}", told=False) for n in range(2)]
+    pods = [new_pod(c, db, f"db-{n}", reported=False) for n in range(2)]
     c.first_list()
     c.update(db, by="kubectl", subresource="scale", replicas=1)
     kill(c, pods[1])
@@ -127,7 +127,7 @@ def test_a_stateful_set_scales_down_from_the_end() -> None:
     c.wait(30)
     kill(c, pods[0])
     c.gone(pods[0])
-    run(c, new_pod(c, db, "db-0", told=False))
+    run(c, new_pod(c, db, "db-0", reported=False))
     shows(
         c,
         """
@@ -195,9 +195,9 @@ def test_a_daemon_set_pod_deleted_by_hand_is_replaced_on_its_own_node() -> None:
     kill(c, pods[0])
     kill(c, pods[1])
     c.gone(pods[1])
-    run(c, new_pod(c, agent, "agent-y", told=False, affinity=only("node-b")), "node-b")
+    run(c, new_pod(c, agent, "agent-y", reported=False, affinity=only("node-b")), "node-b")
     c.gone(pods[0])
-    run(c, new_pod(c, agent, "agent-x", told=False, affinity=only("node-a")), "node-a")
+    run(c, new_pod(c, agent, "agent-x", reported=False, affinity=only("node-a")), "node-a")
     shows(
         c,
         """
@@ -272,7 +272,9 @@ def test_a_daemon_set_pod_is_caused_by_the_change_that_created_its_revision() ->
     c = Cluster()
     agent = c.apply("DaemonSet", "agent")
     revision(c, agent, "one")
-    old = new_pod(c, agent, "agent-a", told=False, affinity=only("node-a"), labels={"controller-revision-hash": "one"})
+    old = new_pod(
+        c, agent, "agent-a", reported=False, affinity=only("node-a"), labels={"controller-revision-hash": "one"}
+    )
     run(c, old)
     done(c, agent)
     c.first_list()
@@ -283,12 +285,12 @@ def test_a_daemon_set_pod_is_caused_by_the_change_that_created_its_revision() ->
     c.update(agent, by="kubectl-set", image="agent:v3")
     c.gone(old)
     labels = {"controller-revision-hash": "two"}
-    new = new_pod(c, agent, "agent-b", told=False, affinity=only("node-a"), labels=labels)
+    new = new_pod(c, agent, "agent-b", reported=False, affinity=only("node-a"), labels=labels)
     revision(c, agent, "three")
     kill(c, new)
     c.gone(new)
     labels = {"controller-revision-hash": "three"}
-    run(c, new_pod(c, agent, "agent-c", told=False, affinity=only("node-a"), labels=labels))
+    run(c, new_pod(c, agent, "agent-c", reported=False, affinity=only("node-a"), labels=labels))
     done(c, agent)
     shows(
         c,
@@ -323,7 +325,7 @@ def test_a_stateful_set_pod_is_caused_by_the_change_that_created_its_revision() 
     c.update(db, by="kubectl", subresource="scale", replicas=1)
     c.wait(1)
     c.update(db, by="kubectl-set", image="db:v3")
-    run(c, new_pod(c, db, "db-0", told=False, labels={"controller-revision-hash": "db-two"}))
+    run(c, new_pod(c, db, "db-0", reported=False, labels={"controller-revision-hash": "db-two"}))
     done(c, db)
     shows(
         c,
@@ -345,7 +347,7 @@ def test_a_stateful_set_pod_is_caused_by_the_change_that_created_its_revision() 
 def test_a_failed_stateful_set_pod_is_deleted_and_created_again() -> None:
     c = Cluster()
     db = c.apply("StatefulSet", "db", replicas=1)
-    pod = new_pod(c, db, "db-0", told=False)
+    pod = new_pod(c, db, "db-0", reported=False)
     run(c, pod)
     done(c, db)
     c.first_list()
@@ -374,7 +376,7 @@ def test_a_failed_stateful_set_pod_is_deleted_and_created_again() -> None:
 def test_a_failed_daemon_set_pod_is_deleted_and_created_again() -> None:
     c = Cluster()
     agent = c.apply("DaemonSet", "agent")
-    pod = new_pod(c, agent, "agent-a", told=False, affinity=only("node-a"))
+    pod = new_pod(c, agent, "agent-a", reported=False, affinity=only("node-a"))
     run(c, pod)
     done(c, agent)
     c.first_list()

@@ -92,7 +92,7 @@ class Cluster:
         return [p for p in self.of_kind("Pod") if p["spec"].get("nodeName") == node]
 
     def cause_at(self, seen: Obj) -> tuple[Cause, Note | None]:
-        """The action, and the Event that told it, of the newest change of the object that this cached version shows."""
+        """The action and the reporting Event of the newest change that this cached version of an object shows."""
         version = int(seen["metadata"]["resourceVersion"])
         known = [c for c in self.causes.get(uid_of(seen), []) if c[0] <= version]
         return known[-1][1:] if known else (None, None)

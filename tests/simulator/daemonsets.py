@@ -112,7 +112,7 @@ class DaemonSets:
             tolerations=DAEMON,
         )
         self.manager.expected.setdefault(run.uid, set()).add(pod)
-        self.manager.tell(note, COMPONENT, run.o, "SuccessfulCreate", f"Created pod: {pod}", cause=cause)
+        self.manager.report(note, COMPONENT, run.o, "SuccessfulCreate", f"Created pod: {pod}", cause=cause)
 
     def _why(self, run: Pass, node: str) -> Cause:
         """What the forerunner was deleted for, a loss nobody ordered, what made the node fit, or the newest change."""

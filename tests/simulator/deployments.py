@@ -121,7 +121,7 @@ class Deployments:
             annotations=ro.annotations | {REVISION: str(ro.next_revision)},
         )
         if first:
-            self._tell_scaled(note, ro, name, 0, first)
+            self._report_scaled(note, ro, name, 0, first)
         try:
             self._write_revision(ro)
         finally:
@@ -210,12 +210,12 @@ class Deployments:
             expect=rs["metadata"]["resourceVersion"],
         )
         if moved:
-            self._tell_scaled(note, ro, name_of(rs), was, to)
+            self._report_scaled(note, ro, name_of(rs), was, to)
         return new
 
-    def _tell_scaled(self, note: Note, ro: Rollout, name: str, was: int, to: int) -> None:
+    def _report_scaled(self, note: Note, ro: Rollout, name: str, was: int, to: int) -> None:
         message = f"Scaled {'up' if to > was else 'down'} replica set {name} from {was} to {to}"
-        self.manager.tell(note, "deployment-controller", ro.d, "ScalingReplicaSet", message, cause=ro.cause)
+        self.manager.report(note, "deployment-controller", ro.d, "ScalingReplicaSet", message, cause=ro.cause)
 
     def _scale(self, ro: Rollout) -> None:
         """The function scale of sync.go: the one active ReplicaSet, or all in proportion."""

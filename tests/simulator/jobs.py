@@ -64,4 +64,4 @@ class Jobs:
         pod = prefix + self.manager.suffix()
         self.manager.create_pod(job, job["spec"]["template"], pod, note, cause, generate_name=prefix)
         self.manager.expected.setdefault(uid_of(job), set()).add(pod)
-        self.manager.tell(note, COMPONENT, job, "SuccessfulCreate", f"Created pod: {pod}", cause=cause)
+        self.manager.report(note, COMPONENT, job, "SuccessfulCreate", f"Created pod: {pod}", cause=cause)

@@ -49,7 +49,7 @@ class Kubelets:
         self.cluster.update(pod, change, by="kubelet", subresource="status")
 
     def kill(self, uid: str, node: str) -> None:
-        """SyncTerminatingPod: Killing is told, the container ends, the status is written, the Pod is removed."""
+        """SyncTerminatingPod: Killing is reported, the container ends, the status is written, the Pod is removed."""
         pod, cluster = self.cluster.stored.get(uid), self.cluster
         if pod is None or node in self.dead:
             return
@@ -104,7 +104,7 @@ class Start:
         stored = self.cluster.stored.get(self.uid)
         return stored is not None and not deleting(stored) and self.node not in self.kubelets.dead
 
-    def tell(self, reason: str, message: str, *, warning: bool = False) -> None:
+    def report(self, reason: str, message: str, *, warning: bool = False) -> None:
         cause, above = self.cluster.birth(self.uid)
         self.kubelets.manager.reporters.event(
             "kubelet",
@@ -139,7 +139,7 @@ class Start:
         if self.image in self.present:
             self._pulled(f'Container image "{self.image}" already present on machine and can be accessed by the pod')
             return
-        self.tell("Pulling", f'Pulling image "{self.image}"')
+        self.report("Pulling", f'Pulling image "{self.image}"')
         self.cluster.after(self.cluster.between(0.1, 0.5), lambda: self._answered(tries))
 
     def _answered(self, tries: int) -> None:
@@ -153,12 +153,12 @@ class Start:
         self._pulled(f'Successfully pulled image "{self.image}" in 210ms (210ms including waiting). {size}')
 
     def _failed(self, tries: int) -> None:
-        """Back-off of 10 s, doubled up to 300 s, told at each sync of the Pod."""
+        """Back-off of 10 s, doubled up to 300 s, reported at each sync of the Pod."""
         image = self.image
         why = "failed to pull and unpack image"
         message = f'Failed to pull image "{image}": {why} "{image}": failed to resolve reference: not found'
-        self.tell("Failed", message, warning=True)
-        self.tell("Failed", "Error: ErrImagePull", warning=True)
+        self.report("Failed", message, warning=True)
+        self.report("Failed", "Error: ErrImagePull", warning=True)
         wait = min(300, 10 * 2**tries)
         ends = self.cluster.now + wait
         self.cluster.after(self.cluster.between(0.5, 2), lambda: self._back_off(ends))
@@ -167,22 +167,22 @@ class Start:
     def _back_off(self, ends: float) -> None:
         if not self.alive() or self.cluster.now >= ends:
             return
-        self.tell("BackOff", f'Back-off pulling image "{self.image}"')
-        self.tell("Failed", "Error: ImagePullBackOff", warning=True)
+        self.report("BackOff", f'Back-off pulling image "{self.image}"')
+        self.report("Failed", "Error: ImagePullBackOff", warning=True)
         self.cluster.after(self.cluster.between(11, 15), lambda: self._back_off(ends))
 
     def _pulled(self, message: str) -> None:
-        self.tell("Pulled", message)
+        self.report("Pulled", message)
         self.cluster.after(self.cluster.between(0.02, 0.06), self._created)
 
     def _created(self) -> None:
         if self.alive():
-            self.tell("Created", "Container created")
+            self.report("Created", "Container created")
             self.cluster.after(self.cluster.between(0.05, 0.2), self._started)
 
     def _started(self) -> None:
         if self.alive():
-            self.tell("Started", "Container started")
+            self.report("Started", "Container started")
             self.cluster.after(self.cluster.between(0.01, 0.08), self._running)
 
     def _running(self) -> None:

@@ -1,4 +1,4 @@
-"""What the controllers share: informers that fill work queues, expectations, back-off, and the telling of Events.
+"""Common parts of the controllers: informers that fill work queues, expectations, back-off, and the report of Events.
 
 pkg/controller/controller_utils.go (expectations, active Pods), client-go util/workqueue (one pass an object at a time,
 exponential back-off from 5 ms). The fields of Reasons are the truth's memory, and no controller decides by them.
@@ -42,7 +42,7 @@ WORKERS = {
 
 @dataclass
 class Reasons:
-    """Why something will be done, kept from the moment the reason came to the moment the controller acts.
+    """Why a controller will act, from the moment of the reason to that of the action.
 
     ``lost``: Pods that went unasked, by owner. ``ordered``: Pods that a controller deleted by itself. ``replaces``:
     what the forerunner at an ordinal or node was deleted for. ``nodes`` and ``node_fits``: the newest change of a node
@@ -198,11 +198,11 @@ class Manager:
         note = Note()
         self.reasons.ordered.add(uid_of(pod))
         self.cluster.delete(pod, cause=cause, note=note)
-        self.tell(note, component, owner, "SuccessfulDelete", message, cause=cause, above=above)
+        self.report(note, component, owner, "SuccessfulDelete", message, cause=cause, above=above)
 
-    def tell(self, note: Note, component: str, o: Obj, reason: str, message: str, **how: Any) -> None:
+    def report(self, note: Note, component: str, o: Obj, reason: str, message: str, **how: Any) -> None:
         """Tells what ``note`` announced: the act comes first, its Event after it."""
-        note.told_by = self.reporters.event(component, o, reason, message, **how)
+        note.reported_by = self.reporters.event(component, o, reason, message, **how)
 
     def adopt(self, owner: Obj, o: Obj) -> Obj:
         """pkg/controller/controller_ref_manager.go: a patch of the ownerReferences."""

@@ -1,6 +1,6 @@
-"""What happens to nodes: pkg/controller/nodelifecycle, pkg/controller/tainteviction, and the eviction API.
+"""Changes and failures of nodes: pkg/controller/nodelifecycle, pkg/controller/tainteviction, and the eviction API.
 
-A dead node is found after the grace period of 40 s, told NotReady and tainted unreachable; its Pods tolerate that for
+A dead node is found after the grace period of 40 s, marked NotReady and tainted unreachable; its Pods tolerate that for
 300 s. A taint of effect NoExecute deletes what does not tolerate it, or not for longer.
 """
 
@@ -79,7 +79,7 @@ class Nodes:
         taints = taints_of(node, "NoExecute") if node else []
         if not taints:
             if self._evicting.pop(uid, None):
-                self._tell(pod, f"Cancelling deletion of Pod {cluster.namespace}/{name_of(pod)}", None)
+                self._report(pod, f"Cancelling deletion of Pod {cluster.namespace}/{name_of(pod)}", None)
             return
         wait = min(self._tolerated(pod, taint) for taint in taints)
         if wait == math.inf or uid in self._evicting:
@@ -97,7 +97,7 @@ class Nodes:
         if pod is None or self._evicting.pop(uid, None) != at or deleting(pod):
             return
         cause = self.reasons.nodes.get(pod["spec"]["nodeName"])
-        note = self._tell(pod, f"Marking for deletion Pod {cluster.namespace}/{name_of(pod)}", cause)
+        note = self._report(pod, f"Marking for deletion Pod {cluster.namespace}/{name_of(pod)}", cause)
         why = "Taint manager: deleting due to NoExecute taint"
         cluster.update(
             pod,
@@ -106,11 +106,11 @@ class Nodes:
         )
         cluster.delete(cluster.stored[uid], cause=cause, note=note)
 
-    def _tell(self, pod: Obj, message: str, cause: Cause) -> Note:
+    def _report(self, pod: Obj, message: str, cause: Cause) -> Note:
         return self.manager.reporters.event(EVICTOR, pod, "TaintManagerEviction", message, by_name=True, cause=cause)
 
     def evict(self, pod: Obj, cause: Cause) -> None:
-        """The eviction API: pkg/registry/core/pod/storage/eviction.go. It tells no Event."""
+        """The eviction API: pkg/registry/core/pod/storage/eviction.go. It reports no Event."""
         cluster, why = self.cluster, "Eviction API: evicting"
         cluster.update(
             pod,
@@ -129,8 +129,8 @@ class Nodes:
         cluster, node = self.cluster, self.cluster.node(name)
         action = self.people.act("update", node, "status", who="system:serviceaccount:kube-system:node-controller")
         cause = self.reasons.nodes[name] = action["id"]
-        tell = self.manager.reporters.event
-        tell("node-controller", node, "NodeNotReady", f"Node {name} status is now: NodeNotReady", cause=cause)
+        report = self.manager.reporters.event
+        report("node-controller", node, "NodeNotReady", f"Node {name} status is now: NodeNotReady", cause=cause)
 
         def unknown(o: Obj) -> None:
             why = "Kubelet stopped posting node status."
@@ -139,7 +139,7 @@ class Nodes:
 
         cluster.update(node, unknown, subresource="status")
         for pod in cluster.pods_on(name):
-            tell("node-controller", pod, "NodeNotReady", "Node is not ready", warning=True, cause=cause)
+            report("node-controller", pod, "NodeNotReady", "Node is not ready", warning=True, cause=cause)
             cluster.update(pod, lambda o: set_condition(o, "Ready", "False", now=cluster.now), subresource="status")
         cluster.after(0.05, lambda: self._unreachable(name, "NoSchedule"))
         cluster.after(cluster.between(0.1, 5), lambda: self._unreachable(name, "NoExecute"))

@@ -1,4 +1,4 @@
-"""What people do with kubectl: the actions that the audit log tells, each the root of what follows from it."""
+"""Actions of people with kubectl, as in the audit log. Each is the root of its effects."""
 
 from collections.abc import Callable
 from typing import Any

@@ -84,7 +84,9 @@ class ReplicaSets:
                 self.manager.failed_at.setdefault(uid, self.cluster.now)
                 return str(e)
             expected.add(pod)
-            self.manager.tell(note, COMPONENT, rs, "SuccessfulCreate", f"Created pod: {pod}", cause=cause, above=above)
+            self.manager.report(
+                note, COMPONENT, rs, "SuccessfulCreate", f"Created pod: {pod}", cause=cause, above=above
+            )
         return None
 
     def _why(self, rs: Obj) -> tuple[Cause, Note | None]:

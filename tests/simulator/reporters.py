@@ -29,7 +29,7 @@ class Series:
 
 
 @dataclass
-class Telling:
+class Report:
     """One occurrence on its way to the API."""
 
     component: str
@@ -79,24 +79,24 @@ class Reporters:
     ) -> Note:
         """Tells it. ``by_name``: a reference of a name only, as the taint eviction controller makes it."""
         scheduler = component == "default-scheduler"
-        telling = Telling(
+        report = Report(
             component, host, reason, message, warning, cause, above, Note(), self.cluster.now, by_scheduler=scheduler
         )
         about = _reference(o, field_path, version, by_name)
         subject = (component, host, about["kind"], about.get("namespace"), about["name"], about.get("uid"))
-        key: tuple[Any, ...] = (*subject, reason, telling.time)
+        key: tuple[Any, ...] = (*subject, reason, report.time)
         if not scheduler:
-            allowed = self._allowed(subject, telling.time)
-            telling.combined = self._too_many((*subject, reason, warning), telling)
-            if telling.combined:
-                telling.message = f"(combined from similar events): {message}"
+            allowed = self._allowed(subject, report.time)
+            report.combined = self._too_many((*subject, reason, warning), report)
+            if report.combined:
+                report.message = f"(combined from similar events): {message}"
             if not allowed:
-                return telling.note
-            same = None if telling.combined else telling.message
+                return report.note
+            same = None if report.combined else report.message
             key = (*subject, about.get("fieldPath"), reason, warning, same)
         if self.cluster.random.random() >= self.dropped:
-            self._queue(telling, o, about, key)
-        return telling.note
+            self._queue(report, o, about, key)
+        return report.note
 
     def _allowed(self, subject: tuple[Any, ...], now: float) -> bool:
         tokens, at = self._tokens.get(subject, (SPAM_BURST, now))
@@ -105,66 +105,66 @@ class Reporters:
         self._tokens[subject] = (tokens - 1 if allowed else tokens, now)
         return allowed
 
-    def _too_many(self, group: tuple[Any, ...], telling: Telling) -> bool:
-        similar = self._similar.setdefault(group, Similar(last=telling.time))
-        if telling.time - similar.last > COMBINE_WITHIN:
+    def _too_many(self, group: tuple[Any, ...], report: Report) -> bool:
+        similar = self._similar.setdefault(group, Similar(last=report.time))
+        if report.time - similar.last > COMBINE_WITHIN:
             similar.messages = set()
-        similar.last = telling.time
-        similar.messages.add(telling.message)
+        similar.last = report.time
+        similar.messages.add(report.message)
         return len(similar.messages) > COMBINE_MORE_THAN
 
-    def _queue(self, telling: Telling, o: Obj, about: Obj, key: tuple[Any, ...]) -> None:
-        cluster, t = self.cluster, telling.time
+    def _queue(self, report: Report, o: Obj, about: Obj, key: tuple[Any, ...]) -> None:
+        cluster, t = self.cluster, report.time
         series = self.series.get(key)
         if series is None:
             name = f"{name_of(o)}.{int(t * 1e6) * 1000 + cluster.random.randrange(1000):x}"
             series = self.series[key] = Series(name, about, t)
         series.count += 1
-        telling.count = series.count
-        writer = (telling.component, telling.host)
+        report.count = series.count
+        writer = (report.component, report.host)
         free = self._free.get(writer, 0)
         at = max(free, t + cluster.between(0.005, 0.03))
         if cluster.late:
             at = min(at + cluster.between(0.3, 1) * cluster.late * 0.2, max(t + cluster.late, t + 0.05))
         self._free[writer] = at = max(at, free + 0.002)
         written_to = series
-        cluster.after(at - cluster.now, lambda: self._write(written_to, telling))
+        cluster.after(at - cluster.now, lambda: self._write(written_to, report))
 
-    def _write(self, series: Series, telling: Telling) -> None:
-        cluster, t = self.cluster, telling.time
+    def _write(self, series: Series, report: Report) -> None:
+        cluster, t = self.cluster, report.time
         namespace = series.about.get("namespace") or "default"
         home = cluster.get("Namespace", namespace)
         if namespace != "default" and (home is None or (deleting(home) and not series.uid)):
             return
         if series.written is None:
             series.uid = cluster.new_uid()
-            series.written = self._new_event(series, telling, namespace)
+            series.written = self._new_event(series, report, namespace)
             cluster.publish("ADDED", series.written)
         else:
-            series.written |= {"count": telling.count, "lastTimestamp": seconds(t), "message": telling.message}
+            series.written |= {"count": report.count, "lastTimestamp": seconds(t), "message": report.message}
             cluster.publish("MODIFIED", series.written)
-        telling.note.written = series.uid
+        report.note.written = series.uid
         self.truth.events.append(
             {
                 "uid": series.uid,
-                "count": telling.count,
+                "count": report.count,
                 "name": series.name,
-                "reason": telling.reason,
-                "component": telling.component,
+                "reason": report.reason,
+                "component": report.component,
                 "kind": series.about["kind"],
                 "object": series.about["name"],
                 "namespace": namespace,
                 "time": t,
                 "listed": not cluster.recording,
-                "message": telling.message[:80],
-                "action": telling.cause,
-                "above": telling.above,
+                "message": report.message[:80],
+                "action": report.cause,
+                "above": report.above,
             }
         )
 
-    def _new_event(self, series: Series, telling: Telling, namespace: str) -> Obj:
+    def _new_event(self, series: Series, report: Report, namespace: str) -> Obj:
         now = seconds(self.cluster.now)
-        scheduler, component, host = telling.by_scheduler, telling.component, telling.host
+        scheduler, component, host = report.by_scheduler, report.component, report.host
         manager = {"kubelet": "kubelet", "default-scheduler": "kube-scheduler"}.get(component, KCM)
         fields: Obj = {
             "manager": manager,
@@ -187,20 +187,20 @@ class Reporters:
             "apiVersion": "v1",
             "metadata": metadata,
             "involvedObject": series.about,
-            "reason": telling.reason,
-            "message": telling.message,
+            "reason": report.reason,
+            "message": report.message,
             "source": {},
             "firstTimestamp": None,
             "lastTimestamp": None,
-            "type": "Warning" if telling.warning else "Normal",
+            "type": "Warning" if report.warning else "Normal",
             "eventTime": None,
             "reportingComponent": "",
             "reportingInstance": "",
         }
         if scheduler:
-            action = "Binding" if telling.reason == "Scheduled" else "Scheduling"
+            action = "Binding" if report.reason == "Scheduled" else "Scheduling"
             return new | {
-                "eventTime": micros(telling.time),
+                "eventTime": micros(report.time),
                 "action": action,
                 "reportingComponent": component,
                 "reportingInstance": f"{component}-vm",
@@ -208,10 +208,10 @@ class Reporters:
         return new | {
             "source": {"component": component} | ({"host": host} if host else {}),
             "firstTimestamp": seconds(series.first),
-            "lastTimestamp": seconds(telling.time),
-            "count": telling.count,
-            "reportingComponent": "" if telling.combined else component,
-            "reportingInstance": "" if telling.combined else host,
+            "lastTimestamp": seconds(report.time),
+            "count": report.count,
+            "reportingComponent": "" if report.combined else component,
+            "reportingInstance": "" if report.combined else host,
         }
 
 

@@ -48,7 +48,7 @@ class Scheduler:
             self._bind(pod, fitting)
         else:
             self.waiting.add(uid)
-            self._tell_failure(pod, len(nodes))
+            self._report_failure(pod, len(nodes))
 
     def _fits(self, pod: Obj, node: Obj) -> bool:
         spec, tolerations = pod["spec"], pod["spec"]["tolerations"]
@@ -73,7 +73,7 @@ class Scheduler:
         cause, above = self.cluster.birth(uid_of(pod))
         self.manager.reporters.event(COMPONENT, pod, "Scheduled", message, cause=cause, above=above)
 
-    def _tell_failure(self, pod: Obj, nodes: int) -> None:
+    def _report_failure(self, pod: Obj, nodes: int) -> None:
         cause, above = self.cluster.birth(uid_of(pod))
         message = (
             f"0/{nodes} nodes are available: {nodes} node(s) had untolerated taint(s). preemption: 0/{nodes} nodes are "

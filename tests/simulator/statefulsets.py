@@ -105,7 +105,7 @@ class StatefulSets:
             raise
         self.manager.expected.setdefault(run.uid, set()).add(pod)
         message = f"create Pod {pod} in StatefulSet {run.name} successful"
-        self.manager.tell(note, COMPONENT, run.o, "SuccessfulCreate", message, cause=cause)
+        self.manager.report(note, COMPONENT, run.o, "SuccessfulCreate", message, cause=cause)
 
     def _template(self, run: Pass, revision: str) -> Obj:
         if revision == run.revision:

@@ -1,4 +1,4 @@
-"""What the traces of simulated recordings are worth: patterns that the real recordings do not show.
+"""Scores of the traces of simulated recordings: patterns that are not in the real recordings.
 
 The floors lie a little below what was measured (``python -m tests.simulator all --seeds 6``).
 """
@@ -16,13 +16,13 @@ FLOOR = {"found": 1.0, "times": 1.0, "grouping": 0.98, "root": 0.98, "above": 0.
 WEAK = {
     # A Pod deleted for an image change is created again after a scale: the truth says image, kspan the newest change.
     "sts-scale-update": {"grouping": 0.74, "root": 0.74},
-    # Evictions 25 s after the cordon: its trace is closed by then, and nothing says that they will come.
+    # Evictions 25 s after the cordon: its trace is closed before, and nothing announces them.
     "drain-late": {"grouping": 0.45, "root": 0.0},
-    # A Pod deleted by hand while the ReplicaSet grows: two Pods of one pass, and nothing tells which is which.
+    # A Pod deleted by hand while the ReplicaSet grows: two Pods of one pass cannot be distinguished.
     "hand-mid": {"grouping": 0.75, "root": 0.75, "above": 0.95},
-    # A label is taken off a node, and the Event that tells of the deletion comes too late to be waited for.
+    # A label is removed from a node, and the Event that reports the deletion arrives too late.
     "ds-label": {"root": 0.70},
-    # Two controllers delete the same Pod and both tell it: either Event may be the one above.
+    # Two controllers delete the same Pod and both report it: either Event may be the parent.
     "taint-noexecute": {"above": 0.90},
     # Two equal lines of a rollout bump one Event's count: with late reporters the wrong change may be taken.
     "twice-scale": {"grouping": 0.95, "root": 0.95, "above": 0.95},

@@ -1,7 +1,7 @@
-"""The truth: which action each Event goes back to, known because the simulator made it so.
+"""The truth: which action caused each Event. The simulator knows, because it made them.
 
 A controller's act goes back to the newest change of its owner that its cache showed; an eviction to the node's change;
-a Pod's own Events to what created the Pod. ``above`` is the Event that told the change which the act answers.
+a Pod's own Events to what created the Pod. ``above`` is the Event that reported the change which the action answers.
 """
 
 from dataclasses import dataclass, field
@@ -13,11 +13,11 @@ class Note:
 
     def __init__(self) -> None:
         self.written: str | None = None
-        self.told_by: Note | None = None
+        self.reported_by: Note | None = None
 
     @property
     def uid(self) -> str | None:
-        return self.told_by.uid if self.told_by else self.written
+        return self.reported_by.uid if self.reported_by else self.written
 
 
 @dataclass
