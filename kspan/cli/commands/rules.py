@@ -96,9 +96,9 @@ def _summary(found: "Explained") -> str:
     from kspan.query.rules.unmatched_events import Need
 
     fine = sum(group.count for group in found.groups if group.need in (Need.MENTIONS, Need.NOTHING))
-    open_ = found.events - found.understood - fine
+    open_ = found.events - found.matched - fine
     return (
-        f"{found.events} occurrences of Events: {found.understood} match a rule, {fine} need none (their cause is a "
+        f"{found.events} occurrences of Events: {found.matched} match a rule, {fine} need none (their cause is a "
         f"change of their own object), {open_} could use one"
     )
 

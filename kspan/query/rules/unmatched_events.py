@@ -75,7 +75,7 @@ class Explained(msgspec.Struct):
 
     events: int
     """Occurrences of Events, with repeats."""
-    understood: int
+    matched: int
     """Those that a rule matches."""
     groups: list[Group]
 
@@ -84,16 +84,16 @@ def explain(store: Store, cluster: str, rules: Rules) -> Explained:
     """Group the Events that no rule matches. All traces of the projection must be closed."""
     history = _History(store, cluster, rules)
     found: dict[tuple[str, ...], list[_Message]] = defaultdict(list)
-    events = understood = 0
+    events = matched = 0
     for message in history.messages:
         events += message.count
         if rules.subject(message.component, message.kind, message.reason, message.namespace, message.text) is not None:
-            understood += message.count
+            matched += message.count
             continue
         history.assess(message)
         found[message.component, message.kind, message.reason, message.shape].append(message)
     groups = sorted((_group(members) for members in found.values()), key=_order)
-    return Explained(events, understood, groups)
+    return Explained(events, matched, groups)
 
 
 class _Message(msgspec.Struct):

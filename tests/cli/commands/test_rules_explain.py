@@ -1,4 +1,4 @@
-"""``kspan rules explain``: what no rule understood, and a rule to start from that really is one."""
+"""``kspan rules explain``: the Events that no rule matches, with rules to start from that are valid."""
 
 import json
 import tomllib
@@ -38,7 +38,7 @@ def test_events_about_another_object_and_about_the_own_object_are_distinguished(
     assert found["default-scheduler Pod.Scheduled"] == "mentions", "it names a Node, but nothing happened to that"
     assert found["kubelet Pod.Started"] == "nothing"
     assert found["kube-controller-manager Lease.LeaderElection"] == "lost"
-    assert "replicaset-controller ReplicaSet.SuccessfulCreate" not in found, "a rule understands that"
+    assert "replicaset-controller ReplicaSet.SuccessfulCreate" not in found, "a rule matches it"
 
 
 def test_events_that_need_a_rule_most_come_first() -> None:
@@ -52,7 +52,7 @@ def test_events_that_need_a_rule_most_come_first() -> None:
 
 def test_every_occurrence_and_repeat_is_counted() -> None:
     found = explained(WIDGETS)
-    assert found.understood + sum(group.count for group in found.groups) == found.events
+    assert found.matched + sum(group.count for group in found.groups) == found.events
     ready = next(group for group in found.groups if group.reason == "Ready")
     assert ready.count == 2
     assert ready.shape == "<n>/<n> available"
@@ -76,7 +76,7 @@ def test_with_the_templates_the_events_match_and_are_parents_of_the_changes() ->
     before = explained(WIDGETS)
     text = "".join(group.rule for group in before.groups if group.need is Need.REFINES)
     after = explained(WIDGETS, parse_rules("my.toml", text))
-    assert after.understood == before.understood + 2
+    assert after.matched == before.matched + 2
     assert "refines" not in needs(after).values()
 
 
