@@ -36,7 +36,7 @@ def _drain(store: Store) -> None:
         c.condition(pod, "DisruptionTarget", "True", reason="EvictionByEvictionAPI", message="", by=MANAGER)
         kill(c, pod)
         run(c, new_pod(c, rs, f"web-1-new-{number}"), "node-b")
-    c.settle_mail()
+    c.receive_all()
     projector = Projector(store, DRAIN, built_in_rules())
     projector.add(JournalBatch([record]) for record in c.records)
     projector.flush()

@@ -129,7 +129,7 @@ def test_following_lists_every_new_occurrence_once(store: Store) -> None:
     rolled_out(cluster, "web")
     cluster.wait(120)
     rolled_out(cluster, "api")
-    cluster.settle_mail()
+    cluster.receive_all()
     projector = Projector(store, CLUSTER, built_in_rules())
     follower = Follower(store, CLUSTER, TimelineFilter(), set())
     seen: list[str] = []
