@@ -1,8 +1,9 @@
 """Events: repeated, combined, early, late, about deleted objects, and about reused names."""
 
+from kspan.graph import Fold, built_in_rules
 from tests.causality.actors import done, kill, new_pod, new_replicas, rolled_out, run
 from tests.causality.cluster import Cluster, Thing
-from tests.causality.drawing import shows
+from tests.causality.drawing import CLUSTER, shows
 
 UNHEALTHY = "Readiness probe failed: HTTP probe failed with statuscode: 500"
 COMBINED = "(combined from similar events): "
@@ -396,5 +397,32 @@ def test_a_repeat_after_its_trace_was_closed_is_an_episode() -> None:
 
         (continues Pod.Create lone trace)
         Pod.Unhealthy lone  by kubelet  [own] +1 error
+        """,
+    )
+
+
+def test_an_event_that_alternates_between_messages_without_counting_is_remembered_once_for_each() -> None:
+    c = Cluster()
+    rs = c.create("ReplicaSet", "web-1", by="kubectl")
+    event = c.event(rs, "SuccessfulCreate", "Created pod: web-1-a", by="replicaset-controller")
+    for name in ("b", "a", "b", "a", "b"):
+        c.wait(0.1)
+        c.repeat(event, count=1, message=f"Created pod: web-1-{name}")
+    c.wait(1_000)
+    c.apply("ConfigMap", "other")
+    fold = Fold(CLUSTER, built_in_rules())
+    for number, record in enumerate(c.records, 1):
+        fold.apply(number, record)
+    assert not len(fold.state._events)
+    shows(
+        c,
+        """
+        (incomplete)
+        ReplicaSet.Create web-1  by kubectl  [root]
+          ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+          ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+          ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+
+        ConfigMap.Create other  by kubectl  [root]
         """,
     )

@@ -124,7 +124,9 @@ class State:
         return self._events.tracks.placed_before(occ)
 
     def add_occurrence(self, occ: Occurrence) -> None:
-        """Add an occurrence. It waits for its cause until its hold is over."""
+        """Add an occurrence, unless it is known. It waits for its cause until its hold is over."""
+        if occ.id in self._occurrences:
+            return  # An Event that returned to an earlier message without counting.
         self._occurrences[occ.id] = occ
         if occ.event_uid:
             self._events.add(occ)
