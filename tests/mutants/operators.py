@@ -62,6 +62,7 @@ class Mutant:
     def apply(self, source: bytes) -> bytes:
         """The source of the module with the fault."""
         end = self.start + len(self.before.encode())
+        assert source[self.start : end] == self.before.encode(), f"{self.path} has changed"
         return source[: self.start] + self.after.encode() + source[end:]
 
 

@@ -40,9 +40,10 @@ WALL = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A mutant, the tests to run in this order, and their usual CPU seconds together."""
+    """A mutant, its source, the tests to run in this order, and their usual CPU seconds together."""
 
     mutant: Mutant
+    source: bytes
     tests: list[str]
     seconds: float
 
@@ -178,8 +179,7 @@ def _test(answer: Connection, root: Path, job: Job) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     _silence()
-    source = (root / job.mutant.path).read_bytes()
-    sys.meta_path.insert(0, _MutantFinder(root / job.mutant.path, job.mutant.apply(source), root))
+    sys.meta_path.insert(0, _MutantFinder(root / job.mutant.path, job.source, root))
     chosen = _Chosen(job.tests)
     files = dict.fromkeys(test.partition("::")[0] for test in job.tests)
     code = pytest.main([*ARGUMENTS, "-x", f"--rootdir={root}", *(str(root / file) for file in files)], [chosen])

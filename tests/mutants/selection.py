@@ -33,6 +33,7 @@ class TestChooser:
     __test__ = False
 
     def __init__(self, root: Path, source: str, covering: Covering, budget: float) -> None:
+        self._root = root
         self._covering = covering
         self._budget = budget
         self._uses = _uses(root, source)
@@ -45,7 +46,8 @@ class TestChooser:
             if tests and seconds > self._budget:
                 break
             tests.append(test)
-        return Job(mutant, tests, seconds)
+        source = (self._root / mutant.path).read_bytes()
+        return Job(mutant, mutant.apply(source), tests, seconds)
 
     def _tests(self, mutant: Mutant) -> list[str]:
         found = self._covering.tests(mutant.path, {mutant.line, *mutant.body})
