@@ -1,123 +1,152 @@
-"""Condition sets, and the transitions between them."""
+"""Which transitions lie between two statuses, and which of them are news, bad, or failures."""
 
+from typing import Any
+
+import msgspec
 import pytest
 
 from kspan.graph.observe.condition_diff import (
     CONDITIONS_LIMIT,
     PHASE,
     TYPE_LIMIT,
+    ConditionSet,
     condition_set,
     diff_conditions,
     ended_phase,
     not_quiet,
 )
-from kspan.k8s.objects import Condition, ObjectStatus
+from kspan.k8s.objects import ObjectStatus, decode_status
 
 
-def status(*conditions: tuple[str, str] | tuple[str, str, str], phase: str = "") -> ObjectStatus:
-    found = [Condition(c[0], c[1], c[2] if len(c) > 2 else "") for c in conditions]  # type: ignore[arg-type]
-    return ObjectStatus(phase=phase, conditions=found)
+def status(*conditions: tuple[str, ...], phase: str = "") -> ObjectStatus:
+    """(type, status, reason) each."""
+    entries = [{"type": c[0], "status": c[1], "reason": c[2] if len(c) > 2 else ""} for c in conditions]
+    raw: dict[str, Any] = {"conditions": entries} | ({"phase": phase} if phase else {})
+    return decode_status(msgspec.json.encode(raw))
 
 
-def changes(kind: str, before: ObjectStatus | None, now: ObjectStatus) -> list[str]:
-    """The transitions: ``name`` for a good one, ``name!`` for a bad one, ``name!!`` for an error, quiet in brackets."""
-    old = condition_set(kind, before) if before is not None else ()
-    found = diff_conditions(kind, old, condition_set(kind, now), now)
-    return [f"({t.name})" if t.quiet else f"{t.name}{'!!' if t.error else '!' if t.bad else ''}" for t in found]
-
-
-def test_a_condition_set_has_each_type_once_with_its_last_status() -> None:
-    assert condition_set("Widget", status(("A", "True"), ("B", "False"), ("A", "Unknown"))) == (
-        ("A", "Unknown"),
-        ("B", "False"),
-    )
-    assert condition_set("Widget", status()) == ()
-
-
-def test_too_many_conditions_and_invalid_types_are_ignored() -> None:
-    many = [(f"C{number}", "True") for number in range(CONDITIONS_LIMIT + 1)]
-    assert len(condition_set("Widget", status(*many))) == CONDITIONS_LIMIT
-    assert len(condition_set("Pod", status(*many))) == CONDITIONS_LIMIT
-    longest = "x" * TYPE_LIMIT
-    assert condition_set("Widget", status((longest, "True"), (longest + "x", "True"), ("", "True"))) == (
-        (longest, "True"),
-    )
+def changes(kind: str, before: ConditionSet, after: ObjectStatus) -> list[str]:
+    """Name of each transition: ``-`` before one that is bad, ``!`` behind an error, brackets around a quiet one."""
+    found = []
+    for t in diff_conditions(kind, before, condition_set(kind, after), after):
+        text = ("-" if t.bad else "") + t.name + ("!" if t.error else "")
+        found.append((f"({text})" if t.quiet else text) + (" first" if t.first else ""))
+    return found
 
 
 @pytest.mark.parametrize(
-    "kind, phase, expected",
+    "kind, before, after, expected",
     [
-        ("Pod", "Running", ()),
-        ("Pod", "Failed", (("Failed", PHASE),)),
-        ("PersistentVolume", "Released", (("Released", PHASE),)),
-        ("Widget", "Failed", ()),
+        # Good if true.
+        ("Widget", [("Ready", "False")], [("Ready", "True")], ["Ready"]),
+        ("Widget", [("Ready", "True")], [("Ready", "False")], ["-Ready=False"]),
+        ("Widget", [("Ready", "True")], [("Ready", "Unknown")], ["-Ready=Unknown"]),
+        ("Widget", [("Ready", "True")], [("Ready", "True")], []),
+        # Bad if true: always an error.
+        ("Node", [("MemoryPressure", "False")], [("MemoryPressure", "True")], ["-MemoryPressure!"]),
+        ("Node", [("MemoryPressure", "True")], [("MemoryPressure", "False")], ["MemoryPressure=False"]),
+        ("ReplicaSet", [], [("ReplicaFailure", "True")], ["-ReplicaFailure!"]),
+        # A failure by its reason, or a Node that is not ready.
+        ("Widget", [("Ready", "True")], [("Ready", "False", "BackOff")], ["-Ready=False!"]),
+        ("Widget", [("Ready", "True")], [("Ready", "False", "Waiting")], ["-Ready=False"]),
+        ("Widget", [("Ready", "False")], [("Ready", "True", "NoErrors")], ["Ready"]),
+        ("Node", [("Ready", "True")], [("Ready", "False", "Waiting")], ["-Ready=False!"]),
+        ("Pod", [("Ready", "True")], [("Ready", "False", "Waiting")], ["-Ready=False"]),
+        # The first status: what is not true yet is expected.
+        ("Widget", [], [("Ready", "False")], ["(Ready=False) first"]),
+        ("Widget", [], [("Ready", "False", "Denied")], ["-Ready=False!"]),
+        ("Widget", [], [("Ready", "True")], ["Ready"]),
+        ("Deployment", [], [("Progressing", "True")], ["(Progressing) first"]),
+        ("Deployment", [], [("Progressing", "False", "ProgressDeadlineExceeded")], ["-Progressing=False!"]),
+        ("Deployment", [("Progressing", "False")], [("Progressing", "True")], ["Progressing"]),
+        ("HorizontalPodAutoscaler", [], [("AbleToScale", "True")], ["(AbleToScale) first"]),
+        # Conditions that repeat something else.
+        ("Pod", [], [("PodScheduled", "True")], ["(PodScheduled) first"]),
+        ("Pod", [], [("PodScheduled", "False")], []),
+        ("Pod", [("Initialized", "True")], [("Initialized", "False")], ["(Initialized=False)"]),
+        ("Widget", [], [("PodScheduled", "True")], ["PodScheduled"]),
+        ("Job", [], [("FailureTarget", "True")], ["(FailureTarget) first"]),
+        # A condition that is removed is false from then on.
+        ("Widget", [("Ready", "True")], [], ["-Ready=False"]),
+        ("Widget", [("Ready", "False")], [], []),
+        ("Widget", [("Failed", "True")], [], ["Failed=False"]),
+        ("Pod", [("Initialized", "True")], [], ["(Initialized=False)"]),
+        # A lost Node: what was not true becomes Unknown, which repeats that it is not ready.
+        ("Node", [("DiskPressure", "False")], [("DiskPressure", "Unknown")], ["(DiskPressure=Unknown)"]),
+        ("Node", [("DiskPressure", "Unknown")], [("DiskPressure", "False")], ["(DiskPressure=False)"]),
+        ("Node", [("DiskPressure", "True")], [("DiskPressure", "Unknown")], ["DiskPressure=Unknown"]),
+        ("Node", [("DiskPressure", "Unknown")], [("DiskPressure", "True")], ["-DiskPressure!"]),
+        ("Node", [("Ready", "False")], [("Ready", "Unknown")], ["-Ready=Unknown!"]),
+        # A Pod is not ready because it ended.
+        ("Pod", [("Ready", "True")], [("Ready", "False", "PodCompleted")], ["(Ready=False)"]),
+        ("Pod", [("Ready", "True")], [("Ready", "False", "PodFailed")], ["(Ready=False)"]),
     ],
 )
-def test_some_phases_are_treated_as_conditions(kind: str, phase: str, expected: tuple[tuple[str, str], ...]) -> None:
-    assert condition_set(kind, status(phase=phase)) == expected
-    assert ended_phase(expected) == (phase if expected else "")
-
-
-READY, NOT_READY = status(("Ready", "True")), status(("Ready", "False"))
-PRESSURE, NO_PRESSURE, LOST = (status(("MemoryPressure", value)) for value in ("True", "False", "Unknown"))
+def test_transitions_of_conditions(
+    kind: str, before: list[tuple[str, str]], after: list[tuple[str, ...]], expected: list[str]
+) -> None:
+    assert changes(kind, tuple(before), status(*after)) == expected
 
 
 @pytest.mark.parametrize(
-    "kind, before, now, expected",
+    "kind, before, phase, expected",
     [
-        # Custom resources
-        ("Widget", READY, READY, []),
-        ("Widget", READY, NOT_READY, ["Ready=False!"]),
-        ("Widget", NOT_READY, READY, ["Ready"]),
-        ("Widget", READY, status(("Ready", "Unknown")), ["Ready=Unknown!"]),
-        ("Widget", READY, status(("Ready", "False", "SyncError")), ["Ready=False!!"]),
-        ("Widget", READY, status(), ["Ready=False!"]),  # removed
-        ("Widget", NOT_READY, status(), []),
-        ("Widget", status(("Degraded", "False")), status(("Degraded", "True")), ["Degraded!!"]),
-        ("Widget", status(("Degraded", "True")), status(("Degraded", "False")), ["Degraded=False"]),
-        # The first status
-        ("Widget", None, READY, ["Ready"]),
-        ("Widget", None, NOT_READY, ["(Ready=False)"]),
-        ("Widget", None, status(("Ready", "False", "Forbidden")), ["Ready=False!!"]),
-        ("Deployment", None, status(("Progressing", "True"), ("Available", "True")), ["(Progressing)", "Available"]),
-        ("Deployment", status(("Progressing", "False")), status(("Progressing", "True")), ["Progressing"]),
-        # Nodes
-        ("Node", READY, NOT_READY, ["Ready=False!!"]),
-        ("Node", NO_PRESSURE, PRESSURE, ["MemoryPressure!!"]),
-        ("Node", NO_PRESSURE, LOST, ["(MemoryPressure=Unknown)"]),
-        ("Node", LOST, NO_PRESSURE, ["(MemoryPressure=False)"]),
-        ("Node", PRESSURE, LOST, ["MemoryPressure=Unknown"]),
-        ("Node", NOT_READY, status(("Ready", "Unknown")), ["Ready=Unknown!!"]),
-        # Pods
-        ("Pod", None, status(("PodScheduled", "True"), ("Initialized", "False")), ["(PodScheduled)"]),
-        ("Pod", status(("Initialized", "True")), status(("Initialized", "False")), ["(Initialized=False)"]),
-        ("Pod", status(("Initialized", "True")), status(), ["(Initialized=False)"]),
-        ("Pod", status(("Initialized", "False")), status(), []),
-        ("Pod", READY, status(("Ready", "False", "PodCompleted")), ["(Ready=False)"]),
-        ("Pod", READY, status(("Ready", "False"), phase="Succeeded"), ["(Ready=False)", "Succeeded"]),
-        ("Pod", READY, status(phase="Failed"), ["Failed!!", "(Ready=False)"]),
-        # Phases
-        ("PersistentVolumeClaim", None, status(phase="Bound"), ["Bound"]),
-        ("PersistentVolumeClaim", status(phase="Bound"), status(phase="Lost"), ["Lost!!"]),
-        ("PersistentVolume", status(phase="Bound"), status(phase="Released"), ["Released"]),
+        ("Pod", "", "Succeeded", ["Succeeded"]),
+        ("Pod", "", "Failed", ["-Failed!"]),
+        ("Pod", "", "Running", []),
+        ("Pod", "Failed", "Failed", []),
+        ("PersistentVolumeClaim", "", "Bound", ["Bound"]),
+        ("PersistentVolumeClaim", "Bound", "Lost", ["-Lost!"]),
+        ("PersistentVolume", "Bound", "Released", ["Released"]),
+        ("PersistentVolume", "Released", "Available", []),
+        ("Namespace", "", "Terminating", []),
     ],
-)  # fmt: skip
-def test_transitions(kind: str, before: ObjectStatus | None, now: ObjectStatus, expected: list[str]) -> None:
-    assert changes(kind, before, now) == expected
+)
+def test_transitions_of_phases(kind: str, before: str, phase: str, expected: list[str]) -> None:
+    assert changes(kind, ((before, PHASE),) if before else (), status(phase=phase)) == expected
 
 
-def test_a_transition_has_its_entry_and_whether_it_is_the_first_status() -> None:
-    now = status(("Ready", "False", "Starting"), ("New", "True"))
-    ready, new = diff_conditions("Widget", (("Ready", "True"),), condition_set("Widget", now), now)
-    assert ready.condition is not None
-    assert ready.condition.reason == "Starting"
-    assert (ready.first, new.first) == (False, False), "only quiet transitions are marked"
-    (first,) = diff_conditions("Widget", (), condition_set("Widget", NOT_READY), NOT_READY)
-    assert first.first
+def test_all_conditions_of_a_pod_that_ended_repeat_its_phase() -> None:
+    after = status(("Ready", "False"), ("Initialized", "True"), phase="Succeeded")
+    assert changes("Pod", (("Ready", "True"),), after) == ["(Ready=False)", "(Initialized) first", "Succeeded"]
+    removed = status(phase="Failed")
+    assert changes("Pod", (("Ready", "True"),), removed) == ["-Failed!", "(Ready=False)"]
 
 
-def test_a_quiet_transition_can_become_news() -> None:
-    now = status(("Initialized", "False"))
-    (quiet,) = diff_conditions("Pod", (("Initialized", "True"),), condition_set("Pod", now), now)
+def test_a_quiet_transition_without_a_span_to_repeat_is_news() -> None:
+    after = status(("PodScheduled", "False"))
+    (quiet,) = diff_conditions("Pod", (("PodScheduled", "True"),), condition_set("Pod", after), after)
     news = not_quiet("Pod", quiet)
-    assert (news.quiet, news.bad, news.error, news.name) == (False, True, False, "Initialized=False")
+    assert (quiet.quiet, quiet.bad) == (True, False)
+    assert (news.quiet, news.name, news.bad, news.error) == (False, "PodScheduled=False", True, False)
+
+
+@pytest.mark.parametrize("kind", ["Widget", "Pod"])
+def test_the_number_of_conditions_and_the_length_of_a_type_are_limited(kind: str) -> None:
+    many = [(f"Type{number}", "True") for number in range(CONDITIONS_LIMIT + 1)]
+    assert condition_set(kind, status(*many)) == tuple(many[:-1])
+    lengths = [("x" * TYPE_LIMIT, "True"), ("x" * (TYPE_LIMIT + 1), "True"), ("", "True")]
+    assert condition_set("Widget", status(*lengths)) == (("x" * TYPE_LIMIT, "True"),)
+
+
+def test_the_limits_are_those_of_the_api() -> None:
+    assert (CONDITIONS_LIMIT, TYPE_LIMIT) == (32, 316)
+
+
+def test_of_a_type_that_is_there_twice_the_last_status_counts() -> None:
+    twice = status(("Ready", "False"), ("Ready", "True"))
+    assert condition_set("Widget", twice) == (("Ready", "True"),)
+
+
+def test_up_to_eight_conditions_of_a_pod_are_taken_as_they_are() -> None:
+    eight = [("Ready", "True")] * 8
+    assert condition_set("Pod", status(*eight)) == tuple(eight)
+    assert condition_set("Pod", status(*eight, ("Ready", "False"))) == (("Ready", "False"),)
+
+
+def test_a_phase_that_is_a_condition_of_the_kind_comes_last() -> None:
+    assert condition_set("Pod", status(("Ready", "True"), phase="Failed")) == (("Ready", "True"), ("Failed", PHASE))
+    assert condition_set("Pod", status(("Ready", "True"), phase="Running")) == (("Ready", "True"),)
+    assert condition_set("Widget", status(phase="Failed")) == ()
+    assert ended_phase((("Ready", "True"), ("Failed", PHASE))) == "Failed"
+    assert ended_phase((("Ready", "True"),)) == ""

@@ -1,7 +1,9 @@
-"""Who changed an object, from managedFields."""
+"""Who changed an object, read from managedFields."""
 
+from typing import Any
+
+import msgspec
 import pytest
-from msgspec import Raw, json
 
 from kspan.graph.observe.field_managers import (
     FieldManagerEntry,
@@ -18,116 +20,86 @@ from kspan.graph.observe.field_managers import (
 from kspan.k8s.objects import ManagedFieldsEntry
 from kspan.times import SECOND, parse_time
 
-T0, T1, T2 = (f"2026-11-22T10:00:0{second}Z" for second in range(3))
-N0, N1, N2 = map(parse_time, (T0, T1, T2))
+SPEC, STATUS, BOTH = {"f:spec": {}}, {"f:status": {}}, {"f:spec": {}, "f:status": {}}
+OWNED = {"f:metadata": {"f:ownerReferences": {}}}
+T = [f"2026-11-22T10:00:0{second}Z" for second in range(9)]
 
 
-def entry(manager: str, fields: str = "{}", time: str | None = T0, subresource: str = "") -> ManagedFieldsEntry:
-    return ManagedFieldsEntry(manager, "Update", subresource, time, Raw(fields.encode()))
+def managed(*entries: tuple[str, str, int | None, dict[str, Any]]) -> list[ManagedFieldsEntry]:
+    """(manager, subresource, second, fields) each."""
+    raw = [
+        {"manager": name, "subresource": part, "time": None if at is None else T[at], "fieldsV1": fields}
+        for name, part, at, fields in entries
+    ]
+    return msgspec.json.decode(msgspec.json.encode(raw), type=list[ManagedFieldsEntry])
 
 
-def managers(*entries: ManagedFieldsEntry) -> list[str]:
-    return [found.manager for found in field_manager_entries(entries)]
+def managers(*entries: tuple[str, str, int | None, dict[str, Any]]) -> list[str]:
+    return [entry.manager for entry in field_manager_entries(managed(*entries))]
 
 
 def test_entries_of_the_status_are_left_out() -> None:
-    assert managers(entry("kubectl"), entry("kubelet", subresource="status"), entry("hpa", subresource="scale")) == [
+    assert managers(("kubectl", "", 1, SPEC), ("kubelet", "status", 2, STATUS), ("hpa", "scale", None, SPEC)) == [
         "kubectl",
         "hpa",
     ]
-    assert managers() == []
+
+
+def test_fields_from_before_the_first_apply_have_no_writer() -> None:
+    assert managers(("before-first-apply", "", 1, SPEC), ("kubectl", "", 1, SPEC)) == ["kubectl"]
+
+
+def test_without_subresources_the_fields_tell_which_entry_is_of_the_status() -> None:
+    """Kubernetes before 1.22."""
+    assert managers(("kubectl", "", 1, SPEC), ("manager", "", 2, STATUS), ("both", "", 2, BOTH)) == ["kubectl", "both"]
+    assert managers(("manager", "", 2, STATUS)) == ["manager"], "the only entry is kept"
+    assert managers(("kubelet", "status", 1, STATUS), ("a", "", 1, SPEC), ("odd", "", 2, STATUS)) == ["a", "odd"]
+
+
+def test_an_entry_has_its_time_in_nanoseconds_or_0() -> None:
+    with_time, without = field_manager_entries(managed(("a", "", 3, SPEC), ("b", "scale", None, SPEC)))
+    assert (with_time.time, without.time) == (parse_time(T[3]), 0)
     assert field_manager_entries(None) == ()
 
 
-def test_before_kubernetes_1_22_entries_that_write_only_the_status_are_left_out() -> None:
-    status, spec, both = '{"f:status":{}}', '{"f:spec":{}}', '{"f:spec":{},"f:status":{}}'
-    assert managers(entry("a", spec), entry("b", status), entry("c", both)) == ["a", "c"]
-    assert managers(entry("b", status)) == ["b"], "the only entry is kept"
-    assert managers(entry("a", spec), entry("b", status), entry("d", spec, subresource="scale")) == ["a", "b", "d"]
-
-
-def test_what_was_written_before_the_first_apply_has_no_manager() -> None:
-    assert managers(entry("before-first-apply"), entry("kubectl")) == ["kubectl"]
-
-
-def test_an_entry_has_its_time_and_a_checksum_of_its_fields() -> None:
-    one, same, other, timeless = field_manager_entries(
-        [entry("a", '{"f:spec":{}}'), entry("b", '{"f:spec":{}}'), entry("c", "{}", T1), entry("d", time=None)]
-    )
-    assert (one.time, other.time, timeless.time) == (N0, N1, 0)
-    assert one.fields == same.fields != other.fields
-
-
-def test_the_last_write_includes_the_status() -> None:
-    assert last_write([entry("a", time=T0), entry("b", time=T2, subresource="status"), entry("c", time=None)]) == N2
-    assert last_write([]) == last_write(None) == 0
+def test_the_last_write_is_the_newest_time_of_all_entries() -> None:
+    assert last_write(managed(("a", "", 1, SPEC), ("b", "status", 4, STATUS), ("c", "", 2, SPEC))) == parse_time(T[4])
+    assert last_write(None) == last_write(managed(("a", "", None, SPEC))) == 0
 
 
 def test_the_owning_manager_wrote_the_owner_references() -> None:
-    owning = '{"f:metadata":{"f:ownerReferences":{}}}'
-    assert owning_manager([entry("a"), entry("b", owning), entry("c", owning)]) == "b"
-    assert owning_manager([entry("a")]) == owning_manager(None) == ""
-
-
-def test_a_manager_that_writes_the_status_is_found() -> None:
-    entries = [entry("kubectl"), entry("operator", subresource="status")]
-    assert writes_status("operator", entries)
-    assert not writes_status("kubectl", entries)
-    assert not writes_status("operator", None)
+    assert owning_manager(managed(("a", "", 1, SPEC), ("b", "", 1, OWNED))) == "b"
+    assert owning_manager(managed(("a", "", 1, SPEC))) == owning_manager(None) == ""
 
 
 @pytest.mark.parametrize(
-    "field, expected",
+    "entry, expected",
     [
-        ('"f:phase"', ("old", N1)),  # the newest entry with the field, although others are newer
-        ('"f:missing"', ("new", N2)),  # no entry has the field: the newest entry
+        (("a", "status", 1, STATUS), True),
+        (("a", "", 1, STATUS), True),
+        (("a", "", 1, BOTH), False),
+        (("a", "", 1, SPEC), False),
+        (("a", "scale", 1, STATUS), False),
+        (("b", "status", 1, STATUS), False),
     ],
 )
-def test_the_writer_of_a_field_of_the_status(field: str, expected: tuple[str, int]) -> None:
-    phase = '{"f:status":{"f:phase":{}}}'
-    entries = [
-        entry("oldest", phase, T0, "status"),
-        entry("old", phase, T1, "status"),
-        entry("new", '{"f:status":{}}', T2, "status"),
-        entry("kubectl", phase, T2, "scale"),
-    ]
-    assert status_writer(entries, field) == expected
-    assert status_writer([entry("kubectl", subresource="scale")], field) == ("", 0)
+def test_a_manager_writes_the_status(entry: tuple[str, str, int, dict[str, Any]], expected: bool) -> None:
+    assert writes_status("a", managed(entry)) is expected
 
 
-def of(manager: str, time: int = 0, fields: int = 0, subresource: str = "") -> FieldManagerEntry:
-    return FieldManagerEntry(manager, subresource, time, fields)
-
-
-@pytest.mark.parametrize(
-    "before, now, expected",
-    [
-        ([of("a", 1)], [of("a", 1), of("b", 2)], of("b", 2)),  # a new entry
-        ([of("a", 1), of("b", 2)], [of("a", 3), of("b", 2)], of("a", 3)),  # a new time
-        ([of("a", 1, 7), of("b", 2)], [of("a", 1, 8), of("b", 2)], of("a", 1, 8)),  # other fields only
-        ([of("a", 1, 7)], [of("a", 1, 8), of("b", 2)], of("b", 2)),  # a lost its fields to b
-        ([of("a", 2), of("s", 0, 0, "scale")], [of("a", 2), of("s", 0, 0, "scale")], of("s", 0, 0, "scale")),
-        ([of("a", 2), of("b", 1)], [of("a", 2), of("b", 1)], of("a", 2)),  # nothing differs: the newest
-        ([], [], None),
-    ],
-)
-def test_the_entry_of_the_writer(
-    before: list[FieldManagerEntry], now: list[FieldManagerEntry], expected: FieldManagerEntry | None
-) -> None:
-    assert changed_entry(before, now) == expected
-
-
-def test_the_newest_entry_is_the_same_in_any_order() -> None:
-    entries = [of("b", SECOND), of("a", SECOND), of("z")]
-    assert newest_entry(entries) == newest_entry(entries[::-1]) == of("b", SECOND)
-    assert newest_entry([]) is None
+def test_the_writer_of_a_field_of_the_status() -> None:
+    ready = {"f:status": {"f:conditions": {'k:{"type":"Ready"}': {}}}}
+    entries = managed(("old", "status", 1, ready), ("new", "status", 2, ready), ("other", "status", 5, STATUS))
+    assert status_writer(entries, "f:phase") == ("other", parse_time(T[5])), "no entry has the field"
+    assert status_writer(entries, "Ready") == ("new", parse_time(T[2]))
+    assert status_writer(managed(("a", "", 1, SPEC)), "Ready") == status_writer(None, "Ready") == ("", 0)
 
 
 def taint(key: str, effect: str) -> dict[str, str]:
     return {"key": key, "effect": effect}
 
 
-EVICTS, CLOSES = taint("down", "NoExecute"), taint("full", "NoSchedule")
+EXECUTE, SCHEDULE = taint("broken", "NoExecute"), taint("dedicated", "NoSchedule")
 MIRROR = taint("node.kubernetes.io/unschedulable", "NoSchedule")
 
 
@@ -135,28 +107,66 @@ MIRROR = taint("node.kubernetes.io/unschedulable", "NoSchedule")
     "before, after, expected",
     [
         ({}, {}, ""),
-        ({}, {"taints": [EVICTS]}, "evicts"),
-        ({"taints": [CLOSES]}, {"taints": [CLOSES, EVICTS]}, "evicts"),
-        ({"taints": [EVICTS]}, {"taints": [EVICTS]}, ""),
-        ({"taints": [EVICTS]}, {"taints": [EVICTS, CLOSES]}, "closed"),
-        ({}, {"unschedulable": True, "taints": [MIRROR]}, "closed"),
-        ({}, {"taints": [MIRROR]}, ""),
+        ({}, {"taints": [EXECUTE]}, "evicts"),
+        ({}, {"taints": [EXECUTE, SCHEDULE]}, "evicts"),
+        ({"taints": [EXECUTE]}, {"taints": [EXECUTE]}, ""),
+        ({"taints": [EXECUTE]}, {"taints": [EXECUTE, SCHEDULE]}, "closed"),
+        ({}, {"taints": [SCHEDULE]}, "closed"),
+        ({}, {"unschedulable": True}, "closed"),
         ({"unschedulable": True}, {"unschedulable": True}, ""),
-        ({"unschedulable": True, "taints": [MIRROR]}, {}, "opened"),
-        ({"taints": [EVICTS]}, {}, "opened"),
-        ({"taints": [CLOSES]}, {"unschedulable": True}, "closed"),
+        ({"taints": [SCHEDULE]}, {}, "opened"),
+        ({"taints": [SCHEDULE]}, {"unschedulable": True}, "closed"),
+        ({"unschedulable": True}, {}, "opened"),
+        ({}, {"taints": [MIRROR]}, ""),
+        ({"taints": [MIRROR]}, {}, ""),
+        ({"podCIDR": "10.0.0.0/24"}, {}, ""),
     ],
 )
-def test_what_a_change_of_a_node_means_for_pods(
-    before: dict[str, object], after: dict[str, object], expected: str
+def test_what_a_change_of_a_node_means_for_pods(before: dict[str, Any], after: dict[str, Any], expected: str) -> None:
+    assert node_change(msgspec.json.encode(before), msgspec.json.encode(after)) == expected
+
+
+def entry(manager: str, second: int = 0, fields: int = 1, subresource: str = "") -> FieldManagerEntry:
+    return FieldManagerEntry(manager, subresource, second * SECOND, fields)
+
+
+SCALE = entry("b", subresource="scale")
+
+
+def test_the_newest_entry_is_the_last_in_time_then_by_name() -> None:
+    assert newest_entry([entry("a", 2), entry("z", 1), entry("b", 2)]) == entry("b", 2)
+    assert newest_entry([]) is None
+
+
+@pytest.mark.parametrize(
+    "before, now, expected",
+    [
+        # A new entry, or an entry with a new time.
+        ([entry("a", 5)], [entry("a", 5), entry("b", 1)], entry("b", 1)),
+        ([entry("a", 5), entry("b", 1)], [entry("a", 5), entry("b", 2)], entry("b", 2)),
+        ([entry("a", 5)], [entry("a", 5), entry("a", 5, subresource="scale")], entry("a", 5, subresource="scale")),
+        # Two new ones: the newer one.
+        ([], [entry("a", 2), entry("b", 1)], entry("a", 2)),
+        # Other fields within the same second.
+        ([entry("a", 5), entry("b", 1)], [entry("a", 5), entry("b", 1, 2)], entry("b", 1, 2)),
+        # A new time counts more than other fields.
+        ([entry("a", 5), entry("b", 1)], [entry("a", 5, 2), entry("b", 2)], entry("b", 2)),
+        # No difference.
+        (
+            [entry("a", 5), entry("b", 0, 1, "scale")],
+            [entry("a", 5), entry("b", 0, 1, "scale")],
+            entry("b", 0, 1, "scale"),
+        ),
+        ([entry("a", 5), entry("b", 1)], [entry("a", 5), entry("b", 1)], entry("a", 5)),
+        ([], [], None),
+    ],
+)
+def test_the_writer_of_a_change(
+    before: list[FieldManagerEntry], now: list[FieldManagerEntry], expected: FieldManagerEntry | None
 ) -> None:
-    assert node_change(json.encode(before), json.encode(after)) == expected
+    assert changed_entry(before, now) == expected
 
 
-def test_all_parts_of_kubectl_are_kubectl() -> None:
-    assert [service_of(m) for m in ("kubectl", "kubectl-set", "kubectlx", "helm")] == [
-        "kubectl",
-        "kubectl",
-        "kubectlx",
-        "helm",
-    ]
+def test_the_service_of_a_kubectl_command_is_kubectl() -> None:
+    assert service_of("kubectl-client-side-apply") == "kubectl"
+    assert service_of("helm") == "helm"

@@ -1,109 +1,187 @@
-"""Whether an object is progressing, and whether it failed."""
+"""When an object is progressing or failed: one row for each side of each condition."""
 
 from typing import Any
 
+import msgspec
 import pytest
-from msgspec import Raw, json
 
 from kspan.graph.observe.rollout_status import assess, disruption_reason, job_end
-from kspan.k8s.objects import KubeObject, ObjectMeta, decode_spec, decode_status
+from kspan.k8s.objects import decode_object, decode_spec, decode_status
 from kspan.times import parse_time
 
-Fields = dict[str, Any]
+
+def verdict(kind: str, spec: dict[str, Any], status: dict[str, Any], **meta: Any) -> str:
+    raw = {"kind": kind, "metadata": {"uid": "u", "name": "x", "generation": 5, **meta}, "spec": spec, "status": status}
+    obj = decode_object(msgspec.json.encode(raw))
+    assert obj is not None
+    progress = assess(obj, decode_spec(bytes(obj.spec)), decode_status(bytes(obj.status)))
+    return ("progressing" if progress.progressing else "settled") + (" failed" if progress.failed else "")
 
 
-def state_of(kind: str, spec: Fields, status: Fields, **meta: Any) -> str:
-    obj = KubeObject(ObjectMeta(uid="u", generation=2, **meta), kind, spec=Raw(b"{}"))
-    found = assess(obj, decode_spec(json.encode(spec)), decode_status(json.encode({"observedGeneration": 2} | status)))
-    return ("failed " if found.failed else "") + ("progressing" if found.progressing else "settled")
-
-
-def condition(kind: str, status: str, **more: str) -> Fields:
+def condition(kind: str, status: str, **more: Any) -> dict[str, Any]:
     return {"conditions": [{"type": kind, "status": status, **more}]}
 
 
-DONE = {"replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2}
-ONE = dict.fromkeys(DONE, 1)
-NODES = {"desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberAvailable": 2}
+ROLLED_OUT = {"observedGeneration": 5, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3}
+STUCK = condition("Progressing", "False")
+
+
+@pytest.mark.parametrize(
+    "spec, status, expected",
+    [
+        ({"replicas": 3}, {}, "settled"),
+        ({"replicas": 3}, {"observedGeneration": 4}, "progressing"),
+        ({"replicas": 3}, {"observedGeneration": 6}, "settled"),
+        ({"replicas": 4}, {}, "progressing"),
+        ({"replicas": 2}, {}, "settled"),
+        ({"replicas": 3}, {"replicas": 4}, "progressing"),
+        ({"replicas": 3}, {"availableReplicas": 2}, "progressing"),
+        ({"replicas": 3, "paused": True}, {"availableReplicas": 2}, "settled"),
+        ({"replicas": 3}, {"availableReplicas": 2, **STUCK}, "progressing failed"),
+        ({"replicas": 3}, {"availableReplicas": 2, **condition("Progressing", "Unknown")}, "progressing"),
+        ({"replicas": 3}, STUCK, "settled"),
+        ({"replicas": 3, "paused": True}, STUCK, "settled failed"),
+        # One replica is the default.
+        ({}, {"replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}, "settled"),
+        ({}, {"replicas": 0, "updatedReplicas": 0, "availableReplicas": 0}, "progressing"),
+        ({"replicas": 0}, {"replicas": 0, "updatedReplicas": 0, "availableReplicas": 0}, "settled"),
+    ],
+)
+def test_a_deployment_is_progressing_until_all_replicas_are_updated_and_available(
+    spec: dict[str, Any], status: dict[str, Any], expected: str
+) -> None:
+    assert verdict("Deployment", spec, ROLLED_OUT | status) == expected
+
+
+@pytest.mark.parametrize(
+    "spec, status, expected",
+    [
+        ({"replicas": 3}, {}, "settled"),
+        ({"replicas": 3}, {"observedGeneration": 4}, "progressing"),
+        ({"replicas": 3}, {"replicas": 4}, "progressing"),
+        ({"replicas": 3}, {"replicas": 2}, "progressing"),
+        ({"replicas": 3}, {"availableReplicas": 2}, "progressing"),
+        ({"replicas": 3}, {"availableReplicas": 4}, "settled"),
+        ({}, {"replicas": 1, "availableReplicas": 1}, "settled"),
+        ({}, {"replicas": 1, "availableReplicas": 0}, "progressing"),
+    ],
+)
+def test_a_replica_set_is_progressing_until_it_has_its_replicas(
+    spec: dict[str, Any], status: dict[str, Any], expected: str
+) -> None:
+    assert verdict("ReplicaSet", spec, ROLLED_OUT | status) == expected
+
+
+PARTITION = {"updateStrategy": {"rollingUpdate": {"partition": 2}}}
 ON_DELETE = {"updateStrategy": {"type": "OnDelete"}}
-STUCK = condition("Progressing", "False", reason="ProgressDeadlineExceeded")
+
+
+@pytest.mark.parametrize(
+    "spec, status, expected",
+    [
+        ({"replicas": 3}, {}, "settled"),
+        ({"replicas": 3}, {"observedGeneration": 4}, "progressing"),
+        ({"replicas": 3}, {"replicas": 4}, "progressing"),
+        ({"replicas": 3}, {"readyReplicas": 2}, "progressing"),
+        ({"replicas": 3}, {"readyReplicas": 4}, "settled"),
+        ({"replicas": 3}, {"updatedReplicas": 2}, "progressing"),
+        ({"replicas": 3, **ON_DELETE}, {"updatedReplicas": 2}, "settled"),
+        # Pods below the partition stay as they are.
+        ({"replicas": 3, **PARTITION}, {"updatedReplicas": 1}, "settled"),
+        ({"replicas": 3, **PARTITION}, {"updatedReplicas": 0}, "progressing"),
+        ({"replicas": 1, **PARTITION}, {"replicas": 1, "updatedReplicas": 0}, "settled"),
+        ({"replicas": 3, "updateStrategy": {"type": "RollingUpdate"}}, {"updatedReplicas": 2}, "progressing"),
+        ({}, {"replicas": 1, "readyReplicas": 1, "updatedReplicas": 1}, "settled"),
+        ({}, {"replicas": 1, "readyReplicas": 0, "updatedReplicas": 1}, "progressing"),
+    ],
+)
+def test_a_stateful_set_is_progressing_until_its_pods_are_ready_and_updated_down_to_the_partition(
+    spec: dict[str, Any], status: dict[str, Any], expected: str
+) -> None:
+    assert verdict("StatefulSet", spec, ROLLED_OUT | {"readyReplicas": 3} | status) == expected
+
+
+@pytest.mark.parametrize(
+    "spec, status, expected",
+    [
+        ({}, {}, "settled"),
+        ({}, {"observedGeneration": 4}, "progressing"),
+        ({}, {"updatedNumberScheduled": 2}, "progressing"),
+        ({}, {"updatedNumberScheduled": 4}, "settled"),
+        (ON_DELETE, {"updatedNumberScheduled": 2}, "settled"),
+        ({}, {"numberAvailable": 2}, "progressing"),
+        ({}, {"numberAvailable": 4}, "settled"),
+        (ON_DELETE, {"numberAvailable": 2}, "progressing"),
+    ],
+)
+def test_a_daemon_set_is_progressing_until_each_node_has_an_available_pod(
+    spec: dict[str, Any], status: dict[str, Any], expected: str
+) -> None:
+    there = {"observedGeneration": 5, "desiredNumberScheduled": 3, "updatedNumberScheduled": 3, "numberAvailable": 3}
+    assert verdict("DaemonSet", spec, there | status) == expected
 
 
 @pytest.mark.parametrize(
     "kind, spec, status, expected",
     [
-        ("Deployment", {"replicas": 2}, DONE, "settled"),
-        ("Deployment", {}, ONE, "settled"),
-        ("Deployment", {}, DONE | {"updatedReplicas": 0}, "progressing"),
-        ("Deployment", {"replicas": 2}, DONE | {"observedGeneration": 1}, "progressing"),
-        ("Deployment", {"replicas": 2}, DONE | {"observedGeneration": 3}, "settled"),
-        ("Deployment", {"replicas": 3}, DONE, "progressing"),
-        ("Deployment", {"replicas": 2}, DONE | {"replicas": 3}, "progressing"),
-        ("Deployment", {"replicas": 2}, DONE | {"availableReplicas": 1}, "progressing"),
-        ("Deployment", {"replicas": 3}, DONE | STUCK, "failed progressing"),
-        ("Deployment", {"replicas": 2}, DONE | STUCK, "settled"),
-        ("Deployment", {"replicas": 3, "paused": True}, DONE, "settled"),
-        ("Deployment", {"replicas": 3, "paused": True}, DONE | STUCK, "failed settled"),
-        ("ReplicaSet", {"replicas": 2}, DONE, "settled"),
-        ("ReplicaSet", {}, ONE, "settled"),
-        ("ReplicaSet", {"replicas": 2}, DONE | {"observedGeneration": 1}, "progressing"),
-        ("ReplicaSet", {"replicas": 1}, DONE, "progressing"),
-        ("ReplicaSet", {"replicas": 2}, DONE | {"availableReplicas": 1}, "progressing"),
-        ("StatefulSet", {"replicas": 2}, DONE, "settled"),
-        ("StatefulSet", {}, ONE, "settled"),
-        ("StatefulSet", {"replicas": 2}, DONE | {"observedGeneration": 1}, "progressing"),
-        ("StatefulSet", {"replicas": 1}, DONE, "progressing"),
-        ("StatefulSet", {"replicas": 2}, DONE | {"readyReplicas": 1}, "progressing"),
-        ("StatefulSet", {"replicas": 2}, DONE | {"updatedReplicas": 1}, "progressing"),
-        ("StatefulSet", {"replicas": 2} | ON_DELETE, DONE | {"updatedReplicas": 1}, "settled"),
-        (
-            "StatefulSet",
-            {"replicas": 2, "updateStrategy": {"rollingUpdate": {"partition": 1}}},
-            DONE | {"updatedReplicas": 1},
-            "settled",
-        ),
-        ("DaemonSet", {}, NODES, "settled"),
-        ("DaemonSet", {}, NODES | {"observedGeneration": 1}, "progressing"),
-        ("DaemonSet", {}, NODES | {"updatedNumberScheduled": 1}, "progressing"),
-        ("DaemonSet", ON_DELETE, NODES | {"updatedNumberScheduled": 1}, "settled"),
-        ("DaemonSet", {}, NODES | {"numberAvailable": 1}, "progressing"),
         ("Job", {}, {}, "progressing"),
-        ("Job", {"suspend": True}, {}, "settled"),
         ("Job", {}, condition("Complete", "True"), "settled"),
         ("Job", {}, condition("Complete", "False"), "progressing"),
-        ("Job", {}, condition("Failed", "True"), "failed settled"),
+        ("Job", {}, condition("Failed", "True"), "settled failed"),
+        ("Job", {"suspend": True}, {}, "settled"),
         ("Pod", {}, {"phase": "Pending"}, "progressing"),
         ("Pod", {}, {"phase": "Running"}, "progressing"),
         ("Pod", {}, {"phase": "Running"} | condition("Ready", "True"), "settled"),
+        ("Pod", {}, {"phase": "Running"} | condition("Ready", "False"), "progressing"),
         ("Pod", {}, {"phase": "Pending"} | condition("Ready", "True"), "progressing"),
         ("Pod", {}, {"phase": "Succeeded"}, "settled"),
-        ("Pod", {}, {"phase": "Failed"}, "failed settled"),
+        ("Pod", {}, {"phase": "Failed"}, "settled failed"),
         ("Node", {}, {}, "settled"),
         ("Node", {}, condition("Ready", "True"), "settled"),
         ("Node", {}, condition("Ready", "Unknown"), "progressing"),
         ("Widget", {}, {}, "settled"),
     ],
 )
-def test_states(kind: str, spec: Fields, status: Fields, expected: str) -> None:
-    assert state_of(kind, spec, status) == expected
+def test_other_kinds_are_progressing_as_their_life_cycles_say(
+    kind: str, spec: dict[str, Any], status: dict[str, Any], expected: str
+) -> None:
+    assert verdict(kind, spec, status) == expected
 
 
 def test_an_object_that_is_being_deleted_is_progressing() -> None:
-    assert state_of("Widget", {}, {}, deletionTimestamp="2026-11-22T10:00:00Z") == "progressing"
+    ready = {"phase": "Running"} | condition("Ready", "True")
+    assert verdict("Pod", {}, ready, deletionTimestamp="2026-11-22T10:00:00Z") == "progressing"
+    assert verdict("Widget", {}, {}, deletionTimestamp="2026-11-22T10:00:00Z") == "progressing"
 
 
-def test_the_end_of_a_job_is_the_transition_to_complete_or_failed() -> None:
-    ended = "2026-11-22T10:00:05Z"
-
-    def end(kind: str, status: str) -> int:
-        return job_end(decode_status(json.encode(condition(kind, status, lastTransitionTime=ended))))
-
-    assert end("Complete", "True") == end("Failed", "True") == parse_time(ended)
-    assert end("Complete", "False") == end("Suspended", "True") == 0
+FIRST, LAST = "2026-11-22T10:00:00Z", "2026-11-22T10:00:05Z"
 
 
-def test_the_reason_of_a_disruption_counts_while_it_is_true() -> None:
-    for status, expected in (("True", "EvictionByEvictionAPI"), ("False", "")):
-        found = condition("DisruptionTarget", status, reason="EvictionByEvictionAPI")
-        assert disruption_reason(decode_status(json.encode(found))) == expected
-    assert disruption_reason(decode_status(b"{}")) == ""
+@pytest.mark.parametrize(
+    "conditions, expected",
+    [
+        ([("Complete", "True", LAST)], parse_time(LAST)),
+        ([("Failed", "True", LAST)], parse_time(LAST)),
+        ([("Complete", "False", LAST)], 0),
+        ([("Suspended", "True", LAST)], 0),
+        ([("Failed", "True", FIRST), ("Complete", "True", LAST)], parse_time(LAST)),
+        ([("Complete", "True", None)], 0),
+        ([], 0),
+    ],
+)
+def test_a_job_ends_when_it_is_complete_or_failed(conditions: list[tuple[str, str, str]], expected: int) -> None:
+    entries = [{"type": kind, "status": status, "lastTransitionTime": at} for kind, status, at in conditions]
+    assert job_end(decode_status(msgspec.json.encode({"conditions": entries}))) == expected
+
+
+@pytest.mark.parametrize(
+    "status, expected",
+    [
+        (condition("DisruptionTarget", "True", reason="EvictionByEvictionAPI"), "EvictionByEvictionAPI"),
+        (condition("DisruptionTarget", "False", reason="EvictionByEvictionAPI"), ""),
+        (condition("Ready", "True", reason="EvictionByEvictionAPI"), ""),
+        ({}, ""),
+    ],
+)
+def test_a_pod_is_disrupted_for_the_reason_of_its_condition(status: dict[str, Any], expected: str) -> None:
+    assert disruption_reason(decode_status(msgspec.json.encode(status))) == expected
