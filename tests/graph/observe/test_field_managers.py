@@ -20,8 +20,12 @@ from kspan.graph.observe.field_managers import (
 from kspan.k8s.objects import ManagedFieldsEntry
 from kspan.times import SECOND, parse_time
 
-SPEC, STATUS, BOTH = {"f:spec": {}}, {"f:status": {}}, {"f:spec": {}, "f:status": {}}
-OWNED = {"f:metadata": {"f:ownerReferences": {}}}
+Fields = dict[str, Any]
+
+SPEC: Fields = {"f:spec": {}}
+STATUS: Fields = {"f:status": {}}
+BOTH = SPEC | STATUS
+OWNED: Fields = {"f:metadata": {"f:ownerReferences": {}}}
 T = [f"2026-11-22T10:00:0{second}Z" for second in range(9)]
 
 
@@ -88,7 +92,7 @@ def test_a_manager_writes_the_status(entry: tuple[str, str, int, dict[str, Any]]
 
 
 def test_the_writer_of_a_field_of_the_status() -> None:
-    ready = {"f:status": {"f:conditions": {'k:{"type":"Ready"}': {}}}}
+    ready: Fields = {"f:status": {"f:conditions": {'k:{"type":"Ready"}': {}}}}
     entries = managed(("old", "status", 1, ready), ("new", "status", 2, ready), ("other", "status", 5, STATUS))
     assert status_writer(entries, "f:phase") == ("other", parse_time(T[5])), "no entry has the field"
     assert status_writer(entries, "Ready") == ("new", parse_time(T[2]))
