@@ -1,8 +1,8 @@
-"""Events become occurrences: when they occurred, which deltas count, what they are about."""
+"""From the delta of an Event to an occurrence: its time, its count, and whether it is a new one."""
 
-import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from kspan.graph import built_in_rules
@@ -12,169 +12,257 @@ from kspan.graph.state.state import State
 from kspan.ids import unnamed
 from kspan.model import LogRecord, RecordType
 from kspan.settings import FoldSettings
-from kspan.times import MILLISECOND, SECOND, parse_time
+from kspan.times import MILLISECOND, SECOND, format_time, parse_time
 
-T0, T5 = "2026-11-22T10:00:00Z", "2026-11-22T10:00:05Z"
-N0, N5 = parse_time(T0), parse_time(T5)
-LATER = N5 + 10 * SECOND
-EXACT = N0 + 123_456_789
-NAME = f"web.{EXACT:x}"
+T = parse_time("2026-11-22T10:00:00Z")
+
+
+def at(seconds: float) -> str:
+    return format_time(T + int(seconds * SECOND))
+
+
+def second(seconds: int) -> str:
+    return f"{at(seconds)[:19]}Z"
 
 
 class Observed:
-    """A state that observes Events."""
+    """Observes Events of the Pod web, each received at second 100 unless another time is given."""
 
     def __init__(self) -> None:
-        self.state = State("c1", FoldSettings())
+        self.state = State("cluster", FoldSettings())
         self.observer = EventObserver(self.state, built_in_rules())
 
-    def add(self, received: int = LATER, kind: RecordType = RecordType.ADDED, **fields: Any) -> list[Occurrence]:
-        """Observe an Event about the Pod ``web``; return the occurrences of the Pod, in order."""
-        meta = {"uid": "event-1", "name": fields.pop("name", "web.1"), "resourceVersion": "7"}
+    def event(
+        self, received: float = 100, kind: RecordType = RecordType.ADDED, epoch: int = 0, **fields: Any
+    ) -> Occurrence | None:
+        """The occurrence that the Event adds; None if it adds none."""
+        meta = {"uid": "event", "name": "web.odd", "namespace": "shop", "resourceVersion": "50"}
         meta |= fields.pop("metadata", {})
-        about = {"kind": "Pod", "namespace": "shop", "name": "web", "uid": "pod-1"} | fields.pop("about", {})
-        event = {"metadata": meta, "involvedObject": about, "reason": "Pulled", "message": "m", **fields}
-        self.observer.observe(LogRecord(kind, received, "v1/events", payload=json.dumps(event).encode()))
-        uid = about["uid"] or unnamed("Pod", "shop", "web")
-        found = [self.state.occurrence(span) for span in self.state.pending_of(uid)]
-        return sorted((occ for occ in found if occ is not None), key=lambda occ: occ.arrival)
+        pod = {"kind": "Pod", "namespace": "shop", "name": "web", "uid": "pod", "resourceVersion": "40"}
+        pod |= fields.pop("involvedObject", {})
+        raw = {
+            "kind": "Event",
+            "apiVersion": "v1",
+            "metadata": meta,
+            "involvedObject": pod,
+            "reason": "BackOff",
+        } | fields
+        now = T + int(received * SECOND)
+        record = LogRecord(kind, now, "v1/events", kind="Event", payload=msgspec.json.encode(raw), epoch=epoch)
+        before = set(self.state._occurrences)
+        self.state.clock.advance(now)
+        self.observer.observe(record)
+        added = set(self.state._occurrences) - before
+        return self.state.occurrence(added.pop()) if added else None
 
 
-def only(**fields: Any) -> Occurrence:
-    (occ,) = Observed().add(**fields)
+def observed(**fields: Any) -> Occurrence:
+    occ = Observed().event(**fields)
+    assert occ is not None
     return occ
+
+
+HEX = f"{T + 98 * SECOND + 250 * MILLISECOND:x}"
 
 
 @pytest.mark.parametrize(
     "fields, time, latest",
     [
-        ({"eventTime": "2026-11-22T10:00:00.5Z"}, N0 + 500 * MILLISECOND, N0 + 500 * MILLISECOND),
-        ({"name": NAME, "firstTimestamp": T0, "lastTimestamp": T0}, EXACT, EXACT),
-        ({"series": {"count": 2, "lastObservedTime": T5}, "eventTime": T0}, N5, N5),
-        ({"lastTimestamp": T5, "firstTimestamp": T0, "name": NAME, "count": 2}, N5, N5 + SECOND),
-        ({"firstTimestamp": T5}, N5, N5 + SECOND),
-        ({"metadata": {"creationTimestamp": T5}}, N5, N5 + SECOND),
-        ({}, LATER, LATER),
-        ({"lastTimestamp": T5, "received": N5 + SECOND - 1}, N5 + SECOND - 1, N5 + SECOND - 1),
-        ({"lastTimestamp": T5, "received": N5 + SECOND}, N5, N5 + SECOND),
-        ({"lastTimestamp": T5, "received": N5 - 1}, N5, N5 + SECOND),
-        ({"lastTimestamp": T5, "received": N5, "kind": RecordType.LISTED}, N5, N5 + SECOND),
+        # Exact: eventTime, the time in the name, the last time of a series.
+        ({"eventTime": at(98.5)}, 98.5, 98.5),
+        ({"metadata": {"name": f"web.{HEX}"}, "firstTimestamp": second(98), "lastTimestamp": second(98)}, 98.25, 98.25),
+        ({"eventTime": at(90), "series": {"count": 3, "lastObservedTime": at(98.5)}}, 98.5, 98.5),
+        # In whole seconds: somewhere in that second ...
+        ({"firstTimestamp": second(90), "lastTimestamp": second(98)}, 98, 99),
+        ({"firstTimestamp": second(98)}, 98, 99),
+        ({"metadata": {"creationTimestamp": second(98)}}, 98, 99),
+        # ... or at the time of receipt, if that is in the second that follows.
+        ({"lastTimestamp": second(99), "received": 99.9}, 99.9, 99.9),
+        ({"lastTimestamp": second(99), "received": 100}, 99, 100),
+        ({"lastTimestamp": second(99), "received": 99}, 99, 99),
+        ({"lastTimestamp": second(99), "received": 98.9}, 99, 100),
+        ({"lastTimestamp": second(99), "received": 99.9, "kind": RecordType.LISTED}, 99, 100),
+        # None at all.
+        ({}, 100, 100),
+        # eventTime and the name have the time of the first occurrence: a repeat has only whole seconds.
+        ({"count": 2, "eventTime": at(90.5), "lastTimestamp": second(98)}, 98, 99),
+        ({"count": 2, "metadata": {"name": f"web.{HEX}"}, "firstTimestamp": second(98)}, 98, 99),
+        ({"count": 2, "eventTime": at(90.5)}, 90.5, 91.5),
     ],
 )
-def test_the_most_precise_time_of_an_event_counts(fields: dict[str, Any], time: int, latest: int) -> None:
-    occ = only(**fields)
-    assert (occ.time, occ.latest) == (time, latest)
+def test_the_time_of_an_event_is_the_most_precise_one_that_it_has(
+    fields: dict[str, Any], time: float, latest: float
+) -> None:
+    occ = observed(**fields)
+    assert ((occ.time - T) / SECOND, (occ.latest - T) / SECOND) == (time, latest)
 
 
 @pytest.mark.parametrize(
-    "name",
+    "name, first, expected",
     [
-        "web",  # no number
-        f"web.{N0 - 1:x}",  # before the second of firstTimestamp
-        f"web.{N0 + SECOND:x}",  # after it
-        "web.zzzzzzzzzzzzzzzz",
-        f"web.000{EXACT:x}",  # too long
-        "web.1234",  # too short
+        (f"web.{T + 98 * SECOND:x}", 98, 98),
+        (f"web.{T + 99 * SECOND - 1:x}", 98, 98.999999999),
+        # Not within the second of firstTimestamp, or no hexadecimal number of that length.
+        (f"web.{T + 99 * SECOND:x}", 98, None),
+        (f"web.{T + 98 * SECOND - 1:x}", 98, None),
+        (f"web.00{T + 98 * SECOND:x}", 98, None),
+        ("web.xyzxyzxyzxyzxyz", 98, None),
+        (f"{T + 98 * SECOND:x}", 98, None),
     ],
 )
-def test_a_number_in_the_name_of_an_event_that_is_not_its_time_is_ignored(name: str) -> None:
-    occ = only(name=name, firstTimestamp=T0, lastTimestamp=T0)
-    assert (occ.time, occ.event_start) == (N0, N0)
-
-
-@pytest.mark.parametrize("at", [N0, N0 + SECOND - 1])
-def test_the_time_in_the_name_is_valid_within_the_second_of_first_timestamp(at: int) -> None:
-    assert only(name=f"web.{at:x}", firstTimestamp=T0).event_start == at
-
-
-def test_each_new_count_or_message_is_an_occurrence_and_anything_else_is_not() -> None:
-    observed = Observed()
-    counts = [len(observed.add(count=count, message=text)) for count, text in [
-        (1, "a"), (1, "a"), (2, "a"), (1, "a"), (2, "b"), (2, "b"), (5, "b"),
-    ]]  # fmt: skip
-    assert counts == [1, 1, 2, 2, 3, 3, 4]
-    assert len(observed.add(kind=RecordType.DELETED, count=6)) == 4, "an Event that expires did not occur again"
-    assert len({occ.id for occ in observed.add(count=5, message="b")}) == 4
-
-
-def test_only_the_first_occurrence_and_a_series_have_the_version_that_the_reporter_looked_at() -> None:
-    observed = Observed()
-    about = {"resourceVersion": "5"}
-    observed.add(about=about)
-    first, second = observed.add(about=about, count=2)
-    assert (first.seen_rv, second.seen_rv) == (5, 0)
-    assert only(about=about, series={"count": 3, "lastObservedTime": T5}).seen_rv == 5
-
-
-def test_an_event_whose_reporter_omits_the_uid_gets_a_placeholder() -> None:
-    assert only(about={"uid": ""}).uid == unnamed("Pod", "shop", "web")
-
-
-def test_a_node_name_in_the_place_of_the_uid_is_no_uid() -> None:
-    observed = Observed()
-    observed.add(about={"kind": "Node", "namespace": "", "name": "node-a", "uid": "node-a"})
-    assert observed.state.is_pending(unnamed("Node", "", "node-a"))
-
-
-def test_the_kinds_of_flux_1_are_corrected() -> None:
-    assert only(about={"kind": "helmrelease"}).kind == "HelmRelease"
-
-
-def test_defaults_of_what_an_event_omits() -> None:
-    occ = only(reason="")
-    assert (occ.reason, occ.actor, occ.event_count) == ("Event", "unknown", 1)
-    assert only(source={"component": "a"}, reportingComponent="b").actor == "a"
-    assert only(reportingComponent="b", reportingInstance="host").instance == "host"
-    assert only(type="Warning").warning
+def test_the_name_of_an_event_has_its_time_in_nanoseconds(name: str, first: int, expected: float | None) -> None:
+    occ = observed(metadata={"name": name}, firstTimestamp=second(first), lastTimestamp=second(first))
+    assert (occ.time, occ.latest) == (
+        (T + round(expected * 10**9),) * 2 if expected is not None else (T + first * SECOND, T + (first + 1) * SECOND)
+    )
 
 
 @pytest.mark.parametrize(
-    "lag, measured",
-    [(0, 0), (40 * SECOND, 40 * SECOND), (MAX_LAG - 1, MAX_LAG - 1), (MAX_LAG, 0), (-1, 0)],
+    "first, again, expected",
+    [
+        ({"count": 1, "message": "a"}, {"count": 1, "message": "a"}, None),
+        ({"count": 2, "message": "a"}, {"count": 1, "message": "a"}, None),
+        ({"count": 1, "message": "a"}, {"count": 2, "message": "a"}, 2),
+        # Some third parties change the message but not the count.
+        ({"count": 1, "message": "a"}, {"count": 1, "message": "b"}, 1),
+        ({"count": 2, "message": "a"}, {"count": 1, "message": "b"}, 1),
+        ({"message": "a"}, {"message": "a"}, None),
+        ({"series": {"count": 2}}, {"series": {"count": 3}}, 3),
+        ({"series": {"count": 2}, "count": 9}, {"series": {"count": 2}, "count": 9}, None),
+    ],
 )
-def test_the_lateness_of_events_is_measured_within_limits(lag: int, measured: int) -> None:
-    observed = Observed()
-    observed.add(received=N0 + lag, eventTime=T0)
-    assert observed.state.clock.event_lag() == measured
+def test_an_event_occurs_again_if_its_count_grows_or_its_message_changes(
+    first: dict[str, Any], again: dict[str, Any], expected: int | None
+) -> None:
+    seen = Observed()
+    before, after = seen.event(**first), seen.event(**again)
+    assert before is not None
+    assert (after.event_count if after is not None else None) == expected
+    if after is not None:
+        assert after.id != before.id
 
 
-def test_a_listed_event_is_not_late() -> None:
-    observed = Observed()
-    observed.add(kind=RecordType.LISTED, received=N0 + 40 * SECOND, eventTime=T0)
-    assert observed.state.clock.event_lag() == 0
+def test_the_same_message_comes_back_as_an_occurrence_of_its_own() -> None:
+    seen = Observed()
+    found = [seen.event(count=1, message=message) for message in ("a", "b", "c")]
+    assert len({occ.id for occ in found if occ is not None}) == 3
 
 
-def refused(observed: Observed, message: str, **fields: Any) -> tuple[str, int, int]:
-    about = {"kind": "ReplicaSet", "uid": "rs-1"}
-    observed.add(
-        reason="FailedCreate", message=message, source={"component": "replicaset-controller"}, about=about, **fields
+@pytest.mark.parametrize(
+    "fields, expected",
+    [
+        ({}, 40),
+        ({"count": 2}, 0),
+        ({"count": 2, "series": {"count": 2}}, 40),
+        ({"involvedObject": {"resourceVersion": ""}}, 0),
+    ],
+)
+def test_a_repeat_keeps_the_version_of_its_first_occurrence_which_is_then_not_known(
+    fields: dict[str, Any], expected: int
+) -> None:
+    assert observed(**fields).seen_rv == expected
+
+
+def test_a_second_delta_with_count_1_is_no_first_occurrence() -> None:
+    seen = Observed()
+    seen.event(message="a", eventTime=at(98.5))
+    again = seen.event(message="b", eventTime=at(98.5))
+    assert again is not None
+    assert (again.seen_rv, again.time, again.latest) == (0, T + 98.5 * SECOND, T + 99.5 * SECOND)
+
+
+@pytest.mark.parametrize(
+    "seconds, kind, expected",
+    [
+        (90, RecordType.ADDED, 10),
+        (100, RecordType.ADDED, 0),
+        (101, RecordType.ADDED, 0),
+        (100 - 299.9, RecordType.ADDED, 299.9),
+        (100 - 300, RecordType.ADDED, 0),
+        (90, RecordType.LISTED, 0),
+    ],
+)
+def test_how_late_an_event_arrives_is_measured_up_to_five_minutes(
+    seconds: float, kind: RecordType, expected: float
+) -> None:
+    seen = Observed()
+    seen.event(kind=kind, eventTime=at(seconds))
+    assert seen.state.clock.event_lag() == expected * SECOND
+    assert MAX_LAG == 300 * SECOND
+
+
+def test_an_expired_event_did_not_occur() -> None:
+    assert Observed().event(kind=RecordType.DELETED) is None
+
+
+@pytest.mark.parametrize("uid", ["", "web"])
+def test_an_object_that_has_only_its_name_gets_a_placeholder(uid: str) -> None:
+    assert observed(involvedObject={"uid": uid}).uid == unnamed("Pod", "shop", "web")
+    assert observed().uid == "pod"
+
+
+@pytest.mark.parametrize(
+    "fields, actor, instance",
+    [
+        ({"source": {"component": "kubelet", "host": "node-a"}}, "kubelet", "node-a"),
+        ({"reportingComponent": "kubelet", "reportingInstance": "node-a"}, "kubelet", "node-a"),
+        (
+            {"source": {"component": "a", "host": "x"}, "reportingComponent": "b", "reportingInstance": "y"},
+            "a",
+            "x",
+        ),
+        ({}, "unknown", ""),
+    ],
+)
+def test_who_reports_an_event(fields: dict[str, Any], actor: str, instance: str) -> None:
+    occ = observed(**fields)
+    assert (occ.actor, occ.instance) == (actor, instance)
+
+
+def test_what_an_occurrence_has_of_its_event() -> None:
+    occ = observed(
+        type="Warning",
+        message="Back-off",
+        action="Pulling",
+        firstTimestamp=second(90),
+        lastTimestamp=second(98),
+        count=3,
+        involvedObject={"apiVersion": "v1", "fieldPath": "spec.containers{app}"},
+        metadata={"annotations": {"topLevelSpan": "true"}},
     )
-    obj = observed.state.object("rs-1")
-    assert obj is not None
-    assert obj.refused is not None
-    return obj.refused.name, obj.refused.first, obj.refused.last
-
-
-def test_refusals_because_of_the_same_object_are_one_period() -> None:
-    observed = Observed()
-    small, large = (f"pods is forbidden: exceeded quota: {name}, requested" for name in ("small", "large"))
-    assert refused(observed, small, firstTimestamp=T0, lastTimestamp=T0) == ("small", N0, N0 + SECOND)
-    assert refused(observed, small, firstTimestamp=T5, lastTimestamp=T5, count=2) == ("small", N0, N5 + SECOND)
-    assert refused(observed, large, firstTimestamp=T5, lastTimestamp=T5, count=3) == ("large", N5, N5 + SECOND)
-
-
-def test_a_top_level_event_is_about_its_own_object() -> None:
-    occ = only(metadata={"annotations": {"topLevelSpan": "true"}})
+    assert (occ.warning, occ.message, occ.event_action, occ.event_count) == (True, "Back-off", "Pulling", 3)
+    assert (occ.event_start, occ.rv, occ.resource_version) == (T + 90 * SECOND, 50, "40")
+    assert (occ.api_version, occ.field_path, occ.event_uid, occ.event_name) == (
+        "v1",
+        "spec.containers{app}",
+        "event",
+        "web.odd",
+    )
+    assert occ.top_level
     assert occ.subject is not None
-    assert (occ.subject.means, occ.subject.kind, occ.subject.name, occ.subject.starts) == (
-        "applies",
-        "Pod",
-        "web",
-        True,
-    )
-    assert only(metadata={"annotations": {"topLevelSpan": "false"}}).subject is None
+    assert (occ.subject.means, occ.subject.source, occ.subject.starts) == ("applies", "self", True)
+    other = observed(reason="", metadata={"annotations": {"topLevelSpan": "yes"}})
+    assert (other.reason, other.warning, other.top_level, other.subject) == ("Event", False, False, None)
 
 
-def test_aggregated_events_are_recognized() -> None:
-    assert is_combined("(combined from similar events): x")
-    assert not is_combined("x (combined from similar events): ")
+def test_a_quota_that_refuses_a_controller_is_remembered_from_the_first_to_the_last_time() -> None:
+    seen = Observed()
+    refused: dict[str, Any] = {
+        "reason": "FailedCreate",
+        "source": {"component": "replicaset-controller"},
+        "type": "Warning",
+    }
+    refused |= {"message": 'Error creating: pods "x" is forbidden: exceeded quota: small, requested: pods=1'}
+    refused["involvedObject"] = {"kind": "ReplicaSet", "uid": "rs"}
+    seen.event(firstTimestamp=second(90), lastTimestamp=second(90), **refused)
+    seen.event(firstTimestamp=second(90), lastTimestamp=second(98), count=2, **refused)
+    rs = seen.state.object("rs")
+    assert rs is not None
+    assert rs.refused is not None
+    assert (rs.refused.kind, rs.refused.name) == ("ResourceQuota", "small")
+    assert (rs.refused.first, rs.refused.last) == (T + 90 * SECOND, T + 99 * SECOND)
+
+
+def test_an_aggregated_event_has_a_prefix() -> None:
+    assert is_combined("(combined from similar events): Back-off")
+    assert not is_combined("Back-off")
