@@ -333,7 +333,8 @@ def test_what_the_kubelet_began_lasts_until_it_is_done(
 
 
 def test_init_containers_run_one_after_the_other_and_kinds_other_than_pods_have_no_kubelet() -> None:
-    for more in ({"field_path": "spec.initContainers{a}"}, {"kind": "Widget"}):
+    cases: list[dict[str, Any]] = [{"field_path": "spec.initContainers{a}"}, {"kind": "Widget"}]
+    for more in cases:
         traced = Traced(thing("pod"))
         traced.add("a", reason="Pulling", **more)
         traced.add("b", "", 102, reason="Scheduled", **more)
@@ -416,7 +417,7 @@ def test_an_object_is_forgotten_when_nothing_can_refer_to_it(state: dict[str, An
 
 
 def test_an_object_is_remembered_while_it_has_dependents_or_waits_for_a_cause() -> None:
-    gone = {"deleted": 50 * SECOND, "forget": 100 * SECOND}
+    gone: dict[str, Any] = {"deleted": 50 * SECOND, "forget": 100 * SECOND}
     traced = Traced(thing("old", **gone), thing("child", owner="old"))
     traced.resolver.forget_object("old")
     old = traced.state.object("old")

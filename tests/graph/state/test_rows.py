@@ -1,0 +1,214 @@
+"""From the live state to rows: every column and every attribute."""
+
+from typing import Any
+
+import pytest
+
+from kspan.graph.rules.rules import Subject
+from kspan.graph.state.records import Note, ObjectState, Occurrence, Place, Repeat, Trace
+from kspan.graph.state.rows import (
+    closed_root_row,
+    closed_span_row,
+    object_row,
+    open_span_row,
+    open_trace_row,
+    pending_row,
+)
+from kspan.model import SpanEvent, SpanLink, SpanRow, SpanState, TraceState
+from kspan.times import SECOND, parse_time
+from tests.graph.making import occurrence
+
+A, B, C = "a" * 32, "b" * 32, "c" * 32
+CONTEXT = f"00-{C}-{'d' * 16}-01"
+
+
+def placed(place: dict[str, Any] | None = None, **more: Any) -> Occurrence:
+    return occurrence("span", place=Place(**({"trace": A, "rule": "own", "confidence": 0.9} | (place or {}))), **more)
+
+
+def closed(occ: Occurrence) -> SpanRow:
+    return closed_span_row(occ, 1, 2, "")
+
+
+def test_the_row_of_an_object() -> None:
+    obj = ObjectState("uid", "Pod", "shop", "web", "v1/pods", "v1", 5, "5", 3, owner="rs", node="node-a")
+    obj.created, obj.seen, obj.deleted = 1, 2, 3
+    row = object_row(obj, live=True)
+    assert (row.uid, row.kind, row.namespace, row.name, row.resource, row.api_version) == (
+        "uid",
+        "Pod",
+        "shop",
+        "web",
+        "v1/pods",
+        "v1",
+    )
+    assert (row.resource_version, row.generation, row.owner_uid, row.node) == ("5", 3, "rs", "node-a")
+    assert (row.created_at, row.seen_at, row.deleted_at, row.remembered) == (1, 2, 3, True)
+    assert row.state
+    gone = object_row(obj, live=False)
+    assert (gone.remembered, gone.state) == (False, b"")
+
+
+def test_the_rows_of_an_occurrence_that_waits_and_of_one_in_an_open_trace() -> None:
+    waiting = pending_row(occurrence("span", seconds=5, arrival=7))
+    assert (waiting.arrival, waiting.object_kind, waiting.object_name) == (7, "Pod", "web-0")
+    assert (waiting.object_namespace, waiting.start_time, bool(waiting.fold)) == ("shop", 5 * SECOND, True)
+    row = open_span_row(placed(seconds=5, repeats=[Repeat(1, 2, "", 3)]))
+    assert (row.state, row.start_time, row.end_time) == (SpanState.OPEN, 5 * SECOND, 5 * SECOND)
+    assert (row.attributes, row.events, bool(row.fold)) == ({}, [], True)
+
+
+def test_the_row_of_an_open_trace() -> None:
+    row = open_trace_row(Trace(A, 5, 6, 7, previous_trace=B), 3)
+    assert (row.trace_id, row.state, row.previous_trace_id, row.span_count) == (A, TraceState.OPEN, B, 3)
+    assert (row.opened_at, row.closed_at, row.start_time, row.end_time) == (5, 0, 0, 0)
+    assert (row.incomplete, row.error, row.root_span_id) == (False, False, "")
+
+
+def test_the_attributes_of_a_change() -> None:
+    occ = placed(verb="Update", api_version="v1", resource_version="40", manager="kubectl", patch="[]", summary="x")
+    assert closed_span_row(occ, 1, 2, "node-a").attributes == {
+        "k8s.object.kind": "Pod",
+        "k8s.object.name": "web-0",
+        "k8s.object.uid": "pod",
+        "k8s.object.api_version": "v1",
+        "k8s.object.resource_version": "40",
+        "k8s.namespace.name": "shop",
+        "k8s.node.name": "node-a",
+        "k8s.pod.name": "web-0",
+        "k8s.pod.uid": "pod",
+        "kspan.change": "[]",
+        "kspan.change.summary": "x",
+        "kspan.field_manager": "kubectl",
+        "kspan.rule": "own",
+        "kspan.confidence": 0.9,
+    }
+
+
+def test_the_attributes_of_an_event() -> None:
+    occ = placed(
+        event_uid="event",
+        event_name="web.1",
+        event_action="Pulling",
+        event_count=0,
+        event_start=parse_time("2026-11-22T10:00:00Z"),
+        message="said",
+        field_path="spec.containers{app}",
+        subject=Subject("creates", rule="a rule"),
+    )
+    found = closed(occ).attributes
+    assert {
+        key: value for key, value in found.items() if not key.startswith(("k8s.object", "k8s.pod", "k8s.name"))
+    } == {
+        "k8s.container.name": "app",
+        "k8s.event.uid": "event",
+        "k8s.event.name": "web.1",
+        "k8s.event.reason": "Killing",
+        "k8s.event.action": "Pulling",
+        "k8s.event.start_time": "2026-11-22T10:00:00.000000Z",
+        "k8s.event.message": "said",
+        "k8s.event.count": 0,
+        "kspan.event.rule": "a rule",
+        "kspan.rule": "own",
+        "kspan.confidence": 0.9,
+    }
+    assert found["k8s.object.fieldpath"] == "spec.containers{app}"
+    assert "k8s.event.start_time" not in closed(placed(event_uid="event")).attributes
+
+
+@pytest.mark.parametrize(
+    "path, expected",
+    [
+        ("spec.containers{app}", "app"),
+        ("spec.initContainers{app}", "app"),
+        ("spec.ephemeralContainers{app}", "app"),
+        ("spec.containers{app}.image", None),
+        ("", None),
+    ],
+)
+def test_the_container_is_read_from_the_field_path(path: str, expected: str | None) -> None:
+    assert closed(placed(field_path=path)).attributes.get("k8s.container.name") == expected
+
+
+def test_the_attributes_of_a_transition() -> None:
+    occ = placed(condition="Ready", condition_status="False", condition_reason="Odd", message="said")
+    found = {key: value for key, value in closed(occ).attributes.items() if "condition" in key}
+    assert found == {
+        "kspan.condition.type": "Ready",
+        "kspan.condition.status": "False",
+        "kspan.condition.reason": "Odd",
+        "kspan.condition.message": "said",
+    }
+
+
+@pytest.mark.parametrize(
+    "place, related, links",
+    [
+        ({}, "", []),
+        ({"link_trace": B, "link_span": "b"}, "", [SpanLink(B, "b", {})]),
+        ({}, CONTEXT, [SpanLink(C, "d" * 16, {})]),
+        ({"link_trace": B, "link_span": "b"}, CONTEXT, [SpanLink(B, "b", {}), SpanLink(C, "d" * 16, {})]),
+        # Not to its own trace, and not twice.
+        ({"trace": C}, CONTEXT, []),
+        ({"link_trace": C, "link_span": "b"}, CONTEXT, [SpanLink(C, "b", {})]),
+        ({}, "no context", []),
+    ],
+)
+def test_links_lead_to_the_trace_before_and_to_a_related_context(
+    place: dict[str, Any], related: str, links: list[SpanLink]
+) -> None:
+    assert closed(placed(place, related=related)).links == links
+
+
+@pytest.mark.parametrize(
+    "place, parent, remote",
+    [
+        ({"parent": "p"}, "p", False),
+        ({"remote_parent": "r"}, "r", True),
+        ({"parent": "p", "remote_parent": "r"}, "r", True),
+    ],
+)
+def test_a_remote_parent_comes_before_one_in_the_trace(place: dict[str, Any], parent: str, remote: bool) -> None:
+    row = closed(placed(place))
+    assert (row.parent_span_id, row.remote_parent) == (parent, remote)
+
+
+def test_repeats_and_notes_are_events_of_the_span_in_the_order_of_their_times() -> None:
+    repeats = [Repeat(7, 3, "again", 9), Repeat(5, 2, "", 8)]
+    notes = [Note(6, "Ready=False", "Ready", "False", "Odd", ""), Note(6, "Other", "Other", "True", "", "said")]
+    assert closed(placed(event_uid="event", repeats=repeats, notes=notes)).events == [
+        SpanEvent(5, "Killing", {"k8s.event.count": 2, "k8s.event.message": ""}),
+        SpanEvent(
+            6,
+            "Other",
+            {"kspan.condition.type": "Other", "kspan.condition.status": "True", "kspan.condition.message": "said"},
+        ),
+        SpanEvent(
+            6,
+            "Ready=False",
+            {"kspan.condition.type": "Ready", "kspan.condition.status": "False", "kspan.condition.reason": "Odd"},
+        ),
+        SpanEvent(7, "Killing", {"k8s.event.count": 3, "k8s.event.message": "again"}),
+    ]
+    assert closed(placed(condition="Ready", repeats=repeats)).events == [
+        SpanEvent(7, "Killing", {"kspan.condition.count": 3, "kspan.condition.message": "again"}),
+        SpanEvent(5, "Killing", {"kspan.condition.count": 2}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "warning, outcome, incomplete, expected",
+    [
+        (False, "", False, (False, "said", False)),
+        (True, "", False, (True, "said", False)),
+        (False, "failed", False, (True, "failed", False)),
+        (False, "", True, (False, "said", True)),
+    ],
+)
+def test_the_root_has_the_outcome_of_its_trace(
+    warning: bool, outcome: str, incomplete: bool, expected: tuple[bool, str, bool]
+) -> None:
+    occ = placed(warning=warning, message="said")
+    row = closed_root_row(occ, 1, 2, "", outcome, incomplete=incomplete)
+    assert (row.error, row.message, row.attributes.get("kspan.trace.incomplete", False)) == expected
+    assert (row.start_time, row.end_time, row.state, row.fold) == (1, 2, SpanState.CLOSED, b"")
