@@ -23,7 +23,8 @@ CONTEXT = f"00-{C}-{'d' * 16}-01"
 
 
 def placed(place: dict[str, Any] | None = None, **more: Any) -> Occurrence:
-    return occurrence("span", place=Place(**({"trace": A, "rule": "own", "confidence": 0.9} | (place or {}))), **more)
+    fields: dict[str, Any] = {"trace": A, "rule": "own", "confidence": 0.9} | (place or {})
+    return occurrence("span", place=Place(**fields), **more)
 
 
 def closed(occ: Occurrence) -> SpanRow:
