@@ -66,7 +66,7 @@ class Chooser:
         return Choice(answered, OWN, 0.8)
 
     def _triggered(self, owner: ObjectState | None, occ: Occurrence, seen_rv: int = 0) -> Choice:
-        """What the controller of the nearest ancestor with a cause acted for."""
+        """The change for which the controller of the nearest ancestor with one acted."""
         confidence = 0.95 if seen_rv else 0.9
         if owner is not None and owner.kind == "CronJob" and occ.verb == "Create":
             return Choice(None, ROOT, 0.8)  # A tick is caused by the clock.
@@ -92,8 +92,8 @@ class Chooser:
     def _occasion(
         self, owner: ObjectState, obj: ObjectState, occ: Occurrence, since: KnownChange | None
     ) -> Choice | None:
-        """What made a controller create a dependent, if it is newer than the owner's change ``since``: a lost
-        dependent, a Node that admits one, or a quota that no longer refuses it."""
+        """The occasion on which a controller created a dependent, if it is newer than the owner's change ``since``: a
+        lost dependent, a Node that admits one, or a quota that no longer refuses it."""
         floor = since.order if since is not None else (-1, 0)
         found: list[Choice] = []
         if owner.lost_dependents and (lost := self._replaced(owner, occ, floor)) is not None:

@@ -75,8 +75,8 @@ class TransitionChooser:
         return self._newest(occ, pod, transition)._replace(actor=actor)
 
     def _by_node(self, occ: Occurrence, pod: ObjectState, transition: Transition) -> Choice | None:
-        """What happened to a Pod's Node, if another component than the kubelet wrote the condition, or the one before
-        it."""
+        """The transition of a Pod's Node, if another component than the kubelet wrote the Pod's condition, or the one
+        before it."""
         same_type = (t for t in pod.transitions if t.type == transition.type)
         previous = evidence.newest_transition(same_type, occ)
         reverts = previous is not None and previous.by_other_component and previous.bad

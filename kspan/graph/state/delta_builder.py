@@ -1,4 +1,4 @@
-"""What changed since the last delta, and whether its rows are inserted or updated. Pure data."""
+"""The rows that changed since the last delta, to be inserted or updated. Pure data."""
 
 from collections.abc import Callable
 

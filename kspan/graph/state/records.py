@@ -224,7 +224,7 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
 
 
 class ObjectState(msgspec.Struct, array_like=True, gc=False):
-    """What the fold remembers of one object.
+    """The state of one object.
 
     Fields that most objects do not need are tuples or None: an empty list for each of 100,000 objects takes 5 MB.
     """

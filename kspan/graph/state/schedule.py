@@ -1,4 +1,4 @@
-"""What the fold does when event time reaches a moment: decide occurrences, check traces, forget objects. Pure data."""
+"""Actions at a later event time: decide occurrences, check traces, forget objects. Pure data."""
 
 import heapq
 from collections import deque
