@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kspan.k8s.resources import CRDS
 from kspan.store import open_store
 from tests.apiserver import ApiServer
 from tests.daemon.small_cluster import Process, wait_until
@@ -84,6 +85,24 @@ def test_a_kind_named_but_not_listed_before_a_kill_is_watched_from_before_the_ki
     server.allow(WIDGETS)
     run_until_journalled(server, tmp_path, "Widget", versions[-1])
     assert journalled(server, tmp_path / "db", "Widget")[-3:] == [
+        ("ADDED", versions[0]),
+        ("MODIFIED", versions[1]),
+        ("MODIFIED", versions[2]),
+    ]
+
+
+def test_a_kind_defined_while_the_daemon_is_dead_is_watched_from_its_definition(tmp_path: Path) -> None:
+    names = {"kind": "Widget", "plural": "widgets", "singular": "widget"}
+    spec = {"group": "example.com", "scope": "Namespaced", "names": names, "versions": [{"name": "v1", "served": True}]}
+    with ApiServer() as server:
+        run_until_journalled(server, tmp_path, "Namespace", server.put("v1/namespaces", {"metadata": {"name": "new"}}))
+        # The API server has no past of the kind before its definition.
+        server.put(CRDS.resource, {"metadata": {"name": "widgets.example.com"}, "spec": spec})
+        versions = [server.put(WIDGETS, widget(1))]
+        deploy(server)
+        versions += [server.put(WIDGETS, widget(size)) for size in (2, 3)]
+        run_until_journalled(server, tmp_path, "Widget", versions[-1])
+    assert journalled(server, tmp_path / "db", "Widget") == [
         ("ADDED", versions[0]),
         ("MODIFIED", versions[1]),
         ("MODIFIED", versions[2]),

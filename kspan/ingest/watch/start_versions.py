@@ -5,6 +5,9 @@ was killed in between). A list of the current state would hide the changes of th
 was just created, all of them. A list at the version that other streams had reached a few minutes ago, followed by a
 watch from there, replays these changes.
 
+The API server has no past of a custom resource before its CustomResourceDefinition. If the definition is new, its own
+resourceVersion is one more version to try: it is older than every object of the kind.
+
 This assumes that one etcd counts the versions of all resources. If it does not, the API server rejects the version or
 lists another moment of the past, and the watch continues from there; neither loses changes.
 """
@@ -22,7 +25,9 @@ Position = tuple[str, int]
 """A resourceVersion, and when it was the newest of its stream (Unix ns)."""
 
 
-def past_versions(cursors: Mapping[str, Cursor], moved: Mapping[str, Position], now: int) -> tuple[str, ...]:
+def past_versions(
+    cursors: Mapping[str, Cursor], moved: Mapping[str, Position], now: int, defined: str = ""
+) -> tuple[str, ...]:
     """Return the resourceVersions to try, oldest first. The API server may have discarded all of them.
 
     Args:
@@ -30,6 +35,7 @@ def past_versions(cursors: Mapping[str, Cursor], moved: Mapping[str, Position], 
             a daemon that is killed repeatedly in its first seconds must replay changes from that moment on.
         moved: the current positions of the running streams; bookmarks keep them up to date within a minute.
         now: the current time (Unix ns).
+        defined: the resourceVersion of the custom resource's definition; empty if unknown, or for a built-in resource.
     """
     positions = {name: (cursor.resource_version, cursor.updated_at) for name, cursor in cursors.items()}
     # A resumed stream without news is still at its cursor.
@@ -38,4 +44,8 @@ def past_versions(cursors: Mapping[str, Cursor], moved: Mapping[str, Position], 
     recent = {(name, version) for name, (version, at) in (*positions.items(), *beginnings) if at > now - KNOWN_FOR}
     # Events may have an etcd of their own (kube-apiserver --etcd-servers-overrides).
     others = {version for name, version in recent if name != EVENTS} or {version for _, version in recent}
-    return tuple(sorted((version for version in others if version.isdecimal()), key=int))
+    found = {int(version) for version in others if version.isdecimal()}
+    # A definition that is older than all of these was there long before.
+    if found and defined.isdecimal() and int(defined) > min(found):
+        found.add(int(defined))
+    return tuple(map(str, sorted(found)))

@@ -74,7 +74,8 @@ class Watcher:
         self._listed = set(cursors)
         self._observer = observer
         self._clock = clock
-        self._plan = Plan(selection, Discovery(connection), tuple(cursors))
+        self._discovery = Discovery(connection)
+        self._plan = Plan(selection, self._discovery, tuple(cursors))
         self._referenced = tuple(referenced)
         self._cancellation = Cancellation()
         self._lock = threading.Lock()
@@ -170,7 +171,8 @@ class Watcher:
         start_versions: tuple[str, ...] = ()
         # A resource that was listed before is compared with its known objects, which may be newer than these versions.
         if resource not in self._listed:
-            start_versions = past_versions(self._start_cursors, self._positions(), self._clock())
+            defined = self._discovery.definition_version(target)
+            start_versions = past_versions(self._start_cursors, self._positions(), self._clock(), defined)
             self._listed.add(resource)
         reflector = Reflector(self._connection, sink, namespaces, version, self._observer, start_versions)
         self._run(resource, reflector)

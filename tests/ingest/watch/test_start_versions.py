@@ -1,5 +1,7 @@
 """The resourceVersions for the first list of a new stream."""
 
+import pytest
+
 from kspan.ingest.watch.start_versions import KNOWN_FOR, past_versions
 from kspan.model import Cursor
 from kspan.times import SECOND
@@ -40,3 +42,19 @@ def test_versions_of_events_are_tried_only_if_there_are_no_others() -> None:
 
 def test_versions_that_are_not_numbers_are_skipped() -> None:
     assert past_versions(cursors(pods=("b7", 1)), {}, NOW) == ()
+    assert past_versions(cursors(pods=("90", 1)), {}, NOW, "b7") == ("90",)
+
+
+def test_the_version_of_a_new_definition_is_tried_too() -> None:
+    known = cursors(pods=("90", 1), nodes=("95", 1))
+    assert past_versions(known, {}, NOW, "93") == ("90", "93", "95")
+    assert past_versions(known, {}, NOW, "100") == ("90", "95", "100")
+
+
+@pytest.mark.parametrize("defined", ["89", "90", ""])
+def test_a_definition_that_was_there_before_is_not(defined: str) -> None:
+    assert past_versions(cursors(pods=("90", 1)), {}, NOW, defined) == ("90",)
+
+
+def test_a_definition_alone_is_not_tried_because_it_may_be_of_any_age() -> None:
+    assert past_versions({}, {}, NOW, "93") == ()

@@ -7,7 +7,8 @@ from typing import TypeVar
 from kspan.ingest.watch.client.connection import Connection
 from kspan.ingest.watch.client.errors import ApiError, NotFoundError, ServerError
 from kspan.k8s.discovery_api import group_version, read_groups, read_resources
-from kspan.k8s.resources import ServerResource
+from kspan.k8s.resources import CRDS, ServerResource, WatchTarget
+from kspan.k8s.wire import read_head
 
 log = logging.getLogger("kspan.watch")
 
@@ -65,6 +66,22 @@ class Discovery:
         """Return the resources of one API version, preferred or not; empty if it is not served. Raises ApiError."""
         group, _, version = api_version.rpartition("/")
         return self._of_version(group, version)
+
+    def definition_version(self, target: WatchTarget) -> str:
+        """Return the resourceVersion of a custom resource's definition.
+
+        Empty if the resource is built in, or if the definition cannot be read: it is of use, but not necessary.
+        """
+        if "." not in target.group:
+            return ""
+        try:
+            return self._get(
+                f"{CRDS.path()}/{target.plural}.{target.group}",
+                lambda body: read_head(CRDS.resource, body).resource_version,
+            )
+        except ApiError as error:
+            log.debug("the definition of %s cannot be read: %s", target.resource, error)
+            return ""
 
     # -----------------------------------------------------------------------------------------------------------------
 
