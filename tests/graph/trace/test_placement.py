@@ -1,0 +1,235 @@
+"""Where an occurrence is placed once its cause is chosen."""
+
+from typing import Any
+
+import pytest
+
+from kspan.graph.cause.choice import Choice
+from kspan.graph.rules.rules import Subject
+from kspan.graph.state.records import Occurrence, Place
+from kspan.graph.state.state import State
+from kspan.graph.trace.placement import Placer
+from kspan.ids import trace_id
+from tests.graph.making import CLUSTER, change, occurrence, state_of, thing, transition
+
+TRACE, SPAN = "c" * 32, "d" * 16
+CONTEXT = f"00-{TRACE}-{SPAN}-01"
+BY_OWNER = Choice(change("cause", 10, 90, trace="closed"), "owner", 0.849)
+NOT_KNOWN = Choice(None, "root", 0.3)
+
+
+class Placed:
+    """A Placer on the state of one Pod."""
+
+    def __init__(self, **pod: Any) -> None:
+        self.pod = thing("pod", **pod)
+        self.state: State = state_of(self.pod)
+        self.placer = Placer(self.state)
+
+    def add(self, span: str, place: Place | None = None, **more: Any) -> Occurrence:
+        self.state.add_occurrence(occ := occurrence(span, **more))
+        self.state.start_deciding(occ)
+        if place is not None:
+            self.state.place(occ, place)
+        return occ
+
+
+# carried contexts ----------------------------------------------------------------------------------------------------
+
+
+def test_a_change_joins_the_trace_whose_context_it_carries() -> None:
+    placed = Placed()
+    occ = placed.add("a", traceparent=CONTEXT)
+    assert placed.placer.carry(occ)
+    assert occ.place == Place(TRACE, "carried", 1.0, remote_parent=SPAN)
+    other = placed.add("b", traceparent="invalid")
+    assert not placed.placer.carry(other)
+    assert other.place == Place()
+
+
+def test_a_closed_trace_is_only_linked_to() -> None:
+    placed = Placed()
+    placed.state.clock.note_closed(TRACE)
+    occ = placed.add("a", traceparent=CONTEXT)
+    assert not placed.placer.carry(occ)
+    assert (occ.related, occ.place) == (CONTEXT, Place())
+
+
+# under a cause, as a root, in an episode -----------------------------------------------------------------------------
+
+
+def test_an_effect_is_placed_under_its_cause() -> None:
+    placed = Placed()
+    cause, occ = placed.add("cause", Place("trace")), placed.add("a")
+    placed.placer.place(occ, BY_OWNER, cause, None)
+    assert occ.place == Place("trace", "owner", 0.85, cause="cause", parent="cause")
+
+
+@pytest.mark.parametrize(
+    "fields, identity",
+    [
+        ({"verb": "Update", "generation": 3}, ("pod", "Update", "3", "a")),
+        ({"verb": "Update", "resource_version": "40"}, ("pod", "Update", "40", "a")),
+        ({"top_level": True, "event_uid": "event"}, ("pod", "", "", "event")),
+        ({"subject": Subject("scales", starts=True), "event_uid": "event"}, ("pod", "", "", "event")),
+    ],
+)
+def test_a_change_without_a_cause_and_an_event_that_starts_a_trace_are_roots(
+    fields: dict[str, Any], identity: tuple[str, ...]
+) -> None:
+    placed = Placed()
+    occ = placed.add("a", **fields)
+    placed.placer.place(occ, NOT_KNOWN, None, None)
+    assert occ.place == Place(trace_id(CLUSTER, *identity), "root", 0.3)
+
+
+def test_an_event_about_a_change_starts_the_trace_that_the_change_would_have_started() -> None:
+    placed = Placed()
+    made = placed.add("made", verb="Create", generation=1)
+    occ = placed.add("a", event_uid="event")
+    placed.placer.place(occ, NOT_KNOWN, None, made)
+    assert occ.place.trace == trace_id(CLUSTER, "pod", "Create", "1", "made")
+
+
+@pytest.mark.parametrize("fields", [{"event_uid": "event"}, {"event_uid": "event", "subject": Subject("creates")}])
+def test_occurrences_without_a_known_cause_share_an_episode_of_their_object(fields: dict[str, Any]) -> None:
+    placed = Placed()
+    first, second = placed.add("a", **fields), placed.add("b", condition="Ready")
+    for occ in (first, second):
+        placed.placer.place(occ, NOT_KNOWN, None, None)
+    name = trace_id(CLUSTER, "episode", "", "pod", "1")
+    assert first.place == second.place == Place(name, "root", 0.3, episodic=True)
+    assert (placed.pod.episode, placed.pod.episodes) == (name, 1)
+
+
+def test_what_follows_a_closed_trace_is_an_episode_with_a_link_to_it() -> None:
+    placed = Placed(episodes=4)
+    occ = placed.add("a")
+    placed.placer.place(occ, BY_OWNER, None, None)
+    name = trace_id(CLUSTER, "episode", "closed", "pod", "5")
+    assert occ.place == Place(name, "owner", 0.85, cause="cause", link_trace="closed", link_span="cause", episodic=True)
+    trace = placed.state.trace(name)
+    assert trace is not None
+    assert trace.previous_trace == "closed"
+    # The same closed trace: the same episode. Another one, or none: a new one.
+    again, other = placed.add("b"), placed.add("c")
+    placed.placer.place(again, BY_OWNER, None, None)
+    placed.placer.place(other, Choice(change("x", 1, trace="older"), "owner", 0.9), None, None)
+    assert again.place.trace == name
+    assert other.place.trace == trace_id(CLUSTER, "episode", "older", "pod", "6")
+
+
+def test_a_cause_that_is_not_placed_itself_makes_a_root() -> None:
+    placed = Placed()
+    cause, occ = placed.add("cause"), placed.add("a", verb="Update")
+    placed.placer.place(occ, BY_OWNER, cause, None)
+    assert (occ.place.parent, occ.place.link_trace) == ("", "")
+
+
+def test_an_episode_hangs_below_its_first_occurrence_which_has_the_link() -> None:
+    placed = Placed()
+    members = [placed.add(name) for name in "abc"]
+    for occ in members[:2]:
+        placed.placer.place(occ, BY_OWNER, None, None)
+    placed.placer.place(members[2], BY_OWNER._replace(cause=change("z", 9, trace="closed")), None, None)
+    members.append(placed.add("d", Place(members[0].place.trace, parent="c")))
+    placed.placer.gather_episode(members)
+    assert [occ.place.parent for occ in members] == ["", "a", "a", "c"]
+    assert [occ.place.link_span for occ in members] == ["cause", "", "z", ""]
+    placed.placer.gather_episode([placed.add("e", Place("t"))])
+
+
+# Events that arrive late ---------------------------------------------------------------------------------------------
+
+
+def test_a_late_event_takes_the_place_of_the_change_that_it_reports() -> None:
+    placed = Placed()
+    made = placed.add("made", Place("trace", "owner", 0.9, cause="p", parent="p", remote_parent="r"), actor="x")
+    event = placed.add("event", event_uid="e", actor="controller")
+    placed.placer.insert_above(event, made)
+    assert event.place == Place("trace", "owner", 0.9, cause="p", parent="p")
+    assert made.place == Place("trace", "subject", 0.98, cause="event", parent="event", remote_parent="r")
+    assert (made.reported_by, made.actor) == ("event", "controller")
+
+
+def test_a_change_moves_below_its_event_with_all_its_effects() -> None:
+    placed = Placed()
+    cause = placed.add("cause", Place("to"))
+    made = placed.add("made", Place("from"))
+    effect = placed.add("effect", Place("from", parent="made"))
+    far = placed.add("far", Place("from", parent="effect"))
+    other = placed.add("other", Place("from"))
+    event = placed.add("event", event_uid="e", actor="controller")
+    placed.placer.move_below(event, BY_OWNER, cause, made)
+    assert event.place == Place("to", "owner", 0.85, cause="cause", parent="cause")
+    assert made.place == Place("to", "subject", 0.98, cause="event", parent="event")
+    assert [occ.place.trace for occ in (effect, far, other)] == ["to", "to", "from"]
+    assert sorted(occ.id for occ in placed.state.members("to")) == ["cause", "effect", "event", "far", "made"]
+    assert [occ.id for occ in placed.state.members("from")] == ["other"]
+
+
+# repeats -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "cause, message, merged",
+    [
+        ("p", "said", True),
+        ("q", "said", False),
+        ("p", "other", False),
+        ("p", "(combined from similar events): said", False),
+    ],
+)
+def test_a_repeat_with_the_same_cause_and_message_is_an_event_of_the_span_before(
+    cause: str, message: str, merged: bool
+) -> None:
+    placed = Placed()
+    said = message if message.startswith("(") else "said"
+    first = placed.add("a", Place("trace", cause="p"), event_uid="e", message=said, arrival=1)
+    again = placed.add("b", event_uid="e", message=message, arrival=2, event_count=7, seconds=9)
+    assert placed.placer.merge_repeat(again, cause) is merged
+    assert [(repeat.count, repeat.message) for repeat in first.repeats] == ([(7, "said")] if merged else [])
+
+
+def test_a_first_occurrence_repeats_nothing() -> None:
+    placed = Placed()
+    assert not placed.placer.merge_repeat(placed.add("b", event_uid="e", message=""), "")
+
+
+@pytest.mark.parametrize(
+    "earlier, reason, cause, merged",
+    [
+        (transition("a", 40), "Ready", "p", True),
+        (transition("a", 50), "Ready", "p", False),
+        (transition("a", 40, kind="Other"), "Ready", "p", False),
+        (transition("a", 40), "Ready=False", "p", False),
+        (transition("a", 40), "Ready", "q", False),
+        (transition("unknown", 40), "Ready", "p", False),
+    ],
+)
+def test_a_flapping_condition_with_the_same_cause_is_an_event_of_the_span_before(
+    earlier: Any, reason: str, cause: str, merged: bool
+) -> None:
+    placed = Placed(transitions=[earlier, transition("this", 50)])
+    first = placed.add("a", Place("trace", cause="p"), reason="Ready", condition="Ready")
+    this = placed.add("this", reason=reason, condition="Ready", message="said")
+    assert placed.placer.merge_repeated_transition(this, cause) is merged
+    assert [repeat.count for repeat in first.repeats] == ([2] if merged else [])
+    assert placed.pod.transitions[1].span == ("a" if merged else "this")
+    if merged:
+        placed.pod.transitions.append(transition("third", 60))
+        third = placed.add("third", reason=reason, condition="Ready")
+        assert placed.placer.merge_repeated_transition(third, cause)
+        assert [repeat.count for repeat in first.repeats] == [2, 3]
+
+
+def test_a_transition_that_is_not_known_repeats_nothing() -> None:
+    placed = Placed()
+    assert not placed.placer.merge_repeated_transition(placed.add("this", condition="Ready"), "p")
+    assert not placed.placer.merge_repeated_transition(placed.add("other", uid="nobody", condition="Ready"), "p")
+
+
+def test_a_transition_whose_span_waits_is_not_repeated() -> None:
+    placed = Placed(transitions=[transition("a", 40), transition("this", 50)])
+    placed.add("a", reason="Ready", condition="Ready")
+    assert not placed.placer.merge_repeated_transition(placed.add("this", reason="Ready", condition="Ready"), "")
