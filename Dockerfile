@@ -4,7 +4,7 @@ WORKDIR /src
 RUN python -m venv /opt/kspan
 ENV PATH=/opt/kspan/bin:$PATH
 
-# What changes seldom comes first: the dependencies keep their layer while the program changes.
+# Dependencies first: their layer stays cached while the program changes.
 COPY pyproject.toml constraints.txt LICENSE ./
 RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; o = p['optional-dependencies']; print(*p['dependencies'], *o['grpc'], *o['postgres'], sep='\n')" > /tmp/requirements.txt \
     && pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt --requirement /tmp/requirements.txt
@@ -18,7 +18,7 @@ RUN pip install --no-cache-dir --disable-pip-version-check --constraint constrai
 
 FROM python:3.12-slim
 
-# The number is what deploy/kubernetes.yaml says: runAsNonRoot cannot check a name.
+# A number as in deploy/kubernetes.yaml, because runAsNonRoot cannot check a name.
 RUN groupadd --system --gid 65532 kspan \
     && useradd --system --uid 65532 --gid 65532 --no-create-home --home-dir /var/lib/kspan kspan \
     && install -d -o 65532 -g 65532 /var/lib/kspan

@@ -31,7 +31,7 @@ class PostgresServer:
 
     def __init__(self, programs: Path, folder: Path) -> None:
         self.port = _free_port()
-        self._programs = programs
+        self.programs = programs
         self._folder = folder
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
@@ -40,7 +40,7 @@ class PostgresServer:
         """Start it on the data that are there, and wait until it answers."""
         # Nothing here has to outlive the machine, so it writes nothing through (-F).
         command = [
-            *_ends_with_us(), str(self._programs / "postgres"),
+            *_ends_with_us(), str(self.programs / "postgres"),
             "-D", str(self._folder / "data"), "-k", str(self._folder),
             "-h", "127.0.0.1", "-p", str(self.port), "-F", "-c", "max_connections=60", "-c", "shared_buffers=64MB",
         ]  # fmt: skip

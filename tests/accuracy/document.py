@@ -1,4 +1,4 @@
-"""``docs/accuracy.md``: what was measured, and what still fails. The same on every machine."""
+"""Writes ``docs/accuracy.md``: the scores, and the occurrences in the wrong place. The same on every machine."""
 
 import math
 import tempfile
@@ -16,62 +16,63 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "accuracy.md"
 COLUMNS = ("found", "grouping", "root", "above", "times")
 
 LISTED = 12
-"""Misses of a scenario that are listed one by one; what is over is counted by kind."""
+"""Maximum number of misses of a scenario that are listed; the others are counted by kind."""
 
 HEAD = """\
 # Accuracy
 
-What the traces are worth: scored against what really happened, as the audit log of the API server told it. The log is
-not in the recordings, and nothing in kspan reads it. `make accuracy` prints the tables and writes this document.
+These scores compare the traces with the audit log of the API server, which records the true cause of every change. The
+recordings do not contain the audit log, and kspan does not read it. `make accuracy` prints the tables and writes this
+document.
 
-| column | tells |
+| column | score |
 |---|---|
-| found | share of the Events' occurrences that are in the traces at all |
-| grouping | do the occurrences of one action, and no others, share one trace? (F1 of B-cubed) |
-| root | share of the occurrences whose trace starts with the right action |
-| above | share of the occurrences that have among their ancestors the Event that led to them |
-| times | share of the spans that neither end before they start nor start before their parent |
+| found | share of the occurrences of Events that are in a trace |
+| grouping | F1 (B-cubed) of the traces as groups: one trace should contain all occurrences of one action, and no others |
+| root | share of the occurrences whose trace has the right root cause |
+| above | share of the occurrences whose ancestors include the Event that led to them |
+| times | share of the spans that start no earlier than their parent and end no earlier than they start |
 
-`nan`: there is nothing in the recording that the column could be about. The scorer is `tests/accuracy/score_traces.py`.
+`nan` means that a recording has nothing to score. The scorer is `tests/accuracy/score_traces.py`.
 """
 
 WHY = {
     ("13-custom-controller", "Widget.Ready"): """\
-the Event's series says that it was last observed 26 s after its start and after the patch of the
-  Widget; the truth has the second occurrence next to the first.""",
+the series of the Event was last observed 26 s after its start, after the patch of the Widget. The
+  audit log has the second occurrence right after the first.""",
     ("15-storm", "Pod.MissingClusterDNS"): """\
-the kubelet repeats this Event all the time, also while a rollout deletes the Pod. The newest that
-  happened to the Pod is then its deletion, and a repeat does not say which version of the Pod its reporter looked at.
-  The truth counts all repeats to the creation.""",
+the kubelet repeats this Event continuously, also while a rollout deletes the Pod. The newest change
+  of the Pod is then its deletion, and a repeat does not name the version of the Pod that the kubelet saw. The audit log
+  assigns all repeats to the creation.""",
     ("15-storm", "ReplicaSet.SuccessfulDelete"): """\
-the Event of the Deployment that scaled the ReplicaSet came a minute after it, when all below had
-  been decided without it, and took no place above.""",
+the Event of the Deployment that scaled the ReplicaSet arrived a minute late, when the causes below
+  it had been chosen without it.""",
 }
-"""What was found out about misses, by scenario and kind; it is told where there still are any."""
+"""Known reasons of misses, by scenario and kind."""
 
 OURS, OTHERS = "ours", "others"
 TITLES = {
     OURS: """\
 ## The recordings of the repository
 
-Made with `make accuracy`; a test holds this section to what that writes.""",
+Written by `make accuracy`. A test checks that this section is up to date.""",
     OTHERS: """\
 ## With other recordings
 
-Made with `make accuracy RECORDINGS=DIR`, where DIR held further recordings with their truth (too large for the
-repository). The mean is that of all, those of the repository included.""",
+Written by `make accuracy RECORDINGS=DIR`, with recordings that are too large for the repository. The mean includes the
+recordings of the repository.""",
 }
 
 
 class Scored(NamedTuple):
-    """One scenario: its row of the table and its misses."""
+    """The scores of one scenario: its row of the table, and its misses."""
 
     row: dict[str, Any]
     misses: list[Miss]
 
 
 def score_recording(folder: Path, spans: Path | None = None) -> Scored:
-    """Replays the recording in ``folder`` and scores it; the spans stay in the file ``spans`` if one is named."""
+    """Replay the recording in ``folder`` and score it. Keep the spans in the file ``spans``, if given."""
     truth = next(folder.glob("truth.json*"))
     with tempfile.TemporaryDirectory() as scratch:
         path = spans or Path(scratch) / "spans.jsonl"
@@ -80,12 +81,12 @@ def score_recording(folder: Path, spans: Path | None = None) -> Scored:
 
 
 def folders(folder: Path) -> list[Path]:
-    """The recordings below a folder that have a truth."""
+    """Return the recordings below a folder that can be scored."""
     return sorted(path.parent for path in folder.glob("*/truth.json*"))
 
 
 def mean(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """The mean of each column, over the rows that have a value."""
+    """Return the mean of each column, over the rows with a value."""
     rows = list(rows)
     return {column: _mean([row[column] for row in rows]) for column in COLUMNS}
 
@@ -96,7 +97,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def section(name: str, scored: Sequence[Scored], also: Sequence[Scored] = ()) -> str:
-    """One section of the document. The mean is over ``also`` too."""
+    """Return one section of the document. The mean includes the scenarios ``also``."""
     rows = [one.row for one in scored]
     lines = [TITLES[name], "", "| scenario | events | traces | " + " | ".join(COLUMNS) + " |", "|---" * 8 + "|"]
     lines += [_table_line(row["scenario"], row["events"], row["traces"], row) for row in rows]
@@ -123,7 +124,7 @@ def _misses(scored: Scored) -> list[str]:
     lines += [f"- Why {kind}: {why}" for kind, why in known]
     for miss in scored.misses[:LISTED]:
         lines.append(f"- `{miss.occurrence}` ({', '.join(miss.columns)})")
-        lines.append(f"  belongs to {miss.belongs}; is in the trace of {miss.found}, by rule {miss.rule}")
+        lines.append(f"  belongs to {miss.belongs}; is in the trace of {miss.found}, rule {miss.rule}")
     more = Counter(miss.kind for miss in scored.misses[LISTED:])
     if more:
         counted = sorted(more.items(), key=lambda item: (-item[1], item[0]))
@@ -132,7 +133,7 @@ def _misses(scored: Scored) -> list[str]:
 
 
 def read_section(text: str, name: str) -> str:
-    """A section of a document that was written before; empty where it has none."""
+    """Return a section of an existing document; empty if it has none."""
     begin, end = _marks(name)
     if begin not in text or end not in text:
         return ""
@@ -140,7 +141,7 @@ def read_section(text: str, name: str) -> str:
 
 
 def document(ours: str, others: str) -> str:
-    """The whole document of its two sections."""
+    """Return the document with its two sections."""
     parts = [HEAD]
     for name, body in ((OURS, ours), (OTHERS, others)):
         begin, end = _marks(name)
@@ -154,7 +155,7 @@ def _marks(name: str) -> tuple[str, str]:
 
 
 def write(ours: Sequence[Scored], others: Sequence[Scored], path: Path = DOCUMENT) -> None:
-    """Writes the document; without other recordings their section stays as it was."""
+    """Write the document. Without other recordings, their section is kept."""
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     kept = section(OTHERS, others, ours) if others else read_section(before, OTHERS)
     path.write_text(document(section(OURS, ours), kept), encoding="utf-8")

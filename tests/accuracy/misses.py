@@ -1,4 +1,4 @@
-"""What a score leaves out: which occurrences are in the wrong place, where they are, and where the truth has them."""
+"""Lists the occurrences in the wrong place: where they are, and where they belong."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -13,11 +13,11 @@ Span = dict[str, Any]
 MISSING = "(missing)"
 
 SAME_PLACE = 2
-"""Seconds between an action and the start of its root, as the scorer has it."""
+"""Maximum seconds between an action and the start of its root, as in the scorer."""
 
 
 class Miss(NamedTuple):
-    """An occurrence in the wrong place: ``columns`` of the score are lowered by it, ``rule`` is why it is there."""
+    """An occurrence in the wrong place: it lowers the ``columns`` of the score; ``rule`` chose its cause."""
 
     kind: str
     occurrence: str
@@ -28,7 +28,7 @@ class Miss(NamedTuple):
 
 
 def find_misses(truth_path: Path, spans_path: Path) -> list[Miss]:
-    """The misses of one scenario, in the order of the truth."""
+    """Return the misses of one scenario, in the order of the truth."""
     with opened(str(truth_path)) as file:
         truth = msgspec.json.decode(file.read())
     scorer = _Looker(truth, read_spans(str(spans_path)))
@@ -36,8 +36,8 @@ def find_misses(truth_path: Path, spans_path: Path) -> list[Miss]:
 
 
 def _rule(span: Span | None) -> str:
-    told = span["attrs"] if span is not None else {}
-    return f"{told.get('kspan.rule', MISSING)} (confidence {told.get('kspan.confidence', 0):.2f})"
+    attributes = span["attrs"] if span is not None else {}
+    return f"{attributes.get('kspan.rule', MISSING)} (confidence {attributes.get('kspan.confidence', 0):.2f})"
 
 
 class _Looker:
@@ -95,8 +95,8 @@ class _Looker:
             if int(span["attrs"].get("k8s.event.count", 1)) == event["count"]:
                 return span
         for span in spans:
-            for told in span.get("events", []):
-                if int(attrs(told.get("attributes")).get("k8s.event.count", -1)) == event["count"]:
+            for event_ in span.get("events", []):
+                if int(attrs(event_.get("attributes")).get("k8s.event.count", -1)) == event["count"]:
                     return span
         return None
 

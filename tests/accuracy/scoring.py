@@ -1,4 +1,4 @@
-"""A recording's traces as OTLP/JSON, for the scorer: through the store and the exporter, as users get them."""
+"""Exports the traces of a recording as OTLP/JSON for the scorer, through the store and the exporter."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from kspan.store import open_store
 
 
 def export(recording: Path, spans: Path) -> None:
-    """Replays ``recording`` into memory and writes its traces to ``spans``."""
+    """Replay ``recording`` in memory and write its traces to ``spans``."""
     with open_store("sqlite://") as store:
         done = replay(store, read_frames([str(recording)]), built_in_rules())
         target = parse_target(f"file:{spans}")

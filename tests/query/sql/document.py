@@ -1,4 +1,4 @@
-"""The schema in ``docs/sql.md``: written from the comments of the tables and the words of the views."""
+"""Writes the schema in ``docs/sql.md`` from the comments of the tables and the descriptions of the views."""
 
 import re
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ _SCHEMA = re.compile(r"(?<=<!-- begin schema -->\n).*(?=<!-- end schema -->)", r
 
 
 def with_schema(text: str) -> str:
-    """The document with its schema as it is now."""
+    """Return the document with the current schema."""
     return _SCHEMA.sub(lambda _: "\n" + "\n".join(_lines()) + "\n", text)
 
 
 def _lines() -> Iterator[str]:
-    yield "Written by `make docs` from the tables' own comments. Types are SQLite's / PostgreSQL's where they differ."
-    yield "Text is never NULL: what is not there is empty. What is called internal is no part of the interface."
+    yield "Written by `make docs` from the comments of the tables. Types are SQLite / PostgreSQL if they differ. Text is"
+    yield "never NULL; a missing text is empty. Columns described as internal are not part of the interface."
     other = {table.name: table for table in catalog("postgresql")}
     tables = catalog("sqlite")
     for kind, heading in (("view", "Views"), ("table", "Tables")):
@@ -28,8 +28,8 @@ def _lines() -> Iterator[str]:
             if table.kind == kind:
                 yield from _table(table, other[table.name])
     yield "\n### Functions\n"
-    yield "PostgreSQL has them; on SQLite they are there in `kspan sql` only.\n"
-    yield "| function | gives |\n|---|---|"
+    yield "PostgreSQL has these functions; on SQLite only `kspan sql` has them.\n"
+    yield "| function | result |\n|---|---|"
     yield from (f"| `{name}` | {_cell(meaning)} |" for name, meaning in FUNCTIONS)
 
 
@@ -48,6 +48,6 @@ def _cell(text: str) -> str:
 
 
 def questions() -> dict[str, str]:
-    """The statements of the cookbook, by heading."""
+    """Return the statements of the cookbook, by heading."""
     (cookbook,) = re.findall(r"^## Questions\n(.*?)^## ", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
     return dict(re.findall(r"^### ([^\n]*)\n.*?^```sql\n(.*?)^```", cookbook, re.DOTALL | re.MULTILINE))

@@ -122,14 +122,14 @@ ANSWERS: dict[str, tuple[str, dict[str, str], int, Row]] = {
         2,
         {"at": "2026-11-22T10:25:28.295Z", "replicas": "4", "before": "2"},
     ),
-    "Where may the history have gaps?": ("19-apiserver-restart-event-ttl", {}, 0, {"resource": "apps/v1/deployments"}),
-    "What was not emitted?": (
+    "Where can the history have gaps?": ("19-apiserver-restart-event-ttl", {}, 0, {"resource": "apps/v1/deployments"}),
+    "Which traces were not exported?": (
         "02-rolling-update",
         {},
         9,
         {"status": "rejected", "target": "otlp", "reason": "too large", "attempts": 1},
     ),
-    "Whose edges should I not trust?": ("02-rolling-update", {}, 0, {"rule": "root", "confidence": 0.3}),
+    "Which causes are uncertain?": ("02-rolling-update", {}, 0, {"rule": "root", "confidence": 0.3}),
 }
 
 
