@@ -28,7 +28,7 @@ document.
 | column | score |
 |---|---|
 | found | share of the occurrences of Events that are in a trace |
-| grouping | F1 (B-cubed) of the traces as groups: one trace should contain all occurrences of one action, and no others |
+| grouping | F1 (B-cubed) of the grouping into traces: one trace should contain exactly the occurrences of one action |
 | root | share of the occurrences whose trace has the right root cause |
 | above | share of the occurrences whose ancestors include the Event that led to them |
 | times | share of the spans that start no earlier than their parent and end no earlier than they start |

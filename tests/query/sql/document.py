@@ -18,8 +18,8 @@ def with_schema(text: str) -> str:
 
 
 def _lines() -> Iterator[str]:
-    yield "Written by `make docs` from the comments of the tables. Types are SQLite / PostgreSQL if they differ. Text is"
-    yield "never NULL; a missing text is empty. Columns described as internal are not part of the interface."
+    yield "Written by `make docs` from the comments of the tables. Types are SQLite / PostgreSQL if they differ. Text"
+    yield "is never NULL; a missing text is empty. Columns described as internal are not part of the interface."
     other = {table.name: table for table in catalog("postgresql")}
     tables = catalog("sqlite")
     for kind, heading in (("view", "Views"), ("table", "Tables")):
