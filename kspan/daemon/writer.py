@@ -101,7 +101,7 @@ class Writer:
         self._commit_at: float | None = None
         """Monotonic time at which the waiting batches are committed; None if none is waiting."""
         self._held_at = 0
-        """Where event time is held back (ns); 0 while it advances. Records count as received then at the latest."""
+        """Where event time is held back (ns); 0 while it advances. Records that arrive later count as received then."""
         self._reported: set[tuple[str, str]] = set()
         self._everything_committed = False
         self._stopping = threading.Event()
@@ -182,7 +182,7 @@ class Writer:
             self._commit()
 
     def _seconds_to_commit(self) -> float | None:
-        """Seconds until the waiting batches are committed; None if there are none."""
+        """Seconds until the waiting batches are committed; None if none are waiting."""
         return max(0.0, self._commit_at - time.monotonic()) if self._commit_at is not None else None
 
     def _commit(self) -> None:

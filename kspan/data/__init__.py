@@ -1,5 +1,5 @@
-"""What the package carries: ``rolling-update.jsonl.gz``, for ``kspan demo``.
+"""Data files of the package: ``rolling-update.jsonl.gz``, the recording of ``kspan demo``.
 
-A recording of a real Kubernetes 1.36 cluster: the image of a Deployment is changed, 20 s later it is scaled from 2 to
-4, 20 s later the change is rolled back. Cut down to the kinds and the namespace that take part.
+It was recorded on a real Kubernetes 1.36 cluster: a change of the image of a Deployment, 20 s later a scale-up from 2 to
+4 replicas, 20 s later a rollback. It contains only the namespace and the kinds that took part.
 """

@@ -36,7 +36,7 @@ def open_otlp() -> SpanSender:
     except SettingsError:
         raise
     except ImportError as error:
-        raise SettingsError("OTLP over gRPC needs the package grpcio, which the extra kspan[grpc] installs") from error
+        raise SettingsError("OTLP over gRPC needs grpcio, from the extra grpc: pip install '.[grpc]'") from error
     except Exception as error:
         # Certificates are read and plug-ins run here, which can fail in any way.
         raise SettingsError(f"cannot set up the OTLP exporter: {error}") from error

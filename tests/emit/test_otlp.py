@@ -317,4 +317,4 @@ except SettingsError as error:
     print(error)
 """
     dqueue = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_S, check=True)
-    assert "kspan[grpc]" in dqueue.stdout
+    assert "the extra grpc" in dqueue.stdout
