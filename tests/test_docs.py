@@ -234,6 +234,25 @@ def test_each_exception_is_needed() -> None:
     assert unused == []
 
 
+def test_the_architecture_document_names_existing_code() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:kspan/|tests/)?[\w/]+(?:\.py|/))`", text)
+    missing = [path for path in paths if not (ROOT / path).exists() and not (ROOT / "kspan" / path).exists()]
+    assert missing == []
+    names = [
+        (name.rpartition(".")[2], path)
+        for names, path in re.findall(r"((?:`[\w.]+`(?:,| or| and)?\s+)+)\(`([\w/]+\.py)`\)", text)
+        for name in re.findall(r"`([\w.]+)`", names)
+    ]
+    assert len(names) > 50
+    unknown = [
+        f"{name} in {path}"
+        for name, path in names
+        if not re.search(rf"^\s*(?:def|class) {name}\b|^{name}\b", (ROOT / "kspan" / path).read_text(), re.MULTILINE)
+    ]
+    assert unknown == []
+
+
 @pytest.mark.parametrize("target", ["demo", "test"])
 def test_the_readme_names_the_entry_points_of_the_makefile(target: str) -> None:
     assert f"make {target}" in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """The content of one transaction as an immutable value, and the ways to write it.
 
 The projector makes commits and a committer writes them. Because a commit is a value, a committer can repeat a failed
-one unchanged; the fold that made it may be far ahead by then (compare ``Ready`` in etcd-io/raft).
+one unchanged; the fold that made it may be far ahead (compare ``Ready`` in etcd-io/raft).
 """
 
 from collections.abc import Callable, Mapping

@@ -46,8 +46,8 @@ class ClientSettings(msgspec.Struct, frozen=True):
 
     configuration: Any
     renew: Callable[[], str]
-    """Renews credentials that are about to expire; called before each request. Raises any exception if there are none
-    to use. If renewal failed but the old ones can still be used, returns the reason, otherwise an empty text."""
+    """Renews credentials that are about to expire; called before each request. Returns an empty text, or the reason of
+    a failure if the old ones can still be used. Raises any exception if no usable credentials are left."""
 
 
 def of_kubeconfig(path: str, context: str | None) -> tuple[ClientSettings, str]:
