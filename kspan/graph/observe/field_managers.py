@@ -1,4 +1,4 @@
-"""Who changed an object, from managedFields. Pure.
+"""The author of a change, from managedFields. Pure.
 
 The writer of a change is the entry, except those of ``status``, that is new or newer than in the version before
 (apimachinery pkg/util/managedfields; sigs.k8s.io/structured-merge-diff).
