@@ -17,7 +17,7 @@ PATTERNS = {
     r"\bwhoever\b": "name the person or the component",
     r"\b(anew|afresh)\b": "again",
     r"\bfor ever\b": "forever, without end, permanently",
-    r"\bis no (?!longer\b|more\b)[a-z]": "is not a, an invalid",
+    r"(?<![Tt]here )\bis no (?!longer\b|more\b)[a-z]": "is not a, an invalid",
     r"\bare none\b": "there are no, none exist",
     r"\bby then\b": "so far, before that time",
     r"\bso many\b": "the number",

@@ -96,7 +96,7 @@ def rebuild(
 
 
 def recorded_inputs(store: Store, cluster: str) -> FoldInputs | None:
-    """What the newest part of the projection was computed with; None for an empty journal."""
+    """The inputs of the fold that computed the newest part of the projection; None for an empty journal."""
     periods = store.fold_periods(cluster)
     return periods[-1].inputs if periods else None
 
