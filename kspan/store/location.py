@@ -118,7 +118,7 @@ class WriterLock:
             os.close(self._descriptor)
             by = f" (pid {holder})" if holder else ""
             raise StoreError(f"{database}: another kspan is writing to this database{by}; stop it first") from error
-        # The pid is only for the message above: a full disk is no reason to refuse.
+        # The pid is only for the message above: a full disk must not prevent the start.
         with contextlib.suppress(OSError):
             os.ftruncate(self._descriptor, 0)
             os.write(self._descriptor, b"%d\n" % os.getpid())

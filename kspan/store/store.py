@@ -210,7 +210,7 @@ class Store:
             return fold_history.fold_version(connection, cluster)
 
     def fold_periods(self, cluster: str) -> list[FoldPeriod]:
-        """What each period of the journal was folded with, oldest first."""
+        """The inputs of the fold for each period of the journal, oldest first."""
         with self.reading("read how the projection was computed") as connection:
             return fold_history.periods(connection, cluster)
 

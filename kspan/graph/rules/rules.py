@@ -176,5 +176,5 @@ class Rules:
 
 
 def _count(text: str | None) -> int:
-    # A longer number is no count of replicas, and would not fit into a column.
+    # A longer number is not a count of replicas, and would not fit into a column.
     return int(text) if text and len(text) < 10 else -1

@@ -124,7 +124,7 @@ class Resolver:
         return obj.node if obj is not None and obj.node else (occ.instance if occ.actor == "kubelet" else "")
 
     def _outcome(self, trace: Trace, *, incomplete: bool) -> str:
-        """Why the trace as a whole failed; empty if it did not. A failed Pod of a Job that succeeds is no failure."""
+        """Why the trace as a whole failed; empty if it did not. A failed Pod of a Job that succeeds does not count."""
         objects = self._objects(trace)
         uids = {obj.uid for obj in objects}
         for obj in objects:

@@ -37,7 +37,7 @@ Name = tuple[str, str, str]
 
 
 class Need(StrEnum):
-    """What a rule would do for an Event, the most useful first."""
+    """The effect that a rule would have on an Event, the most useful first."""
 
     JOINS = "joins"
     """Join two traces: the Event names another object, whose change at that time is in another trace."""
@@ -65,7 +65,7 @@ class Group(msgspec.Struct):
     subject: str = ""
     """Kind of the object that the message names."""
     verb: str = ""
-    """What happened to that object."""
+    """The change of that object."""
     rule: str = ""
     """A rule to start from (TOML); empty if none is needed."""
 

@@ -1,1 +1,1 @@
-"""What only PostgreSQL needs: partitions, COPY, leadership, text escapes."""
+"""Parts for PostgreSQL only: partitions, COPY, leadership, text escapes."""
