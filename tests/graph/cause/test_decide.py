@@ -1,0 +1,218 @@
+"""The order of decisions, and Events that arrive after the change that they report was decided."""
+
+from typing import Any
+
+import pytest
+
+from kspan.graph import built_in_rules
+from kspan.graph.cause.decide import Decider
+from kspan.graph.rules.rules import Subject
+from kspan.graph.state.records import ObjectState, Occurrence, Place
+from kspan.ids import unnamed
+from kspan.settings import FoldSettings
+from kspan.times import SECOND
+from tests.graph.making import change, lost, occurrence, state_of, thing
+
+CREATES = Subject("creates", "Pod", "shop", "pod", rule="a rule")
+
+
+class Deciding:
+    """A Decider on some objects."""
+
+    def __init__(self, *objects: ObjectState) -> None:
+        self.state = state_of(*objects)
+        self.decider = Decider(self.state, built_in_rules(), FoldSettings())
+        self.arrived = 0
+
+    def add(self, span: str, rv: int = 50, seconds: float = 100, **more: Any) -> Occurrence:
+        self.arrived += 1
+        fields: dict[str, Any] = {"arrival": self.arrived, "uid": "pod", "name": "pod"} | more
+        self.state.add_occurrence(occ := occurrence(span, rv, seconds, **fields))
+        return occ
+
+    def made(self, span: str = "made", **more: Any) -> Occurrence:
+        """The creation of the Pod by a controller."""
+        fields: dict[str, Any] = {"verb": "Create", "by_controller": True, "rv": 50}
+        return self.add(span, **(fields | more))
+
+    def told(self, span: str = "event", **more: Any) -> Occurrence:
+        """The Event of the ReplicaSet about the Pod, which is written after it."""
+        fields: dict[str, Any] = {"uid": "rs", "kind": "ReplicaSet", "name": "rs", "event_uid": "e", "subject": CREATES}
+        return self.add(span, **({"rv": 55, "actor": "replicaset-controller", "event_count": 1} | fields | more))
+
+    def decide(self, *occurrences: Occurrence) -> None:
+        for occ in occurrences:
+            self.decider.decide(occ)
+
+
+def pod(**more: Any) -> ObjectState:
+    return thing("pod", owner="rs", **({"changes": [change("made", 50, 100, "Create")]} | more))
+
+
+def rs(**more: Any) -> ObjectState:
+    return thing("rs", "ReplicaSet", **({"changes": [change("scaled", 40, 90)]} | more))
+
+
+def parents(*occurrences: Occurrence) -> list[str]:
+    return [f"{occ.place.rule} {occ.place.parent}" for occ in occurrences]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_event_is_placed_above_the_change_that_it_reports_early_or_late(late: bool) -> None:
+    d = Deciding(rs(), pod())
+    scaled = d.add("scaled", 40, 90, uid="rs", kind="ReplicaSet", verb="Update")
+    made = d.made()
+    if late:
+        d.decide(made)
+    event = d.told()
+    d.decide(event, made)
+    assert parents(scaled, event, made) == ["root ", "owner scaled", "subject event"]
+    assert (made.actor, made.reported_by) == ("replicaset-controller", "event")
+
+
+def test_a_cause_is_decided_before_its_effect() -> None:
+    d = Deciding(rs(), pod())
+    made, scaled = d.made(), d.add("scaled", 40, 90, uid="rs", kind="ReplicaSet", verb="Update")
+    d.decide(made)
+    assert scaled.decided
+    assert parents(made) == ["owner scaled"]
+
+
+def test_a_late_event_that_shows_another_cause_moves_its_change_there() -> None:
+    d = Deciding(rs(changes=[change("first", 40, 90), change("second", 45, 95)]), pod())
+    first, second = (
+        d.add(name, rv, at, uid="rs", kind="ReplicaSet", verb="Update")
+        for name, rv, at in (("first", 40, 90), ("second", 45, 95))
+    )
+    made = d.made()
+    d.decide(first, second, made)
+    assert parents(made) == ["owner second"]
+    event = d.told(seen_rv=40)
+    d.decide(event)
+    assert parents(event, made) == ["owner first", "subject event"]
+
+
+def test_a_second_event_about_a_reported_change_takes_nothing_away() -> None:
+    d = Deciding(rs(), pod())
+    made, event = d.made(), d.told()
+    d.decide(event, made)
+    other = d.told("other", event_uid="e2", uid="x", kind="Widget")
+    d.decide(other)
+    assert made.place.parent == "event"
+
+
+@pytest.mark.parametrize("traceparent, expected", [("", "subject event"), (f"00-{'c' * 32}-{'d' * 16}-01", "carried ")])
+def test_a_carried_context_comes_before_the_event(traceparent: str, expected: str) -> None:
+    d = Deciding(rs(), pod())
+    made, event = d.made(traceparent=traceparent), d.told()
+    d.decide(made)
+    assert event.decided
+    assert parents(made) == [expected]
+
+
+def test_an_event_about_a_change_in_a_closed_trace_is_an_episode_of_it() -> None:
+    d = Deciding(rs(), pod(changes=[change("made", 50, 100, "Create", trace="closed")]))
+    event = d.told()
+    d.decide(event)
+    assert (event.place.rule, event.place.link_trace, event.place.confidence) == ("subject", "closed", 0.9)
+
+
+# deletions -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reporter, expected", [("rs", 1), ("x", 0)])
+def test_a_deletion_that_the_owners_controller_reports_was_ordered_by_it(reporter: str, expected: int) -> None:
+    owner = rs(lost_dependents=(lost("made", 50, 100, uid="pod"),))
+    d = Deciding(owner, pod(changes=[change("made", 50, 100, "Delete")]), thing("x", "Widget"))
+    made = d.made(verb="Delete")
+    subject = Subject("deletes", "Pod", "shop", "pod")
+    d.told(subject=subject, uid=reporter)
+    d.decide(made)
+    assert [one.ordered for one in owner.lost_dependents] == [expected]
+
+
+@pytest.mark.parametrize(
+    "scaled, expected", [({"replicas_before": 2, "replicas": 1}, 1), ({"replicas_before": 1, "replicas": 2}, 0)]
+)
+def test_a_deletion_without_an_event_was_ordered_if_its_owner_is_the_cause(
+    scaled: dict[str, int], expected: int
+) -> None:
+    gone = (lost("made", 50, 100, uid="pod"),)
+    owner = rs(lost_dependents=gone, changes=[change("scaled", 40, 90, "Update", **scaled)])
+    d = Deciding(owner, pod(changes=[change("made", 50, 100, "Delete")]))
+    d.decide(d.made(verb="Delete"))
+    assert [one.ordered for one in owner.lost_dependents] == [expected]
+
+
+# trace contexts ------------------------------------------------------------------------------------------------------
+
+VALID = f"00-{'c' * 32}-{'d' * 16}-01"
+
+
+@pytest.mark.parametrize(
+    "own, owners, invalid, kept",
+    [
+        ({"traceparent": VALID}, "", 0, VALID),
+        ({"traceparent": "odd"}, "", 1, ""),
+        ({"related": "odd"}, "", 0, ""),
+        ({"related": VALID}, "", 0, VALID),
+        # The deployment controller copies annotations to its ReplicaSets.
+        ({"traceparent": VALID}, VALID, 0, ""),
+        ({"traceparent": "odd"}, "odd", 0, ""),
+        ({"traceparent": VALID}, f"00-{'e' * 32}-{'d' * 16}-01", 0, VALID),
+    ],
+)
+def test_a_context_that_is_invalid_or_inherited_is_ignored(
+    own: dict[str, Any], owners: str, invalid: int, kept: str
+) -> None:
+    d = Deciding(rs(traceparent=owners), pod())
+    made = d.made(**own)
+    d.decide(made)
+    assert (made.traceparent or made.related) == kept
+    assert d.state.clock.invalid_contexts == invalid
+
+
+# Events that have only a name ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "created, expected",
+    [
+        ([50], "pod0"),
+        ([101], "pod0"),
+        ([101.1], ""),
+        ([50, 100], "pod1"),
+        ([50, 100.5], "pod0"),
+        ([50, 102], "pod0"),
+    ],
+)
+def test_an_event_with_only_a_name_is_about_the_newest_object_that_existed(created: list[float], expected: str) -> None:
+    named = [thing(f"pod{n}", name="web", created=int(at * SECOND)) for n, at in enumerate(created)]
+    d = Deciding(*named, thing("unseen", name="web", rv=0))
+    placeholder = unnamed("Pod", "shop", "web")
+    event = d.add("event", uid=placeholder, name="web", event_uid="e")
+    d.decide(event)
+    assert event.uid == (expected or placeholder)
+
+
+def test_an_occurrence_is_decided_once() -> None:
+    d = Deciding(rs(), pod())
+    made = d.made()
+    d.decide(made)
+    place = made.place
+    made.place = Place("elsewhere")
+    d.decide(made)
+    assert (made.place.trace, place.rule) == ("elsewhere", "owner")
+
+
+@pytest.mark.parametrize("rv, assumed", [(0, True), (2, True), (3, False)])
+def test_a_top_level_event_stands_for_a_change_that_is_not_known(rv: int, assumed: bool) -> None:
+    known = [change("c", rv, 10)] if rv else []
+    d = Deciding(thing("w", "Widget", changes=known))
+    subject = Subject("applies", "Widget", "shop", "w", source="self", starts=True)
+    event = d.add("event", uid="w", kind="Widget", name="w", event_uid="e", top_level=True, subject=subject)
+    d.decide(event)
+    obj = d.state.object("w")
+    assert obj is not None
+    found = [c for c in obj.changes if c.span == "event"]
+    assert [(c.time, c.rv, c.exact, c.verb) for c in found] == ([(95 * SECOND, 2, False, "")] if assumed else [])
