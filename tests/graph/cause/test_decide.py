@@ -32,13 +32,14 @@ class Deciding:
 
     def made(self, span: str = "made", **more: Any) -> Occurrence:
         """The creation of the Pod by a controller."""
-        fields: dict[str, Any] = {"verb": "Create", "by_controller": True, "rv": 50}
-        return self.add(span, **(fields | more))
+        fields: dict[str, Any] = {"verb": "Create", "by_controller": True, "rv": 50} | more
+        return self.add(span, **fields)
 
     def told(self, span: str = "event", **more: Any) -> Occurrence:
         """The Event of the ReplicaSet about the Pod, which is written after it."""
         fields: dict[str, Any] = {"uid": "rs", "kind": "ReplicaSet", "name": "rs", "event_uid": "e", "subject": CREATES}
-        return self.add(span, **({"rv": 55, "actor": "replicaset-controller", "event_count": 1} | fields | more))
+        fields |= {"rv": 55, "actor": "replicaset-controller", "event_count": 1} | more
+        return self.add(span, **fields)
 
     def decide(self, *occurrences: Occurrence) -> None:
         for occ in occurrences:
