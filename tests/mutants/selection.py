@@ -2,6 +2,7 @@
 
 import ast
 import random
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -27,7 +28,8 @@ class TestChooser:
     """Chooses the tests that could notice a mutant.
 
     These are the tests that execute its line. A line at module or class level is executed at import only: there, the
-    tests that execute a line which mentions the assigned name, or else any line of the module.
+    tests that execute a line which mentions the assigned name, and the tests of files that mention the constant or the
+    class.
     """
 
     __test__ = False
@@ -37,6 +39,8 @@ class TestChooser:
         self._covering = covering
         self._budget = budget
         self._uses = _uses(root, source)
+        files = dict.fromkeys(test.partition("::")[0] for test in covering.seconds)
+        self._words = {file: set(re.findall(r"\w+", (root / file).read_text(encoding="utf-8"))) for file in files}
 
     def job(self, mutant: Mutant) -> Job:
         """The mutant with its tests, as many of the quickest as fit into the budget (CPU seconds)."""
@@ -54,10 +58,9 @@ class TestChooser:
         if not found and mutant.statement != mutant.line:
             found = self._covering.tests(mutant.path, {mutant.statement})
         if mutant.names:
-            found = self._merge(self._of_names(set(mutant.names), set()) + found)
-        if not found and mutant.names:
-            found = self._covering.tests(mutant.path, set(self._covering.lines.get(mutant.path, ())))
-        return found
+            found += self._of_names(set(mutant.names), set())
+            found += self._of_files({mutant.function.rpartition(".")[2]} if mutant.function else set(mutant.names))
+        return self._merge(found)
 
     def _of_names(self, names: set[str], visited: set[str]) -> list[str]:
         found = list[str]()
@@ -66,6 +69,10 @@ class TestChooser:
             for path, line, assigned in self._uses[name]:
                 found += self._of_names({assigned}, visited) if assigned else self._covering.tests(path, {line})
         return found
+
+    def _of_files(self, words: set[str]) -> list[str]:
+        files = {file for file, mentioned in self._words.items() if not words.isdisjoint(mentioned)}
+        return [test for test in self._covering.seconds if test.partition("::")[0] in files]
 
     def _merge(self, tests: Iterable[str]) -> list[str]:
         return sorted(set(tests), key=lambda name: (self._covering.seconds[name], name))

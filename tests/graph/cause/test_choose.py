@@ -169,6 +169,23 @@ def test_a_lost_dependent_is_the_cause_of_its_replacement(since: list[KnownChang
 
 
 @pytest.mark.parametrize(
+    "known, expected",
+    [
+        ({"changes": [change("d", 45, 95, "Delete", trace="t")]}, "t"),
+        ({"transitions": [transition("d", 45, 95, trace="t")]}, "t"),
+        ({"changes": [change("other", 45, 95, "Delete", trace="t")]}, ""),
+    ],
+)
+def test_the_loss_of_a_dependent_is_in_the_trace_of_its_deletion_or_end(known: dict[str, Any], expected: str) -> None:
+    rs = thing("rs", "ReplicaSet", lost_dependents=(lost("d", 45, 95, uid="gone"),))
+    rs.replacements = (replacement("this", 50, 100),)
+    occ = occurrence("this", 50, 100, verb="Create", by_controller=True)
+    choice = chooser(rs, thing("pod", owner="rs"), thing("gone", owner="rs", **known)).of_change(occ)
+    assert choice.cause is not None
+    assert (choice.cause.span, choice.cause.trace) == ("d", expected)
+
+
+@pytest.mark.parametrize(
     "kind, effect, rv, expected",
     [
         ("DaemonSet", "opened", 45, "place n 0.8"),

@@ -50,6 +50,8 @@ def scaled(before: int, after: int, span: str = "down", rv: int = 40) -> KnownCh
         # A scale-up in between takes its share.
         ([scaled(4, 2, "first", 30), scaled(2, 3, "up", 40)], [], "first"),
         ([scaled(4, 3, "first", 30), scaled(3, 4, "up", 40)], [], ""),
+        # A later change that does not scale is not the cause.
+        ([scaled(3, 2, "first", 30), change("other", 40, 90, replicas_before=2, replicas=2)], [], "first"),
         # It did not shrink.
         ([scaled(2, 3)], [], ""),
         ([scaled(3, 3)], [], ""),
@@ -212,6 +214,11 @@ def test_other_owners_do_not_replace_pods_for_a_template() -> None:
 def test_the_revision_of_a_pod_tells_its_template(kind: str, made: int, expected: str) -> None:
     revision = thing("r", "ControllerRevision", "r2", owner="owner", changes=[change("r", made, verb="Create")])
     assert updated(kind, [one(2, 35, revision="r2"), revision]) == expected
+
+
+def test_a_pod_without_a_revision_belongs_to_none() -> None:
+    revision = thing("r", "ControllerRevision", owner="owner", revision="", changes=[change("r", 30, verb="Create")])
+    assert updated("StatefulSet", [one(2, 41), revision]) == ""
 
 
 def test_the_newest_change_is_the_cause_and_not_the_template() -> None:

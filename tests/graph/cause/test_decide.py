@@ -184,6 +184,7 @@ def test_a_context_that_is_invalid_or_inherited_is_ignored(
         ([101.1], ""),
         ([50, 100], "pod1"),
         ([50, 100.5], "pod0"),
+        ([50, 100.000000001], "pod0"),
         ([50, 102], "pod0"),
     ],
 )

@@ -77,6 +77,12 @@ def test_an_update_is_inferred_from_a_generation_and_a_later_entry(
     assert verbs(listed(entries, generation=generation)) == expected
 
 
+@pytest.mark.parametrize("near", [98, 2000])
+def test_without_a_change_near_the_baseline_is_kept_for_later(near: int) -> None:
+    obj = listed(CHANGED, generation=2)
+    assert infer_changes(state_of(obj), built_in_rules(), FoldSettings(), obj, near * SECOND) is None
+
+
 def test_nothing_is_inferred_twice_or_of_an_object_that_was_not_listed() -> None:
     obj = listed(CHANGED, generation=2)
     first = inferred(obj)

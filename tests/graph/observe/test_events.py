@@ -6,10 +6,12 @@ import msgspec
 import pytest
 
 from kspan.graph import built_in_rules
-from kspan.graph.observe.events import MAX_LAG, EventObserver, is_combined
-from kspan.graph.state.records import Occurrence
+from kspan.graph.observe.events import MAX_LAG, EventObserver, _with_reference, is_combined
+from kspan.graph.rules.rules import Subject
+from kspan.graph.state.records import ObjectState, Occurrence
 from kspan.graph.state.state import State
 from kspan.ids import unnamed
+from kspan.k8s.objects import decode_event
 from kspan.model import LogRecord, RecordType
 from kspan.settings import FoldSettings
 from kspan.times import MILLISECOND, SECOND, format_time, parse_time
@@ -261,6 +263,17 @@ def test_a_quota_that_refuses_a_controller_is_remembered_from_the_first_to_the_l
     assert rs.refused is not None
     assert (rs.refused.kind, rs.refused.name) == ("ResourceQuota", "small")
     assert (rs.refused.first, rs.refused.last) == (T + 90 * SECOND, T + 99 * SECOND)
+
+
+@pytest.mark.parametrize(
+    "by, related, expected",
+    [("related", "uid", "uid"), ("related", None, ""), ("shop/web", None, "shop/web"), ("", "uid", "")],
+)
+def test_a_rule_may_find_the_beneficiary_in_the_related_object(by: str, related: str | None, expected: str) -> None:
+    raw: dict[str, Any] = {"metadata": {"uid": "e"}, "involvedObject": {"kind": "Pod"}}
+    event = decode_event(msgspec.json.encode(raw | ({"related": {"uid": related}} if related else {})))
+    assert event is not None
+    assert _with_reference(Subject("creates", by=by), event, ObjectState("rs")).by == expected
 
 
 def test_an_aggregated_event_has_a_prefix() -> None:

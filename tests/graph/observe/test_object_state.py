@@ -13,6 +13,7 @@ from kspan.graph.observe.timing import PROMPT, estimate_time
 from kspan.graph.observe.transitions import MESSAGE_LIMIT
 from kspan.graph.state.records import ObjectState, Occurrence
 from kspan.graph.state.state import State
+from kspan.ids import span_id
 from kspan.model import LogRecord, RecordType
 from kspan.settings import FoldSettings
 from kspan.times import SECOND, format_time, parse_time
@@ -191,6 +192,32 @@ def test_a_creation_in_a_gap_has_the_earliest_version_that_it_can_have(
     w.see(RecordType.ADDED, meta={"creationTimestamp": second(99)})
     (change,) = w.obj.changes
     assert (change.exact, change.rv) == expected
+
+
+def test_the_id_of_a_change_is_that_of_its_generation_or_else_of_its_version() -> None:
+    w = Watched()
+    w.see(RecordType.ADDED, meta={"generation": 1})
+    assert [occ.id for occ in w.see(meta={"generation": 2})] == [span_id("cluster", "uid", "Update", "2")]
+    w = Watched("ConfigMap")
+    assert [occ.id for occ in w.see(RecordType.ADDED)] == [span_id("cluster", "uid", "Create")]
+    assert [occ.id for occ in w.see(data={"a": "b"})] == [span_id("cluster", "uid", "Update", "v42")]
+
+
+def test_an_update_in_a_gap_is_not_earlier_than_the_change_before() -> None:
+    w = Watched("Widget")
+    w.see(RecordType.ADDED, at=50, meta={"generation": 1})
+    w.see(at=70, meta={"generation": 2})
+    w.state.clock.add_gap("x/v1/xs", 30, 60)
+    w.see(meta={"generation": 3})
+    assert w.obj.changes[-1].time == T + 70 * SECOND
+
+
+def test_only_a_job_ends() -> None:
+    done = {"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": second(90)}]}
+    for kind, expected in (("Job", T + 90 * SECOND), ("Deployment", 0)):
+        w = Watched(kind)
+        w.see(RecordType.ADDED, status=done)
+        assert w.obj.ended == expected
 
 
 def test_an_update_in_a_gap_lies_after_the_version_and_the_change_before() -> None:
@@ -378,6 +405,18 @@ def test_a_condition_of_a_pod_that_its_kubelet_did_not_write(kind: str, manager:
     w.see(RecordType.ADDED, **ready("True"))
     w.see(meta={"managedFields": [managed(manager, 97, "status", **{"f:status": {}})]}, **ready("False"))
     assert w.obj.transitions[-1].by_other_component is by_other
+
+
+def test_the_announcement_of_a_failure_is_a_note_on_it_and_on_no_other_transition() -> None:
+    w = Watched("Pod")
+    disrupted = [{"type": "DisruptionTarget", "status": "True", "reason": "Evicted"}]
+    w.see(RecordType.ADDED, **ready("True"))
+    w.state._occurrences.clear()
+    assert w.see(status={"conditions": [{"type": "Ready", "status": "True"}, *disrupted]}) == []
+    (unready,) = w.see(status={"conditions": [{"type": "Ready", "status": "False"}, *disrupted]})
+    (failed,) = w.see(status={"phase": "Failed", "conditions": [{"type": "Ready", "status": "False"}, *disrupted]})
+    assert unready.notes == []
+    assert [note.name for note in failed.notes] == ["DisruptionTarget"]
 
 
 def test_transitions_of_an_object_that_is_being_deleted_are_notes_on_its_deletion() -> None:

@@ -106,6 +106,7 @@ def test_refused_controllers_are_found_by_what_refused_them() -> None:
     assert uids(index.refused_by("ResourceQuota", "shop", "other")) == ["rs"]
     index.set_refusal(rs, None)
     assert uids(index.refused_by("ResourceQuota", "shop", "other")) == []
+    assert not index._refused, "nothing is left behind"
 
 
 # Events --------------------------------------------------------------------------------------------------------------

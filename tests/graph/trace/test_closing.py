@@ -312,6 +312,7 @@ def test_an_object_whose_newest_change_is_in_another_trace_came_to_rest_after_th
         ("Pulling", "app", [("Pulled", "other"), ("Failed", "app")], 104),
         ("Pulling", "app", [("Pulled", "other"), ("Failed", "")], 104),
         ("Pulling", "app", [("Scheduled", ""), ("Created", "app")], 102),
+        ("Pulling", "app", [("Pulled", "app"), ("Pulled", "app")], 102),
         # Started lasts until the container is ready, or ends.
         ("Started", "app", [("Scheduled", ""), ("Ready", "")], 104),
         ("Started", "app", [("Scheduled", ""), ("Killing", "app")], 104),
