@@ -99,7 +99,7 @@ class Metrics:
             "kspan_pruned_records", "Records deleted from the journal because of their age.", registry=registry
         )
 
-    def watch_queue(self, length: Callable[[], int], size: Callable[[], int]) -> None:
+    def observe_queue(self, length: Callable[[], int], size: Callable[[], int]) -> None:
         """Report the queue's length and bytes, read from these functions."""
         self._queue_length.set_function(length)
         self._queue_bytes.set_function(size)

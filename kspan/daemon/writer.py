@@ -3,9 +3,9 @@
     watches ──frames──▶ FrameQueue ──▶ ListWatch ──batches──▶ RetryingProjector ──commits──▶ database
                                      (frame → batch)          (fold, projection)
 
-A *frame* is one object of a list, one event of a watch, or the beginning or end of a list. A *journal batch* is the
-records that a frame adds to the journal, with the resourceVersion that its stream has reached. *Event time* is the time
-that the fold sees: the greatest receipt time of all records.
+A *frame* is one object of a list, one event of a watch, or the beginning or end of a list. A *journal batch* is
+what must be committed together: the records of one watch event, or of a whole list, with the resourceVersion that the
+stream has reached. *Event time* is the time that the fold sees: the greatest receipt time of all records.
 
 The writer decides three things:
 
@@ -53,11 +53,12 @@ BOOKMARK_DELAY: Final = 60 * SECOND
 
 A bookmark moves the resourceVersion that a restart resumes from. A restart from an older version reads some changes
 again and drops them, because the journal has them. But the API server compacts etcd every 5 minutes by default, and a
-watch cannot resume from a compacted version. Bookmarks arrive once a minute: a restart is two minutes behind at most.
+watch cannot resume from a compacted version. A restart is two minutes behind at most: one until the
+bookmark arrives, one until it is committed.
 """
 
 MAX_REPORTED_PROBLEMS: Final = 1_000
-"""Different reasons for skipping objects that are logged. Bounded, because a hostile cluster can cause any number."""
+"""Different reasons for skipping objects that are logged. A hostile cluster could cause any number of them."""
 
 
 class Writer:
@@ -88,8 +89,9 @@ class Writer:
     ) -> None:
         self.queue = queue if queue is not None else FrameQueue()
         self.metrics = metrics or Metrics()
-        self.metrics.watch_queue(self.queue.__len__, lambda: self.queue.bytes)
+        self.metrics.observe_queue(self.queue.__len__, lambda: self.queue.bytes)
         self.failure: BaseException | None = None
+        """The exception that ended the thread; None if none did."""
         self._watermark = watermark
         self._redact_env = redact_env
         self._clock = clock
@@ -122,7 +124,7 @@ class Writer:
             raise Stopped from None
 
     def tick(self, now: int) -> None:
-        """Let event time advance to ``now`` (ns) once everything delivered before is folded."""
+        """Queue a time (Unix ns). Event time advances to it after all earlier frames, unless it is held back."""
         self.queue.put_moment(now)
 
     @property
@@ -170,9 +172,9 @@ class Writer:
 
     def _take_and_commit(self) -> None:
         if self._commit_at is None and not len(self.queue):
-            self._projector.wait_durable()
+            self._projector.wait_durable()  # There is nothing to fold meanwhile.
         items = self.queue.take(BATCH, self._seconds_to_commit())
-        self._update_watermark()
+        self._hold_or_release_time()
         for item in items:
             if isinstance(item, Moment):
                 self._advance_time(item.now)
@@ -212,6 +214,7 @@ class Writer:
     def _add(self, batch: JournalBatch) -> None:
         if self._bookmarks.keep(batch):
             return
+        # If nothing is waiting, the projector has committed a full batch by itself, and the old time is void.
         if self._commit_at is None or not self._projector.waiting:
             self._commit_at = time.monotonic() + LINGER_S
         self._projector.add(_received_by(self._held_at, batch) if self._held_at else batch)
@@ -236,7 +239,7 @@ class Writer:
             self._projector.let_time_pass(now)
         self._projector.measure()
 
-    def _update_watermark(self) -> None:
+    def _hold_or_release_time(self) -> None:
         held_back = self._watermark is not None and self._watermark.is_held_back(self._clock())
         if held_back and not self._held_at:
             self._held_at = self._projector.event_time or self._clock()
@@ -259,11 +262,11 @@ class Writer:
     def _on_recovery(self) -> None:
         if self._watermark is not None:
             self._watermark.database_recovered(self._clock())
-            self._update_watermark()
+            self._hold_or_release_time()
 
 
 class _Bookmarks:
-    """Cursors of idle streams, which are committed with the next records or after ``BOOKMARK_DELAY``.
+    """Batches that only move a cursor. They are committed with the next records, or after ``BOOKMARK_DELAY``.
 
     Without this, every bookmark of every idle stream would be a transaction of its own, with an fsync.
     """
@@ -274,7 +277,7 @@ class _Bookmarks:
         self._kept_since = 0
 
     def keep(self, batch: JournalBatch) -> bool:
-        """Keep the batch if it need not be committed soon; False if it has to be."""
+        """True if the batch need not be committed now: it is kept, or has no content."""
         cursor = batch.cursor
         if cursor is None:
             return not batch.records
@@ -289,7 +292,7 @@ class _Bookmarks:
         return True
 
     def are_due(self, now: int) -> bool:
-        """True if a bookmark was received ``BOOKMARK_DELAY`` before ``now`` (Unix ns)."""
+        """True if the oldest kept bookmark is at least ``BOOKMARK_DELAY`` old at ``now`` (Unix ns)."""
         return bool(self._kept) and now - self._kept_since >= BOOKMARK_DELAY
 
     def take(self) -> list[JournalBatch]:

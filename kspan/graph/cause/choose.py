@@ -15,18 +15,26 @@ from kspan.graph.state.state import State
 from kspan.settings import FoldSettings
 
 ADMITS_PODS, REMOVES_PODS = ("opened", "labelled"), ("evicts", "labelled")
-"""Effects of a change of a Node for which the DaemonSet controller creates a Pod on it, or deletes the one there."""
+"""Effects of a change of a Node (``KnownChange.effect``). After ADMITS_PODS the DaemonSet controller creates a
+Pod on the Node; after REMOVES_PODS it deletes its Pod there."""
 
 
 class Chooser:
-    """Chooses causes of changes and Events. ``needs`` checks the conditions for that."""
+    """Chooses causes of changes and Events.
 
-    def __init__(self, state: State, rules: Rules, settings: FoldSettings, needs: Prerequisites) -> None:
+    ``prerequisites`` raises PrerequisiteError if something has to be decided first. Confidences: docs/architecture.md.
+    """
+
+    def __init__(self, state: State, rules: Rules, settings: FoldSettings, prerequisites: Prerequisites) -> None:
         self.state = state
         self.settings = settings
-        self.needs = needs
-        self.deletions = DeletionChooser(state, rules, settings, needs)
-        self.of_transition = TransitionChooser(state, needs, self.deletions.of_disruption).of_transition
+        self.prerequisites = prerequisites
+        self.deletions = DeletionChooser(state, rules, settings, prerequisites)
+        self.transitions = TransitionChooser(state, prerequisites, self.deletions.of_disruption)
+
+    def of_transition(self, occ: Occurrence) -> Choice:
+        """The cause of a condition transition."""
+        return self.transitions.of_transition(occ)
 
     # changes ---------------------------------------------------------------------------------------------------------
 
@@ -37,19 +45,21 @@ class Chooser:
             return UNKNOWN
         if occ.verb == "Delete":
             return self.deletions.of_deletion(occ, obj)
+        # A person or a tool made it. An object that is created with an owner is the work of the owner's controller.
         if not occ.by_controller and not (occ.verb == "Create" and obj.owner):
             return Choice(None, ROOT, 0.95 if occ.manager else 0.5)
         by_owner = self._triggered(evidence.controlling(self.state, obj), occ)
-        return self._unless_answer(occ, obj, by_owner)
+        return self._or_own_change(occ, obj, by_owner)
 
-    def _unless_answer(self, occ: Occurrence, obj: ObjectState, choice: Choice) -> Choice:
-        """The newer of ``choice`` and the change of the same object that a controller's change answers.
+    def _or_own_change(self, occ: Occurrence, obj: ObjectState, choice: Choice) -> Choice:
+        """Return ``choice``, or the newest earlier change of the same object if that is newer.
 
-        A controller reverts manual changes to owned objects and completes changes to objects without an owner.
+        A controller reverts manual changes to owned objects, and completes changes to objects without an owner. For a
+        Node, its newest condition transition counts as well.
         """
         if occ.verb != "Update" or occ.subresource == "scale":  # An autoscaler scales for its own reasons.
             return choice
-        answered = evidence.newest(
+        own = evidence.newest(
             c
             for c in obj.changes
             if c.verb != "Delete"
@@ -60,26 +70,31 @@ class Chooser:
         last = evidence.newest_transition(obj.transitions, occ) if obj.kind == "Node" else None
         if last is not None and occ.time - last.time <= self.settings.max_trace_age:
             # The node lifecycle controller sets taints for conditions.
-            answered = last.as_cause() if answered is None or answered.rv < last.rv else answered
-        if answered is None or (choice.cause is not None and choice.cause.order > answered.order):
+            own = last.as_cause() if own is None or own.rv < last.rv else own
+        if own is None or (choice.cause is not None and choice.cause.order > own.order):
             return choice
-        return Choice(answered, OWN, 0.8)
+        return Choice(own, OWN, 0.8)
 
     def _triggered(self, owner: ObjectState | None, occ: Occurrence, seen_rv: int = 0) -> Choice:
-        """The change for which the controller of the nearest ancestor with one acted."""
+        """The change to which the controller of an owner reacted.
+
+        That is a change of the owner or, if none fits, of the owner's owner, and so on; or an Event about an owner of
+        which no change is known. ``seen_rv``: the version of the owner that the controller had seen (0: unknown).
+        """
         confidence = 0.95 if seen_rv else 0.9
         if owner is not None and owner.kind == "CronJob" and occ.verb == "Create":
-            return Choice(None, ROOT, 0.8)  # A tick is caused by the clock.
+            return Choice(None, ROOT, 0.8)  # A CronJob starts a Job by schedule.
         if owner is not None and owner.kind == "Node":
-            return Choice(None, ROOT, 0.8)  # The kubelet mirrors a static Pod.
+            return Choice(None, ROOT, 0.8)  # The kubelet makes a mirror Pod from a file.
         obj, visited = self.state.object(occ.uid), set[str]()
         while owner is not None and owner.uid not in visited:
-            self.needs.inferred(owner, occ)
+            self.prerequisites.require_inferred(owner, occ)
             cause = evidence.trigger(self.state, owner, obj, occ, seen_rv)
-            if not visited and occ.verb == "Create" and obj is not None:
-                occasion = self._occasion(owner, obj, occ, cause)
-                if occasion is not None:
-                    return occasion
+            is_direct_owner = not visited
+            if is_direct_owner and occ.verb == "Create" and obj is not None:
+                reason = self._reason_to_create(owner, obj, occ, cause)
+                if reason is not None:
+                    return reason
             if cause is not None:
                 return Choice(cause, OWNER, confidence)
             event = evidence.newest_event_about(self.state, owner, occ) if not owner.changes else None
@@ -89,11 +104,13 @@ class Chooser:
             owner, seen_rv, confidence = evidence.controlling(self.state, owner), 0, confidence - 0.1
         return UNKNOWN
 
-    def _occasion(
+    def _reason_to_create(
         self, owner: ObjectState, obj: ObjectState, occ: Occurrence, since: KnownChange | None
     ) -> Choice | None:
-        """The occasion on which a controller created a dependent, if it is newer than the owner's change ``since``: a
-        lost dependent, a Node that admits one, or a quota that no longer refuses it."""
+        """Why a controller created a dependent after the owner's newest change ``since``.
+
+        A dependent was lost, a Node admits Pods again, or a quota no longer refuses it. None if the change is newer.
+        """
         floor = since.order if since is not None else (-1, 0)
         found: list[Choice] = []
         if owner.lost_dependents and (lost := self._replaced(owner, occ, floor)) is not None:
@@ -102,14 +119,14 @@ class Chooser:
             admitted = self.deletions.newest_of_node(occ, ADMITS_PODS)
             found.append(Choice(admitted, PLACE, 0.8))
         if owner.refused is not None:
-            found.append(Choice(self._allowed(owner, occ, since), SUBJECT, 0.8))
+            found.append(Choice(self._end_of_refusal(owner, occ, since), SUBJECT, 0.8))
         newer = [choice for choice in found if choice.cause is not None and choice.cause.order > floor]
         return max(newer, key=lambda choice: choice.cause.order if choice.cause else floor, default=None)
 
-    def _replaced(self, owner: ObjectState, occ: Occurrence, since: tuple[int, int]) -> KnownChange | None:
-        """The deletion or end of the dependent that ``occ`` replaces."""
-        self.needs.decided([lost.span for lost in evidence.lost_before(owner, occ, since)])
-        lost = evidence.replaced(owner, occ, since)
+    def _replaced(self, owner: ObjectState, occ: Occurrence, floor: tuple[int, int]) -> KnownChange | None:
+        """The deletion of the dependent that ``occ`` replaces, or the moment when it finished; after ``floor``."""
+        self.prerequisites.require_decided([lost.span for lost in evidence.lost_before(owner, occ, floor)])
+        lost = evidence.replaced(owner, occ, floor)
         return KnownChange(lost.span, "Delete", lost.rv, lost.time, trace=self._trace_of(lost)) if lost else None
 
     def _trace_of(self, lost: LostDependent) -> str:
@@ -119,13 +136,13 @@ class Chooser:
         traces = {t.span: t.trace for t in obj.transitions} | {c.span: c.trace for c in obj.changes}
         return traces.get(lost.span, "")
 
-    def _allowed(self, owner: ObjectState, occ: Occurrence, since: KnownChange | None) -> KnownChange | None:
-        """The change of the object because of which the controller had been refused."""
+    def _end_of_refusal(self, owner: ObjectState, occ: Occurrence, since: KnownChange | None) -> KnownChange | None:
+        """The newest change of the object (a quota, LimitRange or Namespace) that had blocked the creation."""
         refused = owner.refused
         if refused is None or (since is not None and refused.last < since.time):
             return None
         objects = self.state.objects.named_or_all(refused.kind, refused.namespace, refused.name)
-        self.needs.published((obj for obj in objects if obj.kind == "Namespace"), occ)
+        self.prerequisites.require_published((obj for obj in objects if obj.kind == "Namespace"), occ)
         return evidence.newest(
             c
             for obj in objects
@@ -136,65 +153,68 @@ class Chooser:
     # Events ----------------------------------------------------------------------------------------------------------
 
     def of_event_about(self, event: Occurrence, change: Occurrence | None) -> Choice:
-        """The cause of an Event about another object, which reports ``change`` of it."""
-        subject, actor = event.subject, self.state.object(event.uid)
+        """The cause of an Event about another object. ``change``: what it reports of that object, if known."""
+        subject, reporter = event.subject, self.state.object(event.uid)
         if event.top_level:
             return Choice(None, ROOT, 1.0)
-        if actor is not None and subject is not None and subject.means == "turns":
-            transition = evidence.nearest_transition(actor, event)
+        if reporter is not None and subject is not None and subject.means == "turns":
+            transition = evidence.nearest_transition(reporter, event)
             if transition is not None:
-                return Choice(self.needs.as_cause(transition), OWN, 0.95)
+                return Choice(self.prerequisites.require_cause(transition), OWN, 0.95)
             if not subject.starts:
                 return self.of_event(event)
         if subject is not None and subject.starts:
             return Choice(None, ROOT, 0.9)
-        if actor is None:
+        if reporter is None:
             return UNKNOWN
-        if subject is not None and subject.by and (beneficiary := self._beneficiary(subject.by, event)) is not None:
-            return beneficiary
+        if subject is not None and subject.by and (requested := self._requested_by(subject.by, event)) is not None:
+            return requested
         if subject is not None and subject.after:
             earlier = evidence.reported_before(self.state, event, subject.after)
             if earlier is not None:
                 return Choice.event(earlier, OWN, 0.8)
-        return self._of_action(event, actor, change)
+        return self._of_action(event, reporter, change)
 
-    def _of_action(self, event: Occurrence, actor: ObjectState, change: Occurrence | None) -> Choice:
+    def _of_action(self, event: Occurrence, reporter: ObjectState, change: Occurrence | None) -> Choice:
         """The cause of the action that a controller reports."""
-        described = Choice(None, ROOT, 0.0)
+        deletion = Choice(None, ROOT, 0.0)  # If another cause is found, only its actor and message are used.
         if change is not None and change.verb == "Delete":
-            described = self.deletions.of_deletion(change, self.state.object(change.uid) or actor)
-            if described.cause is not None or change.uid == event.uid:
-                return described
-        choice = self._triggered(actor, change or event, event.seen_rv)
+            deletion = self.deletions.of_deletion(change, self.state.object(change.uid) or reporter)
+            if deletion.cause is not None or change.uid == event.uid:
+                return deletion
+        choice = self._triggered(reporter, change or event, event.seen_rv)
         if choice.cause is None and event.seen_rv:
-            choice = self._triggered(actor, change or event)
-        if change is not None and change.verb == "Delete" and actor.kind == "DaemonSet":
+            choice = self._triggered(reporter, change or event)
+        if change is not None and change.verb == "Delete" and reporter.kind == "DaemonSet":
             choice = _newer(choice, self.deletions.newest_of_node(change, REMOVES_PODS))
         if change is not None and (obj := self.state.object(change.uid)) is not None:
-            choice = self._unless_answer(change, obj, choice)
+            choice = self._or_own_change(change, obj, choice)
         choice = choice if choice.cause is not None else self.of_event(event)
-        return choice._replace(actor=described.actor, message=described.message)
+        return choice._replace(actor=deletion.actor, message=deletion.message)
 
-    def _beneficiary(self, by: str, event: Occurrence) -> Choice | None:
-        """The newest change of the object for whose benefit a controller acted (``by``: a uid, or namespace/name)."""
+    def _requested_by(self, by: str, event: Occurrence) -> Choice | None:
+        """The newest change of the object that a controller acted for (``by``: a uid, or namespace/name)."""
         namespace, slash, name = by.partition("/")
         named = self.state.objects.named(event.kind, namespace, name) if slash else ()
-        beneficiary = next(reversed(named), None) if slash else self.state.object(by)
-        if beneficiary is None:
+        requester = next(reversed(named), None) if slash else self.state.object(by)
+        if requester is None:
             return None
-        self.needs.inferred(beneficiary, event)
-        cause = evidence.newest(c for c in beneficiary.changes if c.verb != "Delete" and c.time <= event.latest)
+        self.prerequisites.require_inferred(requester, event)
+        cause = evidence.newest(c for c in requester.changes if c.verb != "Delete" and c.time <= event.latest)
         return Choice(cause, SUBJECT, 0.95) if cause is not None else None
 
     def of_event(self, occ: Occurrence) -> Choice:
-        """Rules 3 and 4 for an Event about its own object."""
+        """The cause of an Event about its own object.
+
+        What it observed, or a change of the object, another Event about the object, or the owner's newest change.
+        """
         obj = self.state.object(occ.uid)
         if obj is None:
             return UNKNOWN
         subject = occ.subject
         if subject is not None and subject.means == "observes" and (seen := self._observed(occ, obj)) is not None:
             return seen
-        self.needs.inferred(obj, occ)
+        self.prerequisites.require_inferred(obj, occ)
         if subject is not None and subject.means == "explains":
             cause = evidence.newest(c for c in obj.changes if c.verb == subject.after)
             if cause is not None and cause.time <= occ.latest + evidence.SLACK:
@@ -224,7 +244,7 @@ class Chooser:
         transitions = [t for o in objects for t in o.transitions if evidence.before_event(t, occ)]
         last = max(transitions, key=lambda t: (t.rv, t.span), default=None)
         if last is not None and (cause is None or cause.rv < last.rv):
-            cause = self.needs.as_cause(last)
+            cause = self.prerequisites.require_cause(last)
         rule = PLACE if place else SUBJECT
         reported = evidence.reported_transition(self.state, *name, occ)
         if reported is not None and (cause is None or not cause.manual):
@@ -235,7 +255,7 @@ class Chooser:
         visited = set[str]()
         while owner is not None and owner.uid not in visited:
             visited.add(owner.uid)
-            self.needs.inferred(owner, occ)
+            self.prerequisites.require_inferred(owner, occ)
             cause = evidence.newest(c for c in owner.changes if c.verb != "Delete" and c.time <= occ.latest)
             if cause is not None:
                 return Choice(cause, OWNER, 0.6)

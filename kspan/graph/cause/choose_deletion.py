@@ -16,11 +16,11 @@ from kspan.times import SECOND
 class DeletionChooser:
     """Chooses causes of deletions. ``needs`` checks the conditions for that."""
 
-    def __init__(self, state: State, rules: Rules, settings: FoldSettings, needs: Prerequisites) -> None:
+    def __init__(self, state: State, rules: Rules, settings: FoldSettings, prerequisites: Prerequisites) -> None:
         self.state = state
         self.rules = rules
         self.settings = settings
-        self.needs = needs
+        self.prerequisites = prerequisites
 
     def of_deletion(self, occ: Occurrence, obj: ObjectState) -> Choice:
         """The cause of the deletion of an object, and who deleted it."""
@@ -59,13 +59,13 @@ class DeletionChooser:
         disruption = self.rules.disruptions.get(obj.disruption, Disruption())
         actor = disruption.actor or occ.actor
         for node in reversed(self.state.objects.named("Node", "", obj.node)) if obj.node else ():
-            self.needs.inferred(node, occ)
+            self.prerequisites.require_inferred(node, occ)
             change = evidence.node_change(node, occ, disruption.node)
             if change is not None:
                 return Choice(change, PLACE, 0.8, actor=actor)
             bad = evidence.newest_transition(node.transitions, occ) if actor == "kubelet" else None
             if bad is not None and bad.bad:
-                return Choice(self.needs.as_cause(bad), PLACE, 0.8, actor=actor)
+                return Choice(self.prerequisites.require_cause(bad), PLACE, 0.8, actor=actor)
         return Choice(None, ROOT, 0.5, actor=actor)
 
     def _by_owners_controller(self, occ: Occurrence, obj: ObjectState, owner: ObjectState) -> Choice | None:
@@ -85,14 +85,18 @@ class DeletionChooser:
         if owner.kind not in ("StatefulSet", "DaemonSet") or not ended_phase(pod.conditions):
             return None
         last = evidence.newest_transition(pod.transitions, occ)
-        return self.needs.as_cause(last) if last is not None and occ.time - last.time <= evidence.MATCH else None
+        return (
+            self.prerequisites.require_cause(last)
+            if last is not None and occ.time - last.time <= evidence.MATCH
+            else None
+        )
 
     def newest_of_node(self, occ: Occurrence, effects: tuple[str, ...]) -> KnownChange | None:
         """The newest change of a Pod's Node before ``occ`` that had one of these effects."""
         pod = self.state.object(occ.uid)
         for node in self.state.objects.named("Node", "", pod.node) if pod is not None and pod.node else ():
             if "labelled" in effects:
-                self.needs.published([node], occ)
+                self.prerequisites.require_published([node], occ)
             change = evidence.newest(c for c in node.changes if c.effect in effects and evidence.before(c, occ))
             if change is not None:
                 return change

@@ -30,10 +30,10 @@ class TransitionChooser:
     """
 
     def __init__(
-        self, state: State, needs: Prerequisites, of_disruption: Callable[[Occurrence, ObjectState], Choice]
+        self, state: State, prerequisites: Prerequisites, of_disruption: Callable[[Occurrence, ObjectState], Choice]
     ) -> None:
         self.state = state
-        self.needs = needs
+        self.prerequisites = prerequisites
         self.of_disruption = of_disruption
 
     def of_transition(self, occ: Occurrence) -> Choice:
@@ -42,8 +42,8 @@ class TransitionChooser:
         transition = next((t for t in obj.transitions if t.span == occ.id), None) if obj is not None else None
         if obj is None or transition is None:
             return UNKNOWN
-        self.needs.decided([earlier.span for earlier in obj.transitions if earlier.rv < transition.rv])
-        self.needs.inferred(obj, occ)
+        self.prerequisites.require_decided([earlier.span for earlier in obj.transitions if earlier.rv < transition.rv])
+        self.prerequisites.require_inferred(obj, occ)
         if obj.kind == "Node":
             return self._of_node(occ, obj, transition)
         if obj.kind != "Pod" or not obj.node:
@@ -61,7 +61,7 @@ class TransitionChooser:
         failures = (t for t in node.transitions if t.bad and t.type == transition.type)
         bad = evidence.newest_transition(failures, occ)
         if bad is not None and (joined is None or joined.rv < bad.rv):
-            return Choice(self.needs.as_cause(bad), OWN, 0.8)
+            return Choice(self.prerequisites.require_cause(bad), OWN, 0.8)
         return Choice(joined, OWN, 0.9) if joined is not None else Choice(None, ROOT, 0.5)
 
     def _of_end(self, occ: Occurrence, pod: ObjectState, transition: Transition) -> Choice:
@@ -85,7 +85,7 @@ class TransitionChooser:
         for node in reversed(self.state.objects.named("Node", "", pod.node)):
             found = evidence.newest_transition((t for t in node.transitions if t.bad or not transition.bad), occ)
             if found is not None:
-                return Choice(self.needs.as_cause(found), PLACE, 0.95)
+                return Choice(self.prerequisites.require_cause(found), PLACE, 0.95)
         return None
 
     def _newest(self, occ: Occurrence, obj: ObjectState, transition: Transition) -> Choice:
@@ -107,7 +107,9 @@ class TransitionChooser:
         timed_out = occ.condition_reason.endswith("DeadlineExceeded")
         below = None if timed_out else evidence.newest_below(self.state, obj, transition)
         if below is not None and (own is None or own.rv < below.rv):
-            return Choice(self.needs.as_cause(below) if isinstance(below, Transition) else below, OWNER, 0.8)
+            return Choice(
+                self.prerequisites.require_cause(below) if isinstance(below, Transition) else below, OWNER, 0.8
+            )
         if own is not None:
             return Choice(own, OWN, 0.95 if occ.generation and own.generation else 0.9)
         return UNKNOWN
@@ -121,5 +123,5 @@ class TransitionChooser:
         )
         event = max(found, key=lambda e: (e.time, e.id), default=None)
         if event is not None:
-            self.needs.decided([event.id])
+            self.prerequisites.require_decided([event.id])
         return event

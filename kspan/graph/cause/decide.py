@@ -30,8 +30,8 @@ class Decider:
     def __init__(self, state: State, rules: Rules, settings: FoldSettings) -> None:
         self.state = state
         self.settings = settings
-        self.needs = Prerequisites(state, rules, settings)
-        self.chooser = Chooser(state, rules, settings, self.needs)
+        self.prerequisites = Prerequisites(state, rules, settings)
+        self.chooser = Chooser(state, rules, settings, self.prerequisites)
         self.placer = Placer(state)
 
     def decide(self, occ: Occurrence) -> None:
@@ -144,7 +144,7 @@ class Decider:
         reported = evidence.reported_change(self.state, event)
         if reported is None:
             for obj in self.state.objects.named(subject.kind, subject.namespace, subject.name):
-                self._ask(self.needs.inferred, obj, event)
+                self._ask(self.prerequisites.require_inferred, obj, event)
             reported = evidence.reported_change(self.state, event)
         change = self.state.occurrence(reported[0].span) if reported is not None else None
         if change is not None and change.decided and change.place.trace and not change.reported_by:

@@ -48,34 +48,34 @@ class Prerequisites:
         self.rules = rules
         self.settings = settings
 
-    def decided(self, spans: Iterable[str]) -> None:
+    def require_decided(self, spans: Iterable[str]) -> None:
         """The occurrences with these span ids have been decided, if they are in the graph."""
         find = self.state.occurrence
         waiting = [occ for span in spans if (occ := find(span)) is not None and not occ.decided]
         if waiting:
             raise PrerequisiteError(Decide(waiting))
 
-    def inferred(self, obj: ObjectState, occ: Occurrence) -> None:
+    def require_inferred(self, obj: ObjectState, occ: Occurrence) -> None:
         """The unseen changes of a listed object have been added that can be causes of ``occ``.
 
         A top-level Event of the object may report one, so these have been decided.
         """
         events = self.state.top_level_events(obj.kind, obj.namespace, obj.name)
         if events:
-            self.decided([event.id for event in events if event.id != occ.id])
+            self.require_decided([event.id for event in events if event.id != occ.id])
         if obj.baseline is None:
             return
         changes = infer_changes(self.state, self.rules, self.settings, obj, occ.time)
         if changes is not None:
             raise PrerequisiteError(AddInferred(obj, changes))
 
-    def published(self, objects: Iterable[ObjectState], before: Occurrence) -> None:
+    def require_published(self, objects: Iterable[ObjectState], before: Occurrence) -> None:
         """Label changes of these objects before an occurrence are occurrences."""
         for obj in objects:
             if obj.unpublished is not None and obj.unpublished.rv < before.rv:
                 raise PrerequisiteError(Publish(obj))
 
-    def as_cause(self, transition: Transition) -> KnownChange:
+    def require_cause(self, transition: Transition) -> KnownChange:
         """A transition as a cause. It has been decided: it may have become a repeat of an earlier one."""
-        self.decided([transition.span])
+        self.require_decided([transition.span])
         return transition.as_cause()

@@ -27,6 +27,7 @@ class Subject(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The object that an Event is about, as a rule read it from the Event."""
 
     means: str
+    """The action of the reporting object's controller on the subject: creates, deletes … (docs/rules.md)."""
     kind: str = ""
     """Empty: look in ``source``. With means = "explains" there is no subject."""
     namespace: str = ""
@@ -36,7 +37,10 @@ class Subject(msgspec.Struct, frozen=True, array_like=True, gc=False):
     replicas_to: int = -1
     """Replicas of the subject after (-1: not stated)."""
     starts: bool = False
+    """The Event has no cause in the cluster: a schedule, the decision of an autoscaler."""
     after: str = ""
+    """With "explains" and "observes" the verb of the change that the Event is about; otherwise the reason of an earlier
+    Event of the reporting object, which is the cause."""
     source: str = ""
     """The ``subject_from`` of the rule."""
     by: str = ""

@@ -32,8 +32,10 @@ from kspan.ingest.watch.watch_stream import WatchStream
 from kspan.k8s.wire import Page, read_watched_object
 
 _UNKNOWN_VERSION = frozenset({400, 410, 500, 504})
-"""The HTTP statuses of an API server that does not have a version, or not yet. 500 stands for etcd's "required
-revision is a future revision" (k8s.io/apiserver/pkg/storage/etcd3/store.go does not translate it)."""
+"""HTTP statuses by which an API server says that it no longer has a version, or does not have it yet.
+
+500 is etcd's "required revision is a future revision", which k8s.io/apiserver/pkg/storage/etcd3/store.go passes on.
+"""
 
 
 class Reflector:
@@ -76,7 +78,7 @@ class Reflector:
         self._skipped: list[str] = []
 
     def run(self) -> None:
-        """List and watch until stopped; never returns. Raises Stopped."""
+        """List and watch in turn. Ends only by raising Stopped."""
         if not self._streams[0].version:
             self._list()
         while True:
@@ -92,7 +94,7 @@ class Reflector:
         self._cancellation.wake()
 
     def position(self) -> Position:
-        """The version up to which everything is delivered, and when that was (Unix ns); an empty version if none."""
+        """The smallest version of all namespaces (empty: none), and when the newest frame was delivered (Unix ns)."""
         versions = [stream.version for stream in self._streams if stream.version.isdecimal()]
         return min(versions, key=int, default=""), self._sink.newest
 
@@ -131,14 +133,14 @@ class Reflector:
         if list_version:
             listed = [stream.namespace for stream in self._streams if stream.version]
             self._sink.marker(FrameType.BOOKMARK, list_version, listed)
-        # Only now: inside the list a NOTE would end it for the reader of a recording.
+        # Notes are sent after the list: a NOTE inside it would end the list for a reader of the recording.
         for reason in self._skipped:
             self._sink.note(reason)
 
     def _list_namespace(self, stream: WatchStream, *, first: bool) -> str:
         """Deliver the objects of one namespace; return the list's version. Raises GoneError, RefusedError."""
         timing = self._connection.timing
-        limit = timing.page if self._expired_lists < timing.expired else 0
+        limit = timing.page if self._expired_lists < timing.expired else 0  # 0: all objects in one page
         page = self._page(stream, limit, "")
         version = page.version
         if first:
@@ -164,7 +166,7 @@ class Reflector:
                 if start_version and not token and error.status in _UNKNOWN_VERSION:
                     del self._start_versions[0]
                     continue
-                stream.page_failed(error, time.monotonic() - started, self._cancellation)
+                stream.report_failure_and_wait(error, time.monotonic() - started, self._cancellation)
                 if isinstance(error, GoneError | RefusedError):
                     raise
             else:
@@ -196,11 +198,12 @@ class Reflector:
         while True:
             cancellation.sleep_until_woken(self._connection.timing.refused)
             try:
+                # One object is enough to see whether access is allowed now.
                 self._connection.list_page(self.target, stream.namespace, limit=1)
             except RefusedError:
                 continue
             except ApiError:
-                return  # The new list reports and retries it.
+                return  # The list that follows meets the error again, reports it and retries.
             return
 
     def _watch_in_threads(self) -> None:

@@ -82,7 +82,7 @@ class WatchStream:
         """Note that a page of a list was received: its failures in a row are over."""
         self._list_failures = 0
 
-    def page_failed(self, error: ApiError, lasted: float, cancellation: Cancellation) -> None:
+    def report_failure_and_wait(self, error: ApiError, lasted: float, cancellation: Cancellation) -> None:
         """Report a failed request of a list, and wait before the next one unless it was refused. Raises Stopped."""
         cancellation.check()
         attempt = Attempt(error.ending, lasted, 0, error.retry_after)

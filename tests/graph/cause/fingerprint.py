@@ -65,9 +65,9 @@ def fold_checked(cluster: str, records: Sequence[LogRecord]) -> int:
     fold = Fold(cluster, built_in_rules())
     decider: Any = fold._decider
     chooser = decider.chooser = CheckedQuestions(decider.chooser, fold.state)
-    needs = decider.needs = CheckedQuestions(decider.needs, fold.state)
+    prerequisites = decider.prerequisites = CheckedQuestions(decider.prerequisites, fold.state)
     for number, record in enumerate(records, 1):
         fold.apply(number, record)
         fold.take_delta()
     fold.apply(len(records) + 1, LogRecord(RecordType.TICK, fold.now + RUN_OUT))
-    return chooser.calls + needs.calls
+    return chooser.calls + prerequisites.calls
