@@ -216,6 +216,12 @@ def test_the_revision_of_a_pod_tells_its_template(kind: str, made: int, expected
     assert updated(kind, [one(2, 35, revision="r2"), revision]) == expected
 
 
+def test_of_a_pod_without_an_ordinal_the_order_is_not_known() -> None:
+    odd = one(1)
+    odd.name = "odd"
+    assert updated("StatefulSet", [odd, one(2, 30)]) == "template"
+
+
 def test_a_pod_without_a_revision_belongs_to_none() -> None:
     revision = thing("r", "ControllerRevision", owner="owner", revision="", changes=[change("r", 30, verb="Create")])
     assert updated("StatefulSet", [one(2, 41), revision]) == ""

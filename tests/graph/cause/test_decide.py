@@ -71,6 +71,13 @@ def test_an_event_is_placed_above_the_change_that_it_reports_early_or_late(late:
     assert (made.actor, made.reported_by) == ("replicaset-controller", "event")
 
 
+def test_an_event_is_noted_on_its_change_before_that_is_decided() -> None:
+    d = Deciding(rs(), pod())
+    made, event = d.made(), d.told()
+    d.decide(event)
+    assert (made.decided, made.reported_by) == (False, "event")
+
+
 def test_a_cause_is_decided_before_its_effect() -> None:
     d = Deciding(rs(), pod())
     made, scaled = d.made(), d.add("scaled", 40, 90, uid="rs", kind="ReplicaSet", verb="Update")

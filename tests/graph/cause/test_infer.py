@@ -111,6 +111,12 @@ def test_a_taint_of_a_node_is_inferred(
     assert [change.effect for _, change in found] == ["", "evicts"][: len(found)]
 
 
+def test_a_node_that_was_created_with_a_taint_evicts_nothing() -> None:
+    spec = msgspec.json.encode({"taints": [{"key": "x", "effect": "NoExecute"}]})
+    node = listed([entry("kubectl", 100.5)], generation=0, kind="Node", spec=spec)
+    assert [(occ.verb, change.effect) for occ, change in inferred(node)] == [("Create", "")]
+
+
 def test_only_what_the_newest_change_led_to_is_known() -> None:
     (create, made), (update, changed) = inferred(listed(CHANGED, generation=2))
     assert (made.replicas, made.template, changed.replicas, changed.template) == (-1, 0, 3, 7)

@@ -263,6 +263,12 @@ def test_a_quota_that_refuses_a_controller_is_remembered_from_the_first_to_the_l
     assert rs.refused is not None
     assert (rs.refused.kind, rs.refused.name) == ("ResourceQuota", "small")
     assert (rs.refused.first, rs.refused.last) == (T + 90 * SECOND, T + 99 * SECOND)
+    refused["metadata"] = {"uid": "another"}
+    seen.event(firstTimestamp=second(95), lastTimestamp=second(95), **refused)
+    rs = seen.state.object("rs")
+    assert rs is not None
+    assert rs.refused is not None
+    assert (rs.refused.first, rs.refused.last) == (T + 90 * SECOND, T + 99 * SECOND)
 
 
 @pytest.mark.parametrize(

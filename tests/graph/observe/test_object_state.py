@@ -212,6 +212,25 @@ def test_an_update_in_a_gap_is_not_earlier_than_the_change_before() -> None:
     assert w.obj.changes[-1].time == T + 70 * SECOND
 
 
+def test_an_object_that_exists_again_was_not_deleted() -> None:
+    w = Watched()
+    w.see(RecordType.ADDED, meta={"generation": 1})
+    w.see(RecordType.DELETED, meta={"generation": 1})
+    assert (bool(w.obj.deleted), bool(w.obj.forget), w.obj.deleting) == (True, True, True)
+    w.see(RecordType.ADDED, meta={"generation": 1})
+    assert (w.obj.deleted, w.obj.forget, w.obj.deleting, w.obj.rv) == (0, 0, False, 43)
+
+
+def test_a_deleted_dependent_is_lost_and_nobody_knows_yet_who_ordered_it() -> None:
+    w = Watched("Pod")
+    owner = thing("rs", "ReplicaSet")
+    w.state.objects.put(owner)
+    meta = {"ownerReferences": [{"uid": "rs", "kind": "ReplicaSet", "name": "rs", "controller": True}]}
+    w.see(RecordType.ADDED, meta=meta)
+    w.see(RecordType.DELETED, meta=meta)
+    assert [(one.uid, one.ordered, one.ended) for one in owner.lost_dependents] == [("uid", -1, False)]
+
+
 def test_only_a_job_ends() -> None:
     done = {"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": second(90)}]}
     for kind, expected in (("Job", T + 90 * SECOND), ("Deployment", 0)):
@@ -405,6 +424,15 @@ def test_a_condition_of_a_pod_that_its_kubelet_did_not_write(kind: str, manager:
     w.see(RecordType.ADDED, **ready("True"))
     w.see(meta={"managedFields": [managed(manager, 97, "status", **{"f:status": {}})]}, **ready("False"))
     assert w.obj.transitions[-1].by_other_component is by_other
+
+
+def test_a_transition_that_repeats_another_is_a_note_on_the_newest_change_or_transition() -> None:
+    w = Watched("Pod")
+    w.see(RecordType.ADDED)
+    (turned,) = w.see(**ready("True"))
+    both = [{"type": "Ready", "status": "True"}, {"type": "Initialized", "status": "True"}]
+    assert w.see(status={"conditions": both}) == []
+    assert [note.name for note in turned.notes] == ["Initialized"]
 
 
 def test_the_announcement_of_a_failure_is_a_note_on_it_and_on_no_other_transition() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kspan.graph.rules.patterns import Pattern, _tokens, escaped
+from kspan.graph.rules.patterns import Pattern, _beginning, _tokens, escaped
 from kspan.graph.rules.rules import _count
 
 
@@ -25,6 +25,14 @@ from kspan.graph.rules.rules import _count
 )
 def test_an_expression_is_split_into_tokens(pattern: str, expected: list[str]) -> None:
     assert _tokens(pattern) == expected
+
+
+@pytest.mark.parametrize(
+    "pattern, expected",
+    [("ab", "ab"), (r"\.b", ".b"), (r"a\d", "a"), ("ab*", "a"), ("a|b", ""), ("a(b|c)", "a"), (r"\(b", "(b"), ("", "")],
+)
+def test_every_match_of_an_expression_begins_with_its_literal_text(pattern: str, expected: str) -> None:
+    assert _beginning(_tokens(pattern)) == expected
 
 
 @pytest.mark.parametrize("text", ["web", "a.b", "a|b(c)[d]{e}", r"back\\slash", "^$*+?"])

@@ -36,6 +36,15 @@ def test_a_peak_of_lateness_counts_until_a_higher_one(lag: float, expected: floa
     assert clock.event_lag() == expected * SECOND
 
 
+def test_a_lateness_that_is_as_high_as_what_is_left_begins_a_new_minute() -> None:
+    clock = EventClock()
+    clock.note_event_lag(8 * SECOND)
+    clock.advance(90 * SECOND)
+    clock.note_event_lag(4 * SECOND)
+    clock.advance(149 * SECOND)
+    assert clock.event_lag() == 4 * SECOND
+
+
 def test_a_stored_clock_goes_on() -> None:
     clock, other = EventClock(), EventClock()
     clock.advance(100 * SECOND)

@@ -62,6 +62,7 @@ def test_objects_are_found_by_name_in_the_order_of_arrival_until_they_are_remove
     index.remove(second)
     assert uids(index.named("Pod", "shop", "web")) == []
     assert "a" not in index.by_uid
+    assert ("Pod", "shop", "web") not in index._by_name
 
 
 def test_dependents_are_found_by_owner() -> None:

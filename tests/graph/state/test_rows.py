@@ -13,6 +13,7 @@ from kspan.graph.state.rows import (
     open_span_row,
     open_trace_row,
     pending_row,
+    span_so_far,
 )
 from kspan.model import SpanEvent, SpanLink, SpanRow, SpanState, TraceState
 from kspan.times import SECOND, parse_time
@@ -57,6 +58,13 @@ def test_the_rows_of_an_occurrence_that_waits_and_of_one_in_an_open_trace() -> N
     row = open_span_row(placed(seconds=5, repeats=[Repeat(1, 2, "", 3)]))
     assert (row.state, row.start_time, row.end_time) == (SpanState.OPEN, 5 * SECOND, 5 * SECOND)
     assert (row.attributes, row.events, bool(row.fold)) == ({}, [], True)
+
+
+def test_what_is_known_so_far_of_an_open_span() -> None:
+    row = open_span_row(placed(event_uid="e", event_count=3))
+    assert span_so_far(row).attributes["k8s.event.count"] == 3
+    final = closed(placed())
+    assert span_so_far(final) is final
 
 
 def test_the_row_of_an_open_trace() -> None:

@@ -48,6 +48,16 @@ def test_occurrences_are_decided_before_traces_are_checked_and_objects_forgotten
     assert schedule.pop_expiry() == "uid"
 
 
+def test_the_next_time_is_that_of_the_first_object_to_forget() -> None:
+    schedule = Schedule()
+    for uid, at in (("a", 5), ("b", 10), ("c", 7)):
+        schedule.forget_object(uid, at)
+    schedule.check_trace("trace", 30)
+    assert schedule.next_time == 5
+    assert schedule.pop_expiry() == "a"
+    assert schedule.next_time == 7
+
+
 def test_what_is_due_later_is_not_popped() -> None:
     schedule = Schedule()
     schedule.hold(occurrence(1), 20)

@@ -395,6 +395,15 @@ def test_a_span_has_the_node_of_its_object_or_the_host_of_its_kubelet() -> None:
     assert nodes == {"a": "node-a", "b": "node-b", "c": None}
 
 
+def test_an_object_keeps_how_far_an_event_was_followed_when_its_trace_is_closed() -> None:
+    traced = Traced(thing("pod"))
+    traced.add("a", event_uid="e", reported_uid="pod", event_count=2, message="said")
+    traced.check(120)
+    found = traced.state.object("pod")
+    assert found is not None
+    assert [(track.count, track.message) for track in found.events.values()] == [(2, "said")]
+
+
 # forgetting ----------------------------------------------------------------------------------------------------------
 
 
