@@ -63,8 +63,9 @@ class RetryingProjector:
 
     def add(self, batch: JournalBatch) -> None:
         """Add a batch to the next commit; commits when enough records are waiting."""
-        self._projector.add([batch])
-        if self.waiting >= BATCH:
+        projector = self._projector
+        projector.add((batch,))
+        if projector.waiting >= BATCH:
             self.flush()
 
     def flush(self) -> None:

@@ -284,7 +284,8 @@ class _Bookmarks:
         # The first cursor ends a stream's first list. A restart without it would list again, and see no changes.
         if batch.records or cursor.resource not in self._known_streams:
             self._known_streams.add(cursor.resource)
-            self._kept.pop(cursor.resource, None)
+            if self._kept:
+                self._kept.pop(cursor.resource, None)
             return False
         if not self._kept:
             self._kept_since = cursor.updated_at

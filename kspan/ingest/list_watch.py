@@ -38,6 +38,10 @@ class JournalBatch(msgspec.Struct, frozen=True):
     cursor: Cursor | None = None
 
 
+_RECORD_TYPES = {FrameType(kind.value): kind for kind in RecordType if kind.value in FrameType.__members__}
+"""The record type of each frame that carries an object; a look-up is quicker than making a member of an Enum."""
+
+
 class Known(Protocol):
     """Read access to the known objects of a cluster, including batches that are not committed yet."""
 
@@ -97,7 +101,7 @@ class ListWatch:
         elif frame.type in (FrameType.ERROR, FrameType.NOTE):
             self._gap_reasons[frame.resource] = failure_reason(frame)
         else:
-            record = _record(RecordType(frame.type.value), frame, self._epoch(frame.resource))
+            record = _record(_RECORD_TYPES[frame.type], frame, self._epoch(frame.resource))
             yield JournalBatch([record], self._advance(frame.resource, record.resource_version, frame.received))
 
     def finish(self) -> Iterator[JournalBatch]:

@@ -145,7 +145,9 @@ def read_head(resource: str, raw: bytes) -> ObjectHead:
         found = _decode_object(raw)
     except DECODE_ERRORS as error:
         raise ValueError(f"the object {explain(error, raw)}") from error
-    head = _head(found, kind_of(resource), resource.rpartition("/")[0])
+    head = _head(found)
+    if not head.kind or not head.api_version:
+        head = _completed(head, kind_of(resource), resource.rpartition("/")[0])
     check_head(head)
     return head
 
@@ -165,7 +167,9 @@ def read_watched_object(target: WatchTarget, raw: bytes | Raw) -> tuple[ObjectHe
         has_kind = bool(found.kind)
         if target.metadata_only:
             found.kind, found.api_version = target.kind, target.api_version
-        head = _head(found, target.kind, target.api_version, references)
+        head = _head(found, references)
+        if not head.kind or not head.api_version:
+            head = _completed(head, target.kind, target.api_version)
         if not head.resource_version:
             raise ValueError(f"the object has no metadata.resourceVersion{_description(found)}")
         return head, _text_of(target, raw, has_kind=has_kind)
@@ -183,19 +187,24 @@ def _decode_with_references(target: WatchTarget, raw: bytes | Raw) -> tuple[_Any
     return found, (tuple([(owner.api_version, owner.kind) for owner in owners]) if owners else ())
 
 
-def _head(found: _AnyObject, kind: str, api_version: str, references: tuple[tuple[str, str], ...] = ()) -> ObjectHead:
+def _head(found: _AnyObject, references: tuple[tuple[str, str], ...] = ()) -> ObjectHead:
     metadata = found.metadata
     if metadata is None or not metadata.uid:
         raise ValueError(f"the object has no metadata.uid{_description(found)}")
     return ObjectHead(
         metadata.uid,
         metadata.resource_version or "",
-        found.api_version or api_version,
-        found.kind or kind,
+        found.api_version or "",
+        found.kind or "",
         metadata.namespace or "",
         metadata.name or "",
         references,
     )
+
+
+def _completed(head: ObjectHead, kind: str, api_version: str) -> ObjectHead:
+    """The head with kind and API version: items of a typed list do not state them."""
+    return msgspec.structs.replace(head, kind=head.kind or kind, api_version=head.api_version or api_version)
 
 
 def _description(found: _AnyObject) -> str:

@@ -23,6 +23,8 @@ FLAPS = 2
 _UNREACHABLE = frozenset({Ending.DISCONNECTED, Ending.SERVER_ERROR})
 """After these, another API server may answer, on an etcd that was restored from a backup."""
 
+_FRAME_TYPES = {kind.value: kind for kind in FrameType}
+
 
 class _ErrorFrameError(Exception):
     """The API server sent an ERROR."""
@@ -160,7 +162,7 @@ class WatchStream:
             return
         self._lines += 1
         if event.head is not None:
-            self._sink.object(FrameType(event.type), event.head, event.object)
+            self._sink.object(_FRAME_TYPES[event.type], event.head, event.object)
             self._news += 1
         elif event.type == "BOOKMARK":
             self._sink.marker(FrameType.BOOKMARK, event.version)
