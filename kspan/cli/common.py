@@ -64,6 +64,11 @@ def load_rules(path: str | None) -> "Rules":
     return built_in_rules() if path is None else parse_rules(path, read_rules_file(path))
 
 
+def file_error(error: OSError) -> str:
+    """Return why a file cannot be read, in the words of all commands."""
+    return "no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+
+
 def read_rules_file(path: str) -> str:
     """Return the text of a rules file; ``-`` is standard input. Raises RulesError, or InputError if stdin is closed."""
     from kspan.ingest.files.bytes import standard_input
@@ -72,7 +77,7 @@ def read_rules_file(path: str) -> str:
         raw = standard_input().read() if path == "-" else Path(path).read_bytes()
         return raw.decode("utf-8-sig")
     except OSError as error:
-        raise RulesError(f"{path}: {error.strerror}") from error
+        raise RulesError(f"{path}: {file_error(error)}") from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise RulesError(f"{path}:{line}: not UTF-8 text") from error

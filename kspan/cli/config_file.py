@@ -134,7 +134,9 @@ def load(path: Path, group: Any) -> Settings:
         text = path.read_text(encoding="utf-8")
         document = tomllib.loads(text)
     except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror or error}") from error
+        raise SettingsError(
+            f"{path}: {'no such file' if isinstance(error, FileNotFoundError) else error.strerror or error}"
+        ) from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: not UTF-8 text") from error
     except tomllib.TOMLDecodeError as error:

@@ -1,5 +1,6 @@
 """The layout of help pages: commands in sections, plain argument names, options without their variables."""
 
+import re
 from typing import Any, Final
 
 from typer.core import TyperCommand, TyperGroup
@@ -23,8 +24,9 @@ class Command(TyperCommand):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the sections Arguments and Options."""
         arguments = [(_usage(argument), argument.help or "") for argument in _arguments(self)]
-        records = [param.get_help_record(ctx) for param in self.get_params(ctx) if param.param_type_name == "option"]
-        for heading, rows in (("Arguments", arguments), ("Options", [record for record in records if record])):
+        options = [param for param in self.get_params(ctx) if param.param_type_name == "option"]
+        records = [_without_range(record) for option in options if (record := option.get_help_record(ctx))]
+        for heading, rows in (("Arguments", arguments), ("Options", records)):
             if rows:
                 with formatter.section(heading):
                     formatter.write_dl(rows)
@@ -44,6 +46,12 @@ class Group(TyperGroup):
             with formatter.section(heading):
                 limit = formatter.width - width - 6
                 formatter.write_dl([(each.name.ljust(width), each.get_short_help_str(limit)) for each in commands])
+
+
+def _without_range(record: tuple[str, str]) -> tuple[str, str]:
+    """Return the help of an option without click's notation for a range (``x>=0``)."""
+    flags, text = record
+    return flags, re.sub(r"\s*\[x>=\d+\]|; x>=\d+(?=\])", "", text)
 
 
 def _arguments(command: Any) -> list[Any]:

@@ -88,9 +88,13 @@ def load_credentials(name: str, expected: type[Any]) -> Any:
 def _endpoint(environment: Mapping[str, str], protocol: str) -> str:
     """Over HTTP the general endpoint is a base URL, to which the path of the signal is added."""
     for_traces = environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "").strip()
+    variable = f"OTEL_EXPORTER_OTLP_{'TRACES_' if for_traces else ''}ENDPOINT"
+    base = for_traces or environment.get(variable, "").strip() or _DEFAULT_ENDPOINTS[protocol]
+    # Over gRPC an endpoint can have any form that gRPC accepts, such as host:port or dns:///host.
+    if protocol == HTTP and not base.lower().startswith(("http://", "https://")):
+        raise SettingsError(f"invalid {variable} {base!r}: use a URL that starts with http:// or https://")
     if for_traces:
         return for_traces
-    base = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip() or _DEFAULT_ENDPOINTS[protocol]
     return f"{base.removesuffix('/')}/v1/traces" if protocol == HTTP else base
 
 

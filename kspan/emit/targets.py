@@ -92,7 +92,7 @@ def _why_not_writable(path: Path) -> str:
     """Why a file cannot be written, as far as this is known before writing; empty if it can."""
     try:
         if not path.parent.is_dir():
-            return f"there is no directory {path.parent}"
+            return f"the directory {path.parent} does not exist"
         if path.is_dir():
             return "it is a directory"
         written = path if path.exists() else path.parent

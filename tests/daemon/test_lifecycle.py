@@ -91,7 +91,7 @@ def test_an_invalid_target_is_refused_before_the_first_request(tmp_path: Path) -
     target = f"file:{tmp_path / 'nowhere' / 'spans.jsonl'}"
     with Process(gone(tmp_path / "kubeconfig"), tmp_path / "db", [target]) as daemon:
         assert daemon.process.wait(HANG_S) == 2
-        assert "there is no directory" in daemon.log
+        assert "does not exist" in daemon.log
 
 
 # The end --------------------------------------------------------------------------------------------------------------

@@ -186,7 +186,7 @@ def test_an_invalid_target_is_a_settings_error_that_names_the_valid_ones(text: s
 
 
 def test_a_file_that_cannot_be_created_is_an_export_error(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="there is no directory"):
+    with pytest.raises(ExportError, match=r"the directory .* does not exist"):
         open_exporter(parse_target(f"file:{tmp_path}/nowhere/out.jsonl"), CLUSTER)
     with pytest.raises(ExportError, match="is a directory"):
         open_exporter(parse_target(f"file:{tmp_path}"), CLUSTER)

@@ -355,3 +355,10 @@ def test_a_grpc_receiver_that_fails_all_calls_rejects_no_trace(store: MemoryStor
     server.stop(None).wait()
     assert (report.traces, report.failed, report.rejected) == (0, 3, 0)
     assert report.reason == f"127.0.0.1:{port}: {code} (no reason given)"
+
+
+@pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"])
+def test_an_http_endpoint_with_another_scheme_is_a_settings_error(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "ftp://x")
+    with pytest.raises(SettingsError, match=f"invalid {name} 'ftp://x': use a URL that starts with http://"):
+        open_otlp()

@@ -146,8 +146,12 @@ def run_timeline(db: str | None, *, follow: bool, errors: bool, cluster: str, ou
             return
         with screen() as out:
             table = render_traces.Timeline(out)
+            found = False
             for line in lines:
+                found = True
                 table.show(line)
+        if not found:
+            print("kspan: no occurrence matches", file=sys.stderr)
 
 
 def _timeline_filter(

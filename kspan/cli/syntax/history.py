@@ -53,8 +53,10 @@ def why(
 
 @app.command(cls=Command, epilog=TIMES_HELP, rich_help_panel=ASK)
 def traces(
-    since: Annotated[str, typer.Option("--since", metavar="TIME", help="Only traces that started then or later.")] = "",
-    until: Annotated[str, typer.Option("--until", metavar="TIME", help="Only traces that started before.")] = "",
+    since: Annotated[str, typer.Option("--since", metavar="TIME", help="Only traces from this time on.")] = "",
+    until: Annotated[
+        str, typer.Option("--until", metavar="TIME", help="Only traces that started before this time.")
+    ] = "",
     namespace: Namespace = "",
     kind: Kind = "",
     name: Name = "",
@@ -120,8 +122,8 @@ def trace(
 ) -> None:
     """Show one trace as a tree.
 
-    json prints the rows of the tables 'traces' and 'spans'; otlp prints the line of OTLP/JSON that --export file:PATH
-    would write.
+    With -o json it prints the rows of the tables 'traces' and 'spans', with -o otlp the line of
+    OTLP/JSON that --export file:PATH would write.
 
     \b
     Examples:
@@ -161,7 +163,7 @@ def timeline(
       kspan timeline -n shop --since 15m
     \b
       # Everything that went wrong in an interval
-      kspan timeline --since '2026-11-22 10:25' --until '2026-11-22 10:35' --errors
+      kspan timeline --since 2026-11-22T10:25Z --until 2026-11-22T10:35Z --errors
     \b
       # The life of a Pod
       kspan timeline --kind pod --name web-854b7f4f-9xzlt

@@ -106,7 +106,7 @@ def run(
     """Watch a cluster, keep its history and export its traces.
 
     Runs until SIGTERM or SIGINT. After a restart, or a crash, it continues where it was; no trace is lost or exported
-    with other content. Exit code: 0 after a signal, 1 if a part of it failed, 2 if it could not start.
+    twice with different content. Exit code: 0 after a signal, 1 if a part of it failed, 2 if it could not start.
 
     \b
     Examples:

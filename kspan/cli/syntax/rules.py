@@ -66,8 +66,8 @@ def explain(
 ) -> None:
     """List the Events that no rule matches, with rules to start from.
 
-    The output is a rules file. Events that need a rule most come first; Events that need none are comments. Review
-    the rules, correct them, and keep those that are right.
+    The output is a rules file. It is sorted by importance; Events without need of a rule are comments. Review the
+    rules, correct them, and keep those that are right.
 
     \b
     Examples:

@@ -221,7 +221,7 @@ def read_yaml_documents(
 
 def _from_value(value: Any, line: int, item_lines: list[int]) -> Document:
     if not isinstance(value, dict):
-        raise ValueError("is neither a recording nor a capture file nor the output of kubectl")
+        raise ValueError("unknown format: expected a recording, a Go kspan capture or kubectl output")
     items = value.get("items")
     if not is_list(value.get("kind"), value.get("metadata"), "items" in value):
         return Document(line, [Item(line, to_json(value))])

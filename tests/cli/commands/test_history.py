@@ -90,9 +90,11 @@ def test_traces_are_the_same_as_table_csv_and_json(db: Path) -> None:
     assert as_csv[0]["who"] == "kubectl"
 
 
-def test_no_matching_trace_is_not_an_error(db: Path) -> None:
+def test_no_matching_trace_or_occurrence_is_not_an_error(db: Path) -> None:
     done = kspan("traces", "-n", "nowhere", "--db", db)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "kspan: no trace matches\n")
+    done = kspan("timeline", "-n", "nowhere", "--db", db)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "kspan: no occurrence matches\n")
 
 
 def test_a_trace_is_printed_as_tree_rows_or_otlp(db: Path, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_rules_can_be_read_from_standard_input() -> None:
 
 def test_a_missing_file_or_one_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "my.toml"
-    assert "No such file" in refused(kspan("rules", "check", path))
+    assert "no such file" in refused(kspan("rules", "check", path))
     path.write_bytes(b"# fine\nx = '\xff'\n")
     assert refused(kspan("rules", "check", path)) == f"{path}:2: not UTF-8 text"
 

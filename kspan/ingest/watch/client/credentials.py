@@ -50,6 +50,17 @@ class ClientSettings(msgspec.Struct, frozen=True):
     a failure if the old ones can still be used. Raises any exception if no usable credentials are left."""
 
 
+def _check_context(config: Any, context: str | None) -> None:
+    """Raise KubeconfigError if the kubeconfig has no such context."""
+    entries = config.value.get("contexts") if context and config is not None else None
+    if not isinstance(entries, list):
+        return
+    found = [entry.value for entry in entries]
+    names = [str(entry["name"]) for entry in found if isinstance(entry, dict) and "name" in entry]
+    if context not in names:
+        raise KubeconfigError(f"no context {context!r}: use one of {', '.join(names)}")
+
+
 def of_kubeconfig(path: str, context: str | None) -> tuple[ClientSettings, str]:
     """Return the settings of a context (None: the current one), and its name. Runs an exec plugin, or renews tokens."""
     from kubernetes.client.configuration import Configuration
@@ -57,6 +68,7 @@ def of_kubeconfig(path: str, context: str | None) -> tuple[ClientSettings, str]:
 
     untyped: Any = kube_config
     files, configuration = untyped.KubeConfigMerger(path), Configuration()
+    _check_context(files.config, context)
     our_ca: list[dict[str, Any]] = []
     loader = untyped.KubeConfigLoader(
         files.config, context, config_base_path=None, config_persister=lambda: _save_tokens(files, our_ca)

@@ -50,7 +50,7 @@ class _Kubeconfig:
         self._context = context
         self._files = [Path(part).expanduser() for part in path.split(os.pathsep) if part]
         if not any(file.is_file() for file in self._files):
-            raise KubeconfigError(f"{path}: no such kubeconfig")
+            raise KubeconfigError(f"{path}: no such file")
 
     def load(self) -> ClientSettings:
         """Load the client's settings. Raises KubeconfigError."""

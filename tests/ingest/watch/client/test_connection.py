@@ -80,7 +80,7 @@ def test_without_any_configuration_the_error_states_what_to_do(tmp_path: Path, m
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(KubeconfigError, match="--kubeconfig"):
         connect()
-    with pytest.raises(KubeconfigError, match="no such kubeconfig"):
+    with pytest.raises(KubeconfigError, match="no such file"):
         connect(str(tmp_path / "missing"))
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "9")
@@ -129,3 +129,12 @@ def test_connecting_imports_no_models_of_the_api() -> None:
         "sys.exit(any(m.startswith(('kubernetes.client.models.', 'kubernetes.client.api.')) for m in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], env=dict(os.environ), check=False).returncode == 0
+
+
+def test_an_unknown_context_is_reported_with_those_of_the_kubeconfig(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    entry = {"cluster": "c", "user": "u"}
+    path.write_text(json.dumps({"contexts": [{"name": name, "context": entry} for name in ("a", "b")]}))
+    with pytest.raises(KubeconfigError) as raised:
+        connect(str(path), "nope")
+    assert str(raised.value) == f"{path}: no context 'nope': use one of a, b"
