@@ -165,7 +165,7 @@ def test_pruning_delays_no_commit_while_the_journal_is_read(days: Days) -> None:
             commit(days.store, on_day(9, 3_000))
             longest = max(longest, time.monotonic() - began)
         pruning.join()
-    assert longest < 2  # a starved machine; on an idle one it is 0.2 s
+    assert longest < 8  # A blocked commit would wait for the lock_timeout of 10 s.
     assert "journal_20241004" in days.partitions()
     prune(days.store, CLUSTER, (FIRST + 2) * DAY)
     assert "journal_20241004" not in days.partitions()
