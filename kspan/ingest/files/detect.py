@@ -52,7 +52,7 @@ def detect(head: bytes) -> Format:
         if form is not None:
             return form
     if not _is_text(head):
-        raise ValueError("not a text file: expected a recording, a Go kspan capture or kubectl output")
+        raise ValueError("is not a text file: expected a recording, a Go kspan capture or kubectl output")
     start = head.lstrip()
     if start.startswith((b"{", b"[")):
         return Format.JSON
