@@ -12,7 +12,7 @@ from kspan.graph.observe.observer import Observer
 from kspan.graph.rules.rules import Rules
 from kspan.graph.state.schedule import NEVER
 from kspan.graph.state.state import State
-from kspan.graph.trace.closing import Resolver
+from kspan.graph.trace.closing import TraceCloser
 from kspan.k8s.resource_version import EPOCH_STEP, version_number
 from kspan.model import Delta, GapRow, LogRecord, OwnerRow, RecordType
 from kspan.settings import FoldSettings
@@ -26,7 +26,7 @@ class Fold:
         self.state = State(cluster, self.settings)
         self._observer = Observer(self.state, rules, self.settings)
         self._decider = Decider(self.state, rules, self.settings)
-        self._resolver = Resolver(self.state, self.settings)
+        self._resolver = TraceCloser(self.state, self.settings)
 
     def load(
         self,

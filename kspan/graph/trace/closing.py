@@ -14,7 +14,7 @@ from kspan.settings import FoldSettings
 from kspan.times import SECOND
 
 
-class Resolver:
+class TraceCloser:
     """Checks open traces and closes those that are resolved."""
 
     def __init__(self, state: State, settings: FoldSettings) -> None:

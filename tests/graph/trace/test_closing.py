@@ -8,7 +8,7 @@ import pytest
 
 from kspan.graph.state.records import ObjectState, Occurrence, Place, Refusal
 from kspan.graph.state.state import State
-from kspan.graph.trace.closing import Resolver
+from kspan.graph.trace.closing import TraceCloser
 from kspan.model import Delta, SpanRow, TraceRow, TraceState
 from kspan.settings import FoldSettings
 from kspan.times import SECOND
@@ -20,7 +20,7 @@ class Traced:
 
     def __init__(self, *objects: ObjectState) -> None:
         self.state: State = state_of(*objects)
-        self.resolver = Resolver(self.state, FoldSettings())
+        self.resolver = TraceCloser(self.state, FoldSettings())
         self.to(100)
 
     def to(self, seconds: float) -> None:
