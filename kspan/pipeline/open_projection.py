@@ -85,6 +85,13 @@ def _upgrade(store: Store, cluster: str, rules: Rules, inputs: FoldInputs) -> tu
             f"{store.name}: was written by an older kspan (fold version {version}, this one has {FOLD_VERSION}) "
             f"and has more than {QUICK_REBUILD:,} journal records: {_rebuild_command(store, cluster)}"
         )
+    if store.pruned_to(cluster):
+        # Retention may have cut a trace in two. It would get another id and be exported again.
+        raise StoreError(
+            f"{store.name}: was written by an older kspan (fold version {version}, this one has {FOLD_VERSION}), and "
+            f"retention has deleted a part of its journal: {_rebuild_command(store, cluster)}; traces at the limit of "
+            "the retention can be exported again"
+        )
     rebuild(store, cluster, rules, inputs.settings)
     return (f"the history was written by an older kspan: rebuilt it from {count:,} journal records",)
 

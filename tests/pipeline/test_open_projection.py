@@ -154,6 +154,23 @@ def test_a_long_journal_is_not_rebuilt_when_it_is_opened(tmp_path: Path, monkeyp
         assert notices(store) == ()
 
 
+def test_a_pruned_journal_is_not_rebuilt_when_it_is_opened(tmp_path: Path) -> None:
+    database = tmp_path / "kspan.sqlite"
+    with open_store(str(database)) as store:
+        append(store, 0, len(RECORDS))
+        prune_all(store)
+        pretend_version(store, FOLD_VERSION - 1)
+        before = rows(store, CLUSTER)
+        with pytest.raises(StoreError) as caught:
+            append(store, 0, 0)
+        assert str(caught.value) == (
+            f"{database}: was written by an older kspan (fold version {FOLD_VERSION - 1}, this one has {FOLD_VERSION})"
+            f", and retention has deleted a part of its journal: run 'kspan db rebuild --db {database}'; traces at the "
+            "limit of the retention can be exported again"
+        )
+        assert rows(store, CLUSTER) == before
+
+
 def test_a_projection_of_a_newer_fold_is_refused_and_left_as_it_is() -> None:
     with open_store("sqlite://") as store:
         append(store, 0, HALF)
