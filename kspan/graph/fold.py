@@ -26,7 +26,7 @@ class Fold:
         self.state = State(cluster, self.settings)
         self._observer = Observer(self.state, rules, self.settings)
         self._decider = Decider(self.state, rules, self.settings)
-        self._resolver = TraceCloser(self.state, self.settings)
+        self._closer = TraceCloser(self.state, self.settings)
 
     def load(
         self,
@@ -99,6 +99,6 @@ class Fold:
             if (occ := schedule.pop_occurrence()) is not None:
                 self._decider.decide(occ)
             elif (name := schedule.pop_check()) is not None:
-                self._resolver.check(name)
+                self._closer.check(name)
             else:
-                self._resolver.forget_object(schedule.pop_expiry())
+                self._closer.forget_object(schedule.pop_expiry())

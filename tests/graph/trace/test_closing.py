@@ -20,7 +20,7 @@ class Traced:
 
     def __init__(self, *objects: ObjectState) -> None:
         self.state: State = state_of(*objects)
-        self.resolver = TraceCloser(self.state, FoldSettings())
+        self.closer = TraceCloser(self.state, FoldSettings())
         self.to(100)
 
     def to(self, seconds: float) -> None:
@@ -40,7 +40,7 @@ class Traced:
         trace = self.state.trace("trace")
         assert trace is not None
         trace.check = self.state.clock.now
-        self.resolver.check("trace")
+        self.closer.check("trace")
         if self.state.is_open("trace"):
             return f"{(trace.check - self.state.clock.now) / SECOND:g}"
         return "incomplete" if self.closed().incomplete else "closed"
@@ -176,9 +176,9 @@ def test_a_timer_of_before_a_later_check_was_scheduled_does_nothing() -> None:
     assert trace is not None
     traced.to(120)
     trace.check = traced.state.clock.now + 1
-    traced.resolver.check("trace")
+    traced.closer.check("trace")
     assert traced.state.is_open("trace")
-    traced.resolver.check("no such trace")
+    traced.closer.check("no such trace")
 
 
 # others that are awaited ---------------------------------------------------------------------------------------------
@@ -422,21 +422,21 @@ def test_an_object_keeps_how_far_an_event_was_followed_when_its_trace_is_closed(
 def test_an_object_is_forgotten_when_nothing_can_refer_to_it(state: dict[str, Any], forgotten: bool) -> None:
     traced = Traced(thing("old", **state))
     traced.add("a")
-    traced.resolver.forget_object("old")
+    traced.closer.forget_object("old")
     assert (traced.state.object("old") is None) is forgotten
 
 
 def test_an_object_is_remembered_while_it_has_dependents_or_waits_for_a_cause() -> None:
     gone: dict[str, Any] = {"deleted": 50 * SECOND, "forget": 100 * SECOND}
     traced = Traced(thing("old", **gone), thing("child", owner="old"))
-    traced.resolver.forget_object("old")
+    traced.closer.forget_object("old")
     old = traced.state.object("old")
     assert old is not None
     assert old.forget == 1000 * SECOND
     traced = Traced(thing("old", **gone), thing("child", owner="old", deleted=60 * SECOND))
-    traced.resolver.forget_object("old")
+    traced.closer.forget_object("old")
     assert traced.state.object("old") is None
     traced = Traced(thing("old", **gone))
     traced.state.add_occurrence(occurrence("b", uid="old"))
-    traced.resolver.forget_object("old")
+    traced.closer.forget_object("old")
     assert traced.state.object("old") is not None
