@@ -14,7 +14,7 @@ from kspan.times import SECOND
 
 
 class DeletionChooser:
-    """Chooses causes of deletions. ``needs`` checks the conditions for that."""
+    """Chooses causes of deletions. ``prerequisites`` raises PrerequisiteError if something has to be decided first."""
 
     def __init__(self, state: State, rules: Rules, settings: FoldSettings, prerequisites: Prerequisites) -> None:
         self.state = state
@@ -55,7 +55,7 @@ class DeletionChooser:
         return None
 
     def of_disruption(self, occ: Occurrence, obj: ObjectState) -> Choice:
-        """Rule 5: a taint, drain or failure of a node causes the evictions on it."""
+        """The taint, drain or failure of a Node that causes an eviction on it (cause rule ``place``)."""
         disruption = self.rules.disruptions.get(obj.disruption, Disruption())
         actor = disruption.actor or occ.actor
         for node in reversed(self.state.objects.named("Node", "", obj.node)) if obj.node else ():

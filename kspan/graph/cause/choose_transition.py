@@ -25,7 +25,7 @@ class TransitionChooser:
     """Chooses causes of transitions.
 
     Args:
-        needs: checks the conditions for choosing.
+        prerequisites: raises PrerequisiteError if something has to be decided first.
         of_disruption: chooses the cause of the disruption of a Pod.
     """
 
