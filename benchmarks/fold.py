@@ -46,7 +46,7 @@ def main() -> None:
 def _write_journal(recording: Path, out: Path) -> int:
     from kspan.graph import built_in_rules
     from kspan.ingest import read_frames
-    from kspan.ingest.list_watch import ListWatch
+    from kspan.ingest.journal_builder import JournalBuilder
     from kspan.pipeline.projector import Projector
     from kspan.pipeline.replay import find_cluster
     from kspan.store import open_store
@@ -54,7 +54,7 @@ def _write_journal(recording: Path, out: Path) -> int:
     cluster, frames = find_cluster(read_frames([str(recording)]))
     with open_store("sqlite://") as store:
         projector = Projector(store, cluster, built_in_rules())
-        streams = ListWatch(projector, {})
+        streams = JournalBuilder(projector, {})
         for frame in frames:
             projector.add(streams.feed(frame))
         projector.add(streams.finish())

@@ -27,7 +27,7 @@ from benchmarks.table import machine, say
 from kspan.daemon.main import tune_garbage_collection
 from kspan.graph import built_in_rules
 from kspan.ingest.frames import Frame
-from kspan.ingest.list_watch import ListWatch
+from kspan.ingest.journal_builder import JournalBuilder
 from kspan.pipeline.projector import Projector
 from kspan.query.objects.names import parse_object
 from kspan.query.traces import TraceFilter, find_trace, list_traces
@@ -66,7 +66,7 @@ class Ingest:
     def __init__(self, store: Store, server: ServerTime | None = None) -> None:
         self._server = server
         self.projector = Projector(store, CLUSTER, built_in_rules(), batch=CHUNK)
-        self.streams = ListWatch(self.projector, store.cursors(CLUSTER))
+        self.streams = JournalBuilder(self.projector, store.cursors(CLUSTER))
         self.cpu: list[float] = []
         self.wall: list[float] = []
         self.served: list[float] = []

@@ -15,7 +15,7 @@ from benchmarks.storm import VERSIONS, deltas, span_of
 from kspan.graph import built_in_rules
 from kspan.graph.state.records import Clock
 from kspan.ingest.frames import Frame
-from kspan.ingest.list_watch import ListWatch
+from kspan.ingest.journal_builder import JournalBuilder
 from kspan.pipeline.projector import Projector
 from kspan.store import Store
 from kspan.store.postgresql.partitions import DAY
@@ -63,7 +63,7 @@ def make(
     frames = deltas(recording)
     progress(f"projecting {recording}")
     projector = Projector(store, CLUSTER, built_in_rules())
-    streams = ListWatch(projector, {})
+    streams = JournalBuilder(projector, {})
     for frame in frames:
         projector.add(streams.feed(frame))
     projector.add(streams.finish())

@@ -13,7 +13,7 @@ import msgspec
 from benchmarks.storm import Shift, Template, deltas
 from kspan.graph import built_in_rules
 from kspan.ingest.frames import Frame, FrameType, to_record
-from kspan.ingest.list_watch import JournalBatch, ListWatch
+from kspan.ingest.journal_builder import JournalBatch, JournalBuilder
 from kspan.model import RecordType
 from kspan.pipeline.projector import BATCH, Projector
 from kspan.store import Store, open_store
@@ -109,7 +109,7 @@ def per_line(store: Store, recording: Path, number: int, lines: int) -> float:
         for n, f in enumerate(frames)
     ]
     projector = Projector(store, CLUSTER, built_in_rules())
-    streams = ListWatch(projector, store.cursors(CLUSTER))
+    streams = JournalBuilder(projector, store.cursors(CLUSTER))
     costs = []
     for start in range(0, len(made), BATCH):
         began = time.thread_time()

@@ -10,7 +10,7 @@ from kspan.emit.export_queue import ExportQueue
 from kspan.emit.otel_spans import ClusterIdentity
 from kspan.emit.targets import open_exporter, parse_target
 from kspan.graph import built_in_rules
-from kspan.ingest.list_watch import ListWatch
+from kspan.ingest.journal_builder import JournalBuilder
 from kspan.pipeline.projector import Projector
 from kspan.store import open_store
 from tests.emit.receivers import run_rotel
@@ -22,7 +22,7 @@ def send(recording: Path, folder: Path) -> tuple[int, float, float]:
     """(spans, wall-clock seconds, processor seconds) for all traces of a recording."""
     with open_store(str(folder / "sending.sqlite")) as store, run_rotel(folder, detailed=False) as rotel:
         projector = Projector(store, CLUSTER, built_in_rules())
-        streams = ListWatch(projector, {})
+        streams = JournalBuilder(projector, {})
         for frame in deltas(recording):
             projector.add(streams.feed(frame))
         projector.add(streams.finish())

@@ -2,7 +2,7 @@
 
 from kspan.graph import built_in_rules
 from kspan.ingest import read_frames
-from kspan.ingest.list_watch import JournalBatch
+from kspan.ingest.journal_builder import JournalBatch
 from kspan.pipeline.projector import Projector
 from kspan.pipeline.replay import replay
 from kspan.store import Store, open_store

@@ -9,7 +9,7 @@ import msgspec
 
 from kspan.graph import Fold, built_in_rules
 from kspan.ingest import read_frames
-from kspan.ingest.list_watch import JournalBatch, ListWatch
+from kspan.ingest.journal_builder import JournalBatch, JournalBuilder
 from kspan.model import Delta, LogRecord, RecordType
 from kspan.pipeline.projector import Projector
 from kspan.pipeline.rebuild import KEYS, TABLES
@@ -43,7 +43,7 @@ def journal_of(file: Path) -> tuple[str, tuple[LogRecord, ...]]:
     cluster, frames = find_cluster(read_frames([str(file)]))
     with open_store("sqlite://") as store:
         projector = Projector(store, cluster, built_in_rules())
-        streams = ListWatch(projector, {})
+        streams = JournalBuilder(projector, {})
         for frame in frames:
             projector.add(streams.feed(frame))
         projector.add(streams.finish())

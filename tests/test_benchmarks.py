@@ -10,7 +10,7 @@ import pytest
 import benchmarks
 from benchmarks import fold, growth, living
 from kspan.graph import built_in_rules
-from kspan.ingest.list_watch import JournalBatch
+from kspan.ingest.journal_builder import JournalBatch
 from kspan.pipeline.projector import Projector
 from kspan.store import open_store
 from tests.recordings import journal, recording

@@ -14,7 +14,7 @@ from typing import Final
 from kspan.backoff import Backoff
 from kspan.daemon.metrics import Metrics
 from kspan.errors import KspanError, StoreError
-from kspan.ingest.list_watch import JournalBatch
+from kspan.ingest.journal_builder import JournalBatch
 from kspan.pipeline.commit import Commit, Result, write
 from kspan.store import Store, is_about_data
 

@@ -9,7 +9,7 @@ from kspan.daemon.metrics import Metrics
 from kspan.daemon.retrying_committer import RetryingCommitter
 from kspan.errors import StoreError
 from kspan.graph import Rules
-from kspan.ingest.list_watch import JournalBatch
+from kspan.ingest.journal_builder import JournalBatch
 from kspan.model import LogRecord, ObjectRow, RecordType
 from kspan.pipeline.commit import Result
 from kspan.pipeline.projector import BATCH, Projector

@@ -1,6 +1,6 @@
 """The thread that writes: takes frames from the watches and commits their content to the journal.
 
-    watches ──frames──▶ FrameQueue ──▶ ListWatch ──batches──▶ RetryingProjector ──commits──▶ database
+    watches ──frames──▶ FrameQueue ──▶ JournalBuilder ──batches──▶ RetryingProjector ──commits──▶ database
                                      (frame → batch)          (fold, projection)
 
 A *frame* is one object of a list, one event of a watch, or the beginning or end of a list. A *journal batch* is
@@ -33,8 +33,8 @@ from kspan.daemon.watermark import Watermark
 from kspan.errors import InputError
 from kspan.graph import Rules
 from kspan.ingest.frames import OBJECT_TYPES, Frame
+from kspan.ingest.journal_builder import JournalBatch, JournalBuilder
 from kspan.ingest.list_policy import LIVE_LISTS
-from kspan.ingest.list_watch import JournalBatch, ListWatch
 from kspan.ingest.watch import Stopped
 from kspan.k8s.redact import redact
 from kspan.k8s.resources import is_journalled
@@ -98,7 +98,7 @@ class Writer:
         cursors = store.cursors(cluster)
         self._committer = RetryingCommitter(store, cluster, self.metrics, clock, self._pause, self._on_recovery)
         self._projector = RetryingProjector(store, cluster, rules, settings, self._committer, self.metrics)
-        self._list_watch = ListWatch(self._projector, cursors, LIVE_LISTS, accept)
+        self._journal_builder = JournalBuilder(self._projector, cursors, LIVE_LISTS, accept)
         self._bookmarks = _Bookmarks(cursors)
         self._commit_at: float | None = None
         """Monotonic time at which the waiting batches are committed; None if none is waiting."""
@@ -199,7 +199,7 @@ class Writer:
         try:
             if frame.type in OBJECT_TYPES:
                 frame = self._redacted(frame)
-            for batch in self._list_watch.feed(frame):
+            for batch in self._journal_builder.feed(frame):
                 self._add(batch)
         except InputError as error:
             self._skip(frame, error)

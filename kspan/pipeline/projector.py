@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from kspan.graph import Rules
-from kspan.ingest.list_watch import JournalBatch
+from kspan.ingest.journal_builder import JournalBatch
 from kspan.model import LogRecord, ObjectRow, RecordType
 from kspan.pipeline.commit import Commit, Committer, DirectCommitter
 from kspan.pipeline.known_versions import KnownVersions

@@ -8,8 +8,8 @@ import msgspec
 from kspan.errors import InputError
 from kspan.graph import Rules
 from kspan.ingest.frames import Frame, read_cluster_uid
+from kspan.ingest.journal_builder import JournalBuilder
 from kspan.ingest.list_policy import RECORDED_LISTS
-from kspan.ingest.list_watch import ListWatch
 from kspan.pipeline.projector import Projector
 from kspan.settings import FoldSettings
 from kspan.store import Store
@@ -81,7 +81,7 @@ def replay(
     if not cluster:
         cluster, frames = find_cluster(frames)
     projector = Projector(store, cluster, rules, settings)
-    streams = ListWatch(projector, store.cursors(cluster), RECORDED_LISTS)
+    streams = JournalBuilder(projector, store.cursors(cluster), RECORDED_LISTS)
     read, skipped, invalid = 0, 0, projector.fold.invalid_contexts
     try:
         for frame in frames:

@@ -10,7 +10,7 @@ from kspan.daemon.exports import ExportJob, finish_all
 from kspan.daemon.metrics import Metrics
 from kspan.emit.export_queue import ExportQueue, ExportResult, TraceSpans
 from kspan.graph import built_in_rules
-from kspan.ingest.list_watch import JournalBatch
+from kspan.ingest.journal_builder import JournalBatch
 from kspan.pipeline.projector import Projector
 from kspan.store import Store, open_store
 from kspan.times import SECOND

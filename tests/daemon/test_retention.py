@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from kspan.graph import built_in_rules
-from kspan.ingest.list_watch import JournalBatch
+from kspan.ingest.journal_builder import JournalBatch
 from kspan.model import LogRecord, RecordType
 from kspan.pipeline.projector import Projector
 from kspan.pipeline.rebuild import rebuild

@@ -26,7 +26,7 @@ from kspan.emit.otlp import open_otlp
 from kspan.emit.targets import open_exporter, parse_target
 from kspan.errors import SettingsError
 from kspan.graph import built_in_rules
-from kspan.ingest.list_watch import JournalBatch
+from kspan.ingest.journal_builder import JournalBatch
 from kspan.pipeline.projector import Projector
 from kspan.store import open_store
 from kspan.vocabulary import INCOMPLETE

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kspan.graph import built_in_rules
-from kspan.ingest.list_watch import JournalBatch
+from kspan.ingest.journal_builder import JournalBatch
 from kspan.pipeline.projector import Projector
 from kspan.store import open_store
 from kspan.times import MILLISECOND

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from kspan.graph import built_in_rules
-from kspan.ingest.list_watch import JournalBatch
+from kspan.ingest.journal_builder import JournalBatch
 from kspan.model import Delta, LogRecord, RecordType
 from kspan.pipeline.known_versions import KINDS, OTHERS, HighWaterMarks, KnownVersions
 from kspan.pipeline.projector import Projector

@@ -8,7 +8,7 @@ import pytest
 from kspan.errors import StoreError
 from kspan.graph import Rules, built_in_rules, parse_rules
 from kspan.graph.state.version import FOLD_VERSION
-from kspan.ingest.list_watch import JournalBatch
+from kspan.ingest.journal_builder import JournalBatch
 from kspan.pipeline import open_projection as opening
 from kspan.pipeline.open_projection import RULES_CHANGED, SETTINGS_CHANGED
 from kspan.pipeline.projector import Projector

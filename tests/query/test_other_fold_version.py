@@ -6,7 +6,7 @@ import pytest
 from kspan.errors import QueryError
 from kspan.graph import built_in_rules
 from kspan.graph.state.version import FOLD_VERSION
-from kspan.ingest.list_watch import JournalBatch
+from kspan.ingest.journal_builder import JournalBatch
 from kspan.model import SpanRow, SpanState
 from kspan.pipeline.projector import Projector
 from kspan.query import spans

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kspan.graph import built_in_rules
-from kspan.ingest.list_watch import JournalBatch
+from kspan.ingest.journal_builder import JournalBatch
 from kspan.model import SpanEvent
 from kspan.pipeline.projector import Projector
 from kspan.query.objects.names import parse_kind

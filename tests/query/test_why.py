@@ -7,7 +7,7 @@ import pytest
 
 from kspan.errors import QueryError
 from kspan.graph import built_in_rules
-from kspan.ingest.list_watch import JournalBatch
+from kspan.ingest.journal_builder import JournalBatch
 from kspan.model import SpanLink, TraceState
 from kspan.pipeline.projector import Projector
 from kspan.query.objects.names import parse_object

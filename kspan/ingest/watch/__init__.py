@@ -1,9 +1,9 @@
 """Watches a live cluster: connection, discovery, and one reflector per resource.
 
-``Watcher`` delivers frames as ``ListWatch`` reads them: for every resource LIST, its LISTED items, one BOOKMARK with
-the list's resourceVersion, then the changes from the watch. The order holds within a resource, not across resources. A
-stream is resumed from the newest version seen, or listed again after an ERROR frame with the reason, until the watcher
-is stopped. Nothing here writes to the cluster. Importing this package does not import ``kubernetes``.
+``Watcher`` delivers frames as ``JournalBuilder`` reads them: for every resource LIST, its LISTED items, one BOOKMARK
+with the list's resourceVersion, then the changes from the watch. The order holds within a resource, not across
+resources. A stream is resumed from the newest version seen, or listed again after an ERROR frame with the reason, until
+the watcher is stopped. Nothing here writes to the cluster. Importing this package does not import ``kubernetes``.
 """
 
 from kspan.ingest.watch.client.connection import Connection

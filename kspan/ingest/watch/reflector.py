@@ -26,7 +26,7 @@ from kspan.ingest.watch.cancellation import Cancellation
 from kspan.ingest.watch.client.connection import Connection
 from kspan.ingest.watch.client.errors import ApiError, GoneError, RefusedError, Stopped
 from kspan.ingest.watch.frame_sink import FrameSink
-from kspan.ingest.watch.start_versions import Position
+from kspan.ingest.watch.start_versions import StreamPosition
 from kspan.ingest.watch.stream_status import StreamStatus, WatchObserver
 from kspan.ingest.watch.watch_stream import WatchStream
 from kspan.k8s.wire import Page, read_watched_object
@@ -93,7 +93,7 @@ class Reflector:
         """Retry refused requests now, because something has changed."""
         self._cancellation.wake()
 
-    def position(self) -> Position:
+    def position(self) -> StreamPosition:
         """The smallest version of all namespaces (empty: none), and when the newest frame was delivered (Unix ns)."""
         versions = [stream.version for stream in self._streams if stream.version.isdecimal()]
         return min(versions, key=int, default=""), self._sink.newest

@@ -21,12 +21,12 @@ from kspan.times import SECOND
 KNOWN_FOR = 240 * SECOND
 """etcd discards old versions after five to ten minutes (kube-apiserver --etcd-compaction-interval)."""
 
-Position = tuple[str, int]
+StreamPosition = tuple[str, int]
 """A resourceVersion, and when it was the newest of its stream (Unix ns)."""
 
 
 def past_versions(
-    cursors: Mapping[str, Cursor], moved: Mapping[str, Position], now: int, defined: str = ""
+    cursors: Mapping[str, Cursor], moved: Mapping[str, StreamPosition], now: int, defined: str = ""
 ) -> tuple[str, ...]:
     """Return the resourceVersions to try, oldest first. The API server may have discarded all of them.
 

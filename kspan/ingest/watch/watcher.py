@@ -17,7 +17,7 @@ from kspan.ingest.watch.reflector import Reflector
 from kspan.ingest.watch.resources.discovery import Discovery
 from kspan.ingest.watch.resources.plan import Plan
 from kspan.ingest.watch.resources.selection import Selection
-from kspan.ingest.watch.start_versions import Position, past_versions
+from kspan.ingest.watch.start_versions import StreamPosition, past_versions
 from kspan.ingest.watch.stream_status import NullObserver, WatchObserver
 from kspan.k8s.resources import CRDS, WatchTarget
 from kspan.model import Cursor, scope_of
@@ -177,7 +177,7 @@ class Watcher:
         reflector = Reflector(self._connection, sink, namespaces, version, self._observer, start_versions)
         self._run(resource, reflector)
 
-    def _positions(self) -> dict[str, Position]:
+    def _positions(self) -> dict[str, StreamPosition]:
         # While the default resources are being started, the quick ones must not determine where the others begin.
         if not self._started:
             return {}

@@ -9,8 +9,8 @@ import pytest
 from kspan.errors import InputError
 from kspan.graph import built_in_rules
 from kspan.ingest.frames import Frame, FrameType
+from kspan.ingest.journal_builder import JournalBuilder
 from kspan.ingest.list_policy import LIVE_LISTS
-from kspan.ingest.list_watch import ListWatch
 from kspan.model import LogRecord, RecordType
 from kspan.pipeline.projector import Projector
 from kspan.store import Store, open_store
@@ -48,7 +48,7 @@ def listing(at: float, version: int, *pods: dict[str, Any], resource: str = PODS
 def ingest(store: Store, frames: Iterable[Frame], *, batch: int = 500) -> None:
     """Ingest frames as after a start: the streams resume from the cursors."""
     projector = Projector(store, CLUSTER, built_in_rules(), batch=batch)
-    streams = ListWatch(projector, store.cursors(CLUSTER))
+    streams = JournalBuilder(projector, store.cursors(CLUSTER))
     for each in frames:
         projector.add(streams.feed(each))
     projector.add(streams.finish())
@@ -116,7 +116,7 @@ def test_a_stream_cut_off_in_its_first_list_starts_again_without_duplicates(stor
 def test_objects_of_a_live_first_list_that_broke_off_are_deleted_together_with_the_first_cursor(store: Store) -> None:
     broken, complete = listing(0, 10, pod("gone", 3), pod("kept", 5))[:3], listing(60, 20, pod("kept", 5))
     projector = Projector(store, CLUSTER, built_in_rules())
-    streams = ListWatch(projector, {}, LIVE_LISTS)
+    streams = JournalBuilder(projector, {}, LIVE_LISTS)
     for each in (*broken, *complete[:-1]):
         for batch in streams.feed(each):
             assert batch.cursor is None
@@ -133,7 +133,7 @@ def test_a_relist_is_journalled_whole_or_not_at_all(store: Store) -> None:
     ingest(store, listing(0, 10, pod("a", 3)))
     relist = listing(60, 99, *(pod(f"p{n}", 20 + n) for n in range(30)))
     projector = Projector(store, CLUSTER, built_in_rules(), batch=5)
-    streams = ListWatch(projector, store.cursors(CLUSTER))
+    streams = JournalBuilder(projector, store.cursors(CLUSTER))
     for each in relist[:-1]:
         projector.add(streams.feed(each))
     projector.flush()

@@ -60,7 +60,7 @@ def covers(scope: str, namespace: str) -> bool:
     return not scope or namespace in scope.split(",")
 
 
-class ListWatch:
+class JournalBuilder:
     """Turns the frames of all streams of one cluster into journal batches.
 
     Args:
