@@ -39,6 +39,8 @@ CONDITION_COUNT = "kspan.condition.count"
 CONDITION_MESSAGE = "kspan.condition.message"
 FIELD_MANAGER = "kspan.field_manager"
 INCOMPLETE = "kspan.trace.incomplete"
+TIME_UNCERTAINTY = "kspan.time.uncertainty"
+"""Seconds by which the start of a span may be wrong. Absent if the time is exact."""
 
 # Kinds for which the semantic conventions define k8s.<kind>.name and k8s.<kind>.uid (only the name for a Namespace).
 _KINDS = {

@@ -177,6 +177,7 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     received: int
     time: int  # best estimate
     latest: int  # latest possible
+    uncertainty: int = 0  # by how much ``time`` may be wrong; 0: exact
 
     # Who and what, as far as known.
     rv: int = 0  # resourceVersion that it wrote: of the object, or of the Event

@@ -9,7 +9,7 @@ from kspan import vocabulary as words
 from kspan.graph.observe.trace_context import read_context
 from kspan.graph.state.records import ObjectState, Occurrence, Trace
 from kspan.model import ObjectRow, PendingRow, SpanEvent, SpanLink, SpanRow, SpanState, TraceRow, TraceState
-from kspan.times import format_time
+from kspan.times import SECOND, format_time
 
 _CONTAINER = re.compile(r"spec\.(?:initContainers|containers|ephemeralContainers)\{(.+)\}")
 _encode = msgspec.msgpack.Encoder().encode
@@ -159,6 +159,8 @@ def _attributes(occ: Occurrence, node: str) -> dict[str, Any]:
         found[words.EVENT_START_TIME] = format_time(occ.event_start) if occ.event_start else ""
         found[words.EVENT_MESSAGE] = occ.message
     kept = {key: value for key, value in found.items() if value != ""}
+    if occ.uncertainty:
+        kept[words.TIME_UNCERTAINTY] = occ.uncertainty / SECOND
     if occ.event_uid:
         kept[words.EVENT_COUNT] = occ.event_count
     if occ.subject is not None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-FOLD_VERSION: Final = 1
+FOLD_VERSION: Final = 2
 """Stored with the projection (table ``fold_history``). A database with a lower version is rebuilt from its journal; one
 with a higher version is refused.
 

@@ -26,7 +26,7 @@ UNKNOWN = {
     LostDependent: {"gone": 0, "ordered": -1, "ended": False},
     Replacement: {},
     Place: {"confidence": 0.0, "episodic": False},
-    Occurrence: {"rv": 0, "generation": 0, "event_count": 0, "event_start": 0, "seen_rv": 0}
+    Occurrence: {"rv": 0, "generation": 0, "uncertainty": 0, "event_count": 0, "event_start": 0, "seen_rv": 0}
     | {"warning": False, "by_controller": False, "top_level": False, "decided": False},
     ObjectState: {"rv": 0, "generation": 0, "created": 0, "seen": 0, "deleted": 0, "forget": 0, "settled": 0}
     | {"reached": 0, "ended": 0, "template": 0, "toleration_seconds": 0, "labels": 0, "episodes": 0}

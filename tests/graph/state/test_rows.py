@@ -221,3 +221,8 @@ def test_the_root_has_the_outcome_of_its_trace(
     row = closed_root_row(occ, 1, 2, "", outcome, incomplete=incomplete)
     assert (row.error, row.message, row.attributes.get("kspan.trace.incomplete", False)) == expected
     assert (row.start_time, row.end_time, row.state, row.fold) == (1, 2, SpanState.CLOSED, b"")
+
+
+def test_a_time_that_is_not_exact_says_by_how_many_seconds_it_may_be_wrong() -> None:
+    assert closed(placed(uncertainty=2_500_000_000)).attributes["kspan.time.uncertainty"] == 2.5
+    assert "kspan.time.uncertainty" not in closed(placed()).attributes
