@@ -10,6 +10,7 @@ import msgspec
 
 from kspan.cli.options import parse_duration
 from kspan.errors import RulesError, SettingsError, StoreError
+from kspan.paths import why_unusable
 from kspan.settings import FoldSettings
 from kspan.store import Store, open_store
 from kspan.times import SECOND
@@ -31,7 +32,7 @@ def state_directory() -> Path:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(
-            f"cannot create the state directory {path}: {error.strerror}; choose a database with --db"
+            f"cannot create the state directory {path}: {why_unusable(error)}; choose a database with --db"
         ) from error
     return path
 
@@ -64,11 +65,6 @@ def load_rules(path: str | None) -> "Rules":
     return built_in_rules() if path is None else parse_rules(path, read_rules_file(path))
 
 
-def file_error(error: OSError) -> str:
-    """Return why a file cannot be read, in the words of all commands."""
-    return "no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
-
-
 def read_rules_file(path: str) -> str:
     """Return the text of a rules file; ``-`` is standard input. Raises RulesError, or InputError if stdin is closed."""
     from kspan.ingest.files.bytes import standard_input
@@ -77,7 +73,7 @@ def read_rules_file(path: str) -> str:
         raw = standard_input().read() if path == "-" else Path(path).read_bytes()
         return raw.decode("utf-8-sig")
     except OSError as error:
-        raise RulesError(f"{path}: {file_error(error)}") from error
+        raise RulesError(f"{path}: {why_unusable(error)}") from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise RulesError(f"{path}:{line}: not UTF-8 text") from error

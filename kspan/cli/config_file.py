@@ -19,6 +19,7 @@ import typer
 
 from kspan.cli.options import parse_duration
 from kspan.errors import SettingsError
+from kspan.paths import expanded, why_unusable
 from kspan.toml_positions import Positions
 
 PREFIX: Final = "KSPAN_"
@@ -94,7 +95,7 @@ def _reader(group: Any, name: str) -> Any:
         path = value or context.meta.get(_FILE)
         if path is None and not default_path().exists():
             return
-        settings = load(Path(path or default_path()).expanduser(), group)
+        settings = load(expanded(path or default_path()), group)
         context.default_map = settings.of(name)
         settings.apply_otlp(os.environ)
 
@@ -134,9 +135,7 @@ def load(path: Path, group: Any) -> Settings:
         text = path.read_text(encoding="utf-8")
         document = tomllib.loads(text)
     except OSError as error:
-        raise SettingsError(
-            f"{path}: {'no such file' if isinstance(error, FileNotFoundError) else error.strerror or error}"
-        ) from error
+        raise SettingsError(f"{path}: {why_unusable(error)}") from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: not UTF-8 text") from error
     except tomllib.TOMLDecodeError as error:

@@ -19,6 +19,7 @@ from opentelemetry.trace import SpanContext, StatusCode
 
 from kspan.emit.otel_spans import SCOPE, valid_text
 from kspan.emit.span_sender import SendFailure
+from kspan.paths import why_unwritable
 
 _HAS_REMOTE, _IS_REMOTE = 0x100, 0x200  # opentelemetry.proto.trace.v1.SpanFlags
 _LINE_START = b'{"resourceSpans":'
@@ -47,7 +48,7 @@ class JsonFileSender:
             self._append(data)
         except OSError as error:
             self.close()
-            return SendFailure(f"{self._path}: {error.strerror or error}")
+            return SendFailure(f"{self._path}: {why_unwritable(self._path, error)}")
         return None
 
     def close(self) -> None:

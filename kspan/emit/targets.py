@@ -1,6 +1,5 @@
 """``--export``: the targets, and the exporters for them. Does not import the OpenTelemetry SDK until one is opened."""
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kspan.errors import ExportError, SettingsError
+from kspan.paths import check_writable, expanded
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,7 +43,7 @@ def parse_target(text: str) -> ExportTarget:
     kind, colon, path = text.partition(":")
     if kind == TargetKind.FILE and path:
         try:
-            return ExportTarget(TargetKind.FILE, Path(path).expanduser().absolute())
+            return ExportTarget(TargetKind.FILE, expanded(path).absolute())
         except RuntimeError as error:
             raise SettingsError(f"--export {text!r}: {error}") from error
     if kind in (TargetKind.NONE, TargetKind.CONSOLE, TargetKind.OTLP) and not colon:
@@ -81,21 +81,8 @@ def _open_sender(target: ExportTarget) -> "SpanSender":
         from kspan.emit.otlp import open_otlp
 
         return open_otlp()
-    if problem := _why_not_writable(target.path):
-        raise ExportError(f"cannot export to {target.path}: {problem}")
+    if problem := check_writable(target.path):
+        raise ExportError(f"{target.path}: {problem}")
     from kspan.emit.otlp_json_file import JsonFileSender
 
     return JsonFileSender(target.path)
-
-
-def _why_not_writable(path: Path) -> str:
-    """Why a file cannot be written, as far as this is known before writing; empty if it can."""
-    try:
-        if not path.parent.is_dir():
-            return f"the directory {path.parent} does not exist"
-        if path.is_dir():
-            return "it is a directory"
-        written = path if path.exists() else path.parent
-    except OSError as error:
-        return error.strerror or str(error)
-    return "" if os.access(written, os.W_OK, effective_ids=True) else f"no permission to write to {written}"

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, tup
 from kspan import vocabulary
 from kspan.model import SpanRow, SpanState
 from kspan.query import spans as reading
-from kspan.query.objects.find import at_places, kinds_meant, places, places_of
+from kspan.query.objects.find import at_places, check_kind, kinds_meant, places, places_of
 from kspan.query.objects.names import KindName
 from kspan.store import Store
 from kspan.store.schema import tables as schema
@@ -53,8 +53,13 @@ class TimelineLine(msgspec.Struct, frozen=True):
 
 
 def timeline(store: Store, cluster: str, wanted: TimelineFilter) -> Iterator[TimelineLine]:
-    """Yield the occurrences, oldest first. One that changes meanwhile can be missing, but none comes twice."""
+    """Return the occurrences, oldest first. One that changes meanwhile can be missing, but none comes twice.
+
+    Raises QueryError for an unknown kind.
+    """
     with store.reading("read the timeline") as connection:
+        if wanted.kind:
+            check_kind(connection, cluster, wanted.kind)
         sources = _sources(connection, cluster, wanted)
         early = [line for where in sources for line in _before(connection, cluster, wanted, where)]
         early += _undecided(connection, cluster, wanted)
@@ -62,7 +67,7 @@ def timeline(store: Store, cluster: str, wanted: TimelineFilter) -> Iterator[Tim
     # An occurrence that waited for its cause can have got it, and a later start, before its page is read.
     waiting = {line.span.span_id for line in early}
     placed = (line for line in merge(*pages, key=_order) if line.span.span_id not in waiting)
-    yield from merge(sorted(early, key=_order), placed, key=_order)
+    return merge(sorted(early, key=_order), placed, key=_order)
 
 
 def _order(line: TimelineLine) -> tuple[int, str, str]:

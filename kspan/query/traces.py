@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, selec
 from kspan.errors import QueryError
 from kspan.model import SpanRow, TraceRow, TraceState
 from kspan.query import spans as reading
-from kspan.query.objects.find import Place, at_places, kinds_meant, places, places_of
+from kspan.query.objects.find import Place, at_places, check_kind, kinds_meant, places, places_of
 from kspan.query.objects.names import KindName
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
@@ -84,7 +84,12 @@ class _Objects(msgspec.Struct, frozen=True):
 
 
 def list_traces(connection: Connection, cluster: str, wanted: TraceFilter, limit: int | None) -> list[TraceSummary]:
-    """Return the matching traces, newest first, at most ``limit`` (None: all)."""
+    """Return the matching traces, newest first, at most ``limit`` (None: all).
+
+    Raises QueryError for an unknown kind.
+    """
+    if wanted.kind:
+        check_kind(connection, cluster, wanted.kind)
     objects = _objects(connection, cluster, wanted)
     if objects is not None and not objects.conditions:
         return []

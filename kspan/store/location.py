@@ -12,6 +12,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from kspan.errors import StoreError
+from kspan.paths import expanded, why_unusable
 
 _MAGIC: Final = b"SQLite format 3\x00"
 
@@ -34,7 +35,7 @@ def locate(url: str) -> Location:
     Raises StoreError for an invalid URL and for databases that kspan does not support.
     """
     if "://" not in url:
-        return _file(Path(url).expanduser())
+        return _file(expanded(url))
     try:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
@@ -74,7 +75,7 @@ def check_file(path: Path, *, must_exist: bool) -> None:
             raise StoreError(f"{path}: the directory {path.parent} does not exist") from None
         return
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path}: cannot be opened: {_reason(error)}") from error
+        raise StoreError(f"{path}: {why_unusable(error)}") from error
     if stat.S_ISDIR(status.st_mode):
         raise StoreError(f"{path}: is a directory, not a database file")
     if not stat.S_ISREG(status.st_mode):
@@ -83,7 +84,7 @@ def check_file(path: Path, *, must_exist: bool) -> None:
         with path.open("rb") as file:
             head = file.read(len(_MAGIC))
     except OSError as error:
-        raise StoreError(f"{path}: cannot be read: {_reason(error)}") from error
+        raise StoreError(f"{path}: {why_unusable(error)}") from error
     if head not in (b"", _MAGIC):
         raise StoreError(f"{path}: is not an SQLite database")
     if must_exist and head and not _has_wal(path) and not os.access(path.parent, os.W_OK, effective_ids=True):
@@ -110,7 +111,7 @@ class WriterLock:
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise StoreError(f"{database}: cannot be locked for writing: {path}: {_reason(error)}") from error
+            raise StoreError(f"{database}: cannot be locked for writing: {path}: {why_unusable(error)}") from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -128,7 +129,3 @@ class WriterLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -10,6 +10,7 @@ from typing import Final
 from kspan.cli.common import database_url, fold_settings, load_rules
 from kspan.cli.options import parse_duration
 from kspan.errors import SettingsError
+from kspan.paths import check_writable
 from kspan.times import SECOND
 
 _LEVELS: Final = ("debug", "info", "warning", "error")
@@ -93,6 +94,8 @@ def run_record(
 ) -> None:
     """Write a recording for ``duration`` (``0``: until SIGTERM or SIGINT)."""
     seconds = parse_duration(duration, "--for")
+    if problem := check_writable(Path(path)):
+        raise SettingsError(f"{path}: {problem}")
     if Path(path).exists() and not force:
         raise SettingsError(f"{path}: file exists; use --force to overwrite it")
 

@@ -9,14 +9,6 @@ from kspan.cli.options import TIMES_HELP, Cluster, Db
 
 app = typer.Typer(rich_markup_mode=None)
 
-Kind = Annotated[
-    str, typer.Option("--kind", metavar="KIND", help="Only occurrences of objects of this kind: pod, deploy, rs ...")
-]
-Namespace = Annotated[
-    str, typer.Option("--namespace", "-n", metavar="NAMESPACE", help="Only occurrences of objects in this namespace.")
-]
-Name = Annotated[str, typer.Option("--name", metavar="NAME", help="Only occurrences of objects with this name.")]
-
 
 @app.command(cls=Command, epilog=TIMES_HELP, rich_help_panel=ASK)
 def why(
@@ -57,9 +49,15 @@ def traces(
     until: Annotated[
         str, typer.Option("--until", metavar="TIME", help="Only traces that started before this time.")
     ] = "",
-    namespace: Namespace = "",
-    kind: Kind = "",
-    name: Name = "",
+    namespace: Annotated[
+        str,
+        typer.Option("--namespace", "-n", metavar="NAMESPACE", help="Only traces of objects in this namespace."),
+    ] = "",
+    kind: Annotated[
+        str,
+        typer.Option("--kind", metavar="KIND", help="Only traces of objects of this kind: pod, deploy, rs ..."),
+    ] = "",
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="Only traces of objects with this name.")] = "",
     actor: Annotated[
         str,
         typer.Option("--actor", metavar="SERVICE", help="Only traces that this component started: kubectl, helm ..."),
@@ -137,11 +135,19 @@ def trace(
 
 @app.command(cls=Command, epilog=TIMES_HELP, rich_help_panel=ASK)
 def timeline(
-    namespace: Namespace = "",
+    namespace: Annotated[
+        str,
+        typer.Option("--namespace", "-n", metavar="NAMESPACE", help="Only occurrences of objects in this namespace."),
+    ] = "",
     since: Annotated[str, typer.Option("--since", metavar="TIME", help="Only occurrences at this time or later.")] = "",
     until: Annotated[str, typer.Option("--until", metavar="TIME", help="Only occurrences before this time.")] = "",
-    kind: Kind = "",
-    name: Name = "",
+    kind: Annotated[
+        str,
+        typer.Option("--kind", metavar="KIND", help="Only occurrences of objects of this kind: pod, deploy, rs ..."),
+    ] = "",
+    name: Annotated[
+        str, typer.Option("--name", metavar="NAME", help="Only occurrences of objects with this name.")
+    ] = "",
     errors: Annotated[bool, typer.Option("--errors", help="Only errors.")] = False,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Print new occurrences as they arrive, until Ctrl-C.")
@@ -232,13 +238,15 @@ def sql(
     \b
     Examples:
       # Rollouts, newest first
-      kspan sql "SELECT at, name, who, outcome FROM rollouts ORDER BY start_time DESC"
+      kspan sql "SELECT at, name, who FROM rollouts ORDER BY start_time DESC"
     \b
       # Failures of the last two hours, as CSV
-      kspan sql "SELECT * FROM failures WHERE start_time > :since" --since 2h -o csv
+      kspan sql "SELECT * FROM failures WHERE start_time > :since" \\
+        --since 2h -o csv
     \b
       # What happened to one object
-      kspan sql "SELECT at, name FROM occurrences WHERE object = :pod" -p pod=web-0
+      kspan sql "SELECT at, name FROM occurrences WHERE object = :pod" \\
+        -p pod=web-0
     \b
       # The columns of a view
       kspan sql --schema rollouts

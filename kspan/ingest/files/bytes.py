@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from kspan.errors import InputError
+from kspan.paths import why_unusable
 
 CHUNK = 128 * 1024
 """Bytes that are read at once."""
@@ -76,23 +77,14 @@ def read_chunks(path: str, stdin: BinaryIO | None, on_progress: Callable[[int], 
     try:
         file = Path(path).open("rb")  # noqa: SIM115 -- closed below, when the generator ends
     except (OSError, ValueError) as error:
-        raise InputError(source, 0, _reason_of(error)) from error
+        raise InputError(source, 0, _why_unreadable(path, error)) from error
     with file:
         yield from _unpack(_read(file, on_progress))
 
 
-def _reason_of(error: Exception) -> str:
-    match error:
-        case FileNotFoundError():
-            return "no such file"
-        case IsADirectoryError():
-            return "is a directory: give the files in it"
-        case PermissionError():
-            return "cannot be opened: permission denied"
-        case OSError(strerror=str(text)):
-            return f"cannot be read: {text}"
-        case _:
-            return f"cannot be read: {error}"
+def _why_unreadable(path: str, error: OSError | ValueError) -> str:
+    hint = f": give the files in it, as in {path.rstrip('/')}/*" if isinstance(error, IsADirectoryError) else ""
+    return why_unusable(error) + hint
 
 
 def _read(file: BinaryIO, on_progress: Callable[[int], None] | None) -> Iterator[bytes]:
@@ -102,7 +94,7 @@ def _read(file: BinaryIO, on_progress: Callable[[int], None] | None) -> Iterator
         try:
             chunk = read(CHUNK)
         except (OSError, ValueError) as error:
-            raise BrokenInputError(_reason_of(error)) from error
+            raise BrokenInputError(why_unusable(error)) from error
         if not chunk:
             return
         if on_progress is not None:

@@ -17,6 +17,7 @@ from kspan.ingest.watch.resources.selection import Selection
 from kspan.ingest.watch.stream_status import NullObserver, WatchObserver
 from kspan.ingest.watch.watcher import Watcher
 from kspan.k8s.redact import redact
+from kspan.paths import why_unwritable
 from kspan.times import format_time
 
 FLUSH = 0.5
@@ -103,7 +104,7 @@ class RecordingFile:
         return b'%s"object":%s}\n' % (head.encode(), body)
 
     def _error(self, error: OSError) -> SettingsError:
-        return SettingsError(f"{self._path}: {error.strerror or error}")
+        return SettingsError(f"{self._path}: {why_unwritable(self._path, error)}")
 
 
 def record(

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from kspan.errors import QueryError
 from kspan.model import ObjectRow
-from kspan.query.objects.names import KindName, ObjectName, group_of
+from kspan.query.objects.names import KindName, ObjectName, group_of, kubectl_names
 from kspan.query.spans import distinct
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
@@ -94,6 +94,12 @@ def kinds_meant(connection: Connection, cluster: str, kind: KindName) -> list[st
     return [each for each in known_kinds(connection, cluster) if kind.means(each) or each == kind.built_in]
 
 
+def check_kind(connection: Connection, cluster: str, kind: KindName) -> None:
+    """Raise QueryError, with similar kinds, if neither kubectl nor the history knows the kind."""
+    if not kinds_meant(connection, cluster, kind):
+        raise QueryError(_unknown_kind(connection, cluster, kind))
+
+
 # Candidates
 
 
@@ -174,19 +180,39 @@ def _not_found(connection: Connection, cluster: str, wanted: ObjectName) -> str:
     """Return the error for an unknown object, with similar names."""
     kinds = kinds_meant(connection, cluster, wanted.kind)
     if not kinds:
-        near = get_close_matches(wanted.kind.word, [kind.lower() for kind in known_kinds(connection, cluster)])
-        meant = (
-            f"did you mean {near[0]}?" if near else f"use one of {_listed(known_kinds(connection, cluster)) or 'none'}"
-        )
-        return f"no object of kind {wanted.kind.word!r} is known: {meant}"
+        return _unknown_kind(connection, cluster, wanted.kind)
     near = _near(connection, cluster, kinds, wanted)
     if near:
         return f"{_written(wanted)} is not known: did you mean {' or '.join(near)}?"
     known = sorted({(o.kind, o.namespace, o.name) for o in _around(connection, cluster, kinds, wanted)})
-    if len(known) > _SHOWN:
-        return f"{_written(wanted)} is not known; {len(known)} others are"
-    others = _listed([_as_argument(place) for place in known])
-    return f"{_written(wanted)} is not known; known: {others or 'no other'}"
+    if 0 < len(known) <= _SHOWN:
+        return f"{_written(wanted)} is not known; known: {_listed([_as_argument(place) for place in known])}"
+    return f"{_written(wanted)} is not known; {_where_to_look(connection, cluster, kinds)}"
+
+
+def _unknown_kind(connection: Connection, cluster: str, kind: KindName) -> str:
+    known = known_kinds(connection, cluster)
+    names = ([each.lower() for each in known], kubectl_names())
+    near = next(filter(None, (get_close_matches(kind.word, some) for some in names)), [])
+    meant = f"did you mean {' or '.join(near)}?" if near else f"use one of {_listed(known) or 'none'}"
+    return f"no object of kind {kind.written!r} is known: {meant}"
+
+
+def _where_to_look(connection: Connection, cluster: str, kinds: Sequence[str]) -> str:
+    """Return the namespaces that have objects of a kind, and the command that lists their history."""
+    for kind in kinds:
+        here = (objects.c.cluster == cluster, objects.c.kind == kind)
+        query = distinct(objects.c.namespace, *here, name="namespaces").limit(_MANY)
+        namespaces = list(connection.execute(query).scalars())
+        if namespaces:
+            command = f"kspan timeline --kind {kind.lower()}"
+            inside = [name for name in namespaces if name]
+            if not inside:
+                return f"'{command}' lists others"
+            option = f" -n {inside[0]}" if len(inside) == 1 else ""
+            several = "namespaces" if len(inside) > 1 else "namespace"
+            return f"others are in {several} {_listed(inside)}: '{command}{option}' lists them"
+    return "no other object of this kind is known"
 
 
 def _near(connection: Connection, cluster: str, kinds: Collection[str], wanted: ObjectName) -> list[str]:

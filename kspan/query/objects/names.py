@@ -53,6 +53,11 @@ class KindName(msgspec.Struct, frozen=True):
     built_in: str = ""
     built_in_group: str = ""
 
+    @property
+    def written(self) -> str:
+        """The word with its group."""
+        return f"{self.word}.{self.group}" if self.group else self.word
+
     def means(self, kind: str) -> bool:
         """Return whether the word is this kind or its plural."""
         return self.word in (kind.lower(), plural_of(kind))
@@ -96,6 +101,11 @@ def parse_kind(text: str) -> KindName:
 def group_of(api_version: str) -> str:
     """Return the group of an API version: ``apps`` for ``apps/v1``, empty for the core group."""
     return api_version.rpartition("/")[0]
+
+
+def kubectl_names() -> list[str]:
+    """Return the names of all built-in kinds: singular, plural and short."""
+    return list(_words())
 
 
 @cache

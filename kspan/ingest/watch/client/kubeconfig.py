@@ -11,6 +11,7 @@ from kspan.ingest.watch.client.credentials import ClientSettings
 from kspan.ingest.watch.client.errors import KubeconfigError
 from kspan.ingest.watch.client.text import one_line
 from kspan.ingest.watch.retry import Timing
+from kspan.paths import expanded, why_unusable
 
 _DEFAULT_PATH = "~/.kube/config"
 
@@ -31,7 +32,8 @@ def connect(kubeconfig: str | None = None, context: str | None = None, timing: T
         KubeconfigError: there is no usable configuration, or no credentials.
     """
     path = kubeconfig or os.environ.get("KUBECONFIG") or ""
-    if not path and Path(_DEFAULT_PATH).expanduser().exists():
+    # Path.exists raises an error if the home directory is somebody else's.
+    if not path and os.path.exists(expanded(_DEFAULT_PATH)):  # noqa: PTH110
         path = _DEFAULT_PATH
     if not path:
         return Connection(_service_account_loader(context), timing or Timing())
@@ -48,8 +50,9 @@ class _Kubeconfig:
     def __init__(self, path: str, context: str | None) -> None:
         self._path = path
         self._context = context
-        self._files = [Path(part).expanduser() for part in path.split(os.pathsep) if part]
-        if not any(file.is_file() for file in self._files):
+        self._files = [expanded(part) for part in path.split(os.pathsep) if part]
+        # As in kubectl, a file of several may be missing, but not unreadable. The client's errors do not fit one line.
+        if not [file for file in self._files if _is_readable(file)]:
             raise KubeconfigError(f"{path}: no such file")
 
     def load(self) -> ClientSettings:
@@ -76,6 +79,18 @@ def _translated(source: str, load: Callable[[], _T]) -> _T:
     except Exception as error:
         # The client's loaders let through the errors of YAML, base64, OAuth and plugins.
         raise KubeconfigError(f"{source}: {one_line(error, 500)}") from error
+
+
+def _is_readable(file: Path) -> bool:
+    """Return False for a missing file. Raises KubeconfigError for one that exists and cannot be read."""
+    try:
+        # Not a pipe: it could be read only once, and the file is read again when it changes.
+        if not file.is_file() and not file.is_dir():
+            return False
+        with file.open("rb"):
+            return True
+    except (OSError, ValueError) as error:
+        raise KubeconfigError(f"{file}: {why_unusable(error)}") from error
 
 
 def _stamp(file: Path) -> tuple[int, int, int]:
