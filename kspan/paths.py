@@ -42,3 +42,14 @@ def check_writable(path: Path) -> str:
     except OSError as error:
         return why_unusable(error)
     return "" if os.access(written, os.W_OK, effective_ids=True) else f"no permission to write to {written}"
+
+
+def is_missing(path: Path) -> bool:
+    """Return whether there is no such file. False if that cannot be known: using the file reports the reason."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False

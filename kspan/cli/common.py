@@ -10,9 +10,10 @@ import msgspec
 
 from kspan.cli.options import parse_duration
 from kspan.errors import RulesError, SettingsError, StoreError
-from kspan.paths import why_unusable
+from kspan.paths import is_missing, why_unusable
 from kspan.settings import FoldSettings
 from kspan.store import Store, open_store
+from kspan.store.location import locate
 from kspan.times import SECOND
 
 if TYPE_CHECKING:
@@ -113,9 +114,13 @@ def _nanoseconds(text: str | None, option: str, default: int) -> int:
 def open_existing(db: str | None, *, read_only: bool = False) -> Store:
     """Open an existing database: a mistyped path must not create one. Raises StoreError."""
     url = database_url(db)
-    path = url.removeprefix("sqlite:///") if url.startswith("sqlite:///") or "://" not in url else ""
-    if path and not Path(path).exists():
-        raise StoreError(f"{path}: no such database; create one with 'kspan run' or 'kspan replay FILE --db {path}'")
+    path = locate(url).path
+    if path is not None and is_missing(path):
+        if not path.parent.is_dir():
+            raise StoreError(f"{path}: the directory {path.parent} does not exist")
+        option = f" --db {path}" if db else ""
+        create = f"create it with 'kspan run{option}' or 'kspan replay FILE{option}'"
+        raise StoreError(f"{path}: no such database; {create}{'' if db else ', or choose another with --db'}")
     return open_store(url, read_only=read_only)
 
 

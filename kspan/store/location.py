@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,9 @@ from sqlalchemy.exc import ArgumentError
 
 from kspan.errors import StoreError
 from kspan.paths import expanded, why_unusable
+
+_URL: Final = re.compile(r"(?:sqlite|postgres(?:ql)?)(?:\+\w+)?:")
+"""The beginning of an URL, also if slashes are missing behind it."""
 
 _MAGIC: Final = b"SQLite format 3\x00"
 
@@ -34,7 +38,7 @@ def locate(url: str) -> Location:
 
     Raises StoreError for an invalid URL and for databases that kspan does not support.
     """
-    if "://" not in url:
+    if "://" not in url and not _URL.match(url):
         return _file(expanded(url))
     try:
         parsed = make_url(url)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from kspan.errors import QueryError
 from kspan.graph import built_in_rules
 from kspan.ingest.journal_builder import JournalBatch
 from kspan.model import SpanEvent
@@ -48,7 +49,7 @@ def test_every_occurrence_is_listed_once_oldest_first(histories: Histories) -> N
         {"kind": parse_kind("deploy"), "name": "web"},
         {"name": "web-854b7f4f", "namespace": "rolling-update"},
         {"name": "nothing"},
-        {"kind": parse_kind("gadget")},
+        {"kind": parse_kind("cronjob")},
         {"errors": True},
         {"since": parse_time("2026-11-22T10:25:20Z"), "until": parse_time("2026-11-22T10:25:40Z")},
     ],
@@ -67,6 +68,12 @@ def test_filters_give_the_same_lines_as_a_full_scan(histories: Histories, wanted
         )
 
     assert lines(history, **wanted) == list(filter(fits, lines(history)))
+
+
+def test_an_unknown_kind_is_an_error_before_the_first_line(histories: Histories) -> None:
+    history = histories("02-rolling-update")
+    with pytest.raises(QueryError, match="did you mean replicaset"):
+        timeline(history.store, history.cluster, TimelineFilter(kind=parse_kind("replicset")))
 
 
 def test_the_timeline_of_a_namespace_includes_its_deletion(histories: Histories) -> None:

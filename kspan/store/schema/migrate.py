@@ -54,7 +54,7 @@ def check_readable(engine: Engine, location: Location) -> None:
     """Raise StoreError if the database cannot be read without migrating it."""
     revision = revision_of(engine, location)
     if not revision:
-        raise StoreError(f"{location.name}: has no kspan tables yet")
+        raise StoreError(f"{location.name}: has no kspan tables yet: run 'kspan run' or 'kspan replay' first")
     if revision != REVISION:
         raise StoreError(
             f"{location.name}: has the tables of an older kspan ({revision}; this one reads {REVISION}): "

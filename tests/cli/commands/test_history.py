@@ -228,6 +228,14 @@ def test_follow_prints_new_occurrences_until_ctrl_c(tmp_path: Path, output: str)
         (("why", "web"), "invalid object 'web': use KIND/NAME"),
         (("why", "pod", "a", "b"), "invalid object 'pod a b'"),
         (("why", "gadget/x"), "no object of kind 'gadget' is known: use one of Deployment, "),
+        (("why", "depoyment/x"), "no object of kind 'depoyment' is known: did you mean deployment?"),
+        (("why", "pod/q"), "others are in namespaces default, rolling-update: 'kspan timeline --kind pod' lists"),
+        (("why", "pod/q", "-n", "q"), "Pod q/q is not known; others are in namespaces "),
+        (("why", "rs/q"), "ReplicaSet q is not known; known: replicaset/smoke-8f864fcc8 -n default, "),
+        (("why", "cj/q"), "CronJob q is not known; no other object of this kind is known"),
+        (("traces", "--kind", "depoyment"), "no object of kind 'depoyment' is known: did you mean deployment?"),
+        (("timeline", "--kind", "cronjbs", "-o", "csv"), "'cronjbs' is known: did you mean cronjobs"),
+        (("timeline", "-f", "--kind", "widgets.example.com"), "'widgets.example.com' is known: use one of Deployment,"),
         (("why", POD, "--at", "yesterday"), "--at: invalid time 'yesterday': use 2026-11-22T10:25:05Z"),
         (("why", POD, "--uid", "nope"), "no object has uid 'nope': use one of "),
         (("why", POD, "-n", "shop"), "did you mean pod/web-854b7f4f-9xzlt -n rolling-update?"),
@@ -248,6 +256,12 @@ def test_a_mistake_is_reported_in_one_line_with_exit_code_2(db: Path, args: tupl
     assert expected in refused(kspan(*args, "--db", db))
 
 
+@pytest.mark.parametrize("command", ["traces", "timeline"])
+def test_a_kind_of_kubectl_without_history_is_not_an_error(db: Path, command: str) -> None:
+    done = kspan(command, "--kind", "cj", "-o", "csv", "--db", db)
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 1)
+
+
 def test_a_name_in_several_namespaces_is_refused_with_their_names(tmp_path: Path) -> None:
     with open_store(str(tmp_path / "db.sqlite")) as store:
         commit(store, [make_object("Pod", "web", uid=ns, namespace=ns) for ns in ("shop", "test")])
@@ -260,6 +274,8 @@ def test_a_missing_or_foreign_database_is_refused(tmp_path: Path, args: tuple[st
     missing = tmp_path / "missing.sqlite"
     assert "no such database" in refused(kspan(*args, "--db", missing))
     assert not missing.exists()
+    assert f"the directory {tmp_path / 'no'} does not exist" in refused(kspan(*args, "--db", tmp_path / "no" / "db"))
+    assert "invalid database URL: use sqlite:///PATH" in refused(kspan(*args, "--db", "sqlite:/db.sqlite"))
     other = tmp_path / "other.sqlite"
     with sqlite3.connect(other) as connection:
         connection.execute("create table theirs (id)")

@@ -97,6 +97,6 @@ def test_a_file_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 def test_a_full_disk_ends_the_recording_with_its_reason(tmp_path: Path) -> None:
     with ScriptedServer(Cluster()) as server:
         connection = connection_to(server.url, tmp_path)
-        with pytest.raises(SettingsError, match="No space left"):
+        with pytest.raises(SettingsError, match="no space left"):
             record(connection, Selection(), "/dev/full", 5.0, threading.Event())
         connection.close()

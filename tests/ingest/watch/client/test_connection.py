@@ -11,6 +11,7 @@ import pytest
 from kspan.ingest.watch import ApiError, KubeconfigError, connect
 from tests.ingest.watch.scripted import Reply, Request, ScriptedServer
 from tests.ingest.watch.watching import QUICK, connection_to, kubeconfig
+from tests.permissions import shared_folder, unprivileged
 
 
 def version(request: Request, reply: Reply) -> None:
@@ -86,6 +87,35 @@ def test_without_any_configuration_the_error_states_what_to_do(tmp_path: Path, m
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "9")
     with pytest.raises(KubeconfigError, match="service account"):
         connect()
+
+
+def test_an_unreadable_kubeconfig_is_an_error_of_one_line_even_if_another_one_can_be_read(tmp_path: Path) -> None:
+    with shared_folder() as folder:
+        mine = kubeconfig(folder / "mine", "http://127.0.0.1:9")
+        Path(mine).chmod(0o644)
+        theirs = folder / "theirs"
+        theirs.touch(mode=0)
+        closed = folder / "closed"
+        closed.mkdir(mode=0)
+        for path in (str(theirs), f"{mine}:{theirs}"):
+            with unprivileged(), pytest.raises(KubeconfigError, match=f"^{theirs}: permission denied$"):
+                connect(path)
+        with unprivileged(), pytest.raises(KubeconfigError, match=f"^{closed}/config: permission denied$"):
+            connect(f"{closed}/config")
+        with unprivileged():
+            assert connect(f"{mine}:{folder}/missing").host == "http://127.0.0.1:9"
+    with pytest.raises(KubeconfigError, match=f"^{tmp_path}: is a directory$"):
+        connect(str(tmp_path))
+
+
+def test_the_kubeconfig_of_an_inaccessible_home_directory_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with shared_folder() as folder:
+        monkeypatch.setenv("HOME", str(folder / "home"))
+        (folder / "home").mkdir(mode=0)
+        with unprivileged(), pytest.raises(KubeconfigError, match="no kubeconfig found"):
+            connect()
 
 
 @pytest.mark.parametrize(
