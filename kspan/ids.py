@@ -16,7 +16,7 @@ def span_id(*identity: str) -> str:
 
 
 def trace_id(*identity: str) -> str:
-    """Trace id (32 hexadecimal digits) of an identity: cluster uid, uid of the root object, generation, episode."""
+    """Trace id (32 hexadecimal digits) of an identity: cluster uid, span id and version of what starts the trace."""
     return _digest(16, ("trace", *identity))
 
 

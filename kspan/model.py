@@ -268,7 +268,7 @@ class TraceRow(msgspec.Struct, frozen=True, gc=False):
 class Delta(msgspec.Struct):
     """The change of the projection by some records. To be applied in the order of the fields:
 
-    1. ``dropped_*``: keys of rows to delete (trace id and span id; arrival number).
+    1. ``dropped_*``: keys of rows to delete (trace id and span id; arrival number; trace id).
     2. ``pending``, ``objects`` …: rows to insert or replace.
     3. ``updated_*``: rows that already exist and change only unindexed columns. Most writes are like this; they must
        not touch the indexes.
@@ -276,6 +276,7 @@ class Delta(msgspec.Struct):
 
     dropped_spans: list[tuple[str, str]] = []
     dropped_pending: list[tuple[int]] = []
+    dropped_traces: list[tuple[str]] = []
     pending: list[PendingRow] = []
     objects: list[ObjectRow] = []
     owners: list[OwnerRow] = []

@@ -89,6 +89,8 @@ def apply_delta(tables: dict[str, dict[Any, Any]], delta: Delta) -> None:
         del tables["spans"][key]
     for key in delta.dropped_pending:
         del tables["pending"][key]
+    for key in delta.dropped_traces:
+        del tables["traces"][key]
     for table, keys in KEYS.items():
         for row in getattr(delta, table):
             tables[table][tuple(getattr(row, key) for key in keys)] = row

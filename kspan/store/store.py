@@ -148,7 +148,7 @@ class Store:
                 raise StoreError(f"{self.name}: cannot commit: the journal ends at {last}, {first_seq} does not follow")
             journal.append(connection, cluster, first_seq, records)
             rows.write_cursors(connection, cluster, cursors)
-            rows.write_delta(connection, cluster, delta)
+            exports.offer_again(connection, cluster, rows.write_delta(connection, cluster, delta))
             projection.write_position(connection, cluster, last + len(records), delta.clock, newest)
             if on_durable is None:
                 return
@@ -233,7 +233,7 @@ class Store:
             projection.clear(connection, cluster)
             last = journal.last_sequence(connection, cluster)
             for delta in deltas:
-                rows.write_delta(connection, cluster, delta)
+                exports.offer_again(connection, cluster, rows.write_delta(connection, cluster, delta))
                 projection.write_position(connection, cluster, last, delta.clock)
             projection.write_position(connection, cluster, last, b"")
             fold_history.start_period(connection, cluster, 1, inputs)

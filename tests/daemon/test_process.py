@@ -16,6 +16,9 @@ from tests.daemon.small_cluster import CLUSTER, Process, SmallCluster, wait_unti
 from tests.emit.receivers import reserved_ports
 from tests.limits import HANG_S
 
+LEASE = Path(__file__).parents[1] / "data" / "cases" / "trace-id-reused-lease.jsonl"
+"""Five lists, then Events of a Lease that are eight seconds apart."""
+
 
 @pytest.fixture
 def cluster() -> Iterator[SmallCluster]:
@@ -100,6 +103,25 @@ def test_a_closed_trace_is_exported_and_an_open_one_waits_for_the_next_start(
     (resource,) = json.loads(line)["resourceSpans"]
     attributes = {entry["key"]: entry["value"]["stringValue"] for entry in resource["resource"]["attributes"]}
     assert attributes["k8s.cluster.uid"] == CLUSTER
+
+
+def test_every_event_of_an_object_that_is_never_watched_is_sent_once_in_a_trace_of_its_own(tmp_path: Path) -> None:
+    """Between two Events of the Lease, longer apart than the maximum age of a trace, all of it is forgotten."""
+    spans, database = tmp_path / "spans.jsonl", tmp_path / "db"
+    quick = {"hold": "500ms", "settle": "500ms", "max_trace_age": "2s"}
+    recording = tmp_path / "recording.jsonl"
+    recording.write_text("".join(LEASE.read_text().splitlines(keepends=True)[:8]))
+    with ApiServer(token="t0ken") as api:
+        api.serve_recording(recording, speed=3, wait_for=["v1/events"])
+        with Process(api.kubeconfig(tmp_path / "kubeconfig"), database, [f"file:{spans}"], **quick) as daemon:
+            wait_until(lambda: spans.exists() and spans.read_text().count("Lease.LeaderElection") == 3)
+            assert daemon.ends() == 0
+    sent = re.findall('"traceId":"([0-9a-f]{32})","spanId":"([0-9a-f]{16})"', spans.read_text())
+    assert (len({trace for trace, _ in sent}), len({span for _, span in sent})) == (3, 3)
+    with open_store(str(database), read_only=True) as store:
+        (cluster,) = store.clusters()
+        found = [(row["trace_id"], row["span_id"]) for row in store.projection_rows(cluster, "spans")]
+    assert sorted(found) == sorted(sent)
 
 
 def test_a_receiver_that_hangs_does_not_delay_the_stop(

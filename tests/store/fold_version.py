@@ -99,7 +99,7 @@ def _add(digest: Any, delta: Delta) -> None:
         written = [*getattr(delta, table), *getattr(delta, f"updated_{table}", ())]
         for row in sorted(map(msgspec.msgpack.encode, written)):
             digest.update(row)
-    for dropped in (delta.dropped_spans, delta.dropped_pending):
+    for dropped in (delta.dropped_spans, delta.dropped_pending, delta.dropped_traces):
         digest.update(msgspec.msgpack.encode(sorted(dropped)))
     digest.update(delta.clock)
 

@@ -173,6 +173,34 @@ def test_a_span_can_move_to_another_trace(store: Store) -> None:
     assert found == [(f"{t:032x}", f"{s:016x}") for t, s in ((1, 2), (1, 3), (7, 1))]
 
 
+@pytest.mark.parametrize("others", [0, 60], ids=["few rows", "many rows"])
+def test_a_trace_that_was_closed_and_gets_more_spans_is_exported_again(
+    store: Store, others: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The trace of a remote context can be used again long after it was closed. Nothing of it may be left unsent."""
+    more = [trace_row(number) for number in range(100, 100 + others)]
+    first = trace_row(1, TraceState.CLOSED, closed_at=200)
+    store.commit(CLUSTER, 1, [record(1)], [], Delta(traces=[first, trace_row(2, TraceState.CLOSED, closed_at=200)]))
+    ids = [trace.trace_id for trace in store.unemitted_traces(CLUSTER, "otlp", 9)]
+    store.mark_emitted(CLUSTER, "otlp", ids, at=300)
+    store.commit(CLUSTER, 2, [record(2)], [], Delta(traces=[first, *more]))
+    assert not caplog.records, "the same row again is nothing new"
+    opened = msgspec.structs.replace(trace_row(1), root_span_id="")
+    store.commit(CLUSTER, 3, [record(3)], [], Delta(traces=[opened, *more]))
+    assert first.trace_id in caplog.text
+    assert opened in store.load_projection(CLUSTER).traces
+    assert store.unemitted_traces(CLUSTER, "otlp", 9) == []
+    again = msgspec.structs.replace(first, closed_at=400)
+    store.commit(CLUSTER, 4, [record(4)], [], Delta(traces=[again, *more]))
+    assert store.unemitted_traces(CLUSTER, "otlp", 9) == [again]
+
+
+def test_the_row_of_a_trace_can_be_dropped(store: Store) -> None:
+    store.commit(CLUSTER, 1, [record(1)], [], Delta(traces=[trace_row(1), trace_row(2)]))
+    store.commit(CLUSTER, 2, [record(2)], [], Delta(dropped_traces=[(trace_row(1).trace_id,)]))
+    assert [row["trace_id"] for row in store.projection_rows(CLUSTER, "traces")] == [trace_row(2).trace_id]
+
+
 def test_named_kinds_include_objects_known_only_from_events(store: Store) -> None:
     mentioned = msgspec.structs.replace(object_row(1), resource="", kind="Widget", api_version="example.com/v1")
     others = [

@@ -105,6 +105,7 @@ def _occurrence(
         rv=SYNTHETIC_CREATE if verb == "Create" else SYNTHETIC_UPDATE,
         api_version=obj.api_version,
         generation=generation,
+        inferred_from=obj.baseline.resource_version if obj.baseline is not None else "",
         actor=actor or field_managers.service_of(manager) or "unknown",
         manager=manager,
         by_controller=controlled,

@@ -39,6 +39,14 @@ class DeltaBuilder:
         self.traces[trace] = None
         self._opened.add(trace)
 
+    def drop_trace(self, trace: str) -> None:
+        """Remove the row of an open trace."""
+        self.traces.pop(trace, None)
+        if trace in self._opened:
+            self._opened.remove(trace)
+        else:
+            self._delta.dropped_traces.append((trace,))
+
     def forget_object(self, obj: ObjectState) -> None:
         """Write an object's last row, without the fold's state."""
         self.objects.pop(obj.uid, None)

@@ -112,6 +112,7 @@ def _has_same_columns(old: ObjectState, new: ObjectState) -> bool:
         and old.kind == new.kind
         and old.namespace == new.namespace
         and old.name == new.name
+        and old.deleted == new.deleted  # it exists again: a backup was restored
     )
 
 

@@ -229,18 +229,24 @@ class Objects:
         transition.span, transition.trace = earlier.id, earlier.place.trace
         self._delta.objects[obj.uid] = None
 
-    def start_episode(self, obj: ObjectState, name: str) -> None:
-        """Set the trace of an object's occurrences after its last trace was closed."""
-        obj.episodes += 1
-        obj.episode = name
+    def set_episodes(self, obj: ObjectState, traces: tuple[str, ...]) -> None:
+        """Set the traces of what follows an object's closed traces."""
+        obj.episodes = traces
         self._delta.objects[obj.uid] = None
 
     def note_trace(self, occ: Occurrence) -> None:
-        """Note the trace of a change on its object: once the trace is closed, only the object has it."""
-        obj = self.get(occ.uid) if occ.verb or occ.condition else None
-        if obj is None:
-            return
-        for cause in obj.changes if occ.verb else obj.transitions:
+        """Note the trace of a change on its object: once the trace is closed, only the object has it.
+
+        The changes that a top-level Event reports (``add_assumed_change``) have the trace of the Event.
+        """
+        if occ.top_level:
+            for obj in self.named(occ.kind, occ.namespace, occ.name):
+                self._set_trace(obj, obj.changes, occ)
+        elif (occ.verb or occ.condition) and (known := self.get(occ.uid)) is not None:
+            self._set_trace(known, known.changes if occ.verb else known.transitions, occ)
+
+    def _set_trace(self, obj: ObjectState, causes: Iterable[KnownChange | Transition], occ: Occurrence) -> None:
+        for cause in causes:
             if cause.span == occ.id:
                 cause.trace = occ.place.trace
         self._delta.objects[obj.uid] = None

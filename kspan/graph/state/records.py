@@ -199,6 +199,7 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     patch: str = ""  # JSON patch of the change
     summary: str = ""
     reported_by: str = ""  # span of the Event that reports the change
+    inferred_from: str = ""  # resourceVersion of the listed object from which a change that nobody saw was inferred
 
     # Only transitions.
     condition: str = ""  # type of the condition
@@ -288,8 +289,7 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     lost_dependents: tuple[LostDependent, ...] = ()
     replacements: tuple[Replacement, ...] = ()
     refused: Refusal | None = None
-    episode: str = ""  # trace of its occurrences after its last trace was closed
-    episodes: int = 0  # number of episodes
+    episodes: tuple[str, ...] = ()  # traces of what follows its closed traces, or no known cause; open ones, mostly
 
 
 class Trace(msgspec.Struct, array_like=True, gc=False):
@@ -301,6 +301,7 @@ class Trace(msgspec.Struct, array_like=True, gc=False):
     check: int  # when to check next whether it is resolved
     warning: bool = False  # contains a Warning
     previous_trace: str = ""  # the closed trace that this episode follows
+    remote: bool = False  # its id is that of a carried trace context
 
 
 class Clock(msgspec.Struct, array_like=True, gc=False):

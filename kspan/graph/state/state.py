@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Set
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from kspan.graph.rules.rules import Subject
 from kspan.graph.state.delta_builder import DeltaBuilder
@@ -223,6 +224,7 @@ class State:
             trace = self._open_trace(place.trace, previous)
         trace.active = max(trace.active, now)
         trace.warning = trace.warning or occ.warning
+        trace.remote = trace.remote or bool(place.remote_parent)
         occ.place = place
         self._traces.join(occ)
         if occ.event_uid:
@@ -238,6 +240,20 @@ class State:
         self._delta.open_trace(name)
         self.schedule.check_trace(name, trace.check)
         return trace
+
+    def start_episode(self, obj: ObjectState, name: str) -> None:
+        """Set a trace of what follows a closed trace of an object, or no known cause."""
+        self.objects.set_episodes(obj, (*filter(self.is_open, obj.episodes), name))
+
+    def rename_trace(self, trace: Trace, name: str) -> None:
+        """Give an open trace another id."""
+        self._delta.drop_trace(trace.id)
+        self._traces.rename(trace.id, name)
+        trace.id = name
+        for occ in self.members(name):
+            occ.place = replace(occ.place, trace=name)
+            self._delta.spans[occ.id] = occ
+            self.objects.note_trace(occ)
 
     def leave_trace(self, occ: Occurrence) -> None:
         """Take an occurrence out of its trace; it joins another one next."""
@@ -260,10 +276,10 @@ class State:
         """Write the final rows of a trace and its spans, and remove them."""
         for occ, span in spans:
             self._delta.close_span(occ, span)
-            if occ.place.remote_parent:
-                self.clock.note_closed(trace.id)
             self._keep_track(occ)
             self._remove_occurrence(occ)
+        if trace.remote:
+            self.clock.note_closed(trace.id)
         self._delta.close_trace(row)
         self._traces.remove(trace.id)
 

@@ -52,6 +52,11 @@ class TraceIndex:
         if span in self.causality:
             self.causality.remove_node(span)
 
+    def rename(self, trace: str, name: str) -> None:
+        """Give a trace another id."""
+        self.by_id[name] = self.by_id.pop(trace)
+        self._members[name] = self._members.pop(trace)
+
     def remove(self, trace: str) -> None:
         """Remove a trace."""
         del self._members[trace]

@@ -91,7 +91,8 @@ class TraceCloser:
 
     def _close(self, trace: Trace, *, incomplete: bool) -> None:
         members = sorted(self.state.members(trace.id), key=lambda o: (o.time, o.id))
-        self.placer.gather_episode(members)
+        self.placer.gather_roots(members)
+        self.placer.name_trace(trace, members)
         children = children_of(members)
         starts = start_times(children)
         ends = end_times(self.state, trace, members, starts, children)
@@ -154,7 +155,7 @@ class TraceCloser:
     def _is_needed(self, obj: ObjectState) -> bool:
         return (
             self.state.is_pending(obj.uid)
-            or self.state.is_open(obj.episode)
+            or any(map(self.state.is_open, obj.episodes))
             or any(self.state.is_open(change.trace) for change in obj.changes)
             or any(not dependent.deleted for dependent in self.state.objects.dependents(obj.uid))
         )

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from kspan.graph.cause.choice import CARRIED, SUBJECT, Choice
 from kspan.graph.observe.events import is_combined
 from kspan.graph.observe.trace_context import read_context
-from kspan.graph.state.records import KnownChange, Occurrence, Place
+from kspan.graph.state.records import KnownChange, Occurrence, Place, Trace
 from kspan.graph.state.state import State
 from kspan.ids import trace_id
 
@@ -66,11 +66,7 @@ class Placer:
         if not starts:
             self._place_in_episode(occ, choice, None)
             return
-        root = root_of or occ
-        generation = str(root.generation) if root.generation else root.resource_version
-        identity = root.uid, root.verb, generation, root.event_uid or root.id
-        name = trace_id(self.state.cluster, *identity)
-        self.state.place(occ, Place(name, choice.rule, round(choice.confidence, 2)))
+        self.state.place(occ, Place(self._id_from(root_of or occ), choice.rule, round(choice.confidence, 2)))
 
     def _place_in_episode(self, occ: Occurrence, choice: Choice, cause: KnownChange | None) -> None:
         """Place an occurrence that follows a closed trace, or no known cause, in the episode of its object."""
@@ -89,14 +85,43 @@ class Placer:
     def _episode(self, occ: Occurrence, previous: str) -> str:
         """The trace of an object that follows the trace ``previous``: the open one, or a new one."""
         obj = self.state.object(occ.uid)
-        current = self.state.trace(obj.episode) if obj is not None and obj.episode else None
-        if current is not None and current.previous_trace == previous:
-            return current.id
-        number = obj.episodes + 1 if obj is not None else 0
-        name = trace_id(self.state.cluster, "episode", previous, occ.uid, str(number))
+        for name in obj.episodes if obj is not None else ():
+            trace = self.state.trace(name)
+            if trace is not None and trace.previous_trace == previous:
+                return name
+        name = self._id_from(occ)
         if obj is not None:
-            self.state.objects.start_episode(obj, name)
+            self.state.start_episode(obj, name)
         return name
+
+    # trace ids -------------------------------------------------------------------------------------------------------
+
+    def _id_from(self, first: Occurrence) -> str:
+        """The id of the trace that starts with an occurrence.
+
+        No other trace has it, because an occurrence is in one trace. The same occurrence can be observed again when it
+        is forgotten (an Event that is annotated, an object that returns, a backup that is restored), but then in
+        another version, and the journal has each version once.
+        """
+        return trace_id(self.state.cluster, first.id, first.inferred_from or str(first.rv))
+
+    def name_trace(self, trace: Trace, members: list[Occurrence]) -> None:
+        """Give a trace that is being closed the id that its root implies, unless a remote context has set its id.
+
+        Until now it has the id of the occurrence that was decided first, which need not be the earliest. If the root is
+        an Event that reports a change, the change counts: the Event can be late.
+
+        Args:
+            trace: the trace.
+            members: its occurrences, sorted by time and id, of which one is the root.
+        """
+        if trace.remote:
+            return
+        root = next(occ for occ in members if not occ.place.parent)
+        reported = (occ for occ in members if occ.reported_by == occ.place.parent == root.id)
+        name = self._id_from(next(reported, root))
+        if name != trace.id:
+            self.state.rename_trace(trace, name)
 
     # an Event that arrives after the change that it reports ----------------------------------------------------------
 
@@ -122,14 +147,18 @@ class Placer:
             self.state.leave_trace(occ)
             self.state.place(occ, replace(occ.place, trace=to))
 
-    def gather_episode(self, members: list[Occurrence]) -> None:
-        """Place the occurrences that follow a closed trace under the earliest of them, which has the link."""
-        first = next((occ for occ in members if occ.place.episodic), None)
-        for occ in members if first is not None else ():
-            if first is None or occ is first or not occ.place.episodic:
-                continue
-            place = replace(occ.place, parent=first.id)
-            if place.link_span == first.place.link_span:
+    def gather_roots(self, members: list[Occurrence]) -> None:
+        """Leave one root in a trace: the earliest, which has the link to the closed trace that an episode follows.
+
+        Only changes that carry the same remote context have each its own remote parent.
+
+        Args:
+            members: the occurrences of the trace, sorted by time and id.
+        """
+        roots = [occ for occ in members if not occ.place.parent and not occ.place.remote_parent]
+        for occ in roots[1:]:
+            place = replace(occ.place, parent=roots[0].id)
+            if place.link_span == roots[0].place.link_span:
                 place = replace(place, link_trace="", link_span="")
             self.state.change_place(occ, place)
 

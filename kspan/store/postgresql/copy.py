@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, Boolean, Connection, Double, LargeBinary, Tab
 from kspan.store.postgresql.engine import driver_errors
 from kspan.store.postgresql.text_escape import escape
 from kspan.store.schema.column_types import Json, Payload
+from kspan.store.schema.tables import REPLACED_IF
 
 WORTH_IT: Final = 50
 """Number of rows from which a temporary table is faster."""
@@ -50,6 +51,7 @@ class _Statements:
             f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {', '.join(self.values.values())} "  # noqa: S608
             f"FROM {self.stage} AS s ON CONFLICT ({', '.join(key)}) DO UPDATE SET "
             + ", ".join(f"{name} = excluded.{name}" for name in names if name not in key)
+            + (f" WHERE {table.info[REPLACED_IF]}" if REPLACED_IF in table.info else "")
         )
         self.name = table.name
 
@@ -69,11 +71,11 @@ def insert(connection: Connection, table: Table, rows: Iterable[Sequence[Any]]) 
     _copy(connection, way, way.copy, rows)
 
 
-def upsert(connection: Connection, table: Table, rows: Iterable[Sequence[Any]]) -> None:
-    """Insert or replace rows. Of several rows with one key, the last is kept."""
+def upsert(connection: Connection, table: Table, rows: Iterable[Sequence[Any]]) -> int:
+    """Insert or replace rows. Of several rows with one key, the last is kept. Returns the number of rows written."""
     way = _statements(table)
     _fill(connection, way, rows)
-    connection.exec_driver_sql(way.upsert)
+    return connection.exec_driver_sql(way.upsert).rowcount
 
 
 def update(

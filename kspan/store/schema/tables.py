@@ -38,6 +38,10 @@ FAILED: Final = text("error")
 HAS_UID: Final = text("uid <> ''")
 
 
+REPLACED_IF: Final = "replaced_if"
+"""Key of ``Table.info``: the condition under which an existing row may be replaced (default: always)."""
+
+
 def _key(name: str, kind: type[TypeEngine[Any]], comment: str) -> Column[Any]:
     return Column(name, kind, primary_key=True, autoincrement=False, comment=comment)
 
@@ -227,6 +231,7 @@ traces = Table(
     Index("traces_start", "cluster", "start_time", **_partial(CLOSED)),
     Index("traces_previous", "cluster", "previous_trace_id", **_partial(FOLLOWING)),
     comment="Traces: trees of occurrences below one root cause",
+    info={REPLACED_IF: text("traces.state = 'open'")},
 )
 
 emissions = Table(

@@ -18,6 +18,7 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from kspan.store.postgresql import copy as copying
 from kspan.store.postgresql.text_escape import to_jsonb
+from kspan.store.schema import tables as schema
 from kspan.store.schema.column_types import Json, Payload, Word, compress
 
 _Encoder = Callable[[Any], Any]
@@ -53,14 +54,14 @@ class _Statement:
             if position in used and (encoder := _encoder(column.type, dialect)) is not None
         ]
 
-    def run(self, connection: Connection, rows: Iterable[list[Any]]) -> None:
-        """Execute the statement for each row."""
+    def run(self, connection: Connection, rows: Iterable[list[Any]]) -> int:
+        """Execute the statement for each row. Returns the number of rows written."""
         encoded = [self._picked(row) for row in self.encoded(rows)]
-        if self.names is not None:
-            names = self.names
-            connection.exec_driver_sql(self.sql, [dict(zip(names, row, strict=True)) for row in encoded])
-        else:
-            connection.exec_driver_sql(self.sql, encoded)
+        if self.names is None:
+            return connection.exec_driver_sql(self.sql, encoded).rowcount
+        names = self.names
+        named = [dict(zip(names, row, strict=True)) for row in encoded]
+        return connection.exec_driver_sql(self.sql, named).rowcount
 
     def encoded(self, rows: Iterable[list[Any]]) -> Iterable[list[Any]]:
         """The rows with values for the driver, still one for every column."""
@@ -109,7 +110,9 @@ def _insert(table: Table, dialect: str) -> _Statement:
 def _upsert(table: Table, dialect: str) -> _Statement:
     statement = dialect_insert(table, dialect)
     changed = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
-    upsert = statement.on_conflict_do_update(index_elements=_names(table.primary_key), set_=changed)
+    upsert = statement.on_conflict_do_update(
+        index_elements=_names(table.primary_key), set_=changed, where=table.info.get(schema.REPLACED_IF)
+    )
     return _Statement(list(table.columns), dialect, upsert, _names(table.columns))
 
 
@@ -152,15 +155,19 @@ def _are_copied(connection: Connection, rows: Sequence[msgspec.Struct]) -> bool:
     return connection.dialect.name == "postgresql" and len(rows) >= copying.WORTH_IT
 
 
-def upsert_rows(connection: Connection, table: Table, cluster: str, rows: Sequence[msgspec.Struct]) -> None:
-    """Insert or replace rows. Of several rows with one key, the last is kept."""
+def upsert_rows(connection: Connection, table: Table, cluster: str, rows: Sequence[msgspec.Struct]) -> int:
+    """Insert or replace rows, except those that the table keeps (``REPLACED_IF``). Of several rows with one key, the
+    last is kept.
+
+    Returns:
+        The number of rows written.
+    """
     if not rows:
-        return
+        return 0
     statement = _upsert(table, connection.dialect.name)
     if _are_copied(connection, rows):
-        copying.upsert(connection, table, statement.encoded(_whole(cluster, rows)))
-    else:
-        statement.run(connection, _whole(cluster, rows))
+        return copying.upsert(connection, table, statement.encoded(_whole(cluster, rows)))
+    return statement.run(connection, _whole(cluster, rows))
 
 
 def update_rows(connection: Connection, table: Table, cluster: str, rows: Sequence[msgspec.Struct]) -> None:

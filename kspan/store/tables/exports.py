@@ -4,15 +4,18 @@ Traces close in the order of event time. So each target has a mark: all traces t
 keeps the search for unsent traces from walking through the whole history.
 """
 
-from collections.abc import Collection
+import logging
+from collections.abc import Collection, Sequence
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
 
 from kspan.model import SpanRow, SpanState, TraceRow
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
 from kspan.store.tables.bulk_write import dialect_insert
+
+_logger = logging.getLogger(__name__)
 
 EMITTED: Final = "emitted"
 FAILED: Final = "failed"
@@ -81,6 +84,17 @@ def spans_of(connection: Connection, cluster: str, trace_ids: Collection[str]) -
     for chunk in rows.chunks(sorted(set(trace_ids))):
         found += rows.fetch(connection, query.where(table.c.trace_id.in_(chunk)), SpanRow)
     return found
+
+
+def offer_again(connection: Connection, cluster: str, trace_ids: Sequence[str]) -> None:
+    """Forget that some traces were exported, which have got more spans since.
+
+    Only the trace of a remote context can get some: the context can be used again long after it was closed.
+    """
+    table = schema.emissions
+    for chunk in rows.chunks(trace_ids):
+        _logger.warning("traces that were closed before have more spans, and are exported again: %s", ", ".join(chunk))
+        connection.execute(delete(table).where(table.c.cluster == cluster, table.c.trace_id.in_(chunk)))
 
 
 def mark(

@@ -44,19 +44,43 @@ def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
         yield values[start : start + CHUNK]
 
 
-def write_delta(connection: Connection, cluster: str, delta: Delta) -> None:
-    """Apply a change of the projection, except its clock."""
+def write_delta(connection: Connection, cluster: str, delta: Delta) -> list[str]:
+    """Apply a change of the projection, except its clock.
+
+    Returns:
+        The ids of the traces that had been closed before: they have more spans now.
+    """
     delete_keys(connection, schema.spans, cluster, delta.dropped_spans)
     delete_keys(connection, schema.pending, cluster, delta.dropped_pending)
+    delete_keys(connection, schema.traces, cluster, delta.dropped_traces)
     upsert_rows(connection, schema.pending, cluster, delta.pending)
     upsert_rows(connection, schema.objects, cluster, delta.objects)
     upsert_rows(connection, schema.owners, cluster, delta.owners)
     upsert_rows(connection, schema.spans, cluster, delta.spans)
-    upsert_rows(connection, schema.traces, cluster, delta.traces)
+    reopened = _write_traces(connection, cluster, delta.traces)
     upsert_rows(connection, schema.gaps, cluster, delta.gaps)
     update_rows(connection, schema.objects, cluster, delta.updated_objects)
     update_rows(connection, schema.spans, cluster, delta.updated_spans)
     update_rows(connection, schema.traces, cluster, delta.updated_traces)
+    return reopened
+
+
+def _write_traces(connection: Connection, cluster: str, traces: Sequence[TraceRow]) -> list[str]:
+    """Write rows of traces. Returns the ids of those that replace a closed trace.
+
+    The database refuses to replace a closed row, so fewer rows are written if there is one.
+    """
+    if upsert_rows(connection, schema.traces, cluster, traces) == len(traces):
+        return []
+    news = {row.trace_id: row for row in traces}
+    table, closed = schema.traces, list[TraceRow]()
+    for chunk in chunks(list(news)):
+        query = select_rows(table, TraceRow).where(table.c.cluster == cluster, table.c.trace_id.in_(chunk))
+        closed += fetch(connection, query.where(schema.CLOSED), TraceRow)
+    reopened = [row.trace_id for row in closed if row != news[row.trace_id]]
+    delete_keys(connection, table, cluster, [(trace,) for trace in reopened])
+    upsert_rows(connection, table, cluster, [news[trace] for trace in reopened])
+    return reopened
 
 
 def write_cursors(connection: Connection, cluster: str, cursors: Sequence[Cursor]) -> None:

@@ -35,6 +35,7 @@ def owner_row(uid: str, owner: str) -> OwnerRow:
         ("namespace", "other", True),
         ("kind", "Other", True),
         ("resource", "other", True),
+        ("deleted", 9, True),
         ("owner", "other", False),
         ("node", "other", False),
         ("generation", 9, False),

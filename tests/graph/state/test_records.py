@@ -29,9 +29,9 @@ UNKNOWN = {
     Occurrence: {"rv": 0, "generation": 0, "uncertainty": 0, "event_count": 0, "event_start": 0, "seen_rv": 0}
     | {"warning": False, "by_controller": False, "top_level": False, "decided": False},
     ObjectState: {"rv": 0, "generation": 0, "created": 0, "seen": 0, "deleted": 0, "forget": 0, "settled": 0}
-    | {"reached": 0, "ended": 0, "template": 0, "toleration_seconds": 0, "labels": 0, "episodes": 0}
+    | {"reached": 0, "ended": 0, "template": 0, "toleration_seconds": 0, "labels": 0}
     | {"replicas": -1, "ordinal": -1, "deleting": False, "progressing": False, "failed": False},
-    Trace: {"warning": False},
+    Trace: {"warning": False, "remote": False},
     Clock: {"now": 0, "arrivals": 0, "lag": 0, "lag_at": 0, "invalid_contexts": 0},
 }
 

@@ -326,9 +326,10 @@ def test_what_the_kubelet_began_lasts_until_it_is_done(
     reason: str, path: str, later: list[tuple[str, str]], expected: float
 ) -> None:
     traced = Traced(thing("pod"))
-    traced.add("a", reason=reason, field_path=path)
+    traced.add("root", seconds=99, uid="node")
+    traced.add("a", "root", reason=reason, field_path=path)
     for number, (name, where) in enumerate(later):
-        traced.add(f"b{number}", "", 102 + 2 * number, trace="trace", reason=name, field_path=where)
+        traced.add(f"b{number}", "root", 102 + 2 * number, trace="trace", reason=name, field_path=where)
     traced.check(120)
     assert traced.lasts()["a"] == (100, expected)
 
@@ -337,9 +338,10 @@ def test_init_containers_run_one_after_the_other_and_kinds_other_than_pods_have_
     cases: list[dict[str, Any]] = [{"field_path": "spec.initContainers{a}"}, {"kind": "Widget"}]
     for more in cases:
         traced = Traced(thing("pod"))
-        traced.add("a", reason="Pulling", **more)
-        traced.add("b", "", 102, reason="Scheduled", **more)
-        traced.add("c", "", 104, reason="Pulled", **more)
+        traced.add("root", seconds=99, uid="node")
+        traced.add("a", "root", reason="Pulling", **more)
+        traced.add("b", "root", 102, reason="Scheduled", **more)
+        traced.add("c", "root", 104, reason="Pulled", **more)
         traced.check(120)
         assert traced.lasts()["a"] == (100, 102)
 
@@ -414,7 +416,7 @@ def test_an_object_keeps_how_far_an_event_was_followed_when_its_trace_is_closed(
         ({"deleted": 50 * SECOND, "forget": 100 * SECOND + 1}, False),
         ({"forget": 100 * SECOND}, False),
         ({"rv": 0, "forget": 100 * SECOND}, True),
-        ({"deleted": 50 * SECOND, "forget": 100 * SECOND, "episode": "trace"}, False),
+        ({"deleted": 50 * SECOND, "forget": 100 * SECOND, "episodes": ("older", "trace")}, False),
         ({"deleted": 50 * SECOND, "forget": 100 * SECOND, "changes": [change("z", 5, trace="trace")]}, False),
         ({"deleted": 50 * SECOND, "forget": 100 * SECOND, "changes": [change("z", 5, trace="other")]}, True),
     ],

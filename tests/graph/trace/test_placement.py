@@ -66,29 +66,29 @@ def test_an_effect_is_placed_under_its_cause() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields, identity",
+    "fields, version",
     [
-        ({"verb": "Update", "generation": 3}, ("pod", "Update", "3", "a")),
-        ({"verb": "Update", "resource_version": "40"}, ("pod", "Update", "40", "a")),
-        ({"top_level": True, "event_uid": "event"}, ("pod", "", "", "event")),
-        ({"subject": Subject("scales", starts=True), "event_uid": "event"}, ("pod", "", "", "event")),
+        ({"verb": "Update", "rv": 40}, "40"),
+        ({"verb": "Create", "rv": 1, "inferred_from": "30"}, "30"),
+        ({"top_level": True, "event_uid": "event", "rv": 50}, "50"),
+        ({"subject": Subject("scales", starts=True), "event_uid": "event", "rv": 60}, "60"),
     ],
 )
 def test_a_change_without_a_cause_and_an_event_that_starts_a_trace_are_roots(
-    fields: dict[str, Any], identity: tuple[str, ...]
+    fields: dict[str, Any], version: str
 ) -> None:
     placed = Placed()
     occ = placed.add("a", **fields)
     placed.placer.place(occ, NOT_KNOWN, None, None)
-    assert occ.place == Place(trace_id(CLUSTER, *identity), "root", 0.3)
+    assert occ.place == Place(trace_id(CLUSTER, "a", version), "root", 0.3)
 
 
 def test_an_event_about_a_change_starts_the_trace_that_the_change_would_have_started() -> None:
     placed = Placed()
-    made = placed.add("made", verb="Create", generation=1)
-    occ = placed.add("a", event_uid="event")
+    made = placed.add("made", verb="Create", rv=7)
+    occ = placed.add("a", event_uid="event", rv=9)
     placed.placer.place(occ, NOT_KNOWN, None, made)
-    assert occ.place.trace == trace_id(CLUSTER, "pod", "Create", "1", "made")
+    assert occ.place.trace == trace_id(CLUSTER, "made", "7")
 
 
 @pytest.mark.parametrize("fields", [{"event_uid": "event"}, {"event_uid": "event", "subject": Subject("creates")}])
@@ -97,26 +97,28 @@ def test_occurrences_without_a_known_cause_share_an_episode_of_their_object(fiel
     first, second = placed.add("a", **fields), placed.add("b", condition="Ready")
     for occ in (first, second):
         placed.placer.place(occ, NOT_KNOWN, None, None)
-    name = trace_id(CLUSTER, "episode", "", "pod", "1")
+    name = trace_id(CLUSTER, "a", "0")
     assert first.place == second.place == Place(name, "root", 0.3, episodic=True)
-    assert (placed.pod.episode, placed.pod.episodes) == (name, 1)
+    assert placed.pod.episodes == (name,)
 
 
 def test_what_follows_a_closed_trace_is_an_episode_with_a_link_to_it() -> None:
-    placed = Placed(episodes=4)
+    placed = Placed(episodes=("closed before",))
     occ = placed.add("a")
     placed.placer.place(occ, BY_OWNER, None, None)
-    name = trace_id(CLUSTER, "episode", "closed", "pod", "5")
+    name = trace_id(CLUSTER, "a", "0")
+    assert placed.pod.episodes == (name,)
     assert occ.place == Place(name, "owner", 0.85, cause="cause", link_trace="closed", link_span="cause", episodic=True)
     trace = placed.state.trace(name)
     assert trace is not None
     assert trace.previous_trace == "closed"
-    # The same closed trace: the same episode. Another one, or none: a new one.
-    again, other = placed.add("b"), placed.add("c")
-    placed.placer.place(again, BY_OWNER, None, None)
+    # The same closed trace: the same episode, in any order. Another one, or none: a new one.
+    other, again = placed.add("b"), placed.add("c")
     placed.placer.place(other, Choice(change("x", 1, trace="older"), "owner", 0.9), None, None)
+    placed.placer.place(again, BY_OWNER, None, None)
+    assert other.place.trace == trace_id(CLUSTER, "b", "0")
     assert again.place.trace == name
-    assert other.place.trace == trace_id(CLUSTER, "episode", "older", "pod", "6")
+    assert list(placed.pod.episodes) == [name, other.place.trace]
 
 
 def test_a_cause_that_is_not_placed_itself_makes_a_root() -> None:
@@ -126,17 +128,92 @@ def test_a_cause_that_is_not_placed_itself_makes_a_root() -> None:
     assert (occ.place.parent, occ.place.link_trace) == ("", "")
 
 
-def test_an_episode_hangs_below_its_first_occurrence_which_has_the_link() -> None:
+def test_a_trace_has_one_root_the_first_occurrence_which_has_the_link() -> None:
     placed = Placed()
     members = [placed.add(name) for name in "abc"]
     for occ in members[:2]:
         placed.placer.place(occ, BY_OWNER, None, None)
     placed.placer.place(members[2], BY_OWNER._replace(cause=change("z", 9, trace="closed")), None, None)
     members.append(placed.add("d", Place(members[0].place.trace, parent="c")))
-    placed.placer.gather_episode(members)
+    placed.placer.gather_roots(members)
     assert [occ.place.parent for occ in members] == ["", "a", "a", "c"]
     assert [occ.place.link_span for occ in members] == ["cause", "", "z", ""]
-    placed.placer.gather_episode([placed.add("e", Place("t"))])
+    carried = [placed.add(name, Place("remote", remote_parent="r")) for name in "ef"]
+    placed.placer.gather_roots(carried)
+    assert [occ.place.parent for occ in carried] == ["", ""]
+
+
+# trace ids -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_closing_trace_is_named_after_its_root_in_every_place_that_refers_to_it() -> None:
+    placed = Placed(changes=[change("b", 10), change("other", 20, trace="other")], transitions=[transition("c", 10)])
+    later = placed.add("b", verb="Update", seconds=2, rv=10)
+    placed.placer.place(later, NOT_KNOWN, None, None)
+    trace = placed.state.trace(later.place.trace)
+    assert trace is not None
+    early = placed.add("a", Place(trace.id), seconds=1, rv=9)
+    ready = placed.add("c", Place(trace.id, parent="b"), condition="Ready", seconds=3)
+    members = [early, later, ready]
+    placed.placer.gather_roots(members)
+    placed.placer.name_trace(trace, members)
+    name = trace_id(CLUSTER, "a", "9")
+    assert (trace.id, {occ.place.trace for occ in members}) == (name, {name})
+    assert [c.trace for c in placed.pod.changes] == [name, "other"]
+    assert [t.trace for t in placed.pod.transitions] == [name]
+    assert placed.state.trace(name) is trace
+    assert [occ.id for occ in placed.state.members(name)] == ["b", "a", "c"]
+    delta = placed.state.take_delta()
+    assert [row.trace_id for row in delta.traces] == []
+    assert delta.dropped_traces == [], "it was never written"
+
+
+def test_the_row_of_a_trace_that_gets_another_id_is_dropped() -> None:
+    placed = Placed()
+    occ = placed.add("a", Place("preliminary"), seconds=1)
+    placed.state.take_delta()
+    trace = placed.state.trace("preliminary")
+    assert trace is not None
+    placed.placer.name_trace(trace, [occ])
+    delta = placed.state.take_delta()
+    assert delta.dropped_traces == [("preliminary",)]
+    assert delta.dropped_spans == [("preliminary", "a")]
+    assert [row.trace_id for row in delta.spans] == [trace_id(CLUSTER, "a", "0")]
+
+
+def test_a_trace_keeps_the_id_of_the_change_that_its_root_reports() -> None:
+    placed = Placed()
+    made = placed.add("made", verb="Create", rv=7, seconds=1)
+    placed.placer.place(made, NOT_KNOWN, None, None)
+    name = made.place.trace
+    event = placed.add("event", event_uid="e", actor="controller", rv=9)
+    placed.placer.insert_above(event, made)
+    trace = placed.state.trace(name)
+    assert trace is not None
+    placed.placer.name_trace(trace, [event, made])
+    assert trace.id == name == trace_id(CLUSTER, "made", "7")
+
+
+def test_the_id_of_a_remote_context_stays_whatever_the_root_is() -> None:
+    placed = Placed()
+    made = placed.add("made", traceparent=CONTEXT, verb="Create")
+    assert placed.placer.carry(made)
+    event = placed.add("event", event_uid="e", actor="controller")
+    placed.placer.insert_above(event, made)
+    trace = placed.state.trace(TRACE)
+    assert trace is not None
+    placed.placer.name_trace(trace, [event, made])
+    assert trace.id == TRACE
+
+
+def test_the_trace_of_a_change_that_only_a_top_level_event_reports_is_that_of_the_event() -> None:
+    placed = Placed()
+    placed.state.objects.add_assumed_change(placed.pod, change("a", 2, trace="preliminary"))
+    occ = placed.add("a", Place("preliminary"), top_level=True, event_uid="e", name="pod")
+    trace = placed.state.trace("preliminary")
+    assert trace is not None
+    placed.placer.name_trace(trace, [occ])
+    assert [c.trace for c in placed.pod.changes] == [trace.id] != ["preliminary"]
 
 
 # Events that arrive late ---------------------------------------------------------------------------------------------
