@@ -19,6 +19,7 @@ from kspan.daemon.metrics import Metrics
 from kspan.daemon.writer import Writer
 from kspan.graph import built_in_rules
 from kspan.ingest.watch import Selection, Watcher, connect
+from kspan.ingest.watch.stream_status import NullObserver
 from kspan.model import LogRecord
 from kspan.settings import FoldSettings
 from kspan.store import open_store
@@ -62,17 +63,6 @@ class _Clock(Metrics):
         self.commits.append((time.perf_counter(), len(records)))
 
 
-class _Nobody:
-    def restarted(self, resource: str, reason: str) -> None:
-        """Ignored."""
-
-    def connected(self, resource: str) -> None:
-        """Ignored."""
-
-    def refused(self, resource: str, status: int) -> None:
-        """Ignored."""
-
-
 def write_copies(recording: Path, resource: str, lines: int, per_second: float, out: Path) -> None:
     """Write a recording of ``lines`` changes of one resource, ``per_second`` a second, from copies of ``recording``."""
     began = parse_time("2026-01-01T00:00:00Z")
@@ -105,7 +95,7 @@ def _ingest(kubeconfig: str, database: str, resource: str) -> Watched:
     with open_store(database) as store:
         # Without a watermark event time always advances, as it does on a normal day.
         writer = Writer(store, CLUSTER, built_in_rules(), settings, metrics=clock)
-        watcher = Watcher(connect(kubeconfig), Selection((resource,)), writer.deliver, {}, _Nobody())
+        watcher = Watcher(connect(kubeconfig), Selection((resource,)), writer.deliver, {}, NullObserver())
         writer.start()
         began, processor = time.perf_counter(), time.process_time()
         watcher.start()

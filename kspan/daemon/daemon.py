@@ -97,6 +97,11 @@ class WatchEvents:
         self._metrics.watch_connected(resource)
         self._watermark.connected(resource, self._clock())
 
+    def doubted(self, resource: str, reason: str) -> None:
+        """A watch was silent and is opened again."""
+        self._metrics.reopened_watches.labels(resource, reason).inc()
+        self._watermark.doubted(resource, self._clock())
+
     def refused(self, resource: str, status: int) -> None:
         """A resource cannot be watched."""
         self._metrics.watch_refused(resource, status)

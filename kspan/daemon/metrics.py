@@ -87,6 +87,12 @@ class Metrics:
             ["resource", "reason"],
             registry=registry,
         )
+        self.reopened_watches = Counter(
+            "kspan_watch_reopened",
+            "Watches that were silent for too long and were opened again, by reason.",
+            ["resource", "reason"],
+            registry=registry,
+        )
         self._connected = Gauge(
             "kspan_watch_connected", "1 if the watch of a resource is running, else 0.", ["resource"], registry=registry
         )

@@ -5,6 +5,9 @@ Both assume that kspan is watching. After a restart or while a watch is disconne
 received later, all at once. So event time is held back from the disconnect until ``hold`` after the reconnect.
 Records received in between count as received at the time of the disconnect.
 
+A watch that is open but silent for too long is in doubt: its connection may be dead, and changes be missing. It counts
+as disconnected from then until it delivers something or is open again.
+
 (Stream processors call this a watermark that waits for idle sources.)
 """
 
@@ -32,6 +35,7 @@ class Watermark:
         self._held_until = 0
         self._last_received = 0
         self._disconnected_since: dict[str, int] = {}
+        self._doubted: set[str] = set()
         self._connected: set[str] = set()
 
     def synced(self, now: int) -> None:
@@ -51,13 +55,21 @@ class Watermark:
             self._connected.discard(resource)
             self._disconnected_since.setdefault(resource, now)
 
+    def doubted(self, resource: str, now: int) -> None:
+        """The watch of a resource is silent and may be dead. Even a brief doubt holds event time back."""
+        with self._lock:
+            self._connected.discard(resource)
+            self._disconnected_since.setdefault(resource, now)
+            self._doubted.add(resource)
+
     def connected(self, resource: str, now: int) -> None:
         """The watch of a resource is running."""
         with self._lock:
             self._connected.add(resource)
-            since = self._disconnected_since.pop(resource, None)
-            if since is not None and self._matters(since, now, alone=not self._connected - {resource}):
+            if self._matters(resource, now, alone=not self._connected - {resource}):
                 self._held_until = max(self._held_until, now + self._hold)
+            self._disconnected_since.pop(resource, None)
+            self._doubted.discard(resource)
 
     def is_disconnected(self, resource: str) -> bool:
         """True if the watch of a resource ended and has not been reported as running since."""
@@ -67,6 +79,7 @@ class Watermark:
         """The resource cannot be watched: do not wait for it."""
         with self._lock:
             self._disconnected_since.pop(resource, None)
+            self._doubted.discard(resource)
             self._connected.discard(resource)
 
     def database_recovered(self, now: int) -> None:
@@ -80,7 +93,7 @@ class Watermark:
             if not self._synced or now < self._held_until or now < self._late_records_until():
                 return True
             alone = not self._connected
-            return any(self._matters(since, now, alone=alone) for since in self._disconnected_since.values())
+            return any(self._matters(resource, now, alone=alone) for resource in self._disconnected_since)
 
     def _late_records_until(self) -> int:
         """Until when records that arrived late are waited for.
@@ -92,6 +105,9 @@ class Watermark:
             return 0
         return min(self._last_received, self._held_until + self._hold) + self._hold
 
-    def _matters(self, since: int, now: int, *, alone: bool) -> bool:
+    def _matters(self, resource: str, now: int, *, alone: bool) -> bool:
         """True if a disconnect holds event time back. Always, while all watches are disconnected: nothing arrives."""
-        return now - since > BRIEF and (alone or now - since <= LONG)
+        since = self._disconnected_since.get(resource)
+        if since is None or (now - since <= BRIEF and resource not in self._doubted):
+            return False
+        return alone or now - since <= LONG

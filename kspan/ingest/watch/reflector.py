@@ -26,6 +26,7 @@ from kspan.ingest.watch.cancellation import Cancellation
 from kspan.ingest.watch.client.connection import Connection
 from kspan.ingest.watch.client.errors import ApiError, GoneError, RefusedError, Stopped
 from kspan.ingest.watch.frame_sink import FrameSink
+from kspan.ingest.watch.silence import SilenceMonitor
 from kspan.ingest.watch.start_versions import StreamPosition
 from kspan.ingest.watch.stream_status import StreamStatus, WatchObserver
 from kspan.ingest.watch.watch_stream import WatchStream
@@ -50,6 +51,7 @@ class Reflector:
         observer: receives changes of the state.
         start_versions: list first at the first of these resourceVersions that the API server still has, so that the
             watch replays the changes since then; at the newest version if it has none of them.
+        monitor: finds silent watches. Without one, only the read timeout ends them.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Reflector:
         version: str,
         observer: WatchObserver,
         start_versions: Sequence[str] = (),
+        monitor: SilenceMonitor | None = None,
     ) -> None:
         self.target = sink.target
         self.synced = False
@@ -67,8 +70,16 @@ class Reflector:
         self._connection = connection
         self._sink = sink
         self._cancellation = Cancellation()
+        monitor = monitor or SilenceMonitor(connection.timing)
         self._streams = [
-            WatchStream(connection, sink, name, StreamStatus(self.target.resource, name, observer), self._mark_synced)
+            WatchStream(
+                connection,
+                sink,
+                name,
+                StreamStatus(self.target.resource, name, observer),
+                monitor.add_stream(),
+                self._mark_synced,
+            )
             for name in namespaces
         ]
         if len(self._streams) == 1:

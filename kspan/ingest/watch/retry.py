@@ -55,6 +55,19 @@ class Timing(msgspec.Struct, frozen=True):
     watch_max: float = 480.0
     """Bounds of a watch's timeoutSeconds. It is random so that the streams do not end at the same time."""
 
+    short_min: float = 120.0
+    short_max: float = 180.0
+    """The same bounds while a stream receives no bookmarks: then only the end of a watch shows that it was alive."""
+
+    silent: float = 90.0
+    """A watch without a line for this long may be dead: the API server sends a bookmark about every minute."""
+
+    grace: float = 10.0
+    """The end of a watch is overdue this long after its timeoutSeconds."""
+
+    check: float = 5.0
+    """Between two checks for silent watches."""
+
     stall: float = 2.0
     """A watch is stalled after this many times its timeoutSeconds without a byte."""
 
@@ -62,7 +75,9 @@ class Timing(msgspec.Struct, frozen=True):
     """Timeout of a connection attempt."""
 
     answer: float = 60.0
-    """Timeout of a list or document, until it begins and between two parts. It is the API server's limit for a list."""
+    """Timeout of a list or document, until it begins and between two parts. It is the API server's limit for a list.
+
+    Also of a watch, until it begins: the API server sends the head of its answer immediately."""
 
     page: int = 500
     """Objects in a page of a list."""

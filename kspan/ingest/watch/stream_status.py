@@ -4,6 +4,7 @@ import logging
 from typing import Protocol
 
 from kspan.ingest.watch.client.errors import ApiError
+from kspan.ingest.watch.doubt import Doubt
 from kspan.ingest.watch.retry import Ending
 
 log = logging.getLogger("kspan.watch")
@@ -18,6 +19,9 @@ class WatchObserver(Protocol):
     def connected(self, resource: str) -> None:
         """A watch is open, for the first time or again."""
 
+    def doubted(self, resource: str, reason: str) -> None:
+        """A watch was silent and is opened again; ``reason`` is a value of ``Doubt``. Then ``connected`` follows."""
+
     def refused(self, resource: str, status: int) -> None:
         """The API server refuses this resource (HTTP status). Called once per change of the status."""
 
@@ -31,24 +35,28 @@ class NullObserver:
     def connected(self, resource: str) -> None:
         """Do nothing."""
 
+    def doubted(self, resource: str, reason: str) -> None:
+        """Do nothing."""
+
     def refused(self, resource: str, status: int) -> None:
         """Do nothing."""
 
 
 class StreamStatus:
-    """The state of one stream: not open yet, open, failing or refused. For one thread."""
+    """The state of one stream: not open yet, open, in doubt, failing or refused. For one thread."""
 
     def __init__(self, resource: str, namespace: str, observer: WatchObserver) -> None:
         self._resource = resource
         self._observer = observer
         self._fields = {"resource": resource, "namespace": namespace}
         self._state = ""
+        self._doubt_logged = False
 
     def connected(self) -> None:
         """Note that the watch is open."""
         if self._state == "open":
             return
-        level = logging.INFO if self._state else logging.DEBUG
+        level = logging.INFO if self._state not in ("", "in doubt") else logging.DEBUG
         log.log(level, "watching %s", self._resource, extra=self._fields)
         self._state = "open"
         self._observer.connected(self._resource)
@@ -56,6 +64,15 @@ class StreamStatus:
     def ended(self, ending: Ending) -> None:
         """Note that a watch or a list ended, with or without an error, and is started again."""
         self._observer.restarted(self._resource, ending.value)
+
+    def doubted(self, doubt: Doubt) -> None:
+        """Note that the watch was silent and is opened again. Logged once per stream: quiet resources look the same."""
+        level = logging.DEBUG if self._doubt_logged else logging.INFO
+        fields = self._fields | {"reason": doubt.value}
+        log.log(level, "%s: the watch was silent and is opened again (%s)", self._resource, doubt.value, extra=fields)
+        self._doubt_logged = True
+        self._state = "in doubt"
+        self._observer.doubted(self._resource, doubt.value)
 
     def failed(self, ending: Ending, reason: str, delay: float) -> bool:
         """Note a failure; the next attempt follows in ``delay`` seconds. True if the stream was not failing before."""

@@ -9,8 +9,10 @@ from kspan.ingest.frames import FrameType
 from kspan.ingest.watch.cancellation import Cancellation
 from kspan.ingest.watch.client.connection import Connection, LineStream
 from kspan.ingest.watch.client.errors import ApiError, GoneError
+from kspan.ingest.watch.doubt import Doubt
 from kspan.ingest.watch.frame_sink import FrameSink
 from kspan.ingest.watch.retry import Action, Attempt, Decision, Ending, decide
+from kspan.ingest.watch.silence import StreamActivity
 from kspan.ingest.watch.stream_status import StreamStatus
 from kspan.k8s.wire import WatchEvent, read_status, read_watch_line
 
@@ -42,6 +44,7 @@ class WatchStream:
         sink: where frames are delivered.
         namespace: empty for the whole cluster.
         status: where changes of the state are noted.
+        activity: where received lines are noted, so that a silent watch is interrupted.
         on_open: called when a watch is open, or is known to be refused.
     """
 
@@ -51,6 +54,7 @@ class WatchStream:
         sink: FrameSink,
         namespace: str,
         status: StreamStatus,
+        activity: StreamActivity,
         on_open: Callable[[], None],
     ) -> None:
         self.namespace = namespace
@@ -60,6 +64,7 @@ class WatchStream:
         self._timing = connection.timing
         self._sink = sink
         self._status = status
+        self._activity = activity
         self._on_open = on_open
         self._random = random.Random()
         self._failures = 0
@@ -68,6 +73,7 @@ class WatchStream:
         self._was_unreachable = False
         self._lines = 0
         self._news = 0
+        self._bookmarks = 0
 
     def follow(self, cancellation: Cancellation) -> None:
         """Watch until a new list is needed; an ERROR frame with the reason is delivered first. Raises Stopped."""
@@ -98,7 +104,7 @@ class WatchStream:
 
     def _watch_once(self, cancellation: Cancellation) -> Decision:
         """Open one watch, deliver its frames, and decide how to continue after its end."""
-        timeout = max(1, round(self._random.uniform(self._timing.watch_min, self._timing.watch_max)))
+        timeout = self._choose_timeout()
         started = time.monotonic()
         self._lines = self._news = 0
         ending, error = self._check_versions() if self._was_unreachable else (Ending.TIMEOUT, None)
@@ -106,6 +112,10 @@ class WatchStream:
             self._was_unreachable = False
             ending, error = self._read(cancellation, timeout)
         cancellation.check()
+        doubt = self._activity.take_doubt()
+        # After an ERROR frame a list follows, whatever else happened.
+        if doubt is not None and ending not in (Ending.GONE, Ending.ERROR):
+            return self._reopen(doubt)
         lasted = time.monotonic() - started
         if ending is Ending.TIMEOUT and not self._lines and lasted >= timeout * FULL_LENGTH:
             ending, error = self._check_versions()
@@ -117,6 +127,23 @@ class WatchStream:
             self._flaps = 0
         self._report(ending, error, decision)
         return decision
+
+    def _choose_timeout(self) -> int:
+        """Return the timeoutSeconds of the next watch."""
+        timing = self._timing
+        bounds = (timing.watch_min, timing.watch_max)
+        if not self._activity.bookmarks:
+            bounds = (timing.short_min, timing.short_max)
+        return max(1, round(self._random.uniform(*bounds)))
+
+    def _reopen(self, doubt: Doubt) -> Decision:
+        """Open a watch again at once that may be dead. This is not a failure: perhaps there was just no news."""
+        self._status.doubted(doubt)
+        # Other connections may be as dead as this one, and an etcd that was restored leaves a watch silent, too.
+        self._connection.close()
+        self._was_unreachable = True
+        self._failures = self._flaps = 0
+        return Decision(Action.RESUME, 0.0, 0)
 
     def _read(self, cancellation: Cancellation, timeout: int) -> tuple[Ending, Exception | None]:
         """Open a watch for ``timeout`` seconds and deliver its frames; return how it ended, with any error."""
@@ -130,7 +157,7 @@ class WatchStream:
             return error.ending, error
         try:
             with cancellation.attached(stream):
-                self._deliver_all(stream)
+                self._deliver_all(stream, timeout)
         except _ErrorFrameError as error:
             return error.ending, error
         except ApiError as error:
@@ -140,18 +167,22 @@ class WatchStream:
             stream.close()
         return Ending.TIMEOUT, None
 
-    def _deliver_all(self, stream: LineStream) -> None:
+    def _deliver_all(self, stream: LineStream, timeout: int) -> None:
         self._on_open()
         # A server that repeatedly answers 200 and then fails is not back yet.
         if self._flaps < FLAPS:
             self._status.connected()
         self._flaps += 1
-        for lines in stream:
-            for line in lines:
-                if line and not line.isspace():
-                    self._deliver(line)
-            if self._news:
-                self._status.connected()
+        with self._activity.watching(stream, timeout):
+            for lines in stream:
+                self._activity.delivering()
+                version, bookmarks = self.version, self._bookmarks
+                for line in lines:
+                    if line and not line.isspace():
+                        self._deliver(line)
+                self._activity.delivered(advanced=self.version != version, bookmark=self._bookmarks > bookmarks)
+                if self._news:
+                    self._status.connected()
 
     def _deliver(self, line: bytes) -> None:
         try:
@@ -166,6 +197,7 @@ class WatchStream:
             self._news += 1
         elif event.type == "BOOKMARK":
             self._sink.marker(FrameType.BOOKMARK, event.version)
+            self._bookmarks += 1
         else:
             self._raise_error_frame(event)
         # Not earlier: the version counts as seen once it is delivered.

@@ -17,6 +17,7 @@ from kspan.ingest.watch.reflector import Reflector
 from kspan.ingest.watch.resources.discovery import Discovery
 from kspan.ingest.watch.resources.plan import Plan
 from kspan.ingest.watch.resources.selection import Selection
+from kspan.ingest.watch.silence import SilenceMonitor
 from kspan.ingest.watch.start_versions import StreamPosition, past_versions
 from kspan.ingest.watch.stream_status import NullObserver, WatchObserver
 from kspan.k8s.resources import CRDS, WatchTarget
@@ -78,6 +79,7 @@ class Watcher:
         self._plan = Plan(selection, self._discovery, tuple(cursors))
         self._referenced = tuple(referenced)
         self._cancellation = Cancellation()
+        self._monitor = SilenceMonitor(connection.timing)
         self._lock = threading.Lock()
         self._running: dict[str, _RunningReflector] = {}
         self._threads: list[threading.Thread] = []
@@ -99,6 +101,7 @@ class Watcher:
         if self._plan.follows_crds:
             self._begin_crds()
         self._spawn("kinds", self._manage)
+        self._spawn("silence", self._find_silent)
 
     def stop(self) -> None:
         """Ask all threads to end; returns at once."""
@@ -174,7 +177,9 @@ class Watcher:
             defined = self._discovery.definition_version(target)
             start_versions = past_versions(self._start_cursors, self._positions(), self._clock(), defined)
             self._listed.add(resource)
-        reflector = Reflector(self._connection, sink, namespaces, version, self._observer, start_versions)
+        reflector = Reflector(
+            self._connection, sink, namespaces, version, self._observer, start_versions, self._monitor
+        )
         self._run(resource, reflector)
 
     def _positions(self) -> dict[str, StreamPosition]:
@@ -186,7 +191,7 @@ class Watcher:
 
     def _begin_crds(self) -> None:
         sink = FrameSink(CRDS, self._on_crd_frame, lambda *_: None, self._clock)
-        self._crds = Reflector(self._connection, sink, ("",), "", NullObserver())
+        self._crds = Reflector(self._connection, sink, ("",), "", NullObserver(), monitor=self._monitor)
         self._spawn(CRDS.resource, self._crds.run)
 
     def _run(self, resource: str, reflector: Reflector) -> None:
@@ -205,6 +210,12 @@ class Watcher:
     def _on_reference(self, api_version: str, kind: str) -> None:
         if self._plan.is_new(api_version, kind):
             self._work.put((api_version, kind))
+
+    def _find_silent(self) -> None:
+        """Check for silent watches again and again. Raises Stopped."""
+        while True:
+            self._cancellation.sleep(self._connection.timing.check)
+            self._monitor.check(time.monotonic())
 
     # which kinds -----------------------------------------------------------------------------------------------------
 

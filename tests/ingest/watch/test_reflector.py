@@ -121,7 +121,7 @@ def test_a_torn_line_without_chunks_is_dropped(tmp_path: Path) -> None:
 
 
 def test_a_stalled_watch_is_abandoned_and_resumed(tmp_path: Path) -> None:
-    timing = msgspec.structs.replace(QUICK, watch_min=1, watch_max=1, stall=0.3)
+    timing = msgspec.structs.replace(QUICK, watch_min=1, watch_max=1, short_min=1, short_max=1, stall=0.3)
     script = Script(listed(10), sends(change("ADDED", pod("a", 11)), then=stay_silent))
     with ScriptedServer(script) as server, reflecting(connection_to(server.url, tmp_path, timing)) as got:
         until(lambda: len(versions(server)) >= 2, "a second watch")
@@ -311,7 +311,7 @@ def test_a_cursor_from_the_future_is_noticed(tmp_path: Path) -> None:
         time.sleep(1.0)
         reply.end()
 
-    timing = msgspec.structs.replace(QUICK, watch_min=1, watch_max=1)
+    timing = msgspec.structs.replace(QUICK, watch_min=1, watch_max=1, short_min=1, short_max=1)
     script = Script(listed(10), silent)
     with (
         ScriptedServer(script) as server,

@@ -28,7 +28,7 @@ from tests.ingest.watch.watching import QUICK, Collector, reflecting, until
 from tests.limits import HANG_S
 
 PODS = "v1/pods"
-TIMING: Timing = msgspec.structs.replace(QUICK, page=4, watch_min=1, watch_max=1, stall=1.5)
+TIMING: Timing = msgspec.structs.replace(QUICK, page=4, watch_min=1, watch_max=1, short_min=1, short_max=1, stall=1.5)
 
 
 def manifest(name: str, **labels: str) -> dict[str, Any]:

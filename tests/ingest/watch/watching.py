@@ -12,6 +12,7 @@ from kspan.ingest.frames import Frame
 from kspan.ingest.watch import Connection, Stopped, Timing, connect
 from kspan.ingest.watch.frame_sink import FrameSink
 from kspan.ingest.watch.reflector import Reflector
+from kspan.ingest.watch.silence import SilenceMonitor
 from kspan.k8s.resources import DEFAULT, WatchTarget
 from tests.limits import HANG_S
 
@@ -19,7 +20,17 @@ PODS = next(target for target in DEFAULT if target.resource == "v1/pods")
 EVENTS = next(target for target in DEFAULT if target.resource == "v1/events")
 
 QUICK = Timing(
-    first=0.02, ceiling=0.1, shortest=0.02, refused=0.2, watch_min=2, watch_max=2, connect=2, answer=2, settle=0.02
+    first=0.02,
+    ceiling=0.1,
+    shortest=0.02,
+    refused=0.2,
+    watch_min=2,
+    watch_max=2,
+    short_min=2,
+    short_max=2,
+    connect=2,
+    answer=2,
+    settle=0.02,
 )
 
 TOKEN = "secret-token"
@@ -60,8 +71,10 @@ class Collector:
         self.gate = threading.Event()
         self.gate.set()
         self.stopped = False
+        self.blocked = False
 
     def deliver(self, frame: Frame) -> None:
+        self.blocked = not self.gate.is_set()
         self.gate.wait()
         if self.stopped:
             raise Stopped
@@ -73,11 +86,17 @@ class Collector:
     def connected(self, resource: str) -> None:
         self.events.append(("connected", resource, ""))
 
+    def doubted(self, resource: str, reason: str) -> None:
+        self.events.append(("doubted", resource, reason))
+
     def refused(self, resource: str, status: int) -> None:
         self.events.append(("refused", resource, str(status)))
 
     def reasons(self) -> list[str]:
         return [text for what, _, text in self.events if what == "restarted"]
+
+    def doubts(self) -> list[str]:
+        return [text for what, _, text in self.events if what == "doubted"]
 
     def of(self, resource: str) -> list[Frame]:
         return [frame for frame in list(self.frames) if frame.resource == resource]
@@ -111,6 +130,7 @@ def reflecting(
     scopes: tuple[str, ...] = ("",),
     on_reference: Callable[[str, str], None] = lambda *_: None,
     start_versions: Sequence[str] = (),
+    monitor: SilenceMonitor | None = None,
 ) -> Iterator[Collector]:
     """Run a reflector within the context, and yield the collector of its frames."""
     collector = Collector()
@@ -121,6 +141,7 @@ def reflecting(
         version,
         collector,
         start_versions,
+        monitor,
     )
     ended: list[BaseException] = []
 

@@ -20,6 +20,7 @@ from kspan.ingest.watch.client.errors import (
     error_of,
 )
 from kspan.ingest.watch.client.line_splitter import LineSplitter
+from kspan.ingest.watch.client.sockets import set_read_timeout
 from kspan.ingest.watch.client.text import one_line
 from kspan.ingest.watch.retry import Timing
 from kspan.k8s.resources import WatchTarget
@@ -140,8 +141,13 @@ class Connection:
     def stream_lines(
         self, path: str, query: Mapping[str, str], read_timeout: float, accept: str = JSON
     ) -> "LineStream":
-        """Open a stream of lines; ``read_timeout`` is the longest silence in seconds. Raises ApiError."""
-        return LineStream(self._send(path, query, accept, read_timeout), path)
+        """Open a stream of lines; ``read_timeout`` is the longest silence in seconds. Raises ApiError.
+
+        The head of the answer is waited for only as long as any other answer.
+        """
+        response = self._send(path, query, accept, min(read_timeout, self.timing.answer))
+        set_read_timeout(response, read_timeout)
+        return LineStream(response, path)
 
     def close(self) -> None:
         """Close the connections that are not in use."""

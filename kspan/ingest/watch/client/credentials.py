@@ -24,6 +24,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from kspan.ingest.watch.client.errors import KubeconfigError
+from kspan.ingest.watch.client.sockets import socket_options
 from kspan.ingest.watch.client.text import one_line
 from kspan.times import SECOND, parse_time
 
@@ -250,8 +251,7 @@ def _tune(configuration: Any) -> None:
 
     # All retries are ours: urllib3 would sleep for a Retry-After and ignore a stop.
     configuration.retries = Retry(False)
-    # A peer that vanished is noticed after a minute instead of twice a watch's timeout.
-    configuration.keep_alive = True
+    configuration.socket_options = socket_options()
     configuration.connection_pool_maxsize = POOL
     if configuration.proxy:
         _set_proxy_credentials(configuration)

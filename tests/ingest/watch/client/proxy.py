@@ -16,7 +16,8 @@ HEAD = 64 * 1024
 class Proxy:
     """A context manager. ``credentials`` (``user:password``) are required if given.
 
-    ``asked`` contains the first line of each request; ``cut`` drops all connections through it.
+    ``asked`` contains the first line of each request; ``cut`` drops all connections through it, and ``go_silent``
+    keeps them open without forwarding anything, as a load balancer that has forgotten them.
     """
 
     def __init__(self, credentials: str = "") -> None:
@@ -25,6 +26,7 @@ class Proxy:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         self._open: set[socket.socket] = set()
+        self._silent: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
 
@@ -49,6 +51,11 @@ class Proxy:
         with self._lock:
             for each in self._open:
                 each.shutdown(socket.SHUT_RDWR)
+
+    def go_silent(self) -> None:
+        """Forward nothing on the connections that are open now. New connections work."""
+        with self._lock:
+            self._silent |= self._open
 
     def _begin(self, run: object, *arguments: object) -> None:
         assert callable(run)
@@ -104,9 +111,13 @@ class Proxy:
                     data = ready.recv(HEAD)
                     if not data:
                         return
-                    other[ready].sendall(data)
+                    with self._lock:
+                        silent = ready in self._silent
+                    if not silent:
+                        other[ready].sendall(data)
         except OSError:
             return
         finally:
             with self._lock:
                 self._open.difference_update(ends)
+                self._silent.difference_update(ends)

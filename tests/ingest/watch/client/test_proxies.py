@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kspan.ingest.watch import Connection, KubeconfigError, connect
+from kspan.ingest.watch import Connection, KubeconfigError, Timing, connect
 from kspan.ingest.watch.client.errors import DisconnectedError
 from tests.apiserver import ApiServer
 from tests.ingest.watch.client.proxy import Proxy
@@ -30,9 +30,9 @@ def server(request: pytest.FixtureRequest) -> Iterator[ApiServer]:
         yield running
 
 
-def to(server: ApiServer, folder: Path, proxy: object = None) -> Connection:
+def to(server: ApiServer, folder: Path, proxy: object = None, timing: Timing = QUICK) -> Connection:
     cluster = {} if proxy is None else {"proxy-url": proxy}
-    return connect(str(server.kubeconfig(folder / "config", cluster=cluster)), timing=QUICK)
+    return connect(str(server.kubeconfig(folder / "config", cluster=cluster)), timing=timing)
 
 
 def ask(server: ApiServer, folder: Path, proxy: object = None) -> None:
