@@ -93,3 +93,49 @@ def test_event_time_is_held_back_after_an_outage_of_the_database() -> None:
     watermark.database_recovered(NOW)
     assert watermark.is_held_back(NOW + HOLD - 1)
     assert not watermark.is_held_back(NOW + HOLD)
+
+
+def test_a_doubt_holds_event_time_back_at_once_and_for_hold_after_the_confirmation() -> None:
+    watermark = passing()
+    watermark.doubted("v1/events", NOW)
+    assert watermark.is_held_back(NOW)
+    watermark.connected("v1/events", NOW + 1)
+    assert watermark.is_held_back(NOW + HOLD)
+    assert not watermark.is_held_back(NOW + HOLD + 1)
+
+
+def test_a_doubt_that_becomes_a_disconnect_holds_event_time_back_no_longer_than_either() -> None:
+    watermark = passing()
+    watermark.doubted("v1/events", NOW)
+    watermark.disconnected("v1/events", NOW + LONG - SECOND)
+    assert watermark.is_held_back(NOW + LONG)
+    assert not watermark.is_held_back(NOW + LONG + 1)
+
+
+def test_a_confirmation_after_event_time_was_released_does_not_hold_it_back_again() -> None:
+    watermark = passing()
+    watermark.doubted("v1/events", NOW)
+    watermark.connected("v1/events", NOW + LONG + 1)
+    assert not watermark.is_held_back(NOW + LONG + 1)
+
+
+def test_event_time_is_held_back_while_all_watches_are_in_doubt() -> None:
+    watermark = passing()
+    for resource in ("v1/pods", "v1/events"):
+        watermark.doubted(resource, NOW)
+    assert watermark.is_held_back(NOW + 3_600 * SECOND)
+
+
+def test_a_doubt_about_a_watch_that_is_removed_is_over() -> None:
+    watermark = passing()
+    watermark.doubted("v1/pods", NOW)
+    watermark.removed("v1/pods")
+    assert not watermark.is_held_back(NOW)
+
+
+def test_a_brief_disconnect_after_a_doubt_is_ignored_again() -> None:
+    watermark = passing()
+    watermark.doubted("v1/pods", NOW)
+    watermark.connected("v1/pods", NOW)
+    watermark.disconnected("v1/pods", NOW + 2 * HOLD)
+    assert not watermark.is_held_back(NOW + 2 * HOLD + BRIEF)
