@@ -193,6 +193,7 @@ METRICS = {
     "kspan_failed_exports": "counter",
     "kspan_watch_restarts": "counter",
     "kspan_watch_connected": "gauge",
+    "kspan_watch_reopened": "counter",
     "kspan_invalid_trace_contexts": "counter",
     "kspan_pruned_records": "counter",
 }
