@@ -89,8 +89,8 @@ class WatchEvents:
     def restarted(self, resource: str, reason: str) -> None:
         """A watch ended and is started again."""
         self._metrics.watch_restarted(resource, reason, healthy=reason == _HEALTHY_END)
-        if reason != _HEALTHY_END:
-            self._watermark.disconnected(resource, self._clock())
+        # A watch that ended by itself is open again at once, unless the API server does not answer.
+        self._watermark.disconnected(resource, self._clock())
 
     def connected(self, resource: str) -> None:
         """A watch is running."""

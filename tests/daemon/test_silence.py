@@ -10,6 +10,7 @@ import msgspec
 
 from kspan.daemon.daemon import Daemon, Options, WatchEvents
 from kspan.daemon.metrics import Metrics
+from kspan.daemon.watermark import BRIEF, Watermark
 from kspan.graph import built_in_rules
 from kspan.ingest.frames import Frame
 from kspan.ingest.watch import Selection, Timing, Watcher, connect
@@ -91,6 +92,21 @@ def traces(store: Store, cluster: str, name: str) -> list[tuple[str, str]]:
 
 def closed(store: Store, cluster: str) -> int:
     return sum(bool(row["closed_at"]) for row in store.projection_rows(cluster, "traces"))
+
+
+def test_event_time_is_held_back_while_a_watch_that_ended_by_itself_is_not_open_again() -> None:
+    watermark, now = Watermark(SETTINGS.hold), [1_000 * SECOND]
+    events = WatchEvents(Metrics(), watermark, lambda: now[0])
+    for resource in (DEPLOYMENTS, EVENTS):
+        events.connected(resource)
+    watermark.synced(0)
+    events.restarted(EVENTS, "timeout")
+    assert not watermark.is_held_back(now[0] + BRIEF)
+    assert watermark.is_held_back(now[0] + BRIEF + 1)
+    now[0] += 20 * SECOND
+    events.connected(EVENTS)
+    assert watermark.is_held_back(now[0] + SETTINGS.hold - 1)
+    assert not watermark.is_held_back(now[0] + SETTINGS.hold)
 
 
 def test_an_event_during_a_silence_is_in_its_trace_which_was_not_closed_meanwhile(tmp_path: Path) -> None:

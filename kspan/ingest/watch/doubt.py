@@ -5,7 +5,8 @@ come. TCP keepalive finds a peer that is gone, but not a proxy that is there and
 such a watch from one without news:
 
 * An API server sends a bookmark about every minute, however quiet the resource is (k8s.io/apiserver
-  pkg/storage/cacher/cache_watcher.go, ``nextBookmarkTime``). Once a stream has received one, the next is expected.
+  pkg/storage/cacher/cache_watcher.go, ``nextBookmarkTime``). Once a stream has received one in time, the next one is
+  expected.
 * It ends a watch after its timeoutSeconds.
 * Other streams receive newer versions meanwhile. This is weak evidence, because the resource may just be quiet.
 
@@ -42,16 +43,30 @@ class SignsOfLife(msgspec.Struct, frozen=True):
     end: float
     """When the API server should end it."""
     bookmarks: bool = False
-    """True if the stream has received a bookmark and was not reopened in doubt since then."""
+    """True if the stream receives bookmarks periodically, and was not reopened in doubt since the last one."""
     reopened: bool = False
-    """True if the stream was reopened in doubt and has received no line since then."""
+    """True if the stream was reopened in doubt and has received no object since then."""
+
+
+def is_periodic(since_previous: float, before_end: float, timing: Timing) -> bool:
+    """Return whether a bookmark shows that others follow in time.
+
+    An API server may send one only before the end of a watch, or rarely. Every silence of a quiet resource would then
+    be in doubt.
+
+    Args:
+        since_previous: seconds since the previous bookmark, or since the watch was opened.
+        before_end: seconds until the end of the watch.
+        timing: the intervals.
+    """
+    return since_previous < timing.silent and before_end >= timing.grace
 
 
 def doubt_of(signs: SignsOfLife, siblings_advanced: float, now: float, timing: Timing) -> Doubt | None:
     """Return why a watch may be dead; None if it need not be reopened.
 
     A watch that was reopened because its siblings advanced, and still has nothing to say, is of a quiet resource: it is
-    not reopened for this reason again until it has received a line.
+    not reopened for this reason again until it has received an object.
 
     Args:
         signs: the watch.

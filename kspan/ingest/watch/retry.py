@@ -75,9 +75,11 @@ class Timing(msgspec.Struct, frozen=True):
     """Timeout of a connection attempt."""
 
     answer: float = 60.0
-    """Timeout of a list or document, until it begins and between two parts. It is the API server's limit for a list.
+    """Timeout of a list or document, until it begins and between two parts. It is the API server's limit for a list."""
 
-    Also of a watch, until it begins: the API server sends the head of its answer immediately."""
+    open: float = 30.0
+    """Timeout of a watch until it begins. The API server sends the head of its answer at once, or after at most 15 s
+    in a queue of API priority and fairness, a quarter of the request timeout (k8s.io/apiserver pkg/server/options)."""
 
     page: int = 500
     """Objects in a page of a list."""

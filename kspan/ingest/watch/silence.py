@@ -7,22 +7,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kspan.ingest.watch.cancellation import Interruptible
-from kspan.ingest.watch.doubt import Doubt, SignsOfLife, doubt_of
+from kspan.ingest.watch.doubt import Doubt, SignsOfLife, doubt_of, is_periodic
 from kspan.ingest.watch.retry import Timing
 
 
 class StreamActivity:
     """When one stream received lines. For the thread of the stream, except for ``interrupt_if_doubtful``."""
 
-    def __init__(self) -> None:
+    def __init__(self, timing: Timing) -> None:
         self.advanced = float("-inf")
         """When the stream last received a newer version (monotonic seconds)."""
         self.bookmarks = False
-        """True if bookmarks can be expected: one was received, and the stream was not reopened in doubt since then."""
+        """True if bookmarks can be expected. A stream that was reopened in doubt has to receive one first."""
+        self._timing = timing
         self._reopened = False
         self._heard: float | None = None
         """None while the thread does not wait for a line: then a silence is not the API server's."""
         self._end = 0.0
+        self._marked = 0.0
+        """When the last bookmark was received, or the watch was opened."""
         self._stream: Interruptible | None = None
         self._doubt: Doubt | None = None
         self._lock = threading.Lock()
@@ -32,7 +35,7 @@ class StreamActivity:
         """Within this context, the stream waits for lines of a watch that was opened for ``timeout`` seconds."""
         now = time.monotonic()
         with self._lock:
-            self._stream, self._heard, self._end = stream, now, now + timeout
+            self._stream, self._heard, self._end, self._marked, self._doubt = stream, now, now + timeout, now, None
         try:
             yield
         finally:
@@ -44,13 +47,15 @@ class StreamActivity:
         with self._lock:
             self._heard = None
 
-    def delivered(self, *, advanced: bool, bookmark: bool) -> None:
-        """Note that the lines were delivered; ``advanced``: a newer version was among them."""
+    def delivered(self, *, advanced: bool, news: bool, bookmark: bool) -> None:
+        """Note that the lines were delivered, and whether a newer version, an object or a bookmark was among them."""
         now = time.monotonic()
         with self._lock:
             self._heard = now
-            self._reopened = False
-            self.bookmarks = self.bookmarks or bookmark
+            self._reopened = self._reopened and not news
+            if bookmark:
+                self.bookmarks = self.bookmarks or is_periodic(now - self._marked, self._end - now, self._timing)
+                self._marked = now
             if advanced:
                 self.advanced = now
 
@@ -62,13 +67,13 @@ class StreamActivity:
             self._reopened, self.bookmarks = True, False
         return doubt
 
-    def interrupt_if_doubtful(self, siblings_advanced: float, now: float, timing: Timing) -> None:
+    def interrupt_if_doubtful(self, siblings_advanced: float, now: float) -> None:
         """Interrupt the watch if it may be dead. For the thread of the monitor."""
         with self._lock:
             if self._heard is None or self._stream is None or self._doubt is not None:
                 return
             signs = SignsOfLife(self._heard, self._end, self.bookmarks, self._reopened)
-            self._doubt = doubt_of(signs, siblings_advanced, now, timing)
+            self._doubt = doubt_of(signs, siblings_advanced, now, self._timing)
             if self._doubt is not None:
                 self._stream.interrupt()
 
@@ -83,7 +88,7 @@ class SilenceMonitor:
 
     def add_stream(self) -> StreamActivity:
         """Return the activity of another stream. It is checked as long as the stream exists."""
-        activity = StreamActivity()
+        activity = StreamActivity(self._timing)
         with self._lock:
             self._activities.add(activity)
         return activity
@@ -95,4 +100,4 @@ class SilenceMonitor:
         # A stream's own version cannot have advanced after its last line, so it need not be excluded here.
         advanced = max((activity.advanced for activity in activities), default=float("-inf"))
         for activity in activities:
-            activity.interrupt_if_doubtful(advanced, now, self._timing)
+            activity.interrupt_if_doubtful(advanced, now)

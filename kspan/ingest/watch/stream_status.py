@@ -43,7 +43,7 @@ class NullObserver:
 
 
 class StreamStatus:
-    """The state of one stream: not open yet, open, in doubt, failing or refused. For one thread."""
+    """The state of one stream: not open yet, open, being renewed, in doubt, failing or refused. For one thread."""
 
     def __init__(self, resource: str, namespace: str, observer: WatchObserver) -> None:
         self._resource = resource
@@ -56,13 +56,15 @@ class StreamStatus:
         """Note that the watch is open."""
         if self._state == "open":
             return
-        level = logging.INFO if self._state not in ("", "in doubt") else logging.DEBUG
+        level = logging.INFO if self._state not in ("", "in doubt", "renewing") else logging.DEBUG
         log.log(level, "watching %s", self._resource, extra=self._fields)
         self._state = "open"
         self._observer.connected(self._resource)
 
     def ended(self, ending: Ending) -> None:
         """Note that a watch or a list ended, with or without an error, and is started again."""
+        if self._state == "open":
+            self._state = "renewing"
         self._observer.restarted(self._resource, ending.value)
 
     def doubted(self, doubt: Doubt) -> None:

@@ -116,6 +116,9 @@ class WatchStream:
         # After an ERROR frame a list follows, whatever else happened.
         if doubt is not None and ending not in (Ending.GONE, Ending.ERROR):
             return self._reopen(doubt)
+        if ending is Ending.TIMEOUT:
+            # Now, because what follows may take long if the API server does not answer.
+            self._status.ended(ending)
         lasted = time.monotonic() - started
         if ending is Ending.TIMEOUT and not self._lines and lasted >= timeout * FULL_LENGTH:
             ending, error = self._check_versions()
@@ -176,11 +179,13 @@ class WatchStream:
         with self._activity.watching(stream, timeout):
             for lines in stream:
                 self._activity.delivering()
-                version, bookmarks = self.version, self._bookmarks
+                version, news, bookmarks = self.version, self._news, self._bookmarks
                 for line in lines:
                     if line and not line.isspace():
                         self._deliver(line)
-                self._activity.delivered(advanced=self.version != version, bookmark=self._bookmarks > bookmarks)
+                self._activity.delivered(
+                    advanced=self.version != version, news=self._news > news, bookmark=self._bookmarks > bookmarks
+                )
                 if self._news:
                     self._status.connected()
 
@@ -232,10 +237,10 @@ class WatchStream:
             self._status.refused(error, decision.delay)
             self._on_open()
             return
-        self._status.ended(ending)
         if not decision.failures:
-            self._status.connected()
             return
+        if ending is not Ending.TIMEOUT:
+            self._status.ended(ending)
         reason = str(error) if error is not None else "the watch ended as soon as it began"
         changed = self._status.failed(ending, reason, decision.delay)
         if changed and ending not in (Ending.GONE, Ending.ERROR) and self.version:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kspan.ingest.watch.doubt import Doubt, SignsOfLife, doubt_of
+from kspan.ingest.watch.doubt import Doubt, SignsOfLife, doubt_of, is_periodic
 from kspan.ingest.watch.retry import Timing
 
 TIMING = Timing(silent=90, grace=10)
@@ -53,3 +53,22 @@ def test_a_dead_watch_without_bookmarks_is_noticed_within_three_and_a_half_minut
 
 def test_a_bookmark_that_is_half_a_minute_late_is_not_in_doubt() -> None:
     assert doubt_of(SignsOfLife(heard=0, end=480, bookmarks=True), NEVER, 89, Timing()) is None
+
+
+@pytest.mark.parametrize(
+    "since_previous, before_end, expected",
+    [
+        (60, 90, True),
+        (0, 150, True),
+        (89, 10, True),
+        # Sent before the end, as by API servers that send no others.
+        (148, 2, False),
+        (58, 2, False),
+        # Too rarely for a silence of 90 s to mean anything.
+        (90, 60, False),
+    ],
+)
+def test_only_a_bookmark_that_came_in_time_lets_others_be_expected(
+    since_previous: float, before_end: float, expected: bool
+) -> None:
+    assert is_periodic(since_previous, before_end, TIMING) is expected

@@ -25,8 +25,9 @@ from tests.ingest.watch.scripted import (
 )
 from tests.ingest.watch.test_stateful import manifest
 from tests.ingest.watch.watching import EVENTS, QUICK, Collector, connection_to, reflecting, until
+from tests.ingest.watch.watching import PODS as PODS_TARGET
 
-PODS = "v1/pods"
+PODS = PODS_TARGET.resource
 
 # Nothing but the monitor ends a watch.
 ENDLESS: Timing = msgspec.structs.replace(
@@ -198,6 +199,49 @@ def test_watches_are_short_until_a_bookmark_arrives(tmp_path: Path) -> None:
     timeouts = [request.query["timeoutSeconds"] for request in server.requests if request.watch]
     # The last one was opened in doubt: bookmarks have to arrive again first.
     assert timeouts == ["300", "300", "600", "600", "300"]
+
+
+def test_bookmarks_only_before_the_end_of_a_watch_are_not_expected(tmp_path: Path) -> None:
+    timing = msgspec.structs.replace(ENDLESS, grace=300)
+    monitor = SilenceMonitor(timing)
+    script = Script(listed(10), sends(bookmark(11)), sends(bookmark(12), then=stay_silent))
+    with (
+        ScriptedServer(script) as server,
+        reflecting(connection_to(server.url, tmp_path, timing), monitor=monitor) as got,
+    ):
+        got.wait("BOOKMARK @12")
+        wait_until_idle(monitor)
+        monitor.check(later(299))
+        assert got.doubts() == []
+        assert [request.query["timeoutSeconds"] for request in server.requests if request.watch] == ["300", "300"]
+
+
+def test_a_watch_that_ended_by_itself_is_not_connected_until_the_next_one_is_open(tmp_path: Path) -> None:
+    timing = msgspec.structs.replace(ENDLESS, open=0.2)
+    script = Script(listed(10), sends(change("ADDED", pod("a", 11))), stay_silent)
+    with ScriptedServer(script) as server, reflecting(connection_to(server.url, tmp_path, timing)) as got:
+        until(lambda: got.events and len(versions(server)) == 3 and got.events[-1][0] == "connected", "a third watch")
+        assert [(what, reason) for what, _, reason in got.events] == [
+            ("connected", ""),
+            ("restarted", "timeout"),
+            ("restarted", "stalled"),
+            ("connected", ""),
+        ]
+
+
+def test_a_doubt_about_a_watch_that_a_list_replaced_is_forgotten(tmp_path: Path) -> None:
+    activity = SilenceMonitor(ENDLESS).add_stream()
+    with ScriptedServer(Script(listed(10))) as server:
+        connection = connection_to(server.url, tmp_path, ENDLESS)
+        streams = [connection.watch(PODS_TARGET, "", "10", 300) for _ in range(2)]
+        with activity.watching(streams[0], 300):
+            activity.interrupt_if_doubtful(float("-inf"), later(311))
+        with activity.watching(streams[1], 300):
+            pass
+        assert activity.take_doubt() is None
+        for stream in streams:
+            stream.close()
+        connection.close()
 
 
 def test_a_stream_whose_frames_are_not_taken_is_not_silent(tmp_path: Path) -> None:

@@ -143,9 +143,9 @@ class Connection:
     ) -> "LineStream":
         """Open a stream of lines; ``read_timeout`` is the longest silence in seconds. Raises ApiError.
 
-        The head of the answer is waited for only as long as any other answer.
+        The answer has to begin within ``Timing.open``.
         """
-        response = self._send(path, query, accept, min(read_timeout, self.timing.answer))
+        response = self._send(path, query, accept, min(read_timeout, self.timing.open))
         set_read_timeout(response, read_timeout)
         return LineStream(response, path)
 
@@ -185,7 +185,10 @@ class Connection:
         except ApiException as error:  # the client raises this for TLS failures
             raise DisconnectedError(f"GET {path}: {one_line(error.reason)}") from error
         except (HTTPError, OSError) as error:
-            raise _error_of_transport(error, path) from error
+            broken = _error_of_transport(error, path)
+            if isinstance(broken, StalledError):
+                client.api.close()  # The connections that are idle may be as dead as this one.
+            raise broken from error
         except ValueError:
             # The text of this error contains the header, and thereby the token.
             raise UnauthorizedError("the token contains characters that are not allowed in a header") from None

@@ -17,6 +17,8 @@ from tests.ingest.watch.client.test_proxies import to
 from tests.ingest.watch.scripted import Reply, Request, ScriptedServer
 from tests.ingest.watch.watching import PODS, QUICK, connection_to
 
+NAMESPACES = "/api/v1/namespaces"
+
 
 @contextmanager
 def watched(connection: Connection) -> Iterator[socket.socket]:
@@ -28,6 +30,14 @@ def watched(connection: Connection) -> Iterator[socket.socket]:
     finally:
         stream.close()
         connection.close()
+
+
+def use(connection: Connection, count: int) -> None:
+    """Send requests at the same time, each over a connection of its own, which is idle afterwards."""
+    responses = [connection._send(NAMESPACES, {}, "application/json", 0.5) for _ in range(count)]
+    for response in responses:
+        assert response.data
+        response.release_conn()
 
 
 @pytest.mark.parametrize("proxied", [False, True])
@@ -49,11 +59,11 @@ def test_a_watch_asks_the_kernel_to_find_a_peer_that_vanished(tmp_path: Path, ht
                     assert opened.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) == expected, name
 
 
-def test_a_watch_that_is_accepted_and_never_answered_is_given_up_like_any_request(tmp_path: Path) -> None:
+def test_a_watch_that_is_accepted_and_never_answered_is_given_up(tmp_path: Path) -> None:
     def accept_only(request: Request, reply: Reply) -> None:
         reply.stay_silent()
 
-    timing = msgspec.structs.replace(QUICK, answer=0.2)
+    timing = msgspec.structs.replace(QUICK, open=0.2)
     with ScriptedServer(accept_only) as server:
         connection = connection_to(server.url, tmp_path, timing)
         with pytest.raises(StalledError):
@@ -63,7 +73,7 @@ def test_a_watch_that_is_accepted_and_never_answered_is_given_up_like_any_reques
 
 @pytest.mark.parametrize("https", [False, True])
 def test_an_answered_watch_may_be_silent_for_longer_than_a_request(tmp_path: Path, https: bool) -> None:
-    timing = msgspec.structs.replace(QUICK, answer=0.2, stall=0.5)
+    timing = msgspec.structs.replace(QUICK, open=0.2, stall=0.5)
     with ApiServer(token="secret-token", https=https) as server, server.faults.add(Stall(), "v1/pods"):
         connection = to(server, tmp_path, timing=timing)
         stream = connection.watch(PODS, "", "1", 2)
@@ -79,11 +89,24 @@ def test_the_silence_of_a_watch_is_limited_also_if_its_connection_ends_with_it(t
         reply.begin()
         reply.stay_silent()
 
-    timing = msgspec.structs.replace(QUICK, answer=600, stall=0.3)
+    timing = msgspec.structs.replace(QUICK, stall=0.3)
     with ScriptedServer(silent) as server:
         connection = connection_to(server.url, tmp_path, timing)
         stream = connection.watch(PODS, "", "1", 1)
         with pytest.raises(StalledError):
             list(stream)
         stream.close()
+        connection.close()
+
+
+@pytest.mark.parametrize("https", [False, True])
+def test_after_a_request_without_an_answer_no_idle_connection_is_used_again(tmp_path: Path, https: bool) -> None:
+    timing = msgspec.structs.replace(QUICK, answer=0.5)
+    with ApiServer(token="secret-token", https=https) as server, Proxy() as proxy:
+        connection = to(server, tmp_path, proxy.url, timing)
+        use(connection, 2)
+        proxy.go_silent()
+        with pytest.raises(StalledError):
+            connection.get(NAMESPACES)
+        use(connection, 2)
         connection.close()
