@@ -23,11 +23,18 @@ MAX_LINE = 64 * 1024 * 1024
 STDIN = "-"
 
 _GZIP = b"\x1f\x8b"
+_GZIP_BITS = 31
+"""The greatest window of zlib (15), and 16 for the header of gzip."""
+_TRAILING = "the gzip data is followed by other data; all of it was read, use --skip-bad to ignore the rest"
 _BOM = b"\xef\xbb\xbf"
 
 
 class BrokenInputError(Exception):
     """The input cannot be read to its end; the text is the reason."""
+
+
+class TrailingDataError(BrokenInputError):
+    """The content was read to its end, but something else follows it."""
 
 
 def source_name(path: str) -> str:
@@ -69,6 +76,7 @@ def read_chunks(path: str, stdin: BinaryIO | None, on_progress: Callable[[int], 
     Raises:
         InputError: the file cannot be opened.
         BrokenInputError: the file cannot be read to its end.
+        TrailingDataError: the content is complete, but other data follows it.
     """
     source = source_name(path)
     if path == STDIN:
@@ -140,31 +148,40 @@ def _from_the_start(seen: list[bytes], broken: BrokenInputError | None, rest: It
 
 
 def _gunzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    inflate = zlib.decompressobj(wbits=31)
+    """Decompress all members, one after the other. Zeros after a member are padding, as in gzip(1)."""
+    inflate = zlib.decompressobj(wbits=_GZIP_BITS)
     members = 0
-    for data in chunks:
+    for chunk in chunks:
+        data = chunk
         while data:
             if inflate.eof:
-                # Zeros after the end are padding (as in gzip(1)); another member may follow.
                 data = data.lstrip(b"\0")
                 if not data:
                     break
+                if not data.startswith(_GZIP[:1]):
+                    raise TrailingDataError(_TRAILING)
                 members += 1
-                inflate = zlib.decompressobj(wbits=31)
+                inflate = zlib.decompressobj(wbits=_GZIP_BITS)
             try:
                 yield from _inflate(inflate, data)
             except zlib.error as error:
-                problem = "the gzip data is followed by other data" if members else "the gzip data is damaged"
-                raise BrokenInputError(f"{problem} ({_reason(error)})") from error
+                reason = str(error).rpartition(": ")[2]
+                if members and reason == "incorrect header check":
+                    raise TrailingDataError(_TRAILING) from error
+                raise BrokenInputError(f"the gzip data is damaged ({reason})") from error
             data = inflate.unused_data
     if not inflate.eof:
         raise BrokenInputError("the gzip data is cut off: the file is incomplete")
 
 
 def _inflate(inflate: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
-    """Decompress ``data``; if it is damaged, yield everything before the damage, then raise zlib.error."""
+    """Decompress ``data`` up to the end of the member; what follows is in ``inflate.unused_data``.
+
+    If the data is damaged, yield everything before the damage, then raise zlib.error.
+    """
     full = True
-    while data or (full and not inflate.eof):
+    # After the end of the member, zlib leaves what follows in unconsumed_tail too, and decompresses no more.
+    while not inflate.eof and (data or full):
         before = inflate.copy()
         try:
             piece = inflate.decompress(data, PIECE)
@@ -178,10 +195,6 @@ def _inflate(inflate: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
         full = len(piece) == PIECE
         if piece:
             yield piece
-
-
-def _reason(error: zlib.error) -> str:
-    return str(error).rpartition(": ")[2]
 
 
 def split_lines(chunks: Iterable[bytes], source: str) -> Iterator[tuple[int, bytes]]:

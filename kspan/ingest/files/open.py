@@ -5,7 +5,15 @@ from itertools import chain
 from typing import BinaryIO
 
 from kspan.errors import InputError
-from kspan.ingest.files.bytes import BrokenInputError, peek, read_chunks, source_name, split_lines, total_size
+from kspan.ingest.files.bytes import (
+    BrokenInputError,
+    TrailingDataError,
+    peek,
+    read_chunks,
+    source_name,
+    split_lines,
+    total_size,
+)
 from kspan.ingest.files.detect import Format, detect
 from kspan.ingest.files.recording import read_recording
 from kspan.ingest.frames import Frame, FrameType
@@ -48,12 +56,23 @@ def read_frames(
 
     for path in paths:
         source = source_name(path)
+        trailing: list[InputError] = []
         try:
-            yield from _read_file(read_chunks(path, stdin, on_progress), source, report)
+            yield from _read_file(_complete(read_chunks(path, stdin, on_progress), source, trailing), source, report)
+            for error in trailing:
+                report(error)
         except InputError as error:
             report(error)
         except BrokenInputError as error:
             report(InputError(source, 0, str(error)))
+
+
+def _complete(chunks: Iterator[bytes], source: str, trailing: list[InputError]) -> Iterator[bytes]:
+    """Yield the content, and put an error about other data after it into ``trailing``: the last line is complete."""
+    try:
+        yield from chunks
+    except TrailingDataError as error:
+        trailing.append(InputError(source, 0, str(error)))
 
 
 def _read_file(chunks: Iterator[bytes], source: str, report: Callable[[InputError], None]) -> Iterator[Frame]:

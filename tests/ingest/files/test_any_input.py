@@ -32,8 +32,8 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 MADE = st.lists(st.one_of(PIECES, st.binary(max_size=12)), max_size=12).map(b"".join)
 PACKED = st.builds(
-    lambda data, *damage: _damaged(gzip.compress(data), *damage),
-    MADE,
+    lambda members, *damage: _damaged(b"".join(map(gzip.compress, members)), *damage),
+    st.lists(MADE, min_size=1, max_size=3),
     st.integers(0, 40),
     st.integers(0),
     st.integers(0, 255),

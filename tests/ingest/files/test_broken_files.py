@@ -3,14 +3,18 @@
 import gzip
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from kspan.ingest.files.bytes import PIECE
 from tests.ingest.files.reading import (
     CAPTURE,
     KUBECTL_JSON,
+    KUBECTL_YAML,
     RECORDING,
     read,
     read_skipping,
@@ -71,13 +75,65 @@ def test_a_wrong_checksum_is_damage(tmp_path: Path) -> None:
     assert error.problem == "the gzip data is damaged (incorrect data check)"
 
 
-def test_other_data_after_the_gzip_data_is_an_error(tmp_path: Path) -> None:
+BIG = b"\n".join([record(), b" " * 3 * PIECE, record()])
+"""Two records. Decompressing them takes several pieces: zlib then ends a member with data of the next one at hand."""
+
+
+@pytest.mark.parametrize(
+    "tail", [b"and so on", b"\n", b"\x1fx", b"\0\0\x8b", b"\0" * 9 + BIG], ids=lambda t: repr(t[:9])
+)
+@pytest.mark.parametrize("content", [record(), BIG], ids=["small", "big"])
+def test_other_data_after_the_gzip_data_is_an_error_after_all_of_it(
+    content: bytes, tail: bytes, tmp_path: Path
+) -> None:
     path = tmp_path / "tail"
-    path.write_bytes(gzip.compress(record() + b"\n") + b"and so on")
+    path.write_bytes(gzip.compress(content) + tail)
     frames, error = read_until_error(str(path))
-    assert len(frames) == 1
+    # Also the last record, although its line has no end.
+    assert len(frames) == content.count(b"ADDED")
     assert error is not None
-    assert "followed by other data" in error.problem
+    assert "followed by other data; all of it was read, use --skip-bad" in error.problem
+    assert len(read_skipping([str(path), str(RECORDING)])[0]) == len(frames) + 491
+
+
+@pytest.mark.parametrize("source", [CAPTURE, KUBECTL_JSON, KUBECTL_YAML], ids=lambda path: path.name)
+def test_other_data_after_the_gzip_data_loses_no_document(source: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tail"
+    path.write_bytes(gzip.compress(source.read_bytes()) + b"\n")
+    frames, error = read_until_error(str(path))
+    assert [frame.object for frame in frames] == [frame.object for frame in read(source)]
+    assert error is not None
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        pytest.param([BIG + b"\n", BIG], id="two"),
+        pytest.param([BIG + b"\n", b"", record() + b"\n", b"", BIG], id="empty ones"),
+        pytest.param([b"", BIG + b"\n", BIG], id="an empty one first"),
+        pytest.param([BIG[:20], BIG[20:-50], BIG[-50:] + b"\n" + BIG], id="a boundary in a line"),
+        pytest.param([b"\xef", b"\xbb", b"\xbf" + BIG], id="a boundary in the byte order mark"),
+        pytest.param([bytes([byte]) for byte in record() + b"\n" + record()], id="one for each byte"),
+    ],
+)
+@pytest.mark.parametrize("padding", [0, 1, 2_000])
+def test_gzip_members_are_read_one_after_the_other(members: list[bytes], padding: int, tmp_path: Path) -> None:
+    path = tmp_path / "members"
+    path.write_bytes(b"".join(gzip.compress(member) + b"\0" * padding for member in members))
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"".join(members))
+    assert [(frame.line, frame.object) for frame in read(path)] == [(frame.line, frame.object) for frame in read(plain)]
+    assert len(read(path)) >= 2
+
+
+@pytest.mark.parametrize("keep", [1, 5, 30, 2_000])
+def test_a_truncated_member_after_another_one_is_an_error(keep: int, tmp_path: Path) -> None:
+    path = tmp_path / "cut"
+    path.write_bytes(gzip.compress(BIG + b"\n") + gzip.compress(BIG)[:keep])
+    frames, error = read_until_error(str(path))
+    assert len(frames) >= 2
+    assert error is not None
+    assert error.problem == "the gzip data is cut off: the file is incomplete"
 
 
 @pytest.mark.parametrize("source", [CAPTURE, KUBECTL_JSON])
@@ -97,6 +153,32 @@ def test_a_small_file_that_unpacks_to_gigabytes_is_an_error(tmp_path: Path) -> N
     assert len(frames) == 1
     assert error is not None
     assert "a line of more than 64 MiB" in error.problem
+
+
+@pytest.mark.parametrize(
+    "start, filler, words",
+    [
+        pytest.param(record() + b"\n", b" ", "a line of more than 64 MiB", id="a recording"),
+        pytest.param(b'{"kind": "List", "items": [', b" \n", "has more than 512 MiB", id="JSON"),
+        pytest.param(b"kind: List\nitems:\n", b"#\n", "a YAML document above 128 MiB", id="YAML"),
+    ],
+)
+def test_memory_is_bounded_for_a_small_file_that_unpacks_to_gigabytes(
+    start: bytes, filler: bytes, words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "bomb"
+    path.write_bytes(gzip.compress(start) + gzip.compress(filler * (PIECE // len(filler))) * 8_000)
+    assert path.stat().st_size < 20_000_000
+    script = (
+        "import resource, sys; from kspan.ingest import read_frames\n"
+        "try: list(read_frames(sys.argv[1:]))\n"
+        "except Exception as error: print(error)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
+    message, peak_kb = done.stdout.splitlines()
+    assert words in message
+    assert int(peak_kb) < 1_500_000
 
 
 @pytest.mark.parametrize(
