@@ -45,5 +45,9 @@ class QueryError(KspanError):
     """The query cannot be answered: unknown object or trace, ambiguous name, or invalid time."""
 
 
+class OutputError(KspanError, OSError):
+    """Standard output cannot be written: the disk is full, or it is closed. Also an OSError, as libraries expect."""
+
+
 class ExportError(KspanError):
     """An exporter cannot be set up, or traces were not accepted."""

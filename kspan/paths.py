@@ -53,3 +53,8 @@ def is_missing(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return False
+
+
+def exists(path: Path) -> bool:
+    """Return whether there is such a file. False also if that cannot be known."""
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises PermissionError

@@ -19,7 +19,7 @@ import typer
 
 from kspan.cli.options import parse_duration
 from kspan.errors import SettingsError
-from kspan.paths import expanded, why_unusable
+from kspan.paths import exists, expanded, why_unusable
 from kspan.toml_positions import Positions
 
 PREFIX: Final = "KSPAN_"
@@ -93,7 +93,7 @@ def add_settings(group: Any) -> None:
 def _reader(group: Any, name: str) -> Any:
     def read(context: Any, _param: Any, value: str | None) -> None:
         path = value or context.meta.get(_FILE)
-        if path is None and not default_path().exists():
+        if path is None and not exists(default_path()):
             return
         settings = load(expanded(path or default_path()), group)
         context.default_map = settings.of(name)

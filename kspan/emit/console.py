@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from kspan.emit.export_queue import ExportResult, TraceSpans
+from kspan.paths import why_unusable
 from kspan.terminal.trace_tree import render_trace
 
 
@@ -26,15 +27,17 @@ class ConsoleExporter:
     def export(self, traces: Sequence[TraceSpans]) -> ExportResult:
         """Implements ``TraceExporter``.
 
-        Raises OSError if the output cannot be written. If the reader of a pipe is gone, the program ends (SystemExit
-        with code 0), and no trace is marked.
+        If the reader of a pipe is gone, the program ends (SystemExit with code 0), and no trace is marked.
         """
         options = self._console.options
-        for trace, spans in traces:
-            tree = render_trace(trace, spans, width=options.max_width, ascii_only=options.ascii_only)
-            self._console.print(tree)
-            self._console.print()
-        self._console.file.flush()
+        try:
+            for trace, spans in traces:
+                tree = render_trace(trace, spans, width=options.max_width, ascii_only=options.ascii_only)
+                self._console.print(tree)
+                self._console.print()
+            self._console.file.flush()
+        except OSError as error:
+            return ExportResult(reason=why_unusable(error))
         return ExportResult(accepted=[trace.trace_id for trace, _ in traces])
 
     def close(self) -> None:

@@ -5,7 +5,6 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 import msgspec
 import zstandard
@@ -17,6 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, QueuePool, StaticPool
 from kspan.errors import StoreError
 from kspan.store.location import Location
 from kspan.store.postgresql import engine as postgres
+from kspan.store.read_only import file_uri, readable_uri
 
 PAGE_SIZE: Final = 16384
 """Bytes. Set before the first write, because the page size of an SQLite file in WAL mode cannot be changed."""
@@ -46,14 +46,14 @@ _ERRORS: Final = (
 
 
 def make_engine(location: Location, *, read_only: bool) -> Engine:
-    """Return an engine for ``location``, without connecting. Raises StoreError if the driver is not installed."""
+    """Return an engine for ``location``. Raises StoreError if it cannot be read, or the driver is not installed."""
     if location.url.get_backend_name() == "sqlite":
         return _sqlite_engine(location.path, read_only=read_only)
     return postgres.make_engine(location, read_only=read_only)
 
 
 def _sqlite_engine(path: Path | None, *, read_only: bool) -> Engine:
-    target = ":memory:" if path is None else f"file:{quote(str(path.absolute()))}?mode={'ro' if read_only else 'rwc'}"
+    target = ":memory:" if path is None else readable_uri(path) if read_only else file_uri(path, "mode=rwc")
 
     def connect() -> sqlite3.Connection:
         # isolation_level=None: we run BEGIN ourselves, because the driver omits it before SELECT and CREATE TABLE.

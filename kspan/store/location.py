@@ -91,15 +91,6 @@ def check_file(path: Path, *, must_exist: bool) -> None:
         raise StoreError(f"{path}: {why_unusable(error)}") from error
     if head not in (b"", _MAGIC):
         raise StoreError(f"{path}: is not an SQLite database")
-    if must_exist and head and not _has_wal(path) and not os.access(path.parent, os.W_OK, effective_ids=True):
-        raise StoreError(
-            f"{path}: SQLite must create files beside it to read it, and {path.parent} cannot be written to: "
-            "copy the database elsewhere"
-        )
-
-
-def _has_wal(path: Path) -> bool:
-    return path.with_name(path.name + "-wal").exists()
 
 
 class WriterLock:

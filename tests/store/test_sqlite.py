@@ -233,10 +233,6 @@ def test_a_database_in_a_read_only_folder_can_be_read_while_it_is_written_to() -
                 with pytest.raises(StoreError, match="cannot be locked for writing"):
                     open_store(str(database))
             Path(folder).chmod(0o755)
-        Path(folder).chmod(0o555)
-        with unprivileged(), pytest.raises(StoreError, match="copy the database elsewhere"):
-            open_store(str(database), read_only=True)
-        Path(folder).chmod(0o755)
 
 
 def test_reading_a_missing_database_creates_no_file(database: Path) -> None:

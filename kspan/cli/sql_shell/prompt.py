@@ -15,6 +15,7 @@ from kspan.cli.common import state_directory
 from kspan.cli.render.table import FORMATS, check_format, write_rows
 from kspan.cli.sql_shell.completion import SqlCompleter
 from kspan.errors import KspanError, QueryError
+from kspan.paths import check_writable
 from kspan.query.sql.catalog import catalog
 from kspan.query.sql.lexer import is_complete
 from kspan.store import Store
@@ -111,9 +112,10 @@ def is_command(text: str) -> bool:
 
 def _history() -> History:
     try:
-        return FileHistory(str(state_directory() / "sql_history"))
+        path = state_directory() / "sql_history"
     except KspanError:
         return InMemoryHistory()
+    return InMemoryHistory() if check_writable(path) else FileHistory(str(path))
 
 
 def _bindings(dialect: str) -> KeyBindings:

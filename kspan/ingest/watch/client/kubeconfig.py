@@ -11,7 +11,7 @@ from kspan.ingest.watch.client.credentials import ClientSettings
 from kspan.ingest.watch.client.errors import KubeconfigError
 from kspan.ingest.watch.client.text import one_line
 from kspan.ingest.watch.retry import Timing
-from kspan.paths import expanded, why_unusable
+from kspan.paths import exists, expanded, why_unusable
 
 _DEFAULT_PATH = "~/.kube/config"
 
@@ -32,8 +32,7 @@ def connect(kubeconfig: str | None = None, context: str | None = None, timing: T
         KubeconfigError: there is no usable configuration, or no credentials.
     """
     path = kubeconfig or os.environ.get("KUBECONFIG") or ""
-    # Path.exists raises an error if the home directory is somebody else's.
-    if not path and os.path.exists(expanded(_DEFAULT_PATH)):  # noqa: PTH110
+    if not path and exists(expanded(_DEFAULT_PATH)):
         path = _DEFAULT_PATH
     if not path:
         return Connection(_service_account_loader(context), timing or Timing())
