@@ -28,6 +28,10 @@ class RecordType(StrEnum):
     """Time passed while the fold was waiting for it."""
 
 
+VANISHED = "not in the list after a gap"
+"""The reason of a DELETED record that nobody sent: a list did not contain the object any more."""
+
+
 class LogRecord(msgspec.Struct, frozen=True, gc=False):
     """One record of the journal.
 
@@ -41,8 +45,9 @@ class LogRecord(msgspec.Struct, frozen=True, gc=False):
         kind: kind of the object.
         namespace: namespace of the object.
         name: name of the object.
-        payload: the object as JSON, as the API server sent it (empty for the expiry of an Event, a GAP and a TICK).
-        reason: GAP only: why changes may have been missed.
+        payload: the object as JSON, as the API server sent it (empty for the expiry of an Event and a TICK; of a GAP a
+            ``GapDetails``).
+        reason: why changes may have been missed (GAP), or ``VANISHED``.
         gap_from: GAP only: the last resourceVersion known before the gap.
         gap_to: GAP only: the first resourceVersion known after it.
         epoch: number of times the stream's resourceVersions have started over (etcd was restored from a backup).
@@ -63,6 +68,12 @@ class LogRecord(msgspec.Struct, frozen=True, gc=False):
     gap_from: str = ""
     gap_to: str = ""
     epoch: int = 0
+
+
+class GapDetails(msgspec.Struct, frozen=True, rename="camel"):
+    """The payload of a GAP record. ``watched_until``: when the stream was last known to be watched (RFC 3339)."""
+
+    watched_until: str = ""
 
 
 class Cursor(msgspec.Struct, frozen=True, gc=False):

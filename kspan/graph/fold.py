@@ -7,15 +7,21 @@ its own time.
 
 from collections.abc import Iterable
 
+import msgspec
+
 from kspan.graph.cause.decide import Decider
 from kspan.graph.observe.observer import Observer
 from kspan.graph.rules.rules import Rules
+from kspan.graph.state.records import Gap
 from kspan.graph.state.schedule import NEVER
 from kspan.graph.state.state import State
 from kspan.graph.trace.closing import TraceCloser
 from kspan.k8s.resource_version import EPOCH_STEP, version_number
-from kspan.model import Delta, GapRow, LogRecord, OwnerRow, RecordType
+from kspan.model import Delta, GapDetails, GapRow, LogRecord, OwnerRow, RecordType
 from kspan.settings import FoldSettings
+from kspan.times import parse_time_or_zero
+
+_details = msgspec.json.Decoder(GapDetails).decode
 
 
 class Fold:
@@ -55,10 +61,8 @@ class Fold:
             self._wake(until)
         clock.advance(until)
         if record.type is RecordType.GAP:
-            start, end = version_number(record.gap_from, record.epoch), version_number(record.gap_to, record.epoch)
-            # If resourceVersions started over, they did so in this gap.
             row = GapRow(sequence, record.resource, record.gap_from, record.gap_to, record.reason, record.recorded_at)
-            self.state.add_gap(row, start - EPOCH_STEP if start > end else start, end)
+            self.state.add_gap(row, _gap(record))
         elif record.type is not RecordType.TICK:
             self._observer.observe(record)
 
@@ -102,3 +106,11 @@ class Fold:
                 self._closer.check(name)
             else:
                 self._closer.forget_object(schedule.pop_expiry())
+
+
+def _gap(record: LogRecord) -> Gap:
+    """The interval of a GAP record. Those of kspan 0.2.0 do not state when the stream was last watched."""
+    start, end = version_number(record.gap_from, record.epoch), version_number(record.gap_to, record.epoch)
+    since = parse_time_or_zero(_details(record.payload).watched_until) if record.payload else 0
+    # If resourceVersions started over, they did so in this gap.
+    return Gap(start - EPOCH_STEP if start > end else start, end, min(since, record.recorded_at), record.recorded_at)

@@ -22,7 +22,8 @@ from kspan.ingest.list_policy import RECORDED_LISTS, ListPolicy, OpenList
 from kspan.k8s.events_api import EVENTS
 from kspan.k8s.resource_version import version_order
 from kspan.k8s.resources import is_watched_whole
-from kspan.model import Cursor, LogRecord, ObjectRow, RecordType
+from kspan.model import VANISHED, Cursor, GapDetails, LogRecord, ObjectRow, RecordType
+from kspan.times import format_time
 
 PAGE = 500
 """Records of a list that are looked up in the journal at a time."""
@@ -188,6 +189,7 @@ class JournalBuilder:
             RecordType.GAP,
             current.received,
             current.resource,
+            payload=msgspec.json.encode(GapDetails(format_time(cursor.updated_at))),
             reason=self._gap_reasons.pop(current.resource, "") or _relist_reason(cursor.scope, current.scope),
             gap_from=cursor.resource_version,
             gap_to=current.version,
@@ -206,7 +208,7 @@ class JournalBuilder:
             row.namespace,
             row.name,
             self._known.last_payload(row.uid),
-            reason="not in the list after a gap",
+            reason=VANISHED,
             epoch=current.epoch,
         )
 

@@ -7,12 +7,12 @@ One counter gives all resourceVersions, as one etcd does. The clock is data: eac
 import heapq
 import json
 from copy import deepcopy
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from msgspec import structs
 
 from kspan.ingest.frames import to_record
-from kspan.model import LogRecord, RecordType
+from kspan.model import VANISHED, LogRecord, RecordType
 from kspan.times import MILLISECOND, SECOND, format_time, parse_time
 
 STEP = 10 * MILLISECOND
@@ -33,6 +33,7 @@ API = {
     "CronJob": "batch/v1/cronjobs",
     "DaemonSet": "apps/v1/daemonsets",
     "Deployment": "apps/v1/deployments",
+    "Event": "v1/events",
     "HorizontalPodAutoscaler": "autoscaling/v2/horizontalpodautoscalers",
     "Job": "batch/v1/jobs",
     "Kustomization": "kustomize.toolkit.fluxcd.io/v1/kustomizations",
@@ -113,8 +114,7 @@ class Cluster:
         self.events: dict[str, dict[str, Any]] = {}
         self.records: list[LogRecord] = []
         self._late: list[tuple[int, int, str, bytes]] = []
-        self._blind: dict[str, Thing] | None = None
-        self._blind_from = ""
+        self._unwatched: dict[str, Unwatched] = {}
 
     # time and records ------------------------------------------------------------------------------------------------
 
@@ -145,7 +145,7 @@ class Cluster:
     def _record(self, kind: RecordType, resource: str, raw: dict[str, Any]) -> None:
         if resource == "v1/events":
             self.events[raw["metadata"]["uid"]] = raw
-        if self._blind is None:
+        if resource not in self._unwatched:
             self.records.append(to_record(kind, self.now, resource, json.dumps(raw).encode()))
 
     def _write(self, kind: RecordType, thing: Thing) -> Thing:
@@ -382,25 +382,53 @@ class Cluster:
             self._record(RecordType.LISTED, "v1/events", event)
 
     def __enter__(self) -> Self:
-        """The watcher sees nothing during the block, and lists again after it."""
-        self._blind, self._blind_from = deepcopy(self.things), str(self.version)
+        """The watcher sees nothing during the block, and lists the objects again after it."""
+        self.stop_watching()
         return self
 
     def __exit__(self, *_: object) -> None:
-        known, self._blind = self._blind or {}, None
-        things = [thing for uid, thing in {**known, **self.things}.items()]
-        for resource in sorted({API[thing.kind] for thing in things}):
-            gap = LogRecord(RecordType.GAP, self.now, resource, reason="listed again")
-            gap = structs.replace(gap, gap_from=self._blind_from, gap_to=str(self.version))
-            self.records.append(gap)
-        for uid, thing in self.things.items():
-            if uid not in known:
-                self._record(RecordType.ADDED, API[thing.kind], thing.raw)
-            elif thing.version != known[uid].version:
-                self._record(RecordType.MODIFIED, API[thing.kind], thing.raw)
-        for uid, thing in known.items():
-            if uid not in self.things:
-                self._record(RecordType.DELETED, API[thing.kind], thing.raw)
+        del self._unwatched["v1/events"]
+        self.list_again()
+
+    def stop_watching(self, *kinds: str) -> None:
+        """The watches of some kinds (all, if none is named; Event: of Events) are disconnected."""
+        for resource in [API[kind] for kind in kinds] or API.values():
+            before = {uid: deepcopy(thing) for uid, thing in self.things.items() if API[thing.kind] == resource}
+            self._unwatched[resource] = Unwatched(before, set(self.events), str(self.version), self.now)
+
+    def list_again(self, *kinds: str) -> None:
+        """The watches of some kinds (all that are disconnected, if none is named) are replaced by lists."""
+        for resource in sorted([API[kind] for kind in kinds] or self._unwatched):
+            self._list_again(resource, self._unwatched.pop(resource))
+
+    def _list_again(self, resource: str, before: "Unwatched") -> None:
+        now = {uid: thing for uid, thing in self.things.items() if API[thing.kind] == resource}
+        events = [event for uid, event in self.events.items() if uid not in before.events and resource == API["Event"]]
+        if not (before.things or now or events):
+            return
+        details = json.dumps({"watchedUntil": format_time(before.since)}).encode()
+        gap = LogRecord(RecordType.GAP, self.now, resource, payload=details, reason="listed again")
+        self.records.append(structs.replace(gap, gap_from=before.version, gap_to=str(self.version)))
+        for event in events:
+            self._record(RecordType.ADDED, resource, event)
+        for uid, thing in now.items():
+            if uid not in before.things:
+                self._record(RecordType.ADDED, resource, thing.raw)
+            elif thing.version != before.things[uid].version:
+                self._record(RecordType.MODIFIED, resource, thing.raw)
+        for uid, thing in before.things.items():
+            if uid not in now:
+                self._record(RecordType.DELETED, resource, thing.raw)
+                self.records[-1] = structs.replace(self.records[-1], reason=VANISHED)
+
+
+class Unwatched(NamedTuple):
+    """What was known of a stream when its watch was disconnected."""
+
+    things: dict[str, Thing]
+    events: set[str]
+    version: str
+    since: int
 
 
 def _containers(image: str) -> dict[str, Any]:

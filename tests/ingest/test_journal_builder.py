@@ -11,10 +11,10 @@ from kspan.graph import built_in_rules
 from kspan.ingest.frames import Frame, FrameType
 from kspan.ingest.journal_builder import JournalBuilder
 from kspan.ingest.list_policy import LIVE_LISTS
-from kspan.model import LogRecord, RecordType
+from kspan.model import VANISHED, LogRecord, RecordType
 from kspan.pipeline.projector import Projector
 from kspan.store import Store, open_store
-from kspan.times import SECOND
+from kspan.times import SECOND, parse_time
 
 CLUSTER = "11111111-2222-3333-4444-555555555555"
 PODS = "v1/pods"
@@ -90,6 +90,8 @@ def test_a_list_after_a_gap_adds_only_the_differences(store: Store) -> None:
     gap = journal(store)[3]
     assert (gap.gap_from, gap.gap_to) == ("10", "99")
     assert gap.reason == "410 too old resource version: 10 (90)"
+    assert parse_time(json.loads(gap.payload)["watchedUntil"]) == NOON, "nothing was received since the first list"
+    assert journal(store)[-1].reason == VANISHED
     assert [row["reason"] for row in store.projection_rows(CLUSTER, "gaps")] == [gap.reason]
     assert json.loads(journal(store)[-1].payload)["metadata"]["name"] == "gone"
     assert [row.name for row in store.live_objects(CLUSTER, PODS)] == ["changed", "new", "same"]

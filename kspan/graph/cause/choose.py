@@ -111,7 +111,8 @@ class Chooser:
 
         A dependent was lost, a Node admits Pods again, or a quota no longer refuses it. None if the change is newer.
         """
-        floor = since.order if since is not None else (-1, 0)
+        # Of a change and a loss in the same gap, either may be the first: each loss is replaced.
+        floor = (-1, 0) if since is None else since.order if since.exact else (since.rv - 1, 0)
         found: list[Choice] = []
         if owner.lost_dependents and (lost := self._replaced(owner, occ, floor)) is not None:
             found.append(Choice(lost, OWNER, 0.9))
@@ -222,8 +223,10 @@ class Chooser:
         cause = evidence.newest(c for c in obj.changes if evidence.seen_by(c, occ)) if obj.changes else None
         if cause is not None:
             return Choice(cause, OWN, 0.95 if occ.seen_rv else 0.8)
-        if obj.changes and obj.changes[0].time - occ.latest <= self.settings.hold:
-            return Choice(obj.changes[0], OWN, 0.6)  # The change was received after the Event that it caused.
+        first = obj.changes[0] if obj.changes else None
+        watched = first is not None and (first.exact or first.verb != "Delete")
+        if first is not None and watched and first.time - occ.latest <= self.settings.hold:
+            return Choice(first, OWN, 0.6)  # The change was received after the Event that it caused.
         event = evidence.newest_event_about(self.state, occ, occ)
         if event is not None:
             return Choice.event(event, SUBJECT, 0.8)
@@ -256,7 +259,7 @@ class Chooser:
         while owner is not None and owner.uid not in visited:
             visited.add(owner.uid)
             self.prerequisites.require_inferred(owner, occ)
-            cause = evidence.newest(c for c in owner.changes if c.verb != "Delete" and c.time <= occ.latest)
+            cause = evidence.newest(c for c in owner.changes if c.verb != "Delete" and c.latest <= occ.latest)
             if cause is not None:
                 return Choice(cause, OWNER, 0.6)
             owner = evidence.controlling(self.state, owner)

@@ -12,6 +12,9 @@ from kspan.k8s.objects import decode_spec
 from kspan.settings import FoldSettings
 from kspan.times import SECOND
 
+NOT_WATCHED = 0.1
+"""By how much the confidence is lower if the deletion or its cause was not watched but found by comparing lists."""
+
 
 class DeletionChooser:
     """Chooses causes of deletions. ``prerequisites`` raises PrerequisiteError if something has to be decided first."""
@@ -23,12 +26,20 @@ class DeletionChooser:
         self.prerequisites = prerequisites
 
     def of_deletion(self, occ: Occurrence, obj: ObjectState) -> Choice:
-        """The cause of the deletion of an object, and who deleted it."""
+        """The cause of the deletion of an object, and who deleted it. It is less certain if either was not watched."""
+        choice = self._chosen(occ, obj)
+        watched = not occ.uncertainty and (choice.cause is None or choice.cause.exact)
+        return choice if watched else choice._replace(confidence=choice.confidence - NOT_WATCHED)
+
+    def _chosen(self, occ: Occurrence, obj: ObjectState) -> Choice:
         cascade = self._cascade(occ, obj)
         if cascade is not None:
             return cascade
         if obj.disruption:
             return self.of_disruption(occ, obj)._replace(message=obj.disruption)
+        removed = self._node_in_gap(occ, obj, ("deleted",), "pod-garbage-collector")
+        if removed is not None:
+            return removed
         owner = evidence.controlling(self.state, obj)
         by_owner = self._by_owners_controller(occ, obj, owner) if owner is not None else None
         if owner is not None and by_owner is not None:
@@ -39,6 +50,10 @@ class DeletionChooser:
         released = evidence.deletion_of_claim(self.state, occ, obj)
         if released is not None and decode_spec(obj.spec).persistentVolumeReclaimPolicy == "Delete":
             return Choice(released, OWNER, 0.85, actor="persistentvolume-controller")
+        if owner is None or owner.kind != "DaemonSet":  # Evictions spare its Pods.
+            evicted = self._node_in_gap(occ, obj, ("evicts", "closed"), "")
+            if evicted is not None:
+                return evicted
         return Choice(None, ROOT, 0.7)
 
     def _cascade(self, occ: Occurrence, obj: ObjectState) -> Choice | None:
@@ -48,10 +63,20 @@ class DeletionChooser:
             last = owner.changes[-1] if owner is not None and owner.changes else None
             if last is not None and last.verb == "Delete" and evidence.before(last, occ):
                 return Choice(last, OWNER, 0.95, actor="garbage-collector")
-        for namespace in self.state.objects.named("Namespace", "", obj.namespace):
-            last = evidence.newest(c for c in namespace.changes if c.verb == "Delete" and evidence.before(c, occ))
-            if last is not None:
-                return Choice(last, PLACE, 0.9, actor="namespace-controller")
+        namespaces = self.state.objects.named("Namespace", "", obj.namespace)
+        # The name may have been used again since.
+        own = [namespace for namespace in namespaces if namespace.created <= obj.created + evidence.SLACK][-1:]
+        deletions = (c for namespace in own for c in namespace.changes if c.verb == "Delete")
+        last = evidence.newest(c for c in deletions if evidence.before(c, occ))
+        return Choice(last, PLACE, 0.9, actor="namespace-controller") if last is not None else None
+
+    def _node_in_gap(self, occ: Occurrence, pod: ObjectState, effects: tuple[str, ...], actor: str) -> Choice | None:
+        """What happened to the Node of a Pod that was deleted while nobody watched, so that its condition
+        ``DisruptionTarget`` was not seen."""
+        for node in reversed(self.state.objects.named("Node", "", pod.node)) if pod.node and occ.uncertainty else ():
+            change = evidence.node_change(node, occ, effects)
+            if change is not None and occ.earliest - change.time <= evidence.MATCH:
+                return Choice(change, PLACE, 0.8, actor=actor)
         return None
 
     def of_disruption(self, occ: Occurrence, obj: ObjectState) -> Choice:
@@ -74,7 +99,7 @@ class DeletionChooser:
         if change is not None:
             return Choice(change, OWNER, 0.85)
         evicts = self.newest_of_node(occ, ("evicts", "opened")) if owner.kind == "DaemonSet" else None
-        if evicts is not None and evicts.effect == "evicts" and occ.time - evicts.time <= evidence.MATCH:
+        if evicts is not None and evicts.effect == "evicts" and occ.earliest - evicts.time <= evidence.MATCH:
             return Choice(evicts, PLACE, 0.8)
         ended = self._end_of_pod(occ, obj, owner)
         return Choice(ended, OWN, 0.8) if ended is not None else None
@@ -87,7 +112,7 @@ class DeletionChooser:
         last = evidence.newest_transition(pod.transitions, occ)
         return (
             self.prerequisites.require_cause(last)
-            if last is not None and occ.time - last.time <= evidence.MATCH
+            if last is not None and occ.earliest - last.time <= evidence.MATCH
             else None
         )
 
@@ -108,6 +133,6 @@ def _expired(occ: Occurrence, obj: ObjectState) -> KnownChange | None:
     if not obj.ended:
         return None
     ttl = decode_spec(obj.spec).ttlSecondsAfterFinished
-    if ttl is None or occ.time < obj.ended + ttl * SECOND:
+    if ttl is None or occ.time + occ.uncertainty < obj.ended + ttl * SECOND:
         return None
     return evidence.newest(c for c in obj.changes if c.verb != "Delete")

@@ -55,8 +55,7 @@ def _scaled_down(
     surplus = 0
     for cause in sorted(changes, key=lambda c: c.order, reverse=True):
         surplus -= cause.added
-        gone = sum(cause.rv < lost.rv < change.rv and not lost.ended for lost in owner.lost_dependents)
-        if cause.added < 0 and gone < surplus:
+        if cause.added < 0 and evidence.lost_earlier(owner, change, cause) < surplus:
             return down
     return None
 
@@ -72,8 +71,8 @@ def _crowded_out(state: State, change: Occurrence, owner: ObjectState, last: Kno
     )
     if joined is None or (last is not None and last.order > joined.order):
         return None
-    gone = any(joined.rv < lost.rv < change.rv and not lost.ended for lost in owner.lost_dependents)
-    return None if gone or change.time - joined.time > evidence.MATCH else joined
+    gone = evidence.lost_earlier(owner, change, joined)
+    return None if gone or change.earliest - joined.time > evidence.MATCH else joined
 
 
 class _Update(NamedTuple):

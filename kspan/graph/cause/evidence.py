@@ -52,12 +52,14 @@ def before(cause: KnownChange, occ: Occurrence) -> bool:
     if cause.span == occ.id:
         return False
     if min(cause.rv, occ.rv) > SYNTHETIC_UPDATE:
-        return cause.rv < occ.rv and (cause.exact or cause.time <= occ.time + SLACK)
-    return cause.time <= occ.time + SLACK
+        return cause.rv < occ.rv and (cause.exact or cause.time <= occ.time + occ.uncertainty + SLACK)
+    return cause.time <= occ.time + occ.uncertainty + SLACK
 
 
 def seen_by(cause: KnownChange, occ: Occurrence) -> bool:
     """True if the reporter of the Event ``occ`` can have known a change of the Event's own object."""
+    if cause.verb == "Delete" and not cause.exact:
+        return cause.latest <= occ.latest  # The object still existed when most Events about it were reported.
     if cause.rv <= SYNTHETIC_UPDATE:
         return cause.time <= occ.latest + SLACK
     if occ.seen_rv:
@@ -88,6 +90,19 @@ def created_at(obj: ObjectState) -> int:
 def controlling(state: State, obj: ObjectState) -> ObjectState | None:
     """The object for which a controller made this one: its owner, or for a volume its claim."""
     return state.object(obj.owner or obj.claim) if obj.owner or obj.claim else None
+
+
+def lost_earlier(owner: ObjectState, change: Occurrence, since: KnownChange) -> int:
+    """The number of dependents that an owner had lost between its change ``since`` and the deletion ``change``, without
+    those that finished.
+
+    Dependents that were lost in one gap count as lost in the order of their uids: any order is as good, but each must
+    be counted once.
+    """
+    own = next((lost for lost in owner.lost_dependents if lost.span == change.id), None)
+    order = (own.rv, own.uid) if own is not None else (change.rv, "")
+    floor = since.rv if since.exact else since.rv - 1
+    return sum(lost.rv > floor and (lost.rv, lost.uid) < order and not lost.ended for lost in owner.lost_dependents)
 
 
 def deletion_of_claim(state: State, occ: Occurrence, volume: ObjectState) -> KnownChange | None:
@@ -126,11 +141,11 @@ def reported_change(state: State, event: Occurrence) -> tuple[KnownChange, Objec
         between = [pair for pair in fitting if max(seen_rv, SYNTHETIC_UPDATE) < pair[0].rv < event.rv]
         if between and seen_rv and event.event_count <= 1:
             return min(between, key=lambda pair: (pair[0].rv, pair[0].span))
-        fitting = [p for p in between if abs(p[0].time - event.time) <= MATCH] or [
+        fitting = [p for p in between if _distance(p[0], event) <= MATCH] or [
             p for p in fitting if not p[0].exact or not SYNTHETIC_UPDATE < p[0].rv <= seen_rv
         ]
     near = [pair for pair in fitting if _is_near(event, subject, pair[0])]
-    return min(near, key=lambda pair: (abs(pair[0].time - event.time), pair[0].span), default=None)
+    return min(near, key=lambda pair: (_distance(pair[0], event), pair[0].span), default=None)
 
 
 def _fits(event: Occurrence, subject: Subject, change: KnownChange) -> bool:
@@ -143,11 +158,16 @@ def _fits(event: Occurrence, subject: Subject, change: KnownChange) -> bool:
 
 
 def _is_near(event: Occurrence, subject: Subject, change: KnownChange) -> bool:
-    if abs(change.time - event.time) > MATCH:
+    if _distance(change, event) > MATCH:
         return False
     if subject.means == "turns":  # A condition is reported before it leads to a change.
-        return change.time >= event.time - SLACK
+        return change.latest >= event.time - SLACK
     return change.time <= event.latest + SLACK
+
+
+def _distance(change: KnownChange, event: Occurrence) -> int:
+    """Time between an Event and the nearest time at which the change can have been made (ns)."""
+    return max(change.time - event.time, event.time - change.latest, 0)
 
 
 def reporting_event(state: State, change: Occurrence) -> Occurrence | None:

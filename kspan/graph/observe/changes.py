@@ -10,7 +10,8 @@ from kspan.graph.state.records import KnownChange, LostDependent, ObjectState, O
 from kspan.graph.state.state import State
 from kspan.ids import span_id
 from kspan.k8s.objects import ObjectMeta
-from kspan.model import LogRecord, RecordType
+from kspan.k8s.resource_version import EPOCH_STEP
+from kspan.model import VANISHED, LogRecord, RecordType
 from kspan.times import SECOND, parse_time_or_zero
 
 
@@ -28,9 +29,10 @@ class ChangeObserver:
         _set_context(occ, new.traceparent, changed=bool(new.traceparent))
         if new.kind == "Node":
             change.effect = "opened"
-        self._date_in_gap(seen.record, change, None, new.created)
+        in_gap = self._date_in_gap(seen.record, occ, change, None, new.created)
         owner = self.state.object(new.owner) if new.owner else None
-        if owner is not None and owner.lost_dependents:
+        # In a gap, a list shows the replacement first, and what it replaces as missing once it is complete.
+        if owner is not None and (owner.lost_dependents or in_gap):
             self.state.objects.add_replacement(owner, Replacement(occ.id, occ.rv, occ.time, new.name, new.node))
         self.state.add_change(new, occ, change)
 
@@ -44,7 +46,7 @@ class ChangeObserver:
         change.replicas_before, change.template_changed = old.replicas, old.template != new.template
         if new.kind == "Node":
             change.effect = field_managers.node_change(old.spec, new.spec)
-        self._date_in_gap(seen.record, change, old, stated)
+        self._date_in_gap(seen.record, occ, change, old, stated)
         self.state.add_change(new, occ, change)
 
     def relabelled(self, seen: ObservedObject, new: ObjectState, old: ObjectState) -> None:
@@ -64,8 +66,11 @@ class ChangeObserver:
         elif new.owner and not old.owner and new.unpublished is not None:
             self.state.publish_change(new)
 
-    def deleted(self, seen: ObservedObject, new: ObjectState) -> None:
-        """Add the deletion of an object, at the first record that shows it."""
+    def deleted(self, seen: ObservedObject, new: ObjectState, old: ObjectState | None) -> None:
+        """Add the deletion of an object, at the first record that shows it.
+
+        An object that is missing from a list was deleted after the version that was seen last, and before the list.
+        """
         record, meta, floor = seen.record, seen.meta, 0
         if meta.deletionTimestamp and record.type is not RecordType.DELETED:
             # deletionTimestamp is the time of the request plus the grace period.
@@ -76,9 +81,17 @@ class ChangeObserver:
         occ.related = new.traceparent
         occ.notes = [*occ.notes, *self.state.objects.take_announcements(new)]
         change = KnownChange(occ.id, occ.verb, occ.rv, occ.time, effect="deleted" if new.kind == "Node" else "")
+        self._date_in_gap(record, occ, change, old, floor)
         self.state.add_change(new, occ, change)
         if not ended_phase(new.conditions):  # A finished Pod was already counted as lost when it finished.
-            self.lost(new, occ, occ.rv)
+            self.lost(new, occ, change.rv)
+
+    def removed_at(self, seen: ObservedObject, new: ObjectState) -> int:
+        """When an object was removed from storage (ns): if nobody saw that, the earliest possible time."""
+        stated = parse_time_or_zero(seen.meta.deletionTimestamp)
+        if not self._vanished(seen.record, new.rv):
+            return estimate_time(seen.record, stated)
+        return min(seen.record.recorded_at, max(stated, self.state.clock.gap(seen.record.resource).since))
 
     def lost(self, obj: ObjectState, occ: Occurrence, rv: int, *, ended: bool = False) -> None:
         """Note on the owner of an object that it lost this dependent.
@@ -86,7 +99,7 @@ class ChangeObserver:
         Args:
             obj: the dependent.
             occ: its deletion, its release by the owner, or the transition to the phase in which it ended.
-            rv: the resourceVersion of that.
+            rv: the resourceVersion of that; the earliest possible if it was not watched.
             ended: it finished, and still exists.
         """
         ordered = 0 if ended else -1
@@ -135,15 +148,34 @@ class ChangeObserver:
             generation=obj.generation,
         )
 
-    def _date_in_gap(self, record: LogRecord, change: KnownChange, old: ObjectState | None, stated: int) -> None:
-        """Move a change that was not watched to the earliest version and time at which it can have been made."""
-        start, end = self.state.clock.gap(record.resource)
-        if change.rv > end:
-            return
+    def _date_in_gap(
+        self, record: LogRecord, occ: Occurrence, change: KnownChange, old: ObjectState | None, stated: int
+    ) -> bool:
+        """Give a change that was not watched its bounds. False if it was watched.
+
+        As a cause it has the earliest version and time that it can have, as an effect the latest version. Unless the
+        object states the time, the middle of the possible times is the estimate.
+        """
+        gap = self.state.clock.gap(record.resource)
+        vanished = self._vanished(record, change.rv)
+        if change.rv > gap.end and not vanished:
+            return False
         change.exact = False
-        change.rv = (old.rv if old is not None else start) + 1
+        change.rv = max(old.rv if old is not None else 0, gap.start) + 1
+        if vanished:
+            # A first list that broke off leaves no gap: its version is not known.
+            occ.rv = max(gap.end, change.rv) if gap.end else (record.epoch + 1) * EPOCH_STEP - 1
         if not stated and old is not None:
-            change.time = min(change.time, old.changes[-1].time if old.changes else old.seen)
+            earliest = min(record.recorded_at, max(gap.since, _last_change(old)))
+            change.time, change.range = earliest, record.recorded_at - earliest
+            occ.uncertainty = -(-change.range // 2)
+            occ.time, occ.latest = earliest + change.range // 2, record.recorded_at
+        return True
+
+    def _vanished(self, record: LogRecord, rv: int) -> bool:
+        """True if nobody saw how the object was deleted: a list does not contain it any more."""
+        unseen = record.reason == VANISHED or rv <= self.state.clock.gap(record.resource).end
+        return record.type is RecordType.DELETED and unseen
 
     def _is_by_controller(self, obj: ObjectState, manager: str, meta: ObjectMeta) -> bool:
         if self.rules.is_person(manager):
@@ -172,6 +204,11 @@ def _set_context(occ: Occurrence, traceparent: str, *, changed: bool) -> None:
         occ.traceparent = traceparent
     else:
         occ.related = traceparent
+
+
+def _last_change(obj: ObjectState) -> int:
+    """When an object was last known to exist by its changes (ns)."""
+    return obj.changes[-1].time if obj.changes else obj.seen
 
 
 def _describe(old: ObjectState, new: ObjectState) -> tuple[str, str]:

@@ -16,7 +16,6 @@ from kspan.graph.observe.object_state import (
     revived,
     spec_changed,
 )
-from kspan.graph.observe.timing import estimate_time
 from kspan.graph.observe.transitions import TransitionObserver
 from kspan.graph.rules.rules import Rules
 from kspan.graph.state.records import ObjectState
@@ -24,7 +23,6 @@ from kspan.graph.state.state import State
 from kspan.k8s.objects import decode_object
 from kspan.model import LogRecord, RecordType
 from kspan.settings import FoldSettings
-from kspan.times import parse_time_or_zero
 
 
 class Observer:
@@ -59,8 +57,7 @@ class Observer:
         # An object that is only known from references has no version.
         self._observe_change(seen, new, known if known is not None and known.rv else None)
         if seen.record.type is RecordType.DELETED:
-            reached = estimate_time(seen.record, parse_time_or_zero(seen.meta.deletionTimestamp))
-            self.state.objects.delete(new, reached)
+            self.state.objects.delete(new, self.changes.removed_at(seen, new))
         elif new.conditions != (known.conditions if known is not None else ()):
             self._observe_transitions(seen, new, known)
 
@@ -81,7 +78,7 @@ class Observer:
             return
         if seen.record.type is RecordType.DELETED or seen.meta.deletionTimestamp:
             self.state.objects.mark_deleting(new)
-            self.changes.deleted(seen, new)
+            self.changes.deleted(seen, new, old)
         elif old is None:
             self.changes.created(seen, new)
         elif spec_changed(old, new):

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from kspan.graph.state.records import Clock
+from kspan.graph.state.records import Clock, Gap
 from kspan.times import SECOND
 
 REMOTE_TRACES_KEPT: Final = 1024
@@ -12,6 +12,9 @@ REMOTE_TRACES_KEPT: Final = 1024
 
 LAG_HALF_LIFE: Final = 60 * SECOND
 """Time after which the measured lateness of Events counts half."""
+
+
+NO_GAP: Final = Gap()
 
 
 class EventClock:
@@ -44,13 +47,13 @@ class EventClock:
         self._clock.arrivals += 1
         return self._clock.arrivals
 
-    def add_gap(self, resource: str, start: int, end: int) -> None:
-        """Note the resourceVersions between which a stream was not watched."""
-        self._clock.gaps[resource] = (start, end)
+    def add_gap(self, resource: str, gap: Gap) -> None:
+        """Note that a stream was not watched for some time."""
+        self._clock.gaps[resource] = gap
 
-    def gap(self, resource: str) -> tuple[int, int]:
-        """The resourceVersions between which a stream was last not watched; (0, 0) if it always was."""
-        return self._clock.gaps.get(resource, (0, 0))
+    def gap(self, resource: str) -> Gap:
+        """When a stream was last not watched; an empty interval if it always was."""
+        return self._clock.gaps.get(resource, NO_GAP)
 
     def event_lag(self) -> int:
         """How late Events arrive (ns): a peak that halves every ``LAG_HALF_LIFE``."""

@@ -21,7 +21,7 @@ class KnownChange(msgspec.Struct, array_like=True, gc=False):
     span: str
     verb: str  # Create, Update or Delete; empty for an Event or a transition as a cause
     rv: int  # resourceVersion; if not exact, the earliest possible
-    time: int  # if not exact, the earliest possible
+    time: int  # if not exact, the earliest possible (but as stated if the object states it)
     replicas: int = -1  # after the change; -1: the kind has none
     replicas_before: int = -1
     template: int = 0  # fingerprint of the pod template after the change
@@ -31,11 +31,17 @@ class KnownChange(msgspec.Struct, array_like=True, gc=False):
     exact: bool = True  # False: made while nobody was watching
     trace: str = ""  # set once the occurrence is placed
     generation: int = 0  # of the object after the change; 0: the kind has none
+    range: int = 0  # by how much later than ``time`` it can have been made, if not exact
 
     @property
     def order(self) -> tuple[int, int]:
         """Sorts the newest last, and inferred changes before all that were seen."""
         return (self.rv, self.time)
+
+    @property
+    def latest(self) -> int:
+        """The latest time at which it can have been made."""
+        return self.time + self.range
 
     @property
     def added(self) -> int:
@@ -177,10 +183,10 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     received: int
     time: int  # best estimate
     latest: int  # latest possible
-    uncertainty: int = 0  # by how much ``time`` may be wrong; 0: exact
+    uncertainty: int = 0  # by how much ``time`` may be wrong, in both directions; 0: exact
 
     # Who and what, as far as known.
-    rv: int = 0  # resourceVersion that it wrote: of the object, or of the Event
+    rv: int = 0  # resourceVersion that it wrote, of the object or the Event; if not seen, the greatest possible
     api_version: str = ""
     resource_version: str = ""  # of the object, as text
     generation: int = 0  # of the object; for a transition the one that its controller had observed
@@ -223,6 +229,11 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     place: Place = NOT_PLACED
     repeats: list[Repeat] = []
     notes: list[Note] = []
+
+    @property
+    def earliest(self) -> int:
+        """The earliest time at which a change can have been made."""
+        return self.time - self.uncertainty
 
 
 class ObjectState(msgspec.Struct, array_like=True, gc=False):
@@ -304,6 +315,15 @@ class Trace(msgspec.Struct, array_like=True, gc=False):
     remote: bool = False  # its id is that of a carried trace context
 
 
+class Gap(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """An interval in which a stream was not watched."""
+
+    start: int = 0  # resourceVersion up to which it was watched
+    end: int = 0  # resourceVersion of the list after it
+    since: int = 0  # when it was last known to be watched; 0: unknown
+    until: int = 0  # when the list was received
+
+
 class Clock(msgspec.Struct, array_like=True, gc=False):
     """The scalar state of the fold."""
 
@@ -312,5 +332,5 @@ class Clock(msgspec.Struct, array_like=True, gc=False):
     lag: int = 0  # how late Events arrive, as of ``lag_at``
     lag_at: int = 0
     closed_remote_traces: list[str] = []  # closed traces of remote contexts, which must not be opened again
-    gaps: dict[str, tuple[int, int]] = {}  # resourceVersions between which a stream was last not watched
+    gaps: dict[str, Gap] = {}  # the last one of each stream
     invalid_contexts: int = 0  # changes whose object carried an invalid trace context

@@ -22,6 +22,7 @@ from kspan.graph.state.event_index import EventIndex
 from kspan.graph.state.objects import Objects
 from kspan.graph.state.records import (
     EventTrack,
+    Gap,
     KnownChange,
     Note,
     ObjectState,
@@ -290,9 +291,9 @@ class State:
 
     # time --------------------------------------------------------------------------------------------------------
 
-    def add_gap(self, row: GapRow, start: int, end: int) -> None:
-        """Note that a stream was not watched between two resourceVersions."""
-        self.clock.add_gap(row.resource, start, end)
+    def add_gap(self, row: GapRow, gap: Gap) -> None:
+        """Note that a stream was not watched for some time."""
+        self.clock.add_gap(row.resource, gap)
         self._delta.add_gap(row)
 
     # rows --------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ object in it is progressing. It is closed once, as a whole; its occurrences leav
 from kspan.graph.state.records import ObjectState, Occurrence, Trace
 from kspan.graph.state.rows import closed_root_row, closed_span_row
 from kspan.graph.state.state import State
+from kspan.graph.trace.estimated_times import with_estimated_times
 from kspan.graph.trace.placement import Placer
 from kspan.graph.trace.span_times import children_of, end_times, start_times
 from kspan.model import SpanRow, TraceRow, TraceState
@@ -93,6 +94,7 @@ class TraceCloser:
         members = sorted(self.state.members(trace.id), key=lambda o: (o.time, o.id))
         self.placer.gather_roots(members)
         self.placer.name_trace(trace, members)
+        members = with_estimated_times(members)
         children = children_of(members)
         starts = start_times(children)
         ends = end_times(self.state, trace, members, starts, children)

@@ -58,7 +58,7 @@ def end_times(
             ends[occ.id] = max(starts[occ.id], until)
             if occ.repeats or occ.notes:
                 ends[occ.id] = max([ends[occ.id], *[r.time for r in occ.repeats], *[n.time for n in occ.notes]])
-    for occ in _deepest_first(children):
+    for occ in deepest_first(children):
         ends[occ.id] = max([ends[occ.id], *(ends[child.id] for child in children.get(occ.id, ()))])
     return ends
 
@@ -85,7 +85,8 @@ def _reached(trace: Trace, obj: ObjectState | None) -> int:
     return obj.reached
 
 
-def _deepest_first(children: Children) -> list[Occurrence]:
+def deepest_first(children: Children) -> list[Occurrence]:
+    """The occurrences of a trace, each after its effects."""
     order: list[Occurrence] = []
     waiting = list(children[""])
     while waiting:

@@ -11,7 +11,7 @@ from kspan.graph.observe.object_state import REVISIONS_KEPT
 from kspan.graph.observe.observer import Observer
 from kspan.graph.observe.timing import PROMPT, estimate_time
 from kspan.graph.observe.transitions import MESSAGE_LIMIT
-from kspan.graph.state.records import ObjectState, Occurrence
+from kspan.graph.state.records import Gap, ObjectState, Occurrence
 from kspan.graph.state.state import State
 from kspan.ids import span_id
 from kspan.model import LogRecord, RecordType
@@ -188,7 +188,7 @@ def test_a_creation_in_a_gap_has_the_earliest_version_that_it_can_have(
     gap: tuple[int, int], expected: tuple[bool, int]
 ) -> None:
     w = Watched("Pod")
-    w.state.clock.add_gap("v1/pods", *gap)
+    w.state.clock.add_gap("v1/pods", Gap(*gap))
     w.see(RecordType.ADDED, meta={"creationTimestamp": second(99)})
     (change,) = w.obj.changes
     assert (change.exact, change.rv) == expected
@@ -207,7 +207,7 @@ def test_an_update_in_a_gap_is_not_earlier_than_the_change_before() -> None:
     w = Watched("Widget")
     w.see(RecordType.ADDED, at=50, meta={"generation": 1})
     w.see(at=70, meta={"generation": 2})
-    w.state.clock.add_gap("x/v1/xs", 30, 60)
+    w.state.clock.add_gap("x/v1/xs", Gap(30, 60))
     w.see(meta={"generation": 3})
     assert w.obj.changes[-1].time == T + 70 * SECOND
 
@@ -239,10 +239,33 @@ def test_only_a_job_ends() -> None:
         assert w.obj.ended == expected
 
 
+def test_an_object_missing_from_a_list_was_deleted_between_the_last_observation_and_the_list() -> None:
+    w = Watched("Widget")
+    w.see(RecordType.ADDED, at=50, meta={"generation": 1})
+    w.state.clock.add_gap("x/v1/xs", Gap(60, 90, T + 80 * SECOND, T + 100 * SECOND))
+    w.version = 40
+    (occ,) = w.see(RecordType.DELETED, at=100, meta={"generation": 1})
+    change = w.obj.changes[-1]
+    assert (change.exact, change.rv, occ.rv) == (False, 61, 90)
+    assert (change.time, change.latest) == (T + 80 * SECOND, T + 100 * SECOND)
+    assert (occ.time, occ.uncertainty) == (T + 90 * SECOND, 10 * SECOND)
+    assert w.obj.reached == T + 80 * SECOND
+
+
+def test_a_deletion_that_was_requested_before_the_gap_is_exact() -> None:
+    w = Watched("Widget")
+    w.see(RecordType.ADDED, at=50)
+    (occ,) = w.see(at=70, meta={"deletionTimestamp": second(70)})
+    w.state.clock.add_gap("x/v1/xs", Gap(60, 90, T + 80 * SECOND, T + 100 * SECOND))
+    assert not w.see(RecordType.DELETED, at=100, meta={"deletionTimestamp": second(70)})
+    assert (occ.uncertainty, w.obj.changes[-1].exact) == (0, True)
+    assert w.obj.reached == T + 80 * SECOND, "it still existed when the stream was last watched"
+
+
 def test_an_update_in_a_gap_lies_after_the_version_and_the_change_before() -> None:
     w = Watched("Widget")
     w.see(RecordType.ADDED, at=50, meta={"generation": 1})
-    w.state.clock.add_gap("x/v1/xs", 30, 60)
+    w.state.clock.add_gap("x/v1/xs", Gap(30, 60))
     w.version = 50
     w.see(meta={"generation": 2})
     change = w.obj.changes[-1]

@@ -3,6 +3,7 @@
 import pytest
 
 from kspan.graph.state.event_clock import REMOTE_TRACES_KEPT, EventClock
+from kspan.graph.state.records import Gap
 from kspan.times import SECOND
 
 
@@ -50,12 +51,12 @@ def test_a_stored_clock_goes_on() -> None:
     clock.advance(100 * SECOND)
     clock.next_arrival()
     clock.note_event_lag(8 * SECOND)
-    clock.add_gap("v1/pods", 5, 9)
+    clock.add_gap("v1/pods", Gap(5, 9, 1, 2))
     clock.note_closed("trace")
     clock.count_invalid_context()
     other.load(clock.encoded())
     assert (other.now, other.next_arrival(), other.event_lag()) == (100 * SECOND, 2, 8 * SECOND)
-    assert (other.gap("v1/pods"), other.gap("v1/nodes")) == ((5, 9), (0, 0))
+    assert (other.gap("v1/pods"), other.gap("v1/nodes")) == (Gap(5, 9, 1, 2), Gap())
     assert (other.was_closed("trace"), other.was_closed("other"), other.invalid_contexts) == (True, False, 1)
 
 

@@ -1,0 +1,49 @@
+"""Better estimates for changes of a trace that were not watched. Pure.
+
+Such a change has a range of possible times. In a trace its range is narrower: it was made after its cause, and before
+each of its effects.
+"""
+
+from msgspec.structs import replace
+
+from kspan.graph.state.records import Occurrence
+from kspan.graph.trace.span_times import Children, children_of, deepest_first
+from kspan.times import SECOND
+
+
+def with_estimated_times(members: list[Occurrence]) -> list[Occurrence]:
+    """The occurrences of a trace, in order of time, with the best estimates for those whose time is uncertain."""
+    if all(not occ.uncertainty for occ in members):
+        return members
+    children = children_of(members)
+    order = deepest_first(children)
+    latest = _latest(order, children)
+    found: dict[str, Occurrence] = {}
+    earliest: dict[str, int] = {}
+    for occ in reversed(order):
+        parent = found.get(occ.place.parent)
+        earliest[occ.id] = max(occ.earliest, earliest[parent.id]) if parent is not None else occ.earliest
+        found[occ.id] = _estimated(occ, parent, earliest[occ.id], latest[occ.id]) if occ.uncertainty else occ
+    return sorted(found.values(), key=lambda occ: (occ.time, occ.id))
+
+
+def _latest(order: list[Occurrence], children: Children) -> dict[str, int]:
+    """The latest possible time of each occurrence (ns): not after that of its effects."""
+    latest: dict[str, int] = {}
+    for occ in order:
+        effects = [latest[child.id] for child in children.get(occ.id, ())]
+        latest[occ.id] = max(occ.earliest, min([occ.time + occ.uncertainty, *effects]))
+    return latest
+
+
+def _estimated(occ: Occurrence, parent: Occurrence | None, earliest: int, latest: int) -> Occurrence:
+    """The occurrence with the time just before its first effect, or else just after its cause: both follow promptly. A
+    root without an effect of known time happened in the middle of the range."""
+    floor = max(earliest, parent.time) if parent is not None else earliest
+    if latest < occ.time + occ.uncertainty:
+        time = max(latest, floor)
+        if latest % SECOND == 0 or latest == occ.earliest:
+            latest += SECOND  # The time of the effect is in whole seconds.
+    else:
+        time = floor if parent is not None else (earliest + latest) // 2
+    return replace(occ, time=time, uncertainty=max(time - earliest, latest - time))
