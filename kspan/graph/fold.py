@@ -62,7 +62,7 @@ class Fold:
         clock.advance(until)
         if record.type is RecordType.GAP:
             row = GapRow(sequence, record.resource, record.gap_from, record.gap_to, record.reason, record.recorded_at)
-            self.state.add_gap(row, _gap(record))
+            self.state.add_gap(row, _gap(record, clock.before))
         elif record.type is not RecordType.TICK:
             self._observer.observe(record)
 
@@ -108,9 +108,10 @@ class Fold:
                 self._closer.forget_object(schedule.pop_expiry())
 
 
-def _gap(record: LogRecord) -> Gap:
-    """The interval of a GAP record. Those of kspan 0.2.0 do not state when the stream was last watched."""
+def _gap(record: LogRecord, before: int) -> Gap:
+    """The interval of a GAP record. Those of kspan 0.2.0 do not state when the stream was last watched: then it is the
+    event time ``before`` the record, which kspan 0.2.0 gave the time of the disconnect."""
     start, end = version_number(record.gap_from, record.epoch), version_number(record.gap_to, record.epoch)
-    since = parse_time_or_zero(_details(record.payload).watched_until) if record.payload else 0
+    since = parse_time_or_zero(_details(record.payload).watched_until) if record.payload else before
     # If resourceVersions started over, they did so in this gap.
     return Gap(start - EPOCH_STEP if start > end else start, end, min(since, record.recorded_at), record.recorded_at)

@@ -588,6 +588,70 @@ def test_an_owner_that_was_deleted_after_its_dependents_is_not_their_cause() -> 
     )
 
 
+def test_dependents_that_were_found_missing_long_before_their_owner() -> None:
+    """The gap of the Pods is over when the list of the Deployments is received, 15 seconds later."""
+    c, web, rs, (pod,) = settled("web")
+    c.stop_watching()
+    c.gone(web)
+    c.gone(rs)
+    c.gone(pod)
+    c.list_again("Pod", "ReplicaSet")
+    c.wait(15)
+    c.list_again("Deployment")
+    shows(
+        c,
+        """
+        Deployment.Delete web  by unknown  [root]
+          ReplicaSet.Delete web-1  by garbage-collector  [owner]
+            Pod.Delete web-1-a  by garbage-collector  [owner]
+        """,
+    )
+
+
+def test_dependents_that_were_found_missing_long_before_their_namespace() -> None:
+    c = Cluster()
+    shop = c.create("Namespace", "shop", by="kubectl-create")
+    web, rs, (pod,) = rolled_out(c, "web")
+    c.first_list()
+    c.stop_watching()
+    for thing in (web, rs, pod, shop):
+        c.gone(thing)
+    c.list_again("Pod")
+    c.wait(7)
+    c.list_again("Deployment")
+    c.wait(7)
+    c.list_again("ReplicaSet", "Namespace")
+    shows(
+        c,
+        """
+        Namespace.Delete shop  by unknown  [root]
+          Deployment.Delete web  by namespace-controller  [place]
+            ReplicaSet.Delete web-1  by garbage-collector  [owner]
+              Pod.Delete web-1-a  by garbage-collector  [owner]
+        """,
+    )
+
+
+def test_dependents_whose_deletion_was_seen_long_before_that_of_their_owner_was_found() -> None:
+    c, web, rs, (pod,) = settled("web")
+    c.stop_watching("Deployment")
+    c.gone(web)
+    c.gone(rs)
+    kill(c, pod)
+    c.wait(30)
+    c.gone(pod)
+    c.list_again()
+    shows(
+        c,
+        """
+        Deployment.Delete web  by unknown  [root]
+          ReplicaSet.Delete web-1  by garbage-collector  [owner]
+            Pod.Delete web-1-a  by garbage-collector  [owner]
+              Pod.Killing web-1-a  by kubelet  [own]
+        """,
+    )
+
+
 # Events ---------------------------------------------------------------------------------------------------------------
 
 
@@ -623,8 +687,8 @@ def test_events_of_the_gap_belong_to_the_deletions_that_they_report() -> None:
           Pod.Killing web-1-b  by kubelet  [own]
           ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
             Pod.Create web-1-c  by replicaset-controller  [subject]
-              Pod.Ready web-1-c  by kubelet  [own]
               Pod.Scheduled web-1-c  by default-scheduler  [own]
               Pod.Started web-1-c  by kubelet  [own]
+              Pod.Ready web-1-c  by kubelet  [own]
         """,
     )

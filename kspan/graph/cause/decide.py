@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import TypeVar, TypeVarTuple
 
 from kspan.graph.cause import evidence
-from kspan.graph.cause.choice import OWNER, SUBJECT, UNKNOWN, Choice
+from kspan.graph.cause.choice import OWNER, PLACE, ROOT, SUBJECT, UNKNOWN, Choice
 from kspan.graph.cause.choose import Chooser
 from kspan.graph.cause.prerequisites import AddInferred, Decide, Prerequisite, PrerequisiteError, Prerequisites
 from kspan.graph.observe.trace_context import read_context
 from kspan.graph.rules.rules import Rules
-from kspan.graph.state.records import SYNTHETIC_UPDATE, KnownChange, Occurrence
+from kspan.graph.state.records import NOT_PLACED, SYNTHETIC_UPDATE, KnownChange, ObjectState, Occurrence
 from kspan.graph.state.state import State
 from kspan.graph.trace.placement import Placer
 from kspan.ids import unnamed
@@ -102,6 +102,34 @@ class Decider:
         self.state.describe(occ, choice.actor, choice.message)
         self._place(occ, choice)
         self._mark_lost(occ, ordered=choice.rule == OWNER)
+        if occ.verb == "Delete" and occ.place.trace:
+            self._claim_dependents(occ)
+
+    def _claim_dependents(self, deletion: Occurrence) -> None:
+        """Place deletions below that of their owner or namespace, if they were decided without it.
+
+        Its list after a gap may be received later than the deletions, and than the lists of other streams.
+        """
+        obj = self.state.object(deletion.uid)
+        made = evidence.made_by(obj, deletion) if obj is not None else None
+        if obj is None or made is None or made.exact:
+            return
+        for dependent in evidence.deleted_with(self.state, obj):
+            occ = self._placed_deletion(dependent)
+            if occ is None:
+                continue
+            choice = self._ask(self.chooser.of_change, occ)
+            if _span(choice) == deletion.id != occ.place.parent and not self._is_above(occ, deletion):
+                self.state.describe(occ, choice.actor, choice.message)
+                self.placer.move(occ, choice, deletion)
+                self._mark_lost(occ, ordered=choice.rule == OWNER)
+
+    def _placed_deletion(self, obj: ObjectState) -> Occurrence | None:
+        """The deletion of an object, if it is in an open trace, at a place that only objects determined."""
+        spans = [change.span for change in obj.changes if change.verb == "Delete"]
+        occ = self.state.occurrence(spans[-1]) if spans else None
+        place = occ.place if occ is not None else NOT_PLACED
+        return occ if place.trace and place.rule in (ROOT, OWNER, PLACE) and not place.episodic else None
 
     def _mark_lost(self, occ: Occurrence, *, ordered: bool) -> None:
         if occ.verb == "Delete":

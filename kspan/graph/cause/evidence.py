@@ -105,6 +105,15 @@ def lost_earlier(owner: ObjectState, change: Occurrence, since: KnownChange) -> 
     return sum(lost.rv > floor and (lost.rv, lost.uid) < order and not lost.ended for lost in owner.lost_dependents)
 
 
+def deleted_with(state: State, obj: ObjectState) -> list[ObjectState]:
+    """The objects that are being deleted, or were, and may have been because this owner or namespace was. For a
+    namespace all objects of the cluster are looked at."""
+    dependents = state.objects.dependents(obj.uid)
+    if obj.kind == "Namespace":
+        dependents += [other for other in state.objects.all() if other.namespace == obj.name]
+    return sorted((other for other in dependents if other.deleting), key=lambda other: other.uid)
+
+
 def deletion_of_claim(state: State, occ: Occurrence, volume: ObjectState) -> KnownChange | None:
     """The deletion, before ``occ``, of the claim that a volume was bound to."""
     claim = state.object(volume.claim) if volume.claim else None

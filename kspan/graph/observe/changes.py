@@ -6,7 +6,7 @@ from kspan.graph.observe.field_managers import FieldManagerEntry
 from kspan.graph.observe.object_state import ObservedObject
 from kspan.graph.observe.timing import estimate_time
 from kspan.graph.rules.rules import Rules
-from kspan.graph.state.records import KnownChange, LostDependent, ObjectState, Occurrence, Replacement
+from kspan.graph.state.records import Gap, KnownChange, LostDependent, ObjectState, Occurrence, Replacement
 from kspan.graph.state.state import State
 from kspan.ids import span_id
 from kspan.k8s.objects import ObjectMeta
@@ -30,8 +30,8 @@ class ChangeObserver:
         if new.kind == "Node":
             change.effect = "opened"
         in_gap = self._date_in_gap(seen.record, occ, change, None, new.created)
-        owner = self.state.object(new.owner) if new.owner else None
         # In a gap, a list shows the replacement first, and what it replaces as missing once it is complete.
+        owner = self.state.objects.owner(new) if in_gap else self.state.object(new.owner)
         if owner is not None and (owner.lost_dependents or in_gap):
             self.state.objects.add_replacement(owner, Replacement(occ.id, occ.rv, occ.time, new.name, new.node))
         self.state.add_change(new, occ, change)
@@ -165,8 +165,12 @@ class ChangeObserver:
         if vanished:
             # A first list that broke off leaves no gap: its version is not known.
             occ.rv = max(gap.end, change.rv) if gap.end else (record.epoch + 1) * EPOCH_STEP - 1
-        if not stated and old is not None:
-            earliest = min(record.recorded_at, max(gap.since, _last_change(old)))
+        if stated:
+            # It was not received at once. A whole second may have begun before the gap.
+            change.time = min(stated, record.recorded_at)
+            occ.time = occ.latest = max(change.time, min(gap.since, change.time + SECOND))
+        elif old is not None:
+            earliest = min(record.recorded_at, _last_known(old, gap))
             change.time, change.range = earliest, record.recorded_at - earliest
             occ.uncertainty = -(-change.range // 2)
             occ.time, occ.latest = earliest + change.range // 2, record.recorded_at
@@ -206,9 +210,10 @@ def _set_context(occ: Occurrence, traceparent: str, *, changed: bool) -> None:
         occ.related = traceparent
 
 
-def _last_change(obj: ObjectState) -> int:
-    """When an object was last known to exist by its changes (ns)."""
-    return obj.changes[-1].time if obj.changes else obj.seen
+def _last_known(obj: ObjectState, gap: Gap) -> int:
+    """When an object was last known to be as it was before a gap (ns)."""
+    changed = obj.changes[-1].time if obj.changes else 0
+    return max(gap.since, changed) or obj.seen
 
 
 def _describe(old: ObjectState, new: ObjectState) -> tuple[str, str]:

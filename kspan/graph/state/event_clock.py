@@ -40,7 +40,12 @@ class EventClock:
     def advance(self, to: int) -> None:
         """Advance event time; it does not go back."""
         if to > self.now:
-            self.now = to
+            self._clock.before, self.now = self.now, to
+
+    @property
+    def before(self) -> int:
+        """Event time before it last advanced."""
+        return self._clock.before
 
     def next_arrival(self) -> int:
         """The number of the next occurrence, in the order of arrival."""

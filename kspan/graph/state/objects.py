@@ -91,6 +91,14 @@ class Objects:
             self._delta.objects[uid] = None
         return obj
 
+    def owner(self, obj: ObjectState) -> ObjectState | None:
+        """The owner that controls an object, whether it was seen or not; None without one."""
+        if not obj.owner:
+            return None
+        row = self.owner_row(obj.owner, obj.uid)
+        assert row is not None, "owners are remembered as long as their dependents"
+        return self.reference(row.owner_uid, row.owner_kind, obj.namespace, row.owner_name)
+
     def own(self, row: OwnerRow) -> None:
         """Add an edge owner -> dependent."""
         if self._index.own(row):
@@ -173,10 +181,8 @@ class Objects:
 
     def add_lost_dependent(self, obj: ObjectState, lost: LostDependent) -> None:
         """Note on its owner, whether seen or not, that a dependent was deleted, orphaned or finished."""
-        if obj.owner:
-            row = self.owner_row(obj.owner, obj.uid)
-            assert row is not None, "owners are remembered as long as their dependents"
-            owner = self.reference(row.owner_uid, row.owner_kind, obj.namespace, row.owner_name)
+        owner = self.owner(obj)
+        if owner is not None:
             owner.lost_dependents = (*self._recent(owner.lost_dependents), lost)
             self._delta.objects[owner.uid] = None
 

@@ -328,6 +328,7 @@ class Clock(msgspec.Struct, array_like=True, gc=False):
     """The scalar state of the fold."""
 
     now: int = 0  # event time
+    before: int = 0  # event time before it last advanced
     arrivals: int = 0  # number of occurrences so far
     lag: int = 0  # how late Events arrive, as of ``lag_at``
     lag_at: int = 0

@@ -261,6 +261,12 @@ class State:
         self._traces.leave(occ)
         self._delta.traces[occ.place.trace] = None
 
+    def drop_if_empty(self, name: str) -> None:
+        """Remove an open trace whose occurrences have all moved to another one."""
+        if self.is_open(name) and not self._traces.size(name):
+            self._delta.drop_trace(name)
+            self._traces.remove(name)
+
     def change_place(self, occ: Occurrence, place: Place) -> None:
         """Change the place of an occurrence within its trace."""
         occ.place = place

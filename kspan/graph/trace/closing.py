@@ -8,11 +8,15 @@ from kspan.graph.state.records import ObjectState, Occurrence, Trace
 from kspan.graph.state.rows import closed_root_row, closed_span_row
 from kspan.graph.state.state import State
 from kspan.graph.trace.estimated_times import with_estimated_times
+from kspan.graph.trace.late_lists import awaits_owner
 from kspan.graph.trace.placement import Placer
 from kspan.graph.trace.span_times import children_of, end_times, start_times
 from kspan.model import SpanRow, TraceRow, TraceState
 from kspan.settings import FoldSettings
 from kspan.times import SECOND
+
+LATE_LISTS = 3
+"""For how many times ``settle`` a deletion that a list showed after a gap waits for lists of other streams."""
 
 
 class TraceCloser:
@@ -49,6 +53,8 @@ class TraceCloser:
         if any(self.state.is_pending(o.uid) for o in objects):
             return now + self.settings.hold
         if any(o.progressing or self._is_awaited(o) for o in objects):
+            return now + self.settings.settle
+        if awaits_owner(self.state, self.state.members(trace.id), LATE_LISTS * self.settings.settle):
             return now + self.settings.settle
         return 0
 

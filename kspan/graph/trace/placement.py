@@ -141,6 +141,15 @@ class Placer:
         self.state.leave_trace(change)
         self.place_under_event(change, event)
 
+    def move(self, change: Occurrence, choice: Choice, cause: Occurrence) -> None:
+        """Place a change under a cause that became known after it was decided, with all its effects."""
+        before = change.place.trace
+        for effect in self.state.effects_of(change.id):
+            self._move(effect, before, cause.place.trace)
+        self.state.leave_trace(change)
+        self._place_under(change, choice, cause)
+        self.state.drop_if_empty(before)
+
     def _move(self, span: str, trace: str, to: str) -> None:
         occ = self.state.occurrence(span)
         if occ is not None and occ.place.trace == trace != to:

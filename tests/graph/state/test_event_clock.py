@@ -11,7 +11,9 @@ def test_event_time_does_not_go_back() -> None:
     clock = EventClock()
     clock.advance(10)
     clock.advance(9)
-    assert clock.now == 10
+    assert (clock.now, clock.before) == (10, 0)
+    clock.advance(11)
+    assert (clock.now, clock.before) == (11, 10)
     assert [clock.next_arrival(), clock.next_arrival()] == [1, 2]
 
 

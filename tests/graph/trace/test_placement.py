@@ -310,3 +310,28 @@ def test_a_transition_whose_span_waits_is_not_repeated() -> None:
     placed = Placed(transitions=[transition("a", 40), transition("this", 50)])
     placed.add("a", reason="Ready", condition="Ready")
     assert not placed.placer.merge_repeated_transition(placed.add("this", reason="Ready", condition="Ready"), "")
+
+
+def test_a_change_moves_below_a_cause_that_became_known_later_with_its_effects_and_its_empty_trace_is_dropped() -> None:
+    placed = Placed()
+    placed.state.objects.put(thing("rs", "ReplicaSet"))
+    cause = placed.add("cause", Place("new"), uid="rs", verb="Delete")
+    deletion = placed.add("deletion", Place("old", "root", 0.7), verb="Delete")
+    effect = placed.add("effect", Place("old", "own", 0.9, cause="deletion", parent="deletion"))
+    placed.state.take_delta()
+    placed.placer.move(deletion, Choice(change("cause", 10, 90), "owner", 0.85), cause)
+    assert deletion.place == Place("new", "owner", 0.85, cause="cause", parent="cause")
+    assert (effect.place.trace, effect.place.parent) == ("new", "deletion")
+    assert not placed.state.is_open("old")
+    delta = placed.state.take_delta()
+    assert delta.dropped_traces == [("old",)]
+    assert sorted(row.span_id for row in delta.spans) == ["deletion", "effect"]
+
+
+def test_a_trace_that_was_never_stored_is_dropped_without_a_trace() -> None:
+    placed = Placed()
+    cause, deletion = placed.add("cause", Place("new"), verb="Delete"), placed.add("deletion", Place("old"))
+    placed.placer.move(deletion, Choice(change("cause", 10, 90), "owner", 0.85), cause)
+    delta = placed.state.take_delta()
+    assert delta.dropped_traces == []
+    assert [row.trace_id for row in delta.traces] == ["new"]
