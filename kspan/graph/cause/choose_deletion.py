@@ -71,8 +71,8 @@ class DeletionChooser:
         return Choice(last, PLACE, 0.9, actor="namespace-controller") if last is not None else None
 
     def _node_in_gap(self, occ: Occurrence, pod: ObjectState, effects: tuple[str, ...], actor: str) -> Choice | None:
-        """What happened to the Node of a Pod that was deleted while nobody watched, so that its condition
-        ``DisruptionTarget`` was not seen."""
+        """The change of the Node because of which a Pod may have been deleted while nobody watched, so that its
+        condition ``DisruptionTarget`` was not seen."""
         for node in reversed(self.state.objects.named("Node", "", pod.node)) if pod.node and occ.uncertainty else ():
             change = evidence.node_change(node, occ, effects)
             if change is not None and occ.earliest - change.time <= evidence.MATCH:

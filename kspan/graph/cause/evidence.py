@@ -5,7 +5,7 @@ one with the smaller version came first. Events are ordered by the version of th
 and by time only if that decides nothing.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from kspan.graph.rules.rules import Subject
 from kspan.graph.state.records import (
@@ -44,7 +44,7 @@ VERBS = {
 }
 
 MOST_BELOW = 5_000
-"""Dependents that are enough to look at for one transition of their owner."""
+"""Dependents that are enough to look at for one transition of their owner. Those of an owner with many are indexed."""
 
 
 def before(cause: KnownChange, occ: Occurrence) -> bool:
@@ -372,36 +372,35 @@ def newest_below(state: State, obj: ObjectState, transition: Transition) -> Tran
     """The newest occurrence before ``transition`` to a dependent of ``obj``, direct or not, that may have caused it.
 
     It is a transition in the same direction; for the worse also a deletion, and for the end of a refusal a creation.
-    Dependents are visited level by level; below an owner with more than ``MOST_BELOW`` not all of them.
+    Dependents are visited level by level; those of more than ``MOST_BELOW`` owners and dependents not all.
+
+    Edges are in the order of arrival, which a restart changes. So owners are sorted by uid, and the dependents of each
+    are visited completely, or looked up in an index if they are many: what is found depends on no order.
     """
     verb = "Delete" if transition.bad else "Create" if transition.type == "ReplicaFailure" else ""
     found: list[Transition | KnownChange] = []
-    for below in _dependents_below(state, obj):
-        found += [t for t in below.transitions if t.bad == transition.bad and t.rv < transition.rv]
-        found += [c for c in below.changes if c.verb == verb and SYNTHETIC_UPDATE < c.rv < transition.rv]
-    return max(found, key=lambda f: (f.rv, f.span), default=None)
-
-
-def _dependents_below(state: State, obj: ObjectState) -> Iterator[ObjectState]:
-    """Dependents level by level, until there are more than enough.
-
-    Edges are in the order of arrival, which a restart changes. So owners are sorted by uid, and the dependents of each
-    are visited completely: which are visited depends on no order. Only owners are sorted, not the many without
-    dependents.
-    """
-    level, seen = [obj.uid], {obj.uid}
+    level, seen, visited = [obj.uid], {obj.uid}, 0
     while level:
-        owners: list[str] = []
+        below: set[str] = set()
         for owner in level:
-            if len(seen) >= MOST_BELOW:
-                return
-            for below in state.objects.dependents(owner):
-                if below.uid not in seen:
-                    seen.add(below.uid)
-                    if state.objects.has_dependents(below.uid):
-                        owners.append(below.uid)
-                    yield below
-        level = sorted(owners)
+            if visited >= MOST_BELOW:
+                break
+            index = state.objects.happenings(owner)
+            if index is not None:
+                keys = (transition.bad, verb) if verb else (transition.bad,)
+                found += [last for key in keys if (last := index.newest(key, transition.rv)) is not None]
+                below |= index.owners
+                visited += 1
+                continue
+            for one in state.objects.dependents(owner):
+                found += [t for t in one.transitions if t.bad == transition.bad and t.rv < transition.rv]
+                found += [c for c in one.changes if c.verb == verb and SYNTHETIC_UPDATE < c.rv < transition.rv]
+                visited += 1
+                if state.objects.has_dependents(one.uid):
+                    below.add(one.uid)
+        level = sorted(below - seen)
+        seen |= below
+    return max(found, key=lambda f: (f.rv, f.span), default=None)
 
 
 def node_change(node: ObjectState, occ: Occurrence, effects: tuple[str, ...]) -> KnownChange | None:

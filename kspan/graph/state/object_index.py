@@ -1,17 +1,85 @@
 """The objects of a cluster by uid, by name and by owner. Pure data."""
 
+from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from sys import intern
+from typing import Final
 
 import networkx as nx
 
 from kspan.graph.observe.condition_diff import interned
-from kspan.graph.state.records import ObjectState, Refusal
+from kspan.graph.state.records import SYNTHETIC_UPDATE, KnownChange, ObjectState, Refusal, Transition
 from kspan.model import OwnerRow
 
 Name = tuple[str, str, str]
 """Kind, namespace and name of an object."""
+
+
+MANY_DEPENDENTS: Final = 512
+"""An owner with more dependents gets an index of what happened to them, once that is asked for."""
+
+
+class Happenings:
+    """Transitions, creations and deletions of the direct dependents of one owner, in the order of their versions.
+
+    The key of a transition is whether it is for the worse, that of a change is its verb. Those with a key are sorted
+    when it is asked for, and kept in order from then on. Old ones stay when their object drops them, and are skipped.
+    """
+
+    def __init__(self, index: "ObjectIndex", owner: str) -> None:
+        self._index = index
+        self._owner = owner
+        self._sorted: dict[bool | str, list[_Entry]] = {}
+        self._most: dict[bool | str, int] = {}
+        self.owners = set(filter(index.has_dependents, index.ownership.succ[owner]))
+        """The uids of those dependents that have dependents themselves."""
+
+    def add(self, uid: str, what: Transition | KnownChange) -> None:
+        """Add what happened to a dependent; again if the span of a transition changed."""
+        key = _key(what)
+        known = self._sorted.get(key)
+        if known is None:
+            return
+        insort(known, (what.rv, what.span, uid, what), key=_in_order)
+        if len(known) > self._most[key]:
+            del self._sorted[key]  # Most of it is old.
+
+    def newest(self, key: bool | str, before: int) -> Transition | KnownChange | None:
+        """The newest one with this key and a smaller version."""
+        known = self._sorted.get(key)
+        if known is None:
+            known = self._sort(key)
+        for i in range(bisect_left(known, (before, ""), key=_in_order) - 1, -1, -1):
+            rv, span, uid, what = known[i]
+            if rv <= SYNTHETIC_UPDATE and isinstance(key, str):
+                return None
+            obj = self._index.by_uid.get(uid)
+            if obj is not None and what.span == span and any(what is one for one in _happened(obj, key)):
+                return what
+        return None
+
+    def _sort(self, key: bool | str) -> list["_Entry"]:
+        dependents = self._index.dependents(self._owner)
+        found = [(w.rv, w.span, obj.uid, w) for obj in dependents for w in _happened(obj, key) if _key(w) == key]
+        found.sort(key=_in_order)
+        self._sorted[key], self._most[key] = found, 2 * len(found) + 1024
+        return found
+
+
+_Entry = tuple[int, str, str, Transition | KnownChange]
+"""Version, span, uid of the dependent, and what happened to it."""
+
+_in_order = itemgetter(0, 1)
+
+
+def _key(what: Transition | KnownChange) -> bool | str:
+    return what.bad if isinstance(what, Transition) else what.verb
+
+
+def _happened(obj: ObjectState, key: bool | str) -> Sequence[Transition | KnownChange]:
+    return obj.changes if isinstance(key, str) else obj.transitions
 
 
 class ObjectIndex:
@@ -22,6 +90,7 @@ class ObjectIndex:
         self.ownership: nx.DiGraph[str] = nx.DiGraph()
         self._by_name: dict[Name, list[str]] = {}
         self._refused: dict[Name, set[str]] = defaultdict(set)
+        self._happenings: dict[str, Happenings] = {}
 
     def put(self, obj: ObjectState) -> bool:
         """Add or replace an object. True if a column by which it is looked up in the database changed."""
@@ -45,6 +114,7 @@ class ObjectIndex:
             if not uids:
                 del self._by_name[name]
         self.set_refusal(obj, None)
+        self._happenings.pop(obj.uid, None)
         owners = list(self.ownership.pred[obj.uid])
         self.ownership.remove_node(obj.uid)
         del self.by_uid[obj.uid]
@@ -57,7 +127,35 @@ class ObjectIndex:
         if self.ownership.has_edge(row.owner_uid, row.uid):
             return False
         self.ownership.add_edge(row.owner_uid, row.uid, row=row)
+        if self._happenings:
+            self._index_edge(row.owner_uid, row.uid)
         return True
+
+    def _index_edge(self, owner: str, uid: str) -> None:
+        obj, known = self.by_uid.get(uid), self._happenings.get(owner)
+        if known is not None and obj is not None:
+            for transition in obj.transitions:
+                known.add(uid, transition)
+            for change in obj.changes:
+                known.add(uid, change)
+            if self.has_dependents(uid):
+                known.owners.add(uid)
+        for above in self.happenings_above(owner):
+            above.owners.add(owner)
+
+    def happenings(self, owner: str) -> Happenings | None:
+        """The index of an owner that has many dependents; None if it has few."""
+        if len(self.ownership.succ[owner]) <= MANY_DEPENDENTS:
+            return None
+        if owner not in self._happenings:
+            self._happenings[owner] = Happenings(self, owner)
+        return self._happenings[owner]
+
+    def happenings_above(self, uid: str) -> list[Happenings]:
+        """The indexes of the owners of an object that have one."""
+        if not self._happenings:
+            return []
+        return [known for owner in self.ownership.pred[uid] if (known := self._happenings.get(owner)) is not None]
 
     def owner_row(self, owner: str, uid: str) -> OwnerRow | None:
         """The reference by which one object owns another, also if the owner was never seen."""

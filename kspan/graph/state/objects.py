@@ -61,6 +61,7 @@ class Objects:
         self.dependents: Final = self._index.dependents
         self.has_dependents: Final = self._index.has_dependents
         self.owner_row: Final = self._index.owner_row
+        self.happenings: Final = self._index.happenings
         self.refused_by: Final = self._index.refused_by
 
     def all(self) -> Iterable[ObjectState]:
@@ -152,6 +153,7 @@ class Objects:
         # After an outage of kspan all changes arrive at once. Those without a cause, or in an open trace, are not old.
         obj.changes = [c for c in obj.changes if c.time >= horizon or live(c.span) or c is obj.changes[-1]]
         obj.changes.append(change)
+        self._index_happened(obj, change)
         if obj.lost_dependents:
             obj.lost_dependents, obj.replacements = self._recent(obj.lost_dependents), self._recent(obj.replacements)
         self._delta.objects[obj.uid] = None
@@ -165,7 +167,12 @@ class Objects:
     def add_assumed_change(self, obj: ObjectState, change: KnownChange) -> None:
         """Add a change that only an Event reports; it has no occurrence of its own."""
         obj.changes.append(change)
+        self._index_happened(obj, change)
         self._delta.objects[obj.uid] = None
+
+    def _index_happened(self, obj: ObjectState, what: KnownChange | Transition) -> None:
+        for above in self._index.happenings_above(obj.uid):
+            above.add(obj.uid, what)
 
     def keep_unpublished(self, obj: ObjectState, occ: Occurrence) -> None:
         """Keep a change of labels. It becomes an occurrence only if something is caused by it."""
@@ -217,6 +224,7 @@ class Objects:
     def add_transition(self, obj: ObjectState, transition: Transition) -> None:
         """Add a condition transition of an object."""
         obj.transitions.append(transition)
+        self._index_happened(obj, transition)
         self._delta.objects[obj.uid] = None
 
     def announce_deletion(self, obj: ObjectState, note: Note) -> None:
@@ -233,6 +241,7 @@ class Objects:
     def merge_transition(self, obj: ObjectState, transition: Transition, earlier: Occurrence) -> None:
         """Note that a transition became a repeat of an earlier one."""
         transition.span, transition.trace = earlier.id, earlier.place.trace
+        self._index_happened(obj, transition)
         self._delta.objects[obj.uid] = None
 
     def set_episodes(self, obj: ObjectState, traces: tuple[str, ...]) -> None:

@@ -1,5 +1,5 @@
 """Which occurrence of a dependent caused a transition of its owner does not depend on the order of the edges between
-them, which a restart changes. This holds for more dependents than are looked at, too."""
+them, which a restart changes. This holds for owners with so many that they have an index, too."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -10,16 +10,22 @@ import msgspec
 import pytest
 
 from kspan.graph import Fold, built_in_rules
+from kspan.graph.cause import evidence
 from kspan.graph.cause.evidence import MOST_BELOW
+from kspan.graph.state.object_index import MANY_DEPENDENTS
+from kspan.graph.state.records import KnownChange, Transition
+from kspan.graph.state.state import State
 from kspan.model import Delta, LogRecord, OwnerRow, RecordType
 from kspan.pipeline.rebuild import KEYS
+from kspan.times import SECOND
 from tests.causality.cluster import Cluster
+from tests.graph.making import change, occurrence, state_of, thing, transition
 from tests.recordings import RUN_OUT, Rows, apply_delta, structure
 
 CLUSTER = "5f1e7a0c-0000-4000-8000-000000000000"
 
 GROUPS = 5
-"""Each with a third of the dependents that are looked at, so that not all of them are."""
+"""Each with a third of the dependents that are looked at without an index."""
 
 Order = Callable[[list[OwnerRow]], Sequence[OwnerRow]]
 
@@ -85,3 +91,67 @@ def test_the_cause_of_an_owners_transition_does_not_depend_on_the_order_of_its_d
     assert structure(fold_records(order)) == structure(expected)
     (transition,) = [row for row in expected["spans"] if row["name"] == "Application.Degraded"]
     assert transition["rule"] == "owner"
+
+
+def worst(state: State, owner: str, before: int) -> str:
+    """The newest transition for the worse or deletion among all dependents of an owner."""
+    found: list[Transition | KnownChange] = []
+    for obj in state.objects.dependents(owner):
+        found += [t for t in obj.transitions if t.bad and t.rv < before]
+        found += [c for c in obj.changes if c.verb == "Delete" and c.rv < before]
+    return max(((f.rv, f.span) for f in found), default=(0, ""))[1]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_index_of_many_dependents_finds_what_a_visit_to_all_of_them_finds(seed: int) -> None:
+    """However they change: transitions come, are dropped and become repeats, objects come, get owners and go."""
+    chance = random.Random(seed)
+    owner = thing("owner", "Application")
+    objects = [thing(f"o{n}", "Widget", owner="owner") for n in range(MANY_DEPENDENTS + 10)]
+    strays = [thing(f"s{n}", "Widget") for n in range(20)]
+    state = state_of(owner, *objects, *strays)
+    occurrences = [occurrence(f"occ{n}") for n in range(5)]
+    asked = 0
+    for version in range(10, 2_000):
+        obj = chance.choice(objects)
+        action = chance.choice(
+            ["worse", "worse", "better", "delete", "create", "drop", "merge", "adopt", "forget", "ask"]
+        )
+        if action in ("worse", "better"):
+            made = transition(f"t{chance.randrange(10**6)}", version, bad=action == "worse")
+            state.objects.add_transition(obj, made)
+        elif action in ("delete", "create"):
+            verb = action.capitalize()
+            state.objects.add_change(obj, change(f"c{chance.randrange(10**6)}", version, 0, verb))
+        elif action == "drop":
+            state.clock.advance(state.clock.now + SECOND)
+            state.objects.make_room_for_transition(obj)
+        elif action == "merge" and obj.transitions:
+            state.objects.merge_transition(obj, obj.transitions[-1], chance.choice(occurrences))
+        elif action == "adopt" and strays:
+            objects.append(strays.pop())
+            state.objects.add_transition(objects[-1], transition("stray", version))
+            state.objects.own(OwnerRow(objects[-1].uid, "owner", "", "Application", "owner", controller=True))
+        elif action == "forget" and len(objects) > MANY_DEPENDENTS + 1:
+            objects.remove(obj)
+            state.objects.forget(obj)
+        elif action == "ask":
+            before = chance.randrange(5, version + 5)
+            found = evidence.newest_below(state, owner, transition("this", before))
+            assert (found.span if found is not None else "") == worst(state, "owner", before)
+            asked += found is not None
+    assert asked > 50
+
+
+def test_below_an_owner_with_many_dependents_those_of_its_dependents_are_found() -> None:
+    owner, middle = thing("owner", "Application"), thing("middle", "Widget", owner="owner")
+    others = [thing(f"o{n}", "Widget", owner="owner") for n in range(MANY_DEPENDENTS)]
+    state = state_of(owner, *others, middle)
+    this = transition("this", 100)
+    assert evidence.newest_below(state, owner, this) is None
+    below = thing("below", "Pod", owner="middle", transitions=[transition("failed", 50)])
+    state.objects.put(below)
+    state.objects.own(OwnerRow("below", "middle", "", "Widget", "middle", controller=True))
+    found = evidence.newest_below(state, owner, this)
+    assert found is not None
+    assert found.span == "failed"
