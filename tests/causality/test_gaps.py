@@ -361,6 +361,29 @@ def test_a_scale_down_in_a_gap_deletes_as_many_pods_as_it_removes() -> None:
     )
 
 
+def test_without_field_managers_an_update_follows_the_change_of_its_owner_just_before() -> None:
+    c, web, rs, (_, two) = settled("web", 2)
+    with c:
+        c.update(web, by="", replicas=1)
+        c.update(rs, by="", replicas=1)
+        c.gone(two)
+        c.wait(60)
+    c.wait(60)
+    c.update(rs, by="", replicas=2)
+    shows(
+        c,
+        """
+        (incomplete)
+        Deployment.Update web  by unknown  [root]
+          ReplicaSet.Update web-1  by deployment-controller  [owner]
+            Pod.Delete web-1-b  by replicaset-controller  [owner]
+
+        (incomplete)
+        ReplicaSet.Update web-1  by unknown  [root]
+        """,
+    )
+
+
 def test_a_pod_lost_besides_a_scale_down_in_the_same_gap_is_replaced() -> None:
     c, web, rs, (one, two) = settled("web", 2)
     with c:

@@ -27,6 +27,7 @@ class Chooser:
 
     def __init__(self, state: State, rules: Rules, settings: FoldSettings, prerequisites: Prerequisites) -> None:
         self.state = state
+        self.rules = rules
         self.settings = settings
         self.prerequisites = prerequisites
         self.deletions = DeletionChooser(state, rules, settings, prerequisites)
@@ -47,9 +48,19 @@ class Chooser:
             return self.deletions.of_deletion(occ, obj)
         # A person or a tool made it. An object that is created with an owner is the work of the owner's controller.
         if not occ.by_controller and not (occ.verb == "Create" and obj.owner):
-            return Choice(None, ROOT, 0.95 if occ.manager else 0.5)
+            unknown = self._by_unknown(occ, obj) if obj.owner and not occ.manager else None
+            return unknown or Choice(None, ROOT, 0.95 if occ.manager else 0.5)
         by_owner = self._triggered(evidence.controlling(self.state, obj), occ)
         return self._or_own_change(occ, obj, by_owner)
+
+    def _by_unknown(self, occ: Occurrence, obj: ObjectState) -> Choice | None:
+        """The change of the owner just before an update that names no field manager; None if there is none."""
+        choice = self._triggered(evidence.controlling(self.state, obj), occ)
+        if choice.cause is None or occ.earliest - choice.cause.latest > evidence.MATCH:
+            return None
+        owner = self.state.object(obj.owner)
+        actor = self.rules.actors.get(owner.kind, "") if owner is not None else ""
+        return choice._replace(confidence=choice.confidence - 0.1, actor=actor)
 
     def _or_own_change(self, occ: Occurrence, obj: ObjectState, choice: Choice) -> Choice:
         """Return ``choice``, or the newest earlier change of the same object if that is newer.

@@ -29,6 +29,11 @@ def test_without_evidence_it_is_the_middle_also_for_the_effects() -> None:
     assert found == {"a": (50.1, 40), "b": (50.1, 40), "c": (50.1, 60)}
 
 
+def test_an_effect_of_unknown_time_only_narrows_the_range() -> None:
+    found = estimated(at("a", 50 + SOME, 40), at("b", 45 + SOME, 35, "a"))
+    assert found == {"a": (45.1, 35), "b": (45.1, 35)}
+
+
 def test_an_effect_follows_its_cause() -> None:
     assert estimated(at("a", 30 + SOME), at("b", 50 + SOME, 40, "a")) == {"a": (30.1, 0), "b": (30.1, 60)}
 
