@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, Literal, NoReturn, Union, get_args, ge
 
 import typer
 
-from kspan.cli.options import parse_duration
+from kspan.cli.options import parse_duration, parse_size
 from kspan.errors import SettingsError
 from kspan.paths import exists, expanded, why_unusable
 from kspan.toml_positions import Positions
@@ -191,11 +191,13 @@ class _Checker:
         option = self._options[command][key]
         if problem := _problem(_hint(self._commands[command], option.name), value):
             return problem
-        if option.metavar == "DURATION":
-            try:
+        try:
+            if option.metavar == "DURATION":
                 parse_duration(value, key)
-            except SettingsError as error:
-                return str(error).removeprefix(f"{key}: ")
+            elif option.metavar == "SIZE":
+                parse_size(value, key)
+        except SettingsError as error:
+            return str(error).removeprefix(f"{key}: ")
         return ""
 
     def _otlp(self, key: str, value: Any) -> Any:

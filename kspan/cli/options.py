@@ -1,6 +1,7 @@
 """Options shared by several commands."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Final
 
 import typer
 
@@ -143,6 +144,23 @@ ClusterName = Annotated[
 ]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Report invalid input and continue after it.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Show no progress bar.")]
+
+
+LEAST_BYTES: Final = 8 << 20
+"""SQLite needs some megabytes for its cache."""
+
+_UNITS: Final = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
+
+
+def parse_size(text: str, option: str) -> int:
+    """Return the bytes of ``64MB`` (1 MB is 1024 * 1024 bytes), or 0. Raises SettingsError that names the option."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)I?(B?)", text.strip().upper())
+    if found is None:
+        raise SettingsError(f"{option}: invalid size {text!r}: use 64MB, 1GB or a number of bytes")
+    size = int(float(found[1]) * _UNITS[found[2] + "B"])
+    if 0 < size < LEAST_BYTES:
+        raise SettingsError(f"{option}: {text!r} is too small: use at least {LEAST_BYTES >> 20}MB, or 0 for no limit")
+    return size
 
 
 def parse_duration(text: str, option: str) -> float:

@@ -5,7 +5,7 @@ import time
 
 from kspan.cli.commands.sql_statement import SqlOptions, add_parameter, run_and_print, show_schema
 from kspan.cli.common import open_existing
-from kspan.cli.options import parse_duration
+from kspan.cli.options import parse_duration, parse_size
 from kspan.cli.render.table import check_format
 from kspan.errors import SettingsError
 from kspan.query.time_args import parse_moment
@@ -19,6 +19,7 @@ def run_sql(
     output: str,
     limit: int | None,
     timeout: str,
+    max_bytes: str,
     since: str,
     until: str,
     cluster: str,
@@ -28,7 +29,9 @@ def run_sql(
     """Run a statement from the argument or standard input, show the schema, or open the prompt."""
     check_format(output)
     seconds = parse_duration(timeout, "--timeout")
-    options = SqlOptions(output, limit, seconds, cluster, {**_presets(since, until), **_parameters(parameters)})
+    memory = parse_size(max_bytes, "--max-bytes")
+    values = {**_presets(since, until), **_parameters(parameters)}
+    options = SqlOptions(output, limit, seconds, memory, cluster, values)
     if schema:
         with open_existing(db, read_only=True) as store:
             show_schema(store.dialect, statement, output)

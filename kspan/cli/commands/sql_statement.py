@@ -22,11 +22,12 @@ ROWS: Final = 1000
 
 
 class SqlOptions(msgspec.Struct):
-    """The options of ``kspan sql``: ``limit`` in rows (0: all), ``timeout`` in seconds (0: none)."""
+    """The options of ``kspan sql``: ``limit`` in rows (0: all), ``timeout`` in seconds, ``max_bytes`` (0: no limit)."""
 
     output: str
     limit: int | None
     timeout: float
+    max_bytes: int
     cluster: str
     parameters: dict[str, str | int]
 
@@ -43,7 +44,7 @@ def run_and_print(store: Store, text: str, options: SqlOptions) -> int:
     statement = read_statement(text, store.dialect)
     limit = options.rows
     values = _with_cluster(store, statement, options)
-    with run_statement(store, statement, values, options.timeout, limit) as result:
+    with run_statement(store, statement, values, options.timeout, limit, options.max_bytes) as result:
         rows = _Limited(result.rows, limit)
         count = write_rows(result.columns, rows, options.output)
     if rows.cut:

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, Final, TextIO
 
 from kspan.cli.render.values import Row, to_text
 from kspan.errors import SettingsError
+from kspan.query.sql.result import sized_head
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _GROUP: Final = 20_000
 """Rows of a row group. One group is held in memory; the first one determines the types of the columns."""
+
+_GROUP_BYTES: Final = 32 * 1024 * 1024
 
 
 def check_parquet(out: TextIO) -> None:
@@ -37,14 +39,14 @@ def write_parquet(names: Sequence[str], rows: Iterable[Row], out: IO[bytes]) -> 
     import pyarrow.parquet as pq
 
     source = iter(rows)
-    first = list(islice(source, _GROUP))
+    first = sized_head(source, _GROUP, _GROUP_BYTES)
     schema = _schema(names, first)
     with pq.ParquetWriter(out, schema, compression="zstd") as writer:
         group = first
         while group:
             arrays = [_array(field, [row[i] for row in group]) for i, field in enumerate(schema)]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
-            group = list(islice(source, _GROUP))
+            group = sized_head(source, _GROUP, _GROUP_BYTES)
 
 
 def _schema(names: Sequence[str], rows: Sequence[Row]) -> "pa.Schema":

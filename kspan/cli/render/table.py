@@ -9,13 +9,14 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
-from itertools import chain, islice
+from itertools import chain
 from typing import IO, Any, Final, TextIO
 
 from rich.cells import cell_len
 
 from kspan.cli.render.values import Row, encode_json, to_text
 from kspan.errors import SettingsError
+from kspan.query.sql.result import sized_head
 from kspan.terminal.stdout import printable, silence_stdout
 from kspan.terminal.text import cut, harmless
 
@@ -23,6 +24,8 @@ FORMATS: Final = ("table", "record", "json", "jsonl", "csv", "parquet")
 
 _SAMPLE: Final = 1000
 """Number of rows that determine the widths of a table. Wider cells in later rows are cut on a terminal."""
+
+_SAMPLE_BYTES: Final = 16 * 1024 * 1024
 
 _NARROWEST: Final = 6
 """Minimum width of a column on a terminal, in cells. If the columns still do not fit, the line is cut."""
@@ -144,7 +147,7 @@ def _utf8(stream: TextIO) -> IO[bytes]:
 
 def _write_table(columns: Sequence[str], rows: Iterable[Row]) -> None:
     source = iter(rows)
-    sample = list(islice(source, _SAMPLE))
+    sample = sized_head(source, _SAMPLE, _SAMPLE_BYTES)
     right = [_is_number(row[i] for row in sample) for i in range(len(columns))]
     header = [harmless(name) for name in columns]
     cells = [_cells(row) for row in sample]

@@ -215,8 +215,12 @@ def sql(
         ),
     ] = None,
     timeout: Annotated[
-        str, typer.Option("--timeout", metavar="DURATION", help="Stop a statement after this long (0: never).")
+        str, typer.Option("--timeout", metavar="DURATION", help="Stop after this long, printing included (0: never).")
     ] = "30s",
+    max_bytes: Annotated[
+        str,
+        typer.Option("--max-bytes", metavar="SIZE", help="Stop a statement that needs more memory (0: no limit)."),
+    ] = "256MB",
     param: Annotated[
         list[str],
         typer.Option("--param", "-p", metavar="NAME=VALUE", help="Set the parameter :NAME. Repeat it for more."),
@@ -259,6 +263,7 @@ def sql(
         output=output,
         limit=limit,
         timeout=timeout,
+        max_bytes=max_bytes,
         since=since,
         until=until,
         cluster=cluster,

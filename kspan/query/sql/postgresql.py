@@ -9,7 +9,7 @@ from psycopg import sql
 
 from kspan.errors import QueryError
 from kspan.query.sql.lexer import Statement
-from kspan.query.sql.result import PAGE, Budget, Result
+from kspan.query.sql.result import PAGE, Budget, Result, Row
 
 # Volatile functions without side effects.
 _HARMLESS: Final = frozenset(
@@ -34,6 +34,9 @@ _SETTINGS: Final = """
     SELECT set_config('standard_conforming_strings', 'on', true), set_config('cursor_tuple_fraction', %s, true),
            current_setting('transaction_read_only')
 """
+_PAGE_BYTES: Final = 8 * 1024 * 1024
+"""Bytes of a page, if its rows are no larger than those before."""
+
 _EXPLAINED: Final = ("SELECT", "WITH", "VALUES", "TABLE")
 
 
@@ -48,7 +51,7 @@ def run(
     with _rolled_back(driver), _translated_errors(budget):
         _prepare(driver, statement, budget, limit)
         if statement.words[0] == "EXPLAIN":
-            yield _explain(driver, statement, text, values, budget)
+            yield _explain(driver, statement, text, values)
         else:
             yield from _select(driver, text, values, budget)
 
@@ -83,12 +86,12 @@ def _limit_time(cursor: Any, budget: Budget) -> None:
         cursor.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(milliseconds))
 
 
-def _explain(driver: Any, statement: Statement, text: str, values: list[str], budget: Budget) -> Result:
+def _explain(driver: Any, statement: Statement, text: str, values: list[str]) -> Result:
     # PostgreSQL allows EXPLAIN ANALYZE of CREATE TABLE AS and SELECT INTO when reading. Unquoted, INTO is never a name.
     if _explained(statement) not in _EXPLAINED or "INTO" in statement.words:
         raise QueryError(f"only reading is allowed: use EXPLAIN with {', '.join(_EXPLAINED[:-1])} or {_EXPLAINED[-1]}")
     # Prepared, because the extended protocol accepts only one statement.
-    with psycopg.RawCursor(driver) as cursor, budget.running():
+    with psycopg.RawCursor(driver) as cursor:
         cursor.execute(text.encode(), values, prepare=True)
         return Result([column.name for column in cursor.description or ()], iter(cursor.fetchall()))
 
@@ -107,30 +110,30 @@ def _select(driver: Any, text: str, values: list[str], budget: Budget) -> Iterat
     # Rolled back before the cursor is left: a cursor ends with its transaction. The CLOSE that psycopg would send is
     # subject to the time limit of the statement, and a cursor whose CLOSE was cancelled is never closed.
     with psycopg.RawServerCursor(driver, "kspan_sql") as cursor, _rolled_back(driver):
-        with budget.running():
-            cursor.execute(text.encode(), values)
+        cursor.execute(text.encode(), values)
         # DECLARE does not run the statement. Fetching the first row shows whether it works before output starts.
         first = _fetch(driver, cursor, 1, budget)
         yield Result([column.name for column in cursor.description or ()], _rows(driver, cursor, first, budget))
 
 
-def _rows(driver: Any, cursor: Any, page: list[tuple[Any, ...]], budget: Budget) -> Iterator[tuple[Any, ...]]:
+def _rows(driver: Any, cursor: Any, page: list[Row], budget: Budget) -> Iterator[Row]:
     # Growing pages: a slow statement shows its first rows early, a fast one needs few round trips.
-    size = 1
+    size, largest = 1, 1
     while True:
-        yield from page
+        for row in page:
+            largest = max(largest, budget.check(row))
+            yield row
         if len(page) < size:
             return
-        size = min(2 * size, PAGE)
+        size = min(2 * size, PAGE, max(1, _PAGE_BYTES // largest))
         page = _fetch(driver, cursor, size, budget)
 
 
-def _fetch(driver: Any, cursor: Any, size: int, budget: Budget) -> list[tuple[Any, ...]]:
+def _fetch(driver: Any, cursor: Any, size: int, budget: Budget) -> list[Row]:
     with _translated_errors(budget):
         with driver.cursor() as settings:
             _limit_time(settings, budget)
-        with budget.running():
-            return list(cursor.fetchmany(size))
+        return list(cursor.fetchmany(size))
 
 
 @contextlib.contextmanager

@@ -21,7 +21,12 @@ _OF_SQLITE: Final = ("SELECT", "WITH", "VALUES", "EXPLAIN", "PRAGMA")
 
 @contextlib.contextmanager
 def run_statement(
-    store: Store, statement: Statement, parameters: Mapping[str, str | int], timeout: float = 0.0, limit: int = 0
+    store: Store,
+    statement: Statement,
+    parameters: Mapping[str, str | int],
+    timeout: float = 0.0,
+    limit: int = 0,
+    max_bytes: int = 0,
 ) -> Iterator[Result]:
     """Run a statement in a read transaction that lasts as long as the block.
 
@@ -29,15 +34,17 @@ def run_statement(
         store: the database.
         statement: the statement.
         parameters: values of ``:name``; those that the statement does not use are ignored.
-        timeout: seconds that the database may work on the statement (0: no limit).
+        timeout: seconds until the last row must have been read (0: no limit).
         limit: maximum number of rows that the caller will read (0: all).
+        max_bytes: memory that SQLite may take in this process, from now on; a row may have a quarter of it (0: no
+            limit). On PostgreSQL, it limits the size of a row.
 
-    Raises QueryError, also while rows are read, for a statement that is invalid, writes, or takes too long.
+    Raises QueryError, also while rows are read, for a statement that is invalid, writes, or takes too long or too much.
     """
     _check(statement, store.dialect)
     for name in sorted(statement.parameters - parameters.keys()):
         raise QueryError(f"the parameter :{name} has no value: set it with -p {name}=VALUE")
-    budget = Budget(timeout)
+    budget = Budget(timeout, max_bytes)
     values = {name: parameters[name] for name in statement.parameters}
     with store.reading("run the statement") as connection:
         driver = connection.connection.driver_connection

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from kspan.errors import QueryError
 from kspan.query.sql.lexer import Statement
-from kspan.query.sql.result import PAGE, Budget, Result
+from kspan.query.sql.result import Budget, Result, Row
 from kspan.store.schema.column_types import decompress
 from kspan.times import format_time
 
@@ -47,21 +47,15 @@ def run(
     """Run a statement on a read-only connection."""
     values = {name: _as_number(value) for name, value in parameters.items()}
     with _guarded(driver, budget), contextlib.closing(driver.cursor()) as cursor, _translated_errors(budget):
-        with budget.running():
-            cursor.execute(statement.text, values)
+        cursor.execute(statement.text, values)
         yield Result([column[0] for column in cursor.description or ()], _rows(cursor, budget))
 
 
-def _rows(cursor: sqlite3.Cursor, budget: Budget) -> Iterator[tuple[Any, ...]]:
-    # Growing pages: a slow statement shows its first rows early, a fast one needs few calls.
-    size = 1
-    while True:
-        with _translated_errors(budget), budget.running():
-            page = cursor.fetchmany(size)
-        yield from page
-        if len(page) < size:
-            return
-        size = min(2 * size, PAGE)
+def _rows(cursor: sqlite3.Cursor, budget: Budget) -> Iterator[Row]:
+    with _translated_errors(budget):
+        for row in cursor:
+            budget.check(row)
+            yield row
 
 
 @contextlib.contextmanager
@@ -71,11 +65,17 @@ def _guarded(driver: sqlite3.Connection, budget: Budget) -> Iterator[None]:
     # On PostgreSQL, the migrations create these functions.
     driver.create_function("payload_json", 1, _payload_json, deterministic=True)
     driver.create_function("utc", 1, _utc, deterministic=True)
-    driver.set_authorizer(authorize)
     driver.set_progress_handler(lambda: budget.spent, _STEPS)
+    longest = driver.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
+    if budget.max_bytes:
+        # For all of the process, and it can only be lowered.
+        driver.execute(f"PRAGMA hard_heap_limit = {budget.max_bytes}").close()
+        driver.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(budget.row_bytes, longest))
+    driver.set_authorizer(authorize)
     try:
         yield
     finally:
+        driver.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, longest)
         driver.set_progress_handler(None, 0)
         driver.set_authorizer(None)
         driver.text_factory = factory
@@ -104,6 +104,12 @@ def _translated_errors(budget: Budget) -> Iterator[None]:
             # Ctrl-C during a call of SQLite: it was raised in the progress handler, and SQLite discarded it.
             raise KeyboardInterrupt from error
         raise budget.over() from error
+    except MemoryError as error:
+        raise budget.too_large() from error
+    except sqlite3.DataError as error:
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_TOOBIG and budget.max_bytes:
+            raise budget.too_large() from error
+        raise QueryError(_reason(error)) from error
     except (sqlite3.Error, sqlite3.Warning, OverflowError, ValueError) as error:
         raise QueryError(_reason(error)) from error
 

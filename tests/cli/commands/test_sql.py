@@ -170,6 +170,57 @@ def test_memory_does_not_depend_on_the_number_of_rows(db: Path) -> None:
     assert peaks[1] < peaks[0] + 8_000, "KiB"
 
 
+NUMBERS = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {})"
+BLOB = "randomblob(15000000)"
+LARGE = [
+    "SELECT randomblob(900000000)",
+    "SELECT replace(hex(zeroblob(10000000)), '00', '0123456789012345678901234567890123456789')",
+    " ".join([NUMBERS.format(10**7), "SELECT group_concat(n * 1000000000) FROM c"]),
+    # Each of the values is small enough.
+    " ".join(["SELECT", ", ".join([BLOB] * 5)]),
+]
+
+
+@pytest.mark.parametrize("query", LARGE)
+def test_a_statement_that_needs_too_much_memory_is_refused(db: Path, query: str) -> None:
+    done, peak = measured("sql", query, "--db", str(db), "--max-bytes", "64MB", "-o", "csv")
+    assert refused(done) == "the statement needs more memory than 64MB: select less, or raise --max-bytes"
+    assert peak < 400 << 20
+
+
+@pytest.mark.parametrize("output", ["table", "record", "jsonl", "csv", "parquet"])
+def test_rows_that_are_large_together_are_printed_within_the_limit(db: Path, output: str) -> None:
+    query = " ".join([NUMBERS.format(300), "SELECT n, hex(randomblob(500000)) AS h FROM c"])
+    options = ("--max-bytes", "64MB", "--timeout", "0", "--limit", "0", "-o", output)
+    done, peak = measured("sql", query, "--db", str(db), *options)
+    assert done.returncode == 0, done.stderr
+    assert peak < 600 << 20
+
+
+def measured(*args: str) -> tuple[subprocess.CompletedProcess[str], int]:
+    """Run kspan, discard its output, and return what it wrote to standard error and its peak memory in bytes."""
+    script = (
+        "import resource, sys; from kspan.cli import main\n"
+        "try: main()\n"
+        "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", script, *args]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    *messages, peak = done.stderr.splitlines()
+    return subprocess.CompletedProcess(args, done.returncode, "", "\n".join(messages)), int(peak) << 10
+
+
+@pytest.mark.parametrize(
+    "size, words",
+    [
+        ("lots", "invalid size 'lots': use 64MB, 1GB or a number of bytes"),
+        ("1kB", "'1kB' is too small: use at least 8MB"),
+    ],
+)
+def test_an_invalid_size_is_refused(db: Path, size: str, words: str) -> None:
+    assert words in refused(kspan("sql", "SELECT 1", "--db", db, "--max-bytes", size))
+
+
 def test_ctrl_c_ends_a_statement_with_exit_code_130(db: Path) -> None:
     endless = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT n FROM c WHERE n % 1000000 = 1"
     command = [sys.executable, "-m", "kspan", "sql", endless, "--db", str(db), "-o", "jsonl"]
