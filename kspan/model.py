@@ -71,9 +71,15 @@ class LogRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class GapDetails(msgspec.Struct, frozen=True, rename="camel"):
-    """The payload of a GAP record. ``watched_until``: when the stream was last known to be watched (RFC 3339)."""
+    """The payload of a GAP record (RFC 3339).
+
+    Args:
+        watched_until: when the stream was last known to be watched.
+        listed_at: when the list after the gap was received. ``recorded_at`` is earlier while event time is held back.
+    """
 
     watched_until: str = ""
+    listed_at: str = ""
 
 
 class Cursor(msgspec.Struct, frozen=True, gc=False):

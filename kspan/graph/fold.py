@@ -112,6 +112,8 @@ def _gap(record: LogRecord, before: int) -> Gap:
     """The interval of a GAP record. Those of kspan 0.2.0 do not state when the stream was last watched: then it is the
     event time ``before`` the record, which kspan 0.2.0 gave the time of the disconnect."""
     start, end = version_number(record.gap_from, record.epoch), version_number(record.gap_to, record.epoch)
-    since = parse_time_or_zero(_details(record.payload).watched_until) if record.payload else before
+    details = _details(record.payload) if record.payload else GapDetails()
+    since = parse_time_or_zero(details.watched_until) or before
+    until = max(record.recorded_at, parse_time_or_zero(details.listed_at))
     # If resourceVersions started over, they did so in this gap.
-    return Gap(start - EPOCH_STEP if start > end else start, end, min(since, record.recorded_at), record.recorded_at)
+    return Gap(start - EPOCH_STEP if start > end else start, end, min(since, until), until)

@@ -189,7 +189,7 @@ class JournalBuilder:
             RecordType.GAP,
             current.received,
             current.resource,
-            payload=msgspec.json.encode(GapDetails(format_time(cursor.updated_at))),
+            payload=msgspec.json.encode(GapDetails(format_time(cursor.updated_at), format_time(current.received))),
             reason=self._gap_reasons.pop(current.resource, "") or _relist_reason(cursor.scope, current.scope),
             gap_from=cursor.resource_version,
             gap_to=current.version,

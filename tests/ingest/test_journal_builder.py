@@ -91,6 +91,7 @@ def test_a_list_after_a_gap_adds_only_the_differences(store: Store) -> None:
     assert (gap.gap_from, gap.gap_to) == ("10", "99")
     assert gap.reason == "410 too old resource version: 10 (90)"
     assert parse_time(json.loads(gap.payload)["watchedUntil"]) == NOON, "nothing was received since the first list"
+    assert parse_time(json.loads(gap.payload)["listedAt"]) == NOON + 62 * SECOND
     assert journal(store)[-1].reason == VANISHED
     assert [row["reason"] for row in store.projection_rows(CLUSTER, "gaps")] == [gap.reason]
     assert json.loads(journal(store)[-1].payload)["metadata"]["name"] == "gone"

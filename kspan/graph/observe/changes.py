@@ -91,7 +91,8 @@ class ChangeObserver:
         stated = parse_time_or_zero(seen.meta.deletionTimestamp)
         if not self._vanished(seen.record, new.rv):
             return estimate_time(seen.record, stated)
-        return min(seen.record.recorded_at, max(stated, self.state.clock.gap(seen.record.resource).since))
+        gap = self.state.clock.gap(seen.record.resource)
+        return min(max(seen.record.recorded_at, gap.until), max(stated, gap.since))
 
     def lost(self, obj: ObjectState, occ: Occurrence, rv: int, *, ended: bool = False) -> None:
         """Note on the owner of an object that it lost this dependent.
@@ -160,6 +161,7 @@ class ChangeObserver:
         vanished = self._vanished(record, change.rv)
         if change.rv > gap.end and not vanished:
             return False
+        until = max(record.recorded_at, gap.until if gap.end else 0)
         change.exact = False
         change.rv = max(old.rv if old is not None else 0, gap.start) + 1
         if vanished:
@@ -167,13 +169,13 @@ class ChangeObserver:
             occ.rv = max(gap.end, change.rv) if gap.end else (record.epoch + 1) * EPOCH_STEP - 1
         if stated:
             # It was not received at once. A whole second may have begun before the gap.
-            change.time = min(stated, record.recorded_at)
+            change.time = min(stated, until)
             occ.time = occ.latest = max(change.time, min(gap.since, change.time + SECOND))
         elif old is not None:
-            earliest = min(record.recorded_at, _last_known(old, gap))
-            change.time, change.range = earliest, record.recorded_at - earliest
+            earliest = min(until, _last_known(old, gap))
+            change.time, change.range = earliest, until - earliest
             occ.uncertainty = -(-change.range // 2)
-            occ.time, occ.latest = earliest + change.range // 2, record.recorded_at
+            occ.time, occ.latest = earliest + change.range // 2, until
         return True
 
     def _vanished(self, record: LogRecord, rv: int) -> bool:

@@ -252,6 +252,16 @@ def test_an_object_missing_from_a_list_was_deleted_between_the_last_observation_
     assert w.obj.reached == T + 80 * SECOND
 
 
+def test_a_gap_lasts_until_the_list_although_event_time_is_held_back() -> None:
+    w = Watched("Widget")
+    w.see(RecordType.ADDED, at=50)
+    w.state.clock.add_gap("x/v1/xs", Gap(60, 90, T + 80 * SECOND, T + 1880 * SECOND))
+    w.version = 40
+    (occ,) = w.see(RecordType.DELETED, at=80)
+    assert (occ.time, occ.uncertainty) == (T + 980 * SECOND, 900 * SECOND)
+    assert w.obj.changes[-1].latest == T + 1880 * SECOND
+
+
 def test_a_deletion_that_was_requested_before_the_gap_is_exact() -> None:
     w = Watched("Widget")
     w.see(RecordType.ADDED, at=50)
