@@ -245,6 +245,19 @@ class SpanRow(msgspec.Struct, frozen=True, gc=False):
     fold: bytes
 
 
+class SpanOutline(msgspec.Struct, frozen=True, gc=False):
+    """The columns of a row of ``spans`` that decide how a large trace is summarized."""
+
+    span_id: str
+    parent_span_id: str
+    name: str
+    service: str
+    error: bool
+    start_time: int
+    end_time: int
+    object_name: str
+
+
 class TraceState(StrEnum):
     """The state of a trace."""
 

@@ -1,8 +1,13 @@
 """Settings of the fold, each with its unit and its reason, and what else determines its output."""
 
+from typing import Final
+
 import msgspec
 
 from kspan.times import SECOND
+
+MAX_TRACE_SPANS: Final = 5_000
+"""Spans of a trace above which its export is summarized: about 4 MB, and what user interfaces still show."""
 
 
 class FoldSettings(msgspec.Struct, frozen=True):

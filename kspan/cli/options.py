@@ -55,6 +55,15 @@ MaxTraceAge = Annotated[
     str,
     typer.Option("--max-trace-age", metavar="DURATION", help="Close a trace at this age even if it is unfinished."),
 ]
+MaxTraceSpans = Annotated[
+    int,
+    typer.Option(
+        "--max-trace-spans",
+        min=0,
+        metavar="N",
+        help="Export no more spans of a trace; equal ones become one span with their number (0: no limit).",
+    ),
+]
 Contexts = Annotated[
     list[str],
     typer.Option(

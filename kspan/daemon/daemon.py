@@ -17,7 +17,7 @@ from kspan.errors import StoreError
 from kspan.graph import Rules
 from kspan.ingest.frames import Frame, FrameType
 from kspan.model import Cursor
-from kspan.settings import FoldSettings
+from kspan.settings import MAX_TRACE_SPANS, FoldSettings
 from kspan.store import Store
 from kspan.store.tables.retention import prune
 from kspan.times import SECOND
@@ -45,6 +45,8 @@ class Options(msgspec.Struct, frozen=True):
     cluster: str = ""
     """uid of the cluster; empty: read it from the API server."""
     cluster_name: str = ""
+    max_trace_spans: int = MAX_TRACE_SPANS
+    """Spans of a trace above which it is exported with summaries; 0: never."""
     retention: int = 7 * DAY
     """Age (ns) at which history is deleted; 0: never."""
     redact_env: bool = True

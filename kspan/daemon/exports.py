@@ -114,14 +114,20 @@ class ExportJob:
 
 
 def open_export_jobs(
-    store: Store, cluster: str, cluster_name: str, targets: Sequence[ExportTarget], metrics: Metrics
+    store: Store,
+    cluster: str,
+    cluster_name: str,
+    targets: Sequence[ExportTarget],
+    metrics: Metrics,
+    max_trace_spans: int = 0,
 ) -> list[ExportJob]:
     """The jobs for these targets (there is none for ``none``). Raises ExportError and SettingsError."""
     jobs = []
     for target in targets:
         exporter = open_exporter(target, ClusterIdentity(cluster, cluster_name))
         if exporter is not None:
-            jobs.append(ExportJob(ExportQueue(store, cluster, target.name, exporter), target.name, metrics))
+            queue = ExportQueue(store, cluster, target.name, exporter, max_spans=max_trace_spans)
+            jobs.append(ExportJob(queue, target.name, metrics))
     return jobs
 
 

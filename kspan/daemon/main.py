@@ -62,7 +62,7 @@ def run(
     supervisor = Supervisor(options.listen, metrics)
     known = options.cluster or only_cluster(store)
     # Opened before the API server is asked, so that an invalid target is reported at once.
-    exports = open_export_jobs(store, known, options.cluster_name, targets, metrics)
+    exports = open_export_jobs(store, known, options.cluster_name, targets, metrics, options.max_trace_spans)
     leads = bool(known) and not store.lead(known)
     with supervisor.serving():
         cluster = options.cluster
@@ -75,7 +75,7 @@ def run(
             return supervisor.exit_code
         if cluster != known:
             finish_all(exports if leads else [], time.time_ns(), OTHER_CLUSTER_S)
-            exports = open_export_jobs(store, cluster, options.cluster_name, targets, metrics)
+            exports = open_export_jobs(store, cluster, options.cluster_name, targets, metrics, options.max_trace_spans)
         if not supervisor.wait_to_lead(store, cluster):
             return supervisor.exit_code
         _logger.info("watching cluster %s at %s into %s", cluster, connection.host, store.name)

@@ -4,18 +4,22 @@ The queue uses neither the database nor the network itself, but a ``TraceStore``
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final, Protocol
 
 import msgspec
 
-from kspan.model import SpanRow, TraceRow
+from kspan.emit.summary import Plan, make_plan, redirected, shortened, summarized
+from kspan.model import SpanOutline, SpanRow, TraceRow
 
 BATCH: Final = 512
 """Spans in one call of an exporter: enough to share the cost of a call, far below the 4 MiB that receivers accept."""
 
 _PAGE: Final = 512
 """Traces that are read from the store at a time."""
+
+_PLANS_KEPT: Final = 4
+"""Summaries that are remembered for links to them: that of a trace of 100,000 spans takes 20 MB."""
 
 TraceSpans = tuple[TraceRow, list[SpanRow]]
 """A trace and all of its spans, by start time."""
@@ -29,6 +33,15 @@ class TraceStore(Protocol):
 
     def spans_of(self, cluster: str, trace_ids: Sequence[str]) -> list[SpanRow]:
         """All spans of these traces, in any order."""
+
+    def outlines_of(self, cluster: str, trace_id: str) -> list[SpanOutline]:
+        """The columns of all spans of a trace that a summary needs, in any order."""
+
+    def spans_among(self, cluster: str, trace_id: str, span_ids: Sequence[str]) -> list[SpanRow]:
+        """The spans of a trace with these ids, in any order."""
+
+    def larger_traces(self, cluster: str, trace_ids: Collection[str], than: int) -> list[str]:
+        """Which of these traces are closed and have more than ``than`` spans."""
 
     def mark_emitted(self, cluster: str, target: str, trace_ids: Sequence[str], at: int) -> None:
         """Record that ``target`` accepted these traces completely at ``at`` (ns). Durable on return."""
@@ -86,16 +99,25 @@ class ExportQueue:
         cluster: the cluster's uid.
         target: name of the target, as in the table ``emissions``.
         batch: spans in one call of the exporter (a larger trace is sent alone).
+        max_spans: a trace with more spans is summarized (``kspan.emit.summary``); 0: never.
     """
 
     def __init__(
-        self, store: TraceStore, cluster: str, target: str, exporter: TraceExporter, batch: int = BATCH
+        self,
+        store: TraceStore,
+        cluster: str,
+        target: str,
+        exporter: TraceExporter,
+        batch: int = BATCH,
+        max_spans: int = 0,
     ) -> None:
         self._store = store
         self._cluster = cluster
         self._target = target
         self._exporter = exporter
         self._batch = batch
+        self._max_spans = max_spans
+        self._plans: dict[str, Plan] = {}
 
     def export_pending(self, now: int, limit: int | None = None) -> ExportReport:
         """Export waiting traces, at most ``limit`` (None: all), until the target fails.
@@ -143,12 +165,41 @@ class ExportQueue:
 
     def _spans_of(self, traces: Sequence[TraceRow]) -> dict[str, list[SpanRow]]:
         spans: dict[str, list[SpanRow]] = defaultdict(list)
-        for span in self._store.spans_of(self._cluster, [trace.trace_id for trace in traces]):
+        large = [trace.trace_id for trace in traces if self._is_large(trace)]
+        for span in self._store.spans_of(self._cluster, [t.trace_id for t in traces if t.trace_id not in large]):
             spans[span.trace_id].append(span)
-        for rows in spans.values():
+        for trace in large:
+            plan = self._plan(trace)
+            spans[trace] = summarized(self._store.spans_among(self._cluster, trace, plan.sent), plan)
+        self._redirect_links(spans)
+        for trace, rows in spans.items():
             # The same rows must give the same bytes, whatever order the database returns them in.
             rows.sort(key=lambda row: (row.start_time, row.span_id))
+            if self._max_spans:
+                spans[trace] = shortened(rows)
         return spans
+
+    def _is_large(self, trace: TraceRow) -> bool:
+        return 0 < self._max_spans < trace.span_count
+
+    def _plan(self, trace: str) -> Plan:
+        """How a large trace is summarized. It stays the same, because a closed trace does."""
+        plan = self._plans.pop(trace, None) or make_plan(self._store.outlines_of(self._cluster, trace), self._max_spans)
+        self._plans[trace] = plan
+        if len(self._plans) > _PLANS_KEPT:
+            del self._plans[next(iter(self._plans))]
+        return plan
+
+    def _redirect_links(self, spans: dict[str, list[SpanRow]]) -> None:
+        """Let links to spans of large traces that are not sent point to those that stand for them."""
+        linked = {link.trace_id for rows in spans.values() for row in rows for link in row.links}
+        if not linked or not self._max_spans:
+            return
+        plans = {
+            trace: self._plan(trace) for trace in self._store.larger_traces(self._cluster, linked, self._max_spans)
+        }
+        for rows in spans.values() if plans else ():
+            rows[:] = [redirected(row, plans) if row.links else row for row in rows]
 
     def _call(self, traces: list[TraceSpans]) -> ExportResult:
         try:

@@ -9,7 +9,7 @@ from typing import Any, Self
 from sqlalchemy import Connection, Engine, select
 
 from kspan.errors import StoreError
-from kspan.model import Cursor, Delta, LogRecord, ObjectRow, SpanRow, TraceRow
+from kspan.model import Cursor, Delta, LogRecord, ObjectRow, SpanOutline, SpanRow, TraceRow
 from kspan.settings import FoldInputs
 from kspan.store.async_commit import AsyncCommit
 from kspan.store.engine import take_time, transaction, translated
@@ -263,6 +263,21 @@ class Store:
         """The closed spans of some traces, by trace id, start and span id."""
         with self.reading("read spans") as connection:
             return exports.spans_of(connection, cluster, trace_ids)
+
+    def outlines_of(self, cluster: str, trace_id: str) -> list[SpanOutline]:
+        """The columns of the closed spans of a trace that a summary needs, in any order."""
+        with self.reading("read spans") as connection:
+            return exports.outlines_of(connection, cluster, trace_id)
+
+    def spans_among(self, cluster: str, trace_id: str, span_ids: Collection[str]) -> list[SpanRow]:
+        """The closed spans of a trace with these ids, in any order."""
+        with self.reading("read spans") as connection:
+            return exports.spans_among(connection, cluster, trace_id, span_ids)
+
+    def larger_traces(self, cluster: str, trace_ids: Collection[str], than: int) -> list[str]:
+        """Which of these traces are closed and have more than ``than`` spans."""
+        with self.reading("read traces") as connection:
+            return exports.larger(connection, cluster, trace_ids, than)
 
     def mark_emitted(self, cluster: str, target: str, trace_ids: Collection[str], at: int) -> None:
         """Record that ``target`` accepted some traces at ``at`` (Unix ns)."""

@@ -1,9 +1,9 @@
 """A store of closed traces in memory, with the contract of ``kspan.emit.export_queue.TraceStore``."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from kspan.model import SpanRow, TraceRow, TraceState
+from kspan.model import SpanOutline, SpanRow, TraceRow, TraceState
 
 
 @dataclass
@@ -53,6 +53,17 @@ class MemoryStore:
             return []
         # Backwards, because the contract promises no order.
         return [span for trace_id in reversed(trace_ids) for span in reversed(self.spans[trace_id])]
+
+    def outlines_of(self, cluster: str, trace_id: str) -> list[SpanOutline]:
+        fields = SpanOutline.__struct_fields__
+        return [SpanOutline(*(getattr(row, field) for field in fields)) for row in self.spans_of(cluster, [trace_id])]
+
+    def spans_among(self, cluster: str, trace_id: str, span_ids: Sequence[str]) -> list[SpanRow]:
+        wanted = set(span_ids)
+        return [row for row in self.spans_of(cluster, [trace_id]) if row.span_id in wanted]
+
+    def larger_traces(self, cluster: str, trace_ids: Collection[str], than: int) -> list[str]:
+        return [name for name in trace_ids if name in self.traces and self.traces[name].span_count > than]
 
     def mark_emitted(self, cluster: str, target: str, trace_ids: Sequence[str], at: int) -> None:
         for trace_id in trace_ids:

@@ -201,6 +201,20 @@ def test_the_row_of_a_trace_can_be_dropped(store: Store) -> None:
     assert [row["trace_id"] for row in store.projection_rows(CLUSTER, "traces")] == [trace_row(2).trace_id]
 
 
+def test_large_traces_are_found_and_read_in_parts(store: Store) -> None:
+    spans = [span_row(n, SpanState.CLOSED) for n in range(1, 4)]
+    large = msgspec.structs.replace(trace_row(1, TraceState.CLOSED, closed_at=200), span_count=4)
+    opened = msgspec.structs.replace(trace_row(2), span_count=9)
+    store.commit(CLUSTER, 1, [], [], Delta(spans=[*spans, span_row(4)], traces=[large, opened]))
+    name = large.trace_id
+    assert [store.larger_traces(CLUSTER, [name, opened.trace_id, "none"], than) for than in (3, 4)] == [[name], []]
+    outlines = sorted(store.outlines_of(CLUSTER, name), key=lambda span: span.span_id)
+    assert [span.span_id for span in outlines] == [span.span_id for span in spans]
+    fields = {field: getattr(spans[0], field) for field in outlines[0].__struct_fields__}
+    assert msgspec.structs.asdict(outlines[0]) == fields
+    assert store.spans_among(CLUSTER, name, [spans[1].span_id, f"{4:016x}", "none"]) == [spans[1]]
+
+
 def test_named_kinds_include_objects_known_only_from_events(store: Store) -> None:
     mentioned = msgspec.structs.replace(object_row(1), resource="", kind="Widget", api_version="example.com/v1")
     others = [

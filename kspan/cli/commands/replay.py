@@ -18,7 +18,7 @@ from kspan.ingest.files.open import read_frames, total_size
 from kspan.ingest.frames import Frame
 from kspan.pipeline.replay import Replayed
 from kspan.pipeline.replay import replay as ingest
-from kspan.settings import FoldSettings
+from kspan.settings import MAX_TRACE_SPANS, FoldSettings
 from kspan.store import Store, open_store
 
 DEMO_RECORDING: Final = "rolling-update.jsonl.gz"
@@ -43,6 +43,7 @@ def run_replay(
     db: str | None,
     export: Sequence[str],
     *,
+    max_trace_spans: int = MAX_TRACE_SPANS,
     cluster: str,
     cluster_name: str,
     rules: str | None,
@@ -64,7 +65,7 @@ def run_replay(
             frames = read_frames(files, skip_bad=skip_bad, on_progress=advance, on_skip=skipped)
             on_bad = skipped if skip_bad else None
             done = _ingest(store, frames, compiled, cluster=cluster, settings=settings, on_bad=on_bad)
-        reports = [_export(store, done.cluster, cluster_name, target) for target in targets]
+        reports = [_export(store, done.cluster, cluster_name, target, max_trace_spans) for target in targets]
         in_memory = store.name == "sqlite://"
     for notice in done.notices:
         print(f"kspan: {notice}", file=sys.stderr)
@@ -103,11 +104,11 @@ def _ingest(
         raise
 
 
-def _export(store: Store, cluster: str, cluster_name: str, target: ExportTarget) -> ExportReport:
+def _export(store: Store, cluster: str, cluster_name: str, target: ExportTarget, max_trace_spans: int) -> ExportReport:
     exporter = open_exporter(target, ClusterIdentity(cluster, cluster_name))
     if exporter is None:
         return ExportReport()
-    queue = ExportQueue(store, cluster, target.name, exporter)
+    queue = ExportQueue(store, cluster, target.name, exporter, max_spans=max_trace_spans)
     try:
         return queue.export_pending(time.time_ns())
     finally:

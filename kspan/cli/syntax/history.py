@@ -125,8 +125,8 @@ def trace(
 
     \b
     Examples:
-      kspan trace dfa04ab1fd26
-      kspan trace dfa04ab1fd26 -o otlp > trace.jsonl
+      kspan trace 36d849d18bf8
+      kspan trace 36d849d18bf8 -o otlp > trace.jsonl
     """
     from kspan.cli.commands.history import run_trace
 

@@ -16,6 +16,7 @@ from kspan.cli.options import (
     Hold,
     Kubeconfig,
     MaxTraceAge,
+    MaxTraceSpans,
     Namespaces,
     NoProgress,
     RedactEnv,
@@ -61,6 +62,7 @@ def demo(
 def run(
     db: Db = None,
     export: Export = ["otlp"],  # noqa: B006
+    max_trace_spans: MaxTraceSpans = 5_000,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
     watch: Watch = [],  # noqa: B006
@@ -124,6 +126,7 @@ def run(
     code = run_daemon(
         db,
         export,
+        max_trace_spans=max_trace_spans,
         kubeconfig=kubeconfig,
         context=context,
         watch=watch,
@@ -191,6 +194,7 @@ def replay(
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="Recordings; - reads standard input.")],
     db: Db = None,
     export: Export = ["console"],  # noqa: B006
+    max_trace_spans: MaxTraceSpans = 5_000,
     cluster: Annotated[
         str, typer.Option("--cluster", metavar="UID", help="Identify the cluster by this uid if the input does not.")
     ] = "",
@@ -225,6 +229,7 @@ def replay(
         files,
         db,
         export,
+        max_trace_spans=max_trace_spans,
         cluster=cluster,
         cluster_name=cluster_name,
         rules=rules,

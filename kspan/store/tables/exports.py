@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
 
-from kspan.model import SpanRow, SpanState, TraceRow
+from kspan.model import SpanOutline, SpanRow, SpanState, TraceRow
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
 from kspan.store.tables.bulk_write import dialect_insert
@@ -83,6 +83,33 @@ def spans_of(connection: Connection, cluster: str, trace_ids: Collection[str]) -
     # Sorted, so that the result is in order across chunks.
     for chunk in rows.chunks(sorted(set(trace_ids))):
         found += rows.fetch(connection, query.where(table.c.trace_id.in_(chunk)), SpanRow)
+    return found
+
+
+def outlines_of(connection: Connection, cluster: str, trace_id: str) -> list[SpanOutline]:
+    """The columns of the closed spans of a trace that a summary needs."""
+    table = schema.spans
+    query = rows.select_rows(table, SpanOutline).where(table.c.cluster == cluster, table.c.trace_id == trace_id)
+    return rows.fetch(connection, query.where(table.c.state == SpanState.CLOSED), SpanOutline)
+
+
+def spans_among(connection: Connection, cluster: str, trace_id: str, span_ids: Collection[str]) -> list[SpanRow]:
+    """The closed spans of a trace with these ids."""
+    table = schema.spans
+    query = rows.select_rows(table, SpanRow).where(table.c.cluster == cluster, table.c.trace_id == trace_id)
+    query = query.where(table.c.state == SpanState.CLOSED)
+    found: list[SpanRow] = []
+    for chunk in rows.chunks(list(span_ids)):
+        found += rows.fetch(connection, query.where(table.c.span_id.in_(chunk)), SpanRow)
+    return found
+
+
+def larger(connection: Connection, cluster: str, trace_ids: Collection[str], than: int) -> list[str]:
+    """Which of these traces are closed and have more than ``than`` spans."""
+    table, found = schema.traces, list[str]()
+    query = select(table.c.trace_id).where(table.c.cluster == cluster, schema.CLOSED, table.c.span_count > than)
+    for chunk in rows.chunks(sorted(trace_ids)):
+        found += connection.execute(query.where(table.c.trace_id.in_(chunk))).scalars()
     return found
 
 

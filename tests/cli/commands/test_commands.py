@@ -10,7 +10,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,19 @@ def test_a_second_replay_into_the_same_database_adds_and_exports_nothing(tmp_pat
     assert "already known" in again.stderr
     assert (tmp_path / "spans.jsonl").read_bytes() == sent
     assert "'kspan traces' lists them" in again.stderr
+
+
+def test_a_large_trace_is_exported_with_summaries_and_kept_whole(tmp_path: Path) -> None:
+    db, file = tmp_path / "db.sqlite", tmp_path / "spans.jsonl"
+    done = kspan("replay", ROLLING_UPDATE, "--db", db, "--export", f"file:{file}", "--max-trace-spans", "20")
+    assert done.returncode == 0
+    sent = Counter(re.findall('"traceId":"([0-9a-f]{32})","spanId"', file.read_text()))
+    assert max(sent.values()) <= 20
+    with closing(sqlite3.connect(db)) as connection:
+        kept = dict(connection.execute("SELECT trace_id, count(*) FROM spans GROUP BY trace_id").fetchall())
+    assert kept.keys() == sent.keys()
+    assert max(kept.values()) > 20
+    assert "kspan.trace.summarized_spans" in file.read_text()
 
 
 def test_a_failed_target_is_reported_once_and_does_not_affect_the_others(tmp_path: Path) -> None:
