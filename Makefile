@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test accuracy docs fold-version bench growth mutants clean
+.PHONY: demo test torture accuracy docs fold-version bench growth mutants clean
 
 demo: $(STAMP)
 	@$(BIN)/kspan demo --db demo.sqlite
@@ -16,6 +16,10 @@ test: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+# Kills and cuts off daemons for about 15 minutes; `make test` has a short form.
+torture: $(STAMP)
+	KSPAN_TORTURE=1 KSPAN_KILLS=100 $(BIN)/pytest tests/acceptance/test_two_daemons.py tests/acceptance/test_kill.py
 
 accuracy: $(STAMP)
 	@$(BIN)/python -m tests.accuracy $(RECORDINGS)

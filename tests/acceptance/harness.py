@@ -48,8 +48,12 @@ class Cluster(NamedTuple):
 
     def begin(self) -> None:
         """Serve a held recording as soon as it is watched."""
-        body = json.dumps({"wait_for": WATCHED}).encode()
-        with urllib.request.urlopen(f"{self.url}/_test/begin", body, timeout=HANG_S) as answer:
+        self.control("begin", wait_for=WATCHED)
+
+    def control(self, action: str, **arguments: object) -> None:
+        """Control the server (``tests/apiserver/control.py``)."""
+        body = json.dumps(arguments).encode()
+        with urllib.request.urlopen(f"{self.url}/_test/{action}", body, timeout=HANG_S) as answer:
             assert answer.status == 200
 
     def finished(self) -> bool:
@@ -70,10 +74,17 @@ WATCHED = ("v1/events", "v1/pods", "apps/v1/replicasets", "apps/v1/deployments",
 
 @contextmanager
 def serving(scenario: str, folder: Path, *, held: bool = False) -> Iterator[Cluster]:
-    """An API server that serves a recording as soon as it is watched; if ``held``, after ``Cluster.begin``."""
+    """An API server that serves a compressed recording as soon as it is watched; if ``held``, after ``begin``."""
+    with serving_file(recording(scenario), folder, speed(scenario), held=held) as cluster:
+        yield cluster
+
+
+@contextmanager
+def serving_file(file: Path, folder: Path, pace: float, *, held: bool = False) -> Iterator[Cluster]:
+    """The same with any recording, ``pace`` times as fast as it was made."""
     kubeconfig = folder / "kubeconfig"
-    command = [sys.executable, "-m", "tests.apiserver", "--recording", str(recording(scenario)), "--token", "t0ken"]
-    command += ["--speed", str(speed(scenario)), "--kubeconfig", str(kubeconfig)]
+    command = [sys.executable, "-m", "tests.apiserver", "--recording", str(file), "--token", "t0ken"]
+    command += ["--speed", str(pace), "--kubeconfig", str(kubeconfig)]
     command += ["--stepwise"] if held else [part for resource in WATCHED for part in ("--wait-for", resource)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -104,15 +115,15 @@ def start(
         return subprocess.Popen(command, env=environment, stdout=output, stderr=output)
 
 
-def records_and_unsent(database: Path | str) -> tuple[int, int]:
-    """Number of journal records, and of occurrences and traces that are not exported."""
+def records_and_unsent(database: Path | str, target: str = "otlp") -> tuple[int, int]:
+    """Number of journal records, and of occurrences and traces that are not exported to a target."""
     records = unsent = 0
     try:
         with open_store(str(database), read_only=True) as store:
             for cluster in store.clusters():
                 records += store.last_sequence(cluster)
                 live = store.load_projection(cluster)
-                unsent += len(live.pending) + len(live.traces) + len(store.unemitted_traces(cluster, "otlp", 1_000))
+                unsent += len(live.pending) + len(live.traces) + len(store.unemitted_traces(cluster, target, 1_000))
     except StoreError:
         return 0, 0  # The tables are not there yet.
     return records, unsent

@@ -132,8 +132,9 @@ class Chooser:
             found.append(Choice(admitted, PLACE, 0.8))
         if owner.refused is not None:
             found.append(Choice(self._end_of_refusal(owner, occ, since), SUBJECT, 0.8))
-        newer = [choice for choice in found if choice.cause is not None and choice.cause.order > floor]
-        return max(newer, key=lambda choice: choice.cause.order if choice.cause else floor, default=None)
+        newer = {choice.cause.order: choice for choice in found if choice.cause is not None}
+        newest = max(newer, default=floor)
+        return newer[newest] if newest > floor else None
 
     def _replaced(self, owner: ObjectState, occ: Occurrence, floor: tuple[int, int]) -> KnownChange | None:
         """The deletion of the dependent that ``occ`` replaces, or the moment when it finished; after ``floor``."""

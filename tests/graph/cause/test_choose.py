@@ -225,6 +225,14 @@ def test_a_quota_that_is_raised_is_the_cause_of_what_it_had_refused(
     assert created(rs, quota) == expected
 
 
+@pytest.mark.parametrize("admitted, expected", [(44, "owner d 0.9"), (46, "place n 0.8")])
+def test_of_several_reasons_for_a_creation_the_newest_counts(admitted: int, expected: str) -> None:
+    node = thing("node", "Node", "node-a", namespace="", changes=[change("n", admitted, 95, effect="opened")])
+    ds = thing("ds", "DaemonSet", changes=[change("a", 40, 90)], lost_dependents=(lost("d", 45, 95),))
+    ds.replacements = (replacement("this", 50, 100),)
+    assert created(ds, node, node="node-a") == expected
+
+
 # Events --------------------------------------------------------------------------------------------------------------
 
 

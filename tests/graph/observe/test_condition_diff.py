@@ -123,8 +123,8 @@ def test_a_quiet_transition_without_a_span_to_repeat_is_news() -> None:
 def test_the_number_of_conditions_and_the_length_of_a_type_are_limited(kind: str) -> None:
     many = [(f"Type{number}", "True") for number in range(33)]
     assert condition_set(kind, status(*many)) == tuple(many[:-1])
-    lengths = [("x" * 316, "True"), ("x" * 317, "True"), ("", "True")]
-    assert condition_set("Widget", status(*lengths)) == (("x" * 316, "True"),)
+    lengths = [("x" * 316, "True"), ("x" * 317, "True"), ("", "True"), ("x", "True")]
+    assert condition_set("Widget", status(*lengths)) == (("x" * 316, "True"), ("x", "True"))
 
 
 def test_of_a_type_that_is_there_twice_the_last_status_counts() -> None:

@@ -107,6 +107,7 @@ def test_the_time_of_an_event_is_the_most_precise_one_that_it_has(
         # Not within the second of firstTimestamp, or no hexadecimal number of that length.
         (f"web.{T + 99 * SECOND:x}", 98, None),
         (f"web.{T + 98 * SECOND - 1:x}", 98, None),
+        (f"web.0{T + 98 * SECOND:x}", 98, None),
         (f"web.00{T + 98 * SECOND:x}", 98, None),
         ("web.xyzxyzxyzxyzxyz", 98, None),
         (f"{T + 98 * SECOND:x}", 98, None),

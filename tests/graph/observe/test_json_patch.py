@@ -66,6 +66,11 @@ def typed(document: Any) -> str:
     return json.dumps(document, sort_keys=True).replace("-0.0", "0.0")
 
 
+def test_arrays_that_are_equal_in_a_part_are_different_values() -> None:
+    assert patch_of({"a": {"b": [[1, 2]]}}, {"a": {"b": [[1, 3]]}}) != []
+    assert patch_of([[1, 2], 0], [[1, 3], 0]) != []
+
+
 @settings(deadline=None)
 @given(old=documents, new=documents)
 def test_applying_the_patch_to_the_old_document_gives_the_new_one(old: Any, new: Any) -> None:

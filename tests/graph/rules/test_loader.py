@@ -239,7 +239,14 @@ def test_a_file_with_mistakes_is_refused_in_one_line_that_names_the_first() -> N
     with pytest.raises(RulesError, match=re.escape("my.toml:1: ")) as caught:
         rules_of("[[rule]]\nname = 3\n[tables]\n")
     assert "\n" not in str(caught.value)
-    assert "kspan rules check my.toml" in str(caught.value)
+    assert "(6 more: see 'kspan rules check my.toml')" in str(caught.value)
+
+
+def test_the_error_for_a_single_mistake_is_the_mistake() -> None:
+    with pytest.raises(RulesError) as caught:
+        rules_of("\n[tables]\n")
+    assert str(caught.value).startswith("my.toml:2: ")
+    assert "more" not in str(caught.value)
 
 
 # rules that never match ----------------------------------------------------------------------------------------------
