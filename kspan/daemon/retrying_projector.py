@@ -42,7 +42,7 @@ class RetryingProjector:
         self._load = partial(Projector, store, cluster, rules, settings, sys.maxsize, committer)
         self._projector = self._load()
         for notice in self._projector.notices:
-            _logger.warning(notice)
+            _logger.log(logging.WARNING if notice.warning else logging.INFO, notice.text)
         self._first_sequence = self._projector.sequence
         self._invalid_contexts = self._projector.fold.invalid_contexts
 

@@ -46,6 +46,10 @@ class HighWaterMarks:
         self._marks[key] = order
         return True
 
+    def note(self, record: LogRecord) -> bool:
+        """Raise the mark of a record's kind. Returns true if the record has an object that is above it."""
+        return bool(record.uid) and self.raise_to(record.kind, record.resource_version)
+
     def covers(self, record: LogRecord) -> bool:
         """True if the record may be one of those that raised the marks, or an older version of the same object."""
         mark = max(self._marks.get(record.kind, -2), self._marks.get(OTHERS, -2))
@@ -110,7 +114,7 @@ class KnownVersions:
         """Note a record that will be appended to the journal."""
         deleted = record.type is RecordType.DELETED
         self._young[record.uid] = _Version(record.kind, record.resource_version, deleted, record.epoch)
-        self._grown |= self._journalled.raise_to(record.kind, record.resource_version)
+        self._grown |= self._journalled.note(record)
 
     def newest(self) -> dict[str, str]:
         """The high-water marks of the journal if they have changed since the last call, else an empty dict."""

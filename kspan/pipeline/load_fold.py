@@ -8,7 +8,7 @@ import msgspec
 from kspan.errors import StoreError
 from kspan.graph import Fold, Rules
 from kspan.settings import FoldSettings
-from kspan.store import Store
+from kspan.store import Store, is_about_data
 
 
 def load_fold(
@@ -18,9 +18,9 @@ def load_fold(
 
     Raises StoreError if a row is not of this version of the fold, or is damaged.
     """
-    live = store.load_projection(cluster)
     fold = Fold(cluster, rules, settings)
     try:
+        live = store.load_projection(cluster)
         fold.load(
             _consumed(live.objects),
             live.owners,
@@ -28,9 +28,12 @@ def load_fold(
             (row.fold for row in live.traces),
             live.clock,
         )
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, StoreError) as error:
+        if isinstance(error, StoreError) and not is_about_data(error):
+            raise
         raise StoreError(
-            f"{store.name}: the stored state of the fold is damaged ({error}): run 'kspan db rebuild --db {store.name}'"
+            f"{store.name}: the stored state of the fold is damaged ({error.__cause__ or error}): "
+            f"run '{store.rebuild_command(cluster)}'"
         ) from error
     return fold, live.last_seq, live.newest
 

@@ -1,6 +1,5 @@
 """Opens the projection of a cluster for writing: checks its version, rebuilds it after an upgrade, loads the fold."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -11,22 +10,20 @@ from kspan.graph.state.version import FOLD_VERSION
 from kspan.pipeline.load_fold import load_fold
 from kspan.pipeline.rebuild import rebuild
 from kspan.settings import FoldInputs, FoldSettings
-from kspan.store import FoldPeriod, Store
+from kspan.store import Store, is_about_data
+from kspan.times import SECOND
 
 QUICK_REBUILD: Final = 100_000
 """Journal records up to which a projection is rebuilt when it is opened: about 10 s of processor time.
 
 Measured with ``time kspan db rebuild`` on the storm recording: 57,748 records in 6.0 s of processor time."""
 
-RULES_CHANGED: Final = (
-    "the history was made with other rules; new records use the current ones; "
-    "run 'kspan db rebuild' to apply them to the whole history"
-)
 
-SETTINGS_CHANGED: Final = (
-    "the history was made with other settings (hold, settle, max-trace-age or context-annotation); new records use the "
-    "current ones; run 'kspan db rebuild' to apply them to the whole history"
-)
+class Notice(msgspec.Struct, frozen=True):
+    """A message for the user about the history in the database."""
+
+    text: str
+    warning: bool = True
 
 
 class OpenedProjection(msgspec.Struct, frozen=True):
@@ -42,7 +39,7 @@ class OpenedProjection(msgspec.Struct, frozen=True):
     fold: Fold
     sequence: int
     newest: dict[str, str]
-    notices: tuple[str, ...]
+    notices: tuple[Notice, ...]
 
 
 def open_projection(store: Store, cluster: str, rules: Rules, settings: FoldSettings | None = None) -> OpenedProjection:
@@ -58,53 +55,77 @@ def open_projection(store: Store, cluster: str, rules: Rules, settings: FoldSett
     fold, last, newest = load_fold(store, cluster, rules, inputs.settings)
     if last != sequence:
         raise StoreError(
-            f"{store.name}: the projection is at record {last} of {sequence}: {_rebuild_command(store, cluster)}"
+            f"{store.name}: the projection is at record {last} of {sequence}: run '{store.rebuild_command(cluster)}'"
         )
     periods = store.fold_periods(cluster)
     if not periods or periods[-1].inputs != inputs:
         store.start_fold_period(cluster, sequence + 1, inputs)
-    folded = [period for period in periods if period.from_seq <= sequence]
-    return OpenedProjection(fold, sequence, newest, notices + _changes(folded, inputs))
+        folded = [period.inputs for period in periods if period.from_seq <= sequence]
+        notices += _changes(store, cluster, folded[-1], inputs) if folded else ()
+    return OpenedProjection(fold, sequence, newest, notices)
 
 
-def _upgrade(store: Store, cluster: str, rules: Rules, inputs: FoldInputs) -> tuple[str, ...]:
-    version = store.fold_version(cluster)
+def _upgrade(store: Store, cluster: str, rules: Rules, inputs: FoldInputs) -> tuple[Notice, ...]:
+    version = _recorded_version(store, cluster)
     if version is None:
         # Nothing is folded yet; if something is, its version is unknown.
         version = 0 if store.last_sequence(cluster) else FOLD_VERSION
     if version == FOLD_VERSION:
         return ()
+    command = f"run '{store.rebuild_command(cluster)}'"
     if version > FOLD_VERSION:
         raise StoreError(
             f"{store.name}: was written by a newer kspan (fold version {version}, this one has {FOLD_VERSION}): "
-            f"update kspan, or {_rebuild_command(store, cluster)} to go back to this version"
+            f"update kspan, or {command} to go back to this version"
         )
     count = store.record_count(cluster, QUICK_REBUILD + 1)
     if count > QUICK_REBUILD:
         raise StoreError(
             f"{store.name}: was written by an older kspan (fold version {version}, this one has {FOLD_VERSION}) "
-            f"and has more than {QUICK_REBUILD:,} journal records: {_rebuild_command(store, cluster)}"
+            f"and has more than {QUICK_REBUILD:,} journal records: {command}"
         )
     if store.pruned_to(cluster):
-        # Retention may have cut a trace in two. It would get another id and be exported again.
+        # Traces that retention has cut change, so a person decides.
         raise StoreError(
             f"{store.name}: was written by an older kspan (fold version {version}, this one has {FOLD_VERSION}), and "
-            f"retention has deleted a part of its journal: {_rebuild_command(store, cluster)}; traces at the limit of "
-            "the retention can be exported again"
+            f"retention has deleted a part of its journal: {command}; traces that began before the retention lose "
+            "their beginning"
         )
     rebuild(store, cluster, rules, inputs.settings)
-    return (f"the history was written by an older kspan: rebuilt it from {count:,} journal records",)
+    text = f"the history was written by an older kspan: rebuilt it from {count:,} journal records"
+    return (Notice(text, warning=False),)
 
 
-def _rebuild_command(store: Store, cluster: str) -> str:
-    several = f" --cluster {cluster}" if len(store.clusters()) > 1 else ""
-    return f"run 'kspan db rebuild --db {store.name}{several}'"
+def _recorded_version(store: Store, cluster: str) -> int | None:
+    """The version of the fold that wrote the projection. Raises StoreError if what is recorded of it is damaged."""
+    try:
+        store.fold_periods(cluster)
+        return store.fold_version(cluster)
+    except StoreError as error:
+        if not is_about_data(error):
+            raise
+        raise StoreError(
+            f"{store.name}: the record of how the history was made is damaged (table fold_history): "
+            f"run '{store.rebuild_command(cluster)}'"
+        ) from error
 
 
-def _changes(periods: Sequence[FoldPeriod], inputs: FoldInputs) -> tuple[str, ...]:
-    found = []
-    if any(period.inputs.rules != inputs.rules for period in periods):
-        found.append(RULES_CHANGED)
-    if any(period.inputs.settings != inputs.settings for period in periods):
-        found.append(SETTINGS_CHANGED)
-    return tuple(found)
+def _changes(store: Store, cluster: str, before: FoldInputs, now: FoldInputs) -> tuple[Notice, ...]:
+    changed = ["rules"] if before.rules != now.rules else []
+    changed += [
+        f"{name.replace('_', '-')} {_text(old)} → {_text(new)}"
+        for name, old in msgspec.structs.asdict(before.settings).items()
+        if old != (new := getattr(now.settings, name))
+    ]
+    if not changed:
+        return ()
+    return (
+        Notice(
+            f"the history was made with other settings ({', '.join(changed)}): new records use the current ones; "
+            f"'{store.rebuild_command(cluster)}' applies them to the whole history"
+        ),
+    )
+
+
+def _text(value: int | tuple[str, ...]) -> str:
+    return f"{value / SECOND:g}s" if isinstance(value, int) else ", ".join(value) or "none"

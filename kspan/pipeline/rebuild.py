@@ -9,6 +9,7 @@ from kspan.errors import StoreError
 from kspan.graph import Fold, Rules, built_in_rules
 from kspan.graph.state.version import FOLD_VERSION
 from kspan.model import Delta
+from kspan.pipeline.known_versions import HighWaterMarks
 from kspan.pipeline.load_fold import load_fold
 from kspan.settings import FoldInputs, FoldSettings
 from kspan.store import FoldPeriod, Store, is_about_data, open_store
@@ -56,6 +57,9 @@ def verify(store: Store, cluster: str, rules: Rules, on_progress: OnProgress | N
         rules: the rules, or the built-in ones.
         on_progress: called with the number of records folded since the last call.
 
+    Of ``fold_history``, only damage and a missing beginning can be noticed; what is missing there is assumed to be the
+    default.
+
     Raises:
         StoreError: the journal was pruned (what was deleted from it is still in the projection); or the projection was
             made by another version of the fold, or with rules that were not given.
@@ -66,9 +70,19 @@ def verify(store: Store, cluster: str, rules: Rules, on_progress: OnProgress | N
             "be verified"
         )
     known = {each.digest: each for each in (built_in_rules(), rules)}
-    periods = _replayable(store, cluster, known)
+    try:
+        periods = _replayable(store, cluster, known)
+    except StoreError as error:
+        if not is_about_data(error):
+            raise
+        yield Difference("fold_history", "a row", "unreadable")
+        return
+    if store.last_sequence(cluster) and (not periods or periods[0].from_seq > 1):
+        yield Difference("fold_history", "1", "missing")
     with open_store("sqlite://") as fresh:
-        _replay(store, fresh, cluster, periods, known, on_progress)
+        marks = HighWaterMarks({})
+        _replay(store, fresh, cluster, periods, known, marks, on_progress)
+        yield from _compare_position(store, fresh, cluster, marks)
         for table in TABLES:
             try:
                 yield from _compare(table, fresh.projection_rows(cluster, table), store.projection_rows(cluster, table))
@@ -92,19 +106,28 @@ def rebuild(
     """
     settings = settings or FoldSettings()
     inputs = FoldInputs(FOLD_VERSION, rules.digest, settings)
-    store.rebuild(cluster, _deltas(store, cluster, Fold(cluster, rules, settings), on_progress), inputs)
+    fold, marks = Fold(cluster, rules, settings), HighWaterMarks({})
+    store.rebuild(cluster, _deltas(store, cluster, fold, marks, on_progress), inputs, marks.as_text)
 
 
 def recorded_inputs(store: Store, cluster: str) -> FoldInputs | None:
-    """The inputs of the fold that computed the newest part of the projection; None for an empty journal."""
-    periods = store.fold_periods(cluster)
+    """The inputs of the fold that computed the newest part of the projection; None if they are missing or damaged."""
+    try:
+        periods = store.fold_periods(cluster)
+    except StoreError as error:
+        if not is_about_data(error):
+            raise
+        return None
     return periods[-1].inputs if periods else None
 
 
-def _deltas(store: Store, cluster: str, fold: Fold, on_progress: OnProgress | None) -> Iterator[Delta]:
+def _deltas(
+    store: Store, cluster: str, fold: Fold, marks: HighWaterMarks, on_progress: OnProgress | None
+) -> Iterator[Delta]:
     for run in store.replay(cluster):
         for sequence, record in run:
             fold.apply(sequence, record)
+            marks.note(record)
         if on_progress is not None:
             on_progress(len(run))
         yield fold.take_delta()
@@ -115,7 +138,7 @@ def _replayable(store: Store, cluster: str, known: Mapping[str, Rules]) -> list[
     if store.fold_version(cluster) not in (None, FOLD_VERSION):
         raise StoreError(
             f"{store.name}: was written by another version of kspan (fold version {store.fold_version(cluster)}, this "
-            f"one has {FOLD_VERSION}): verify it with that version, or run 'kspan db rebuild'"
+            f"one has {FOLD_VERSION}): verify it with that version, or run '{store.rebuild_command(cluster)}'"
         )
     last = store.last_sequence(cluster)
     periods = [period for period in store.fold_periods(cluster) if period.from_seq <= last]
@@ -124,7 +147,7 @@ def _replayable(store: Store, cluster: str, known: Mapping[str, Rules]) -> list[
             raise StoreError(
                 f"{store.name}: the history from record {period.from_seq} on was made with rules that are neither the "
                 f"built-in ones nor those of --rules (digest {period.inputs.rules}): give their file with --rules, or "
-                "run 'kspan db rebuild' to apply the current ones"
+                f"run '{store.rebuild_command(cluster)}' to apply the current ones"
             )
     return periods
 
@@ -135,9 +158,10 @@ def _replay(
     cluster: str,
     periods: Sequence[FoldPeriod],
     known: Mapping[str, Rules],
+    marks: HighWaterMarks,
     on_progress: OnProgress | None,
 ) -> None:
-    """Fold the journal of ``store`` into ``fresh``, each period with its own rules and settings."""
+    """Fold the journal of ``store`` into ``fresh``, each period with its own rules and settings; raise ``marks``."""
     coming = list(reversed(periods))
     fold = Fold(cluster, built_in_rules())
     for run in store.replay(cluster):
@@ -148,9 +172,27 @@ def _replay(
                 inputs = coming.pop().inputs
                 fold, _, _ = load_fold(fresh, cluster, known[inputs.rules], inputs.settings)
             fold.apply(sequence, record)
+            marks.note(record)
         fresh.commit(cluster, 0, [], [], fold.take_delta())
         if on_progress is not None:
             on_progress(len(run))
+
+
+def _compare_position(store: Store, fresh: Store, cluster: str, marks: HighWaterMarks) -> Iterator[Difference]:
+    """Compare the row of ``fold_state``."""
+    found, last = store.position(cluster), store.last_sequence(cluster)
+    try:
+        newest = msgspec.msgpack.decode(found.newest, type=dict[str, str])
+    except msgspec.DecodeError:
+        yield Difference("fold_state", "newest", "unreadable")
+        newest = marks.as_text()
+    same = {
+        "clock": found.clock == fresh.position(cluster).clock,
+        "last_seq": found.last_seq == last,
+        "newest": newest == marks.as_text(),
+    }
+    if columns := tuple(name for name, equal in same.items() if not equal):
+        yield Difference("fold_state", cluster, "differs", columns)
 
 
 def _compare(table: str, expected: Iterator[Row], found: Iterator[Row]) -> Iterator[Difference]:

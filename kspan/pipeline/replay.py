@@ -10,6 +10,7 @@ from kspan.graph import Rules
 from kspan.ingest.frames import Frame, read_cluster_uid
 from kspan.ingest.journal_builder import JournalBuilder
 from kspan.ingest.list_policy import RECORDED_LISTS
+from kspan.pipeline.open_projection import Notice
 from kspan.pipeline.projector import Projector
 from kspan.settings import FoldSettings
 from kspan.store import Store
@@ -35,7 +36,7 @@ class Replayed(msgspec.Struct, frozen=True):
     """Invalid objects."""
     invalid_contexts: int = 0
     """Invalid trace contexts that were ignored."""
-    notices: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
     """Messages for the user."""
 
 

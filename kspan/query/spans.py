@@ -44,7 +44,7 @@ def _check_fold_version(connection: Connection, cluster: str) -> None:
     if version is not None and version != FOLD_VERSION:
         raise QueryError(
             f"the open traces were written by another version of kspan (fold version {version}, this one reads "
-            f"{FOLD_VERSION}): use that version, or run 'kspan db rebuild'"
+            f"{FOLD_VERSION}): use that version, or run 'kspan db rebuild' with the same --db"
         )
 
 

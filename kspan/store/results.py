@@ -44,6 +44,20 @@ class Projection(msgspec.Struct, frozen=True):
     newest: dict[str, str]
 
 
+class Position(msgspec.Struct, frozen=True):
+    """How far the projection follows the journal, as stored.
+
+    Args:
+        clock: as in ``Projection``.
+        last_seq: as in ``Projection``.
+        newest: as in ``Projection``, but msgpack: it may be damaged.
+    """
+
+    clock: bytes = b""
+    last_seq: int = 0
+    newest: bytes = b"\x80"
+
+
 class FoldPeriod(msgspec.Struct, frozen=True):
     """The part of a journal from ``from_seq`` to the next period, and what it was folded with."""
 

@@ -1,6 +1,7 @@
 """The journal and the projection in one database. Each commit is one transaction."""
 
 import contextlib
+import shlex
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
@@ -16,7 +17,7 @@ from kspan.store.engine import take_time, transaction, translated
 from kspan.store.location import Location, WriterLock
 from kspan.store.postgresql.leadership import Leadership
 from kspan.store.postgresql.partitions import Partitions
-from kspan.store.results import ClusterStats, FoldPeriod, KnownVersion, Projection
+from kspan.store.results import ClusterStats, FoldPeriod, KnownVersion, Position, Projection
 from kspan.store.schema import tables as schema
 from kspan.store.tables import exports, fold_history, journal, projection, rows, stats
 
@@ -149,7 +150,7 @@ class Store:
             journal.append(connection, cluster, first_seq, records)
             rows.write_cursors(connection, cluster, cursors)
             exports.offer_again(connection, cluster, rows.write_delta(connection, cluster, delta))
-            projection.write_position(connection, cluster, last + len(records), delta.clock, newest)
+            projection.write_position(connection, cluster, last + len(records), delta.clock, newest or None)
             if on_durable is None:
                 return
             open_transaction = stack.pop_all()
@@ -199,6 +200,11 @@ class Store:
         with self.reading("read the projection") as connection:
             return projection.load(connection, cluster)
 
+    def position(self, cluster: str) -> Position:
+        """How far the projection follows the journal, as stored."""
+        with self.reading("read the projection") as connection:
+            return projection.position(connection, cluster)
+
     def clear_projection(self, cluster: str) -> None:
         """Delete the projection of a cluster. Its journal, cursors and emissions stay."""
         with self.writing("clear the projection", cluster) as connection:
@@ -219,25 +225,42 @@ class Store:
         with self.writing("record how the projection is computed", cluster) as connection:
             fold_history.start_period(connection, cluster, from_seq, inputs)
 
-    def rebuild(self, cluster: str, deltas: Iterable[Delta], inputs: FoldInputs) -> None:
+    def rebuild(
+        self, cluster: str, deltas: Iterable[Delta], inputs: FoldInputs, newest: Callable[[], Mapping[str, str]]
+    ) -> None:
         """Replace the projection of a cluster in one transaction.
+
+        If retention has deleted a part of the journal, a trace at its edge lacks its beginning and has another id than
+        the one that was exported. So the traces that closed within ``max_trace_age`` of the edge count as exported,
+        except those that waited for their export before.
 
         Args:
             cluster: uid of the cluster.
             deltas: the changes of its whole journal. The generator may read the journal with ``replay``. If it raises,
                 the error is passed on and the old projection stays.
             inputs: what the journal was folded with.
+            newest: ``Projection.newest``; called once all deltas have been read.
         """
         with self.writing("rebuild the projection", cluster) as connection:
             take_time(connection)
+            pruned_to = journal.pruned_to(connection, cluster)
+            waiting = exports.waiting(connection, cluster) if pruned_to else {}
             projection.clear(connection, cluster)
             last = journal.last_sequence(connection, cluster)
             for delta in deltas:
                 exports.offer_again(connection, cluster, rows.write_delta(connection, cluster, delta))
                 projection.write_position(connection, cluster, last, delta.clock)
-            projection.write_position(connection, cluster, last, b"")
+            projection.write_position(connection, cluster, last, b"", newest())
             fold_history.start_period(connection, cluster, 1, inputs)
+            if pruned_to:
+                edge = journal.first_time(connection, cluster, pruned_to)
+                exports.mark_cut(connection, cluster, edge + inputs.settings.max_trace_age, waiting)
             exports.advance(connection, cluster)
+
+    def rebuild_command(self, cluster: str) -> str:
+        """The command that computes the projection of a cluster again, for messages."""
+        several = f" --cluster {cluster}" if len(self.clusters()) > 1 else ""
+        return f"kspan db rebuild --db {shlex.quote(self.name)}{several}"
 
     def projection_rows(self, cluster: str, table: str) -> Iterator[dict[str, Any]]:
         """The rows of ``objects``, ``owners``, ``pending``, ``spans``, ``traces`` or ``gaps``, in key order.

@@ -1,5 +1,6 @@
 """What every store guarantees, on either database."""
 
+import shlex
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -309,7 +310,7 @@ def test_clearing_the_projection_keeps_journal_cursors_and_emissions(store: Stor
     assert store.load_projection(CLUSTER).last_seq == 0
     assert store.last_sequence(CLUSTER) == 1
     assert store.cursors(CLUSTER) == {"v1/pods": cursor(1)}
-    store.rebuild(CLUSTER, [closed], INPUTS)
+    store.rebuild(CLUSTER, [closed], INPUTS, dict)
     assert store.unemitted_traces(CLUSTER, "otlp", 10) == []
 
 
@@ -321,7 +322,7 @@ def test_a_rebuild_may_replay_the_journal_while_it_writes(store: Store) -> None:
             for seq, _ in run:
                 yield full_delta(seq)
 
-    store.rebuild(CLUSTER, deltas(), INPUTS)
+    store.rebuild(CLUSTER, deltas(), INPUTS, dict)
     assert [row["uid"] for row in store.projection_rows(CLUSTER, "objects")] == [f"uid-{n}" for n in range(1, 6)]
     loaded = store.load_projection(CLUSTER)
     assert (loaded.clock, loaded.last_seq) == (b"clock-5", 5)
@@ -336,7 +337,7 @@ def test_a_rebuild_that_fails_leaves_the_old_projection(store: Store) -> None:
         raise InputError("journal", 2, "makes no sense")
 
     with pytest.raises(InputError):
-        store.rebuild(CLUSTER, deltas(), INPUTS)
+        store.rebuild(CLUSTER, deltas(), INPUTS, dict)
     assert (snapshot(store), store.load_projection(CLUSTER)) == before
 
 
@@ -361,7 +362,7 @@ def test_a_fold_period_replaces_later_ones_and_merges_with_an_equal_one(store: S
 def test_a_rebuild_leaves_one_fold_period(store: Store) -> None:
     store.start_fold_period(CLUSTER, 1, msgspec.structs.replace(INPUTS, rules="00fe"))
     store.start_fold_period(CLUSTER, 501, msgspec.structs.replace(INPUTS, fold_version=9))
-    store.rebuild(CLUSTER, [], INPUTS)
+    store.rebuild(CLUSTER, [], INPUTS, dict)
     assert store.fold_periods(CLUSTER) == [FoldPeriod(1, INPUTS)]
 
 
@@ -384,6 +385,35 @@ def test_projection_rows_are_in_key_order(store: Store) -> None:
 def closed_traces(store: Store, *closed_at: int) -> None:
     traces = [trace_row(n, TraceState.CLOSED, closed_at=at) for n, at in enumerate(closed_at, 1)]
     store.commit(CLUSTER, 1, [record(1)], [], Delta(traces=[*traces, trace_row(99)]))
+
+
+def test_a_rebuild_of_a_pruned_journal_sends_no_trace_at_its_edge_a_second_time(store: Store) -> None:
+    closed_traces(store, 30, 10, 20)
+    store.mark_emitted(CLUSTER, "otlp", [f"{1:032x}", f"{2:032x}"], 40)
+    with store.writing("pretend that records were deleted", CLUSTER) as connection:
+        connection.exec_driver_sql("UPDATE fold_state SET pruned_to = 1")
+    store.commit(CLUSTER, 2, [msgspec.structs.replace(record(2), recorded_at=100)], [], Delta())
+    edge = 100 + INPUTS.settings.max_trace_age
+    # The second was cut, so that it has another id now; the third was not sent before; the fifth is behind the edge.
+    rebuilt = [trace_row(n, TraceState.CLOSED, closed_at=at) for n, at in ((1, 30), (4, 10), (3, 20), (5, edge))]
+    store.rebuild(CLUSTER, [Delta(traces=rebuilt)], INPUTS, dict)
+    waiting = [trace.trace_id for trace in store.unemitted_traces(CLUSTER, "otlp", 10)]
+    assert waiting == [f"{n:032x}" for n in (3, 5)]
+
+
+def test_a_rebuild_writes_the_newest_versions_again(store: Store) -> None:
+    store.commit(CLUSTER, 1, [record(1)], [], Delta(), {"Pod": "1"})
+    store.rebuild(CLUSTER, [Delta(clock=b"clock")], INPUTS, lambda: {"Pod": "7"})
+    position = store.position(CLUSTER)
+    assert (position.clock, position.last_seq) == (b"clock", 1)
+    assert msgspec.msgpack.decode(position.newest) == {"Pod": "7"}
+
+
+def test_the_command_for_a_rebuild_names_the_database_and_the_cluster_if_there_are_several(store: Store) -> None:
+    store.commit(CLUSTER, 1, [record(1)], [], Delta())
+    assert store.rebuild_command(CLUSTER) == f"kspan db rebuild --db {shlex.quote(store.name)}"
+    store.commit("other", 1, [record(1)], [], Delta())
+    assert store.rebuild_command(CLUSTER) == f"kspan db rebuild --db {shlex.quote(store.name)} --cluster {CLUSTER}"
 
 
 def test_unemitted_traces_are_in_order_of_closing(store: Store) -> None:
@@ -418,7 +448,7 @@ def test_a_trace_that_closes_at_another_time_after_a_rebuild_is_unemitted(store:
     closed_traces(store, 10, 20, 30)
     store.mark_emitted(CLUSTER, "otlp", [f"{n:032x}" for n in (1, 2, 3)], 60)
     rebuilt = [trace_row(n, TraceState.CLOSED, closed_at=n) for n in (1, 2, 3, 4)]
-    store.rebuild(CLUSTER, [Delta(traces=rebuilt)], INPUTS)
+    store.rebuild(CLUSTER, [Delta(traces=rebuilt)], INPUTS, dict)
     assert [trace.trace_id for trace in store.unemitted_traces(CLUSTER, "otlp", 10)] == [f"{4:032x}"]
 
 

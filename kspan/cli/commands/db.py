@@ -24,6 +24,7 @@ def run_verify(db: str | None, cluster: str, rules: str | None, *, progress: boo
         total = store.last_sequence(name)
         with progress_bar("folding", total, shown=progress) as advance:
             differences = list(rebuilding.verify(store, name, compiled, on_progress=advance))
+        command = store.rebuild_command(name)
     for found in differences[:SHOWN]:
         columns = f" in {', '.join(found.columns)}" if found.columns else ""
         print(f"{found.table} {found.key}: {found.problem}{columns}")
@@ -31,7 +32,7 @@ def run_verify(db: str | None, cluster: str, rules: str | None, *, progress: boo
         print(f"... and {len(differences) - SHOWN} more")
     if differences:
         rows = f"{counted(len(differences), 'row')} {'differs' if len(differences) == 1 else 'differ'}"
-        print(f"kspan: {rows} from the {total} journal records; 'kspan db rebuild' repairs that", file=sys.stderr)
+        print(f"kspan: {rows} from the {total} journal records; '{command}' repairs that", file=sys.stderr)
         return 1
     print(f"The projection agrees with the {total} journal records.")
     return 0
@@ -59,7 +60,9 @@ def run_rebuild(
         total = store.last_sequence(name)
         with progress_bar("folding", total, shown=progress) as advance:
             rebuilding.rebuild(store, name, compiled, settings, on_progress=advance)
-    if recorded is not None and recorded.rules != compiled.digest:
+    if recorded is None and total:
+        print("kspan: the settings that made the history were not recorded: used those given here", file=sys.stderr)
+    elif recorded is not None and recorded.rules != compiled.digest:
         print("kspan: the history was made with other rules; the current ones now apply to all of it", file=sys.stderr)
     print(f"Rebuilt the projection from {total} journal records.")
 

@@ -68,7 +68,7 @@ def run_replay(
         reports = [_export(store, done.cluster, cluster_name, target, max_trace_spans) for target in targets]
         in_memory = store.name == "sqlite://"
     for notice in done.notices:
-        print(f"kspan: {notice}", file=sys.stderr)
+        print(f"kspan: {notice.text}", file=sys.stderr)
     print(_summary(done, skipped.count, targets, reports), file=sys.stderr)
     _raise_failures(targets, reports, in_memory=in_memory)
     if _nothing_new(done, targets, reports):

@@ -5,7 +5,7 @@ keeps the search for unsent traces from walking through the whole history.
 """
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
@@ -20,6 +20,9 @@ _logger = logging.getLogger(__name__)
 EMITTED: Final = "emitted"
 FAILED: Final = "failed"
 REJECTED: Final = "rejected"
+
+CUT: Final = "rebuilt from a journal of which retention had deleted the beginning: may have been exported before"
+"""Reason with which a trace is marked that was not sent."""
 
 
 def unemitted(connection: Connection, cluster: str, target: str, limit: int) -> list[TraceRow]:
@@ -50,6 +53,25 @@ def waits(connection: Connection, cluster: str, target: str) -> ColumnElement[bo
     )
     since = connection.execute(mark).scalar_one_or_none() or 0
     return and_(traces.c.cluster == cluster, schema.CLOSED, traces.c.closed_at >= since, ~done)
+
+
+def waiting(connection: Connection, cluster: str) -> dict[str, set[str]]:
+    """The ids of the closed traces that each known target has neither accepted nor rejected."""
+    exports, traces = schema.export_state, schema.traces
+    known = connection.execute(select(exports.c.target).where(exports.c.cluster == cluster)).scalars().all()
+    query = select(traces.c.trace_id)
+    return {
+        target: set(connection.execute(query.where(waits(connection, cluster, target))).scalars()) for target in known
+    }
+
+
+def mark_cut(connection: Connection, cluster: str, edge: int, waiting: Mapping[str, Collection[str]]) -> None:
+    """Count the traces that closed before ``edge`` (Unix ns) as sent, except those in ``waiting``, by target."""
+    traces = schema.traces
+    for target, kept in waiting.items():
+        query = select(traces.c.trace_id).where(waits(connection, cluster, target), traces.c.closed_at < edge)
+        cut = [trace for trace in connection.execute(query).scalars() if trace not in kept]
+        mark(connection, cluster, target, cut, edge, EMITTED, CUT)
 
 
 def advance(connection: Connection, cluster: str, target: str | None = None) -> None:

@@ -1,5 +1,6 @@
 """Which version of the fold, rules and settings computed the projection, for each period of the journal."""
 
+import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
 from kspan.settings import FoldInputs
@@ -8,21 +9,33 @@ from kspan.store.schema import tables as schema
 
 
 def periods(connection: Connection, cluster: str) -> list[FoldPeriod]:
-    """The periods of a cluster's journal, oldest first. Empty before the first record."""
+    """The periods of a cluster's journal, oldest first. Empty before the first record.
+
+    Raises msgspec.ValidationError if a row is damaged: SQLite stores text in a column of integers, for example.
+    """
     table = schema.fold_history
     query = (
         select(table.c.from_seq, table.c.fold_version, table.c.rules, table.c.settings)
         .where(table.c.cluster == cluster)
         .order_by(table.c.from_seq)
     )
-    return [FoldPeriod(seq, FoldInputs(*inputs)) for seq, *inputs in connection.execute(query)]
+    return [
+        FoldPeriod(
+            msgspec.convert(seq, int),
+            FoldInputs(msgspec.convert(version, int), msgspec.convert(rules, str), settings),
+        )
+        for seq, version, rules, settings in connection.execute(query)
+    ]
 
 
 def fold_version(connection: Connection, cluster: str) -> int | None:
-    """The version of the fold that wrote the newest rows; None before the first record."""
+    """The version of the fold that wrote the newest rows; None before the first record.
+
+    Raises msgspec.ValidationError if it is not a number.
+    """
     table = schema.fold_history
     query = select(table.c.fold_version).where(table.c.cluster == cluster).order_by(table.c.from_seq.desc()).limit(1)
-    return connection.execute(query).scalar_one_or_none()
+    return msgspec.convert(connection.execute(query).scalar_one_or_none(), int | None)
 
 
 def drop_before(connection: Connection, cluster: str, seq: int) -> None:

@@ -44,6 +44,13 @@ def pruned_to(connection: Connection, cluster: str) -> int:
     return connection.execute(select(state.c.pruned_to).where(state.c.cluster == cluster)).scalar_one_or_none() or 0
 
 
+def first_time(connection: Connection, cluster: str, after: int) -> int:
+    """When the first record after ``after`` was received (Unix ns); 0 if there is none."""
+    table = schema.journal
+    query = select(table.c.recorded_at).where(table.c.cluster == cluster, table.c.seq > after)
+    return connection.execute(query.order_by(table.c.seq).limit(1)).scalar_one_or_none() or 0
+
+
 def read(connection: Connection, cluster: str, after: int, batch: int) -> list[tuple[int, LogRecord]]:
     """At most ``batch`` records after ``after``, with their sequence numbers.
 

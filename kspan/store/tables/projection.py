@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection, Select, delete, select, tuple_, union
 
 from kspan.model import ObjectRow, OwnerRow, PendingRow, SpanRow, SpanState, TraceRow
-from kspan.store.results import Projection
+from kspan.store.results import Position, Projection
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
 from kspan.store.tables.bulk_write import dialect_insert
@@ -20,13 +20,13 @@ _RUN: Final = 1000
 def write_position(
     connection: Connection, cluster: str, last_seq: int, clock: bytes, newest: Mapping[str, str] | None = None
 ) -> None:
-    """Record the last journal record in the projection and, unless empty, the fold's clock and the newest versions."""
+    """Record the last journal record in the projection; the fold's clock, unless empty; and ``newest``, if given."""
     table = schema.fold_state
     statement = dialect_insert(table, connection.dialect.name)
     changed = {"last_seq": statement.excluded.last_seq}
     if clock:
         changed["clock"] = statement.excluded.clock
-    if newest:
+    if newest is not None:
         changed["newest"] = statement.excluded.newest
     upsert = statement.on_conflict_do_update(index_elements=["cluster"], set_=changed)
     values = {"clock": clock, "last_seq": last_seq, "newest": msgspec.msgpack.encode(newest or {}), "pruned_to": 0}
@@ -81,9 +81,7 @@ def load(connection: Connection, cluster: str) -> Projection:
     placed = rows.select_rows(spans, SpanRow).where(
         spans.c.cluster == cluster, spans.c.trace_id.in_(open_ids), spans.c.state == SpanState.OPEN
     )
-    state = schema.fold_state
-    position = select(state.c.clock, state.c.last_seq, state.c.newest).where(state.c.cluster == cluster)
-    clock, last_seq, newest = connection.execute(position).one_or_none() or (b"", 0, b"\x80")
+    at = position(connection, cluster)
     return Projection(
         # Sorted here: with ORDER BY, SQLite would walk through the whole key, including the history.
         objects=[state for _, state in sorted(tuple(row) for row in connection.execute(living))],
@@ -91,10 +89,18 @@ def load(connection: Connection, cluster: str) -> Projection:
         pending=rows.fetch(connection, waiting, PendingRow),
         spans=sorted(rows.fetch(connection, placed, SpanRow), key=lambda row: (row.trace_id, row.span_id)),
         traces=sorted(rows.fetch(connection, still_open, TraceRow), key=lambda row: row.trace_id),
-        clock=clock,
-        last_seq=last_seq,
-        newest=msgspec.msgpack.decode(newest, type=dict[str, str]),
+        clock=at.clock,
+        last_seq=at.last_seq,
+        newest=msgspec.msgpack.decode(at.newest, type=dict[str, str]),
     )
+
+
+def position(connection: Connection, cluster: str) -> Position:
+    """How far the projection follows the journal."""
+    state = schema.fold_state
+    query = select(state.c.clock, state.c.last_seq, state.c.newest).where(state.c.cluster == cluster)
+    found = connection.execute(query).one_or_none()
+    return Position(*found) if found is not None else Position()
 
 
 def _owners(connection: Connection, query: Select[Any]) -> Iterator[OwnerRow]:

@@ -139,7 +139,7 @@ def test_many_rows_are_written_like_a_few(postgres_url: str) -> None:
         assert [row["message"] for row in store.projection_rows(CLUSTER, "spans")] == ["\0 \x1a0"] * len(spans)
         store.commit(CLUSTER, 2, [], [], Delta(updated_spans=changed))
         assert list(store.projection_rows(CLUSTER, "spans")) == list(map(msgspec.structs.asdict, changed))
-        store.rebuild(CLUSTER, [Delta(spans=spans), Delta(spans=changed)], INPUTS)
+        store.rebuild(CLUSTER, [Delta(spans=spans), Delta(spans=changed)], INPUTS, dict)
         assert list(store.projection_rows(CLUSTER, "spans")) == list(map(msgspec.structs.asdict, changed))
 
 
