@@ -80,9 +80,14 @@ class RetryingProjector:
         """Advance event time to ``until`` (ns), if the fold waits for a time up to then."""
         self.flush()
         deadline = self._projector.fold.next_deadline()
-        if deadline and deadline <= until:
+        if self._projector.fold.is_held or (deadline and deadline <= until):
             self._run(lambda projector: projector.let_time_pass(until))
             self.wait_durable()
+
+    def hold_time(self, since: int) -> None:
+        """Let event time stand still until ``let_time_pass``: changes after ``since`` (ns) may be missing."""
+        self.flush()
+        self._run(lambda projector: projector.hold_time(since))
 
     def measure(self) -> None:
         """Update the metrics of the fold."""

@@ -2,8 +2,8 @@
 
 The fold waits some seconds for evidence before it decides a cause, and closes a trace that has been quiet for a while.
 Both assume that kspan is watching. After a restart or while a watch is disconnected it is not: changes in this time are
-received later, all at once. So event time is held back from the disconnect until ``hold`` after the reconnect.
-Records received in between count as received at the time of the disconnect.
+received later, all at once. So event time is held back from the disconnect until ``hold`` after the reconnect. This
+is not quiet time for a trace, and what is received in between happened at some time since the disconnect.
 
 A watch that is open but silent for too long is in doubt: its connection may be dead, and changes be missing. It counts
 as disconnected from then until it delivers something or is open again.
@@ -75,6 +75,13 @@ class Watermark:
         """True if the watch of a resource ended and has not been reported as running since."""
         return resource in self._disconnected_since
 
+    def disconnected_at(self, now: int) -> int:
+        """Since when changes may be missing (ns): the earliest disconnect that matters; 0 if none is known."""
+        with self._lock:
+            alone = not self._connected
+            since = self._disconnected_since.items()
+            return min((at for name, at in since if self._matters(name, now, alone=alone)), default=0)
+
     def removed(self, resource: str) -> None:
         """The resource cannot be watched: do not wait for it."""
         with self._lock:
@@ -98,8 +105,8 @@ class Watermark:
     def _late_records_until(self) -> int:
         """Until when records that arrived late are waited for.
 
-        They count as received at the disconnect, so their causes would otherwise be decided at once. The wait is
-        bounded: a cluster that is always busy must not hold event time back indefinitely.
+        Their causes are decided as soon as event time goes on. The wait is bounded: a cluster that is always busy must
+        not hold event time back indefinitely.
         """
         if not self._last_received or not self._held_until:
             return 0

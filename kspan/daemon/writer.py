@@ -102,8 +102,8 @@ class Writer:
         self._bookmarks = _Bookmarks(cursors)
         self._commit_at: float | None = None
         """Monotonic time at which the waiting batches are committed; None if none is waiting."""
-        self._held_at = 0
-        """Where event time is held back (ns); 0 while it advances. Records that arrive later count as received then."""
+        self._held = False
+        """Event time stands still."""
         self._reported: set[tuple[str, str]] = set()
         self._everything_committed = False
         self._stopping = threading.Event()
@@ -217,7 +217,7 @@ class Writer:
         # If nothing is waiting, the projector has committed a full batch by itself, and the old time is void.
         if self._commit_at is None or not self._projector.waiting:
             self._commit_at = time.monotonic() + LINGER_S
-        self._projector.add(_received_by(self._held_at, batch) if self._held_at else batch)
+        self._projector.add(batch)
 
     def _skip(self, frame: Frame, error: InputError) -> None:
         self.metrics.skipped.labels(frame.resource).inc()
@@ -235,16 +235,21 @@ class Writer:
     def _advance_time(self, now: int) -> None:
         if self._commit_at is not None or self._bookmarks.are_due(now):
             self._commit()
-        if not self._held_at:
+        if not self._held:
             self._projector.let_time_pass(now)
         self._projector.measure()
 
     def _hold_or_release_time(self) -> None:
-        held_back = self._watermark is not None and self._watermark.is_held_back(self._clock())
-        if held_back and not self._held_at:
-            self._held_at = self._projector.event_time or self._clock()
-        elif not held_back:
-            self._held_at = 0
+        if self._watermark is None:
+            return
+        now = self._clock()
+        held = self._watermark.is_held_back(now)
+        if held and not self._held:
+            # At a start, nobody has watched since event time stopped.
+            self._projector.hold_time(self._watermark.disconnected_at(now) or self._projector.event_time or now)
+        elif self._held and not held:
+            self._projector.let_time_pass(now)
+        self._held = held
 
     # an outage of the database ---------------------------------------------------------------------------------------
 
@@ -300,12 +305,3 @@ class _Bookmarks:
         """The bookmarks that were kept; they are not kept any longer."""
         kept, self._kept = list(self._kept.values()), {}
         return kept
-
-
-def _received_by(limit: int, batch: JournalBatch) -> JournalBatch:
-    """The same batch, with its records received at ``limit`` (ns) if they were received later."""
-    records = [
-        msgspec.structs.replace(record, recorded_at=limit) if record.recorded_at > limit else record
-        for record in batch.records
-    ]
-    return JournalBatch(records, batch.cursor)

@@ -2,7 +2,7 @@
 
 The same journal gives the same state and ids, whatever was killed in between. Event time is the greatest
 ``recorded_at`` so far. Everything that is due by the time of a record (causes, traces) is done before the record, at
-its own time.
+its own time. While changes may be missing, event time stands still (``kspan.model.HELD``).
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ from kspan.graph.state.schedule import NEVER
 from kspan.graph.state.state import State
 from kspan.graph.trace.closing import TraceCloser
 from kspan.k8s.resource_version import EPOCH_STEP, version_number
-from kspan.model import Delta, GapDetails, GapRow, LogRecord, OwnerRow, RecordType
+from kspan.model import HELD, Delta, GapDetails, GapRow, LogRecord, OwnerRow, RecordType
 from kspan.settings import FoldSettings
 from kspan.times import parse_time_or_zero
 
@@ -56,15 +56,27 @@ class Fold:
     def apply(self, sequence: int, record: LogRecord) -> None:
         """Apply the next record of the journal; ``sequence`` is its number there."""
         clock = self.state.clock
-        until = max(clock.now, record.recorded_at)
-        if self.state.schedule.next_time <= until:
-            self._wake(until)
-        clock.advance(until)
-        if record.type is RecordType.GAP:
+        if not clock.is_held:
+            until = max(clock.now, record.recorded_at)
+            if self.state.schedule.next_time <= until:
+                self._wake(until)
+            clock.advance(until)
+        if record.type is RecordType.TICK:
+            self._tick(record)
+        elif record.type is RecordType.GAP:
             row = GapRow(sequence, record.resource, record.gap_from, record.gap_to, record.reason, record.recorded_at)
             self.state.add_gap(row, _gap(record, clock.before))
-        elif record.type is not RecordType.TICK:
+        else:
             self._observer.observe(record)
+
+    def _tick(self, record: LogRecord) -> None:
+        clock = self.state.clock
+        if record.reason == HELD:
+            clock.hold()
+        elif clock.is_held:
+            # What became due in the meantime is done now: a trace was not quiet only because nobody watched.
+            clock.resume(record.recorded_at)
+            self._wake(clock.now)
 
     def take_delta(self) -> Delta:
         """The rows that changed since the last call."""
@@ -89,6 +101,11 @@ class Fold:
     def open_traces(self) -> int:
         """Number of open traces."""
         return self.state.open_traces
+
+    @property
+    def is_held(self) -> bool:
+        """True if event time stands still until the next TICK, because changes may be missing."""
+        return self.state.clock.is_held
 
     @property
     def now(self) -> int:

@@ -6,7 +6,7 @@ import msgspec
 
 from kspan.graph import Rules
 from kspan.ingest.journal_builder import JournalBatch
-from kspan.model import LogRecord, ObjectRow, RecordType
+from kspan.model import HELD, LogRecord, ObjectRow, RecordType
 from kspan.pipeline.commit import Commit, Committer, DirectCommitter
 from kspan.pipeline.known_versions import KnownVersions
 from kspan.pipeline.open_projection import open_projection
@@ -79,12 +79,20 @@ class Projector:
         self._commit(admitted, batches)
 
     def let_time_pass(self, until: int) -> None:
-        """Advance event time to ``until`` (ns) with a TICK, if the fold waits for time to pass."""
+        """Advance event time to ``until`` (ns) with a TICK, if the fold waits for time to pass, or stands still."""
         self.flush()
         deadline = self.fold.next_deadline()
-        if deadline and self.fold.now < until:
-            tick = LogRecord(RecordType.TICK, until)
-            self._commit([tick], (JournalBatch([tick]),))
+        if self.fold.is_held or (deadline and self.fold.now < until):
+            self._tick(LogRecord(RecordType.TICK, max(until, self.fold.now)))
+
+    def hold_time(self, since: int) -> None:
+        """Let event time stand still until ``let_time_pass``: changes after ``since`` (ns) may be missing."""
+        self.flush()
+        if not self.fold.is_held:
+            self._tick(LogRecord(RecordType.TICK, max(since, self.fold.now), reason=HELD))
+
+    def _tick(self, tick: LogRecord) -> None:
+        self._commit([tick], (JournalBatch([tick]),))
 
     def run_out(self) -> None:
         """Advance event time until every trace is closed."""

@@ -83,6 +83,8 @@ def replay(
         cluster, frames = find_cluster(frames)
     projector = Projector(store, cluster, rules, settings)
     streams = JournalBuilder(projector, store.cursors(cluster), RECORDED_LISTS)
+    if projector.fold.is_held:
+        projector.let_time_pass(projector.fold.now)  # A daemon was killed during an outage. Time goes on from there.
     read, skipped, invalid = 0, 0, projector.fold.invalid_contexts
     try:
         for frame in frames:

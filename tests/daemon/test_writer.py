@@ -16,7 +16,7 @@ from kspan.daemon.watermark import Watermark
 from kspan.daemon.writer import BOOKMARK_DELAY, Writer
 from kspan.ingest.frames import Frame, FrameType
 from kspan.ingest.watch import Stopped
-from kspan.model import RecordType
+from kspan.model import HELD, RecordType
 from kspan.store import Store, open_store
 from kspan.times import SECOND
 from tests.daemon.small_cluster import wait_until
@@ -107,19 +107,20 @@ def test_event_time_is_held_back_until_missed_changes_have_arrived() -> None:
         with running(make(store, watermark=watermark, clock=lambda: clock[0])) as writer:
             writer.deliver(frame(FrameType.MODIFIED, name="a", version=8, at=clock[0]))
             writer.tick(clock[0])
-            wait_until(lambda: store.last_sequence(CLUSTER) == 2)
+            wait_until(lambda: store.last_sequence(CLUSTER) == 3)
             watermark.synced(clock[0])
             clock[0] += SECOND
             writer.deliver(frame(FrameType.MODIFIED, name="a", version=9, at=clock[0]))
-            wait_until(lambda: store.last_sequence(CLUSTER) == 3)
+            wait_until(lambda: store.last_sequence(CLUSTER) == 4)
             clock[0] += 5 * SECOND
             writer.tick(clock[0])
-            wait_until(lambda: store.last_sequence(CLUSTER) == 4)
-        assert [(r.type.value, r.recorded_at) for r in journal(store)] == [
-            ("ADDED", NOW),
-            ("MODIFIED", NOW),
-            ("MODIFIED", NOW),
-            ("TICK", clock[0]),
+            wait_until(lambda: store.last_sequence(CLUSTER) == 5)
+        assert [(r.type.value, r.reason, r.recorded_at) for r in journal(store)] == [
+            ("ADDED", "", NOW),
+            ("TICK", HELD, NOW),
+            ("MODIFIED", "", NOW + 60 * SECOND),
+            ("MODIFIED", "", NOW + 61 * SECOND),
+            ("TICK", "", clock[0]),
         ]
 
 

@@ -4,7 +4,7 @@ from kspan.graph.observe import diff, field_managers
 from kspan.graph.observe.condition_diff import ended_phase
 from kspan.graph.observe.field_managers import FieldManagerEntry
 from kspan.graph.observe.object_state import ObservedObject
-from kspan.graph.observe.timing import estimate_time
+from kspan.graph.observe.timing import clock_error, estimate_time
 from kspan.graph.rules.rules import Rules
 from kspan.graph.state.records import Gap, KnownChange, LostDependent, ObjectState, Occurrence, Replacement
 from kspan.graph.state.state import State
@@ -142,6 +142,7 @@ class ChangeObserver:
             received=self.state.clock.now,
             time=time,
             latest=time,
+            uncertainty=clock_error(record, floor),
             verb=verb,
             rv=obj.rv,
             api_version=obj.api_version,
@@ -152,7 +153,7 @@ class ChangeObserver:
     def _date_in_gap(
         self, record: LogRecord, occ: Occurrence, change: KnownChange, old: ObjectState | None, stated: int
     ) -> bool:
-        """Give a change that was not watched its bounds. False if it was watched.
+        """Give a change that was not watched its bounds. False if it was watched, though perhaps received late.
 
         As a cause it has the earliest version and time that it can have, as an effect the latest version. Unless the
         object states the time, the middle of the possible times is the estimate.
@@ -160,6 +161,8 @@ class ChangeObserver:
         gap = self.state.clock.gap(record.resource)
         vanished = self._vanished(record, change.rv)
         if change.rv > gap.end and not vanished:
+            if not stated and (late := self.state.clock.unwatched_before(record.recorded_at)):
+                self._date_between(occ, change, record.recorded_at - late, record.recorded_at)
             return False
         until = max(record.recorded_at, gap.until if gap.end else 0)
         change.exact = False
@@ -172,11 +175,14 @@ class ChangeObserver:
             change.time = min(stated, until)
             occ.time = occ.latest = max(change.time, min(gap.since, change.time + SECOND))
         elif old is not None:
-            earliest = min(until, _last_known(old, gap))
-            change.time, change.range = earliest, until - earliest
-            occ.uncertainty = -(-change.range // 2)
-            occ.time, occ.latest = earliest + change.range // 2, until
+            self._date_between(occ, change, min(until, _last_known(old, gap)), until)
         return True
+
+    def _date_between(self, occ: Occurrence, change: KnownChange, earliest: int, latest: int) -> None:
+        """Give a change of unknown time its bounds (ns)."""
+        change.time, change.range = earliest, latest - earliest
+        occ.uncertainty = -(-change.range // 2)
+        occ.time, occ.latest = earliest + change.range // 2, latest
 
     def _vanished(self, record: LogRecord, rv: int) -> bool:
         """True if nobody saw how the object was deleted: a list does not contain it any more."""

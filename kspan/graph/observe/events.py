@@ -8,6 +8,7 @@ import zlib
 
 import msgspec
 
+from kspan.graph.observe.timing import clock_error
 from kspan.graph.rules.rules import COMBINED, Rules, Subject
 from kspan.graph.state.records import EventTrack, ObjectState, Occurrence, Refusal
 from kspan.graph.state.state import State
@@ -61,7 +62,7 @@ class EventObserver:
         self, record: LogRecord, event: Event, obj: ObjectState, count: int, track: EventTrack | None
     ) -> Occurrence:
         ref, first, name_time = event.involvedObject, track is None and count == 1, _name_time(event)
-        time, latest = _event_time(record, event, name_time, first=first)
+        time, latest, uncertainty = _received_by(record, *_event_time(record, event, name_time, first=first))
         return Occurrence(
             id=span_id(self.state.cluster, event.metadata.uid, *_count_identity(track, count, event.message)),
             uid=obj.uid,
@@ -74,6 +75,7 @@ class EventObserver:
             received=self.state.clock.now,
             time=time,
             latest=latest,
+            uncertainty=uncertainty,
             rv=version_number(event.metadata.resourceVersion, record.epoch),
             # A repeat keeps the resourceVersion of the first occurrence. In a series it is that of each repeat, because
             # it is part of the key of the series (client-go tools/events/event_broadcaster.go, getKey).
@@ -148,6 +150,17 @@ def _event_time(record: LogRecord, event: Event, name_time: int, *, first: bool)
     if record.type is not RecordType.LISTED and 0 <= record.recorded_at - floor < SECOND:
         return record.recorded_at, record.recorded_at
     return floor, floor + SECOND
+
+
+def _received_by(record: LogRecord, time: int, latest: int) -> tuple[int, int, int]:
+    """Return time, latest time and uncertainty (ns) of an Event: it did not happen after its receipt.
+
+    The clock of a node may be ahead. A list shows Events long after they happened, so its receipt says nothing.
+    """
+    received = record.recorded_at
+    if record.type is RecordType.LISTED:
+        return time, latest, 0
+    return min(time, received), min(latest, received), clock_error(record, time)
 
 
 def _name_time(event: Event) -> int:

@@ -10,11 +10,17 @@ PROMPT = 2 * SECOND
 def estimate_time(record: LogRecord, floor: int) -> int:
     """Return the best estimate (ns) of when the change in a record happened.
 
-    The time of receipt is more precise than whole seconds, unless the record was received late.
+    The time of receipt is more precise than whole seconds, unless the record was received late. Nothing happened after
+    its receipt: a clock that states a later time is ahead.
 
     Args:
         record: the record that shows the change.
         floor: the time that the object states, truncated to a second (ns; 0: none).
     """
     received = record.recorded_at
-    return received if not floor or 0 <= received - floor < PROMPT else floor
+    return received if not floor or received - floor < PROMPT else floor
+
+
+def clock_error(record: LogRecord, stated: int) -> int:
+    """Return by how much (ns) a clock must be ahead that states a time after the receipt of the record."""
+    return max(0, stated - record.recorded_at)

@@ -9,7 +9,7 @@ from kspan.graph.observe.condition_diff import (
     not_quiet,
 )
 from kspan.graph.observe.object_state import ObservedObject
-from kspan.graph.observe.timing import estimate_time
+from kspan.graph.observe.timing import clock_error, estimate_time
 from kspan.graph.rules.rules import Rules
 from kspan.graph.state.records import Note, ObjectState, Occurrence, Transition
 from kspan.graph.state.state import State
@@ -88,7 +88,7 @@ class TransitionObserver:
 
     def _note(self, seen: ObservedObject, obj: ObjectState, transition: ConditionTransition) -> Note:
         reason, message = _reason_and_message(seen.status, transition)
-        time = _time(seen, obj, transition)
+        time = estimate_time(seen.record, _stated(seen, obj, transition))
         return Note(time, transition.name, transition.type, transition.status, reason, message)
 
     def _add(self, seen: ObservedObject, obj: ObjectState, transition: ConditionTransition) -> Occurrence:
@@ -106,7 +106,12 @@ class TransitionObserver:
     def _occurrence(self, seen: ObservedObject, obj: ObjectState, transition: ConditionTransition) -> Occurrence:
         condition = transition.condition
         reason, message = _reason_and_message(seen.status, transition)
-        time = _time(seen, obj, transition)
+        stated = _stated(seen, obj, transition)
+        time = estimate_time(seen.record, stated)
+        uncertainty = clock_error(seen.record, stated)
+        if not stated and (late := self.state.clock.unwatched_before(seen.record.recorded_at)):
+            uncertainty = -(-late // 2)
+            time -= late // 2
         observed = max(condition.observedGeneration if condition is not None else 0, seen.status.observedGeneration)
         return Occurrence(
             id=span_id(self.state.cluster, obj.uid, "turn", transition.name, obj.resource_version),
@@ -118,7 +123,8 @@ class TransitionObserver:
             arrival=self.state.clock.next_arrival(),
             received=self.state.clock.now,
             time=time,
-            latest=time,
+            latest=seen.record.recorded_at if uncertainty else time,
+            uncertainty=uncertainty,
             rv=obj.rv,
             api_version=obj.api_version,
             resource_version=obj.resource_version,
@@ -137,13 +143,14 @@ class TransitionObserver:
         return field_managers.service_of(manager) or "unknown"
 
 
-def _time(seen: ObservedObject, obj: ObjectState, transition: ConditionTransition) -> int:
-    """Return when a transition happened (ns): lastTransitionTime if it is plausible, else the time of the write."""
+def _stated(seen: ObservedObject, obj: ObjectState, transition: ConditionTransition) -> int:
+    """Return when a transition happened (ns, in whole seconds): lastTransitionTime if it is plausible, else the time of
+    the write; 0 if the object states neither."""
     condition = transition.condition
     stated = parse_time_or_zero(condition.lastTransitionTime) if condition is not None else 0
     if not obj.created <= stated <= seen.record.recorded_at + SECOND:
         _, stated = _writer(seen.meta, transition)
-    return estimate_time(seen.record, stated)
+    return stated
 
 
 def _reason_and_message(status: ObjectStatus, transition: ConditionTransition) -> tuple[str, str]:

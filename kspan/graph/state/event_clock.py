@@ -42,6 +42,29 @@ class EventClock:
         if to > self.now:
             self._clock.before, self.now = self.now, to
 
+    def hold(self) -> None:
+        """Let event time stand still: from now on, changes may be missing."""
+        self._clock.held = True
+
+    def resume(self, at: int) -> None:
+        """Let event time go on at ``at`` (ns): what happened meanwhile has been received."""
+        self.now = max(self.now, at)
+        self._clock.held, self._clock.resumed = False, self.now
+
+    @property
+    def is_held(self) -> bool:
+        """True if event time stands still."""
+        return self._clock.held
+
+    @property
+    def resumed(self) -> int:
+        """When event time last went on (ns); 0 if it never stood still."""
+        return self._clock.resumed
+
+    def unwatched_before(self, received: int) -> int:
+        """For how long before its receipt (ns) a change may have happened unseen; 0 if everything was watched."""
+        return max(0, received - self.now) if self._clock.held else 0
+
     @property
     def before(self) -> int:
         """Event time before it last advanced."""
@@ -66,8 +89,8 @@ class EventClock:
         return clock.lag >> min(60, max(0, self.now - clock.lag_at) // LAG_HALF_LIFE)
 
     def note_event_lag(self, lag: int) -> None:
-        """Note how late an Event arrived (ns)."""
-        if lag >= self.event_lag():
+        """Note how late an Event arrived (ns), unless that was because nobody watched."""
+        if lag >= self.event_lag() and not self._clock.held:
             self._clock.lag, self._clock.lag_at = lag, self.now
 
     def note_closed(self, trace: str) -> None:

@@ -329,6 +329,8 @@ class Clock(msgspec.Struct, array_like=True, gc=False):
 
     now: int = 0  # event time
     before: int = 0  # event time before it last advanced
+    held: bool = False  # event time stands still: changes may be missing
+    resumed: int = 0  # when it last went on
     arrivals: int = 0  # number of occurrences so far
     lag: int = 0  # how late Events arrive, as of ``lag_at``
     lag_at: int = 0

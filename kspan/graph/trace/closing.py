@@ -32,7 +32,8 @@ class TraceCloser:
         trace, now = self.state.trace(name), self.state.clock.now
         if trace is None or now < trace.check:
             return  # Stale timer; a later check is scheduled.
-        expires = trace.opened + self.settings.max_trace_age
+        # After an outage, what happened meanwhile gets the time to join the trace.
+        expires = max(trace.opened + self.settings.max_trace_age, self.state.clock.resumed + self.settings.settle)
         objects = self._objects(trace)
         if now >= expires:
             self._close(trace, incomplete=any(o.progressing for o in objects))
@@ -47,7 +48,8 @@ class TraceCloser:
         """When to check the trace again (ns); 0 if it is resolved."""
         now = self.state.clock.now
         # An object that stopped progressing just now may have caused something that was not received yet.
-        quiet_until = max([trace.active, *(o.settled for o in objects)]) + self._settle(trace)
+        quiet_since = max([trace.active, self.state.clock.resumed, *(o.settled for o in objects)])
+        quiet_until = quiet_since + self._settle(trace)
         if now < quiet_until:
             return quiet_until
         if any(self.state.is_pending(o.uid) for o in objects):

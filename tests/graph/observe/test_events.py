@@ -82,7 +82,10 @@ HEX = f"{T + 98 * SECOND + 250 * MILLISECOND:x}"
         ({"lastTimestamp": second(99), "received": 99.9}, 99.9, 99.9),
         ({"lastTimestamp": second(99), "received": 100}, 99, 100),
         ({"lastTimestamp": second(99), "received": 99}, 99, 99),
-        ({"lastTimestamp": second(99), "received": 98.9}, 99, 100),
+        # A clock that is ahead: nothing happened after it was received, unless it was only listed.
+        ({"lastTimestamp": second(99), "received": 98.9}, 98.9, 98.9),
+        ({"eventTime": at(99.5), "received": 99.25}, 99.25, 99.25),
+        ({"eventTime": at(99.5), "received": 99.25, "kind": RecordType.LISTED}, 99.5, 99.5),
         ({"lastTimestamp": second(99), "received": 99.9, "kind": RecordType.LISTED}, 99, 100),
         # None at all.
         ({}, 100, 100),

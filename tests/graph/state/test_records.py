@@ -32,7 +32,16 @@ UNKNOWN = {
     | {"reached": 0, "ended": 0, "template": 0, "toleration_seconds": 0, "labels": 0}
     | {"replicas": -1, "ordinal": -1, "deleting": False, "progressing": False, "failed": False},
     Trace: {"warning": False, "remote": False},
-    Clock: {"now": 0, "before": 0, "arrivals": 0, "lag": 0, "lag_at": 0, "invalid_contexts": 0},
+    Clock: {
+        "now": 0,
+        "before": 0,
+        "arrivals": 0,
+        "lag": 0,
+        "lag_at": 0,
+        "invalid_contexts": 0,
+        "held": False,
+        "resumed": 0,
+    },
 }
 
 
