@@ -1,0 +1,177 @@
+"""While nobody watches, event time stands still: an outage closes no trace and moves no time."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kspan.graph import Fold, built_in_rules
+from kspan.model import HELD, LogRecord, RecordType
+from kspan.settings import FoldSettings
+from kspan.times import SECOND, format_time
+from tests.recordings import Rows, fold, journal, journal_of
+
+T = 1_800_000_000 * SECOND
+HOLD = FoldSettings().hold
+SETTLE = FoldSettings().settle
+
+CASES = Path(__file__).parents[1] / "data" / "cases"
+
+
+def tick(seconds: float, reason: str = "") -> LogRecord:
+    return LogRecord(RecordType.TICK, T + int(seconds * SECOND), reason=reason)
+
+
+def seen(kind: RecordType, version: int, seconds: float, *, wrote: int = -1, **spec: Any) -> LogRecord:
+    """The Deployment web, which has all its replicas, received at ``seconds``; written at ``wrote`` (-1: unknown)."""
+    managed = {"manager": "kubectl", "operation": "Update", "apiVersion": "apps/v1", "fieldsV1": {"f:spec": {}}}
+    metadata: dict[str, Any] = {
+        "uid": "u",
+        "name": "web",
+        "namespace": "shop",
+        "resourceVersion": str(version),
+        "generation": version,
+        "creationTimestamp": format_time(T - 3600 * SECOND),
+    }
+    if wrote >= 0:
+        metadata["managedFields"] = [managed | {"time": format_time(T + wrote * SECOND)}]
+    names = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
+    status = {"observedGeneration": version} | dict.fromkeys(names, spec["replicas"])
+    raw = {"kind": "Deployment", "apiVersion": "apps/v1", "metadata": metadata, "spec": spec, "status": status}
+    return LogRecord(
+        kind,
+        T + int(seconds * SECOND),
+        "apps/v1/deployments",
+        "u",
+        str(version),
+        "apps/v1",
+        "Deployment",
+        "shop",
+        "web",
+        msgspec.json.encode(raw),
+    )
+
+
+def folded(*records: LogRecord) -> Fold:
+    result = Fold("cluster", built_in_rules())
+    for number, record in enumerate(records, 1):
+        result.apply(number, record)
+    return result
+
+
+FIRST = seen(RecordType.LISTED, 1, 0, replicas=1)
+CHANGE = seen(RecordType.MODIFIED, 2, 1, wrote=1, replicas=2)
+"""A change that opens a trace, decided after the hold."""
+
+
+def test_event_time_stands_still_from_a_hold_to_the_next_tick() -> None:
+    held = folded(FIRST, tick(3, HELD), seen(RecordType.MODIFIED, 2, 60, wrote=50, replicas=2))
+    assert (held.now, held.is_held, held.pending_occurrences) == (T + 3 * SECOND, True, 1)
+    held.apply(4, tick(70))
+    assert (held.now, held.is_held, held.pending_occurrences, held.open_traces) == (T + 70 * SECOND, False, 0, 1)
+
+
+def test_a_second_hold_changes_nothing() -> None:
+    assert folded(FIRST, tick(3, HELD), tick(9, HELD)).now == T + 3 * SECOND
+
+
+def test_a_trace_is_quiet_only_from_the_end_of_a_hold() -> None:
+    """Without the hold it is closed ten seconds after its only occurrence was placed."""
+    assert folded(FIRST, CHANGE, tick(6.5), tick(15.9)).open_traces == 1
+    assert folded(FIRST, CHANGE, tick(6.5), tick(16)).open_traces == 0
+    held = folded(FIRST, CHANGE, tick(6.5), tick(8, HELD), tick(100))
+    assert held.open_traces == 1
+    held.apply(6, LogRecord(RecordType.TICK, T + 100 * SECOND + SETTLE - 1))
+    assert held.open_traces == 1
+    held.apply(7, LogRecord(RecordType.TICK, T + 100 * SECOND + SETTLE))
+    assert held.open_traces == 0
+
+
+def test_a_trace_that_became_too_old_during_a_hold_waits_for_what_was_missed() -> None:
+    age = FoldSettings().max_trace_age // SECOND
+    held = folded(FIRST, CHANGE, tick(6.5), tick(8, HELD), tick(age + 100))
+    assert held.open_traces == 1
+    held.apply(6, tick(age + 100 + SETTLE // SECOND))
+    assert held.open_traces == 0
+
+
+@pytest.mark.parametrize("records", [[tick(3, HELD)], []])
+def test_a_fold_that_is_stopped_during_a_hold_continues_it(records: list[LogRecord]) -> None:
+    before = folded(FIRST, CHANGE, *records)
+    delta = before.take_delta()
+    after = Fold("cluster", built_in_rules())
+    after.load((row.state for row in delta.objects), (), (row.fold for row in delta.pending), (), delta.clock)
+    assert (after.is_held, after.now) == (before.is_held, before.now) == (bool(records), before.now)
+
+
+def span(*records: LogRecord) -> dict[str, Any]:
+    """The last update of the Deployment, once all traces are closed."""
+    rows = fold("cluster", records)
+    return max((row for row in rows["spans"] if row["name"] == "Deployment.Update"), key=lambda row: row["start_time"])
+
+
+def test_a_change_that_was_received_late_has_the_time_that_it_states() -> None:
+    late = span(FIRST, tick(3, HELD), seen(RecordType.MODIFIED, 2, 60, wrote=50, replicas=2), tick(70))
+    assert late["start_time"] == T + 50 * SECOND
+    assert "kspan.time.uncertainty" not in late["attributes"]
+
+
+def test_a_change_that_was_received_late_and_states_no_time_lies_between_the_disconnect_and_its_receipt() -> None:
+    late = span(FIRST, tick(3, HELD), seen(RecordType.MODIFIED, 2, 63, replicas=2), tick(70))
+    assert late["start_time"] == T + 33 * SECOND
+    assert late["attributes"]["kspan.time.uncertainty"] == 30
+
+
+def test_a_change_that_was_received_at_once_happened_then() -> None:
+    live = span(FIRST, seen(RecordType.MODIFIED, 2, 63, replicas=2))
+    assert live["start_time"] == T + 63 * SECOND
+    assert "kspan.time.uncertainty" not in live["attributes"]
+
+
+def test_nothing_happened_after_it_was_received() -> None:
+    live = span(FIRST, seen(RecordType.MODIFIED, 2, 63, wrote=100, replicas=2))
+    assert live["start_time"] == T + 63 * SECOND
+    assert live["attributes"]["kspan.time.uncertainty"] == 37
+
+
+def test_the_clock_of_a_node_that_is_ahead_stretches_no_span() -> None:
+    cluster, records = journal_of(CASES / "node-clock-ahead.jsonl")
+    last = max(record.recorded_at for record in records)
+    spans = fold(cluster, records)["spans"]
+    assert max(row["end_time"] for row in spans) <= last
+    ahead = {row["name"] for row in spans if "kspan.time.uncertainty" in row["attributes"]}
+    assert ahead == {"Pod.Pulled", "Pod.Created", "Pod.Started"}
+
+
+# recordings ----------------------------------------------------------------------------------------------------------
+
+
+def with_hold(records: tuple[LogRecord, ...], at: int, seconds: int) -> list[LogRecord]:
+    """The records, of which those of ``seconds`` after the ``at``-th are received while nobody is known to watch."""
+    since = records[at - 1].recorded_at
+    end = next((n for n in range(at, len(records)) if records[n].recorded_at > since + seconds * SECOND), len(records))
+    until = max(since + seconds * SECOND, records[end - 1].recorded_at) + HOLD
+    return [
+        *records[:at],
+        LogRecord(RecordType.TICK, since, reason=HELD),
+        *records[at:end],
+        LogRecord(RecordType.TICK, until),
+        *records[end:],
+    ]
+
+
+def tree(rows: Rows) -> dict[str, tuple[str, str, str]]:
+    return {row["span_id"]: (row["name"], row["trace_id"], row["parent_span_id"]) for row in rows["spans"]}
+
+
+@pytest.mark.parametrize("scenario", ["01-deployment-create", "02-rolling-update", "11-delete-cascade"])
+@settings(deadline=None, max_examples=10)
+@given(data=st.data())
+def test_a_hold_anywhere_changes_no_trace_no_span_and_no_parent(scenario: str, data: st.DataObject) -> None:
+    cluster, records = journal(scenario)
+    at = data.draw(st.integers(1, len(records) - 1))
+    seconds = data.draw(st.integers(1, 20))
+    assert tree(fold(cluster, with_hold(records, at, seconds))) == tree(fold(cluster, records))
