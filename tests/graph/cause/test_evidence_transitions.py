@@ -1,0 +1,55 @@
+"""Evidence about condition transitions."""
+
+from typing import Any
+
+import pytest
+
+from kspan.graph.cause import evidence
+from kspan.graph.state.records import Transition
+from tests.graph.cause.test_evidence import span
+from tests.graph.making import change, occurrence, state_of, thing, transition
+
+# transitions ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_newest_transition_before_an_occurrence() -> None:
+    known = [transition("a", 10), transition("b", 20), transition("c", 20), transition("d", 30)]
+    assert span(evidence.newest_transition(known, occurrence(rv=30))) == "c"
+    assert span(evidence.newest_transition(known, occurrence("c", rv=30))) == "b"
+    assert span(evidence.newest_transition(known, occurrence(rv=31))) == "d"
+    assert evidence.newest_transition(known, occurrence(rv=10)) is None
+
+
+@pytest.mark.parametrize("seconds, expected", [(69.9, ""), (70, "t"), (100, "t"), (130, "t"), (130.1, "")])
+def test_an_event_reports_a_transition_of_its_object_within_30_s(seconds: float, expected: str) -> None:
+    obj = thing("pod", transitions=[transition("t", 10, seconds)])
+    assert span(evidence.nearest_transition(obj, occurrence(seconds=100))) == expected
+
+
+def test_the_nearest_transition_is_nearest_in_time_then_by_span() -> None:
+    obj = thing("pod", transitions=[transition("c", 1, 97), transition("b", 2, 102), transition("a", 3, 98)])
+    assert span(evidence.nearest_transition(obj, occurrence(seconds=100))) == "a"
+
+
+@pytest.mark.parametrize(
+    "this, below, expected",
+    [
+        (transition("t", 50), {"transitions": [transition("a", 49)]}, "a"),
+        (transition("t", 50), {"transitions": [transition("a", 50)]}, ""),
+        (transition("t", 50), {"transitions": [transition("a", 49, bad=False)]}, ""),
+        (transition("t", 50, bad=False), {"transitions": [transition("a", 49, bad=False)]}, "a"),
+        (transition("t", 50), {"changes": [change("d", 49, verb="Delete")]}, "d"),
+        (transition("t", 50), {"changes": [change("d", 50, verb="Delete")]}, ""),
+        (transition("t", 50), {"changes": [change("d", 2, verb="Delete")]}, ""),
+        (transition("t", 50), {"changes": [change("d", 3, verb="Delete")]}, "d"),
+        (transition("t", 50, bad=False), {"changes": [change("d", 49, verb="Delete")]}, ""),
+        (transition("t", 50), {"changes": [change("c", 49, verb="Create")]}, ""),
+        (transition("t", 50, kind="ReplicaFailure", bad=False), {"changes": [change("c", 49, verb="Create")]}, "c"),
+        (transition("t", 50, bad=False), {"changes": [change("c", 49, verb="Create")]}, ""),
+    ],
+)
+def test_what_happened_to_a_dependent_may_have_caused_a_transition(
+    this: Transition, below: dict[str, Any], expected: str
+) -> None:
+    owner, child, grandchild = thing("rs"), thing("other", owner="rs"), thing("pod", owner="other", **below)
+    assert span(evidence.newest_below(state_of(owner, child, grandchild), owner, this)) == expected
