@@ -87,9 +87,9 @@ def test_replay_refuses_an_invalid_rules_file_before_it_reads_input(tmp_path: Pa
     assert not (tmp_path / "db.sqlite").exists()
 
 
-def test_replay_reports_that_the_history_was_made_with_other_rules_until_it_is_rebuilt(tmp_path: Path) -> None:
+def test_replay_reports_once_that_the_history_was_made_with_other_rules(tmp_path: Path) -> None:
     path, db = written(tmp_path, GOOD), tmp_path / "db.sqlite"
-    note = "the history was made with other rules"
+    note = "the history was made with other settings (rules)"
     assert note not in kspan("replay", ROLLING_UPDATE, "--db", db, "--export", "none").stderr
     assert note in kspan("replay", ROLLING_UPDATE, "--db", db, "--export", "none", "--rules", path).stderr
     assert kspan("db", "verify", "--db", db).returncode == 0
