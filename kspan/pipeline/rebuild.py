@@ -13,6 +13,8 @@ from kspan.pipeline.known_versions import HighWaterMarks
 from kspan.pipeline.load_fold import load_fold
 from kspan.settings import FoldInputs, FoldSettings
 from kspan.store import FoldPeriod, Store, is_about_data, open_store
+from kspan.store.check import check_journal, check_traces
+from kspan.store.tables.finding import Finding
 
 TABLES = ("objects", "owners", "pending", "spans", "traces", "gaps")
 KEYS = {
@@ -34,8 +36,8 @@ class Difference(msgspec.Struct, frozen=True):
     Args:
         table: name of the table.
         key: key of the row, without the cluster.
-        problem: ``missing`` (from the database), ``unexpected``, ``differs``, or ``unreadable`` (a row cannot be read;
-            the rest of the table was not compared).
+        problem: ``missing`` (from the database), ``unexpected``, ``differs``, ``unreadable`` (a row cannot be read; the
+            rest of the table was not compared), or what does not agree with other rows.
         columns: columns that differ; empty if the whole row does.
     """
 
@@ -46,7 +48,10 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 def verify(store: Store, cluster: str, rules: Rules, on_progress: OnProgress | None = None) -> Iterator[Difference]:
-    """Replay the journal into an empty projection and compare it with the one in the database, row by row.
+    """Compare the journal with its checksums, and the traces with their spans; then replay the journal into an empty
+    projection and compare it with the one in the database, row by row.
+
+    A journal that was pruned is not replayed: what retention has deleted from it is still in the projection.
 
     Each period of the journal is replayed with the settings that are recorded for it, and with ``rules`` or the
     built-in rules, whichever were used.
@@ -61,14 +66,15 @@ def verify(store: Store, cluster: str, rules: Rules, on_progress: OnProgress | N
     default.
 
     Raises:
-        StoreError: the journal was pruned (what was deleted from it is still in the projection); or the projection was
-            made by another version of the fold, or with rules that were not given.
+        StoreError: the projection was made by another version of the fold, or with rules that were not given.
     """
-    if pruned := store.pruned_to(cluster):
-        raise StoreError(
-            f"{store.name}: retention has deleted journal records up to record {pruned}: only a complete journal can "
-            "be verified"
-        )
+    for found in _findings("journal", check_journal(store, cluster)):
+        yield found
+        if found.problem == "unreadable":
+            return
+    yield from _findings("traces", check_traces(store, cluster))
+    if store.pruned_to(cluster):
+        return
     known = {each.digest: each for each in (built_in_rules(), rules)}
     try:
         periods = _replayable(store, cluster, known)
@@ -91,6 +97,17 @@ def verify(store: Store, cluster: str, rules: Rules, on_progress: OnProgress | N
                     raise
                 # A column holds something else than its type (invalid JSON, for example).
                 yield Difference(table, "a row", "unreadable")
+
+
+def _findings(table: str, findings: Iterator[Finding]) -> Iterator[Difference]:
+    """The findings about a table, up to the first row that cannot be read."""
+    try:
+        for found in findings:
+            yield Difference(*found)
+    except StoreError as error:
+        if not is_about_data(error):
+            raise
+        yield Difference(table, "a row", "unreadable")
 
 
 def rebuild(

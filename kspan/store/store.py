@@ -19,7 +19,7 @@ from kspan.store.postgresql.leadership import Leadership
 from kspan.store.postgresql.partitions import Partitions
 from kspan.store.results import ClusterStats, FoldPeriod, KnownVersion, Position, Projection
 from kspan.store.schema import tables as schema
-from kspan.store.tables import exports, fold_history, journal, projection, rows, stats
+from kspan.store.tables import exports, fold_history, journal, projection, recorded_days, rows, stats
 
 
 class Store:
@@ -148,6 +148,7 @@ class Store:
             if records and first_seq != last + 1:
                 raise StoreError(f"{self.name}: cannot commit: the journal ends at {last}, {first_seq} does not follow")
             journal.append(connection, cluster, first_seq, records)
+            recorded_days.add(connection, cluster, first_seq, records)
             rows.write_cursors(connection, cluster, cursors)
             exports.offer_again(connection, cluster, rows.write_delta(connection, cluster, delta))
             projection.write_position(connection, cluster, last + len(records), delta.clock, newest or None)

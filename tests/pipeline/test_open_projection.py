@@ -11,7 +11,7 @@ from kspan.graph.state.version import FOLD_VERSION
 from kspan.ingest.journal_builder import JournalBatch
 from kspan.pipeline import open_projection as opening
 from kspan.pipeline.projector import Projector
-from kspan.pipeline.rebuild import rebuild, verify
+from kspan.pipeline.rebuild import Difference, rebuild, verify
 from kspan.settings import FoldInputs, FoldSettings
 from kspan.store import FoldPeriod, Store, open_store
 from kspan.store.tables.retention import prune
@@ -231,12 +231,26 @@ def prune_all(store: Store) -> None:
     prune(store, CLUSTER, last + 1)
 
 
-def test_verify_refuses_a_pruned_journal() -> None:
+def test_verify_compares_only_traces_and_spans_if_the_journal_was_pruned() -> None:
     with open_store("sqlite://") as store:
         append(store, 0, len(RECORDS))
-        prune_all(store)
-        with pytest.raises(StoreError, match="only a complete journal can be verified"):
-            list(verify(store, CLUSTER, built_in_rules()))
+        (trace, *_) = store.projection_rows(CLUSTER, "traces")
+        with store.writing("pretend that retention has processed a record", CLUSTER) as connection:
+            connection.exec_driver_sql("UPDATE fold_state SET pruned_to = 1")
+        assert list(verify(store, CLUSTER, built_in_rules())) == []
+        with store.writing("damage a trace", CLUSTER) as connection:
+            connection.exec_driver_sql("UPDATE traces SET span_count = 99 WHERE trace_id = ?", (trace["trace_id"],))
+        expected = Difference("traces", trace["trace_id"], "does not agree with its spans", ("span_count",))
+        assert list(verify(store, CLUSTER, built_in_rules())) == [expected]
+
+
+def test_verify_names_the_table_with_a_row_that_cannot_be_read() -> None:
+    with open_store("sqlite://") as store:
+        append(store, 0, len(RECORDS))
+        with store.writing("damage a trace", CLUSTER) as connection:
+            connection.exec_driver_sql("UPDATE traces SET state = 'lost'")
+        found = list(verify(store, CLUSTER, built_in_rules()))
+    assert Difference("traces", "a row", "unreadable") in found
 
 
 def test_retention_forgets_periods_without_records() -> None:

@@ -17,10 +17,11 @@ SHOWN = 20
 
 
 def run_verify(db: str | None, cluster: str, rules: str | None, *, progress: bool) -> int:
-    """Compare the projection with the journal. Returns 0 if they agree, 1 if they differ."""
+    """Check the tables, and compare the projection with a complete journal. Returns 0 if all agrees, 1 if not."""
     compiled = load_rules(rules)
     with open_existing(db, read_only=True) as store:
         name = the_cluster(store, cluster)
+        pruned_to = store.pruned_to(name)
         total = store.last_sequence(name)
         with progress_bar("folding", total, shown=progress) as advance:
             differences = list(rebuilding.verify(store, name, compiled, on_progress=advance))
@@ -30,12 +31,31 @@ def run_verify(db: str | None, cluster: str, rules: str | None, *, progress: boo
         print(f"{found.table} {found.key}: {found.problem}{columns}")
     if len(differences) > SHOWN:
         print(f"... and {len(differences) - SHOWN} more")
+    if any(found.table == "journal" for found in differences):
+        print(
+            "kspan: the journal is not as kspan wrote it: restore a backup; a rebuild cannot repair the journal",
+            file=sys.stderr,
+        )
+    if pruned_to:
+        return _report_pruned(pruned_to, agrees=not differences)
     if differences:
         rows = f"{counted(len(differences), 'row')} {'differs' if len(differences) == 1 else 'differ'}"
         print(f"kspan: {rows} from the {total} journal records; '{command}' repairs that", file=sys.stderr)
         return 1
     print(f"The projection agrees with the {total} journal records.")
     return 0
+
+
+def _report_pruned(pruned_to: int, *, agrees: bool) -> int:
+    """Report the check of a database with a pruned journal. Returns the exit code."""
+    print(
+        f"kspan: retention has deleted journal records up to record {pruned_to}, so the projection was not compared "
+        "with the journal",
+        file=sys.stderr,
+    )
+    if agrees:
+        print("The journal agrees with its checksums, and the traces agree with their spans.")
+    return 0 if agrees else 1
 
 
 def run_rebuild(

@@ -30,8 +30,10 @@ def verify(
 ) -> None:
     """Check that the projection matches the journal.
 
-    Replays the journal into an empty projection, with the settings recorded in the database, and compares the rows.
-    Needs --rules only if the history was made with rules of your own. Exit code: 0 if all rows match, 1 if not.
+    Compares the journal with its checksums, and each trace with its spans. Then replays the journal into an empty
+    projection, with the settings recorded in the database, and compares the rows; not if retention has deleted a part
+    of the journal. Needs --rules only if the history was made with rules of your own. Exit code: 0 if all rows match,
+    1 if not.
 
     \b
     Examples:

@@ -14,6 +14,7 @@ from kspan.errors import StoreError
 from kspan.store.engine import take_time
 from kspan.store.postgresql.partitions import DAY, days, limit_lock_wait, name_of
 from kspan.store.store import Store
+from kspan.store.tables import recorded_days
 from kspan.store.tables.journal import last_sequence
 
 _logger = logging.getLogger(__name__)
@@ -32,11 +33,11 @@ _GONE: Final = "gone_"
 def prune(store: Store, cluster: str, before: int) -> int:
     """Drop partitions whose records are all older than ``before`` (Unix ns). Returns the number of deleted records."""
     with store.reading("look for old partitions") as connection:
-        names = [name_of(day) for day in sorted(days(connection)) if (day + 1) * DAY <= before]
+        old = {name_of(day): day for day in sorted(days(connection)) if (day + 1) * DAY <= before}
     records = 0
-    for name in names:
+    for name, day in old.items():
         try:
-            records += _detach(store, cluster, name, before)
+            records += _detach(store, cluster, name, day, before)
         except _ChangedError:
             continue
         except StoreError as error:
@@ -45,8 +46,8 @@ def prune(store: Store, cluster: str, before: int) -> int:
     return records
 
 
-def _detach(store: Store, cluster: str, name: str, before: int) -> int:
-    """Detach a partition. Returns the number of deleted records: 0 if it cannot be dropped."""
+def _detach(store: Store, cluster: str, name: str, day: int, before: int) -> int:
+    """Detach the partition of a day. Returns the number of deleted records: 0 if it cannot be dropped."""
     with store.reading("look for needed records in a partition") as connection:
         # This takes long, but records that are not needed now will not be needed later, so others may write meanwhile.
         take_time(connection)
@@ -55,8 +56,9 @@ def _detach(store: Store, cluster: str, name: str, before: int) -> int:
         if _has_others(connection, name, cluster):
             return 0
         last, count, kept = _needed(connection, cluster, name)
-    if len(kept) > KEPT:
-        return 0
+        if len(kept) > KEPT:
+            return 0
+        kept_sum = recorded_days.sum_of(connection, cluster, day, kept)
     with store.writing("drop a partition", cluster) as connection:
         limit_lock_wait(connection)
         connection.exec_driver_sql(f"ALTER TABLE journal DETACH PARTITION {name}")
@@ -65,6 +67,7 @@ def _detach(store: Store, cluster: str, name: str, before: int) -> int:
         # By the key, because nobody can commit during this query.
         keep = f"INSERT INTO journal SELECT * FROM {name} WHERE cluster = %s AND seq = ANY(%s)"  # noqa: S608
         connection.exec_driver_sql(keep, (cluster, kept))
+        recorded_days.replace(connection, cluster, day, *kept_sum)
         connection.exec_driver_sql(f"ALTER TABLE {name} RENAME TO {_GONE}{name}")
         connection.exec_driver_sql(
             "UPDATE fold_state SET pruned_to = greatest(pruned_to, %s) WHERE cluster = %s", (last, cluster)

@@ -113,4 +113,7 @@ class Word(TypeDecorator[StrEnum]):
         return None if value is None else str(value.value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:
-        return None if value is None else self.words(value)
+        try:
+            return None if value is None else self.words(value)
+        except ValueError as error:
+            raise msgspec.ValidationError(str(error)) from error

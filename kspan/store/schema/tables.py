@@ -23,7 +23,7 @@ from kspan.model import RecordType, SpanEvent, SpanLink, SpanState, TraceState
 from kspan.settings import FoldSettings
 from kspan.store.schema.column_types import Json, Payload, Word
 
-REVISION: Final = "kspan_0001"
+REVISION: Final = "kspan_0002"
 """The newest migration. It is repeated here so that an up-to-date database opens without Alembic."""
 
 metadata: Final = MetaData(naming_convention={"pk": "%(table_name)s_pkey"})
@@ -272,6 +272,18 @@ fold_state = Table(
     **_CLUSTERED,
 )
 
+recorded_days = Table(
+    "recorded_days",
+    metadata,
+    _cluster(),
+    _key("day", BigInteger, "day (UTC) of journal.recorded_at, in days since 1970"),
+    _column("from_seq", BigInteger, "internal: first journal record that is counted here"),
+    _column("records", BigInteger, "internal: number of records of this day in the journal"),
+    _column("checksum", BigInteger, "internal: sum of the checksums of these records, modulo 2^62"),
+    comment="Internal: checksums of the journal, with which kspan db verify finds changes",
+    **_CLUSTERED,
+)
+
 export_state = Table(
     "export_state",
     metadata,
@@ -293,5 +305,5 @@ leader_state = Table(
     **_CLUSTERED,
 )
 
-INTERNAL: Final = (pending, fold_state, export_state, leader_state)
+INTERNAL: Final = (pending, fold_state, recorded_days, export_state, leader_state)
 """Tables that are not part of the SQL interface."""

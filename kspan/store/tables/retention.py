@@ -25,7 +25,7 @@ from kspan.model import RecordType
 from kspan.store.postgresql import drop_partitions
 from kspan.store.schema import tables as schema
 from kspan.store.store import Store
-from kspan.store.tables import fold_history
+from kspan.store.tables import fold_history, recorded_days
 from kspan.store.tables.exports import waits
 from kspan.store.tables.journal import NEWS, last_sequence, pruned_to
 from kspan.store.tables.rows import chunks
@@ -139,15 +139,16 @@ class _JournalWalk:
         # The last record of the journal is kept: sequence numbers continue from it.
         kept.append(last_sequence(connection, self._cluster))
         last = old[-1].seq
-        count = len({row.seq for row in old}.difference(kept))
-        if count:
+        gone = sorted({row.seq for row in old}.difference(kept))
+        if gone:
+            recorded_days.subtract(connection, self._cluster, gone)
             run = delete(table).where(table.c.cluster == self._cluster, table.c.seq > self._after, table.c.seq <= last)
             connection.execute(run.where(table.c.seq.not_in(kept)))
         state = schema.fold_state
         mark = update(state).where(state.c.cluster == self._cluster, state.c.pruned_to < last)
         connection.execute(mark.values(pruned_to=last))
         self._after = last
-        return count, len(old) < WINDOW
+        return len(gone), len(old) < WINDOW
 
     def _read(self, connection: Connection) -> list[Row[Any]]:
         table = schema.journal

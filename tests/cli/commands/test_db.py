@@ -93,3 +93,38 @@ def test_a_history_of_an_older_fold_is_rebuilt_by_a_replay(database: Path) -> No
     done = kspan("replay", RECORDING, "--db", database, "--export", "none")
     assert "the history was written by an older kspan: rebuilt it from" in done.stderr
     assert kspan("db", "verify", "--db", database).returncode == 0
+
+
+def test_verify_of_a_pruned_journal_checks_the_traces_and_reports_what_was_not_compared(database: Path) -> None:
+    with open_store(str(database)) as store:
+        (cluster,) = store.clusters()
+        with store.writing("prune a record", cluster) as connection:
+            connection.exec_driver_sql("UPDATE fold_state SET pruned_to = 1")
+    verified = kspan("db", "verify", "--db", database)
+    assert (verified.returncode, verified.stdout) == (
+        0,
+        "The journal agrees with its checksums, and the traces agree with their spans.\n",
+    )
+    assert verified.stderr == (
+        "kspan: retention has deleted journal records up to record 1, so the projection was not compared with the "
+        "journal\n"
+    )
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("UPDATE traces SET end_time = 1")
+        connection.commit()
+    damaged = kspan("db", "verify", "--db", database)
+    assert damaged.returncode == 1
+    assert "does not agree with its spans in end_time" in damaged.stdout
+
+
+def test_verify_reports_a_changed_journal_which_a_rebuild_does_not_repair(database: Path) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("DELETE FROM journal WHERE seq = 20")
+        connection.commit()
+    assert kspan("db", "rebuild", "--db", database).returncode == 0
+    verified = kspan("db", "verify", "--db", database)
+    assert verified.returncode == 1
+    missing, changed = verified.stdout.splitlines()[:2]
+    assert missing == "journal 20: missing"
+    assert changed.endswith("was changed in records, checksum")
+    assert "the journal is not as kspan wrote it: restore a backup" in verified.stderr
