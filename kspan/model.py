@@ -269,6 +269,24 @@ class TraceState(StrEnum):
     CLOSED = "closed"
 
 
+class Outcome(StrEnum):
+    """How a trace ended. It is an attribute of the root span (``vocabulary.OUTCOME``)."""
+
+    OK = "ok"
+    FAILING = "failing"
+    """Something in it fails in a way that waiting does not fix. An episode continues the trace."""
+    FAILED = "failed"
+    """Something in it failed and does not try again."""
+    RECOVERED = "recovered"
+    """It continues a failing trace, and nothing fails any more."""
+    SUPERSEDED = "superseded"
+    """What was failing was deleted or changed in another trace."""
+    INCOMPLETE = "incomplete"
+    """It was closed by age while something in it was in progress."""
+    UNKNOWN = "unknown"
+    """The last that is known of an object is a Warning."""
+
+
 class TraceRow(msgspec.Struct, frozen=True, gc=False):
     """A row of ``traces``: a tree of occurrences below one root cause.
 

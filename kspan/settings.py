@@ -31,6 +31,14 @@ class FoldSettings(msgspec.Struct, frozen=True):
     max_trace_age: int = 900 * SECOND
     """Close a trace at this age, and mark it incomplete if something in it is still in progress."""
 
+    report_failure_after: int = 60 * SECOND
+    """Close a trace at most this long after the first sign of a failure that waiting does not fix. The rules have a
+    shorter time for most of them."""
+
+    report_again_after: tuple[int, ...] = (60 * SECOND, 900 * SECOND, 3_600 * SECOND, 21_600 * SECOND)
+    """While a failure lasts, close the first, second … trace that continues the one in which it began this long after
+    its start, and all others like the last."""
+
     context_annotations: tuple[str, ...] = ("tracing.k8s.io/traceparent",)
     """Annotations that carry a W3C traceparent (KEP-5915 proposes the first)."""
 

@@ -53,6 +53,8 @@ OMITTED_SPANS = "kspan.summary.omitted_spans"
 """Number of spans below an exported span that are not exported at all."""
 DROPPED_ATTRIBUTES = "kspan.dropped_attributes"
 """Names of the attributes of a span that are not exported, because its trace is too large."""
+OUTCOME = "kspan.trace.outcome"
+"""Outcome of a trace, on its root span: a value of ``kspan.model.Outcome``."""
 TIME_UNCERTAINTY = "kspan.time.uncertainty"
 """Seconds by which the start of a span may be wrong. Absent if the time is exact."""
 

@@ -183,6 +183,31 @@ class Affinity(msgspec.Struct, gc=False):
     nodeAffinity: NodeAffinity | None = None
 
 
+class ContainerStateWaiting(msgspec.Struct, gc=False):
+    """core/v1 ContainerStateWaiting."""
+
+    reason: str = ""
+
+
+class ContainerStateRunning(msgspec.Struct, gc=False):
+    """core/v1 ContainerStateRunning."""
+
+    startedAt: str | None = None
+
+
+class ContainerState(msgspec.Struct, gc=False):
+    """core/v1 ContainerState."""
+
+    running: ContainerStateRunning | None = None
+    waiting: ContainerStateWaiting | None = None
+
+
+class ContainerStatus(msgspec.Struct, gc=False):
+    """core/v1 ContainerStatus."""
+
+    state: ContainerState | None = None
+
+
 class ObjectStatus(msgspec.Struct, gc=False):
     """The fields of the statuses of built-in kinds that kspan reads."""
 
@@ -198,6 +223,8 @@ class ObjectStatus(msgspec.Struct, gc=False):
     updatedNumberScheduled: int = 0
     numberAvailable: int = 0
     conditions: list[Condition] | None = None
+    initContainerStatuses: list[ContainerStatus] | None = None
+    containerStatuses: list[ContainerStatus] | None = None
 
 
 class AnyStatus(msgspec.Struct, gc=False):

@@ -16,6 +16,7 @@ from kspan.graph.observe.trace_context import read_context
 from kspan.graph.rules.rules import Rules
 from kspan.graph.state.records import NOT_PLACED, SYNTHETIC_UPDATE, KnownChange, ObjectState, Occurrence
 from kspan.graph.state.state import State
+from kspan.graph.trace.failing import FailingTraces
 from kspan.graph.trace.placement import Placer
 from kspan.ids import unnamed
 from kspan.settings import FoldSettings
@@ -33,11 +34,16 @@ class Decider:
         self.prerequisites = Prerequisites(state, rules, settings)
         self.chooser = Chooser(state, rules, settings, self.prerequisites)
         self.placer = Placer(state)
+        self.failing = FailingTraces(state, settings)
 
     def decide(self, occ: Occurrence) -> None:
         """Choose the cause of an occurrence and place it, unless that was done or has begun."""
         if occ.decided:
             return
+        self._decide(occ)
+        self.failing.watch(occ)
+
+    def _decide(self, occ: Occurrence) -> None:
         self.state.start_deciding(occ)
         if occ.event_uid and occ.uid == unnamed(occ.kind, occ.namespace, occ.name):
             self._identify(occ)

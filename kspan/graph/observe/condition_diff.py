@@ -198,6 +198,11 @@ def _transition(kind: str, name: str, value: str, condition: Condition | None, *
     return ConditionTransition(name, value, name if value == "True" else f"{name}={value}", bad, error, condition)
 
 
+def is_bad(name: str, value: str) -> bool:
+    """True if a condition with this type is bad with this status."""
+    return (_BAD_IF_TRUE.search(name) is not None) == (value == "True")
+
+
 def ended_phase(conditions: ConditionSet) -> str:
     """Return the phase (Succeeded or Failed) of a Pod that ended; empty if it did not."""
     return next((name for name, value in conditions if value == PHASE), "")

@@ -8,8 +8,10 @@ import zlib
 
 import msgspec
 
-from kspan.graph.observe.timing import clock_error
-from kspan.graph.rules.rules import COMBINED, Rules, Subject
+from kspan.graph.observe.failures import FailureObserver
+from kspan.graph.observe.timing import MAX_LAG, clock_error
+from kspan.graph.rules.patterns import COMBINED
+from kspan.graph.rules.rules import Rules, Subject
 from kspan.graph.state.records import EventTrack, ObjectState, Occurrence, Refusal
 from kspan.graph.state.state import State
 from kspan.ids import span_id, unnamed
@@ -17,9 +19,6 @@ from kspan.k8s.objects import Event, decode_event
 from kspan.k8s.resource_version import version_number
 from kspan.model import LogRecord, RecordType
 from kspan.times import SECOND, parse_time_or_zero
-
-MAX_LAG = 300 * SECOND
-"""Maximum lateness of an Event (ns). A later one was not observed when it was sent, or a clock is wrong."""
 
 _FLUX_1_KINDS = {
     kind.lower(): kind for kind in ("CronJob", "DaemonSet", "Deployment", "HelmRelease", "Job", "Pod", "StatefulSet")
@@ -30,9 +29,10 @@ _FLUX_1_KINDS = {
 class EventObserver:
     """Creates the occurrences of Events."""
 
-    def __init__(self, state: State, rules: Rules) -> None:
+    def __init__(self, state: State, rules: Rules, failures: FailureObserver) -> None:
         self.state = state
         self.rules = rules
+        self.failures = failures
 
     def observe(self, record: LogRecord) -> None:
         """Add the occurrence of a delta of an Event to the state.
@@ -57,6 +57,8 @@ class EventObserver:
         if record.type is not RecordType.LISTED and 0 <= (lag := record.recorded_at - occ.time) < MAX_LAG:
             self.state.clock.note_event_lag(lag)
         self.state.add_occurrence(occ)
+        waiting = (other for span in self.state.pending_of(obj.uid) if (other := self.state.occurrence(span)))
+        self.state.objects.set_failures(obj, self.failures.after_event(occ, obj, self.state.clock.now, waiting))
 
     def _occurrence(
         self, record: LogRecord, event: Event, obj: ObjectState, count: int, track: EventTrack | None

@@ -7,6 +7,7 @@ streams does not matter.
 from kspan.graph.observe.changes import ChangeObserver
 from kspan.graph.observe.condition_diff import PHASE
 from kspan.graph.observe.events import EventObserver
+from kspan.graph.observe.failures import FailureObserver
 from kspan.graph.observe.object_state import (
     LABELLED,
     ObservedObject,
@@ -31,7 +32,8 @@ class Observer:
     def __init__(self, state: State, rules: Rules, settings: FoldSettings) -> None:
         self.state = state
         self.settings = settings
-        self.events = EventObserver(state, rules)
+        self.failures = FailureObserver(rules.failures, settings)
+        self.events = EventObserver(state, rules, self.failures)
         self.changes = ChangeObserver(state, rules)
         self.transitions = TransitionObserver(state, rules)
 
@@ -64,7 +66,10 @@ class Observer:
     def _remember(self, seen: ObservedObject, known: ObjectState | None) -> ObjectState:
         """Put the new state of an object, its owners and its scale target into the state of the fold."""
         new = next_state(seen, known, self.state.clock.now, self.settings)
+        new.failures = self.failures.after_status(seen, new, self.state.clock.now)
         self.state.objects.put(new)
+        if new.failures != (known.failures if known is not None else ()):
+            self.state.check_traces_of(new)
         if known is None or new.owners != known.owners:
             for row in owner_rows(seen.meta):
                 self.state.objects.own(row)

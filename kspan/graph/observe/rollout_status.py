@@ -116,6 +116,9 @@ _KINDS = {
     "Pod": _pod,
 }
 
+ASSESSED = frozenset(_KINDS)
+"""Kinds whose status shows whether they are healthy."""
+
 BUILT_IN = frozenset(
     [*_KINDS, "CronJob", "HorizontalPodAutoscaler", "Namespace", "PersistentVolume", "ReplicationController"],
 )

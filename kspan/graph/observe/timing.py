@@ -3,6 +3,9 @@
 from kspan.model import LogRecord
 from kspan.times import SECOND
 
+MAX_LAG = 300 * SECOND
+"""Maximum lateness of an Event (ns). A later one was not observed when it was sent, or a clock is wrong."""
+
 PROMPT = 2 * SECOND
 """A record that was received at most this long (ns) after a timestamp in whole seconds was received at once."""
 

@@ -13,11 +13,13 @@ from typing import Any
 
 from kspan.errors import RulesError
 from kspan.graph.rules.checks import Checks, Mistake, suggestion, type_of
+from kspan.graph.rules.failure_entry import KEYS, read_failure
+from kspan.graph.rules.failures import FailureRule, FailureRules
 from kspan.graph.rules.rule_entry import read_rule
 from kspan.graph.rules.rules import Disruption, Managers, Rule, Rules
 from kspan.toml_positions import Path
 
-TABLES = ("rule", "managers", "actors", "disruptions")
+TABLES = ("rule", "failure", "managers", "actors", "disruptions")
 NODE_CHANGES = ("evicts", "closed", "deleted", "opened", "labelled")
 """Values of ``node`` in ``[disruptions]``."""
 
@@ -72,7 +74,8 @@ class _FileReader:
         self._text = text
         self._base = base
         self._added: dict[str, tuple[Rule, Path]] = {}
-        self._disabled: set[str] = set()
+        self._failures: dict[str, FailureRule] = {}
+        self._disabled: dict[str, set[str]] = {"rule": set(), "failure": set()}
 
     def read(self) -> Rules:
         """Read all tables. If the file is not valid TOML, only the base remains."""
@@ -82,49 +85,57 @@ class _FileReader:
             self.checks.mistakes.append(_syntax_mistake(str(error), self._text))
             return self._base
         self.checks.keys((), data, TABLES, "table")
-        self._read_rules(data.get("rule", []))
+        self._read_entries("rule", data.get("rule", []))
+        self._read_entries("failure", data.get("failure", []))
         managers, actors, disruptions = self._managers(data), self._actors(data), self._disruptions(data)
         self._check_shadowing()
-        kept = [r for r in self._base.rules if r.name not in self._added and r.name not in self._disabled]
-        return Rules([*(rule for rule, _ in self._added.values()), *kept], managers, actors, disruptions)
+        kept = [r for r in self._base.rules if r.name not in {*self._added, *self._disabled["rule"]}]
+        others = [f for f in self._base.failures.rules if f.name not in {*self._failures, *self._disabled["failure"]}]
+        failures = FailureRules([*self._failures.values(), *others])
+        return Rules([*(rule for rule, _ in self._added.values()), *kept], managers, actors, disruptions, failures)
 
-    # [[rule]] --------------------------------------------------------------------------------------------------------
+    # [[rule]] and [[failure]] -------------------------------------------------------------------------------------------
 
-    def _read_rules(self, entries: Any) -> None:
+    def _read_entries(self, table: str, entries: Any) -> None:
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            self.checks.wrong(("rule",), "rule must be a list of tables: write [[rule]]")
+            self.checks.wrong((table,), f"{table} must be a list of tables: write [[{table}]]")
             return
         taken: dict[str, Path] = {}
         for number, entry in enumerate(entries):
-            path: Path = ("rule", number)
+            path: Path = (table, number)
             name = entry.get("name")
             if isinstance(name, str) and name in taken:
                 line = self.checks.line(taken[name])
-                self.checks.wrong((*path, "name"), f"duplicate name {name!r}: the rule on line {line} has it")
+                self.checks.wrong((*path, "name"), f"duplicate name {name!r}: the {table} on line {line} has it")
                 continue
             if isinstance(name, str):
                 taken[name] = (*path, "name")
-            self._read_rule(path, entry)
+            self._read_entry(table, path, entry)
 
-    def _read_rule(self, path: Path, entry: dict[str, Any]) -> None:
+    def _read_entry(self, table: str, path: Path, entry: dict[str, Any]) -> None:
         before = len(self.checks.mistakes)
-        self.checks.keys(path, entry, (*Rule.__struct_fields__, "enabled"))
-        name = self.checks.string(path, entry, "name", missing="name is missing: every rule needs one")
+        self.checks.keys(path, entry, (*(KEYS if table == "failure" else Rule.__struct_fields__), "enabled"))
+        name = self.checks.string(path, entry, "name", missing=f"name is missing: every {table} needs one")
         if not self.checks.boolean(path, entry, "enabled", default=True):
-            self._disable(path, entry, name)
-            return
-        rule = read_rule(self.checks, path, entry)
-        if rule is not None and len(self.checks.mistakes) == before:
-            self._added[name] = (rule, path)
+            self._disable(table, path, entry, name)
+        elif table == "failure":
+            failure = read_failure(self.checks, path, entry)
+            if failure is not None and len(self.checks.mistakes) == before:
+                self._failures[name] = failure
+        else:
+            rule = read_rule(self.checks, path, entry)
+            if rule is not None and len(self.checks.mistakes) == before:
+                self._added[name] = (rule, path)
 
-    def _disable(self, path: Path, entry: dict[str, Any], name: str) -> None:
+    def _disable(self, table: str, path: Path, entry: dict[str, Any], name: str) -> None:
         for key in entry:
             if key not in ("name", "enabled"):
-                self.checks.wrong((*path, key), f"{key} is not allowed in a rule with enabled = false")
-        known = [rule.name for rule in self._base.rules]
+                self.checks.wrong((*path, key), f"{key} is not allowed in a {table} with enabled = false")
+        base = self._base.failures.rules if table == "failure" else self._base.rules
+        known = [rule.name for rule in base]
         if name and name not in known:
-            self.checks.wrong((*path, "name"), f"unknown built-in rule {name!r}{suggestion(name, known)}")
-        self._disabled.add(name)
+            self.checks.wrong((*path, "name"), f"unknown built-in {table} {name!r}{suggestion(name, known)}")
+        self._disabled[table].add(name)
 
     def _check_shadowing(self) -> None:
         """Find rules that can never match, because earlier rules of the file match the same Events."""

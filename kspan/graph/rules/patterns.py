@@ -9,6 +9,9 @@ from typing import Any
 
 import re2
 
+COMBINED = "(combined from similar events): "
+"""Prefix of the message of an aggregated Event (client-go tools/record/events_cache.go)."""
+
 _OPENERS = ("(?P<", "(?<")
 _QUANTIFIERS = "*+?{"
 _META = frozenset(".^$*+?{}[]|()")

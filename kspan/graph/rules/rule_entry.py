@@ -1,5 +1,6 @@
 """Reads one ``[[rule]]`` of a rules file. Pure."""
 
+from collections.abc import Collection
 from typing import Any
 
 from kspan.graph.rules.checks import Checks, suggestion
@@ -23,7 +24,7 @@ def read_rule(checks: Checks, path: Path, entry: dict[str, Any]) -> Rule | None:
         entry: the table, whose keys are known.
     """
     before = len(checks.mistakes)
-    message = _pattern(checks, path, entry)
+    message = read_pattern(checks, path, entry, GROUPS)
     fields: dict[str, Any] = {
         "name": entry.get("name", ""),
         "component": checks.names(path, entry, "component", needed=True),
@@ -39,7 +40,8 @@ def read_rule(checks: Checks, path: Path, entry: dict[str, Any]) -> Rule | None:
     return Rule(message=message, **fields) if message is not None and len(checks.mistakes) == before else None
 
 
-def _pattern(checks: Checks, path: Path, entry: dict[str, Any]) -> Pattern | None:
+def read_pattern(checks: Checks, path: Path, entry: dict[str, Any], groups: Collection[str]) -> Pattern | None:
+    """Read the regular expression ``message``, which may have these named groups; None if it has a mistake."""
     text, path = checks.string(path, entry, "message"), (*path, "message")
     try:
         pattern = Pattern(text)
@@ -47,8 +49,9 @@ def _pattern(checks: Checks, path: Path, entry: dict[str, Any]) -> Pattern | Non
         checks.wrong(path, f"invalid regular expression in message: {error}")
         return None
     for group in dict.fromkeys(pattern.groups):
-        if group not in GROUPS:
-            checks.wrong(path, f"unknown group {group!r}{suggestion(group, GROUPS)}")
+        if group not in groups:
+            known = suggestion(group, groups) if groups else ": groups have no meaning here"
+            checks.wrong(path, f"unknown group {group!r}{known}")
         if pattern.groups.count(group) > 1:
             checks.wrong(path, f"duplicate group {group!r}")
     return pattern

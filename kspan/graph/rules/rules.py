@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from kspan.graph.rules.patterns import Pattern
+from kspan.graph.rules.failures import FailureRules
+from kspan.graph.rules.patterns import COMBINED, Pattern
 
 MEANINGS = ("creates", "deletes", "scales", "applies", "turns", "observes", "waits", "explains")
 """Values of ``means``."""
@@ -18,9 +19,6 @@ SOURCES = ("scaleTargetRef", "nodeName", "namespace", "self")
 """Values of ``subject_from``."""
 
 ANY_COMPONENT = "*"
-
-COMBINED = "(combined from similar events): "
-"""Prefix of the message of an aggregated Event (client-go tools/record/events_cache.go)."""
 
 
 class Subject(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -136,11 +134,13 @@ class Rules:
         managers: Managers,
         actors: Mapping[str, str],
         disruptions: Mapping[str, Disruption],
+        failures: FailureRules | None = None,
     ) -> None:
         self.rules = tuple(rules)
         self.managers = managers
         self.actors = dict(actors)
         self.disruptions = dict(disruptions)
+        self.failures = failures or FailureRules()
         self._controllers = NamePatterns(managers.controllers)
         self._people = NamePatterns(managers.people)
         self._by_reason: dict[str, list[Rule]] = {}
@@ -175,7 +175,8 @@ class Rules:
         return manager in self._people
 
     def _digest(self) -> str:
-        content = [[rule.as_row() for rule in self.rules], self.managers, self.actors, self.disruptions]
+        failures = [rule.as_row() for rule in self.failures.rules]
+        content = [[rule.as_row() for rule in self.rules], self.managers, self.actors, self.disruptions, failures]
         return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]
 
 

@@ -10,6 +10,8 @@ from kspan.graph.state.event_clock import EventClock
 from kspan.graph.state.object_index import ObjectIndex
 from kspan.graph.state.records import (
     Baseline,
+    Continuation,
+    Failure,
     KnownChange,
     LostDependent,
     Note,
@@ -31,6 +33,9 @@ TRANSITIONS_KEPT: Final = 48
 
 ANNOUNCEMENTS_KEPT: Final = 8
 """Announcements of a deletion, until it happens."""
+
+CONTINUATIONS_KEPT: Final = 8
+"""Traces closed while failing that one object continues: a Deployment whose rollouts fail one after the other."""
 
 Dependent = TypeVar("Dependent", LostDependent, Replacement)
 
@@ -55,6 +60,7 @@ class Objects:
         self._delta = delta
         self._occurrences = occurrences
         self._index = ObjectIndex()
+        self._continued: dict[str, str] = {}  # Traces with a continuation, and their episodes -> uid of its holder.
         # Frequent questions skip a call.
         self.get: Final[Callable[[str], ObjectState | None]] = self._index.by_uid.get
         self.named: Final = self._index.named
@@ -146,6 +152,7 @@ class Objects:
         """Remove an object that is deleted and can cause nothing any more. Its row stays, without the fold's state."""
         self._delta.forget_object(obj)
         self._index.remove(obj)
+        self._forget_continuations(obj)
 
     def add_change(self, obj: ObjectState, change: KnownChange) -> None:
         """Add a change of an object, and drop changes and dependents that are too old to matter."""
@@ -244,6 +251,42 @@ class Objects:
         self._index_happened(obj, transition)
         self._delta.objects[obj.uid] = None
 
+    def set_failures(self, obj: ObjectState, failures: tuple[Failure, ...]) -> None:
+        """Set in which ways an object is failing."""
+        if failures != obj.failures:
+            obj.failures = failures
+            self._delta.objects[obj.uid] = None
+
+    def continuation(self, trace: str) -> tuple[ObjectState, Continuation] | None:
+        """What comes after a trace that was closed while failing, or the continuation whose episode the trace is; with
+        the object that keeps it."""
+        holder = self.get(self._continued.get(trace, ""))
+        if holder is None:
+            return None
+        return next(((holder, c) for c in holder.continuations if trace == c.trace or trace in c.follows), None)
+
+    def continue_trace(self, holder: ObjectState, old: Continuation | None, new: Continuation | None) -> None:
+        """Keep what comes after a trace, in place of an older continuation if there is one."""
+        others = [c for c in holder.continuations if c != old][-CONTINUATIONS_KEPT + 1 :]
+        self._forget_continuations(holder)
+        holder.continuations = (*others, new) if new is not None else tuple(others)
+        self._index_continuations(holder)
+        self._delta.objects[holder.uid] = None
+
+    def open_continuation(self, holder: ObjectState, kept: Continuation, trace: str) -> None:
+        """Set the id of the open episode of a continuation."""
+        if kept.trace != trace:
+            self.continue_trace(holder, kept, msgspec.structs.replace(kept, trace=trace))
+
+    def _index_continuations(self, holder: ObjectState) -> None:
+        for kept in holder.continuations:
+            self._continued |= dict.fromkeys(_names(kept), holder.uid)
+
+    def _forget_continuations(self, holder: ObjectState) -> None:
+        for kept in holder.continuations:
+            for name in _names(kept):
+                self._continued.pop(name, None)
+
     def set_episodes(self, obj: ObjectState, traces: tuple[str, ...]) -> None:
         """Set the traces of what follows an object's closed traces."""
         obj.episodes = traces
@@ -270,7 +313,12 @@ class Objects:
         """Add an object from its row."""
         obj = msgspec.msgpack.decode(raw, type=ObjectState)
         self.put(obj)
+        self._index_continuations(obj)
         if obj.refused is not None:
             self.refuse(obj, obj.refused)
         if obj.forget:
             self._schedule.forget_object(obj.uid, obj.forget)
+
+
+def _names(kept: Continuation) -> tuple[str, ...]:
+    return (kept.trace, *kept.follows) if kept.trace else kept.follows

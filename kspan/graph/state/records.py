@@ -109,6 +109,32 @@ class Refusal(msgspec.Struct, array_like=True, gc=False):
     last: int
 
 
+class Failure(msgspec.Struct, array_like=True, gc=False):
+    """A failure of an object that waiting does not fix (``[[failure]]`` in rules.toml)."""
+
+    rule: str
+    reason: str
+    since: int  # when its first sign was received
+    patience: int  # how long to wait for a recovery
+    last: int = 0  # time of the newest Event that shows it
+    heard: int = 0  # when that Event was received
+    ended: int = 0  # 0: it lasts
+    in_status: bool = False  # the status shows it; false: only Events do
+    final: bool = False  # the object does not try again
+
+
+class Continuation(msgspec.Struct, array_like=True, gc=False):
+    """What comes after a trace that was closed while something in it was failing."""
+
+    trace: str  # the episode that is open; empty: none is
+    follows: tuple[str, ...]  # the closed traces that it continues, oldest first
+    root: str  # root span of the first of them
+    failing: tuple[str, ...]  # uids of the objects that were failing when the last of them was closed
+    rules: tuple[str, ...]  # failures that were reported
+    number: int  # of the next or open episode among those in a row with the same failures
+    closed: int  # when the last trace was closed
+
+
 class EventTrack(msgspec.Struct, array_like=True, gc=False):
     """How far the repeats of one Event object were followed."""
 
@@ -301,6 +327,8 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     replacements: tuple[Replacement, ...] = ()
     refused: Refusal | None = None
     episodes: tuple[str, ...] = ()  # traces of what follows its closed traces, or no known cause; open ones, mostly
+    failures: tuple[Failure, ...] = ()
+    continuations: tuple[Continuation, ...] = ()  # of traces that were closed while failing; kept on one object of each
 
 
 class Trace(msgspec.Struct, array_like=True, gc=False):
@@ -313,6 +341,8 @@ class Trace(msgspec.Struct, array_like=True, gc=False):
     warning: bool = False  # contains a Warning
     previous_trace: str = ""  # the closed trace that this episode follows
     remote: bool = False  # its id is that of a carried trace context
+    failing: tuple[str, ...] = ()  # uids of objects that have been failing in it
+    failing_until: int = 0  # when one of them was last seen failing
 
 
 class Gap(msgspec.Struct, array_like=True, frozen=True, gc=False):

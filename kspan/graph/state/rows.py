@@ -8,7 +8,7 @@ import msgspec
 from kspan import vocabulary as words
 from kspan.graph.observe.trace_context import read_context
 from kspan.graph.state.records import ObjectState, Occurrence, Trace
-from kspan.model import ObjectRow, PendingRow, SpanEvent, SpanLink, SpanRow, SpanState, TraceRow, TraceState
+from kspan.model import ObjectRow, Outcome, PendingRow, SpanEvent, SpanLink, SpanRow, SpanState, TraceRow, TraceState
 from kspan.times import SECOND, format_time
 
 _CONTAINER = re.compile(r"spec\.(?:initContainers|containers|ephemeralContainers)\{(.+)\}")
@@ -66,12 +66,14 @@ def closed_span_row(occ: Occurrence, start: int, end: int, node: str) -> SpanRow
     return _span_row(occ, SpanState.CLOSED, start, end, _attributes(occ, node), b"")
 
 
-def closed_root_row(occ: Occurrence, start: int, end: int, node: str, outcome: str, *, incomplete: bool) -> SpanRow:
-    """The final row of a root span, with the ``outcome`` of the whole trace (empty: no error)."""
+def closed_root_row(occ: Occurrence, start: int, end: int, node: str, outcome: Outcome, error: str) -> SpanRow:
+    """The final row of a root span, with the outcome of the whole trace and its error (empty: none)."""
     row = closed_span_row(occ, start, end, node)
-    attributes = row.attributes | {words.INCOMPLETE: True} if incomplete else row.attributes
-    error, message = occ.warning or bool(outcome), outcome or occ.message
-    return msgspec.structs.replace(row, error=error, message=message, attributes=attributes)
+    attributes = row.attributes | {words.OUTCOME: str(outcome)}
+    if outcome is Outcome.INCOMPLETE:
+        attributes[words.INCOMPLETE] = True
+    failed, message = occ.warning or bool(error), error or occ.message
+    return msgspec.structs.replace(row, error=failed, message=message, attributes=attributes)
 
 
 def _span_row(

@@ -250,6 +250,9 @@ class State:
         """Give an open trace another id."""
         self._delta.drop_trace(trace.id)
         self._traces.rename(trace.id, name)
+        kept = self.objects.continuation(trace.id)
+        if kept is not None:
+            self.objects.open_continuation(*kept, name)
         trace.id = name
         for occ in self.members(name):
             occ.place = replace(occ.place, trace=name)
@@ -278,6 +281,25 @@ class State:
         trace.check = at
         self._delta.traces[trace.id] = None
         self.schedule.check_trace(trace.id, at)
+
+    def check_soon(self, name: str) -> None:
+        """Check a trace when it may be resolved at the earliest, if it is open."""
+        trace, soon = self.trace(name), self.clock.now + self._settings.settle
+        if trace is not None and soon < trace.check:
+            self.check_again(trace, soon)
+
+    def check_traces_of(self, obj: ObjectState) -> None:
+        """Check the open traces of an object soon: it began or ceased to fail."""
+        name = obj.changes[-1].trace if obj.changes else ""
+        kept = self.objects.continuation(name)
+        for found in (name, *obj.episodes, kept[1].trace if kept is not None else ""):
+            self.check_soon(found)
+
+    def note_failing(self, trace: Trace, uids: Iterable[str]) -> None:
+        """Note that objects are failing in a trace now."""
+        trace.failing = tuple(sorted({*trace.failing, *uids}))
+        trace.failing_until = self.clock.now
+        self._delta.traces[trace.id] = None
 
     def close_trace(self, trace: Trace, row: TraceRow, spans: Iterable[tuple[Occurrence, SpanRow]]) -> None:
         """Write the final rows of a trace and its spans, and remove them."""

@@ -8,10 +8,11 @@ from kspan.graph.state.records import ObjectState, Occurrence, Trace
 from kspan.graph.state.rows import closed_root_row, closed_span_row
 from kspan.graph.state.state import State
 from kspan.graph.trace.estimated_times import with_estimated_times
+from kspan.graph.trace.failing import NOTHING, Failing, FailingTraces
 from kspan.graph.trace.late_lists import awaits_owner
 from kspan.graph.trace.placement import Placer
 from kspan.graph.trace.span_times import children_of, end_times, start_times
-from kspan.model import SpanRow, TraceRow, TraceState
+from kspan.model import Outcome, SpanRow, TraceRow, TraceState
 from kspan.settings import FoldSettings
 from kspan.times import SECOND
 
@@ -26,23 +27,35 @@ class TraceCloser:
         self.state = state
         self.settings = settings
         self.placer = Placer(state)
+        self.failing = FailingTraces(state, settings)
 
     def check(self, name: str) -> None:
         """Close the trace if it is resolved, otherwise schedule another check."""
         trace, now = self.state.trace(name), self.state.clock.now
         if trace is None or now < trace.check:
             return  # Stale timer; a later check is scheduled.
-        # After an outage, what happened meanwhile gets the time to join the trace.
-        expires = max(trace.opened + self.settings.max_trace_age, self.state.clock.resumed + self.settings.settle)
+        failing = self.failing.find(trace)
+        if failing.objects:
+            self.state.note_failing(trace, [obj.uid for obj in failing.objects])
+            if now < failing.due:
+                self.state.check_again(trace, failing.due)
+            else:
+                self._close(trace, failing)
+            return
+        # What was failing for hours has as much time to recover as anything else. After an outage, what happened
+        # meanwhile gets the time to join the trace.
+        opened, resumed = max(trace.opened, trace.failing_until), self.state.clock.resumed
+        expires = max(opened + self.settings.max_trace_age, resumed + self.settings.settle)
         objects = self._objects(trace)
         if now >= expires:
-            self._close(trace, incomplete=any(o.progressing for o in objects))
+            self._close(trace, NOTHING, incomplete=any(o.progressing for o in objects))
             return
         again = self._check_again_at(trace, objects)
         if again:
-            self.state.check_again(trace, min(again, expires))
+            soon = now + self.settings.settle if trace.failing else expires
+            self.state.check_again(trace, min(again, expires, soon))
         else:
-            self._close(trace, incomplete=False)
+            self._close(trace, NOTHING)
 
     def _check_again_at(self, trace: Trace, objects: list[ObjectState]) -> int:
         """When to check the trace again (ns); 0 if it is resolved."""
@@ -92,13 +105,15 @@ class TraceCloser:
     def _objects(self, trace: Trace) -> list[ObjectState]:
         """The objects whose newest change or failure is in this trace. Objects with a newer change belong to another
         trace."""
+        if self.failing.continuation(trace) is not None:
+            return self.failing.objects(trace)
         uids = {occ.uid for occ in self.state.members(trace.id)}
         found = (self.state.object(uid) for uid in sorted(uids))
         return [obj for obj in found if obj is not None and _concerns(trace, obj)]
 
     # closing ---------------------------------------------------------------------------------------------------------
 
-    def _close(self, trace: Trace, *, incomplete: bool) -> None:
+    def _close(self, trace: Trace, failing: Failing, *, incomplete: bool = False) -> None:
         members = sorted(self.state.members(trace.id), key=lambda o: (o.time, o.id))
         self.placer.gather_roots(members)
         self.placer.name_trace(trace, members)
@@ -107,11 +122,11 @@ class TraceCloser:
         starts = start_times(children)
         ends = end_times(self.state, trace, members, starts, children)
         root = children[""][0]
-        outcome = self._outcome(trace, incomplete=incomplete)
+        outcome, error = self._outcome(trace, failing, incomplete=incomplete)
         spans: list[tuple[Occurrence, SpanRow]] = []
         for occ in members:
             place = occ, starts[occ.id], ends[occ.id], self._node(occ)
-            row = closed_root_row(*place, outcome, incomplete=incomplete) if occ is root else closed_span_row(*place)
+            row = closed_root_row(*place, outcome, error) if occ is root else closed_span_row(*place)
             spans.append((occ, row))
         closed = TraceRow(
             trace_id=trace.id,
@@ -123,10 +138,11 @@ class TraceCloser:
             start_time=min(starts.values()),
             end_time=max(ends.values()),
             span_count=len(members),
-            incomplete=incomplete,
-            error=bool(outcome),
+            incomplete=outcome is Outcome.INCOMPLETE,
+            error=bool(error),
             fold=b"",
         )
+        self.failing.close(trace, failing, root)
         self.state.close_trace(trace, closed, spans)
 
     def _node(self, occ: Occurrence) -> str:
@@ -134,17 +150,24 @@ class TraceCloser:
         obj = self.state.object(occ.uid)
         return obj.node if obj is not None and obj.node else (occ.instance if occ.actor == "kubelet" else "")
 
-    def _outcome(self, trace: Trace, *, incomplete: bool) -> str:
-        """Why the trace as a whole failed; empty if it did not. A failed Pod of a Job that succeeds does not count."""
+    def _outcome(self, trace: Trace, failing: Failing, *, incomplete: bool) -> tuple[Outcome, str]:
+        """How the trace as a whole ended, and its error (empty: none). A failed Pod of a Job that succeeds does not
+        count."""
         objects = self._objects(trace)
         uids = {obj.uid for obj in objects}
-        for obj in objects:
-            if obj.failed and obj.owner not in uids:
-                return f"{obj.kind} {obj.name} failed"
-        if incomplete and trace.warning:
+        failed = [obj for obj in objects if obj.failed and obj.owner not in uids]
+        for obj in failed:
+            if not obj.progressing:
+                return Outcome.FAILED, f"{obj.kind} {obj.name} failed"
+        if failing.objects:
+            return Outcome.FAILED if failing.final else Outcome.FAILING, failing.reason
+        for obj in failed:
+            return Outcome.FAILED, f"{obj.kind} {obj.name} failed"
+        if incomplete:
             progressing = [obj for obj in objects if obj.progressing and obj.owner not in uids]
-            return f"{progressing[0].kind} {progressing[0].name} did not finish" if progressing else "did not finish"
-        return ""
+            error = f"{progressing[0].kind} {progressing[0].name} did not finish" if progressing else "did not finish"
+            return Outcome.INCOMPLETE, error if trace.warning else ""
+        return self.failing.ended(trace), ""
 
     # objects ---------------------------------------------------------------------------------------------------------
 
@@ -167,6 +190,7 @@ class TraceCloser:
             self.state.is_pending(obj.uid)
             or any(map(self.state.is_open, obj.episodes))
             or any(self.state.is_open(change.trace) for change in obj.changes)
+            or any(self.failing.may_continue(kept) for kept in obj.continuations)
             or any(not dependent.deleted for dependent in self.state.objects.dependents(obj.uid))
         )
 

@@ -69,10 +69,22 @@ class Placer:
         self.state.place(occ, Place(self._id_from(root_of or occ), choice.rule, round(choice.confidence, 2)))
 
     def _place_in_episode(self, occ: Occurrence, choice: Choice, cause: KnownChange | None) -> None:
-        """Place an occurrence that follows a closed trace, or no known cause, in the episode of its object."""
+        """Place an occurrence that follows a closed trace, or no known cause, in an episode."""
         span, previous = (cause.span, cause.trace) if cause is not None else ("", "")
+        obj = self.state.object(occ.uid)
+        before = obj.episodes if obj is not None and not previous else (previous,)
+        kept = next((kept for name in before if (kept := self.state.objects.continuation(name)) is not None), None)
+        if kept is not None:
+            holder, continuation = kept
+            name = continuation.trace or self._id_from(occ)
+            self.state.objects.open_continuation(holder, continuation, name)
+            if not span:
+                span, previous = continuation.root, continuation.follows[0]
+            opened_after = continuation.follows[0]
+        else:
+            name, opened_after = self._episode(occ, previous), previous
         place = Place(
-            trace=self._episode(occ, previous),
+            trace=name,
             rule=choice.rule,
             confidence=round(choice.confidence, 2),
             cause=span,
@@ -80,10 +92,11 @@ class Placer:
             link_span=span,
             episodic=True,
         )
-        self.state.place(occ, place, previous=previous)
+        self.state.place(occ, place, previous=opened_after)
 
     def _episode(self, occ: Occurrence, previous: str) -> str:
-        """The trace of an object that follows the trace ``previous``: the open one, or a new one."""
+        """The trace of an object that follows the trace ``previous``: the open one, or a new one. After a trace that was
+        closed while something in it was failing, there is one for all of its objects instead."""
         obj = self.state.object(occ.uid)
         for name in obj.episodes if obj is not None else ():
             trace = self.state.trace(name)

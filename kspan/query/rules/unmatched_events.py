@@ -15,7 +15,7 @@ import msgspec
 
 from kspan import vocabulary as words
 from kspan.graph import Rules
-from kspan.graph.rules.rules import COMBINED
+from kspan.graph.rules.patterns import COMBINED
 from kspan.query.rules.rule_template import rule_template
 from kspan.store import Store
 from kspan.times import SECOND

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from kspan.graph import built_in_rules
-from kspan.graph.observe.events import MAX_LAG, EventObserver, _with_reference, is_combined
+from kspan.graph.observe.events import EventObserver, _with_reference, is_combined
 from kspan.graph.rules.rules import Subject
 from kspan.graph.state.records import ObjectState, Occurrence
 from kspan.graph.state.state import State

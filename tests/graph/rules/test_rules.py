@@ -5,7 +5,8 @@ import msgspec
 import pytest
 
 from kspan.graph import built_in_rules
-from kspan.graph.rules.rules import COMBINED, Subject
+from kspan.graph.rules.patterns import COMBINED
+from kspan.graph.rules.rules import Subject
 
 UID = "0b7f7a9a-8f0a-4f5b-9c61-5f1b7c3d2e10"
 
