@@ -66,11 +66,13 @@ def closed_span_row(occ: Occurrence, start: int, end: int, node: str) -> SpanRow
     return _span_row(occ, SpanState.CLOSED, start, end, _attributes(occ, node), b"")
 
 
-def closed_root_row(occ: Occurrence, start: int, end: int, node: str, outcome: Outcome, error: str) -> SpanRow:
+def closed_root_row(
+    occ: Occurrence, start: int, end: int, node: str, outcome: Outcome, error: str, *, incomplete: bool
+) -> SpanRow:
     """The final row of a root span, with the outcome of the whole trace and its error (empty: none)."""
     row = closed_span_row(occ, start, end, node)
     attributes = row.attributes | {words.OUTCOME: str(outcome)}
-    if outcome is Outcome.INCOMPLETE:
+    if incomplete:
         attributes[words.INCOMPLETE] = True
     failed, message = occ.warning or bool(error), error or occ.message
     return msgspec.structs.replace(row, error=failed, message=message, attributes=attributes)

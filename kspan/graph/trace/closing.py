@@ -122,11 +122,12 @@ class TraceCloser:
         starts = start_times(children)
         ends = end_times(self.state, trace, members, starts, children)
         root = children[""][0]
-        outcome, error = self._outcome(trace, failing, incomplete=incomplete)
+        ending = _, error = self._outcome(trace, failing, incomplete=incomplete)
         spans: list[tuple[Occurrence, SpanRow]] = []
         for occ in members:
             place = occ, starts[occ.id], ends[occ.id], self._node(occ)
-            row = closed_root_row(*place, outcome, error) if occ is root else closed_span_row(*place)
+            is_root = occ is root
+            row = closed_root_row(*place, *ending, incomplete=incomplete) if is_root else closed_span_row(*place)
             spans.append((occ, row))
         closed = TraceRow(
             trace_id=trace.id,
@@ -138,7 +139,7 @@ class TraceCloser:
             start_time=min(starts.values()),
             end_time=max(ends.values()),
             span_count=len(members),
-            incomplete=outcome is Outcome.INCOMPLETE,
+            incomplete=incomplete,
             error=bool(error),
             fold=b"",
         )
