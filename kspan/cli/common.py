@@ -84,23 +84,28 @@ def fold_settings(
     hold: str | None,
     settle: str | None,
     max_trace_age: str | None,
+    report_failure_after: str | None,
     contexts: Sequence[str] | None,
     base: FoldSettings = DEFAULTS,
 ) -> FoldSettings:
     """Return the settings of the fold; an option that is None keeps the value of ``base``.
 
     ``settle_after_warning`` keeps its ratio to ``settle``. Raises SettingsError for an invalid duration, and if
-    --max-trace-age is too short.
+    --max-trace-age or --report-failure-after is too short.
     """
     settings = FoldSettings(
         hold=_nanoseconds(hold, "--hold", base.hold),
         settle=_nanoseconds(settle, "--settle", base.settle),
         settle_after_warning=base.settle_after_warning,
         max_trace_age=_nanoseconds(max_trace_age, "--max-trace-age", base.max_trace_age),
+        report_failure_after=_nanoseconds(report_failure_after, "--report-failure-after", base.report_failure_after),
+        report_again_after=base.report_again_after,
         context_annotations=base.context_annotations if contexts is None else tuple(contexts),
     )
     if settings.max_trace_age <= settings.hold + settings.settle:
         raise SettingsError("--max-trace-age must be longer than --hold and --settle together")
+    if settings.report_failure_after <= settings.hold:
+        raise SettingsError("--report-failure-after must be longer than --hold")
     if settle is None:
         return settings
     after_warning = settings.settle * DEFAULTS.settle_after_warning // DEFAULTS.settle

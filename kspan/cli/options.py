@@ -64,6 +64,14 @@ MaxTraceSpans = Annotated[
         help="Export no more spans of a trace; equal ones become one span with their number (0: no limit).",
     ),
 ]
+ReportFailureAfter = Annotated[
+    str,
+    typer.Option(
+        "--report-failure-after",
+        metavar="DURATION",
+        help="Close a trace at most this long after something in it began to fail.",
+    ),
+]
 Contexts = Annotated[
     list[str],
     typer.Option(
@@ -89,6 +97,14 @@ RecordedMaxTraceAge = Annotated[
     str | None,
     typer.Option(
         "--max-trace-age", metavar="DURATION", help=f"Close a trace at this age even if it is unfinished. {_RECORDED}"
+    ),
+]
+RecordedReportFailureAfter = Annotated[
+    str | None,
+    typer.Option(
+        "--report-failure-after",
+        metavar="DURATION",
+        help=f"Close a trace at most this long after something in it began to fail. {_RECORDED}",
     ),
 ]
 RecordedContexts = Annotated[

@@ -195,9 +195,16 @@ class ContainerStateRunning(msgspec.Struct, gc=False):
     startedAt: str | None = None
 
 
+class ContainerStateTerminated(msgspec.Struct, gc=False):
+    """core/v1 ContainerStateTerminated."""
+
+    exitCode: int = 0
+
+
 class ContainerState(msgspec.Struct, gc=False):
     """core/v1 ContainerState."""
 
+    terminated: ContainerStateTerminated | None = None
     running: ContainerStateRunning | None = None
     waiting: ContainerStateWaiting | None = None
 

@@ -8,8 +8,9 @@ from typing import Final
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, select, tuple_
 
+from kspan import vocabulary as words
 from kspan.errors import QueryError
-from kspan.model import SpanRow, TraceRow, TraceState
+from kspan.model import Outcome, SpanRow, TraceRow, TraceState
 from kspan.query import spans as reading
 from kspan.query.objects.find import Place, at_places, check_kind, kinds_meant, places, places_of
 from kspan.query.objects.names import KindName
@@ -74,6 +75,14 @@ class TraceSummary(msgspec.Struct, frozen=True):
             return [Status.OPEN]
         found = {Status.ERROR: trace.error, Status.INCOMPLETE: trace.incomplete}
         return [status for status, holds in found.items() if holds] or [Status.OK]
+
+    @property
+    def outcome(self) -> list[str]:
+        """The outcome, if it says more than the statuses: failing, recovered, superseded or unknown."""
+        found = self.root.attributes.get(words.OUTCOME) if self.root is not None else None
+        return (
+            [str(found)] if found in (Outcome.FAILING, Outcome.RECOVERED, Outcome.SUPERSEDED, Outcome.UNKNOWN) else []
+        )
 
 
 class _Objects(msgspec.Struct, frozen=True):

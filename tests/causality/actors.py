@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.causality.cluster import MANAGER, Cluster, Thing
+from tests.causality.cluster import MANAGER, Cluster, Thing, second
 
 CONTROLLERS = {
     "CronJob": "cronjob-controller",
@@ -117,6 +117,21 @@ def run(c: Cluster, pod: Thing, node: str = "node-a", *, late: float = 0, starte
 def running(c: Cluster, pod: Thing, phase: str = "Running") -> None:
     ready = "True" if phase == "Running" else "False"
     c.status(pod, by="kubelet", phase=phase, conditions=[{"type": "Ready", "status": ready}])
+
+
+def stuck(c: Cluster, pod: Thing, reason: str) -> None:
+    """The kubelet reports that the container of a Pod waits, and why."""
+    container = {"name": "app", "state": {"waiting": {"reason": reason}}}
+    ready = [{"type": "Ready", "status": "False", "reason": "ContainersNotReady"}]
+    c.status(pod, by="kubelet", phase="Pending", conditions=ready, containerStatuses=[container])
+
+
+def recovered(c: Cluster, pod: Thing, node: str = "node-a") -> None:
+    """The container of a Pod that waited is started, and stays so."""
+    c.event(pod, "Started", "Started container app", by="kubelet", host=node)
+    container = {"name": "app", "state": {"running": {"startedAt": second(c.now)}}}
+    ready = [{"type": "Ready", "status": "True"}]
+    c.status(pod, by="kubelet", phase="Running", conditions=ready, containerStatuses=[container])
 
 
 def kill(c: Cluster, pod: Thing, *, by: Thing | None = None, reported: bool = True, late: float = 0) -> None:

@@ -2,6 +2,7 @@
 
 One line for each span, indented by two spaces for each level: ``Kind.Reason name  by service  [rule]``, then ``+n`` for
 n repeats, ``error`` for the status and ``->`` for a link to another trace than the one that an episode continues.
+Above the root, a trace has the outcome failing, recovered or superseded.
 Traces are in the order of the start of their roots. On request, ``*`` below a span is a note (a condition) on it.
 """
 
@@ -17,7 +18,7 @@ from kspan.graph import Fold, built_in_rules
 from kspan.model import LogRecord, OwnerRow, RecordType
 from kspan.pipeline.rebuild import KEYS
 from kspan.times import MILLISECOND
-from kspan.vocabulary import INCOMPLETE, is_repeat
+from kspan.vocabulary import INCOMPLETE, OUTCOME, is_repeat
 from tests.causality.actors import kill, new_replicas, rolled_out, scale
 from tests.causality.cluster import Cluster
 from tests.graph.cause.fingerprint import fold_checked
@@ -76,6 +77,9 @@ def _trace(
     assert root["attributes"].get(INCOMPLETE, False) == trace["incomplete"], "the root span has the mark in exports"
     if trace["incomplete"]:
         lines.append("(incomplete)")
+    outcome = root["attributes"].get(OUTCOME, "")
+    if outcome in ("failing", "recovered", "superseded"):
+        lines.append(f"({outcome})")
     waiting = [(0, root)]
     while waiting:
         depth, row = waiting.pop()

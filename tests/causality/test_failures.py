@@ -17,7 +17,7 @@ def test_the_root_of_a_failed_rollout_is_an_error() -> None:
     shows(
         c,
         """
-        (incomplete)
+        (failing)
         Deployment.Update web  by kubectl  [root] error
           Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
             ReplicaSet.Create web-2  by deployment-controller  [subject]
@@ -25,7 +25,10 @@ def test_the_root_of_a_failed_rollout_is_an_error() -> None:
                 Pod.Create web-2-a  by replicaset-controller  [subject]
                   Pod.Scheduled web-2-a  by default-scheduler  [own]
                   Pod.Failed web-2-a  by kubelet  [own] error
-          Deployment.Progressing=False web  by deployment-controller  [own] error
+
+        (continues Deployment.Update web trace)
+        (failing)
+        Deployment.Progressing=False web  by deployment-controller  [own] error
         """,
     )
 
@@ -78,14 +81,20 @@ def test_a_pull_that_fails_until_somebody_names_another_image() -> None:
     shows(
         c,
         """
-        Deployment.Create web  by kubectl  [root]
+        (failing)
+        Deployment.Create web  by kubectl  [root] error
           Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
             ReplicaSet.Create web-1  by deployment-controller  [subject]
               ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
                 Pod.Create web-1-a  by replicaset-controller  [subject]
                   Pod.Scheduled web-1-a  by default-scheduler  [own]
-                  Pod.Failed web-1-a  by kubelet  [own] +3 error
-                  Pod.BackOff web-1-a  by kubelet  [own] +3
+                  Pod.Failed web-1-a  by kubelet  [own] error
+                  Pod.BackOff web-1-a  by kubelet  [own]
+
+        (continues Deployment.Create web trace)
+        (superseded)
+        Pod.Failed web-1-a  by kubelet  [own] +2 error
+          Pod.BackOff web-1-a  by kubelet  [own] +2
 
         Deployment.Update web  by kubectl  [root]
           Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
@@ -117,6 +126,7 @@ def test_a_failed_pull_that_is_fixed_in_the_pod() -> None:
     shows(
         c,
         """
+        (superseded)
         Pod.Create lone  by kubectl  [root]
           Pod.Scheduled lone  by default-scheduler  [own]
           Pod.Failed lone  by kubelet  [own] +1 error

@@ -225,7 +225,7 @@ def test_a_refused_dependent_is_created_because_its_owner_was_changed() -> None:
     shows(
         c,
         """
-        (incomplete)
+        (failing)
         Deployment.Create web  by kubectl  [root] error
           ReplicaSet.Create web-1  by deployment-controller  [owner]
             ReplicaSet.FailedCreate web-1  by replicaset-controller  [own] error

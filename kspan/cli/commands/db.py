@@ -66,6 +66,7 @@ def run_rebuild(
     hold: str | None,
     settle: str | None,
     max_trace_age: str | None,
+    report_failure_after: str | None,
     contexts: Sequence[str] | None,
     progress: bool,
 ) -> None:
@@ -75,7 +76,12 @@ def run_rebuild(
         name = the_cluster(store, cluster)
         recorded = rebuilding.recorded_inputs(store, name)
         settings = fold_settings(
-            hold, settle, max_trace_age, contexts, recorded.settings if recorded is not None else FoldSettings()
+            hold,
+            settle,
+            max_trace_age,
+            report_failure_after,
+            contexts,
+            recorded.settings if recorded is not None else FoldSettings(),
         )
         total = store.last_sequence(name)
         with progress_bar("folding", total, shown=progress) as advance:

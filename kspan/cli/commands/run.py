@@ -35,6 +35,7 @@ def run_daemon(
     hold: str,
     settle: str,
     max_trace_age: str,
+    report_failure_after: str,
     contexts: Sequence[str],
     log_level: str,
 ) -> int:
@@ -45,7 +46,7 @@ def run_daemon(
     if log_level not in _LEVELS:
         raise SettingsError(f"--log-level: invalid level {log_level!r}: use {', '.join(_LEVELS[:-1])} or {_LEVELS[-1]}")
     retention_s = parse_duration(retention, "--retention")
-    settings = fold_settings(hold, settle, max_trace_age, contexts)
+    settings = fold_settings(hold, settle, max_trace_age, report_failure_after, contexts)
 
     from kspan.daemon.daemon import Options
     from kspan.daemon.main import run

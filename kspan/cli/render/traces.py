@@ -61,7 +61,8 @@ def traces_table(found: Sequence[TraceSummary], out: Screen) -> None:
 
 def _trace_cells(summary: TraceSummary) -> tuple[str, ...]:
     trace, root = summary.trace, summary.root
-    status = ", ".join(summary.statuses)
+    statuses = [status for status in summary.statuses if status is not Status.OK or not summary.outcome]
+    status = ", ".join([*statuses, *summary.outcome])
     start, length = clock(trace.start_time, day=True)[:19], duration(summary.duration)
     if root is None:
         return trace.trace_id[:_ID], start, length, str(trace.span_count), status, "", ""

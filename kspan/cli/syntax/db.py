@@ -12,6 +12,7 @@ from kspan.cli.options import (
     RecordedContexts,
     RecordedHold,
     RecordedMaxTraceAge,
+    RecordedReportFailureAfter,
     RecordedSettle,
     RulesFile,
 )
@@ -52,6 +53,7 @@ def rebuild(
     hold: RecordedHold = None,
     settle: RecordedSettle = None,
     max_trace_age: RecordedMaxTraceAge = None,
+    report_failure_after: RecordedReportFailureAfter = None,
     context_annotation: RecordedContexts = None,
     no_progress: NoProgress = False,
 ) -> None:
@@ -73,6 +75,7 @@ def rebuild(
         hold=hold,
         settle=settle,
         max_trace_age=max_trace_age,
+        report_failure_after=report_failure_after,
         contexts=context_annotation,
         progress=not no_progress,
     )

@@ -20,6 +20,7 @@ from kspan.cli.options import (
     Namespaces,
     NoProgress,
     RedactEnv,
+    ReportFailureAfter,
     RulesFile,
     Settle,
     SkipBad,
@@ -97,6 +98,7 @@ def run(
     hold: Hold = "5s",
     settle: Settle = "10s",
     max_trace_age: MaxTraceAge = "15m",
+    report_failure_after: ReportFailureAfter = "60s",
     context_annotation: Contexts = CONTEXTS,
     log_level: Annotated[
         str,
@@ -141,6 +143,7 @@ def run(
         hold=hold,
         settle=settle,
         max_trace_age=max_trace_age,
+        report_failure_after=report_failure_after,
         contexts=context_annotation,
         log_level=log_level,
     )

@@ -33,15 +33,16 @@ class FailureObserver:
     def after_status(self, seen: ObservedObject, obj: ObjectState, now: int) -> Failures:
         """Return the failures of an object after a record of it. ``obj`` is its new state, with the failures before."""
         gone = bool(seen.meta.deletionTimestamp) or seen.record.type is RecordType.DELETED
-        signs = {} if gone else self._signs(seen)
+        signs = {} if gone else self.shown(seen)
         if not signs and not obj.failures:
             return ()
         found = []
         for failure in self._remembered(obj, now):
             if failure.rule in signs:
                 continue
-            # What only Events show is over if the object got well after them.
-            over = gone or failure.in_status or _healthy_since(obj, seen.status) > failure.last
+            # What only Events show is over if the object got well after them. A container that ended is started again.
+            over = gone or (failure.in_status and not _has_ended(seen.status))
+            over = over or _healthy_since(obj, seen.status) > failure.last
             found.append(replace(failure, ended=now, in_status=False) if over and not failure.ended else failure)
         for rule, reason in signs.values():
             found.append(replace(self._sign(obj, rule, reason, now), in_status=True))
@@ -84,8 +85,8 @@ class FailureObserver:
         ended = next((f.ended for f in obj.failures if f.rule == rule.name), 0)
         return ended >= occ.latest or _healthy_since(obj) >= occ.latest
 
-    def _signs(self, seen: ObservedObject) -> dict[str, tuple[FailureRule, str]]:
-        """The failures that a status shows, by the name of their rule, each with its reason."""
+    def shown(self, seen: ObservedObject) -> dict[str, tuple[FailureRule, str]]:
+        """Return the failures that a status shows, by the name of their rule, each with its reason."""
         kind, status = seen.obj.kind, seen.status
         reasons = [
             container.state.waiting.reason
@@ -117,10 +118,18 @@ def _containers(status: ObjectStatus) -> tuple[ContainerStatus, ...]:
 
 
 def _healthy_since(obj: ObjectState, status: ObjectStatus | None = None) -> int:
-    """Since when nothing is missing (ns), as far as the status shows; 0 if something is, or if it does not show that."""
+    """Since when nothing is missing (ns), as far as the status shows; 0 if something is, or if that is unknown."""
     if (obj.kind in ASSESSED and not obj.progressing) or ("Bound", PHASE) in obj.conditions:
         return obj.reached
     return _running_since(status) if status is not None else 0
+
+
+def _has_ended(status: ObjectStatus) -> bool:
+    """True if a container of a Pod ended, but not the Pod."""
+    states = (container.state for container in status.containerStatuses or ())
+    return status.phase not in ("Succeeded", "Failed") and any(
+        s is not None and s.terminated is not None for s in states
+    )
 
 
 def _running_since(status: ObjectStatus) -> int:

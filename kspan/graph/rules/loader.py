@@ -94,7 +94,7 @@ class _FileReader:
         failures = FailureRules([*self._failures.values(), *others])
         return Rules([*(rule for rule, _ in self._added.values()), *kept], managers, actors, disruptions, failures)
 
-    # [[rule]] and [[failure]] -------------------------------------------------------------------------------------------
+    # [[rule]] and [[failure]] -----------------------------------------------------------------------------------------
 
     def _read_entries(self, table: str, entries: Any) -> None:
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):

@@ -160,11 +160,19 @@ class FailingTraces:
         known = self.continuation(trace)
         uids = {*trace.failing, *(known.failing if known is not None else ())}
         if not uids:
-            return Outcome.OK
+            return Outcome.UNKNOWN if self._ends_with_warning(trace) else Outcome.OK
         there = {obj.uid for obj in self.objects(trace) if not obj.deleting and not obj.deleted}
         if uids.isdisjoint(there):
             return Outcome.SUPERSEDED
         return Outcome.RECOVERED if known is not None else Outcome.OK
+
+    def _ends_with_warning(self, trace: Trace) -> bool:
+        """True if the last that is known of an object is a Warning, and its status was never seen."""
+        if not trace.warning:
+            return False
+        last = {occ.uid: occ for occ in sorted(self.state.members(trace.id), key=lambda occ: (occ.time, occ.id))}
+        found = ((occ, self.state.object(uid)) for uid, occ in last.items())
+        return any(occ.warning and (obj is None or not obj.rv) for occ, obj in found)
 
 
 def _lasting(obj: ObjectState) -> bool:

@@ -69,7 +69,8 @@ class Placer:
         self.state.place(occ, Place(self._id_from(root_of or occ), choice.rule, round(choice.confidence, 2)))
 
     def _place_in_episode(self, occ: Occurrence, choice: Choice, cause: KnownChange | None) -> None:
-        """Place an occurrence that follows a closed trace, or no known cause, in an episode."""
+        """Place an occurrence that follows a closed trace, or no known cause, in an episode of its object. A trace that
+        was closed while something in it was failing has one episode for all of its objects."""
         span, previous = (cause.span, cause.trace) if cause is not None else ("", "")
         obj = self.state.object(occ.uid)
         before = obj.episodes if obj is not None and not previous else (previous,)
@@ -95,8 +96,7 @@ class Placer:
         self.state.place(occ, place, previous=opened_after)
 
     def _episode(self, occ: Occurrence, previous: str) -> str:
-        """The trace of an object that follows the trace ``previous``: the open one, or a new one. After a trace that was
-        closed while something in it was failing, there is one for all of its objects instead."""
+        """The trace of an object that follows the trace ``previous``: the open one, or a new one."""
         obj = self.state.object(occ.uid)
         for name in obj.episodes if obj is not None else ():
             trace = self.state.trace(name)

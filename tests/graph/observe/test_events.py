@@ -7,6 +7,8 @@ import pytest
 
 from kspan.graph import built_in_rules
 from kspan.graph.observe.events import EventObserver, _with_reference, is_combined
+from kspan.graph.observe.failures import FailureObserver
+from kspan.graph.observe.timing import MAX_LAG
 from kspan.graph.rules.rules import Subject
 from kspan.graph.state.records import ObjectState, Occurrence
 from kspan.graph.state.state import State
@@ -32,7 +34,8 @@ class Observed:
 
     def __init__(self) -> None:
         self.state = State("cluster", FoldSettings())
-        self.observer = EventObserver(self.state, built_in_rules())
+        rules = built_in_rules()
+        self.observer = EventObserver(self.state, rules, FailureObserver(rules.failures, FoldSettings()))
 
     def event(
         self, received: float = 100, kind: RecordType = RecordType.ADDED, epoch: int = 0, **fields: Any

@@ -383,3 +383,119 @@ def test_keys_are_found_on_their_lines_whatever_is_between_them() -> None:
         ("rule", 1, "more", 0, "odd key"): 14, ("nothing",): 1,
     }  # fmt: skip
     assert {path: lines.line(path) for path in expected} == expected
+
+
+# failures ------------------------------------------------------------------------------------------------------------
+
+FAILURE = """
+[[failure]]
+name = "widget-broken"
+kind = "Widget"
+status = "Broken"
+event = "WidgetBroken"
+message = 'Widget is broken'
+until = "WidgetRepaired"
+patience = "30s"
+"""
+
+
+def failure_with(line: str) -> str:
+    """The failure with one key replaced, added, or (without a value) removed."""
+    key = line.partition(" =")[0]
+    lines = [old for old in FAILURE.strip().splitlines() if not old.startswith(f"{key} =")]
+    return "\n".join([*lines, line] if "=" in line else lines)
+
+
+def test_a_failure_is_added_and_known_by_status_and_event() -> None:
+    failures = rules_of(FAILURE).failures
+    assert len(failures.rules) == len(built_in_rules().failures.rules) + 1
+    by_status, by_event = (
+        failures.in_status("Widget", "Broken"),
+        failures.in_event("Widget", "WidgetBroken", "widget IS broken"),
+    )
+    assert by_status is not None
+    assert by_status is by_event
+    assert by_status.patience == 30_000_000_000
+    assert failures.in_status("Gadget", "Broken") is None
+    assert failures.in_event("Widget", "WidgetBroken", "fine") is None
+    assert failures.ends("widget-broken", "WidgetRepaired")
+    assert not failures.ends("widget-broken", "WidgetBroken")
+
+
+def test_a_failure_with_a_built_in_name_replaces_that_one() -> None:
+    failures = rules_of(FAILURE.replace("widget-broken", "crash-loop")).failures
+    assert len(failures.rules) == len(built_in_rules().failures.rules)
+    assert failures.in_status("Pod", "CrashLoopBackOff") is None
+
+
+def test_a_built_in_failure_can_be_disabled() -> None:
+    failures = rules_of("[[failure]]\nname = 'scheduling'\nenabled = false").failures
+    assert failures.in_status("Pod", "Unschedulable") is None
+    assert failures.in_status("Pod", "CrashLoopBackOff") is not None
+
+
+def test_failures_are_part_of_the_digest() -> None:
+    assert rules_of(FAILURE).digest != rules_of(FAILURE.replace("30s", "31s")).digest != built_in_rules().digest
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        (failure_with("patience"), "1: patience is missing: set a duration such as 30s"),
+        (failure_with("patience = 30"), "8: patience must be a string, not a number"),
+        (failure_with("patience = '30'"), "8: invalid patience '30': use a duration such as 30s or 1m"),
+        (failure_with("patience = '0'"), "8: invalid patience '0': use a duration such as 30s or 1m"),
+        (failure_with("stauts = 'x'"), "9: unknown key 'stauts': did you mean status?"),
+        (failure_with("status = 1"), "8: status must be a string or a list of strings, not a number"),
+        (failure_with("message = '('"), "8: invalid regular expression in message: missing ): ("),
+        (failure_with("message = '(?P<name>x)'"), "8: unknown group 'name': groups have no meaning here"),
+        (failure_with("final = 'yes'"), "9: final must be true or false, not a string"),
+        (
+            "[[failure]]\nname = 'x'\npatience = '1s'",
+            "1: status and event are missing: set the reasons by which the failure is known",
+        ),
+        (
+            "[[failure]]\nname = 'x'\nstatus = 'y'\nuntil = 'z'\npatience = '1s'",
+            "4: until is only allowed together with event",
+        ),
+        ("[[failure]]\nstatus = 'y'\npatience = '1s'", "1: name is missing: every failure needs one"),
+        (
+            "[[failure]]\nname = 'crash-lop'\nenabled = false",
+            "2: unknown built-in failure 'crash-lop': did you mean crash-loop?",
+        ),
+        ("[failure]\nname = 'x'", "1: failure must be a list of tables: write [[failure]]"),
+        (
+            "[[failure]]\nname = 'x'\nstatus = 'y'\npatience = '1s'\n" * 2,
+            "6: duplicate name 'x': the failure on line 2 has it",
+        ),
+    ],
+)
+def test_a_mistake_in_a_failure_is_reported_with_its_line(text: str, expected: str) -> None:
+    assert mistakes(text) == [expected]
+
+
+@pytest.mark.parametrize(
+    "kind, reason, message, name",
+    [
+        ("Pod", "Failed", 'Failed to pull image "x:1": rpc error', "image-pull"),
+        ("Pod", "Failed", "Error: ErrImagePull", "image-pull"),
+        ("Pod", "Failed", "Error: ImagePullBackOff", "image-pull"),
+        ("Pod", "BackOff", 'Back-off pulling image "x:1"', "image-pull"),
+        ("Pod", "ErrImageNeverPull", 'Container image "x:1" is not present with pull policy of Never', "image-pull"),
+        ("Pod", "BackOff", "Back-off restarting failed container app in pod web_shop(1)", "crash-loop"),
+        ("Pod", "BackOff", "Back-off restarting failed container", "crash-loop"),
+        ("Pod", "Failed", 'Error: configmap "conf" not found', "container-config"),
+        ("Pod", "FailedScheduling", "0/2 nodes are available: 2 Insufficient cpu.", "scheduling"),
+        ("Pod", "FailedMount", 'MountVolume.SetUp failed for volume "a"', "volume"),
+        ("ReplicaSet", "FailedCreate", 'pods "a" is forbidden: exceeded quota: small', "replica-refused"),
+        ("StatefulSet", "FailedCreate", "create Pod db-0 in StatefulSet db failed error", "pod-refused"),
+        ("Job", "BackoffLimitExceeded", "Job has reached the specified backoff limit", "job"),
+        ("Pod", "Unhealthy", "Readiness probe failed: connection refused", ""),
+        ("Pod", "Failed", "Something else", ""),
+    ],
+)
+def test_the_built_in_failures_read_the_events_of_their_reporters(
+    kind: str, reason: str, message: str, name: str
+) -> None:
+    found = built_in_rules().failures.in_event(kind, reason, message)
+    assert (found.name if found is not None else "") == name

@@ -15,7 +15,7 @@ from kspan.graph.state.rows import (
     pending_row,
     span_so_far,
 )
-from kspan.model import SpanEvent, SpanLink, SpanRow, SpanState, TraceState
+from kspan.model import Outcome, SpanEvent, SpanLink, SpanRow, SpanState, TraceState
 from kspan.times import SECOND, parse_time
 from tests.graph.making import occurrence
 
@@ -206,19 +206,20 @@ def test_repeats_and_notes_are_events_of_the_span_in_the_order_of_their_times() 
 
 
 @pytest.mark.parametrize(
-    "warning, outcome, incomplete, expected",
+    "warning, error, incomplete, expected",
     [
         (False, "", False, (False, "said", False)),
         (True, "", False, (True, "said", False)),
-        (False, "failed", False, (True, "failed", False)),
+        (False, "Pod web-0 failed", False, (True, "Pod web-0 failed", False)),
         (False, "", True, (False, "said", True)),
     ],
 )
 def test_the_root_has_the_outcome_of_its_trace(
-    warning: bool, outcome: str, incomplete: bool, expected: tuple[bool, str, bool]
+    warning: bool, error: str, incomplete: bool, expected: tuple[bool, str, bool]
 ) -> None:
     occ = placed(warning=warning, message="said")
-    row = closed_root_row(occ, 1, 2, "", outcome, incomplete=incomplete)
+    row = closed_root_row(occ, 1, 2, "", Outcome.RECOVERED, error, incomplete=incomplete)
+    assert row.attributes["kspan.trace.outcome"] == "recovered"
     assert (row.error, row.message, row.attributes.get("kspan.trace.incomplete", False)) == expected
     assert (row.start_time, row.end_time, row.state, row.fold) == (1, 2, SpanState.CLOSED, b"")
 

@@ -1,0 +1,32 @@
+"""Traces are exported soon, above all those of failures. Limits in seconds, in event time."""
+
+import pytest
+
+from tests.accuracy.latency import DOCUMENT, LIMITS, Latency, document, failures_above, measure
+from tests.recordings import SCENARIOS, recording
+
+WAITS = {"07-job-cronjob": "its Jobs run for ten seconds"}
+"""Recordings in which something is in progress for longer."""
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict[str, Latency]:
+    return {scenario: measure(recording(scenario)) for scenario in SCENARIOS}
+
+
+@pytest.mark.parametrize("scenario", [scenario for scenario in SCENARIOS if scenario not in WAITS])
+def test_nine_of_ten_events_are_exported_within_25_seconds_if_all_goes_well(
+    measured: dict[str, Latency], scenario: str
+) -> None:
+    assert not measured[scenario].p90 > LIMITS["well"]
+
+
+def test_the_first_trace_of_a_failure_is_exported_within_45_or_75_seconds(measured: dict[str, Latency]) -> None:
+    assert [failures_above(latency) for latency in measured.values() if failures_above(latency)] == []
+    assert "crash-loop" in [name for name, _ in measured["03-crashloop"].failures]
+
+
+def test_the_document_has_these_figures(measured: dict[str, Latency]) -> None:
+    written = DOCUMENT.read_text(encoding="utf-8")
+    for row in document(measured.values()).partition("|---")[2].splitlines()[1:]:
+        assert row in written, "run 'python -m tests.accuracy.latency DIR'"
