@@ -280,7 +280,7 @@ class Outcome(StrEnum):
     RECOVERED = "recovered"
     """It continues a failing trace, and nothing fails any more."""
     SUPERSEDED = "superseded"
-    """What was failing was deleted or changed in another trace."""
+    """The failing objects were deleted, or changed in another trace."""
     INCOMPLETE = "incomplete"
     """It was closed by age while something in it was in progress."""
     UNKNOWN = "unknown"

@@ -98,7 +98,7 @@ def _first_reports(rows: Rows, records: Sequence[LogRecord]) -> list[tuple[str, 
         begun = trace["opened_at"] - FoldSettings().hold
         own = [(max(time, begun), name) for uid in objects[trace["trace_id"]] for time, name in signs[uid]]
         # The failure with the least patience left closed the trace.
-        time, name = min(own, key=lambda sign: sign[0] + _patience(sign[1]))
+        time, name = min(own, key=lambda sign: (sign[0] + _patience(sign[1]), sign[1]))
         found.append((name, (trace["closed_at"] + EXPORT - time) / SECOND))
     return sorted(found)
 

@@ -102,7 +102,9 @@ class _Looker:
 
     def _trace(self, event: dict[str, Any]) -> str:
         span = self.where[self._key(event)]
-        return str(span["traceId"]) if span is not None else f"{MISSING} {self._key(event)}"
+        if span is None:
+            return f"{MISSING} {self._key(event)}"
+        return str([span, *ancestors(self.spans, span)][-1]["traceId"])  # An episode is a part of a failing trace.
 
     @staticmethod
     def _key(event: dict[str, Any]) -> tuple[str, int]:

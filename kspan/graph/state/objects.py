@@ -258,8 +258,8 @@ class Objects:
             self._delta.objects[obj.uid] = None
 
     def continuation(self, trace: str) -> tuple[ObjectState, Continuation] | None:
-        """What comes after a trace that was closed while failing, or the continuation whose episode the trace is; with
-        the object that keeps it."""
+        """Return the continuation of a trace that was closed while failing, or the one whose episode it is, and the
+        object that keeps it."""
         holder = self.get(self._continued.get(trace, ""))
         if holder is None:
             return None

@@ -124,7 +124,7 @@ class Failure(msgspec.Struct, array_like=True, gc=False):
 
 
 class Continuation(msgspec.Struct, array_like=True, gc=False):
-    """What comes after a trace that was closed while something in it was failing."""
+    """The continuation of a trace that was closed while something in it was failing."""
 
     trace: str  # the episode that is open; empty: none is
     follows: tuple[str, ...]  # the closed traces that it continues, oldest first

@@ -20,7 +20,7 @@ FAILING_KEPT = 256
 
 
 class Failing(NamedTuple):
-    """What is failing in a trace."""
+    """The failing objects of a trace."""
 
     due: int
     """When to close the trace for it (ns); 0: nothing is failing."""
@@ -52,7 +52,7 @@ class FailingTraces:
             self.state.check_soon(trace.id)
 
     def find(self, trace: Trace) -> Failing:
-        """What is failing in a trace now, and when to close the trace for it."""
+        """Return the failing objects of a trace, and when to close the trace for them."""
         found = []
         known = self.continuation(trace)
         for obj in self.objects(trace):
