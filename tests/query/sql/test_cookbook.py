@@ -49,7 +49,12 @@ ANSWERS: dict[str, tuple[str, dict[str, str], int, Row]] = {
         "03-crashloop",
         {},
         1,
-        {"name": "crash", "outcome": "failed", "restarts": 4, "message": "Deployment crash did not finish"},
+        {
+            "name": "crash",
+            "outcome": "failed",
+            "restarts": 2,
+            "message": "Pod crash-56547dc677-vd7fn is failing: BackOff (crash-loop)",
+        },
     ),
     "Which changes were rolled back?": (
         "02-rolling-update",
@@ -66,8 +71,8 @@ ANSWERS: dict[str, tuple[str, dict[str, str], int, Row]] = {
     "Which Pods crash-loop, and which change introduced that?": (
         "03-crashloop",
         {},
-        1,
-        {"pod": "crash-56547dc677-vd7fn", "times": 4, "cause": "Deployment.Create", "who": "kubectl"},
+        2,
+        {"pod": "crash-56547dc677-vd7fn", "times": 2, "cause": "Deployment.Create", "who": "kubectl"},
     ),
     "Which containers were restarted most?": ("03-crashloop", {}, 1, {"container": "crash", "restarts": 4}),
     "Which workloads fail their probes?": (
