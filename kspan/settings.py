@@ -33,7 +33,7 @@ class FoldSettings(msgspec.Struct, frozen=True):
 
     report_failure_after: int = 60 * SECOND
     """Close a trace at most this long after the first sign of a failure that waiting does not fix. The rules have a
-    shorter time for most of them."""
+    shorter time for most of them. 0: only after ``max_trace_age``."""
 
     report_again_after: tuple[int, ...] = (60 * SECOND, 900 * SECOND, 3_600 * SECOND, 21_600 * SECOND)
     """While a failure lasts, close the first, second … trace that continues the one in which it began this long after

@@ -104,7 +104,7 @@ def fold_settings(
     )
     if settings.max_trace_age <= settings.hold + settings.settle:
         raise SettingsError("--max-trace-age must be longer than --hold and --settle together")
-    if settings.report_failure_after <= settings.hold:
+    if 0 < settings.report_failure_after <= settings.hold:
         raise SettingsError("--report-failure-after must be longer than --hold")
     if settle is None:
         return settings

@@ -63,6 +63,11 @@ def _then_raise(frames: list[Frame], error: InputError) -> Iterator[Frame]:
     raise error
 
 
+def replayed_with(contexts: Iterable[str] = FoldSettings().context_annotations) -> FoldSettings:
+    """The settings of a replay: nobody waits for a trace, so a failure does not cut it in two."""
+    return FoldSettings(report_failure_after=0, context_annotations=tuple(contexts))
+
+
 def replay(
     store: Store,
     frames: Iterable[Frame],
@@ -76,12 +81,13 @@ def replay(
 
     Args:
         cluster: overrides the cluster uid of the input.
+        settings: settings of the fold (default: ``replayed_with()``).
         on_bad: called for each invalid object, which is then skipped. Without it the InputError is raised, after the
             frames before it were committed.
     """
     if not cluster:
         cluster, frames = find_cluster(frames)
-    projector = Projector(store, cluster, rules, settings)
+    projector = Projector(store, cluster, rules, settings or replayed_with())
     streams = JournalBuilder(projector, store.cursors(cluster), RECORDED_LISTS)
     if projector.fold.is_held:
         projector.let_time_pass(projector.fold.now)  # A daemon was killed during an outage. Time goes on from there.

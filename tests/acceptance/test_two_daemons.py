@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from kspan.times import SECOND, format_time, parse_time
-from tests.acceptance.harness import Cluster, records_and_unsent, serving_file, start, wait_for
+from tests.acceptance.harness import INEXACT, Cluster, records_and_unsent, serving_file, start, wait_for
 from tests.acceptance.tcp_proxy import TcpProxy, proxying
 from tests.apiserver.kubeconfig import write_kubeconfig
 from tests.apiserver.replaying import read_lines
@@ -55,8 +55,6 @@ CLOSE = 2.0
 """Seconds by which an exact time may differ: one daemon took the time of receipt, the other a time in whole seconds."""
 
 FLAGS = ("--hold", "5s", "--settle", "10s", "--max-trace-age", "2m")
-
-INEXACT = "kspan.time.uncertainty"
 
 
 class Span(NamedTuple):

@@ -33,9 +33,6 @@ document.
 | above | share of the occurrences whose ancestors include the Event that led to them |
 | times | share of the spans that start no earlier than their parent and end no earlier than they start |
 
-A trace that was closed while something in it was failing is continued by others with a link to it. They count as one
-trace: their spans follow from those that they link to.
-
 `nan` means that a recording has nothing to score. The scorer is `tests/accuracy/score_traces.py`.
 """
 

@@ -102,9 +102,7 @@ class _Looker:
 
     def _trace(self, event: dict[str, Any]) -> str:
         span = self.where[self._key(event)]
-        if span is None:
-            return f"{MISSING} {self._key(event)}"
-        return str([span, *ancestors(self.spans, span)][-1]["traceId"])  # An episode is a part of a failing trace.
+        return str(span["traceId"]) if span is not None else f"{MISSING} {self._key(event)}"
 
     @staticmethod
     def _key(event: dict[str, Any]) -> tuple[str, int]:

@@ -42,23 +42,10 @@ def read_spans(path):
                     spans[s['traceId'], s['spanId']] = s
     return spans
 
-def continued(spans, s):
-    """The span that `s` links to if that is in a trace that was closed while something in it was failing; else None."""
-    for link in s.get('links', []):
-        t = spans.get((link['traceId'], link['spanId']))
-        if t is not None and t['traceId'] != s['traceId'] and [t, *parents(spans, t)][-1]['attrs'].get('kspan.trace.outcome') == 'failing': return t
-    return None
-
-def parents(spans, s):
+def ancestors(spans, s):
     seen = set()
     while (p := s.get('parentSpanId')) and (s['traceId'], p) in spans and p not in seen:
         seen.add(p); s = spans[s['traceId'], p]; yield s
-
-def ancestors(spans, s):
-    """The parents of a span. An episode of a failing trace continues it: its spans follow from those that they link to."""
-    seen = set()
-    while (t := continued(spans, s) or next(parents(spans, s), None)) and (t['traceId'], t['spanId']) not in seen:
-        seen.add((t['traceId'], t['spanId'])); s = t; yield s
 
 def bcubed(pairs):
     """[(truth group, predicted group)] -> F1 of B-cubed precision and recall."""
@@ -105,15 +92,8 @@ def score(truth_path, spans_path, verbose=False):
         if verbose and (not ok or (e.get('above') and not above[-1])):
             print(f"    {'root' if not ok else 'above'}: {e['kind']}/{e['object']} {e['reason']}#{e['count']} \"{e['message'][:50]}\" belongs to {a['who']} {a['verb']} {a['kind']}/{a['name']} gen {a['generation']}"
                   + (f"; is under {r['service']} {r['name']} {r['attrs'].get('k8s.object.name')}" if s else '; is missing'))
-    # An episode counts as a part of the failing trace that it continues.
-    whole = {e['traceId']: t['traceId'] for e in spans.values() if not e.get('parentSpanId') and (t := continued(spans, e))}
-    def first(name):
-        seen = set()
-        while name in whole and name not in seen: seen.add(name); name = whole[name]
-        return name
-    pairs = [(action, first(trace) if isinstance(trace, str) else trace) for action, trace in pairs]
     good = sum(1 for s in spans.values() if int(s['endTimeUnixNano']) >= int(s['startTimeUnixNano'])
-               and all(int(p['startTimeUnixNano']) <= int(s['startTimeUnixNano']) for p in list(parents(spans, s))[:1]))
+               and all(int(p['startTimeUnixNano']) <= int(s['startTimeUnixNano']) for p in list(ancestors(spans, s))[:1]))
     mean = lambda xs: sum(xs) / len(xs) if xs else float('nan')
     return dict(scenario=truth['scenario'], events=len(todo), actions=len({e['action'] for e in todo}), traces=len({p for _, p in pairs}), found=found / max(1, len(todo)),
                 grouping=bcubed(pairs), root=mean(roots), above=mean(above), times=good / max(1, len(spans)))

@@ -66,7 +66,7 @@ def test_at_ignores_later_occurrences(histories: Histories) -> None:
 
 def test_a_crash_loop_leads_to_the_creation_of_the_deployment(histories: Histories) -> None:
     answer = ask(histories("03-crashloop"), "po/crash-56547dc677-vd7fn")
-    assert chain(answer)[0] == "kubelet: Pod.Ready=False crash-56547dc677-vd7fn"
+    assert chain(answer)[0] == "kubelet: Pod.BackOff crash-56547dc677-vd7fn"
     assert chain(answer)[-1] == "kubectl: Deployment.Create crash"
 
 

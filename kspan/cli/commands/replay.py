@@ -16,7 +16,7 @@ from kspan.errors import ExportError, InputError
 from kspan.graph import Rules
 from kspan.ingest.files.open import read_frames, total_size
 from kspan.ingest.frames import Frame
-from kspan.pipeline.replay import Replayed
+from kspan.pipeline.replay import Replayed, replayed_with
 from kspan.pipeline.replay import replay as ingest
 from kspan.settings import MAX_TRACE_SPANS, FoldSettings
 from kspan.store import Store, open_store
@@ -57,7 +57,7 @@ def run_replay(
     committed, and for a failed export after the other targets have their traces.
     """
     targets = [parse_target(text) for text in export]
-    compiled, settings = load_rules(rules), FoldSettings(context_annotations=tuple(contexts))
+    compiled, settings = load_rules(rules), replayed_with(contexts)
     skipped = _Skipped()
     with open_store(database_url(db)) as store:
         _check_targets(targets, cluster_name)

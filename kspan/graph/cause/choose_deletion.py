@@ -28,7 +28,8 @@ class DeletionChooser:
     def of_deletion(self, occ: Occurrence, obj: ObjectState) -> Choice:
         """The cause of the deletion of an object, and who deleted it. It is less certain if either was not watched."""
         choice = self._chosen(occ, obj)
-        watched = not occ.uncertainty and (choice.cause is None or choice.cause.exact)
+        made = evidence.made_by(obj, occ)
+        watched = (made is None or made.exact) and (choice.cause is None or choice.cause.exact)
         return choice if watched else choice._replace(confidence=choice.confidence - NOT_WATCHED)
 
     def _chosen(self, occ: Occurrence, obj: ObjectState) -> Choice:

@@ -104,7 +104,8 @@ class FailureObserver:
     def _sign(self, obj: ObjectState, rule: FailureRule, reason: str, now: int) -> Failure:
         """A failure with a new sign."""
         before = next((f for f in self._remembered(obj, now) if f.rule == rule.name), None)
-        patience = min(rule.patience, self.settings.report_failure_after)
+        limit = self.settings.report_failure_after
+        patience = min(rule.patience, limit) if limit else self.settings.max_trace_age
         if before is not None:
             return replace(before, reason=reason, patience=patience, ended=0)
         return Failure(rule.name, reason, now, patience, final=rule.final)

@@ -52,7 +52,7 @@ ANSWERS: dict[str, tuple[str, dict[str, str], int, Row]] = {
         {
             "name": "crash",
             "outcome": "failed",
-            "restarts": 2,
+            "restarts": 4,
             "message": "Pod crash-56547dc677-vd7fn is failing: BackOff (crash-loop)",
         },
     ),
@@ -71,8 +71,8 @@ ANSWERS: dict[str, tuple[str, dict[str, str], int, Row]] = {
     "Which Pods crash-loop, and which change introduced that?": (
         "03-crashloop",
         {},
-        2,
-        {"pod": "crash-56547dc677-vd7fn", "times": 2, "cause": "Deployment.Create", "who": "kubectl"},
+        1,
+        {"pod": "crash-56547dc677-vd7fn", "times": 4, "cause": "Deployment.Create", "who": "kubectl"},
     ),
     "Which containers were restarted most?": ("03-crashloop", {}, 1, {"container": "crash", "restarts": 4}),
     "Which workloads fail their probes?": (

@@ -142,7 +142,7 @@ def test_a_rollout_names_the_root_cause_and_the_field_manager(history: Store) ->
 def test_a_failure_names_its_cause_and_a_failed_trace_is_not_counted_again(history: Store) -> None:
     query = "SELECT reason, times, cause, cause_object, who, fatal FROM failures WHERE cluster = :c AND namespace = :n"
     rows = ask(history, query, c="03-crashloop", n="crashloop")
-    assert ("BackOff", 2, "Deployment.Create", "crash", "kubectl", True) in rows
+    assert ("BackOff", 4, "Deployment.Create", "crash", "kubectl", True) in rows
     assert "Create" not in {row[0] for row in rows}
 
 
