@@ -58,7 +58,7 @@ def before(cause: KnownChange, occ: Occurrence) -> bool:
 
 def seen_by(cause: KnownChange, occ: Occurrence) -> bool:
     """True if the reporter of the Event ``occ`` can have known a change of the Event's own object."""
-    if cause.verb == "Delete" and not cause.exact:
+    if cause.verb == "Delete" and (cause.range or not cause.exact):
         return cause.latest <= occ.latest  # The object still existed when most Events about it were reported.
     if cause.rv <= SYNTHETIC_UPDATE:
         return cause.time <= occ.latest + SLACK

@@ -51,6 +51,9 @@ def test_a_change_came_before_another(cause: KnownChange, rv: int, seconds: floa
         # The end of an object is later than the version with which a kubelet reports it: its time counts.
         (change("a", 11, 5, "Delete"), 10, True),
         (change("a", 11, 5.1, "Delete"), 10, False),
+        # It was received late, so that it may have happened later.
+        (change("a", 11, 4, "Delete", range=2 * SECOND), 10, False),
+        (change("a", 11, 3, "Delete", range=2 * SECOND), 10, True),
         # The version is not known.
         (change("a", 11, 5), 0, True),
         (change("a", 11, 5.1), 0, False),
