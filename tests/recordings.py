@@ -14,6 +14,7 @@ from kspan.model import Delta, LogRecord, RecordType
 from kspan.pipeline.projector import Projector
 from kspan.pipeline.rebuild import KEYS, TABLES
 from kspan.pipeline.replay import find_cluster
+from kspan.settings import FoldSettings
 from kspan.store import Store, open_store
 from kspan.store.tables.bulk_write import not_indexed
 from kspan.store.tables.rows import PROJECTION
@@ -67,10 +68,12 @@ def project(cluster: str, records: Iterable[LogRecord], *, batch: int = 500, fin
         return rows(store, cluster)
 
 
-def fold(cluster: str, records: Iterable[LogRecord], cuts: Sequence[int] = ()) -> Rows:
+def fold(
+    cluster: str, records: Iterable[LogRecord], cuts: Sequence[int] = (), settings: FoldSettings | None = None
+) -> Rows:
     """The rows that a fold alone gives, asked for its delta after each of ``cuts`` and once the clock has run out."""
     tables: dict[str, dict[Any, Any]] = {table: {} for table in TABLES}
-    folding = Fold(cluster, built_in_rules())
+    folding = Fold(cluster, built_in_rules(), settings)
 
     number = 0
     for number, record in enumerate(records, 1):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from kspan.graph import built_in_rules
 from kspan.ingest.journal_builder import JournalBatch
 from kspan.pipeline.projector import Projector
+from kspan.settings import FoldSettings
 from kspan.store import open_store
 from kspan.times import MILLISECOND
 from tests.recordings import SCENARIOS, fold, journal, project, rows, structure
@@ -58,7 +59,9 @@ def test_the_order_of_arrival_within_hold_changes_no_span_id_or_parent(scenario:
         latest[record.resource] = at
         arrivals.append((at, number, record))
     shuffled = [record for _, _, record in sorted(arrivals, key=lambda a: a[:2])]
-    assert structure(fold(cluster, shuffled)) == structure(fold(cluster, records))
+    # The trace of a failure is closed while more arrives: what comes just then may be in this trace or in the next.
+    whole = FoldSettings(report_failure_after=0)
+    assert structure(fold(cluster, shuffled, settings=whole)) == structure(fold(cluster, records, settings=whole))
 
 
 @pytest.mark.parametrize("scenario", ["02-rolling-update", "13-custom-controller", "19-apiserver-restart-event-ttl"])

@@ -53,7 +53,11 @@ def test_rebuild_records_the_settings_given_and_keeps_the_others(database: Path)
     assert kspan("db", "rebuild", "--db", database, *changed).returncode == 0
     assert recorded(database) == [
         FoldSettings(
-            hold=2 * SECOND, settle=SECOND, settle_after_warning=6 * SECOND, context_annotations=("a.example/context",)
+            hold=2 * SECOND,
+            settle=SECOND,
+            settle_after_warning=6 * SECOND,
+            report_failure_after=0,
+            context_annotations=("a.example/context",),
         )
     ]
     assert kspan("db", "verify", "--db", database).returncode == 0
@@ -65,7 +69,7 @@ def test_rebuild_records_the_settings_given_and_keeps_the_others(database: Path)
 
 def test_rebuild_refuses_settings_that_contradict_the_recorded_ones(database: Path) -> None:
     assert "--max-trace-age must be longer" in refused(kspan("db", "rebuild", "--db", database, "--hold", "20m"))
-    assert recorded(database) == [FoldSettings()]
+    assert recorded(database) == [FoldSettings(report_failure_after=0)]
 
 
 def test_verify_has_no_settings_to_forget(database: Path) -> None:
