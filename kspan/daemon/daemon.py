@@ -76,6 +76,15 @@ class Watching(Protocol):
     def awaited(self) -> list[str]:
         """The known resources that are not listed yet."""
 
+    def lost(self) -> list[str]:
+        """The resources that were watched before, and are not at the moment."""
+
+    def unwatched(self) -> list[str]:
+        """The selected resources that the API server refuses or does not have."""
+
+    def watches_nothing(self) -> bool:
+        """True if no resource is watched."""
+
 
 MakeWatcher = Callable[[Callable[[Frame], None], Mapping[str, Cursor], "WatchEvents"], Watching]
 
@@ -107,7 +116,9 @@ class WatchEvents:
     def refused(self, resource: str, status: int) -> None:
         """A resource cannot be watched."""
         self._metrics.watch_refused(resource, status)
-        self._watermark.removed(resource)
+        # What was watched before may be back soon: an API server that has just been started refuses everything.
+        if not self._watermark.is_disconnected(resource):
+            self._watermark.removed(resource)
 
 
 class Daemon:
@@ -173,6 +184,10 @@ class Daemon:
         if not self._is_synced():
             missing = ", ".join(self._watcher.awaited()) or "the API server's resources"
             found.append(f"watches: not listed yet: {missing}")
+        elif self._watcher.watches_nothing():
+            found.append(f"watches: nothing is watched; refused or unknown: {', '.join(self._watcher.unwatched())}")
+        elif lost := self._watcher.lost():
+            found.append(f"watches: not watched at the moment: {', '.join(lost)}")
         if self.writer.error:
             found.append(f"database: {self.writer.error}")
         if self.writer.queue.blocked:
@@ -212,7 +227,11 @@ class Daemon:
     def _tick(self, now: int) -> None:
         if not self._synced and self._is_synced():
             self._synced = True
-            _logger.info("all resources are listed and watched")
+            unwatched = self._watcher.unwatched()
+            if unwatched:
+                _logger.warning("listed and watched, except what is refused or unknown: %s", ", ".join(unwatched))
+            else:
+                _logger.info("all resources are listed and watched")
             self._watermark.synced(now)
         self.writer.tick(now)
 

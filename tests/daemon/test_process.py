@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from kspan.k8s.resources import DEFAULT
 from kspan.store import open_store
-from tests.apiserver import ApiServer, Stall
+from tests.apiserver import ApiServer, Break, Stall
 from tests.daemon.small_cluster import CLUSTER, Process, SmallCluster, wait_until
 from tests.emit.receivers import reserved_ports
 from tests.limits import HANG_S
@@ -240,3 +241,31 @@ def test_readiness_names_the_resources_that_are_not_listed(tmp_path: Path) -> No
             fault.lift()
             daemon.wait_ready()
             assert daemon.ends() == 0
+
+
+def test_a_daemon_is_not_ready_while_something_that_it_watched_is_refused(tmp_path: Path) -> None:
+    with (
+        ApiServer() as server,
+        Process(server.kubeconfig(tmp_path / "kubeconfig"), tmp_path / "db", ["none"]) as daemon,
+    ):
+        daemon.wait_ready()
+        server.forbid("v1/pods")
+        with server.faults.add(Break(), resource="v1/pods"):
+            wait_until(lambda: daemon.get("/readyz") == (503, "watches: not watched at the moment: v1/pods\n"))
+        server.allow("v1/pods")
+        daemon.wait_ready()
+        assert daemon.ends() == 0
+
+
+def test_a_daemon_that_may_watch_nothing_is_not_ready_and_does_not_claim_to_watch_everything(tmp_path: Path) -> None:
+    with ApiServer() as server:
+        for target in DEFAULT:
+            server.forbid(target.resource)
+        kubeconfig = server.kubeconfig(tmp_path / "kubeconfig")
+        with Process(kubeconfig, tmp_path / "db", ["none"], cluster="uid") as daemon:
+            wait_until(lambda: daemon.get("/readyz")[1].startswith("watches: nothing is watched; refused or unknown: "))
+            assert daemon.get("/readyz")[0] == 503
+            except_for = "listed and watched, except what is refused or unknown: apps/v1/controllerrevisions, "
+            wait_until(lambda: except_for in daemon.log)
+            assert daemon.ends() == 0
+        assert "all resources are listed and watched" not in daemon.log

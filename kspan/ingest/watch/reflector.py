@@ -17,7 +17,7 @@ namespace that is refused (403, 404) is left out of the list and tried again eve
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Raw
 
@@ -52,6 +52,8 @@ class Reflector:
         start_versions: list first at the first of these resourceVersions that the API server still has, so that the
             watch replays the changes since then; at the newest version if it has none of them.
         monitor: finds silent watches. Without one, only the read timeout ends them.
+        watched: an earlier process has watched the resource.
+        on_recovery: called when a watch is open after it failed or was refused.
     """
 
     def __init__(
@@ -63,6 +65,9 @@ class Reflector:
         observer: WatchObserver,
         start_versions: Sequence[str] = (),
         monitor: SilenceMonitor | None = None,
+        *,
+        watched: bool = False,
+        on_recovery: Callable[[], None] = lambda: None,
     ) -> None:
         self.target = sink.target
         self.synced = False
@@ -76,7 +81,7 @@ class Reflector:
                 connection,
                 sink,
                 name,
-                StreamStatus(self.target.resource, name, observer),
+                StreamStatus(self.target.resource, name, observer, on_recovery),
                 monitor.add_stream(),
                 self._mark_synced,
             )
@@ -84,6 +89,8 @@ class Reflector:
         ]
         if len(self._streams) == 1:
             self._streams[0].version = version
+        for stream in self._streams:
+            stream.was_watched = watched
         self._start_versions = list(start_versions)
         self._expired_lists = 0
         self._skipped: list[str] = []
@@ -109,6 +116,16 @@ class Reflector:
         versions = [stream.version for stream in self._streams if stream.version.isdecimal()]
         return min(versions, key=int, default=""), self._sink.newest
 
+    @property
+    def is_watched(self) -> bool:
+        """True if at least one namespace was listed or is watched from a version."""
+        return any(stream.version for stream in self._streams)
+
+    @property
+    def is_lost(self) -> bool:
+        """True if something was watched before, and is not at the moment."""
+        return any(stream.is_lost for stream in self._streams)
+
     def _mark_synced(self) -> None:
         self.synced = True
 
@@ -127,7 +144,8 @@ class Reflector:
                 self._start_versions.clear()
         self._expired_lists = 0
         self._start_versions.clear()
-        self._mark_synced()
+        if not self.is_lost:
+            self._mark_synced()
 
     def _list_once(self) -> None:
         """Deliver a list of all namespaces. Those that are refused have no version afterwards. Raises GoneError."""
@@ -207,11 +225,13 @@ class Reflector:
             stream.follow(cancellation)
             return
         while True:
-            cancellation.sleep_until_woken(self._connection.timing.refused)
+            cancellation.sleep_until_woken(stream.retry_in)
+            started = time.monotonic()
             try:
                 # One object is enough to see whether access is allowed now.
                 self._connection.list_page(self.target, stream.namespace, limit=1)
-            except RefusedError:
+            except RefusedError as error:
+                stream.report_failure_and_wait(error, time.monotonic() - started, cancellation)
                 continue
             except ApiError:
                 return  # The list that follows meets the error again, reports it and retries.

@@ -43,7 +43,11 @@ class Timing(msgspec.Struct, frozen=True):
     """A watch that ends sooner without news counts as failed: a broken proxy must not cause a busy loop."""
 
     refused: float = 600.0
-    """Between two attempts at a forbidden or missing resource, and between two rounds of discovery."""
+    """Longest delay between two attempts at a resource that is forbidden or missing and was never watched, and between
+    two rounds of discovery."""
+
+    refused_first: float = 5.0
+    """The first such delay; it doubles with each further refusal."""
 
     retry_after: float = 300.0
     """A longer Retry-After is shortened to this."""
@@ -103,7 +107,7 @@ class Action(Enum):
     """Continue from the newest version seen."""
     RELIST = "relist"
     REFUSED = "refused"
-    """Report it, and try again much later."""
+    """Report it, and try again later, or as soon as something else shows that the API server has changed."""
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -116,6 +120,8 @@ class Attempt(msgspec.Struct, frozen=True):
     """The number of lines that were not bookmarks."""
     retry_after: float = 0.0
     """The server's Retry-After in seconds; 0 if it sent none."""
+    watched: bool = True
+    """The resource was listed or watched before, now or by an earlier process."""
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -131,6 +137,9 @@ class Decision(msgspec.Struct, frozen=True):
 def decide(attempt: Attempt, failures: int, timing: Timing, jitter: float) -> Decision:
     """Decide how to continue after an attempt.
 
+    What was watched before is retried soon even if it is refused now: an API server that has just been started refuses
+    everything until it knows its roles.
+
     Args:
         attempt: the attempt that ended.
         failures: failures in a row before it.
@@ -139,7 +148,8 @@ def decide(attempt: Attempt, failures: int, timing: Timing, jitter: float) -> De
     """
     ending = attempt.ending
     if ending is Ending.REFUSED:
-        return Decision(Action.REFUSED, timing.refused * (1 - jitter / 10), 0)
+        backoff = timing.backoff if attempt.watched else Backoff(timing.refused_first, timing.refused)
+        return Decision(Action.REFUSED, backoff.delay(failures + 1, jitter), failures + 1)
     if ending is Ending.TIMEOUT and (attempt.news or attempt.lasted >= timing.shortest):
         return Decision(Action.RESUME, 0.0, 0)
     count = 1 + (0 if attempt.lasted >= timing.healthy else failures)

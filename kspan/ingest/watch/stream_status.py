@@ -1,6 +1,7 @@
 """The state of each stream: changes are logged once, with the resource as a field, and reported to an observer."""
 
 import logging
+from collections.abc import Callable
 from typing import Protocol
 
 from kspan.ingest.watch.client.errors import ApiError
@@ -45,9 +46,12 @@ class NullObserver:
 class StreamStatus:
     """The state of one stream: not open yet, open, being renewed, in doubt, failing or refused. For one thread."""
 
-    def __init__(self, resource: str, namespace: str, observer: WatchObserver) -> None:
+    def __init__(
+        self, resource: str, namespace: str, observer: WatchObserver, on_recovery: Callable[[], None] = lambda: None
+    ) -> None:
         self._resource = resource
         self._observer = observer
+        self._on_recovery = on_recovery
         self._fields = {"resource": resource, "namespace": namespace}
         self._state = ""
         self._doubt_logged = False
@@ -58,8 +62,11 @@ class StreamStatus:
             return
         level = logging.INFO if self._state not in ("", "in doubt", "renewing") else logging.DEBUG
         log.log(level, "watching %s", self._resource, extra=self._fields)
+        recovered = self._state == "failing" or self._state.startswith("refused")
         self._state = "open"
         self._observer.connected(self._resource)
+        if recovered:
+            self._on_recovery()
 
     def ended(self, ending: Ending) -> None:
         """Note that a watch or a list ended, with or without an error, and is started again."""

@@ -22,9 +22,6 @@ FULL_LENGTH = 0.9
 FLAPS = 2
 """After this many watches in a row that opened and failed without news, an open watch does not count as connected."""
 
-_UNREACHABLE = frozenset({Ending.DISCONNECTED, Ending.SERVER_ERROR})
-"""After these, another API server may answer, on an etcd that was restored from a backup."""
-
 _FRAME_TYPES = {kind.value: kind for kind in FrameType}
 
 
@@ -60,6 +57,12 @@ class WatchStream:
         self.namespace = namespace
         self.version = ""
         """The newest resourceVersion seen or listed; empty if a list must come first."""
+        self.was_watched = False
+        """The resource was listed or watched before, now or by an earlier process."""
+        self.is_lost = False
+        """It was watched before and is not now: the last attempt failed or was refused."""
+        self.retry_in = 0.0
+        """Seconds until the next attempt at a list that was refused."""
         self._connection = connection
         self._timing = connection.timing
         self._sink = sink
@@ -71,12 +74,15 @@ class WatchStream:
         self._list_failures = 0
         self._flaps = 0
         self._was_unreachable = False
+        """Another API server may answer now, on an etcd that was restored from a backup. Until one check of the
+        versions has succeeded, each resume begins with it."""
         self._lines = 0
         self._news = 0
         self._bookmarks = 0
 
     def follow(self, cancellation: Cancellation) -> None:
         """Watch until a new list is needed; an ERROR frame with the reason is delivered first. Raises Stopped."""
+        self.was_watched = True
         while True:
             decision = self._watch_once(cancellation)
             if decision.action is Action.REFUSED:
@@ -89,13 +95,14 @@ class WatchStream:
     def page_received(self) -> None:
         """Note that a page of a list was received: its failures in a row are over."""
         self._list_failures = 0
+        self.was_watched, self.is_lost = True, False
 
     def report_failure_and_wait(self, error: ApiError, lasted: float, cancellation: Cancellation) -> None:
         """Report a failed request of a list, and wait before the next one unless it was refused. Raises Stopped."""
         cancellation.check()
-        attempt = Attempt(error.ending, lasted, 0, error.retry_after)
+        attempt = Attempt(error.ending, lasted, 0, error.retry_after, self.was_watched)
         decision = decide(attempt, self._list_failures, self._timing, self._random.random())
-        self._list_failures = decision.failures
+        self._list_failures, self.retry_in = decision.failures, decision.delay
         self._report(error.ending, error, decision)
         if decision.action is not Action.REFUSED:
             cancellation.sleep(decision.delay)
@@ -156,7 +163,7 @@ class WatchStream:
             self._sink.error(error.body, str(error))
             return Ending.GONE, error
         except ApiError as error:
-            self._was_unreachable = error.ending in _UNREACHABLE
+            self._was_unreachable = True
             return error.ending, error
         try:
             with cancellation.attached(stream):
@@ -172,6 +179,7 @@ class WatchStream:
 
     def _deliver_all(self, stream: LineStream, timeout: int) -> None:
         self._on_open()
+        self.is_lost = False
         # A server that repeatedly answers 200 and then fails is not back yet.
         if self._flaps < FLAPS:
             self._status.connected()
@@ -233,9 +241,12 @@ class WatchStream:
     # reports ---------------------------------------------------------------------------------------------------------
 
     def _report(self, ending: Ending, error: Exception | None, decision: Decision) -> None:
+        if decision.failures:
+            self.is_lost = self.was_watched
         if decision.action is Action.REFUSED and isinstance(error, ApiError):
             self._status.refused(error, decision.delay)
-            self._on_open()
+            if not self.was_watched:
+                self._on_open()
             return
         if not decision.failures:
             return

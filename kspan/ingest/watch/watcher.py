@@ -136,9 +136,32 @@ class Watcher:
         return sorted(name for name, reflector in first.items() if not reflector.synced)
 
     def resources(self) -> list[str]:
-        """The names of all resources that are being watched."""
+        """The names of all resources that have a reflector, whether they are watched or refused."""
         with self._lock:
             return sorted(self._running)
+
+    def lost(self) -> list[str]:
+        """The resources that were watched before, and are not at the moment."""
+        with self._lock:
+            return sorted(name for name, item in self._running.items() if item.reflector.is_lost)
+
+    def unwatched(self) -> list[str]:
+        """The selected resources that the API server refuses or does not have."""
+        with self._lock:
+            refused = [name for name, item in self._running.items() if not item.reflector.is_watched]
+        return sorted({*refused, *self._absent})
+
+    def watches_nothing(self) -> bool:
+        """True if no resource is watched."""
+        with self._lock:
+            return not any(item.reflector.is_watched for item in self._running.values())
+
+    def _wake_all(self) -> None:
+        """Retry what was refused: the API server may have been started just now."""
+        with self._lock:
+            running = list(self._running.values())
+        for each in running:
+            each.reflector.wake()
 
     # threads ---------------------------------------------------------------------------------------------------------
 
@@ -172,13 +195,22 @@ class Watcher:
         cursor = self._cursors.pop(resource, None)
         version = cursor.resource_version if cursor is not None and cursor.scope == scope_of(namespaces) else ""
         start_versions: tuple[str, ...] = ()
+        watched = resource in self._listed
         # A resource that was listed before is compared with its known objects, which may be newer than these versions.
-        if resource not in self._listed:
+        if not watched:
             defined = self._discovery.definition_version(target)
             start_versions = past_versions(self._start_cursors, self._positions(), self._clock(), defined)
             self._listed.add(resource)
         reflector = Reflector(
-            self._connection, sink, namespaces, version, self._observer, start_versions, self._monitor
+            self._connection,
+            sink,
+            namespaces,
+            version,
+            self._observer,
+            start_versions,
+            self._monitor,
+            watched=watched,
+            on_recovery=self._wake_all,
         )
         self._run(resource, reflector)
 
@@ -243,10 +275,7 @@ class Watcher:
                 self._plan.add(*item)
         self._plan.forget()
         if any(isinstance(item, _Rediscover) for item in items):
-            with self._lock:
-                running = list(self._running.values())
-            for each in running:
-                each.reflector.wake()
+            self._wake_all()
 
     def _apply(self) -> bool:
         """Start planned and stop removed resources; True if discovery was complete."""

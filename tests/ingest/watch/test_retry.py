@@ -59,9 +59,22 @@ def test_the_third_error_frame_in_a_row_needs_a_list() -> None:
     assert actions == [Action.RESUME, Action.RESUME, Action.RELIST]
 
 
-def test_a_refused_request_is_retried_after_ten_minutes() -> None:
-    decision = decide(Attempt(Ending.REFUSED, 0.1), 3, TIMING, 0.0)
-    assert (decision.action, decision.delay, decision.failures) == (Action.REFUSED, 600.0, 0)
+@pytest.mark.parametrize(
+    "watched, expected",
+    [
+        # An API server that was started just now refuses everything until it knows its roles.
+        (True, [1, 2, 4, 8, 16, 30, 30, 30, 30]),
+        (False, [5, 10, 20, 40, 80, 160, 320, 600, 600]),
+    ],
+)
+def test_what_was_watched_before_is_retried_soon_although_it_is_refused(watched: bool, expected: list[float]) -> None:
+    failures, found = 0, []
+    for _ in expected:
+        decision = decide(Attempt(Ending.REFUSED, 0.1, watched=watched), failures, TIMING, 0.0)
+        assert decision.action is Action.REFUSED
+        failures = decision.failures
+        found.append(decision.delay)
+    assert found == expected
 
 
 @pytest.mark.parametrize("ending", [ending for ending in Ending if ending is not Ending.TIMEOUT])

@@ -218,7 +218,7 @@ def test_bookmarks_only_before_the_end_of_a_watch_are_not_expected(tmp_path: Pat
 
 def test_a_watch_that_ended_by_itself_is_not_connected_until_the_next_one_is_open(tmp_path: Path) -> None:
     timing = msgspec.structs.replace(ENDLESS, open=0.2)
-    script = Script(listed(10), sends(change("ADDED", pod("a", 11))), stay_silent)
+    script = Script(listed(11), sends(change("ADDED", pod("a", 11))), stay_silent)
     with ScriptedServer(script) as server, reflecting(connection_to(server.url, tmp_path, timing)) as got:
         until(lambda: got.events and len(versions(server)) == 3 and got.events[-1][0] == "connected", "a third watch")
         assert [(what, reason) for what, _, reason in got.events] == [

@@ -10,6 +10,7 @@ import pytest
 
 from kspan.ingest.frames import Frame, FrameType
 from kspan.ingest.watch import Connection, Selection, Timing, Watcher, connect
+from kspan.k8s.resources import DEFAULT
 from kspan.model import Cursor
 from tests.apiserver import ApiServer
 from tests.apiserver.faults import (
@@ -146,6 +147,73 @@ def test_a_restored_etcd_is_noticed_with_its_first_answer(tmp_path: Path) -> Non
             agree(server, got)
             assert truth(server).keys() == {"a", "e"}
             assert any("was etcd restored?" in frame.object.decode() for frame in got.frames)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 503])
+def test_a_restored_etcd_is_noticed_although_the_first_answers_are_refusals(status: int, tmp_path: Path) -> None:
+    """An API server answers 403 until it knows its roles. The versions are checked until that has succeeded once."""
+    with ApiServer() as server:
+        server.put(PODS, manifest("a"))
+        backup = server.storage.backup()
+        for name in ("b", "c", "d"):
+            server.put(PODS, manifest(name))
+        with reflecting(to(server, tmp_path)) as got:
+            agree(server, got)
+            server.stop()
+            server.storage.restore(backup)
+            until(lambda: got.reasons().count("disconnected") > 1, "a disconnection")
+            server.faults.add(Refuse(status), PODS, times=4)
+            server.start()
+            server.put(PODS, manifest("e"))
+            agree(server, got)
+            assert truth(server).keys() == {"a", "e"}
+            assert any("was etcd restored?" in frame.object.decode() for frame in got.frames)
+
+
+def test_what_was_watched_is_lost_while_it_is_refused_and_found_again_soon(tmp_path: Path) -> None:
+    timing = msgspec.structs.replace(TIMING, refused=600.0, refused_first=600.0)
+    with ApiServer() as server:
+        server.forbid("v1/nodes")
+        connection = connect(str(server.kubeconfig(tmp_path / "kubeconfig")), timing=timing)
+        got = Collector()
+        watcher = Watcher(connection, Selection(), got.deliver, {}, got)
+        watcher.start()
+        try:
+            until(lambda: watcher.synced() and server.open_watches(PODS), "in sync")
+            assert (watcher.lost(), watcher.unwatched(), watcher.watches_nothing()) == ([], ["v1/nodes"], False)
+            server.forbid(PODS)
+            with server.faults.add(Break(), PODS):
+                until(lambda: watcher.lost() == [PODS], "the Pods are lost")
+            # Nodes were never watched and would be asked for again after ten minutes, but the Pods are back.
+            server.allow("v1/nodes")
+            server.allow(PODS)
+            until(lambda: not watcher.lost() and not watcher.unwatched(), "everything is watched")
+        finally:
+            watcher.stop()
+            got.stopped = True
+            got.gate.set()
+            assert watcher.join(HANG_S)
+            connection.close()
+
+
+def test_nothing_is_watched_if_everything_is_refused(tmp_path: Path) -> None:
+    with ApiServer() as server:
+        got = Collector()
+        for target in DEFAULT:
+            server.forbid(target.resource)
+        connection = to(server, tmp_path)
+        watcher = Watcher(connection, Selection(), got.deliver, {}, got)
+        watcher.start()
+        try:
+            until(watcher.synced, "in sync")
+            assert watcher.watches_nothing()
+            assert set(watcher.unwatched()) == {target.resource for target in DEFAULT}
+        finally:
+            watcher.stop()
+            got.stopped = True
+            got.gate.set()
+            assert watcher.join(HANG_S)
+            connection.close()
 
 
 def test_a_cursor_of_other_namespaces_is_not_resumed(tmp_path: Path) -> None:

@@ -188,8 +188,9 @@ def test_after_a_kill_unlisted_kinds_are_listed_at_the_oldest_cursor_and_the_oth
 def test_a_resource_with_a_cursor_of_other_namespaces_is_listed_at_the_newest_version(tmp_path: Path) -> None:
     now = time.time_ns()
     cursors = {target.resource: Cursor(target.resource, "42", now) for target in DEFAULT}
-    with watching(Cluster(), tmp_path, Selection(namespaces=("a", "b")), cursors=cursors) as (watcher, _, server):
-        until(watcher.synced, "in sync")
+    with watching(Cluster(), tmp_path, Selection(namespaces=("a", "b")), cursors=cursors) as (_, _, server):
+        wanted = {f"/api/v1/namespaces/{name}/pods" for name in "ab"}
+        until(lambda: wanted <= {request.path for request in server.requests if not request.watch}, "two lists")
         lists = [request for request in server.requests if request.path.endswith("/pods") and not request.watch]
         assert {request.query.get("resourceVersion", "") for request in lists} == {""}
 
