@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,11 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 def test_a_module_has_at_most_500_lines(module: Path) -> None:
     lines = len(module.read_text(encoding="utf-8").splitlines())
     assert lines <= 500, f"{module} has {lines} lines: split it"
+
+
+def test_a_folder_has_at_most_twelve_modules() -> None:
+    folders = Counter(module.parent for module in MODULES if module.name != "__init__.py")
+    assert {folder: count for folder, count in folders.items() if count > 12} == {}
 
 
 @pytest.mark.parametrize("module", ["kspan", "kspan.cli", "kspan.cli.app"])

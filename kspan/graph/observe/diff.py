@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from kspan.graph.observe.json_patch import Operation, Pointer, format_pointer, make_patch
+from kspan.k8s.json_patch import Operation, Pointer, format_pointer, make_patch
 from kspan.k8s.redact import LAST_APPLIED, mask_values
 
 PATCH_LIMIT = 4096

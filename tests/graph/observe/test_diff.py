@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from kspan.graph.observe.diff import PATCH_LIMIT, SUMMARY_LIMIT, ComparedFields, compared_annotations, describe
 from kspan.k8s.redact import LAST_APPLIED, MASK, mask_values
-from tests.graph.observe.test_json_patch import apply, documents, typed
+from tests.k8s.test_json_patch import apply, documents, typed
 
 
 def fields(spec: Any = None, labels: Any = None, **annotations: str) -> ComparedFields:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kspan.graph.observe.json_patch import format_pointer, make_patch
+from kspan.k8s.json_patch import format_pointer, make_patch
 
 keys = st.sampled_from(["name", "env", "data", "value", "a/b", "a~b", "~1", "", "0", "1", "é"]) | st.text(max_size=3)
 leaves = st.none() | st.booleans() | st.integers(-2, 2) | st.floats(-2, 2, allow_nan=False) | st.text(max_size=3)
