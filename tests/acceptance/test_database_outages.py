@@ -104,7 +104,7 @@ def test_an_outage_of_the_database_is_reported_and_nothing_is_lost(
         daemon = start(cluster.kubeconfig, database, rotel, log, "--listen", f"127.0.0.1:{port}")
         try:
             wait_for(lambda: records_and_unsent(database)[1] > 0, "something is on its way")
-            assert get(f"{page}/readyz") == (200, "ok\n")
+            wait_for(lambda: get(f"{page}/readyz") == (200, "ok\n"), "everything is listed")
             with outage(database):
                 wait_for(lambda: get(f"{page}/readyz")[1].startswith("database: "), "it says that it is not ready")
                 assert get(f"{page}/readyz")[0] == 503
