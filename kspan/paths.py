@@ -45,7 +45,7 @@ def check_writable(path: Path) -> str:
 
 
 def is_missing(path: Path) -> bool:
-    """Return whether there is no such file. False if that cannot be known: using the file reports the reason."""
+    """Return whether a file is missing. False if that cannot be known: using the file reports the reason."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -56,5 +56,5 @@ def is_missing(path: Path) -> bool:
 
 
 def exists(path: Path) -> bool:
-    """Return whether there is such a file. False also if that cannot be known."""
+    """Return whether a file exists. False also if that cannot be known."""
     return os.path.exists(path)  # noqa: PTH110 - Path.exists raises PermissionError

@@ -1,6 +1,7 @@
 """Opens the projection of a cluster for writing: checks its version, rebuilds it after an upgrade, loads the fold."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -17,6 +18,9 @@ QUICK_REBUILD: Final = 100_000
 """Journal records up to which a projection is rebuilt when it is opened: about 10 s of processor time.
 
 Measured with ``time kspan db rebuild`` on the storm recording: 57,748 records in 6.0 s of processor time."""
+
+
+_Recorded = TypeVar("_Recorded")
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -57,7 +61,7 @@ def open_projection(store: Store, cluster: str, rules: Rules, settings: FoldSett
         raise StoreError(
             f"{store.name}: the projection is at record {last} of {sequence}: run '{store.rebuild_command(cluster)}'"
         )
-    periods = store.fold_periods(cluster)
+    periods = _readable(store, cluster, store.fold_periods)
     if not periods or periods[-1].inputs != inputs:
         store.start_fold_period(cluster, sequence + 1, inputs)
         folded = [period.inputs for period in periods if period.from_seq <= sequence]
@@ -66,7 +70,7 @@ def open_projection(store: Store, cluster: str, rules: Rules, settings: FoldSett
 
 
 def _upgrade(store: Store, cluster: str, rules: Rules, inputs: FoldInputs) -> tuple[Notice, ...]:
-    version = _recorded_version(store, cluster)
+    version = _readable(store, cluster, store.fold_version)
     if version is None:
         # Nothing is folded yet; if something is, its version is unknown.
         version = 0 if store.last_sequence(cluster) else FOLD_VERSION
@@ -96,11 +100,10 @@ def _upgrade(store: Store, cluster: str, rules: Rules, inputs: FoldInputs) -> tu
     return (Notice(text, warning=False),)
 
 
-def _recorded_version(store: Store, cluster: str) -> int | None:
-    """The version of the fold that wrote the projection. Raises StoreError if what is recorded of it is damaged."""
+def _readable(store: Store, cluster: str, read: Callable[[str], _Recorded]) -> _Recorded:
+    """Return a record of how the history was made. Raises StoreError, with the command that repairs damage."""
     try:
-        store.fold_periods(cluster)
-        return store.fold_version(cluster)
+        return read(cluster)
     except StoreError as error:
         if not is_about_data(error):
             raise

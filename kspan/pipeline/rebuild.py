@@ -152,9 +152,10 @@ def _deltas(
 
 def _replayable(store: Store, cluster: str, known: Mapping[str, Rules]) -> list[FoldPeriod]:
     """The periods of the journal that have records. Raises StoreError if one cannot be replayed."""
-    if store.fold_version(cluster) not in (None, FOLD_VERSION):
+    version = store.fold_version(cluster)
+    if version not in (None, FOLD_VERSION):
         raise StoreError(
-            f"{store.name}: was written by another version of kspan (fold version {store.fold_version(cluster)}, this "
+            f"{store.name}: was written by another version of kspan (fold version {version}, this "
             f"one has {FOLD_VERSION}): verify it with that version, or run '{store.rebuild_command(cluster)}'"
         )
     last = store.last_sequence(cluster)

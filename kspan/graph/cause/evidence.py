@@ -51,9 +51,10 @@ def before(cause: KnownChange, occ: Occurrence) -> bool:
     """True if a change came before the change ``occ``, or may have done so while nobody was watching."""
     if cause.span == occ.id:
         return False
+    in_time = cause.time <= occ.time + occ.uncertainty + SLACK
     if min(cause.rv, occ.rv) > SYNTHETIC_UPDATE:
-        return cause.rv < occ.rv and (cause.exact or cause.time <= occ.time + occ.uncertainty + SLACK)
-    return cause.time <= occ.time + occ.uncertainty + SLACK
+        return cause.rv < occ.rv and (cause.exact or in_time)
+    return in_time
 
 
 def seen_by(cause: KnownChange, occ: Occurrence) -> bool:

@@ -4,7 +4,7 @@ from kspan.graph.observe import diff, field_managers
 from kspan.graph.observe.condition_diff import ended_phase
 from kspan.graph.observe.field_managers import FieldManagerEntry
 from kspan.graph.observe.object_state import ObservedObject
-from kspan.graph.observe.timing import clock_error, estimate_time
+from kspan.graph.observe.timing import clock_error, estimate_time, middle
 from kspan.graph.rules.rules import Rules
 from kspan.graph.state.records import Gap, KnownChange, LostDependent, ObjectState, Occurrence, Replacement
 from kspan.graph.state.state import State
@@ -181,8 +181,8 @@ class ChangeObserver:
     def _date_between(self, occ: Occurrence, change: KnownChange, earliest: int, latest: int) -> None:
         """Give a change of unknown time its bounds (ns)."""
         change.time, change.range = earliest, latest - earliest
-        occ.uncertainty = -(-change.range // 2)
-        occ.time, occ.latest = earliest + change.range // 2, latest
+        occ.time, occ.uncertainty = middle(earliest, latest)
+        occ.latest = latest
 
     def _vanished(self, record: LogRecord, rv: int) -> bool:
         """True if nobody saw how the object was deleted: a list does not contain it any more."""

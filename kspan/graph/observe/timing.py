@@ -24,6 +24,12 @@ def estimate_time(record: LogRecord, floor: int) -> int:
     return received if not floor or received - floor < PROMPT else floor
 
 
+def middle(earliest: int, latest: int) -> tuple[int, int]:
+    """Return the middle of two times, and by how much it may be wrong (ns)."""
+    half = (latest - earliest) // 2
+    return earliest + half, latest - earliest - half
+
+
 def clock_error(record: LogRecord, stated: int) -> int:
     """Return by how much (ns) a clock must be ahead that states a time after the receipt of the record."""
     return max(0, stated - record.recorded_at)

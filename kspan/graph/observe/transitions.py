@@ -9,7 +9,7 @@ from kspan.graph.observe.condition_diff import (
     not_quiet,
 )
 from kspan.graph.observe.object_state import ObservedObject
-from kspan.graph.observe.timing import clock_error, estimate_time
+from kspan.graph.observe.timing import clock_error, estimate_time, middle
 from kspan.graph.rules.rules import Rules
 from kspan.graph.state.records import Note, ObjectState, Occurrence, Transition
 from kspan.graph.state.state import State
@@ -106,12 +106,10 @@ class TransitionObserver:
     def _occurrence(self, seen: ObservedObject, obj: ObjectState, transition: ConditionTransition) -> Occurrence:
         condition = transition.condition
         reason, message = _reason_and_message(seen.status, transition)
-        stated = _stated(seen, obj, transition)
-        time = estimate_time(seen.record, stated)
-        uncertainty = clock_error(seen.record, stated)
-        if not stated and (late := self.state.clock.unwatched_before(seen.record.recorded_at)):
-            uncertainty = -(-late // 2)
-            time -= late // 2
+        stated, received = _stated(seen, obj, transition), seen.record.recorded_at
+        time, uncertainty = estimate_time(seen.record, stated), clock_error(seen.record, stated)
+        if not stated and (late := self.state.clock.unwatched_before(received)):
+            time, uncertainty = middle(received - late, received)
         observed = max(condition.observedGeneration if condition is not None else 0, seen.status.observedGeneration)
         return Occurrence(
             id=span_id(self.state.cluster, obj.uid, "turn", transition.name, obj.resource_version),
@@ -123,7 +121,7 @@ class TransitionObserver:
             arrival=self.state.clock.next_arrival(),
             received=self.state.clock.now,
             time=time,
-            latest=seen.record.recorded_at if uncertainty else time,
+            latest=received if uncertainty else time,
             uncertainty=uncertainty,
             rv=obj.rv,
             api_version=obj.api_version,

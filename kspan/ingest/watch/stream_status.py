@@ -60,9 +60,9 @@ class StreamStatus:
         """Note that the watch is open."""
         if self._state == "open":
             return
-        level = logging.INFO if self._state not in ("", "in doubt", "renewing") else logging.DEBUG
+        recovered = self._state not in ("", "in doubt", "renewing")
+        level = logging.INFO if recovered else logging.DEBUG
         log.log(level, "watching %s", self._resource, extra=self._fields)
-        recovered = self._state == "failing" or self._state.startswith("refused")
         self._state = "open"
         self._observer.connected(self._resource)
         if recovered:

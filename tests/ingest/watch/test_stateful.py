@@ -1,7 +1,8 @@
 """Reflectors against a stateful API server with faults: the delivered frames always add up to its state."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -131,26 +132,8 @@ def test_a_valid_cursor_is_resumed_without_a_list(tmp_path: Path) -> None:
             assert not any(line.startswith("LIST") for line in got.words())
 
 
-def test_a_restored_etcd_is_noticed_with_its_first_answer(tmp_path: Path) -> None:
-    with ApiServer() as server:
-        server.put(PODS, manifest("a"))
-        backup = server.storage.backup()
-        for name in ("b", "c", "d"):
-            server.put(PODS, manifest(name))
-        with reflecting(to(server, tmp_path)) as got:
-            agree(server, got)
-            server.stop()
-            server.storage.restore(backup)
-            until(lambda: got.reasons().count("disconnected") > 1, "a disconnection")
-            server.start()
-            server.put(PODS, manifest("e"))
-            agree(server, got)
-            assert truth(server).keys() == {"a", "e"}
-            assert any("was etcd restored?" in frame.object.decode() for frame in got.frames)
-
-
-@pytest.mark.parametrize("status", [401, 403, 404, 503])
-def test_a_restored_etcd_is_noticed_although_the_first_answers_are_refusals(status: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", [0, 401, 403, 404, 503])
+def test_a_restored_etcd_is_noticed_with_the_first_answer_after_refusals(status: int, tmp_path: Path) -> None:
     """An API server answers 403 until it knows its roles. The versions are checked until that has succeeded once."""
     with ApiServer() as server:
         server.put(PODS, manifest("a"))
@@ -162,7 +145,8 @@ def test_a_restored_etcd_is_noticed_although_the_first_answers_are_refusals(stat
             server.stop()
             server.storage.restore(backup)
             until(lambda: got.reasons().count("disconnected") > 1, "a disconnection")
-            server.faults.add(Refuse(status), PODS, times=4)
+            if status:
+                server.faults.add(Refuse(status), PODS, times=4)
             server.start()
             server.put(PODS, manifest("e"))
             agree(server, got)
@@ -170,15 +154,26 @@ def test_a_restored_etcd_is_noticed_although_the_first_answers_are_refusals(stat
             assert any("was etcd restored?" in frame.object.decode() for frame in got.frames)
 
 
+@contextmanager
+def watching_defaults(server: ApiServer, folder: Path, timing: Timing = TIMING) -> Iterator[Watcher]:
+    """Watch the default resources until the block ends."""
+    connection = connect(str(server.kubeconfig(folder / "kubeconfig")), timing=timing)
+    got = Collector()
+    watcher = Watcher(connection, Selection(), got.deliver, {}, got)
+    watcher.start()
+    try:
+        yield watcher
+    finally:
+        watcher.stop()
+        assert watcher.join(HANG_S)
+        connection.close()
+
+
 def test_what_was_watched_is_lost_while_it_is_refused_and_found_again_soon(tmp_path: Path) -> None:
     timing = msgspec.structs.replace(TIMING, refused=600.0, refused_first=600.0)
     with ApiServer() as server:
         server.forbid("v1/nodes")
-        connection = connect(str(server.kubeconfig(tmp_path / "kubeconfig")), timing=timing)
-        got = Collector()
-        watcher = Watcher(connection, Selection(), got.deliver, {}, got)
-        watcher.start()
-        try:
+        with watching_defaults(server, tmp_path, timing) as watcher:
             until(lambda: watcher.synced() and server.open_watches(PODS), "in sync")
             assert (watcher.lost(), watcher.unwatched(), watcher.watches_nothing()) == ([], ["v1/nodes"], False)
             server.forbid(PODS)
@@ -188,32 +183,16 @@ def test_what_was_watched_is_lost_while_it_is_refused_and_found_again_soon(tmp_p
             server.allow("v1/nodes")
             server.allow(PODS)
             until(lambda: not watcher.lost() and not watcher.unwatched(), "everything is watched")
-        finally:
-            watcher.stop()
-            got.stopped = True
-            got.gate.set()
-            assert watcher.join(HANG_S)
-            connection.close()
 
 
 def test_nothing_is_watched_if_everything_is_refused(tmp_path: Path) -> None:
     with ApiServer() as server:
-        got = Collector()
         for target in DEFAULT:
             server.forbid(target.resource)
-        connection = to(server, tmp_path)
-        watcher = Watcher(connection, Selection(), got.deliver, {}, got)
-        watcher.start()
-        try:
+        with watching_defaults(server, tmp_path) as watcher:
             until(watcher.synced, "in sync")
             assert watcher.watches_nothing()
             assert set(watcher.unwatched()) == {target.resource for target in DEFAULT}
-        finally:
-            watcher.stop()
-            got.stopped = True
-            got.gate.set()
-            assert watcher.join(HANG_S)
-            connection.close()
 
 
 def test_a_cursor_of_other_namespaces_is_not_resumed(tmp_path: Path) -> None:
