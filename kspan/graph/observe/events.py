@@ -57,8 +57,9 @@ class EventObserver:
         if record.type is not RecordType.LISTED and 0 <= (lag := record.recorded_at - occ.time) < MAX_LAG:
             self.state.clock.note_event_lag(lag)
         self.state.add_occurrence(occ)
-        waiting = (other for span in self.state.pending_of(obj.uid) if (other := self.state.occurrence(span)))
-        self.state.objects.set_failures(obj, self.failures.after_event(occ, obj, self.state.clock.now, waiting))
+        if self.failures.concerns(occ, obj):
+            waiting = (other for span in self.state.pending_of(obj.uid) if (other := self.state.occurrence(span)))
+            self.state.objects.set_failures(obj, self.failures.after_event(occ, obj, self.state.clock.now, waiting))
 
     def _occurrence(
         self, record: LogRecord, event: Event, obj: ObjectState, count: int, track: EventTrack | None
@@ -160,9 +161,9 @@ def _received_by(record: LogRecord, time: int, latest: int) -> tuple[int, int, i
     The clock of a node may be ahead. A list shows Events long after they happened, so its receipt says nothing.
     """
     received = record.recorded_at
-    if record.type is RecordType.LISTED:
+    if latest <= received or record.type is RecordType.LISTED:
         return time, latest, 0
-    return min(time, received), min(latest, received), clock_error(record, time)
+    return min(time, received), received, clock_error(record, time)
 
 
 def _name_time(event: Event) -> int:

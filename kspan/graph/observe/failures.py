@@ -48,6 +48,10 @@ class FailureObserver:
             found.append(replace(self._sign(obj, rule, reason, now), in_status=True))
         return tuple(sorted(found, key=lambda failure: failure.rule))
 
+    def concerns(self, occ: Occurrence, obj: ObjectState) -> bool:
+        """True if an Event may change the failures of its object."""
+        return bool(obj.failures) or self.rules.in_event(occ.kind, occ.reason, occ.message) is not None
+
     def after_event(self, occ: Occurrence, obj: ObjectState, now: int, waiting: Iterable[Occurrence]) -> Failures:
         """Return the failures of an object after an Event about it.
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from operator import attrgetter
+from struct import Struct
 from typing import Final
 
 import msgspec
@@ -49,6 +50,7 @@ _fields: Final = attrgetter(
     "epoch",
 )
 _encode: Final = msgspec.msgpack.Encoder().encode
+_first_number: Final = Struct(">Q24x").unpack
 
 
 class _Sum(msgspec.Struct):
@@ -64,8 +66,8 @@ class _Sum(msgspec.Struct):
 
 def checksum(seq: int, record: LogRecord) -> int:
     """The checksum of a record: a non-negative number below ``MODULUS``, the same on both databases."""
-    digest = sha256(_encode((seq, *_fields(record)))).digest()
-    return int.from_bytes(digest[:8], "big") % MODULUS
+    (number,) = _first_number(sha256(_encode((seq, *_fields(record)))).digest())
+    return int(number) % MODULUS
 
 
 def add(connection: Connection, cluster: str, first_seq: int, records: Sequence[LogRecord]) -> None:
@@ -222,5 +224,8 @@ def _sums(records: Iterable[tuple[int, LogRecord]]) -> dict[int, _Sum]:
     for seq, record in records:
         total = found[record.recorded_at // DAY]
         total.first = total.first or seq
-        total.add(seq, record)
+        total.records += 1
+        total.checksum += checksum(seq, record)
+    for total in found.values():
+        total.checksum %= MODULUS
     return found
