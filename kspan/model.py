@@ -93,7 +93,8 @@ class Cursor(msgspec.Struct, frozen=True, gc=False):
         resource: the stream.
         resource_version: everything up to this resourceVersion is in the journal.
         updated_at: when the cursor reached it.
-        scope: the namespaces covered, in order, separated by commas; empty for the whole cluster.
+        scope: the namespaces covered, in order, separated by commas; empty for the whole cluster. A field selector may
+            follow the name of a namespace (``kspan.k8s.events_api.OF_CLUSTER_SCOPED``).
         epoch: epoch of the resourceVersions (see ``LogRecord``).
         since: resourceVersion of the first list.
         since_at: when the first list was made.
@@ -112,6 +113,11 @@ def scope_of(namespaces: Iterable[str]) -> str:
     """The scope (see ``Cursor``) of some namespaces; an empty name stands for the whole cluster."""
     names = set(namespaces)
     return "" if "" in names else ",".join(sorted(names))
+
+
+def covers(scope: str, namespace: str) -> bool:
+    """True if a scope (see ``Cursor``) has a namespace in full. Cluster-scoped objects are always watched without."""
+    return not scope or namespace in scope.split(",")
 
 
 class GapRow(msgspec.Struct, frozen=True, gc=False):

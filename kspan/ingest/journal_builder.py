@@ -22,7 +22,7 @@ from kspan.ingest.list_policy import RECORDED_LISTS, ListPolicy, OpenList
 from kspan.k8s.events_api import EVENTS
 from kspan.k8s.resource_version import version_order
 from kspan.k8s.resources import is_watched_whole
-from kspan.model import VANISHED, Cursor, GapDetails, LogRecord, ObjectRow, RecordType
+from kspan.model import VANISHED, Cursor, GapDetails, LogRecord, ObjectRow, RecordType, covers
 from kspan.times import format_time
 
 PAGE = 500
@@ -54,11 +54,6 @@ class Known(Protocol):
 
     def news_among(self, records: Sequence[LogRecord]) -> list[LogRecord]:
         """The records whose version of their object is not in the journal."""
-
-
-def covers(scope: str, namespace: str) -> bool:
-    """True if a scope (``Cursor``) includes the namespace. Cluster-scoped objects are always watched without scope."""
-    return not scope or namespace in scope.split(",")
 
 
 class JournalBuilder:
@@ -159,7 +154,8 @@ class JournalBuilder:
         """Add an object of a relist that is new or changed."""
         before = self._cursors[current.resource]
         kind = RecordType.ADDED if known is None else RecordType.MODIFIED
-        if known is None and (current.epoch > before.epoch or not covers(before.scope, record.namespace)):
+        into_scope = current.scope != before.scope and not covers(before.scope, record.namespace)
+        if known is None and (current.epoch > before.epoch or into_scope):
             kind = RecordType.LISTED  # It came back or into scope: it was not created now.
         current.records.append(msgspec.structs.replace(record, type=kind))
         # Events have no object rows. Those of the last hour are looked up in the journal, a page at a time.

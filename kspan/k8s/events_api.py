@@ -13,6 +13,13 @@ from kspan.times import parse_time
 EVENTS = "v1/events"
 """The resource that serves Events in the core API."""
 
+OF_CLUSTER_SCOPED = "default?involvedObject.namespace="
+"""The Events about Nodes and other cluster-scoped objects: a namespace to watch, and a field selector.
+
+client-go gives these Events the namespace ``default`` (tools/record/event.go, makeEvent). The API server selects Events
+by the namespace of their object (pkg/registry/core/event/strategy.go, ToSelectableFields).
+"""
+
 # events.k8s.io/v1 -> core/v1. Every other field has the same name in both.
 _RENAMED = {
     "regarding": "involvedObject",

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import ssl
 import threading
@@ -64,7 +65,7 @@ class ApiServer:
         self.storage.listen(self._changed)
         self.faults = f.Faults(self._wake_all)
         self.tokens: set[str] = {token} if token else set()
-        self.forbidden: set[tuple[str, str]] = set()
+        self.forbidden: set[tuple[str, str, str]] = set()
         self.bookmark_interval = bookmark_interval
         self.too_large_wait = too_large_wait
         self.paused = False
@@ -241,12 +242,12 @@ class ApiServer:
         """The resources with an open watch."""
         return {name for name, watches in list(self._watches.items()) if watches}
 
-    def forbid(self, resource: str, verb: str = "*") -> None:
-        """Answer requests of a resource with 403 until ``allow``."""
-        self.forbidden.add((resource, verb))
+    def forbid(self, resource: str, verb: str = "*", namespace: str = "*") -> None:
+        """Answer requests of a resource with 403 until ``allow``, everywhere or in one namespace."""
+        self.forbidden.add((resource, verb, namespace))
 
-    def allow(self, resource: str, verb: str = "*") -> None:
-        self.forbidden.discard((resource, verb))
+    def allow(self, resource: str, verb: str = "*", namespace: str = "*") -> None:
+        self.forbidden.discard((resource, verb, namespace))
 
     def pause(self) -> None:
         """Deliver nothing in any watch; lists are still answered."""
@@ -359,7 +360,8 @@ class ApiServer:
             body = json.dumps(handlers.discover(self.storage, request.path), separators=(",", ":")).encode()
             await connection.respond(request, 200, body + b"\n")
             return
-        if {(request.resource, "*"), (request.resource, request.verb)} & self.forbidden:
+        asked = itertools.product([request.resource], ["*", request.verb], ["*", target.namespace])
+        if not self.forbidden.isdisjoint(asked):
             verb = "list" if request.verb == "continue" else request.verb
             raise statuses.forbidden(target.resource, verb, target.namespace, target.name)
         await self._serve_target(connection, request, target)

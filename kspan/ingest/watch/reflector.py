@@ -17,7 +17,7 @@ namespace that is refused (403, 404) is left out of the list and tried again eve
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from msgspec import Raw
 
@@ -52,7 +52,7 @@ class Reflector:
         start_versions: list first at the first of these resourceVersions that the API server still has, so that the
             watch replays the changes since then; at the newest version if it has none of them.
         monitor: finds silent watches. Without one, only the read timeout ends them.
-        watched: an earlier process has watched the resource.
+        watched: those of ``namespaces`` that were watched before.
         on_recovery: called when a watch is open after it failed or was refused.
     """
 
@@ -66,7 +66,7 @@ class Reflector:
         start_versions: Sequence[str] = (),
         monitor: SilenceMonitor | None = None,
         *,
-        watched: bool = False,
+        watched: Collection[str] = (),
         on_recovery: Callable[[], None] = lambda: None,
     ) -> None:
         self.target = sink.target
@@ -90,7 +90,7 @@ class Reflector:
         if len(self._streams) == 1:
             self._streams[0].version = version
         for stream in self._streams:
-            stream.was_watched = watched
+            stream.was_watched = stream.namespace in watched
         self._start_versions = list(start_versions)
         self._expired_lists = 0
         self._skipped: list[str] = []

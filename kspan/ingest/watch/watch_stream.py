@@ -172,6 +172,7 @@ class WatchStream:
             return error.ending, error
         except ApiError as error:
             cancellation.check()
+            self._was_unreachable = True
             return error.ending, error
         finally:
             stream.close()

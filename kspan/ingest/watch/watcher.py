@@ -21,7 +21,7 @@ from kspan.ingest.watch.silence import SilenceMonitor
 from kspan.ingest.watch.start_versions import StreamPosition, past_versions
 from kspan.ingest.watch.stream_status import NullObserver, WatchObserver
 from kspan.k8s.resources import CRDS, WatchTarget
-from kspan.model import Cursor, scope_of
+from kspan.model import Cursor, covers, scope_of
 
 log = logging.getLogger("kspan.watch")
 
@@ -159,9 +159,10 @@ class Watcher:
     def _wake_all(self) -> None:
         """Retry what was refused: the API server may have been started just now."""
         with self._lock:
-            running = list(self._running.values())
-        for each in running:
-            each.reflector.wake()
+            reflectors = [item.reflector for item in self._running.values()]
+        for reflector in (*reflectors, self._crds):
+            if reflector is not None:
+                reflector.wake()
 
     # threads ---------------------------------------------------------------------------------------------------------
 
@@ -195,9 +196,11 @@ class Watcher:
         cursor = self._cursors.pop(resource, None)
         version = cursor.resource_version if cursor is not None and cursor.scope == scope_of(namespaces) else ""
         start_versions: tuple[str, ...] = ()
-        watched = resource in self._listed
+        watched = namespaces if resource in self._listed else ()
+        if cursor is not None:
+            watched = tuple(name for name in namespaces if covers(cursor.scope, name))
         # A resource that was listed before is compared with its known objects, which may be newer than these versions.
-        if not watched:
+        if resource not in self._listed:
             defined = self._discovery.definition_version(target)
             start_versions = past_versions(self._start_cursors, self._positions(), self._clock(), defined)
             self._listed.add(resource)
@@ -223,7 +226,9 @@ class Watcher:
 
     def _begin_crds(self) -> None:
         sink = FrameSink(CRDS, self._on_crd_frame, lambda *_: None, self._clock)
-        self._crds = Reflector(self._connection, sink, ("",), "", NullObserver(), monitor=self._monitor)
+        self._crds = Reflector(
+            self._connection, sink, ("",), "", NullObserver(), monitor=self._monitor, on_recovery=self._wake_all
+        )
         self._spawn(CRDS.resource, self._crds.run)
 
     def _run(self, resource: str, reflector: Reflector) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from kspan.ingest.frames import Frame, FrameType
 from kspan.ingest.watch import Connection, Selection, Timing, Watcher, connect
-from kspan.k8s.resources import DEFAULT
+from kspan.k8s.resources import CRDS, DEFAULT
 from kspan.model import Cursor
 from tests.apiserver import ApiServer
 from tests.apiserver.faults import (
@@ -183,6 +183,21 @@ def test_what_was_watched_is_lost_while_it_is_refused_and_found_again_soon(tmp_p
             server.allow("v1/nodes")
             server.allow(PODS)
             until(lambda: not watcher.lost() and not watcher.unwatched(), "everything is watched")
+
+
+def test_definitions_that_were_refused_are_asked_for_again_as_soon_as_something_else_recovers(tmp_path: Path) -> None:
+    timing = msgspec.structs.replace(TIMING, refused=600.0, refused_first=600.0)
+    with ApiServer() as server:
+        server.forbid(CRDS.resource)
+        with watching_defaults(server, tmp_path, timing) as watcher:
+            until(lambda: watcher.synced() and server.requests_seen(CRDS.resource, "list"), "in sync")
+            server.forbid(PODS)
+            server.stop()
+            until(lambda: PODS in watcher.lost(), "the loss")
+            server.start()
+            server.allow(CRDS.resource)
+            server.allow(PODS)
+            until(lambda: server.open_watches(CRDS.resource), "a watch of the definitions")
 
 
 def test_nothing_is_watched_if_everything_is_refused(tmp_path: Path) -> None:

@@ -112,31 +112,34 @@ class Connection:
 
         Args:
             target: the resource.
-            namespace: empty for the whole cluster.
+            namespace: empty for the whole cluster. A field selector may follow, after a question mark.
             limit: objects per page; 0: the whole list in one page.
             token: continues a list.
             version: list exactly this resourceVersion (not together with ``token``).
         """
-        query = {"limit": str(limit)} if limit else {}
+        path, query = _collection(target, namespace)
+        if limit:
+            query["limit"] = str(limit)
         if token:
             query["continue"] = token
         elif version:
             query |= {"resourceVersion": version, "resourceVersionMatch": "Exact"}
-        body = self.get(target.path(namespace), query, _accept(target, "List"))
+        body = self.get(path, query, _accept(target, "List"))
         try:
             return read_page(body)
         except ValueError as error:
-            raise ServerError(f"GET {target.path(namespace)}: {error}") from error
+            raise ServerError(f"GET {path}: {error}") from error
 
     def watch(self, target: WatchTarget, namespace: str, version: str, timeout: int) -> "LineStream":
         """Open a watch that starts after a resourceVersion and lasts ``timeout`` seconds. Raises ApiError."""
-        query = {
+        path, selected = _collection(target, namespace)
+        query = selected | {
             "watch": "1",
             "allowWatchBookmarks": "true",
             "resourceVersion": version,
             "timeoutSeconds": str(timeout),
         }
-        return self.stream_lines(target.path(namespace), query, timeout * self.timing.stall, _accept(target))
+        return self.stream_lines(path, query, timeout * self.timing.stall, _accept(target))
 
     def stream_lines(
         self, path: str, query: Mapping[str, str], read_timeout: float, accept: str = JSON
@@ -335,6 +338,12 @@ def _uid(body: bytes, path: str) -> str:
         return read_head("v1/namespaces", body).uid
     except ValueError as error:
         raise ServerError(f"GET {path}: {error}") from error
+
+
+def _collection(target: WatchTarget, namespace: str) -> tuple[str, dict[str, str]]:
+    """The URL path of a collection and its query: a namespace may have a field selector (``OF_CLUSTER_SCOPED``)."""
+    name, _, selector = namespace.partition("?")
+    return target.path(name), {"fieldSelector": selector} if selector else {}
 
 
 def _accept(target: WatchTarget, suffix: str = "") -> str:

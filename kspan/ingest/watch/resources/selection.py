@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import msgspec
 
 from kspan.errors import SettingsError
-from kspan.k8s.events_api import is_second_events_api
+from kspan.k8s.events_api import EVENTS, OF_CLUSTER_SCOPED, is_second_events_api
 from kspan.k8s.resources import DEFAULT, ServerResource, WatchTarget, can_be_watched
 
 
@@ -30,8 +30,15 @@ class Selection(msgspec.Struct, frozen=True):
         return () if self.watch and not self.all_kinds else DEFAULT
 
     def namespaces_of(self, target: WatchTarget) -> tuple[str, ...]:
-        """The namespaces in which a target is watched; one empty name stands for the whole cluster."""
-        return self.namespaces if target.namespaced and self.namespaces else ("",)
+        """The namespaces in which a target is watched; one empty name stands for the whole cluster.
+
+        Events about Nodes and other cluster-scoped objects are watched with any namespace.
+        """
+        if not self.namespaces or not target.namespaced:
+            return ("",)
+        if target.resource == EVENTS and "default" not in self.namespaces:
+            return (*self.namespaces, OF_CLUSTER_SCOPED)
+        return self.namespaces
 
 
 class WatchName(msgspec.Struct, frozen=True):
