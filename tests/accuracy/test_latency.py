@@ -21,6 +21,10 @@ def test_nine_of_ten_events_are_exported_within_25_seconds_if_all_goes_well(
     assert not measured[scenario].p90 > LIMITS["well"]
 
 
+def test_nine_of_ten_traces_are_exported_within_25_seconds_of_their_end(measured: dict[str, Latency]) -> None:
+    assert [latency.scenario for latency in measured.values() if latency.quiet > LIMITS["well"]] == []
+
+
 def test_the_first_trace_of_a_failure_is_exported_within_45_or_75_seconds(measured: dict[str, Latency]) -> None:
     assert [failures_above(latency) for latency in measured.values() if failures_above(latency)] == []
     assert "crash-loop" in [name for name, _ in measured["03-crashloop"].failures]
