@@ -160,9 +160,9 @@ receiver takes is not included.
 - **first trace of a failure**: from the first sign of the failure (an Event, or the status of the object) to the export
   of the trace. The names are those of the `[[failure]]` rules ([rules.md](rules.md)).
 
-A test keeps p90 of the Events below 25 s where nothing runs for longer, p90 after the end of a trace below 25 s, and the
-first trace of a failure below 45 s (images, crash
-loops, configuration, rollouts) and 75 s (scheduling, volumes, quotas).
+A test keeps p90 of the Events below 25 s where nothing runs for longer, p90 after the end of a trace below 25 s, and
+the first trace of a failure below 45 s (images, crash loops, configuration, rollouts) and 75 s (scheduling, volumes,
+quotas).
 
 | recording | Events | p50 | p90 | after the end, p90 | first trace of each failure |
 |---|---|---|---|---|---|
