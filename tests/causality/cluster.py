@@ -210,6 +210,40 @@ class Cluster:
         self._manage(thing, by, subresource, {"f:spec": {f"f:{key}": {} for key in spec}})
         return self._write(RecordType.MODIFIED, thing)
 
+    def remove(self, thing: Thing, *names: str, **spec: Any) -> Thing:
+        """A change that only removes fields of the spec: who had them loses them, and no entry of managedFields is new.
+
+        ``spec``: new values that leave no entry either, such as ``replicas=0``.
+        """
+        removed = {f"f:{name}" for name in (*names, *spec)}
+        thing.raw["spec"] = {k: v for k, v in thing.raw["spec"].items() if k not in names} | spec
+        if "generation" in thing.meta:
+            thing.meta["generation"] += 1
+        self._forget(thing, "f:spec", removed)
+        return self._write(RecordType.MODIFIED, thing)
+
+    def change_without_trace(self, thing: Thing, **spec: Any) -> Thing:
+        """New values that leave managedFields as they are (kubernetes/kubernetes 109576)."""
+        thing.raw["spec"] |= spec
+        thing.meta["generation"] += 1
+        return self._write(RecordType.MODIFIED, thing)
+
+    def unlabel(self, thing: Thing, *names: str) -> Thing:
+        """Labels are removed."""
+        thing.meta["labels"] = {key: value for key, value in thing.meta["labels"].items() if key not in names}
+        self._forget(thing, "f:metadata", {"f:labels"})
+        return self._write(RecordType.MODIFIED, thing)
+
+    @staticmethod
+    def _forget(thing: Thing, part: str, removed: set[str]) -> None:
+        kept = []
+        for entry in thing.meta["managedFields"]:
+            left = {key: value for key, value in entry["fieldsV1"].get(part, {}).items() if key not in removed}
+            fields = {key: value for key, value in (entry["fieldsV1"] | {part: left}).items() if value}
+            if fields:
+                kept.append(entry | {"fieldsV1": fields})
+        thing.meta["managedFields"] = kept
+
     def label(self, thing: Thing, *, by: str = "kubectl-label", **labels: str) -> Thing:
         """A change of the labels: no new generation."""
         thing.meta["labels"] |= labels

@@ -2,7 +2,7 @@
 
 from kspan.graph.observe import diff, field_managers
 from kspan.graph.observe.condition_diff import ended_phase
-from kspan.graph.observe.field_managers import FieldManagerEntry
+from kspan.graph.observe.field_managers import NO_WRITER, Writer
 from kspan.graph.observe.object_state import ObservedObject
 from kspan.graph.observe.timing import clock_error, estimate_time, middle
 from kspan.graph.rules.rules import Rules
@@ -24,7 +24,8 @@ class ChangeObserver:
 
     def created(self, seen: ObservedObject, new: ObjectState) -> None:
         """Add the creation of an object. If it replaces a dependent that its owner lost, the owner notes that."""
-        writer = field_managers.newest_entry(new.field_managers)
+        entry = field_managers.newest_entry(new.field_managers)
+        writer = Writer(entry.manager, entry.subresource) if entry is not None else NO_WRITER
         occ, change = self._written(seen, new, "Create", writer, new.created)
         _set_context(occ, new.traceparent, changed=bool(new.traceparent))
         if new.kind == "Node":
@@ -38,15 +39,15 @@ class ChangeObserver:
 
     def updated(self, seen: ObservedObject, new: ObjectState, old: ObjectState) -> None:
         """Add a change of an object's spec."""
-        writer = field_managers.changed_entry(old.field_managers, new.field_managers)
-        stated = writer.time if writer else 0
-        occ, change = self._written(seen, new, "Update", writer, stated)
+        patch, summary = _describe(old, new)
+        writer = self._writer(seen, new, old, patch)
+        occ, change = self._written(seen, new, "Update", writer, writer.time)
         _set_context(occ, new.traceparent, changed=new.traceparent != old.traceparent)
-        occ.patch, occ.summary = _describe(old, new)
+        occ.patch, occ.summary = patch, summary
         change.replicas_before, change.template_changed = old.replicas, old.template != new.template
         if new.kind == "Node":
             change.effect = field_managers.node_change(old.spec, new.spec)
-        self._date_in_gap(seen.record, occ, change, old, stated)
+        self._date_in_gap(seen.record, occ, change, old, writer.time)
         self.state.add_change(new, occ, change)
 
     def relabelled(self, seen: ObservedObject, new: ObjectState, old: ObjectState) -> None:
@@ -55,11 +56,13 @@ class ChangeObserver:
         New labels of a Pod are the cause when an owner adopts or releases it.
         """
         if new.labels != old.labels:
-            writer = field_managers.changed_entry(old.field_managers, new.field_managers)
-            if writer is not None and not self.rules.is_controller(writer.manager):
+            patch, summary = _describe(old, new)
+            writer = self._writer(seen, new, old, patch)
+            if not self.rules.is_controller(writer.manager):
                 occ = self._occurrence(new, "Update", seen.record, writer.time, by_version=True)
-                occ.manager, occ.actor = writer.manager, field_managers.service_of(writer.manager)
-                occ.patch, occ.summary = _describe(old, new)
+                occ.manager, occ.probable_manager = writer.manager, writer.probable
+                occ.actor = field_managers.service_of(writer.manager) or "unknown"
+                occ.patch, occ.summary = patch, summary
                 self.state.objects.keep_unpublished(new, occ)
         if old.owner and not new.owner and new.unpublished is not None:
             self.lost(old, self.state.publish_change(new), new.rv)
@@ -109,17 +112,28 @@ class ChangeObserver:
         )
 
     def _written(
-        self, seen: ObservedObject, new: ObjectState, verb: str, writer: FieldManagerEntry | None, floor: int
+        self, seen: ObservedObject, new: ObjectState, verb: str, writer: Writer, floor: int
     ) -> tuple[Occurrence, KnownChange]:
         """Return a creation or update with its writer, and what is kept of it as a possible cause."""
         occ = self._occurrence(new, verb, seen.record, floor)
-        occ.manager, occ.subresource = (writer.manager, writer.subresource) if writer else ("", "")
+        occ.manager, occ.subresource, occ.probable_manager = writer.manager, writer.subresource, writer.probable
         occ.by_controller = self._is_by_controller(new, occ.manager, seen.meta)
         occ.actor = self._actor(new, occ)
         change = KnownChange(occ.id, occ.verb, occ.rv, occ.time, new.replicas, template=new.template)
         change.generation = occ.generation
-        change.manual = not occ.by_controller
+        change.manual, change.manager = not occ.by_controller, occ.manager
         return occ, change
+
+    def _writer(self, seen: ObservedObject, new: ObjectState, old: ObjectState, patch: str) -> Writer:
+        """Return who made an update, whose JSON patch is ``patch``."""
+        before, now = old.field_managers, new.field_managers
+        found = field_managers.find_writer(before, now, seen.record.recorded_at, self.rules.is_controller)
+        if found == NO_WRITER and new.replicas != old.replicas:
+            scaled = (c.manager for c in reversed(old.changes) if c.manager and c.replicas != c.replicas_before)
+            found = field_managers.find_scaler(now, next(scaled, ""))
+        if found == NO_WRITER:
+            found = field_managers.owner_of(seen.meta.managedFields, diff.first_pointer(patch))
+        return found
 
     def _occurrence(
         self, obj: ObjectState, verb: str, record: LogRecord, floor: int, *, by_version: bool = False

@@ -55,6 +55,15 @@ def describe(before: ComparedFields, after: ComparedFields) -> tuple[str, str]:
         return "", ""
 
 
+def first_pointer(patch: str) -> Pointer:
+    """Return where the first operation of a JSON patch is; empty if there is none. Indexes of arrays are left out."""
+    if not patch:
+        return ()
+    path = str(msgspec.json.decode(patch)[0]["path"])
+    tokens = (token.replace("~1", "/").replace("~0", "~") for token in path.split("/")[1:])
+    return tuple(token for token in tokens if not token.isdecimal())
+
+
 def _operations(before: ComparedFields, after: ComparedFields) -> Iterator[Operation]:
     """Yield the differences, those of the spec first: the summary may be cut, and they matter most."""
     if before.spec and after.spec and before.spec != after.spec:

@@ -1,19 +1,26 @@
 """The author of a change, from managedFields. Pure.
 
 The writer of a change is the entry, except those of ``status``, that is new or newer than in the version before
-(apimachinery pkg/util/managedfields; sigs.k8s.io/structured-merge-diff).
+(apimachinery pkg/util/managedfields; sigs.k8s.io/structured-merge-diff). An entry that is neither says nothing about
+the time of a change.
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import takewhile
+from typing import Final
 
 import msgspec
 
+from kspan.graph.observe.timing import PROMPT
 from kspan.k8s.objects import ManagedFieldsEntry, decode_spec
 from kspan.times import parse_time_or_zero
 
 _UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
 """Taint that mirrors spec.unschedulable of a Node."""
+
+_MERGED = "ancient-changes"
+"""Manager of the oldest entries once there are many (apimachinery pkg/util/managedfields/internal/capmanagers.go)."""
 
 _BEFORE_FIRST_APPLY = "before-first-apply"
 """Manager of the fields that were written before the first server-side apply (apimachinery pkg/util/managedfields)."""
@@ -28,6 +35,21 @@ class FieldManagerEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """In ns; 0: the entry has no time."""
     fields: int
     """Checksum of the fields."""
+
+
+class Writer(msgspec.Struct, frozen=True):
+    """The author of a change."""
+
+    manager: str = ""
+    """Empty: unknown."""
+    subresource: str = ""
+    time: int = 0
+    """The time of the change that the object states (ns, in whole seconds); 0: it states none."""
+    probable: bool = False
+    """Nothing shows it for certain."""
+
+
+NO_WRITER: Final = Writer()
 
 
 def field_manager_entries(entries: Sequence[ManagedFieldsEntry] | None) -> tuple[FieldManagerEntry, ...]:
@@ -105,22 +127,74 @@ def newest_entry(entries: Sequence[FieldManagerEntry]) -> FieldManagerEntry | No
     return max(entries, key=lambda entry: (entry.time, entry.manager), default=None)
 
 
-def changed_entry(before: Sequence[FieldManagerEntry], now: Sequence[FieldManagerEntry]) -> FieldManagerEntry | None:
-    """Return the entry of the writer that changed ``before`` into ``now``.
+def find_writer(
+    before: Sequence[FieldManagerEntry],
+    now: Sequence[FieldManagerEntry],
+    received: int,
+    is_controller: Callable[[str], bool],
+) -> Writer:
+    """Return who changed ``before`` into ``now``, as far as the entries show it.
 
-    An entry that is new or has a new time is the writer's. If there is none, one with other fields is; it may also
-    have lost fields to the writer. If nothing differs, it is the ``scale`` entry (which has no time, and stays the same
-    if one manager scales twice), or else the newest entry.
+    An entry that is new or has a new time is the writer's. A write that only removes fields leaves no entry: those who
+    had the fields lose them (structured-merge-diff, merge/update.go), and the time of their entries stays. Then one of
+    these probably removed its own fields, a person or a tool rather than a controller, and the time is not known.
+
+    Args:
+        before, now: the entries in both versions.
+        received: when the later version was received (Unix ns).
+        is_controller: whether a manager is a controller.
     """
-    known = {(entry.manager, entry.subresource, entry.time) for entry in before}
-    written = [entry for entry in now if (entry.manager, entry.subresource, entry.time) not in known]
+    known = {_identity(entry): entry for entry in before}
+    written = [e for e in now if e.manager != _MERGED and _identity(e) not in known]
     if written:
-        return newest_entry(written)
-    same = set(before)
-    altered = [entry for entry in now if entry not in same]
-    if altered:
-        return newest_entry(altered)
-    return next((entry for entry in now if entry.subresource == "scale"), None) or newest_entry(now)
+        newest = max(written, key=lambda entry: (entry.time, entry.manager))
+        return Writer(newest.manager, newest.subresource, newest.time)
+    altered = [e for e in now if _identity(e) in known and known[_identity(e)].fields != e.fields]
+    # Within a second of the write before, the time of an entry stays the same.
+    again = [e for e in altered if 0 <= received - e.time < PROMPT]
+    if again:
+        newest = max(again, key=lambda entry: (entry.time, entry.manager))
+        return Writer(newest.manager, newest.subresource, newest.time)
+    left = {(entry.manager, entry.subresource) for entry in now}
+    lost = altered + [entry for entry in before if (entry.manager, entry.subresource) not in left]
+    if not lost:
+        return NO_WRITER
+    loser = max(lost, key=lambda entry: (not is_controller(entry.manager), entry.time, entry.manager))
+    return Writer(loser.manager, loser.subresource, probable=True)
+
+
+def find_scaler(now: Sequence[FieldManagerEntry], last: str) -> Writer:
+    """Return who changed the replicas of an object, if no entry has changed.
+
+    The entry of the subresource ``scale`` has no time, and stays the same if one manager scales twice. Scaling to zero
+    and from zero leaves no entry at all (apimachinery pkg/util/managedfields/scalehandler.go): it was probably
+    ``last``, the manager that set the replicas before.
+    """
+    scale = next((entry for entry in now if entry.subresource == "scale"), None)
+    if scale is not None:
+        return Writer(scale.manager, scale.subresource)
+    return Writer(last, "scale", probable=True) if last else NO_WRITER
+
+
+def owner_of(entries: Sequence[ManagedFieldsEntry] | None, pointer: Sequence[str | int]) -> Writer:
+    """Return the manager of a field, outside the status: who changed it without a trace was probably the same.
+
+    Kubernetes before 1.25 leaves managedFields as they were if a value changes and nothing else (kubernetes/kubernetes
+    109576). ``pointer``: the names and indexes on the way to the field.
+    """
+    names = [f'"f:{name}"'.encode() for name in pointer if isinstance(name, str)]
+    found, depth = NO_WRITER, 1
+    for entry in entries or ():
+        fields = bytes(entry.fieldsV1)
+        # The items of a list that is replaced as a whole are not fields.
+        known = len(list(takewhile(fields.__contains__, names)))
+        if known > depth and not _is_of_status(entry):
+            found, depth = Writer(entry.manager, entry.subresource, probable=True), known
+    return found
+
+
+def _identity(entry: FieldManagerEntry) -> tuple[str, str, int]:
+    return entry.manager, entry.subresource, entry.time
 
 
 def service_of(manager: str) -> str:

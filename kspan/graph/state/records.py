@@ -32,6 +32,7 @@ class KnownChange(msgspec.Struct, array_like=True, gc=False):
     trace: str = ""  # set once the occurrence is placed
     generation: int = 0  # of the object after the change; 0: the kind has none
     range: int = 0  # by how much later than ``time`` it can have been made, if not exact
+    manager: str = ""  # field manager
 
     @property
     def order(self) -> tuple[int, int]:
@@ -224,6 +225,7 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     # Only changes.
     verb: str = ""  # Create, Update or Delete
     manager: str = ""  # field manager; transitions have one as well
+    probable_manager: bool = False  # nothing shows for certain that it was this one
     subresource: str = ""  # through which the manager wrote
     by_controller: bool = False
     traceparent: str = ""  # trace context that the change brought

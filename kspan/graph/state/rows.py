@@ -163,6 +163,8 @@ def _attributes(occ: Occurrence, node: str) -> dict[str, Any]:
         found[words.EVENT_START_TIME] = format_time(occ.event_start) if occ.event_start else ""
         found[words.EVENT_MESSAGE] = occ.message
     kept = {key: value for key, value in found.items() if value != ""}
+    if occ.probable_manager:
+        kept[words.PROBABLE_MANAGER] = True
     if occ.uncertainty:
         kept[words.TIME_UNCERTAINTY] = occ.uncertainty / SECOND
     if occ.event_uid:

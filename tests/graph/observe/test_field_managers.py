@@ -6,12 +6,16 @@ import msgspec
 import pytest
 
 from kspan.graph.observe.field_managers import (
+    NO_WRITER,
     FieldManagerEntry,
-    changed_entry,
+    Writer,
     field_manager_entries,
+    find_scaler,
+    find_writer,
     last_write,
     newest_entry,
     node_change,
+    owner_of,
     owning_manager,
     service_of,
     status_writer,
@@ -142,33 +146,76 @@ def test_the_newest_entry_is_the_last_in_time_then_by_name() -> None:
     assert newest_entry([]) is None
 
 
+RECEIVED = 100 * SECOND
+NOW = 99
+"""Seconds."""
+
+
 @pytest.mark.parametrize(
     "before, now, expected",
     [
         # A new entry, or an entry with a new time.
-        ([entry("a", 5)], [entry("a", 5), entry("b", 1)], entry("b", 1)),
-        ([entry("a", 5), entry("b", 1)], [entry("a", 5), entry("b", 2)], entry("b", 2)),
-        ([entry("a", 5)], [entry("a", 5), entry("a", 5, subresource="scale")], entry("a", 5, subresource="scale")),
+        ([entry("a", 5)], [entry("a", 5), entry("b", NOW)], Writer("b", time=NOW * SECOND)),
+        ([entry("a", 5), entry("b", 1)], [entry("a", 5), entry("b", NOW)], Writer("b", time=NOW * SECOND)),
+        # The entry of the subresource has no time.
+        ([entry("a", 5)], [entry("a", 5), entry("b", subresource="scale")], Writer("b", "scale")),
         # Two new ones: the newer one.
-        ([], [entry("a", 2), entry("b", 1)], entry("a", 2)),
+        ([], [entry("a", 2), entry("b", 1)], Writer("a", time=2 * SECOND)),
         # Other fields within the same second.
-        ([entry("a", 5), entry("b", 1)], [entry("a", 5), entry("b", 1, 2)], entry("b", 1, 2)),
+        ([entry("a", 5), entry("b", NOW)], [entry("a", 5), entry("b", NOW, 2)], Writer("b", time=NOW * SECOND)),
         # A new time counts more than other fields.
-        ([entry("a", 5), entry("b", 1)], [entry("a", 5, 2), entry("b", 2)], entry("b", 2)),
+        ([entry("a", 5), entry("b", 1)], [entry("a", 5, 2), entry("b", NOW)], Writer("b", time=NOW * SECOND)),
+        # Fields were removed: their manager probably did it, and nothing tells when.
+        ([entry("a", 5), entry("b", 1)], [entry("a", 5), entry("b", 1, 2)], Writer("b", probable=True)),
+        ([entry("a", 5), entry("b", 1)], [entry("a", 5)], Writer("b", probable=True)),
+        # A person rather than a controller.
+        ([entry("a", 5), entry("robot", 7)], [entry("a", 5, 2), entry("robot", 7, 2)], Writer("a", probable=True)),
+        ([entry("robot", 7)], [entry("robot", 7, 2)], Writer("robot", probable=True)),
+        # The oldest entries of many were merged into one.
+        ([entry("a", 5), entry("b", 6)], [entry("ancient-changes", 5), entry("b", 6)], Writer("a", probable=True)),
         # No difference.
-        (
-            [entry("a", 5), entry("b", 0, 1, "scale")],
-            [entry("a", 5), entry("b", 0, 1, "scale")],
-            entry("b", 0, 1, "scale"),
-        ),
-        ([entry("a", 5), entry("b", 1)], [entry("a", 5), entry("b", 1)], entry("a", 5)),
-        ([], [], None),
+        ([entry("a", 5), SCALE], [entry("a", 5), SCALE], NO_WRITER),
+        ([], [], NO_WRITER),
     ],
 )
 def test_the_writer_of_a_change(
-    before: list[FieldManagerEntry], now: list[FieldManagerEntry], expected: FieldManagerEntry | None
+    before: list[FieldManagerEntry], now: list[FieldManagerEntry], expected: Writer
 ) -> None:
-    assert changed_entry(before, now) == expected
+    assert find_writer(before, now, RECEIVED, lambda manager: manager == "robot") == expected
+
+
+@pytest.mark.parametrize("age, same", [(0, True), (1.999, True), (2, False), (-1, False)])
+def test_an_entry_that_changed_within_two_seconds_of_its_time_was_written_again(age: float, same: bool) -> None:
+    before, now = [entry("a", 50)], [entry("a", 50, 2)]
+    writer = find_writer(before, now, 50 * SECOND + int(age * SECOND), lambda _: False)
+    assert writer == (Writer("a", time=50 * SECOND) if same else Writer("a", probable=True))
+
+
+@pytest.mark.parametrize(
+    "now, last, expected",
+    [
+        ([entry("a", 5), SCALE], "a", Writer("b", "scale")),
+        ([entry("a", 5)], "a", Writer("a", "scale", probable=True)),
+        ([entry("a", 5)], "", NO_WRITER),
+    ],
+)
+def test_whoever_scaled_without_a_new_entry_probably_scaled_before(
+    now: list[FieldManagerEntry], last: str, expected: Writer
+) -> None:
+    assert find_scaler(now, last) == expected
+
+
+def test_a_field_that_changed_without_a_trace_was_probably_changed_by_its_manager() -> None:
+    image: Fields = {"f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"web"}': {"f:image": {}}}}}}}
+    entries = managed(("kubectl", "", 1, image), ("hpa", "scale", None, {"f:spec": {"f:replicas": {}}}))
+    pointer = ("spec", "template", "spec", "containers", 0, "image")
+    assert owner_of(entries, pointer) == Writer("kubectl", probable=True)
+    assert owner_of(entries, ("spec", "replicas")) == Writer("hpa", "scale", probable=True)
+    assert owner_of(entries, (*pointer[:5], "image", "atomic")) == Writer("kubectl", probable=True)
+    assert owner_of(entries, ("spec", "paused")) == NO_WRITER
+    assert owner_of(entries, ()) == NO_WRITER
+    assert owner_of(None, ("spec",)) == NO_WRITER
+    assert owner_of(managed(("kubelet", "status", 1, image)), pointer) == NO_WRITER
 
 
 def test_the_service_of_a_kubectl_command_is_kubectl() -> None:

@@ -1,0 +1,121 @@
+"""A change that only removes something leaves no newer entry in managedFields: when it was made, and by whom."""
+
+from typing import Any
+
+from kspan.vocabulary import FIELD_MANAGER, PROBABLE_MANAGER
+from tests.causality.actors import done, kill, new_pod, only, run, scale, settled
+from tests.causality.cluster import MANAGER, Cluster, Thing
+from tests.causality.drawing import CLUSTER, shows
+from tests.recordings import fold
+
+
+def updates(c: Cluster, thing: Thing) -> list[tuple[int, str, bool]]:
+    """(time, field manager, whether that is only probable) of each update of an object."""
+    c.receive_all()
+    rows = [r for r in fold(CLUSTER, c.records)["spans"] if r["object_uid"] == thing.meta["uid"]]
+    found: list[dict[str, Any]] = sorted((r for r in rows if r["reason"] == "Update"), key=lambda r: r["start_time"])
+    return [
+        (r["start_time"], r["attributes"].get(FIELD_MANAGER, ""), r["attributes"].get(PROBABLE_MANAGER, False))
+        for r in found
+    ]
+
+
+def received(c: Cluster, thing: Thing) -> int:
+    """When the newest version of an object was received (ns)."""
+    return max(record.recorded_at for record in c.records if record.uid == thing.meta["uid"])
+
+
+def test_a_removal_is_dated_by_its_receipt_and_probably_made_by_whoever_had_the_field() -> None:
+    c, web, _, _ = settled("web")
+    c.update(web, by="kubectl-rollout", paused=True)
+    c.wait(24)
+    c.remove(web, "paused")
+    resumed = received(c, web)
+    assert updates(c, web)[1:] == [(resumed, "kubectl-rollout", True)]
+
+
+def test_a_value_that_changed_without_a_trace_is_dated_by_its_receipt() -> None:
+    """Kubernetes 1.18 to 1.24 leave managedFields as they were (kubernetes/kubernetes 109576)."""
+    c, web, _, _ = settled("web")
+    c.update(web, by="kubectl-set", image="app:v2")
+    c.update(web, by="kubectl-patch", minReadySeconds=5)
+    c.wait(160)
+    c.change_without_trace(web, minReadySeconds=6)
+    assert updates(c, web)[2:] == [(received(c, web), "kubectl-patch", True)]
+
+
+def test_a_change_that_nothing_explains_is_by_nobody_known() -> None:
+    c, web, _, _ = settled("web")
+    c.wait(160)
+    c.change_without_trace(web, paused=True)
+    assert updates(c, web) == [(received(c, web), "", False)]
+
+
+def test_scaling_to_zero_and_from_zero_is_dated_by_its_receipt_and_probably_made_by_whoever_scaled_before() -> None:
+    c, web, rs, _ = settled("web", 2)
+    times = []
+    for replicas in (0, 2, 0):
+        c.wait(20)
+        c.remove(web, replicas=replicas)
+        times.append(received(c, web))
+        scale(c, web, rs, replicas)
+        done(c, rs, web)
+    assert updates(c, web) == [(time, "kubectl-client-side-apply", True) for time in times]
+
+
+def test_the_subresource_scale_is_who_scaled_as_long_as_its_entry_stays() -> None:
+    c, web, rs, _ = settled("web", 2)
+    c.update(web, by="kubectl", subresource="scale", replicas=3)
+    scale(c, web, rs, 3)
+    done(c, rs, web)
+    c.wait(60)
+    c.update(web, by="kubectl", subresource="scale", replicas=4)
+    again = received(c, web)
+    assert updates(c, web)[1:] == [(again, "kubectl", False)]
+
+
+def test_uncordon_is_by_whoever_cordoned_and_its_taint_is_removed_because_of_that() -> None:
+    c = Cluster()
+    node = c.create("Node", "node-a", by="kubelet")
+    c.first_list()
+    c.update(node, by="kubectl-cordon", unschedulable=True)
+    c.update(node, by=MANAGER, taints=[{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}])
+    c.wait(64)
+    c.remove(node, "unschedulable")
+    uncordoned = received(c, node)
+    c.remove(node, "taints")
+    shows(
+        c,
+        """
+        Node.Update node-a  by kubectl  [root]
+          Node.Update node-a  by kube-controller-manager  [own]
+
+        Node.Update node-a  by kubectl  [root]
+          Node.Update node-a  by kube-controller-manager  [own]
+        """,
+    )
+    assert updates(c, node)[2] == (uncordoned, "kubectl-cordon", True)
+
+
+def test_a_label_that_is_removed_from_a_node_is_why_the_pod_of_a_daemon_set_is_deleted() -> None:
+    c = Cluster()
+    node = c.create("Node", "node-a", by="kubelet")
+    agent = c.apply("DaemonSet", "agent")
+    c.label(node, disk="ssd")
+    pod = new_pod(c, agent, "agent-a", affinity=only("node-a"))
+    run(c, pod)
+    done(c, agent)
+    c.first_list()
+    c.wait(40)
+    c.unlabel(node, "disk")
+    kill(c, pod, by=agent)
+    c.gone(pod)
+    shows(
+        c,
+        """
+        Node.Update node-a  by kubectl  [root]
+          DaemonSet.SuccessfulDelete agent  by daemonset-controller  [place]
+            Pod.Delete agent-a  by daemonset-controller  [subject]
+              Pod.Killing agent-a  by kubelet  [own]
+        """,
+    )
