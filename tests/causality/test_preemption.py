@@ -3,9 +3,10 @@
 import pytest
 
 from tests.causality.actors import new_pod, rolled_out, run
-from tests.causality.cluster import Cluster, Thing
-from tests.causality.drawing import shows
+from tests.causality.cluster import STEP, Cluster, Thing
+from tests.causality.drawing import CLUSTER, draw, shows
 from tests.causality.test_nodes import node
+from tests.recordings import fold
 
 
 def crowded(c: Cluster) -> tuple[Thing, Thing, Thing]:
@@ -79,3 +80,24 @@ def test_a_preemption_without_its_event_is_by_the_scheduler_and_has_no_known_cau
         """,
         notes=True,
     )
+
+
+def test_the_pod_that_needs_the_room_is_known_by_its_uid_even_if_it_is_received_after_the_preemption() -> None:
+    """The scheduler acts on a Pod before everybody else has received it."""
+    c = Cluster()
+    node(c)
+    _, _, (victim,) = rolled_out(c, "web")
+    c.first_list()
+    urgent = c.create("Pod", "urgent", by="kubectl-run", containers=[{"name": "app"}])
+    c.now -= 4 * STEP
+    c.delete(victim, grace=5)
+    message = f"Preempted by pod {urgent.meta['uid']} on node node-a"
+    c.event(victim, "Preempted", message, by="default-scheduler", new=True, late=1)
+    c.wait(1)
+    c.gone(victim)
+    run(c, urgent)
+    assert draw(fold(CLUSTER, c.records)).splitlines()[:3] == [
+        "Pod.Create urgent  by kubectl  [root]",
+        "  Pod.Preempted web-1-a  by default-scheduler  [subject]",
+        "    Pod.Delete web-1-a  by default-scheduler  [subject]",
+    ]

@@ -213,7 +213,12 @@ class Chooser:
         if requester is None:
             return None
         self.prerequisites.require_inferred(requester, event)
-        cause = evidence.newest(c for c in requester.changes if c.verb != "Delete" and c.time <= event.latest)
+        # An object with this uid existed, although the Event may be older than the receipt of its creation.
+        cause = evidence.newest(
+            c
+            for c in requester.changes
+            if c.verb != "Delete" and (c.time <= event.latest or (c.verb == "Create" and not slash))
+        )
         return Choice(cause, SUBJECT, 0.95) if cause is not None else None
 
     def of_event(self, occ: Occurrence) -> Choice:
