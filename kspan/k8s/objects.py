@@ -127,6 +127,7 @@ class Spec(msgspec.Struct, gc=False):
     ttlSecondsAfterFinished: int | None = None
     nodeName: str = ""
     podManagementPolicy: str = ""
+    concurrencyPolicy: str = ""
     updateStrategy: UpdateStrategy | None = None
     strategy: DeploymentStrategy | None = None
     scaleTargetRef: ScaleTarget | None = None

@@ -160,3 +160,41 @@ def test_the_jobs_of_a_cron_job_are_deleted_with_it() -> None:
             Pod.Delete backup-1-x  by garbage-collector  [owner]
         """,
     )
+
+
+def test_a_tick_that_replaces_the_job_that_still_runs_is_one_trace() -> None:
+    """The controller deletes the running Job and creates the next one in one pass."""
+    c = Cluster()
+    cron = c.apply("CronJob", "backup", schedule="* * * * *", concurrencyPolicy="Replace")
+    job, pod = tick(c, cron, "backup-1")
+    c.first_list()
+    for n in (2, 3):
+        c.wait(60)
+        c.delete(job)
+        c.event(cron, "SuccessfulDelete", f"Deleted job {job.name}", by=CRON)
+        c.gone(job)
+        following, next_pod = tick(c, cron, f"backup-{n}")
+        c.delete(pod)
+        c.gone(pod)
+        job, pod = following, next_pod
+    shows(
+        c,
+        """
+        CronJob.SuccessfulDelete backup  by cronjob-controller  [root]
+          Job.Delete backup-1  by cronjob-controller  [subject]
+            CronJob.SuccessfulCreate backup  by cronjob-controller  [owner]
+              Job.Create backup-2  by cronjob-controller  [subject]
+                Job.SuccessfulCreate backup-2  by job-controller  [owner]
+                  Pod.Create backup-2-x  by job-controller  [subject]
+            Pod.Delete backup-1-x  by garbage-collector  [owner]
+
+        (incomplete)
+        CronJob.SuccessfulDelete backup  by cronjob-controller  [root]
+          Job.Delete backup-2  by cronjob-controller  [subject]
+            CronJob.SuccessfulCreate backup  by cronjob-controller  [owner]
+              Job.Create backup-3  by cronjob-controller  [subject]
+                Job.SuccessfulCreate backup-3  by job-controller  [owner]
+                  Pod.Create backup-3-x  by job-controller  [subject]
+            Pod.Delete backup-2-x  by garbage-collector  [owner]
+        """,
+    )

@@ -12,6 +12,7 @@ from kspan.graph.cause.prerequisites import Prerequisites
 from kspan.graph.rules.rules import Rules
 from kspan.graph.state.records import KnownChange, LostDependent, ObjectState, Occurrence
 from kspan.graph.state.state import State
+from kspan.k8s.objects import decode_spec
 from kspan.settings import FoldSettings
 
 ADMITS_PODS, REMOVES_PODS = ("opened", "labelled"), ("evicts", "labelled")
@@ -94,7 +95,7 @@ class Chooser:
         """
         confidence = 0.95 if seen_rv else 0.9
         if owner is not None and owner.kind == "CronJob" and occ.verb == "Create":
-            return Choice(None, ROOT, 0.8)  # A CronJob starts a Job by schedule.
+            return self._of_tick(owner, occ)
         if owner is not None and owner.kind == "Node":
             return Choice(None, ROOT, 0.8)  # The kubelet makes a mirror Pod from a file.
         obj, visited = self.state.object(occ.uid), set[str]()
@@ -114,6 +115,29 @@ class Chooser:
             visited.add(owner.uid)
             owner, seen_rv, confidence = evidence.controlling(self.state, owner), 0, confidence - 0.1
         return UNKNOWN
+
+    def _of_tick(self, cron: ObjectState, occ: Occurrence) -> Choice:
+        """A CronJob starts a Job by schedule. To replace one that still runs, it first deletes that in the same pass
+        (pkg/controller/cronjob/cronjob_controllerv2.go, syncCronJob)."""
+        running = [
+            lost
+            for lost in (cron.lost_dependents if _replaces_jobs(cron) else ())
+            if (job := self.state.object(lost.uid)) is not None
+            and not job.ended
+            and lost.rv < occ.rv
+            and 0 <= occ.time - lost.time <= evidence.MATCH
+        ]
+        self.prerequisites.require_decided([lost.span for lost in running])
+        replaced = max((lost for lost in running if lost.ordered == 1), key=lambda lost: lost.rv, default=None)
+        if replaced is None:
+            return Choice(None, ROOT, 0.8)
+        trace = self._trace_of(replaced)
+        return Choice(KnownChange(replaced.span, "Delete", replaced.rv, replaced.time, trace=trace), OWNER, 0.85)
+
+    def _is_replaced(self, cron: ObjectState, deletion: Occurrence) -> bool:
+        """True if a CronJob deleted a Job that still ran: it is time for the next one."""
+        job = self.state.object(deletion.uid)
+        return _replaces_jobs(cron) and not cron.deleting and job is not None and not job.ended
 
     def _reason_to_create(
         self, owner: ObjectState, obj: ObjectState, occ: Occurrence, since: KnownChange | None
@@ -177,9 +201,12 @@ class Chooser:
             if not subject.starts:
                 return self.of_event(event)
         if subject is not None and subject.starts:
-            return Choice(None, ROOT, 0.9)
+            tick = self._of_tick(reporter, change or event) if reporter is not None else UNKNOWN
+            return tick if tick.cause is not None else Choice(None, ROOT, 0.9)
         if reporter is None:
             return UNKNOWN
+        if change is not None and change.verb == "Delete" and self._is_replaced(reporter, change):
+            return Choice(None, ROOT, 0.85)
         if subject is not None and subject.by and (requested := self._requested_by(subject.by, event)) is not None:
             return requested
         if subject is not None and subject.after:
@@ -281,6 +308,10 @@ class Chooser:
                 return Choice(cause, OWNER, 0.6)
             owner = evidence.controlling(self.state, owner)
         return UNKNOWN
+
+
+def _replaces_jobs(owner: ObjectState) -> bool:
+    return owner.kind == "CronJob" and decode_spec(owner.spec).concurrencyPolicy == "Replace"
 
 
 def _newer(choice: Choice, other: KnownChange | None) -> Choice:
