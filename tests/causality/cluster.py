@@ -238,6 +238,9 @@ class Cluster:
     def _forget(thing: Thing, part: str, removed: set[str]) -> None:
         kept = []
         for entry in thing.meta["managedFields"]:
+            if removed.isdisjoint(entry["fieldsV1"].get(part, {})):
+                kept.append(entry)
+                continue
             left = {key: value for key, value in entry["fieldsV1"].get(part, {}).items() if key not in removed}
             fields = {key: value for key, value in (entry["fieldsV1"] | {part: left}).items() if value}
             if fields:

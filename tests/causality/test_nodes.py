@@ -495,3 +495,23 @@ def test_a_mirror_pod_is_a_root() -> None:
           Pod.Ready etcd-node-a  by kubelet  [own]
         """,
     )
+
+
+def test_a_taint_is_removed_by_the_node_controller_although_the_kubelet_reports_that_its_node_is_ready() -> None:
+    c = Cluster()
+    host = node(c)
+    c.update(host, by=MANAGER, taints=[NOT_READY])
+    c.condition(host, "Ready", "Unknown", by=MANAGER)
+    c.first_list()
+    c.wait(60)
+    c.condition(host, "Ready", "True", by="kubelet")
+    c.event(host, "NodeReady", "Node node-a status is now: NodeReady", by="kubelet", host="node-a", uid="node-a")
+    c.remove(host, "taints")
+    shows(
+        c,
+        """
+        Node.Ready node-a  by kubelet  [root]
+          Node.NodeReady node-a  by kubelet  [own]
+            Node.Update node-a  by kube-controller-manager  [subject]
+        """,
+    )

@@ -53,8 +53,18 @@ class Placer:
     def place_under_event(self, change: Occurrence, event: Occurrence) -> None:
         """Place a change under the Event that reports it."""
         self.state.set_reporting_event(change, event)
-        self.state.describe(change, event.actor)
+        self._name_actor(change, event)
         self._place_under(change, Choice(None, SUBJECT, REPORTED), event)
+
+    def _name_actor(self, change: Occurrence, event: Occurrence) -> None:
+        """Set the component that reports a change as its actor: all controllers of Kubernetes are one field manager.
+
+        Who reports a condition may not be who changed the object for it: the kubelet reports that its Node is ready,
+        and the node controller removes the taint.
+        """
+        reacts = event.subject is not None and event.subject.means == "turns" and event.actor == "kubelet"
+        if not (reacts and change.manager not in ("", event.actor)):
+            self.state.describe(change, event.actor)
 
     def _place_under(self, occ: Occurrence, choice: Choice, parent: Occurrence) -> None:
         place = Place(parent.place.trace, choice.rule, round(choice.confidence, 2), cause=parent.id, parent=parent.id)
@@ -142,7 +152,7 @@ class Placer:
         """Give an Event the place of the change that it reports, and place the change under it."""
         self.state.place(event, replace(change.place, remote_parent=""))
         self.state.set_reporting_event(change, event)
-        self.state.describe(change, event.actor)
+        self._name_actor(change, event)
         place = Place(change.place.trace, SUBJECT, REPORTED, cause=event.id, parent=event.id)
         self.state.change_place(change, replace(place, remote_parent=change.place.remote_parent))
 
