@@ -1,8 +1,13 @@
 """Jobs and CronJobs."""
 
+from msgspec.structs import replace
+
+from kspan.model import HELD, LogRecord, RecordType
+from kspan.times import SECOND
 from tests.causality.actors import new_pod, run, running
 from tests.causality.cluster import Cluster, Thing
-from tests.causality.drawing import shows
+from tests.causality.drawing import CLUSTER, draw, shows
+from tests.recordings import fold
 
 CRON = "cronjob-controller"
 
@@ -89,6 +94,21 @@ def test_every_tick_of_a_cron_job_is_a_trace_of_its_own() -> None:
           Job.Completed backup-2  by job-controller  [own]
         """,
     )
+
+
+def test_a_completion_that_is_received_a_moment_late_is_still_what_the_controller_saw() -> None:
+    """The stream of Jobs is opened again 1.6 s after the completion, that of Events before it."""
+    c = Cluster()
+    cron = c.apply("CronJob", "backup", schedule="* * * * *")
+    c.wait(60)
+    finish(c, *tick(c, cron, "backup-1"), cron)
+    in_time = draw(fold(CLUSTER, c.records))
+    at = max(n for n, record in enumerate(c.records) if record.kind == "Job")
+    completed = c.records[at]
+    late = replace(completed, recorded_at=completed.recorded_at + 16 * SECOND // 10)
+    hold = LogRecord(RecordType.TICK, c.records[at - 1].recorded_at, reason=HELD)
+    resume = LogRecord(RecordType.TICK, late.recorded_at + 5 * SECOND)
+    assert draw(fold(CLUSTER, [*c.records[:at], hold, *c.records[at + 1 :], late, resume])) == in_time
 
 
 def test_a_job_beyond_the_history_limit_is_deleted_because_the_newest_finished() -> None:

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kspan.graph import Fold, built_in_rules
 from kspan.model import HELD, LogRecord, RecordType
@@ -119,10 +120,24 @@ def test_a_change_that_was_received_late_has_the_time_that_it_states() -> None:
     assert "kspan.time.uncertainty" not in late["attributes"]
 
 
+@pytest.mark.parametrize("records, expected", [([], 7.7), ([tick(3, HELD)], 6)])
+def test_a_receipt_within_two_seconds_is_prompt_only_if_everything_is_watched(
+    records: list[LogRecord], expected: float
+) -> None:
+    change = span(FIRST, *records, seen(RecordType.MODIFIED, 2, 7.7, wrote=6, replicas=2), tick(70))
+    assert change["start_time"] == T + int(expected * SECOND)
+
+
 def test_a_change_that_was_received_late_and_states_no_time_lies_between_the_disconnect_and_its_receipt() -> None:
     late = span(FIRST, tick(3, HELD), seen(RecordType.MODIFIED, 2, 63, replicas=2), tick(70))
     assert late["start_time"] == T + 33 * SECOND
     assert late["attributes"]["kspan.time.uncertainty"] == 30
+
+
+def test_a_deletion_that_was_received_late_does_not_last_until_its_receipt() -> None:
+    rows = fold("cluster", [FIRST, tick(3, HELD), seen(RecordType.DELETED, 2, 63, replicas=1), tick(70)])
+    (late,) = (row for row in rows["spans"] if row["name"] == "Deployment.Delete")
+    assert late["start_time"] == late["end_time"] == T + 33 * SECOND
 
 
 def test_a_change_that_was_received_at_once_happened_then() -> None:
@@ -175,3 +190,32 @@ def test_a_hold_anywhere_changes_no_trace_no_span_and_no_parent(scenario: str, d
     at = data.draw(st.integers(1, len(records) - 1))
     seconds = data.draw(st.integers(1, 20))
     assert tree(fold(cluster, with_hold(records, at, seconds))) == tree(fold(cluster, records))
+
+
+def with_outage(records: tuple[LogRecord, ...], at: int, seconds: int, delays: dict[str, int]) -> list[LogRecord]:
+    """The records, of which those of ``seconds`` after the ``at``-th are received late: when their stream is opened
+    again, which takes each stream its own delay (ns)."""
+    since = records[at - 1].recorded_at
+    opened = {resource: since + seconds * SECOND + delay for resource, delay in delays.items()}
+    received = (replace(r, recorded_at=max(r.recorded_at, opened[r.resource])) for r in records[at:])
+    later = sorted(received, key=lambda record: record.recorded_at)
+    until = max(opened.values()) + HOLD
+    return [
+        *records[:at],
+        LogRecord(RecordType.TICK, since, reason=HELD),
+        *(record for record in later if record.recorded_at <= until),
+        LogRecord(RecordType.TICK, until),
+        *(record for record in later if record.recorded_at > until),
+    ]
+
+
+@pytest.mark.parametrize("scenario", ["01-deployment-create", "02-rolling-update", "11-delete-cascade"])
+@settings(deadline=None, max_examples=10)
+@given(data=st.data())
+def test_an_outage_anywhere_changes_no_trace_no_span_and_no_parent(scenario: str, data: st.DataObject) -> None:
+    cluster, records = journal(scenario)
+    at = data.draw(st.integers(1, len(records) - 1))
+    seconds = data.draw(st.integers(1, 14))
+    resources = sorted({record.resource for record in records})
+    delays = {resource: data.draw(st.integers(0, 8 * SECOND)) for resource in resources}
+    assert tree(fold(cluster, with_outage(records, at, seconds, delays))) == tree(fold(cluster, records))

@@ -91,9 +91,14 @@ class ChangeObserver:
 
     def removed_at(self, seen: ObservedObject, new: ObjectState) -> int:
         """When an object was removed from storage (ns): if nobody saw that, the earliest possible time."""
-        stated = parse_time_or_zero(seen.meta.deletionTimestamp)
+        stated, received = parse_time_or_zero(seen.meta.deletionTimestamp), seen.record.recorded_at
         if not self._vanished(seen.record, new.rv):
-            return estimate_time(seen.record, stated)
+            # Without deletionTimestamp, nothing was waited for after the request.
+            return (
+                self._estimate(seen.record, stated)
+                if stated
+                else received - self.state.clock.unwatched_before(received)
+            )
         gap = self.state.clock.gap(seen.record.resource)
         return min(max(seen.record.recorded_at, gap.until), max(stated, gap.since))
 
@@ -139,7 +144,7 @@ class ChangeObserver:
         self, obj: ObjectState, verb: str, record: LogRecord, floor: int, *, by_version: bool = False
     ) -> Occurrence:
         """Return a change. Its id is a hash of the uid, the verb, and the generation (or the resourceVersion)."""
-        time = estimate_time(record, floor)
+        time = self._estimate(record, floor)
         identity = str(obj.generation) if obj.generation and not by_version else f"v{obj.resource_version}"
         key = (obj.uid, verb) if verb in ("Create", "Delete") else (obj.uid, verb, identity)
         if record.epoch:
@@ -163,6 +168,10 @@ class ChangeObserver:
             resource_version=obj.resource_version,
             generation=obj.generation,
         )
+
+    def _estimate(self, record: LogRecord, floor: int) -> int:
+        """Return the best estimate (ns) of when the change in a record happened (``estimate_time``)."""
+        return estimate_time(record, floor, watched=not self.state.clock.unwatched_before(record.recorded_at))
 
     def _date_in_gap(
         self, record: LogRecord, occ: Occurrence, change: KnownChange, old: ObjectState | None, stated: int

@@ -114,7 +114,8 @@ def _set_status(new: ObjectState, seen: ObservedObject, now: int) -> None:
         new.ended = job_end(status) if obj.kind == "Job" else 0
     if progress.progressing != new.progressing:
         new.settled = now
-        new.reached = estimate_time(record, field_managers.last_write(meta.managedFields))
+        written = field_managers.last_write(meta.managedFields)
+        new.reached = estimate_time(record, written, watched=record.recorded_at <= now)
     new.progressing, new.failed = progress
     new.conditions = condition_set(obj.kind, status) if obj.status else ()
 

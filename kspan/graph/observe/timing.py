@@ -10,7 +10,7 @@ PROMPT = 2 * SECOND
 """A record that was received at most this long (ns) after a timestamp in whole seconds was received at once."""
 
 
-def estimate_time(record: LogRecord, floor: int) -> int:
+def estimate_time(record: LogRecord, floor: int, *, watched: bool = True) -> int:
     """Return the best estimate (ns) of when the change in a record happened.
 
     The time of receipt is more precise than whole seconds, unless the record was received late. Nothing happened after
@@ -19,9 +19,10 @@ def estimate_time(record: LogRecord, floor: int) -> int:
     Args:
         record: the record that shows the change.
         floor: the time that the object states, truncated to a second (ns; 0: none).
+        watched: false while changes may be missing. Then the record may be late, by less than ``PROMPT`` as well.
     """
     received = record.recorded_at
-    return received if not floor or received - floor < PROMPT else floor
+    return received if not floor or received - floor < (PROMPT if watched else SECOND) else floor
 
 
 def middle(earliest: int, latest: int) -> tuple[int, int]:

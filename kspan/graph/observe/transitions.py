@@ -88,7 +88,7 @@ class TransitionObserver:
 
     def _note(self, seen: ObservedObject, obj: ObjectState, transition: ConditionTransition) -> Note:
         reason, message = _reason_and_message(seen.status, transition)
-        time = estimate_time(seen.record, _stated(seen, obj, transition))
+        time = self._estimate(seen, _stated(seen, obj, transition))
         return Note(time, transition.name, transition.type, transition.status, reason, message)
 
     def _add(self, seen: ObservedObject, obj: ObjectState, transition: ConditionTransition) -> Occurrence:
@@ -107,7 +107,7 @@ class TransitionObserver:
         condition = transition.condition
         reason, message = _reason_and_message(seen.status, transition)
         stated, received = _stated(seen, obj, transition), seen.record.recorded_at
-        time, uncertainty = estimate_time(seen.record, stated), clock_error(seen.record, stated)
+        time, uncertainty = self._estimate(seen, stated), clock_error(seen.record, stated)
         if not stated and (late := self.state.clock.unwatched_before(received)):
             time, uncertainty = middle(received - late, received)
         observed = max(condition.observedGeneration if condition is not None else 0, seen.status.observedGeneration)
@@ -133,6 +133,11 @@ class TransitionObserver:
             condition_status=transition.status,
             condition_reason=reason,
         )
+
+    def _estimate(self, seen: ObservedObject, stated: int) -> int:
+        """Return the best estimate (ns) of when a transition happened (``estimate_time``)."""
+        watched = not self.state.clock.unwatched_before(seen.record.recorded_at)
+        return estimate_time(seen.record, stated, watched=watched)
 
     def _actor(self, obj: ObjectState, manager: str) -> str:
         """Return the component that wrote the status."""

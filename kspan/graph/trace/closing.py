@@ -61,8 +61,9 @@ class TraceCloser:
         """When to check the trace again (ns); 0 if it is resolved."""
         now = self.state.clock.now
         # An object that stopped progressing just now may have caused something that was not received yet.
-        quiet_since = max([trace.active, self.state.clock.resumed, *(o.settled for o in objects)])
-        quiet_until = quiet_since + self._settle(trace)
+        quiet_since = max([trace.active, *(o.settled for o in objects)])
+        # What happened in an outage is received at its end.
+        quiet_until = max(quiet_since + self._settle(trace), self.state.clock.resumed + self.settings.settle)
         if now < quiet_until:
             return quiet_until
         if any(self.state.is_pending(o.uid) for o in objects):

@@ -84,6 +84,18 @@ def test_after_a_warning_a_minute_must_be_quiet(seconds: float, expected: str) -
     assert traced.check(seconds) == expected
 
 
+@pytest.mark.parametrize("seconds, expected", [(155, "10"), (164.5, "0.5"), (165, "closed")])
+def test_after_an_outage_ten_quiet_seconds_are_enough_also_after_a_warning(seconds: float, expected: str) -> None:
+    """What happened meanwhile has been received, and would be in the trace."""
+    traced = Traced(pod())
+    traced.add("a", verb="Create")
+    traced.add("b", "a", warning=True)
+    traced.to(105)
+    traced.state.clock.hold()
+    traced.state.clock.resume(155 * SECOND)
+    assert traced.check(seconds) == expected
+
+
 def test_what_came_to_rest_just_now_makes_the_quiet_begin() -> None:
     traced = Traced(pod(settled=105 * SECOND))
     traced.add("a", verb="Create")
