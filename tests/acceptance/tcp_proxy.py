@@ -20,7 +20,7 @@ class TcpProxy:
 
     def __init__(self, target: tuple[str, int], delays: tuple[float, float], seed: int) -> None:
         self._target = target
-        self._delays = delays
+        self.delays = delays
         self._random = random.Random(seed)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -59,7 +59,7 @@ class TcpProxy:
 
     def _connect(self, client: socket.socket) -> None:
         with client:
-            if not self._add(client) or self._closing.wait(self._random.uniform(*self._delays)):
+            if not self._add(client) or self._closing.wait(self._random.uniform(*self.delays)):
                 return
             with suppress(OSError), socket.create_connection(self._target) as server:
                 if self._add(server):

@@ -15,7 +15,7 @@ import msgspec
 
 from kspan.times import parse_time
 from tests.apiserver.resources import CRDS, Resource, defined_by
-from tests.apiserver.storage import Storage, Stored, decode
+from tests.apiserver.storage import Storage, Stored, decode, encode
 
 CHUNK = 500
 """Changes after which a replay without delays releases the storage for others."""
@@ -210,13 +210,20 @@ def _differences(resource: str, found: _List, state: dict[tuple[str, str], Store
     ]
     changed.sort(key=lambda delta: delta.stored.version)
     gone = [
-        Delta(found.received, resource, "DELETED", item._replace(version=found.version))
+        Delta(found.received, resource, "DELETED", _in_version(item, found.version))
         for key, item in state.items()
         if key not in listed
     ]
     state.clear()
     state.update(listed)
     return changed + gone
+
+
+def _in_version(stored: Stored, version: int) -> Stored:
+    """The last state of an object with the version of its deletion, which a DELETED has."""
+    obj = decode(stored.raw)
+    obj["metadata"]["resourceVersion"] = str(version)
+    return stored._replace(version=version, raw=encode(obj))
 
 
 def _preload(storage: Storage, first: dict[str, _List], deltas: list[Delta]) -> None:
