@@ -21,7 +21,8 @@ from kspan.ingest.frames import Frame, FrameType, Marker, failure_reason, read_m
 from kspan.ingest.list_policy import RECORDED_LISTS, ListPolicy, OpenList
 from kspan.k8s.events_api import EVENTS
 from kspan.k8s.resource_version import version_order
-from kspan.k8s.resources import is_watched_whole
+from kspan.k8s.resources import is_replayed, is_watched_whole
+from kspan.k8s.wire import metadata_only
 from kspan.model import VANISHED, Cursor, GapDetails, LogRecord, ObjectRow, RecordType, covers
 from kspan.times import format_time
 
@@ -71,7 +72,7 @@ class JournalBuilder:
         known: Known,
         cursors: Mapping[str, Cursor],
         lists: ListPolicy = RECORDED_LISTS,
-        accept: Callable[[str], bool] = is_watched_whole,
+        accept: Callable[[str], bool] = is_replayed,
     ) -> None:
         self._known = known
         self._cursors = dict(cursors)
@@ -243,6 +244,11 @@ def _relist_reason(before: str, now: str) -> str:
 
 def _record(kind: RecordType, frame: Frame, epoch: int) -> LogRecord:
     try:
-        return to_record(kind, frame.received, frame.resource, frame.object, frame.head, epoch)
+        record = to_record(kind, frame.received, frame.resource, frame.object, frame.head, epoch)
+        if is_watched_whole(frame.resource):
+            return record
+        # A watch requests no more of these; a file may have more.
+        payload = metadata_only(frame.object, record.kind, record.api_version)
+        return msgspec.structs.replace(record, payload=payload)
     except ValueError as error:
         raise InputError(frame.source, frame.line, str(error)) from error

@@ -103,6 +103,15 @@ def is_watched_whole(resource: str) -> bool:
     return (group, parts[-1]) in _WHOLE
 
 
+def is_replayed(resource: str) -> bool:
+    """True if objects of a resource in a file enter the journal: all but the second view of the Events and heartbeats.
+
+    Leases and Endpoints are written every two seconds by leader election, and Leases by every node.
+    """
+    group = group_of(resource.rpartition("/")[0])
+    return is_journalled(resource) and (group, resource.rpartition("/")[2]) not in _ON_REQUEST
+
+
 def is_journalled(resource: str) -> bool:
     """True if objects of a watched resource enter the journal: all but the second view of the Events."""
     return not is_second_events_api(resource.partition("/")[0])

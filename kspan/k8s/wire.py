@@ -223,10 +223,24 @@ def check_head(head: ObjectHead) -> None:
         raise ValueError(f"the object has a name, uid or version of more than {MAX_NAME} characters")
 
 
+def metadata_only(raw: bytes | Raw, kind: str, api_version: str) -> bytes:
+    """Return an object with nothing but its metadata, as JSON, and without kubectl's copy of the manifest.
+
+    Raises:
+        ValueError: the object is not valid JSON, or has no metadata.
+    """
+    try:
+        metadata = without_last_applied(_decode_fields(raw)["metadata"])
+    except KeyError:
+        raise ValueError("the object has no metadata") from None
+    except DECODE_ERRORS as error:
+        raise ValueError(f"the object {explain(error, bytes(raw))}") from error
+    return msgspec.json.encode({"kind": kind, "apiVersion": api_version, "metadata": metadata})
+
+
 def _text_of(target: WatchTarget, raw: bytes | Raw, *, has_kind: bool) -> bytes:
     if target.metadata_only:
-        metadata = without_last_applied(_decode_fields(raw)["metadata"])
-        return msgspec.json.encode({"kind": target.kind, "apiVersion": target.api_version, "metadata": metadata})
+        return metadata_only(raw, target.kind, target.api_version)
     if not has_kind and not kind_of(target.resource):
         return msgspec.json.encode({"kind": target.kind, "apiVersion": target.api_version} | _decode_fields(raw))
     return bytes(raw)

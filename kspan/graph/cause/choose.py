@@ -48,11 +48,35 @@ class Chooser:
         if occ.verb == "Delete":
             return self.deletions.of_deletion(occ, obj)
         # A person or a tool made it. An object that is created with an owner is the work of the owner's controller.
+        if occ.verb == "Create" and not obj.owner and (occ.by_controller or not occ.manager):
+            made = self._of_new_namespace(occ, obj)
+            if made is not None:
+                return made
         if not occ.by_controller and not (occ.verb == "Create" and obj.owner):
             unknown = self._by_unknown(occ, obj) if obj.owner and not occ.manager else None
             return unknown or Choice(None, ROOT, 0.95 if occ.manager else 0.5)
         by_owner = self._triggered(evidence.controlling(self.state, obj), occ)
         return self._or_own_change(occ, obj, by_owner)
+
+    def _of_new_namespace(self, occ: Occurrence, obj: ObjectState) -> Choice | None:
+        """The creation, just before, of the namespace in which a controller creates an object without an owner.
+
+        Controllers equip new namespaces: the ServiceAccount ``default``, which has no managedFields, the ConfigMap
+        ``kube-root-ca.crt``, pull secrets (pkg/controller/serviceaccount, certificates/rootcacertpublisher).
+        """
+        if not obj.namespace or (not occ.manager and obj.kind != "ServiceAccount"):
+            return None
+        namespaces = self.state.objects.named("Namespace", "", obj.namespace)
+        created = evidence.newest(
+            c
+            for namespace in namespaces
+            for c in namespace.changes
+            if c.verb == "Create" and evidence.before(c, occ) and occ.time - c.time <= evidence.MATCH
+        )
+        if created is None:
+            return None
+        actor = "serviceaccount-controller" if obj.kind == "ServiceAccount" else ""
+        return Choice(created, PLACE, 0.8, actor=actor)
 
     def _by_unknown(self, occ: Occurrence, obj: ObjectState) -> Choice | None:
         """The change of the owner just before an update that names no field manager; None if there is none."""
