@@ -64,6 +64,33 @@ def test_a_job_retries_after_a_failed_pod() -> None:
     )
 
 
+def test_a_pod_that_a_list_shows_after_its_end_is_not_the_cause_of_its_own_creation() -> None:
+    c = Cluster()
+    c.first_list()
+    job = c.apply("Job", "import", by="kubectl-create")
+    c.stop_watching("Pod")
+    one = new_pod(c, job, "import-a")
+    running(c, one, "Failed")
+    c.wait(2)
+    two = new_pod(c, job, "import-b")
+    c.list_again()
+    finish(c, job, two)
+    shows(
+        c,
+        """
+        Job.Create import  by kubectl  [root]
+          Job.SuccessfulCreate import  by job-controller  [owner]
+            Pod.Create import-a  by job-controller  [subject]
+              Pod.Failed import-a  by kubelet  [own] error
+                Job.SuccessfulCreate import  by job-controller  [owner]
+                  Pod.Create import-b  by job-controller  [subject]
+                    Pod.Succeeded import-b  by kubelet  [own]
+                      Job.Complete import  by job-controller  [owner]
+          Job.Completed import  by job-controller  [own]
+        """,
+    )
+
+
 def test_every_tick_of_a_cron_job_is_a_trace_of_its_own() -> None:
     c = Cluster()
     cron = c.apply("CronJob", "backup", schedule="* * * * *")

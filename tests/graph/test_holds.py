@@ -134,10 +134,21 @@ def test_a_change_that_was_received_late_and_states_no_time_lies_between_the_dis
     assert late["attributes"]["kspan.time.uncertainty"] == 30
 
 
-def test_a_deletion_that_was_received_late_does_not_last_until_its_receipt() -> None:
-    rows = fold("cluster", [FIRST, tick(3, HELD), seen(RecordType.DELETED, 2, 63, replicas=1), tick(70)])
+@pytest.mark.parametrize("grace, start", [(0, 33), (30, 62)])
+def test_a_deletion_that_was_received_late_does_not_last_until_its_receipt(grace: int, start: int) -> None:
+    """It states the time of the request if it has a grace period."""
+    gone = seen(RecordType.DELETED, 2, 63, replicas=1)
+    if grace:
+        obj = msgspec.json.decode(gone.payload)
+        until = format_time(T + (62 + grace) * SECOND)
+        obj["metadata"] |= {"deletionTimestamp": until, "deletionGracePeriodSeconds": grace}
+        asked = replace(gone, type=RecordType.MODIFIED, payload=msgspec.json.encode(obj), recorded_at=T + 63 * SECOND)
+        records = [asked, replace(gone, payload=asked.payload)]
+    else:
+        records = [gone]
+    rows = fold("cluster", [FIRST, tick(3, HELD), *records, tick(70)])
     (late,) = (row for row in rows["spans"] if row["name"] == "Deployment.Delete")
-    assert late["start_time"] == late["end_time"] == T + 33 * SECOND
+    assert late["start_time"] == late["end_time"] == T + start * SECOND
 
 
 def test_a_change_that_was_received_at_once_happened_then() -> None:

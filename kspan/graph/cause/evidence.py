@@ -306,11 +306,14 @@ def revision_made(state: State, owner: ObjectState, revision: str) -> int:
 
 
 def lost_before(owner: ObjectState, occ: Occurrence, since: tuple[int, int]) -> list[LostDependent]:
-    """The lost dependents that ``occ`` may replace, oldest first."""
+    """The lost dependents that ``occ`` may replace, oldest first.
+
+    One with the same version is the new dependent itself: a list after a gap shows it for the first time, and its end.
+    """
     replacement = _replacement(owner, occ)
     if replacement is None:
         return []
-    found = (lost for lost in owner.lost_dependents if since[0] < lost.rv <= replacement.rv)
+    found = (lost for lost in owner.lost_dependents if since[0] < lost.rv < replacement.rv)
     return sorted(found, key=lambda lost: lost.rv)
 
 
@@ -331,7 +334,7 @@ def replaced(owner: ObjectState, occ: Occurrence, since: tuple[int, int]) -> Los
         return None
     steps: list[LostDependent | Replacement] = [*lost_before(owner, occ, since), *owner.replacements]
     waiting: list[LostDependent] = []
-    for step in sorted((s for s in steps if since[0] < s.rv <= replacement.rv), key=lambda s: s.rv):
+    for step in sorted((s for s in steps if since[0] < s.rv <= replacement.rv), key=_creation_first):
         if isinstance(step, LostDependent):
             if step.ordered != 1:
                 waiting.append(step)
@@ -344,6 +347,10 @@ def replaced(owner: ObjectState, occ: Occurrence, since: tuple[int, int]) -> Los
         if step is replacement:
             return match
     return None
+
+
+def _creation_first(step: LostDependent | Replacement) -> tuple[int, bool]:
+    return step.rv, isinstance(step, LostDependent)
 
 
 def _takes_place(kind: str, replacement: Replacement, lost: LostDependent) -> bool:

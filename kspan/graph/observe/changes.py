@@ -93,12 +93,10 @@ class ChangeObserver:
         """When an object was removed from storage (ns): if nobody saw that, the earliest possible time."""
         stated, received = parse_time_or_zero(seen.meta.deletionTimestamp), seen.record.recorded_at
         if not self._vanished(seen.record, new.rv):
-            # Without deletionTimestamp, nothing was waited for after the request.
-            return (
-                self._estimate(seen.record, stated)
-                if stated
-                else received - self.state.clock.unwatched_before(received)
-            )
+            # An object is removed at its deletionTimestamp at the latest, or at once if it has none.
+            late = self.state.clock.unwatched_before(received)
+            dated = not late or 0 < stated <= received
+            return self._estimate(seen.record, stated) if dated else received - late
         gap = self.state.clock.gap(seen.record.resource)
         return min(max(seen.record.recorded_at, gap.until), max(stated, gap.since))
 

@@ -418,13 +418,17 @@ def test_lost_dependents_are_replaced_in_the_order_of_their_loss_each_once() -> 
 
 
 def test_a_loss_explains_no_replacement_before_it_and_none_before_the_owners_change() -> None:
-    assert replaces("ReplicaSet", [lost("l", 10)], [replacement("r", 10)]) == ["l"]
+    assert replaces("ReplicaSet", [lost("l", 10)], [replacement("r", 11)]) == ["l"]
     assert replaces("ReplicaSet", [lost("l", 11)], [replacement("r", 10)]) == [""]
     assert replaces("ReplicaSet", [lost("l", 11)], [replacement("r", 20)], since=10) == ["l"]
     assert replaces("ReplicaSet", [lost("l", 10)], [replacement("r", 20)], since=10) == [""]
     owner = thing("owner", lost_dependents=(lost("l", 10),))
     assert evidence.replaced(owner, occurrence("unknown"), (-1, 0)) is None
     assert evidence.lost_before(owner, occurrence("unknown"), (-1, 0)) == []
+
+
+def test_a_loss_in_the_version_of_a_creation_is_that_of_the_same_object_and_explains_only_later_ones() -> None:
+    assert replaces("Job", [lost("l", 10)], [replacement("r", 10), replacement("next", 20)]) == ["", "l"]
 
 
 def test_a_dependent_that_the_controller_deleted_is_not_replaced() -> None:
