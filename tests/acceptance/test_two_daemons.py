@@ -60,6 +60,9 @@ and a busy machine serves changes seconds after the times that they state."""
 
 EVENT = "k8s.event.uid"
 
+CHOICE = ("kspan.rule", "kspan.confidence")
+"""Attributes that depend on the cause of a span."""
+
 FLAGS = ("--hold", "5s", "--settle", "10s", "--max-trace-age", "2m")
 
 
@@ -222,21 +225,25 @@ def differences(expected: dict[str, Span], found: dict[str, Span], unseen: Colle
 
     Args:
         unseen: uids of objects of which a daemon could not see all versions. Of these it must only know the Events. It
-            cannot know the id of a trace that one of them began.
+            cannot know the id of a trace that one of them began, nor that one of their changes caused something.
     """
-    of_unseen = [span for span in (*expected.values(), *found.values()) if _uid(span) in unseen]
-    other_traces = {span.trace_id for span in of_unseen}
+    of_unseen = {
+        span_id: span for known in (expected, found) for span_id, span in known.items() if _uid(span) in unseen
+    }
+    other_traces = {span.trace_id for span in of_unseen.values()}
     for span_id in sorted(expected.keys() | found.keys(), key=lambda each: (expected.get(each) or found[each]).start):
         a, b = expected.get(span_id), found.get(span_id)
-        if _uid(a or b) in unseen and (EVENT not in (a or found[span_id]).attributes or (a and b)):
+        if span_id in of_unseen and (EVENT not in of_unseen[span_id].attributes or (a and b)):
             continue
         if a is None or b is None:
             yield f"{'missing' if b is None else 'added'}: {_words(a or b)}"
             continue
-        same_trace = a.trace_id == b.trace_id or {a.trace_id, b.trace_id} <= other_traces
-        if not same_trace or (a.parent_id, a.name) != (b.parent_id, b.name):
+        caused_unseen = a.parent_id in of_unseen
+        same_trace = caused_unseen or a.trace_id == b.trace_id or {a.trace_id, b.trace_id} <= other_traces
+        if not same_trace or a.name != b.name or (a.parent_id != b.parent_id and not caused_unseen):
             yield f"elsewhere: {_words(a)}: {a.trace_id} below {a.parent_id}, not {b.trace_id} below {b.parent_id}"
-        for key in sorted((a.attributes.keys() | b.attributes.keys()) - {INEXACT}):
+        ignored = {INEXACT, *(CHOICE if caused_unseen else ())}
+        for key in sorted((a.attributes.keys() | b.attributes.keys()) - ignored):
             if a.attributes.get(key) != b.attributes.get(key):
                 yield f"{key}: {_words(a)}: {a.attributes.get(key)}, not {b.attributes.get(key)}"
         allowed = CLOSE + sum(_uncertainty(span) for span in (a, b))
