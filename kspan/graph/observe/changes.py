@@ -93,7 +93,7 @@ class ChangeObserver:
         """When an object was removed from storage (ns): if nobody saw that, the earliest possible time."""
         stated, received = parse_time_or_zero(seen.meta.deletionTimestamp), seen.record.recorded_at
         if not self._vanished(seen.record, new.rv):
-            # An object is removed at its deletionTimestamp at the latest, or at once if it has none.
+            # An object is removed before its deletionTimestamp, or at once if it has none.
             late = self.state.clock.unwatched_before(received)
             dated = not late or 0 < stated <= received
             return self._estimate(seen.record, stated) if dated else received - late
