@@ -4,7 +4,7 @@ from kspan.graph.cause import evidence
 from kspan.graph.cause.choice import OWN, OWNER, PLACE, ROOT, Choice
 from kspan.graph.cause.controller_deletes import ordered_by_owner
 from kspan.graph.cause.prerequisites import Prerequisites
-from kspan.graph.observe.condition_diff import ended_phase
+from kspan.graph.observe.condition_diff import ENDED
 from kspan.graph.rules.rules import Disruption, Rules
 from kspan.graph.state.records import KnownChange, ObjectState, Occurrence
 from kspan.graph.state.state import State
@@ -107,10 +107,10 @@ class DeletionChooser:
 
     def _end_of_pod(self, occ: Occurrence, pod: ObjectState, owner: ObjectState) -> KnownChange | None:
         """The end of a Pod that its controller deletes in order to replace it (stateful_set_control.go,
-        daemon_controller.go)."""
-        if owner.kind not in ("StatefulSet", "DaemonSet") or not ended_phase(pod.conditions):
+        daemon_controller.go). A Pod that ended only after it was deleted ended because of that."""
+        if owner.kind not in ("StatefulSet", "DaemonSet") or not evidence.had_ended(pod, occ):
             return None
-        last = evidence.newest_transition(pod.transitions, occ)
+        last = evidence.newest_transition((t for t in pod.transitions if t.type in ENDED), occ)
         return (
             self.prerequisites.require_cause(last)
             if last is not None and occ.earliest - last.time <= evidence.MATCH

@@ -41,7 +41,15 @@ def ordered_by_owner(
         return scaled
     if owner.kind in ("ReplicaSet", "ReplicationController"):
         return _crowded_out(state, change, owner, last)
-    return last if owner.kind == "Job" and not owner.progressing else None
+    return last if owner.kind == "Job" and _stopped_by_job(change, obj, owner) else None
+
+
+def _stopped_by_job(change: Occurrence, pod: ObjectState, job: ObjectState) -> bool:
+    """True if a Job deleted a Pod because it had ended, or was suspended, while the Pod was still running
+    (job_controller.go, deleteActivePods). It keeps Pods that ended. A Job that failed later did so because of the
+    deletion."""
+    over = not job.progressing and job.reached <= change.latest + evidence.SLACK
+    return over and not evidence.had_ended(pod, change)
 
 
 def _scaled_down(

@@ -126,6 +126,12 @@ def made_by(obj: ObjectState, occ: Occurrence) -> KnownChange | None:
     return next((c for c in obj.changes if c.span == occ.id), None)
 
 
+def had_ended(pod: ObjectState, deletion: Occurrence) -> bool:
+    """True if a Pod had already succeeded or failed when it was deleted."""
+    made = made_by(pod, deletion)
+    return made is not None and made.effect == "ended"
+
+
 # Events about another object ------------------------------------------------------------------------------------------
 
 

@@ -83,10 +83,12 @@ class ChangeObserver:
         occ.by_controller = True
         occ.related = new.traceparent
         occ.notes = [*occ.notes, *self.state.objects.take_announcements(new)]
-        change = KnownChange(occ.id, occ.verb, occ.rv, occ.time, effect="deleted" if new.kind == "Node" else "")
+        ended = ended_phase(new.conditions)
+        change = KnownChange(occ.id, occ.verb, occ.rv, occ.time)
+        change.effect = "deleted" if new.kind == "Node" else "ended" if ended else ""
         self._date_in_gap(record, occ, change, old, floor)
         self.state.add_change(new, occ, change)
-        if not ended_phase(new.conditions):  # A finished Pod was already counted as lost when it finished.
+        if not ended:  # A finished Pod was already counted as lost when it finished.
             self.lost(new, occ, change.rv)
 
     def removed_at(self, seen: ObservedObject, new: ObjectState) -> int:

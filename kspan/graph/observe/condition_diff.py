@@ -27,6 +27,10 @@ ANNOUNCEMENT = "DisruptionTarget"
 """Condition of a Pod with the reason why it will be deleted or fail. It belongs to that deletion or failure."""
 
 
+ENDED = frozenset(["Succeeded", "Failed"])
+"""Phases of a Pod that ended."""
+
+
 class KindConditions(NamedTuple):
     """The conditions of a kind."""
 
@@ -51,7 +55,7 @@ _KINDS = {
                 ANNOUNCEMENT,
             ]
         ),
-        phases=frozenset(["Succeeded", "Failed"]),
+        phases=ENDED,
     ),
     "Deployment": KindConditions(expected=frozenset(["Progressing"])),
     "HorizontalPodAutoscaler": KindConditions(expected=frozenset(["AbleToScale", "ScalingActive"])),

@@ -32,6 +32,10 @@ def deleted(obj: ObjectState, *others: ObjectState, **more: Any) -> str:
 ROOT = "root - 0.7"
 
 
+def end(span: str, rv: int, seconds: float, phase: str = "Failed") -> Transition:
+    return transition(span, rv, seconds, phase)
+
+
 @pytest.mark.parametrize(
     "changes, expected",
     [
@@ -119,20 +123,21 @@ def test_a_daemon_set_deletes_the_pod_of_a_node_that_evicts(
 
 
 @pytest.mark.parametrize(
-    "kind, conditions, ended, expected",
+    "kind, effect, ended, expected",
     [
-        ("StatefulSet", (("Failed", PHASE),), transition("t", 40, 70), "own t 0.8 by statefulset-controller"),
-        ("DaemonSet", (("Failed", PHASE),), transition("t", 40, 70), "own t 0.8 by daemonset-controller"),
-        ("StatefulSet", (("Failed", PHASE),), transition("t", 40, 69.9), ROOT),
-        ("StatefulSet", (("Failed", PHASE),), transition("t", 50, 90), ROOT),
-        ("StatefulSet", (("Ready", "False"),), transition("t", 40, 90), ROOT),
-        ("ReplicaSet", (("Failed", PHASE),), transition("t", 40, 90), ROOT),
+        ("StatefulSet", "ended", end("t", 40, 70), "own t 0.8 by statefulset-controller"),
+        ("DaemonSet", "ended", end("t", 40, 70, "Succeeded"), "own t 0.8 by daemonset-controller"),
+        ("StatefulSet", "ended", end("t", 40, 69.9), ROOT),
+        ("StatefulSet", "ended", end("t", 50, 90), ROOT),
+        ("StatefulSet", "ended", end("t", 40, 90, "Ready"), ROOT),
+        ("StatefulSet", "", end("t", 40, 90), ROOT),
+        ("ReplicaSet", "ended", end("t", 40, 90), ROOT),
     ],
 )
-def test_a_pod_that_ended_is_deleted_to_be_replaced(
-    kind: str, conditions: tuple[tuple[str, str], ...], ended: Transition, expected: str
-) -> None:
-    pod = thing("pod", owner="owner", conditions=conditions, transitions=[ended])
+def test_a_pod_that_ended_is_deleted_to_be_replaced(kind: str, effect: str, ended: Transition, expected: str) -> None:
+    changes = [change("this", 50, 100, "Delete", effect=effect)]
+    # What it is when its deletion is decided is not what it was when it was deleted.
+    pod = thing("pod", owner="owner", conditions=(("Failed", PHASE),), transitions=[ended], changes=changes)
     assert deleted(pod, thing("owner", kind)) == expected
 
 

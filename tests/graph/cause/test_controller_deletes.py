@@ -91,10 +91,23 @@ def test_a_stateful_set_removes_its_last_pods(name: str, ordinal: int, expected:
 # other controllers ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("progressing, expected", [(False, "done"), (True, "")])
-def test_a_job_that_ended_deletes_its_pods(progressing: bool, expected: str) -> None:
-    owner = thing("job", "Job", progressing=progressing, changes=[change("done", 40), change("x", 41, verb="Delete")])
-    assert ordered(owner, thing("pod", owner="job")) == expected
+@pytest.mark.parametrize(
+    "progressing, reached, effect, expected",
+    [
+        (False, 100, "", "done"),
+        (False, 101, "", "done"),
+        (False, 101.1, "", ""),
+        (False, 100, "ended", ""),
+        (True, 0, "", ""),
+    ],
+)
+def test_a_job_that_ended_deletes_its_pods_that_still_run(
+    progressing: bool, reached: float, effect: str, expected: str
+) -> None:
+    changes = [change("done", 40), change("x", 41, verb="Delete")]
+    owner = thing("job", "Job", progressing=progressing, reached=int(reached * SECOND), changes=changes)
+    pod = thing("pod", owner="job", changes=[change("this", 50, 100, "Delete", effect=effect)])
+    assert ordered(owner, pod) == expected
 
 
 def test_another_owner_deletes_nothing_by_itself() -> None:
