@@ -54,6 +54,15 @@ def content(payload: bytes) -> bytes:
     return msgspec.json.encode(kept) if kept else b""
 
 
+def lease_holder(spec: bytes) -> bytes:
+    """Return the fields of the spec of a Lease that a renewal does not change, as JSON."""
+    try:
+        members = _members.decode(spec) if spec else {}
+    except msgspec.MsgspecError:
+        return spec
+    return msgspec.json.encode({k: v for k, v in members.items() if k not in ("renewTime", "acquireTime")})
+
+
 def pod_index(labels: bytes) -> int:
     """Return the ordinal of a StatefulSet's Pod from its label (Kubernetes 1.28 and later); -1 without the label."""
     if b'"apps.kubernetes.io/pod-index"' not in labels:

@@ -7,10 +7,11 @@ returns a Choice, or raises PrerequisiteError if something has to be done first.
 from kspan.graph.cause import evidence
 from kspan.graph.cause.choice import OWN, OWNER, PLACE, ROOT, SUBJECT, UNKNOWN, Choice
 from kspan.graph.cause.choose_deletion import DeletionChooser
+from kspan.graph.cause.choose_news import NEWS_WINDOW, NewsChooser
 from kspan.graph.cause.choose_transition import TransitionChooser
 from kspan.graph.cause.prerequisites import Prerequisites
 from kspan.graph.rules.rules import Rules
-from kspan.graph.state.records import KnownChange, LostDependent, ObjectState, Occurrence
+from kspan.graph.state.records import KnownChange, LostDependent, ObjectState, Occurrence, Refusal
 from kspan.graph.state.state import State
 from kspan.k8s.objects import decode_spec
 from kspan.settings import FoldSettings
@@ -33,10 +34,12 @@ class Chooser:
         self.prerequisites = prerequisites
         self.deletions = DeletionChooser(state, rules, settings, prerequisites)
         self.transitions = TransitionChooser(state, prerequisites, self.deletions.of_disruption)
+        self.news = NewsChooser(state, rules, settings, prerequisites)
 
     def of_transition(self, occ: Occurrence) -> Choice:
         """The cause of a condition transition."""
-        return self.transitions.of_transition(occ)
+        choice = self.transitions.of_transition(occ)
+        return choice if occ.warning else self.news.or_newer(occ, choice)
 
     # changes ---------------------------------------------------------------------------------------------------------
 
@@ -46,7 +49,10 @@ class Chooser:
         if obj is None:
             return UNKNOWN
         if occ.verb == "Delete":
-            return self.deletions.of_deletion(occ, obj)
+            choice = self.deletions.of_deletion(occ, obj)
+            return self._pruned(occ, choice) if occ.applier and choice.cause is None else choice
+        if (applied := self.news.of_applier(occ)) is not None:
+            return applied
         # A person or a tool made it. An object that is created with an owner is the work of the owner's controller.
         if occ.verb == "Create" and not obj.owner and (occ.by_controller or not occ.manager):
             made = self._of_new_namespace(occ, obj)
@@ -55,6 +61,8 @@ class Chooser:
         if not occ.by_controller and not (occ.verb == "Create" and obj.owner):
             unknown = self._by_unknown(occ, obj) if obj.owner and not occ.manager else None
             return unknown or Choice(None, ROOT, 0.95 if occ.manager else 0.5)
+        if occ.verb == "Create" and (requested := self.news.of_request(occ)) is not None:
+            return requested
         by_owner = self._triggered(evidence.controlling(self.state, obj), occ)
         return self._or_own_change(occ, obj, by_owner)
 
@@ -77,6 +85,13 @@ class Chooser:
             return None
         actor = "serviceaccount-controller" if obj.kind == "ServiceAccount" else ""
         return Choice(created, PLACE, 0.8, actor=actor)
+
+    def _pruned(self, occ: Occurrence, choice: Choice) -> Choice:
+        """The cause of the deletion of an object that a tool applied: it prunes what is not applied any more."""
+        applied = self.news.of_applier(occ)
+        if applied is None or applied.cause is None or occ.earliest - applied.cause.time > evidence.MATCH:
+            return choice
+        return applied._replace(confidence=0.5)
 
     def _by_unknown(self, occ: Occurrence, obj: ObjectState) -> Choice | None:
         """The change of the owner just before an update that names no field manager; None if there is none."""
@@ -178,8 +193,7 @@ class Chooser:
         if owner.kind == "DaemonSet" and obj.node:
             admitted = self.deletions.newest_of_node(occ, ADMITS_PODS)
             found.append(Choice(admitted, PLACE, 0.8))
-        if owner.refused is not None:
-            found.append(Choice(self._end_of_refusal(owner, occ, since), SUBJECT, 0.8))
+        found += [Choice(self._end_of_refusal(r, occ, since), SUBJECT, 0.8) for r in owner.refusals]
         newer = {choice.cause.order: choice for choice in found if choice.cause is not None}
         newest = max(newer, default=floor)
         return newer[newest] if newest > floor else None
@@ -197,10 +211,9 @@ class Chooser:
         traces = {t.span: t.trace for t in obj.transitions} | {c.span: c.trace for c in obj.changes}
         return traces.get(lost.span, "")
 
-    def _end_of_refusal(self, owner: ObjectState, occ: Occurrence, since: KnownChange | None) -> KnownChange | None:
+    def _end_of_refusal(self, refused: Refusal, occ: Occurrence, since: KnownChange | None) -> KnownChange | None:
         """The newest change of the object (a quota, LimitRange or Namespace) that had blocked the creation."""
-        refused = owner.refused
-        if refused is None or (since is not None and refused.last < since.time):
+        if since is not None and refused.last < since.time:
             return None
         objects = self.state.objects.named_or_all(refused.kind, refused.namespace, refused.name)
         self.prerequisites.require_published((obj for obj in objects if obj.kind == "Namespace"), occ)
@@ -208,7 +221,7 @@ class Chooser:
             c
             for obj in objects
             for c in obj.changes
-            if evidence.before(c, occ) and refused.first <= c.time + evidence.SLACK
+            if evidence.before(c, occ) and refused.first <= c.time + evidence.SLACK and refused.after in ("", c.verb)
         )
 
     # Events ----------------------------------------------------------------------------------------------------------
@@ -224,9 +237,12 @@ class Chooser:
                 return Choice(self.prerequisites.require_cause(transition), OWN, 0.95)
             if not subject.starts:
                 return self.of_event(event)
+        published = self.news.of_source(reporter, event) if reporter is not None else None
+        if published is not None:
+            return published
         if subject is not None and subject.starts:
             tick = self._of_tick(reporter, change or event) if reporter is not None else UNKNOWN
-            return tick if tick.cause is not None else Choice(None, ROOT, 0.9)
+            return tick if tick.cause is not None else self._reverted(change) or Choice(None, ROOT, 0.9)
         if reporter is None:
             return UNKNOWN
         if change is not None and change.verb == "Delete" and self._is_replaced(reporter, change):
@@ -238,6 +254,20 @@ class Chooser:
             if earlier is not None:
                 return Choice.event(earlier, OWN, 0.8)
         return self._of_action(event, reporter, change)
+
+    def _reverted(self, change: Occurrence | None) -> Choice | None:
+        """What somebody did to an object that a controller without a cause of its own undoes; None if nobody did."""
+        if change is None or change.verb == "Delete":
+            return None
+        named = self.state.objects.named(change.kind, change.namespace, change.name)
+        undone = evidence.newest(
+            c
+            for obj in named
+            for c in obj.changes
+            if c.verb == "Delete" or (c.manual and c.verb == "Update")
+            if evidence.before(c, change) and change.earliest - c.latest <= evidence.MATCH
+        )
+        return Choice(undone, OWN, 0.8) if undone is not None else None
 
     def _of_action(self, event: Occurrence, reporter: ObjectState, change: Occurrence | None) -> Choice:
         """The cause of the action that a controller reports."""
@@ -273,7 +303,15 @@ class Chooser:
         return Choice(cause, SUBJECT, 0.95) if cause is not None else None
 
     def of_event(self, occ: Occurrence) -> Choice:
-        """The cause of an Event about its own object.
+        """The cause of an Event about its own object. What starts a trace has one only if that was just before."""
+        choice = self.news.or_newer(occ, self._of_own_event(occ))
+        starts = occ.subject is not None and occ.subject.means == "publishes" and occ.subject.starts
+        if starts and (choice.cause is None or occ.time - choice.cause.time > NEWS_WINDOW):
+            return Choice(None, ROOT, 0.9)
+        return choice
+
+    def _of_own_event(self, occ: Occurrence) -> Choice:
+        """The cause of an Event about its own object, from that object and its owners.
 
         What it observed, or a change of the object, another Event about the object, or the owner's newest change.
         """

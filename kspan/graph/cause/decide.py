@@ -55,8 +55,15 @@ class Decider:
             self._decide_event_about(occ)
         else:
             choice = self._ask(self.chooser.of_event, occ)
-            if not self.placer.merge_repeat(occ, _span(choice)):
+            if occ.subject is not None and occ.subject.means == "routine" and not self._is_live(choice):
+                self.placer.place_quietly(occ, choice)
+            elif not self.placer.merge_repeat(occ, _span(choice)):
                 self._place(occ, choice)
+
+    def _is_live(self, choice: Choice) -> bool:
+        """True if the cause is known, and its trace is open."""
+        cause = self.state.occurrence(_span(choice))
+        return cause is not None and (not cause.place.trace or self.state.is_open(cause.place.trace))
 
     # prerequisites ---------------------------------------------------------------------------------------------------
 

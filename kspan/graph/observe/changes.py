@@ -5,6 +5,7 @@ from kspan.graph.observe.condition_diff import ended_phase
 from kspan.graph.observe.field_managers import NO_WRITER, Writer
 from kspan.graph.observe.object_state import ObservedObject
 from kspan.graph.observe.timing import clock_error, estimate_time, middle
+from kspan.graph.rules.references import applier_of
 from kspan.graph.rules.rules import Rules
 from kspan.graph.state.records import Gap, KnownChange, LostDependent, ObjectState, Occurrence, Replacement
 from kspan.graph.state.state import State
@@ -82,6 +83,7 @@ class ChangeObserver:
         occ.actor = "unknown"
         occ.by_controller = True
         occ.related = new.traceparent
+        occ.applier = self._applier(seen.meta, "")
         occ.notes = [*occ.notes, *self.state.objects.take_announcements(new)]
         ended = ended_phase(new.conditions)
         change = KnownChange(occ.id, occ.verb, occ.rv, occ.time)
@@ -124,6 +126,7 @@ class ChangeObserver:
         occ.manager, occ.subresource, occ.probable_manager = writer.manager, writer.subresource, writer.probable
         occ.by_controller = self._is_by_controller(new, occ.manager, seen.meta)
         occ.actor = self._actor(new, occ)
+        occ.applier = self._applier(seen.meta, occ.manager)
         change = KnownChange(occ.id, occ.verb, occ.rv, occ.time, new.replicas, template=new.template)
         change.generation = occ.generation
         change.manual, change.manager = not occ.by_controller, occ.manager
@@ -218,6 +221,10 @@ class ChangeObserver:
         if self.rules.is_controller(manager) or (obj.owner and manager and manager == obj.owner_manager):
             return True
         return field_managers.writes_status(manager, meta.managedFields)
+
+    def _applier(self, meta: ObjectMeta, manager: str) -> tuple[str, ...]:
+        """Return the object for which a tool made a change, if the changed object has a mark of that."""
+        return applier_of(self.rules.appliers, bytes(meta.labels), meta.annotations, manager)
 
     def _actor(self, obj: ObjectState, occ: Occurrence) -> str:
         """Return the component that made a change."""

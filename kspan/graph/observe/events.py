@@ -12,7 +12,7 @@ from kspan.graph.observe.failures import FailureObserver
 from kspan.graph.observe.timing import MAX_LAG, clock_error
 from kspan.graph.rules.patterns import COMBINED
 from kspan.graph.rules.rules import Rules, Subject
-from kspan.graph.state.records import EventTrack, ObjectState, Occurrence, Refusal
+from kspan.graph.state.records import EventTrack, News, ObjectState, Occurrence, Refusal
 from kspan.graph.state.state import State
 from kspan.ids import span_id, unnamed
 from kspan.k8s.objects import Event, decode_event
@@ -52,8 +52,8 @@ class EventObserver:
             return  # The Event was written again, but did not occur again.
         occ = self._occurrence(record, event, obj, count, track)
         occ.subject = self._subject(occ, event, obj)
-        if occ.subject is not None and occ.subject.means == "waits":
-            self._note_refusal(occ, occ.subject, obj)
+        if occ.subject is not None:
+            self._note_meaning(occ, occ.subject, obj)
         if record.type is not RecordType.LISTED and 0 <= (lag := record.recorded_at - occ.time) < MAX_LAG:
             self.state.clock.note_event_lag(lag)
         self.state.add_occurrence(occ)
@@ -95,6 +95,7 @@ class EventObserver:
             event_action=event.action,
             event_count=count,
             event_start=name_time or parse_time_or_zero(event.eventTime) or parse_time_or_zero(event.firstTimestamp),
+            revision=_revision(event),
             top_level=(event.metadata.annotations or {}).get("topLevelSpan") == "true",
         )
 
@@ -121,12 +122,25 @@ class EventObserver:
         uid = uid or unnamed(ref.kind, ref.namespace, ref.name)
         return self.state.objects.reference(uid, ref.kind, ref.namespace, ref.name, ref.apiVersion)
 
+    def _note_meaning(self, occ: Occurrence, subject: Subject, obj: ObjectState) -> None:
+        """Note on the object what an Event says that may be the cause of what happens later to others."""
+        if subject.means == "waits":
+            self._note_refusal(occ, subject, obj)
+            for other in self.rules.obstacles(occ.actor, occ.kind, occ.reason, occ.namespace, occ.message):
+                if other.rule != subject.rule:
+                    self._note_refusal(occ, other, obj)
+        elif subject.means in ("publishes", "requests"):
+            wanted = subject.kind if subject.means == "requests" else ""
+            self.state.objects.add_news(obj, News(occ.id, occ.rv, occ.time, occ.revision, wanted))
+
     def _note_refusal(self, occ: Occurrence, subject: Subject, obj: ObjectState) -> None:
-        """Note from when until when the object's controller could not act because of the subject."""
-        old, first, last = obj.refused, occ.event_start or occ.time, occ.latest
-        if old is not None and (old.kind, old.namespace, old.name) == (subject.kind, subject.namespace, subject.name):
+        """Note from when until when an object, or its controller, could not act because of the subject."""
+        name = (subject.kind, subject.namespace, subject.name)
+        old = next((r for r in obj.refusals if (r.kind, r.namespace, r.name) == name), None)
+        first, last = occ.event_start or occ.time, occ.latest
+        if old is not None:
             first, last = min(first, old.first), max(last, old.last)
-        self.state.objects.refuse(obj, Refusal(subject.kind, subject.namespace, subject.name, first, last))
+        self.state.objects.refuse(obj, Refusal(*name, first, last, subject.after))
 
 
 def _event_time(record: LogRecord, event: Event, name_time: int, *, first: bool) -> tuple[int, int]:
@@ -181,6 +195,14 @@ def _name_time(event: Event) -> int:
     except ValueError:
         return 0
     return named if first <= named < first + SECOND else 0
+
+
+def _revision(event: Event) -> str:
+    """Return the revision that an Event is about (Flux: an annotation of the API group of its object)."""
+    for key, value in (event.metadata.annotations or {}).items():
+        if key.endswith("/revision"):
+            return value
+    return ""
 
 
 def _count_identity(track: EventTrack | None, count: int, message: str) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from kspan.k8s.resource_version import version_number
 from kspan.k8s.workloads import (
     REVISION,
     content,
+    lease_holder,
     pod_index,
     revision_label,
     template_fingerprint,
@@ -97,7 +98,7 @@ def _set_spec(new: ObjectState, seen: ObservedObject, known: ObjectState | None)
         new.template = _template(seen)
     new.generation = meta.generation
     # The spec of a Pod hardly ever changes, and Pods are the most numerous kind.
-    new.spec = b"" if obj.kind == "Pod" else bytes(obj.spec)
+    new.spec = b"" if obj.kind == "Pod" else bytes(obj.spec) if obj.kind != "Lease" else lease_holder(bytes(obj.spec))
     new.node = spec.nodeName or (wanted_node(bytes(spec.affinity)) if obj.kind == "Pod" else "")
     new.replicas = _replicas(obj.kind, spec)
     target = spec.scaleTargetRef

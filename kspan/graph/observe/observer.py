@@ -18,6 +18,7 @@ from kspan.graph.observe.object_state import (
     spec_changed,
 )
 from kspan.graph.observe.transitions import TransitionObserver
+from kspan.graph.rules.references import source_of
 from kspan.graph.rules.rules import Rules
 from kspan.graph.state.records import ObjectState
 from kspan.graph.state.state import State
@@ -31,6 +32,7 @@ class Observer:
 
     def __init__(self, state: State, rules: Rules, settings: FoldSettings) -> None:
         self.state = state
+        self.rules = rules
         self.settings = settings
         self.failures = FailureObserver(rules.failures, settings)
         self.events = EventObserver(state, rules, self.failures)
@@ -66,6 +68,8 @@ class Observer:
     def _remember(self, seen: ObservedObject, known: ObjectState | None) -> ObjectState:
         """Put the new state of an object, its owners and its scale target into the state of the fold."""
         new = next_state(seen, known, self.state.clock.now, self.settings)
+        if new.kind in self.rules.sources and (known is None or known.spec != new.spec):
+            new.source = source_of(new.spec, self.rules.sources[new.kind].reference, new.namespace)
         new.failures = self.failures.after_status(seen, new, self.state.clock.now)
         self.state.objects.put(new)
         if new.failures != (known.failures if known is not None else ()):

@@ -16,10 +16,10 @@ from kspan.graph.rules.checks import Checks, Mistake, suggestion, type_of
 from kspan.graph.rules.failure_entry import KEYS, read_failure
 from kspan.graph.rules.failures import FailureRule, FailureRules
 from kspan.graph.rules.rule_entry import read_rule
-from kspan.graph.rules.rules import Disruption, Managers, Rule, Rules
+from kspan.graph.rules.rules import Applier, Disruption, Managers, Rule, Rules, Source
 from kspan.toml_positions import Path
 
-TABLES = ("rule", "failure", "managers", "actors", "disruptions")
+TABLES = ("rule", "failure", "managers", "actors", "disruptions", "appliers", "sources")
 NODE_CHANGES = ("evicts", "closed", "deleted", "opened", "labelled")
 """Values of ``node`` in ``[disruptions]``."""
 
@@ -92,7 +92,8 @@ class _FileReader:
         kept = [r for r in self._base.rules if r.name not in {*self._added, *self._disabled["rule"]}]
         others = [f for f in self._base.failures.rules if f.name not in {*self._failures, *self._disabled["failure"]}]
         failures = FailureRules([*self._failures.values(), *others])
-        return Rules([*(rule for rule, _ in self._added.values()), *kept], managers, actors, disruptions, failures)
+        rules = [*(rule for rule, _ in self._added.values()), *kept]
+        return Rules(rules, managers, actors, disruptions, failures, self._appliers(data), self._sources(data))
 
     # [[rule]] and [[failure]] -----------------------------------------------------------------------------------------
 
@@ -142,6 +143,8 @@ class _FileReader:
         rules = list(self._added.values())
         for at, (rule, path) in enumerate(rules):
             earlier = [other for other, _ in rules[:at]]
+            if rule.means == "waits":
+                continue  # All of them count.
             cases = product(rule.component, rule.kind or ("",), rule.reason)
             found = [_shadowing(rule, *case, earlier) for case in cases]
             if found and all(other is not None for other in found):
@@ -180,6 +183,35 @@ class _FileReader:
                 self.checks.wrong(path, f"{reason} must be a table, or false to remove it, not {type_of(entry)}")
             elif merged.pop(reason, None) is None:
                 self.checks.wrong(path, f"unknown built-in reason {reason!r}{suggestion(reason, merged)}")
+        return merged
+
+    def _appliers(self, data: dict[str, Any]) -> dict[str, Applier]:
+        merged = dict(self._base.appliers)
+        for mark, entry in self.checks.table(data, "appliers").items():
+            path: Path = ("appliers", mark)
+            if isinstance(entry, dict):
+                self.checks.keys(path, entry, Applier.__struct_fields__)
+                kind = self.checks.string(path, entry, "kind", missing="kind is missing")
+                namespace = self.checks.string(path, entry, "namespace")
+                merged[mark] = Applier(kind, self.checks.names(path, entry, "manager", needed=True), namespace)
+            elif entry is not False:
+                self.checks.wrong(path, f"{mark} must be a table, or false to remove it, not {type_of(entry)}")
+            elif merged.pop(mark, None) is None:
+                self.checks.wrong(path, f"unknown built-in mark {mark!r}{suggestion(mark, merged)}")
+        return merged
+
+    def _sources(self, data: dict[str, Any]) -> dict[str, Source]:
+        merged = dict(self._base.sources)
+        for kind, entry in self.checks.table(data, "sources").items():
+            path: Path = ("sources", kind)
+            if isinstance(entry, dict):
+                self.checks.keys(path, entry, Source.__struct_fields__)
+                reference = self.checks.names(path, entry, "reference", needed=True)
+                merged[kind] = Source(reference, self.checks.names(path, entry, "kind"))
+            elif entry is not False:
+                self.checks.wrong(path, f"{kind} must be a table, or false to remove it, not {type_of(entry)}")
+            elif merged.pop(kind, None) is None:
+                self.checks.wrong(path, f"unknown built-in kind {kind!r}{suggestion(kind, merged)}")
         return merged
 
     def _disruption(self, path: Path, entry: dict[str, Any]) -> Disruption:

@@ -5,7 +5,7 @@ from typing import Any
 
 from kspan.graph.rules.checks import Checks, suggestion
 from kspan.graph.rules.patterns import Pattern, PatternError
-from kspan.graph.rules.rules import MEANINGS, SOURCES, Rule
+from kspan.graph.rules.rules import MEANINGS, OF_ITS_OWN, SOURCES, Rule
 from kspan.toml_positions import Path
 
 GROUPS = ("name", "namespace", "kind", "from", "to", "by")
@@ -64,8 +64,8 @@ def _check_values(checks: Checks, path: Path, fields: dict[str, Any]) -> None:
         value = fields[key]
         if value and value not in known:
             checks.wrong((*path, key), f"invalid {key} {value!r}{suggestion(value, known)}")
-    if means == "observes" and after not in ("", *VERBS):
-        checks.wrong((*path, "after"), f'with means = "observes", after must be {_VERBS}, or omitted')
+    if means in ("observes", "waits") and after not in ("", *VERBS):
+        checks.wrong((*path, "after"), f'with means = "{means}", after must be {_VERBS}, or omitted')
     if means == "explains" and after not in VERBS:
         checks.wrong((*path, "after"), f'with means = "explains", after must be {_VERBS}')
 
@@ -73,15 +73,15 @@ def _check_values(checks: Checks, path: Path, fields: dict[str, Any]) -> None:
 def _check_subject(checks: Checks, path: Path, entry: dict[str, Any], message: Pattern | None) -> None:
     """Check that exactly one place names the subject."""
     subject, source, means = entry.get("subject"), entry.get("subject_from"), entry.get("means")
-    if means == "explains":
+    if means in OF_ITS_OWN:
         for key in ("subject", "subject_from"):
             if entry.get(key):
-                checks.wrong((*path, key), f'with means = "explains", {key} must be omitted: there is no other object')
+                checks.wrong((*path, key), f'with means = "{means}", {key} must be omitted: there is no other object')
     elif source:
         if subject:
             checks.wrong((*path, "subject"), "subject and subject_from cannot be used together")
     elif message is not None:
-        if "name" not in message.groups and means != "waits":
+        if "name" not in message.groups and means not in ("waits", "requests"):
             checks.wrong((*path, "message"), "message needs a group (?P<name>...) for the name of the subject")
         if not subject and "kind" not in message.groups:
             checks.wrong(path, "subject is missing: set it to the kind of the object that the message names")

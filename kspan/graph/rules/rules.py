@@ -12,8 +12,23 @@ import msgspec
 from kspan.graph.rules.failures import FailureRules
 from kspan.graph.rules.patterns import COMBINED, Pattern
 
-MEANINGS = ("creates", "deletes", "scales", "applies", "turns", "observes", "waits", "explains")
+MEANINGS = (
+    "creates",
+    "deletes",
+    "scales",
+    "applies",
+    "turns",
+    "observes",
+    "waits",
+    "explains",
+    "publishes",
+    "requests",
+    "routine",
+)
 """Values of ``means``."""
+
+OF_ITS_OWN = ("explains", "publishes", "routine")
+"""Values of ``means`` for Events that are about no other object."""
 
 SOURCES = ("scaleTargetRef", "nodeName", "namespace", "self")
 """Values of ``subject_from``."""
@@ -52,6 +67,26 @@ class Disruption(msgspec.Struct, frozen=True):
 
     actor: str = ""
     node: tuple[str, ...] = ()
+
+
+class Applier(msgspec.Struct, frozen=True):
+    """A label or annotation with the name of the object for which a tool applied the object that has it."""
+
+    kind: str
+    """Kind of the object that is named."""
+    manager: tuple[str, ...] = ()
+    """Field managers of the tool: others change objects that keep the label."""
+    namespace: str = ""
+    """Label or annotation with the namespace; empty: the value has it, or it is not known."""
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Where an object names the one whose content it applies."""
+
+    reference: tuple[str, ...]
+    """Fields of its spec with kind and name (and namespace); the first one that exists counts."""
+    kind: tuple[str, ...] = ()
+    """Kinds of that object. If the spec does not name one, an object of these kinds with the same name counts."""
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -135,12 +170,16 @@ class Rules:
         actors: Mapping[str, str],
         disruptions: Mapping[str, Disruption],
         failures: FailureRules | None = None,
+        appliers: Mapping[str, Applier] | None = None,
+        sources: Mapping[str, Source] | None = None,
     ) -> None:
         self.rules = tuple(rules)
         self.managers = managers
         self.actors = dict(actors)
         self.disruptions = dict(disruptions)
         self.failures = failures or FailureRules()
+        self.appliers = dict(appliers or {})
+        self.sources = dict(sources or {})
         self._controllers = NamePatterns(managers.controllers)
         self._people = NamePatterns(managers.people)
         self._by_reason: dict[str, list[Rule]] = {}
@@ -166,6 +205,12 @@ class Rules:
                     return found
         return None
 
+    def obstacles(self, component: str, kind: str, reason: str, namespace: str, message: str) -> list[Subject]:
+        """Read every object for which an Event says that its controller waits (arguments: see ``subject``)."""
+        text = message.removeprefix(COMBINED)
+        rules = (r for r in self._by_reason.get(reason, ()) if r.means == "waits" and r.applies_to(component, kind))
+        return [found for rule in rules if (found := rule.read(namespace, text)) is not None]
+
     def is_controller(self, manager: str) -> bool:
         """True if a field manager is a known controller."""
         return (manager in self._controllers or manager.startswith("system:")) and manager not in self._people
@@ -177,6 +222,7 @@ class Rules:
     def _digest(self) -> str:
         failures = [rule.as_row() for rule in self.failures.rules]
         content = [[rule.as_row() for rule in self.rules], self.managers, self.actors, self.disruptions, failures]
+        content += [self.appliers, self.sources]
         return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]
 
 

@@ -5,16 +5,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from sys import intern
-from typing import Final
+from typing import Final, TypeVar
 
 import networkx as nx
 
 from kspan.graph.observe.condition_diff import interned
-from kspan.graph.state.records import SYNTHETIC_UPDATE, KnownChange, ObjectState, Refusal, Transition
+from kspan.graph.state.records import SYNTHETIC_UPDATE, KnownChange, News, ObjectState, Refusal, Transition
 from kspan.model import OwnerRow
 
 Name = tuple[str, str, str]
 """Kind, namespace and name of an object."""
+
+Key = TypeVar("Key")
 
 
 MANY_DEPENDENTS: Final = 512
@@ -90,6 +92,8 @@ class ObjectIndex:
         self.ownership: nx.DiGraph[str] = nx.DiGraph()
         self._by_name: dict[Name, list[str]] = {}
         self._refused: dict[Name, set[str]] = defaultdict(set)
+        self._publishers: dict[tuple[str, str], set[str]] = defaultdict(set)  # kind and name -> uids
+        self._requesters: dict[str, set[str]] = defaultdict(set)  # kind that is wanted -> uids
         self._happenings: dict[str, Happenings] = {}
 
     def put(self, obj: ObjectState) -> bool:
@@ -113,7 +117,8 @@ class ObjectIndex:
             uids.remove(obj.uid)
             if not uids:
                 del self._by_name[name]
-        self.set_refusal(obj, None)
+        self.set_refusals(obj, ())
+        self.set_news(obj, ())
         self._happenings.pop(obj.uid, None)
         owners = list(self.ownership.pred[obj.uid])
         self.ownership.remove_node(obj.uid)
@@ -183,21 +188,49 @@ class ObjectIndex:
         found = (obj for obj in self.by_uid.values() if (obj.kind, obj.namespace) == (kind, namespace))
         return sorted(found, key=lambda obj: (obj.created, obj.uid))
 
-    def set_refusal(self, obj: ObjectState, refusal: Refusal | None) -> None:
-        """Set what an object's controller was refused."""
-        if obj.refused is not None:
-            key = _refused_by(obj.refused)
-            self._refused[key].discard(obj.uid)
-            if not self._refused[key]:
-                del self._refused[key]
-        obj.refused = refusal
-        if refusal is not None:
+    def set_refusals(self, obj: ObjectState, refusals: tuple[Refusal, ...]) -> None:
+        """Set what an object, or its controller, was refused."""
+        for refusal in obj.refusals:
+            _discard(self._refused, _refused_by(refusal), obj.uid)
+        obj.refusals = refusals
+        for refusal in refusals:
             self._refused[_refused_by(refusal)].add(obj.uid)
+
+    def set_news(self, obj: ObjectState, news: tuple[News, ...]) -> None:
+        """Set what an object published or requested."""
+        for one in obj.news:
+            _discard(self._requesters, one.wanted, obj.uid)
+            _discard(self._publishers, (obj.kind, obj.name), obj.uid)
+        obj.news = news
+        for one in news:
+            if one.wanted:
+                self._requesters[one.wanted].add(obj.uid)
+            else:
+                self._publishers[obj.kind, obj.name].add(obj.uid)
+
+    def publishers(self, kind: str, name: str) -> list[ObjectState]:
+        """The objects with this kind and name, in any namespace, that published something."""
+        return self._sorted(self._publishers.get((kind, name), ()))
+
+    def requesters(self, kind: str) -> list[ObjectState]:
+        """The objects for which an object of this kind was requested."""
+        return self._sorted(self._requesters.get(kind, ()))
+
+    def _sorted(self, uids: Iterable[str]) -> list[ObjectState]:
+        found = map(self.by_uid.get, uids)
+        return sorted((obj for obj in found if obj is not None), key=lambda obj: (obj.created, obj.uid))
 
     def refused_by(self, kind: str, namespace: str, name: str) -> Iterable[ObjectState]:
         """The objects whose controllers were refused because of an object, in no particular order."""
         found = map(self.by_uid.get, self._refused.get((kind, namespace, name), ()))
         return (obj for obj in found if obj is not None)
+
+
+def _discard(index: dict[Key, set[str]], key: Key, uid: str) -> None:
+    if key in index:
+        index[key].discard(uid)
+        if not index[key]:
+            del index[key]
 
 
 def _refused_by(refusal: Refusal) -> Name:

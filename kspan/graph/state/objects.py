@@ -14,6 +14,7 @@ from kspan.graph.state.records import (
     Failure,
     KnownChange,
     LostDependent,
+    News,
     Note,
     ObjectState,
     Occurrence,
@@ -36,6 +37,12 @@ ANNOUNCEMENTS_KEPT: Final = 8
 
 CONTINUATIONS_KEPT: Final = 8
 """Traces closed while failing that one object continues: a Deployment whose rollouts fail one after the other."""
+
+REFUSALS_KEPT: Final = 4
+"""Different objects for which one object waited."""
+
+NEWS_KEPT: Final = 8
+"""Events of one object that can be causes of what other objects do."""
 
 Dependent = TypeVar("Dependent", LostDependent, Replacement)
 
@@ -69,6 +76,8 @@ class Objects:
         self.owner_row: Final = self._index.owner_row
         self.happenings: Final = self._index.happenings
         self.refused_by: Final = self._index.refused_by
+        self.publishers: Final = self._index.publishers
+        self.requesters: Final = self._index.requesters
 
     def all(self) -> Iterable[ObjectState]:
         """All objects. For rare questions: their number is the cluster's size."""
@@ -112,8 +121,30 @@ class Objects:
             self._delta.add_owner(row)
 
     def refuse(self, obj: ObjectState, refusal: Refusal) -> None:
-        """Note what the controller of an object was refused, and because of which object."""
-        self._index.set_refusal(obj, refusal)
+        """Note what an object, or its controller, was refused, and because of which other object."""
+        subject = (refusal.kind, refusal.namespace, refusal.name)
+        others = [r for r in obj.refusals if (r.kind, r.namespace, r.name) != subject]
+        self._index.set_refusals(obj, (*others[1 - REFUSALS_KEPT :], refusal))
+        self._delta.objects[obj.uid] = None
+
+    def add_news(self, obj: ObjectState, news: News) -> None:
+        """Note that an object published something, or that another object was requested for it."""
+        horizon, live = self._clock.now - self._settings.max_trace_age, self._occurrences.__contains__
+        kept = [n for n in obj.news if n.time >= horizon or live(n.span)]
+        self._index.set_news(obj, (*kept[1 - NEWS_KEPT :], news))
+        self._delta.objects[obj.uid] = None
+
+    def merge_news(self, occ: Occurrence, earlier: Occurrence) -> None:
+        """Note that an Event became a repeat of an earlier one."""
+        obj = self.get(occ.reported_uid)
+        for news in obj.news if obj is not None else ():
+            if news.span == occ.id:
+                news.span, news.trace = earlier.id, earlier.place.trace
+                self._delta.objects[occ.reported_uid] = None
+
+    def set_quiet(self, obj: ObjectState, trace: str) -> None:
+        """Set the trace of an object's routine Events."""
+        obj.quiet = trace
         self._delta.objects[obj.uid] = None
 
     def set_baseline(self, obj: ObjectState, *, deleting: bool) -> None:
@@ -300,10 +331,14 @@ class Objects:
         if occ.top_level:
             for obj in self.named(occ.kind, occ.namespace, occ.name):
                 self._set_trace(obj, obj.changes, occ)
+        elif occ.event_uid:
+            reporter = self.get(occ.reported_uid)
+            if reporter is not None and reporter.news:
+                self._set_trace(reporter, reporter.news, occ)
         elif (occ.verb or occ.condition) and (known := self.get(occ.uid)) is not None:
             self._set_trace(known, known.changes if occ.verb else known.transitions, occ)
 
-    def _set_trace(self, obj: ObjectState, causes: Iterable[KnownChange | Transition], occ: Occurrence) -> None:
+    def _set_trace(self, obj: ObjectState, causes: Iterable[KnownChange | Transition | News], occ: Occurrence) -> None:
         for cause in causes:
             if cause.span == occ.id:
                 cause.trace = occ.place.trace
@@ -314,8 +349,8 @@ class Objects:
         obj = msgspec.msgpack.decode(raw, type=ObjectState)
         self.put(obj)
         self._index_continuations(obj)
-        if obj.refused is not None:
-            self.refuse(obj, obj.refused)
+        self._index.set_refusals(obj, obj.refusals)
+        self._index.set_news(obj, obj.news)
         if obj.forget:
             self._schedule.forget_object(obj.uid, obj.forget)
 

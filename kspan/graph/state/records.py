@@ -108,6 +108,22 @@ class Refusal(msgspec.Struct, array_like=True, gc=False):
     name: str
     first: int  # time of the first refusal that an Event reports
     last: int
+    after: str = ""  # the verb of the change that ends it; empty: any
+
+
+class News(msgspec.Struct, array_like=True, gc=False):
+    """An Event that is the cause of what other objects do next: it names none of them, they refer to its object."""
+
+    span: str  # that of an earlier Event if this one became its repeat
+    rv: int
+    time: int
+    revision: str = ""  # what was published
+    wanted: str = ""  # kind of the object that was requested; empty: something was published
+    trace: str = ""  # set once the Event is placed
+
+    def as_cause(self) -> KnownChange:
+        """The Event as a cause."""
+        return KnownChange(self.span, "", self.rv, self.time, trace=self.trace)
 
 
 class Failure(msgspec.Struct, array_like=True, gc=False):
@@ -233,6 +249,7 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     patch: str = ""  # JSON patch of the change
     summary: str = ""
     reported_by: str = ""  # span of the Event that reports the change
+    applier: tuple[str, ...] = ()  # kind, namespace (empty: unknown) and name of the object for which a tool made it
     inferred_from: str = ""  # resourceVersion of the listed object from which a change that nobody saw was inferred
 
     # Only transitions.
@@ -249,6 +266,7 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     reported_uid: str = ""  # of the object under which the Event is tracked: ``uid`` as the reporter gave it
     field_path: str = ""  # part of the object (a container)
     seen_rv: int = 0  # version of the object that the reporter looked at; 0: unknown, or outdated in a repeat
+    revision: str = ""  # of the content that was published or applied
     top_level: bool = False  # its annotation topLevelSpan starts a trace
     subject: Subject | None = None  # what a rule found that it reports, about which object
 
@@ -327,7 +345,10 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     events: dict[str, EventTrack] = {}  # Event objects whose occurrences are in closed traces, by uid
     lost_dependents: tuple[LostDependent, ...] = ()
     replacements: tuple[Replacement, ...] = ()
-    refused: Refusal | None = None
+    refusals: tuple[Refusal, ...] = ()  # the newest ones, by subject
+    news: tuple[News, ...] = ()  # newest last
+    source: tuple[str, ...] = ()  # kind, namespace and name of the object whose content it applies
+    quiet: str = ""  # trace of its routine Events
     episodes: tuple[str, ...] = ()  # traces of what follows its closed traces, or no known cause; open ones, mostly
     failures: tuple[Failure, ...] = ()
     continuations: tuple[Continuation, ...] = ()  # of traces that were closed while failing; kept on one object of each
@@ -345,6 +366,7 @@ class Trace(msgspec.Struct, array_like=True, gc=False):
     remote: bool = False  # its id is that of a carried trace context
     failing: tuple[str, ...] = ()  # uids of objects that have been failing in it
     failing_until: int = 0  # when one of them was last seen failing
+    quiet: bool = False  # only has routine Events
 
 
 class Gap(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -197,8 +197,32 @@ class State:
         trace = self._traces.by_id[last.place.trace]
         trace.active = max(trace.active, self.clock.now)
         self._delta.traces[trace.id] = None
+        if occ.event_uid:
+            self.objects.merge_news(occ, last)
         self._delta.drop_occurrence(occ)
         self._remove_occurrence(occ)
+
+    def add_routine(self, last: Occurrence, occ: Occurrence) -> None:
+        """Make a routine Event a span event of another Event with this reason, and drop it."""
+        count = (last.repeats[-1].count if last.repeats else 1) + 1
+        # It says nothing about the repeats of the other Event, hence no arrival.
+        del last.repeats[REPEATS_KEPT - 1 :]
+        last.repeats.append(Repeat(occ.time, count, occ.message, 0))
+        last.warning = last.warning or occ.warning
+        self._delta.spans[last.id] = last
+        trace = self._traces.by_id[last.place.trace]
+        trace.active = max(trace.active, self.clock.now)
+        self._delta.traces[trace.id] = None
+        self._keep_track(occ)
+        self._delta.drop_occurrence(occ)
+        self._remove_occurrence(occ)
+
+    def start_quiet(self, obj: ObjectState, occ: Occurrence) -> None:
+        """Make the trace of a placed occurrence the one of the object's routine Events."""
+        trace = self._traces.by_id[occ.place.trace]
+        trace.quiet = True
+        self._delta.traces[trace.id] = None
+        self.objects.set_quiet(obj, trace.id)
 
     def _remove_occurrence(self, occ: Occurrence) -> None:
         self._traces.remove_occurrence(occ.id)

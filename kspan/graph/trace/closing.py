@@ -16,6 +16,12 @@ from kspan.model import Outcome, SpanRow, TraceRow, TraceState
 from kspan.settings import FoldSettings
 from kspan.times import SECOND
 
+QUIET_AFTER = 7_200 * SECOND
+"""Close a quiet trace when nothing routine happened for this long: tools reconcile every minute to every hour."""
+
+QUIET_AGE = 86_400 * SECOND
+"""Close a quiet trace at this age."""
+
 LATE_LISTS = 3
 """For how many times ``settle`` a deletion that a list showed after a gap waits for lists of other streams."""
 
@@ -34,6 +40,9 @@ class TraceCloser:
         trace, now = self.state.trace(name), self.state.clock.now
         if trace is None or now < trace.check:
             return  # Stale timer; a later check is scheduled.
+        if trace.quiet:
+            self._check_quiet(trace)
+            return
         failing = self.failing.find(trace)
         if failing.objects:
             self.state.note_failing(trace, [obj.uid for obj in failing.objects])
@@ -54,6 +63,14 @@ class TraceCloser:
         if again:
             soon = now + self.settings.settle if trace.failing else expires
             self.state.check_again(trace, min(again, expires, soon))
+        else:
+            self._close(trace, NOTHING)
+
+    def _check_quiet(self, trace: Trace) -> None:
+        quiet_since = max(trace.active, self.state.clock.resumed)
+        until = min(quiet_since + QUIET_AFTER, trace.opened + QUIET_AGE)
+        if self.state.clock.now < until:
+            self.state.check_again(trace, until)
         else:
             self._close(trace, NOTHING)
 
@@ -83,9 +100,12 @@ class TraceCloser:
         refused = [*refused_by(obj.kind, obj.namespace, obj.name), *refused_by(obj.kind, obj.namespace, "")]
         changed = obj.changes[-1].time if obj.changes else 0
         settled = self.state.clock.now - self.settings.settle
-        return any(
-            w.refused is not None and w.refused.first <= changed and (w.progressing or w.settled > settled)
+        # A Pod that waits for any Node may wait for ever.
+        return obj.kind != "Node" and any(
+            r.first <= changed and (w.progressing or w.settled > settled)
             for w in refused
+            for r in w.refusals
+            if (r.kind, r.namespace) == (obj.kind, obj.namespace) and r.name in ("", obj.name)
         )
 
     def _is_tolerated(self, node: str, since: int) -> bool:
@@ -155,6 +175,8 @@ class TraceCloser:
     def _outcome(self, trace: Trace, failing: Failing, *, incomplete: bool) -> tuple[Outcome, str]:
         """How the trace as a whole ended, and its error (empty: none). A failed Pod of a Job that succeeds does not
         count."""
+        if trace.quiet:
+            return Outcome.OK, ""
         objects = self._objects(trace)
         uids = {obj.uid for obj in objects}
         failed = [obj for obj in objects if obj.failed and obj.owner not in uids]
@@ -190,7 +212,7 @@ class TraceCloser:
     def _is_needed(self, obj: ObjectState) -> bool:
         return (
             self.state.is_pending(obj.uid)
-            or any(map(self.state.is_open, obj.episodes))
+            or any(map(self.state.is_open, (*obj.episodes, obj.quiet)))
             or any(self.state.is_open(change.trace) for change in obj.changes)
             or any(self.failing.may_continue(kept) for kept in obj.continuations)
             or any(not dependent.deleted for dependent in self.state.objects.dependents(obj.uid))

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from kspan.graph.cause.choice import CARRIED, SUBJECT, Choice
+from kspan.graph.cause.choice import CARRIED, ROOT, SUBJECT, UNKNOWN, Choice
 from kspan.graph.observe.events import is_combined
 from kspan.graph.observe.trace_context import read_context
 from kspan.graph.state.records import KnownChange, Occurrence, Place, Trace
@@ -116,6 +116,21 @@ class Placer:
         if obj is not None:
             self.state.start_episode(obj, name)
         return name
+
+    def place_quietly(self, occ: Occurrence, choice: Choice) -> None:
+        """Place a routine Event, which nothing in an open trace explains, in a quiet trace of its object. Those with
+        the same reason share a span."""
+        obj = self.state.object(occ.uid)
+        members = self.state.members(obj.quiet) if obj is not None and self.state.is_open(obj.quiet) else []
+        same = next((other for other in members if other.reason == occ.reason), None)
+        if same is not None:
+            self.state.add_routine(same, occ)
+            return
+        name = members[0].place.trace if members else self._id_from(occ)
+        confidence = round(choice.confidence if choice.cause is None else UNKNOWN.confidence, 2)
+        self.state.place(occ, Place(name, ROOT, confidence, episodic=True))
+        if obj is not None:
+            self.state.start_quiet(obj, occ)
 
     # trace ids -------------------------------------------------------------------------------------------------------
 

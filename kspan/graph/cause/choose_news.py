@@ -1,0 +1,166 @@
+"""Causes in other objects that a change or an Event does not name: what it waited for, what was published for it, what
+was requested. Pure: nothing is changed by choosing.
+
+An object is joined to them by identity: the object that it waited for has a name, a tool writes into what it applies
+for which object it does so, and the spec of that object names its source. Only a Node that was requested has no name
+yet: time decides, with a low confidence.
+"""
+
+from collections.abc import Iterable
+
+from kspan.graph.cause import evidence
+from kspan.graph.cause.choice import PLACE, SUBJECT, Choice
+from kspan.graph.cause.prerequisites import Prerequisites
+from kspan.graph.rules.rules import Rules
+from kspan.graph.state.records import KnownChange, News, ObjectState, Occurrence, Refusal
+from kspan.graph.state.state import State
+from kspan.settings import FoldSettings
+from kspan.times import SECOND
+
+NEWS_WINDOW = 300 * SECOND
+"""A tool applies at once what was published; it waits for health checks for some minutes (timeouts of Flux and Argo CD
+are 5 minutes by default)."""
+
+NOT_IMPROVED = ("deletes", "explains", "observes", "requests", "waits")
+"""Meanings of Events whose cause is stated, or that report that something is still missing."""
+
+
+class NewsChooser:
+    """Chooses such causes. ``prerequisites`` raises PrerequisiteError if something has to be decided first."""
+
+    def __init__(self, state: State, rules: Rules, settings: FoldSettings, prerequisites: Prerequisites) -> None:
+        self.state = state
+        self.rules = rules
+        self.settings = settings
+        self.prerequisites = prerequisites
+
+    def or_newer(self, occ: Occurrence, choice: Choice) -> Choice:
+        """Return ``choice``, or what ended the wait of the object of ``occ`` or was published for it, if that is newer.
+
+        ``occ`` is an Event about its own object or a condition transition.
+        """
+        obj, subject = self.state.object(occ.uid), occ.subject
+        if obj is None or (subject is not None and subject.means in NOT_IMPROVED):
+            return choice
+        found = [self._end_of_wait(obj, occ), self.of_source(obj, occ)]
+        newer = [other for other in found if other is not None and _order(other) > _order(choice)]
+        return max(newer, key=_order, default=choice)
+
+    # what an object waited for ---------------------------------------------------------------------------------------
+
+    def _end_of_wait(self, obj: ObjectState, occ: Occurrence) -> Choice | None:
+        """The change of the object for which another waited. A workload waits for what its dependents need, which is
+        chosen for them."""
+        found = (
+            [self._end_of(refusal, obj, occ) for refusal in obj.refusals] if obj.kind not in self.rules.actors else []
+        )
+        return max((choice for choice in found if choice is not None), key=_order, default=None)
+
+    def _end_of(self, refusal: Refusal, pod: ObjectState, occ: Occurrence) -> Choice | None:
+        if refusal.kind == "Node" and not refusal.name:
+            return self._node_that_admits(refusal, pod, occ)
+        changes = [
+            c
+            for other in self.state.objects.named_or_all(refusal.kind, refusal.namespace, refusal.name)
+            for c in other.changes
+            if refusal.after in ("", c.verb) and evidence.before_event(c, occ) and _is_between(c, refusal)
+        ]
+        # Later changes of it are of no concern to an object that had stopped waiting.
+        later = [c for c in changes if c.latest + evidence.SLACK >= refusal.last]
+        ended = min(later, key=lambda c: (*c.order, c.span), default=None) or evidence.newest(changes)
+        return Choice(ended, SUBJECT, 0.9 if refusal.name else 0.7) if ended is not None else None
+
+    def _node_that_admits(self, refusal: Refusal, pod: ObjectState, occ: Occurrence) -> Choice | None:
+        """The change or transition since the refusal by which the Node of a Pod admits it."""
+        if occ.reason != "Scheduled":
+            return None
+        found: list[KnownChange] = []
+        for node in self.state.objects.named("Node", "", pod.node) if pod.node else ():
+            found += [c for c in node.changes if c.effect == "opened" and _is_admission(c, refusal, occ)]
+            ready = [t for t in node.transitions if t.type == "Ready" and not t.bad]
+            found += [self.prerequisites.require_cause(t) for t in ready if _is_admission(t.as_cause(), refusal, occ)]
+        admitted = max(found, key=lambda c: (c.time, c.verb == "", c.span), default=None)
+        return Choice(admitted, PLACE, 0.8) if admitted is not None else None
+
+    # what was published ----------------------------------------------------------------------------------------------
+
+    def of_source(self, obj: ObjectState, occ: Occurrence) -> Choice | None:
+        """What the source of an object published before ``occ``; None if there is nothing, or no source."""
+        if obj.kind not in self.rules.sources:
+            return None
+        named = self.state.objects.named(*obj.source) if len(obj.source) == 3 else ()
+        if named:
+            return self._newest_news(named, occ, 0.8)
+        if obj.source:
+            return None
+        # The spec is not known. People give one name to what belongs together.
+        kinds = self.rules.sources[obj.kind].kind
+        same = [s for kind in kinds for s in self.state.objects.named(kind, obj.namespace, obj.name)]
+        return self._newest_news(same, occ, 0.5)
+
+    def _newest_news(self, publishers: Iterable[ObjectState], occ: Occurrence, confidence: float) -> Choice | None:
+        known = [n for obj in publishers for n in obj.news if not n.wanted and _is_news(n, occ)]
+        if occ.revision and (same := [n for n in known if n.revision == occ.revision]):
+            known, confidence = same, 0.95
+        known = [n for n in known if occ.time - n.time <= NEWS_WINDOW or n.revision]
+        if not known:
+            return None
+        newest = max(known, key=lambda n: (n.rv, n.time, n.span))
+        self.prerequisites.require_decided([newest.span])
+        return Choice(newest.as_cause(), SUBJECT, confidence)
+
+    def of_applier(self, occ: Occurrence) -> Choice | None:
+        """What a tool reacted to that made the change ``occ`` for another object: Events and changes of that object, or
+        of its source."""
+        if len(occ.applier) != 3:
+            return None
+        kind, namespace, name = occ.applier
+        objects = (
+            self.state.objects.named(kind, namespace, name) if namespace else self.state.objects.publishers(kind, name)
+        )
+        found: list[Choice] = []
+        for applier in objects:
+            published = self._newest_news([applier], occ, 0.9)
+            sources = self.of_source(applier, occ)
+            own = evidence.newest(
+                c
+                for c in applier.changes
+                if c.verb != "Delete" and evidence.before(c, occ) and occ.time - c.time <= NEWS_WINDOW
+            )
+            found += [choice for choice in (published, sources) if choice is not None]
+            found += [Choice(own, SUBJECT, 0.9)] if own is not None else []
+        return max(found, key=_order, default=None)
+
+    # what was requested ----------------------------------------------------------------------------------------------
+
+    def of_request(self, occ: Occurrence) -> Choice | None:
+        """The Event that reports that an object of this kind was requested, of which nobody knew the name."""
+        horizon = occ.time - self.settings.max_trace_age
+        found = [
+            (news.time, news.span, news)
+            for obj in self.state.objects.requesters(occ.kind)
+            for news in obj.news
+            if news.wanted == occ.kind and horizon <= news.time <= occ.time and not obj.deleting
+            if not obj.node or obj.node == occ.name
+        ]
+        if not found:
+            return None
+        news = min(found, key=lambda each: each[:2])[2]
+        self.prerequisites.require_decided([news.span])
+        return Choice(news.as_cause(), SUBJECT, 0.5)
+
+
+def _order(choice: Choice) -> tuple[int, int]:
+    return choice.cause.order if choice.cause is not None else (-1, 0)
+
+
+def _is_between(change: KnownChange, refusal: Refusal) -> bool:
+    return refusal.first <= change.latest + evidence.SLACK
+
+
+def _is_admission(change: KnownChange, refusal: Refusal, occ: Occurrence) -> bool:
+    return _is_between(change, refusal) and evidence.before_event(change, occ)
+
+
+def _is_news(news: News, occ: Occurrence) -> bool:
+    return news.span != occ.id and news.rv < occ.rv and news.time <= occ.time + occ.uncertainty + evidence.SLACK

@@ -1,0 +1,71 @@
+"""What an object names: the object for which a tool applied it, and the one whose content it applies. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from kspan.graph.rules.rules import Applier
+
+Name = tuple[str, str, str]
+"""Kind, namespace (empty: unknown, or none) and name of an object."""
+
+_labels = msgspec.json.Decoder(dict[str, str])
+_spec = msgspec.json.Decoder(dict[str, Any])
+
+
+def applier_of(
+    appliers: Mapping[str, Applier], labels: bytes, annotations: Mapping[str, str] | None, manager: str
+) -> Name | tuple[()]:
+    """Return the object for which a tool applied an object; empty if it has no mark of that.
+
+    Args:
+        appliers: the marks: labels and annotations by key.
+        labels: those of the object, as JSON.
+        annotations: those of the object.
+        manager: who made the change; empty: unknown, which a deletion always is.
+    """
+    for mark, applier in appliers.items():
+        if manager and manager not in applier.manager:
+            continue
+        marks = {**(annotations or {}), **_decoded(labels, mark)}
+        if mark in marks:
+            return _named(applier, marks[mark], marks.get(applier.namespace, ""))
+    return ()
+
+
+def _decoded(labels: bytes, mark: str) -> dict[str, str]:
+    if mark.encode() not in labels:
+        return {}
+    try:
+        return _labels.decode(labels)
+    except msgspec.MsgspecError:
+        return {}
+
+
+def _named(applier: Applier, value: str, namespace: str) -> Name:
+    """Read ``name``, ``namespace/name`` or ``namespace_name``; what comes after a colon describes the marked object
+    (argoproj/argo-cd util/argo/resource_tracking.go)."""
+    head, _, name = value.partition(":")[0].replace("_", "/").rpartition("/")
+    return applier.kind, namespace or head, name
+
+
+def source_of(spec: bytes, paths: Sequence[str], namespace: str) -> Name | tuple[()]:
+    """Return the object to which a spec refers at the first of some paths; empty if there is no reference.
+
+    Args:
+        spec: the spec, as JSON.
+        paths: names of fields, with dots between them.
+        namespace: that of the object, for a reference without one.
+    """
+    try:
+        fields = _spec.decode(spec) if spec else {}
+    except msgspec.MsgspecError:
+        return ()
+    for path in paths:
+        found: Any = fields
+        for name in path.split("."):
+            found = found.get(name) if isinstance(found, dict) else None
+        if isinstance(found, dict) and isinstance(found.get("name"), str):
+            return str(found.get("kind", "")), str(found.get("namespace") or namespace), found["name"]
+    return ()
