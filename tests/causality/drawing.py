@@ -121,7 +121,9 @@ def renamed(records: list[LogRecord]) -> list[LogRecord]:
     some = "|".join(sorted(names, key=len, reverse=True))
     # After a slash it may be an image's, but not so in the messages of Flux ("Deployment/shop/web configured") and
     # Karpenter ("nodeclaim/default-x").
-    word = re.compile(rf"(?:(?<![\w/:-])|(?<=t/shop/)|(?<= shop/)|(?<=nodeclaim/))({some})(?![\w:-])".encode())
+    # Argo CD's mark of what it applies begins with a name, too.
+    begins = r"(?<![\w/:-])|(?<=t/shop/)|(?<= shop/)|(?<=nodeclaim/)|(?<=ConfigMap/)"
+    word = re.compile(rf"(?:{begins})({some})(?:(?![\w:-])|(?=:apps/))".encode())
 
     def rename(record: LogRecord) -> LogRecord:
         payload = word.sub(lambda found: others[found[1].decode()].encode(), record.payload)

@@ -256,7 +256,7 @@ class Chooser:
         return self._of_action(event, reporter, change)
 
     def _reverted(self, change: Occurrence | None) -> Choice | None:
-        """What somebody did to an object that a controller without a cause of its own undoes; None if nobody did."""
+        """The deletion or manual change that a controller without a cause of its own undoes; None if there is none."""
         if change is None or change.verb == "Delete":
             return None
         named = self.state.objects.named(change.kind, change.namespace, change.name)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from kspan.graph.cause import evidence
 from kspan.graph.cause.choice import PLACE, SUBJECT, Choice
 from kspan.graph.cause.prerequisites import Prerequisites
-from kspan.graph.rules.rules import Rules
+from kspan.graph.rules.rules import Rules, Subject
 from kspan.graph.state.records import KnownChange, News, ObjectState, Occurrence, Refusal
 from kspan.graph.state.state import State
 from kspan.settings import FoldSettings
@@ -21,7 +21,7 @@ NEWS_WINDOW = 300 * SECOND
 """A tool applies at once what was published; it waits for health checks for some minutes (timeouts of Flux and Argo CD
 are 5 minutes by default)."""
 
-NOT_IMPROVED = ("deletes", "explains", "observes", "requests", "waits")
+NOT_IMPROVED = ("deletes", "explains", "observes", "waits")
 """Meanings of Events whose cause is stated, or that report that something is still missing."""
 
 
@@ -40,6 +40,8 @@ class NewsChooser:
         ``occ`` is an Event about its own object or a condition transition.
         """
         obj, subject = self.state.object(occ.uid), occ.subject
+        if subject is not None and subject.means == "requests":
+            return self._same_request(occ, subject) or choice
         if obj is None or (subject is not None and subject.means in NOT_IMPROVED):
             return choice
         found = [self._end_of_wait(obj, occ), self.of_source(obj, occ)]
@@ -65,27 +67,28 @@ class NewsChooser:
             for c in other.changes
             if refusal.after in ("", c.verb) and evidence.before_event(c, occ) and _is_between(c, refusal)
         ]
-        # Later changes of it are of no concern to an object that had stopped waiting.
-        later = [c for c in changes if c.latest + evidence.SLACK >= refusal.last]
-        ended = min(later, key=lambda c: (*c.order, c.span), default=None) or evidence.newest(changes)
+        ended = _first_since(changes, refusal)
         return Choice(ended, SUBJECT, 0.9 if refusal.name else 0.7) if ended is not None else None
 
     def _node_that_admits(self, refusal: Refusal, pod: ObjectState, occ: Occurrence) -> Choice | None:
         """The change or transition since the refusal by which the Node of a Pod admits it."""
-        if occ.reason != "Scheduled":
-            return None
         found: list[KnownChange] = []
         for node in self.state.objects.named("Node", "", pod.node) if pod.node else ():
             found += [c for c in node.changes if c.effect == "opened" and _is_admission(c, refusal, occ)]
-            ready = [t for t in node.transitions if t.type == "Ready" and not t.bad]
-            found += [self.prerequisites.require_cause(t) for t in ready if _is_admission(t.as_cause(), refusal, occ)]
-        admitted = max(found, key=lambda c: (c.time, c.verb == "", c.span), default=None)
-        return Choice(admitted, PLACE, 0.8) if admitted is not None else None
+            ready = [t.as_cause() for t in node.transitions if t.type == "Ready" and not t.bad]
+            found += [t for t in ready if _is_admission(t, refusal, occ)]
+        # A Node that joins is not ready yet.
+        found = [c for c in found if c.verb != "Create"] or found
+        admitted = _first_since(found, refusal)
+        if admitted is None:
+            return None
+        self.prerequisites.require_decided([admitted.span])
+        return Choice(admitted, PLACE, 0.8)
 
     # what was published ----------------------------------------------------------------------------------------------
 
     def of_source(self, obj: ObjectState, occ: Occurrence) -> Choice | None:
-        """What the source of an object published before ``occ``; None if there is nothing, or no source."""
+        """The news of the source of an object before ``occ``; None if there is none, or no source."""
         if obj.kind not in self.rules.sources:
             return None
         named = self.state.objects.named(*obj.source) if len(obj.source) == 3 else ()
@@ -110,8 +113,8 @@ class NewsChooser:
         return Choice(newest.as_cause(), SUBJECT, confidence)
 
     def of_applier(self, occ: Occurrence) -> Choice | None:
-        """What a tool reacted to that made the change ``occ`` for another object: Events and changes of that object, or
-        of its source."""
+        """The newest cause of a change that a tool made for another object: an Event or a change of that object, or the
+        news of its source."""
         if len(occ.applier) != 3:
             return None
         kind, namespace, name = occ.applier
@@ -136,22 +139,43 @@ class NewsChooser:
     def of_request(self, occ: Occurrence) -> Choice | None:
         """The Event that reports that an object of this kind was requested, of which nobody knew the name."""
         horizon = occ.time - self.settings.max_trace_age
-        found = [
-            (news.time, news.span, news)
+        news = self._first_request(
+            news
             for obj in self.state.objects.requesters(occ.kind)
             for news in obj.news
-            if news.wanted == occ.kind and horizon <= news.time <= occ.time and not obj.deleting
-            if not obj.node or obj.node == occ.name
-        ]
-        if not found:
+            if obj.kind == "Pod" and not obj.deleting and obj.node in ("", occ.name)
+            if news.wanted == occ.kind and horizon <= news.time <= occ.time
+        )
+        return Choice(news.as_cause(), SUBJECT, 0.5) if news is not None else None
+
+    def _same_request(self, occ: Occurrence, subject: Subject) -> Choice | None:
+        """The Event of the Pod for which the group grew of which another object reports the same."""
+        if occ.kind == "Pod" or not subject.by:
             return None
-        news = min(found, key=lambda each: each[:2])[2]
-        self.prerequisites.require_decided([news.span])
-        return Choice(news.as_cause(), SUBJECT, 0.5)
+        news = self._first_request(
+            news
+            for obj in self.state.objects.requesters(subject.kind)
+            for news in obj.news
+            if obj.kind == "Pod" and news.revision == subject.by and abs(news.time - occ.time) <= evidence.MATCH
+        )
+        return Choice(news.as_cause(), SUBJECT, 0.8) if news is not None else None
+
+    def _first_request(self, requests: Iterable[News]) -> News | None:
+        news = min(requests, key=lambda n: (n.time, n.span), default=None)
+        if news is not None:
+            self.prerequisites.require_decided([news.span])
+        return news
 
 
 def _order(choice: Choice) -> tuple[int, int]:
     return choice.cause.order if choice.cause is not None else (-1, 0)
+
+
+def _first_since(changes: Iterable[KnownChange], refusal: Refusal) -> KnownChange | None:
+    """The first change after the last refusal, or else the newest. Later ones are of no concern to an object that had
+    stopped waiting. Of two in one version, a transition is what others see."""
+    found = sorted(changes, key=lambda c: (c.rv, c.verb != "", c.time, c.span))
+    return next((c for c in found if c.latest + evidence.SLACK >= refusal.last), found[-1] if found else None)
 
 
 def _is_between(change: KnownChange, refusal: Refusal) -> bool:

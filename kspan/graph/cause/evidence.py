@@ -166,7 +166,8 @@ def reported_change(state: State, event: Occurrence) -> tuple[KnownChange, Objec
 
 def _fits(event: Occurrence, subject: Subject, change: KnownChange) -> bool:
     """True if the Event can report this change of its subject."""
-    if subject.source == "self" and subject.means == "applies" and not (change.manual and change.rv >= event.seen_rv):
+    is_own = subject.source == "self" and subject.means == "applies"
+    if is_own and (change.rv < event.seen_rv or not (change.manual or subject.rule)):
         return False  # A reporter that saw a later version does not report how that version was made.
     grew_from = subject.replicas_from in (-1, change.replicas_before) or change.replicas_before < 0
     by_controller = subject.means != "turns" or not change.manual

@@ -131,7 +131,7 @@ class EventObserver:
                     self._note_refusal(occ, other, obj)
         elif subject.means in ("publishes", "requests"):
             wanted = subject.kind if subject.means == "requests" else ""
-            self.state.objects.add_news(obj, News(occ.id, occ.rv, occ.time, occ.revision, wanted))
+            self.state.objects.add_news(obj, News(occ.id, occ.rv, occ.time, occ.revision or subject.by, wanted))
 
     def _note_refusal(self, occ: Occurrence, subject: Subject, obj: ObjectState) -> None:
         """Note from when until when an object, or its controller, could not act because of the subject."""

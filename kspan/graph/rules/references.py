@@ -1,4 +1,5 @@
-"""What an object names: the object for which a tool applied it, and the one whose content it applies. Pure."""
+"""References to other objects: to the one for which a tool applied an object, and to the one whose content it applies.
+Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

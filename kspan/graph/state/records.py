@@ -117,7 +117,7 @@ class News(msgspec.Struct, array_like=True, gc=False):
     span: str  # that of an earlier Event if this one became its repeat
     rv: int
     time: int
-    revision: str = ""  # what was published
+    revision: str = ""  # of what was published; the group in which an object was requested
     wanted: str = ""  # kind of the object that was requested; empty: something was published
     trace: str = ""  # set once the Event is placed
 

@@ -100,7 +100,7 @@ class TraceCloser:
         refused = [*refused_by(obj.kind, obj.namespace, obj.name), *refused_by(obj.kind, obj.namespace, "")]
         changed = obj.changes[-1].time if obj.changes else 0
         settled = self.state.clock.now - self.settings.settle
-        # A Pod that waits for any Node may wait for ever.
+        # A Pod that waits for any Node may wait forever.
         return obj.kind != "Node" and any(
             r.first <= changed and (w.progressing or w.settled > settled)
             for w in refused

@@ -221,7 +221,7 @@ def test_a_quota_that_is_raised_is_the_cause_of_what_it_had_refused(
 ) -> None:
     quota = thing("quota", "ResourceQuota", "small", changes=[raised])
     rs = thing("rs", "ReplicaSet", changes=[change("a", 40, 90)])
-    rs.refused = Refusal("ResourceQuota", "shop", "small", int(first * SECOND), int(last * SECOND))
+    rs.refusals = (Refusal("ResourceQuota", "shop", "small", int(first * SECOND), int(last * SECOND)),)
     assert created(rs, quota) == expected
 
 

@@ -10,7 +10,7 @@ from kspan.graph.observe.events import EventObserver, _with_reference, is_combin
 from kspan.graph.observe.failures import FailureObserver
 from kspan.graph.observe.timing import MAX_LAG
 from kspan.graph.rules.rules import Subject
-from kspan.graph.state.records import ObjectState, Occurrence
+from kspan.graph.state.records import ObjectState, Occurrence, Refusal
 from kspan.graph.state.state import State
 from kspan.ids import unnamed
 from kspan.k8s.objects import decode_event
@@ -267,15 +267,12 @@ def test_a_quota_that_refuses_a_controller_is_remembered_from_the_first_to_the_l
     seen.event(firstTimestamp=second(90), lastTimestamp=second(98), count=2, **refused)
     rs = seen.state.object("rs")
     assert rs is not None
-    assert rs.refused is not None
-    assert (rs.refused.kind, rs.refused.name) == ("ResourceQuota", "small")
-    assert (rs.refused.first, rs.refused.last) == (T + 90 * SECOND, T + 99 * SECOND)
+    assert rs.refusals == (Refusal("ResourceQuota", "shop", "small", T + 90 * SECOND, T + 99 * SECOND),)
     refused["metadata"] = {"uid": "another"}
     seen.event(firstTimestamp=second(95), lastTimestamp=second(95), **refused)
     rs = seen.state.object("rs")
     assert rs is not None
-    assert rs.refused is not None
-    assert (rs.refused.first, rs.refused.last) == (T + 90 * SECOND, T + 99 * SECOND)
+    assert rs.refusals == (Refusal("ResourceQuota", "shop", "small", T + 90 * SECOND, T + 99 * SECOND),)
 
 
 @pytest.mark.parametrize(

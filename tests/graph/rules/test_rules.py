@@ -7,6 +7,7 @@ import pytest
 from kspan.graph import built_in_rules
 from kspan.graph.rules.patterns import COMBINED
 from kspan.graph.rules.rules import Subject
+from tests.causality.test_field_rules import ROWS
 
 UID = "0b7f7a9a-8f0a-4f5b-9c61-5f1b7c3d2e10"
 
@@ -307,8 +308,75 @@ def test_a_real_message_matches_its_rule(case: Case) -> None:
     assert found == msgspec.structs.replace(expected, rule=rule)
 
 
-def test_every_built_in_rule_has_a_message_here() -> None:
-    assert {case[0] for case in CASES} == {rule.name for rule in built_in_rules().rules}
+def test_every_built_in_rule_has_a_message_here_or_in_a_table_of_changes() -> None:
+    read = {case[0] for case in CASES} | {rule for rule, *_ in ABOUT_ITSELF} | {row.rule for row in ROWS}
+    assert read == {rule.name for rule in built_in_rules().rules}
+
+
+CLAIM, CONFIG, SECRET = "PersistentVolumeClaim", "ConfigMap", "Secret"
+WEBHOOK = 'Error creating: admission webhook "validate.kyverno.svc-fail" denied the request: no'
+POLICY = "Error creating: ValidatingAdmissionPolicy 'labels' with binding 'labels-shop' denied request: no"
+
+# (rule, component, kind, reason, message, kind and name of what is waited for)
+OBSTACLES = [
+    ("webhook-refuses-pod", "job-controller", "Job", "FailedCreate", WEBHOOK, "ValidatingWebhookConfiguration", ""),
+    ("mutating-webhook-refuses-pod", "job-controller", "Job", "FailedCreate", WEBHOOK, "MutatingWebhookConfiguration", ""),
+    ("policy-refuses-pod", "job-controller", "Job", "FailedCreate", POLICY, "ValidatingAdmissionPolicy", "labels"),
+    ("policy-binding-refuses-pod", "job-controller", "Job", "FailedCreate", POLICY, "ValidatingAdmissionPolicyBinding", "labels-shop"),
+    ("claim-lacks", "my-scheduler", "Pod", "FailedScheduling", 'persistentvolumeclaim "data" not found', CLAIM, "data"),
+    ("claim-lacks", "my-scheduler", "Pod", "FailedScheduling", '0/3 nodes are available: persistentvolumeclaim "data" not found.', CLAIM, "data"),
+    ("no-node-fits", "default-scheduler", "Pod", "FailedScheduling", "0/3 nodes are available: 3 Insufficient cpu.", "Node", ""),
+    ("no-node-fits", "default-scheduler", "Pod", "FailedScheduling", "no nodes available to schedule pods", "Node", ""),
+    ("configmap-lacks", "kubelet", "Pod", "Failed", 'Error: configmap "web" not found', CONFIG, "web"),
+    ("secret-lacks", "kubelet", "Pod", "FailedMount", 'MountVolume.SetUp failed for volume "tls" : secret "web" not found', SECRET, "web"),
+    ("key-lacks", "kubelet", "Pod", "Failed", "Error: couldn't find key mode in ConfigMap shop/web", CONFIG, "web"),
+    ("key-lacks", "kubelet", "Pod", "Failed", "Error: Couldn't find key mode in Secret shop/web", SECRET, "web"),
+    ("configmap-lacks-key", "kubelet", "Pod", "FailedMount", 'MountVolume.SetUp failed for volume "cfg" : configmap references non-existent config key: a', CONFIG, ""),
+    ("secret-lacks-key", "kubelet", "Pod", "FailedMount", 'MountVolume.SetUp failed for volume "tls" : references non-existent secret key: a', SECRET, ""),
+    ("storage-class-lacks", "persistentvolume-controller", CLAIM, "ProvisioningFailed", 'storageclass.storage.k8s.io "fast" not found', "StorageClass", "fast"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OBSTACLES, ids=str)
+def test_everything_that_a_controller_waits_for_is_read(case: tuple[str, ...]) -> None:
+    rule, component, kind, reason, message, obstacle, name = case
+    found = built_in_rules().obstacles(component, kind, reason, "shop", message)
+    assert (rule, obstacle, name) in [(subject.rule, subject.kind, subject.name) for subject in found]
+
+
+# (rule, component, kind, reason, message)
+ABOUT_ITSELF = [
+    *(case[:5] for case in OBSTACLES),
+    ("cluster-autoscaler-requests-node", "cluster-autoscaler", "Pod", "TriggeredScaleUp", "pod triggered scale-up: [{pool-1 1->2 (max: 5)}]"),
+    ("cluster-autoscaler-grows-group", "cluster-autoscaler", "ConfigMap", "ScaledUpGroup", "Scale-up: setting group pool-1 size to 3"),
+    ("cluster-autoscaler-grows-group", "cluster-autoscaler", "ConfigMap", "ScaledUpGroup", "Scale-up: group pool-1 size set to 2 instead of 1 (max: 4)"),
+    ("application-operation-starts", "argocd-server", "Application", "OperationStarted", "ada initiated sync to main (abc)"),
+    ("application-operation-starts", "argocd-application-controller", "Application", "OperationStarted", "Initiated automated sync to 'abc'"),
+    ("application-status-flaps", "argocd-application-controller", "Application", "ResourceUpdated", "Updated health status: Healthy -> Progressing"),
+    ("flux-source-changes", "source-controller", "GitRepository", "NewArtifact", "stored artifact for commit 'change image'"),
+    ("flux-source-changes", "source-controller", "HelmChart", "ChartPullSucceeded", "pulled 'web' chart with version '1.2.3'"),
+    ("flux-reconciles", "kustomize-controller", "Kustomization", "ReconciliationSucceeded", f"{COMBINED}Reconciliation finished in 1.7s, next run in 1m0s"),
+    ("flux-reconciles", "source-controller", "GitRepository", "GitOperationSucceeded", "no changes since last reconcilation: observed revision 'main'"),
+    ("flux-reconciles", "source-controller", "HelmChart", "ArtifactUpToDate", "artifact up-to-date with remote revision: '1.2.3'"),
+    ("node-problem-occurs", "kernel-monitor", "Node", "OOMKilling", "Memory cgroup out of memory: Killed process 4711 (java)"),
+    ("leader-changes", "default-scheduler", "Lease", "LeaderElection", "a_5f1e became leader"),
+    ("leader-changes", "nginx", "ConfigMap", "LeaderElection", "a_5f1e became leader"),
+    ("node-is-registered-again", "node-controller", "Node", "RegisteredNode", "Node a event: Registered Node a in Controller"),
+    ("kubelet-complains-about-dns", "kubelet", "Pod", "DNSConfigForming", "Nameserver limits were exceeded, some nameservers have been omitted"),
+    ("ingress-is-synchronized", "nginx-ingress-controller", "Ingress", "Sync", "Scheduled for sync"),
+    ("policy-is-applied", "kyverno-scan", "ClusterPolicy", "PolicyApplied", "Pod shop/web: pass"),
+    ("secret-is-refreshed", "external-secrets", "ExternalSecret", "Updated", "Updated Secret"),
+    ("node-cannot-be-disrupted", "karpenter", "Node", "DisruptionBlocked", "Node isn't initialized"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ABOUT_ITSELF, ids=str)
+def test_a_real_message_about_the_reporting_object_matches_its_rule(case: tuple[str, ...]) -> None:
+    rule, component, kind, reason, message = case
+    found = built_in_rules().subject(component, kind, reason, "shop", message)
+    others = [subject.rule for subject in built_in_rules().obstacles(component, kind, reason, "shop", message)]
+    assert found is not None
+    assert rule in (found.rule, *others)
 
 
 UNMATCHED = [
@@ -334,10 +402,14 @@ def test_a_number_of_replicas_that_is_too_long_for_a_column_is_ignored() -> None
     assert found.replicas_to == -1
 
 
-CONTROLLERS = ["kube-controller-manager", "kubelet", "karpenter", "cert-manager-certificates-trigger", "system:node:a"]
+CONTROLLERS = [
+    "kube-controller-manager", "kubelet", "karpenter", "cert-manager-certificates-trigger", "system:node:a",
+    "cluster-version-operator", "longhorn-manager", "velero-server", "cloud-provider-aws", "machine-config-controller",
+    "machine-config-daemon", "olm", "virt-controller",
+]  # fmt: skip
 PEOPLE = [
     "kubectl", "kubectl-edit", "kubectl-client-side-apply", "helm", "argocd-controller", "kustomize-controller",
-    "helm-controller", "Terraform", "HashiCorp", "pulumi-kubernetes-7f3",
+    "helm-controller", "Terraform", "HashiCorp", "pulumi-kubernetes-7f3", "kubeadm", "Mozilla",
 ]  # fmt: skip
 NEITHER = ["widget-operator", "manager", "karpenter2", "argocd-image-updater"]
 

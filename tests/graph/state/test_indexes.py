@@ -101,12 +101,12 @@ def test_an_owner_that_was_never_seen_is_forgotten_with_its_last_dependent() -> 
 def test_refused_controllers_are_found_by_what_refused_them() -> None:
     index, rs = ObjectIndex(), thing("rs")
     index.put(rs)
-    index.set_refusal(rs, Refusal("ResourceQuota", "shop", "small", 1, 2))
+    index.set_refusals(rs, (Refusal("ResourceQuota", "shop", "small", 1, 2),))
     assert uids(index.refused_by("ResourceQuota", "shop", "small")) == ["rs"]
-    index.set_refusal(rs, Refusal("ResourceQuota", "shop", "other", 1, 2))
+    index.set_refusals(rs, (Refusal("ResourceQuota", "shop", "other", 1, 2),))
     assert uids(index.refused_by("ResourceQuota", "shop", "small")) == []
     assert uids(index.refused_by("ResourceQuota", "shop", "other")) == ["rs"]
-    index.set_refusal(rs, None)
+    index.set_refusals(rs, ())
     assert uids(index.refused_by("ResourceQuota", "shop", "other")) == []
     assert not index._refused, "nothing is left behind"
 
