@@ -166,6 +166,21 @@ def test_a_claim_that_waits_for_its_storage_class_goes_back_to_that() -> None:
     assert _causes(c)["PersistentVolumeClaim.Provisioning"] == "Create StorageClass/fast"
 
 
+def test_a_pod_that_complains_about_something_else_waits_no_longer_for_the_first() -> None:
+    c = Cluster()
+    pod = c.apply("Pod", "web")
+    message = 'persistentvolumeclaim "data" not found'
+    c.event(pod, "FailedScheduling", message, by="default-scheduler", warning=True, new=True)
+    c.wait(10)
+    c.apply("PersistentVolumeClaim", "data")
+    c.wait(1)
+    message = "0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+    c.event(pod, "FailedScheduling", message, by="default-scheduler", warning=True, new=True)
+    c.wait(10)
+    run(c, pod)
+    assert _causes(c)["Pod.Scheduled"] == "Create Pod/web"
+
+
 def test_a_pod_that_no_node_fits_goes_back_to_the_node_that_admits_it() -> None:
     c = Cluster()
     node = c.create("Node", "node-a", unschedulable=True)

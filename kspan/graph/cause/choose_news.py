@@ -53,9 +53,12 @@ class NewsChooser:
     def _end_of_wait(self, obj: ObjectState, occ: Occurrence) -> Choice | None:
         """The change of the object for which another waited. A workload waits for what its dependents need, which is
         chosen for them."""
-        found = (
-            [self._end_of(refusal, obj, occ) for refusal in obj.refusals] if obj.kind not in self.rules.actors else []
-        )
+        if not obj.refusals or obj.kind in self.rules.actors:
+            return None
+        # An object that complains about something else does not wait any more for the first.
+        before = [r for r in obj.refusals if r.first <= occ.latest + evidence.SLACK]
+        last = max((r.last for r in before), default=0)
+        found = [self._end_of(refusal, obj, occ) for refusal in before if refusal.last == last]
         return max((choice for choice in found if choice is not None), key=_order, default=None)
 
     def _end_of(self, refusal: Refusal, pod: ObjectState, occ: Occurrence) -> Choice | None:
