@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.causality.actors import done, new_replicas, run
+from tests.causality.actors import done, new_pod, new_replicas, run, running
 from tests.causality.cluster import Cluster, Thing
 from tests.causality.drawing import CLUSTER, shows
 from tests.recordings import fold
@@ -179,6 +179,21 @@ def test_a_pod_that_complains_about_something_else_waits_no_longer_for_the_first
     c.wait(10)
     run(c, pod)
     assert _causes(c)["Pod.Scheduled"] == "Create Pod/web"
+
+
+def test_the_pod_of_a_rollout_stays_in_its_trace_when_somebody_makes_what_it_lacks() -> None:
+    c = Cluster()
+    web = c.apply("Deployment", "web", replicas=1)
+    rs = new_replicas(c, web, "web-1", 1)
+    pod = new_pod(c, rs, "web-1-a")
+    c.event(pod, "Failed", 'Error: configmap "web" not found', by="kubelet", warning=True)
+    c.wait(10)
+    c.apply("ConfigMap", "web")
+    c.wait(2)
+    c.event(pod, "Started", "Started container app", by="kubelet", seen=pod.version)
+    running(c, pod)
+    done(c, rs, web)
+    assert _causes(c)["Pod.Started"] == "Create Pod/web-1-a"
 
 
 def test_a_pod_that_no_node_fits_goes_back_to_the_node_that_admits_it() -> None:

@@ -59,7 +59,21 @@ class NewsChooser:
         before = [r for r in obj.refusals if r.first <= occ.latest + evidence.SLACK]
         last = max((r.last for r in before), default=0)
         found = [self._end_of(refusal, obj, occ) for refusal in before if refusal.last == last]
-        return max((choice for choice in found if choice is not None), key=_order, default=None)
+        ended = max((choice for choice in found if choice is not None), key=_order, default=None)
+        return ended if ended is not None and (not obj.owner or self._is_in_trace_of(ended, obj)) else None
+
+    def _is_in_trace_of(self, ended: Choice, obj: ObjectState) -> bool:
+        """True if the end of a wait is in the trace of the newest change of the object that waited.
+
+        A rollout is one trace, also if somebody makes the ConfigMap that it lacks. A Node that was requested for one of
+        its Pods belongs to it.
+        """
+        last = obj.changes[-1] if obj.changes else None
+        if last is None or ended.cause is None:
+            return False
+        self.prerequisites.require_decided([last.span, ended.cause.span])
+        own, cause = self.state.occurrence(last.span), self.state.occurrence(ended.cause.span)
+        return own is not None and cause is not None and own.place.trace == cause.place.trace != ""
 
     def _end_of(self, refusal: Refusal, pod: ObjectState, occ: Occurrence) -> Choice | None:
         if refusal.kind == "Node" and not refusal.name:

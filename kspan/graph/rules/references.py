@@ -27,7 +27,9 @@ def applier_of(
         manager: who made the change; empty: unknown, which a deletion always is.
     """
     for mark, applier in appliers.items():
-        if manager and manager not in applier.manager:
+        if (manager and manager not in applier.manager) or not (
+            mark.encode() in labels or (annotations is not None and mark in annotations)
+        ):
             continue
         marks = {**(annotations or {}), **_decoded(labels, mark)}
         if mark in marks:
