@@ -72,8 +72,8 @@ class NewsChooser:
         if last is None or ended.cause is None:
             return False
         self.prerequisites.require_decided([last.span, ended.cause.span])
-        own, cause = self.state.occurrence(last.span), self.state.occurrence(ended.cause.span)
-        return own is not None and cause is not None and own.place.trace == cause.place.trace != ""
+        change, cause = self.state.occurrence(last.span), self.state.occurrence(ended.cause.span)
+        return change is not None and cause is not None and change.place.trace == cause.place.trace != ""
 
     def _end_of(self, refusal: Refusal, pod: ObjectState, occ: Occurrence) -> Choice | None:
         if refusal.kind == "Node" and not refusal.name:
