@@ -215,9 +215,9 @@ def test_a_lost_node_makes_its_pods_unready_and_its_recovery_makes_them_ready() 
         Node.Ready=Unknown node-a  by node-controller  [root] error
           Pod.Ready=False web-1-a  by node-controller  [place]
             Deployment.Available=False web  by deployment-controller  [owner]
-          Node.Update node-a  by kube-controller-manager  [own]
+          Node.Update node-a  by node-controller  [own]
           Node.Ready node-a  by kubelet  [own]
-            Node.Update node-a  by kube-controller-manager  [own]
+            Node.Update node-a  by node-controller  [own]
             Pod.Ready web-1-a  by kubelet  [place]
               Deployment.Available web  by deployment-controller  [owner]
         """,

@@ -88,10 +88,10 @@ def test_uncordon_is_by_whoever_cordoned_and_its_taint_is_removed_because_of_tha
         c,
         """
         Node.Update node-a  by kubectl  [root]
-          Node.Update node-a  by kube-controller-manager  [own]
+          Node.Update node-a  by node-controller  [own]
 
         Node.Update node-a  by kubectl  [root]
-          Node.Update node-a  by kube-controller-manager  [own]
+          Node.Update node-a  by node-controller  [own]
         """,
     )
     assert updates(c, node)[2] == (uncordoned, "kubectl-cordon", True)

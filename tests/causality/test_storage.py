@@ -40,9 +40,9 @@ def test_a_volume_is_bound_released_and_deleted_because_of_its_claim() -> None:
         c,
         """
         PersistentVolumeClaim.Create data  by kubectl  [root]
-          PersistentVolume.Update disk  by kube-controller-manager  [owner]
+          PersistentVolume.Update disk  by persistentvolume-controller  [owner]
             PersistentVolume.Bound disk  by persistentvolume-controller  [own]
-          PersistentVolumeClaim.Update data  by kube-controller-manager  [own]
+          PersistentVolumeClaim.Update data  by persistentvolume-controller  [own]
             PersistentVolumeClaim.Bound data  by persistentvolume-controller  [own]
 
         PersistentVolumeClaim.Delete data  by unknown  [root]
@@ -63,9 +63,9 @@ def test_the_deletion_of_a_retained_volume_is_a_root() -> None:
         c,
         """
         PersistentVolumeClaim.Create data  by kubectl  [root]
-          PersistentVolume.Update disk  by kube-controller-manager  [owner]
+          PersistentVolume.Update disk  by persistentvolume-controller  [owner]
             PersistentVolume.Bound disk  by persistentvolume-controller  [own]
-          PersistentVolumeClaim.Update data  by kube-controller-manager  [own]
+          PersistentVolumeClaim.Update data  by persistentvolume-controller  [own]
             PersistentVolumeClaim.Bound data  by persistentvolume-controller  [own]
 
         PersistentVolumeClaim.Delete data  by unknown  [root]
@@ -90,7 +90,7 @@ def test_a_volume_provisioned_without_an_event_is_caused_by_its_claim() -> None:
         PersistentVolumeClaim.Create data  by kubectl  [root]
           PersistentVolume.Create pvc-1  by csi-provisioner  [owner]
             PersistentVolume.Bound pvc-1  by persistentvolume-controller  [own]
-          PersistentVolumeClaim.Update data  by kube-controller-manager  [own]
+          PersistentVolumeClaim.Update data  by persistentvolume-controller  [own]
             PersistentVolumeClaim.Bound data  by persistentvolume-controller  [own]
         """,
     )
@@ -129,7 +129,7 @@ def test_a_claim_that_waits_for_its_first_consumer_continues_as_an_episode() -> 
           PersistentVolumeClaim.ProvisioningSucceeded data  by ebs.csi.aws.com_x  [owner]
             PersistentVolume.Create pvc-1  by ebs.csi.aws.com_x  [subject]
               PersistentVolume.Bound pvc-1  by persistentvolume-controller  [own]
-          PersistentVolumeClaim.Update data  by kube-controller-manager  [own]
+          PersistentVolumeClaim.Update data  by persistentvolume-controller  [own]
             PersistentVolumeClaim.Bound data  by persistentvolume-controller  [own]
         """,
     )

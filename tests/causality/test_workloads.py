@@ -235,7 +235,7 @@ def test_a_stateful_set_makes_its_claims_before_its_pods() -> None:
         StatefulSet.Create db  by kubectl  [root]
           StatefulSet.SuccessfulCreate db  by statefulset-controller  [owner]
             PersistentVolumeClaim.Create data-db-0  by statefulset-controller  [subject]
-              PersistentVolumeClaim.Update data-db-0  by kube-controller-manager  [own]
+              PersistentVolumeClaim.Update data-db-0  by persistentvolume-controller  [own]
           StatefulSet.SuccessfulCreate db  by statefulset-controller  [owner]
             Pod.Create db-0  by statefulset-controller  [subject]
               Pod.Scheduled db-0  by default-scheduler  [own]
@@ -256,7 +256,7 @@ def test_a_claim_is_bound_because_it_was_created() -> None:
         """
         PersistentVolumeClaim.Create data  by kubectl  [root]
           PersistentVolumeClaim.WaitForFirstConsumer data  by persistentvolume-controller  [own]
-          PersistentVolumeClaim.Update data  by kube-controller-manager  [own]
+          PersistentVolumeClaim.Update data  by persistentvolume-controller  [own]
         """,
     )
 

@@ -19,6 +19,9 @@ ADMITS_PODS, REMOVES_PODS = ("opened", "labelled"), ("evicts", "labelled")
 """Effects of a change of a Node (``KnownChange.effect``). After ADMITS_PODS the DaemonSet controller creates a
 Pod on the Node; after REMOVES_PODS it deletes its Pod there."""
 
+UNEXPLAINED = Choice(None, ROOT, 0.5, actor="unknown")
+"""For the removal of what a controller had set, without a reason for the controller: anybody can have done that."""
+
 
 class Chooser:
     """Chooses causes of changes and Events.
@@ -56,7 +59,9 @@ class Chooser:
             unknown = self._by_unknown(occ, obj) if obj.owner and not occ.manager else None
             return unknown or Choice(None, ROOT, 0.95 if occ.manager else 0.5)
         by_owner = self._triggered(evidence.controlling(self.state, obj), occ)
-        return self._or_own_change(occ, obj, by_owner)
+        choice = self._or_own_change(occ, obj, by_owner)
+        # The owner of an object explains what its controller does.
+        return choice if not occ.probable_manager or obj.owner or _explains(choice, occ) else UNEXPLAINED
 
     def _of_new_namespace(self, occ: Occurrence, obj: ObjectState) -> Choice | None:
         """The creation, just before, of the namespace in which a controller creates an object without an owner.
@@ -336,6 +341,11 @@ class Chooser:
 
 def _replaces_jobs(owner: ObjectState) -> bool:
     return owner.kind == "CronJob" and decode_spec(owner.spec).concurrencyPolicy == "Replace"
+
+
+def _explains(choice: Choice, occ: Occurrence) -> bool:
+    """True if a controller had a reason to make a change just then."""
+    return choice.cause is not None and occ.earliest - choice.cause.latest <= evidence.MATCH
 
 
 def _newer(choice: Choice, other: KnownChange | None) -> Choice:

@@ -14,6 +14,13 @@ from kspan.k8s.resource_version import EPOCH_STEP
 from kspan.model import VANISHED, LogRecord, RecordType
 from kspan.times import SECOND, parse_time_or_zero
 
+_UPDATERS = {
+    "Node": "node-controller",
+    "PersistentVolume": "persistentvolume-controller",
+    "PersistentVolumeClaim": "persistentvolume-controller",
+}
+"""The controllers of the controller manager that change the spec of these kinds, whoever owns the object."""
+
 
 class ChangeObserver:
     """Creates the occurrences of changes."""
@@ -24,7 +31,8 @@ class ChangeObserver:
 
     def created(self, seen: ObservedObject, new: ObjectState) -> None:
         """Add the creation of an object. If it replaces a dependent that its owner lost, the owner notes that."""
-        entry = field_managers.newest_entry(new.field_managers)
+        entry = field_managers.creator(new.field_managers, new.created, new.owner_manager)
+        entry = entry or field_managers.newest_entry(new.field_managers)
         writer = Writer(entry.manager, entry.subresource) if entry is not None else NO_WRITER
         occ, change = self._written(seen, new, "Create", writer, new.created)
         _set_context(occ, new.traceparent, changed=bool(new.traceparent))
@@ -221,6 +229,11 @@ class ChangeObserver:
 
     def _actor(self, obj: ObjectState, occ: Occurrence) -> str:
         """Return the component that made a change."""
+        if occ.manager == field_managers.SHARED and occ.verb == "Update":
+            if occ.subresource == "scale" and not obj.owner:
+                return "horizontal-pod-autoscaler"
+            if obj.kind in _UPDATERS:
+                return _UPDATERS[obj.kind]
         if occ.by_controller and obj.owner and self.rules.is_controller(occ.manager):
             owner = self.state.object(obj.owner)
             kind = owner.kind if owner is not None else self.owner_kind(obj)
