@@ -6,6 +6,7 @@ returns a Choice, or raises PrerequisiteError if something has to be done first.
 
 from kspan.graph.cause import evidence
 from kspan.graph.cause.choice import OWN, OWNER, PLACE, ROOT, SUBJECT, UNKNOWN, Choice
+from kspan.graph.cause.choose_binding import BindingChooser
 from kspan.graph.cause.choose_deletion import DeletionChooser
 from kspan.graph.cause.choose_transition import TransitionChooser
 from kspan.graph.cause.prerequisites import Prerequisites
@@ -34,6 +35,7 @@ class Chooser:
         self.rules = rules
         self.settings = settings
         self.prerequisites = prerequisites
+        self.bindings = BindingChooser(state, prerequisites)
         self.deletions = DeletionChooser(state, rules, settings, prerequisites)
         self.transitions = TransitionChooser(state, prerequisites, self.deletions.of_disruption)
 
@@ -58,6 +60,9 @@ class Chooser:
         if not occ.by_controller and not (occ.verb == "Create" and obj.owner):
             unknown = self._by_unknown(occ, obj) if obj.owner and not occ.manager else None
             return unknown or Choice(None, ROOT, 0.95 if occ.manager else 0.5)
+        bound = self.bindings.of_binding(occ, obj)
+        if bound is not None:
+            return bound
         by_owner = self._triggered(evidence.controlling(self.state, obj), occ)
         choice = self._or_own_change(occ, obj, by_owner)
         # The owner of an object explains what its controller does.
@@ -259,6 +264,8 @@ class Chooser:
         if change is not None and (obj := self.state.object(change.uid)) is not None:
             choice = self._or_own_change(change, obj, choice)
         choice = choice if choice.cause is not None else self.of_event(event)
+        if reporter.awaits:
+            choice = self.bindings.of_event(event, reporter, choice)
         return choice._replace(actor=deletion.actor, message=deletion.message)
 
     def _requested_by(self, by: str, event: Occurrence) -> Choice | None:
@@ -278,10 +285,12 @@ class Chooser:
         return Choice(cause, SUBJECT, 0.95) if cause is not None else None
 
     def of_event(self, occ: Occurrence) -> Choice:
-        """The cause of an Event about its own object.
+        """The cause of an Event about its own object."""
+        choice, obj = self._of_own_event(occ), self.state.object(occ.uid)
+        return self.bindings.of_event(occ, obj, choice) if obj is not None and obj.awaits else choice
 
-        What it observed, or a change of the object, another Event about the object, or the owner's newest change.
-        """
+    def _of_own_event(self, occ: Occurrence) -> Choice:
+        """Something that it observed, a change of its object, another Event about that, or the owner's last change."""
         obj = self.state.object(occ.uid)
         if obj is None:
             return UNKNOWN

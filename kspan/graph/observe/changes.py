@@ -19,7 +19,8 @@ _UPDATERS = {
     "PersistentVolume": "persistentvolume-controller",
     "PersistentVolumeClaim": "persistentvolume-controller",
 }
-"""The controllers of the controller manager that change the spec of these kinds, whoever owns the object."""
+"""The controllers of the controller manager that change the spec of these kinds, also if another one has created the
+object."""
 
 
 class ChangeObserver:

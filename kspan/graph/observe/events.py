@@ -54,6 +54,8 @@ class EventObserver:
         occ.subject = self._subject(occ, event, obj)
         if occ.subject is not None and occ.subject.means == "waits":
             self._note_refusal(occ, occ.subject, obj)
+        elif occ.subject is not None and occ.subject.means == "awaits":
+            self.state.objects.await_use(obj, occ.subject.kind)
         if record.type is not RecordType.LISTED and 0 <= (lag := record.recorded_at - occ.time) < MAX_LAG:
             self.state.clock.note_event_lag(lag)
         self.state.add_occurrence(occ)

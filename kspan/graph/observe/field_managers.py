@@ -126,7 +126,7 @@ def node_change(before: bytes, after: bytes) -> str:
 
 
 def creator(entries: Sequence[FieldManagerEntry], created: int, owner_manager: str) -> FieldManagerEntry | None:
-    """Return the entry of whoever created an object; None if none is as old as the object.
+    """Return the entry of the creator of an object; None if none is as old as the object.
 
     Others may have written in the same second. The controller of the owner creates what it owns; the controllers of
     the controller manager only complete what others created (a Node, a claim).

@@ -19,6 +19,7 @@ from kspan.k8s.resource_version import version_number
 from kspan.k8s.workloads import (
     REVISION,
     content,
+    mounted_claims,
     pod_index,
     revision_label,
     template_fingerprint,
@@ -99,6 +100,8 @@ def _set_spec(new: ObjectState, seen: ObservedObject, known: ObjectState | None)
     # The spec of a Pod hardly ever changes, and Pods are the most numerous kind.
     new.spec = b"" if obj.kind == "Pod" else bytes(obj.spec)
     new.node = spec.nodeName or (wanted_node(bytes(spec.affinity)) if obj.kind == "Pod" else "")
+    if obj.kind == "Pod" and (known is None or not known.rv):  # Its volumes never change.
+        new.claims = mounted_claims(bytes(obj.spec), new.name)
     new.replicas = _replicas(obj.kind, spec)
     target = spec.scaleTargetRef
     new.target_kind, new.target_name = (target.kind, target.name) if target is not None else ("", "")

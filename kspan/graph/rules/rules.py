@@ -12,7 +12,7 @@ import msgspec
 from kspan.graph.rules.failures import FailureRules
 from kspan.graph.rules.patterns import COMBINED, Pattern
 
-MEANINGS = ("creates", "deletes", "scales", "applies", "turns", "observes", "waits", "explains")
+MEANINGS = ("creates", "deletes", "scales", "applies", "turns", "observes", "waits", "awaits", "explains")
 """Values of ``means``."""
 
 SOURCES = ("scaleTargetRef", "nodeName", "namespace", "self")

@@ -69,6 +69,7 @@ class Objects:
         self.owner_row: Final = self._index.owner_row
         self.happenings: Final = self._index.happenings
         self.refused_by: Final = self._index.refused_by
+        self.consumers: Final = self._index.consumers
 
     def all(self) -> Iterable[ObjectState]:
         """All objects. For rare questions: their number is the cluster's size."""
@@ -115,6 +116,12 @@ class Objects:
         """Note what the controller of an object was refused, and because of which object."""
         self._index.set_refusal(obj, refusal)
         self._delta.objects[obj.uid] = None
+
+    def await_use(self, obj: ObjectState, kind: str) -> None:
+        """Note that an object is completed once another of this kind uses it."""
+        if obj.awaits != kind:
+            obj.awaits = kind
+            self._delta.objects[obj.uid] = None
 
     def set_baseline(self, obj: ObjectState, *, deleting: bool) -> None:
         """Keep an object as the first list shows it: unseen changes are inferred from that."""

@@ -298,6 +298,8 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     target_kind: str = ""  # what an autoscaler scales
     target_name: str = ""
     claim: str = ""  # uid of the claim that a PersistentVolume is bound to
+    claims: tuple[str, ...] = ()  # names of the claims that a Pod mounts
+    awaits: str = ""  # kind of the object that has to use it first: a claim that is bound late waits for a Pod
     ordinal: int = -1  # of a Pod of a StatefulSet; -1: not labelled
     revision: str = ""  # of its owner from which a Pod was made; of a ReplicaSet its current number
     revision_versions: tuple[int, ...] = ()  # resourceVersions at which a ReplicaSet was given its last numbers
