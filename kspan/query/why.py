@@ -11,6 +11,7 @@ from kspan.model import ObjectRow, SpanRow, TraceRow
 from kspan.query import spans as reading
 from kspan.query.objects.find import Found, find
 from kspan.query.objects.names import ObjectName
+from kspan.query.traces import summarise
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
 from kspan.times import LATEST, format_time
@@ -188,7 +189,8 @@ def _linked(connection: Connection, cluster: str, span: SpanRow) -> SpanRow | No
 
 def _trace(connection: Connection, cluster: str, trace_id: str) -> TraceRow | None:
     query = rows.select_rows(traces, TraceRow).where(traces.c.cluster == cluster, traces.c.trace_id == trace_id)
-    return next(iter(rows.fetch(connection, query, TraceRow)), None)
+    found = next(iter(rows.fetch(connection, query, TraceRow)), None)
+    return summarise(connection, cluster, found).trace if found is not None else None
 
 
 def _effects(connection: Connection, cluster: str, links: list[Link]) -> list[Effect]:
@@ -226,4 +228,4 @@ def _followed(connection: Connection, cluster: str, trace: TraceRow) -> list[Tra
         .order_by(traces.c.opened_at)
         .limit(FOLLOWED)
     )
-    return rows.fetch(connection, query, TraceRow)
+    return [summarise(connection, cluster, trace).trace for trace in rows.fetch(connection, query, TraceRow)]

@@ -5,7 +5,7 @@ from typing import Any
 from rich.cells import cell_len
 
 from kspan.cli.render.span_text import note_of, object_text, repeats_text
-from kspan.model import ObjectRow, SpanRow, TraceRow, TraceState
+from kspan.model import ObjectRow, Outcome, SpanRow, TraceRow, TraceState
 from kspan.query import spans as reading
 from kspan.query.why import CERTAIN, Effect, Link, Why
 from kspan.terminal.screen import Piece, Screen, clock
@@ -57,9 +57,17 @@ def _headline(answer: Why) -> list[list[Piece]]:
         lines += [sentence + ([(":", "")] if change else []), *([[(f"  {change}", "bold")]] if change else [])]
     else:
         lines.append([*sentence, (" by ", ""), (_who(last), "bold")] if _is_root(answer) else sentence)
-    if last.error and last is not first and last.message:
-        lines.append([(f"which led to a failure: {harmless(last.message)}", "red")])
+    if answer.trace is not None:
+        lines += _outcome(answer.trace)
     return lines
+
+
+def _outcome(trace: TraceRow) -> list[list[Piece]]:
+    """The line that says how the whole trace turned out, unless that is obvious."""
+    verdict = ", ".join(trace.verdicts)
+    if not trace.reason:
+        return [] if trace.outcome in ("", Outcome.OK) else [[(f"outcome: {verdict}", "")]]
+    return [[(f"outcome: {verdict}: {harmless(trace.reason)}", "red" if trace.error else "")]]
 
 
 def _root_cause(root: SpanRow, earlier: str) -> list[Piece]:
@@ -196,7 +204,7 @@ def _followed(answer: Why, out: Screen) -> None:
     for trace in answer.followed:
         above = "  (shown above)" if trace.trace_id in shown else ""
         count = f"{trace.span_count} span{'' if trace.span_count == 1 else 's'}"
-        summary = f"{count}{', failed' if trace.error else ''}{above}"
+        summary = f"{count}, {', '.join(trace.verdicts)}{above}"
         out.line(
             ("  " + clock(trace.start_time or trace.opened_at) + _GAP, "dim"),
             (f"trace {trace.trace_id[:12]}  {summary}", ""),
@@ -273,6 +281,9 @@ def _trace(trace: TraceRow) -> dict[str, Any]:
         "start_time": format_time(trace.start_time) if trace.start_time else None,
         "end_time": format_time(trace.end_time) if trace.end_time else None,
         "spans": trace.span_count,
+        "outcome": trace.outcome,
+        "reason": trace.reason,
+        "warnings": trace.warnings,
         "error": trace.error,
         "incomplete": trace.incomplete,
         "previous_trace_id": trace.previous_trace_id or None,

@@ -54,6 +54,7 @@ class ChangeObserver:
         _set_context(occ, new.traceparent, changed=new.traceparent != old.traceparent)
         occ.patch, occ.summary = patch, summary
         change.replicas_before, change.template_changed = old.replicas, old.template != new.template
+        change.interrupts = change.template_changed and old.progressing
         if new.kind == "Node":
             change.effect = field_managers.node_change(old.spec, new.spec)
         self._date_in_gap(seen.record, occ, change, old, writer.time)
@@ -95,6 +96,7 @@ class ChangeObserver:
         ended = ended_phase(new.conditions)
         change = KnownChange(occ.id, occ.verb, occ.rv, occ.time)
         change.effect = "deleted" if new.kind == "Node" else "ended" if ended else ""
+        change.interrupts = old is not None and old.progressing
         self._date_in_gap(record, occ, change, old, floor)
         self.state.add_change(new, occ, change)
         if not ended:  # A finished Pod was already counted as lost when it finished.

@@ -33,6 +33,7 @@ class KnownChange(msgspec.Struct, array_like=True, gc=False):
     generation: int = 0  # of the object after the change; 0: the kind has none
     range: int = 0  # by how much later than ``time`` it can have been made, if not exact
     manager: str = ""  # field manager
+    interrupts: bool = False  # what the object was doing when it was made: a new template, or the deletion
 
     @property
     def order(self) -> tuple[int, int]:
@@ -347,6 +348,8 @@ class Trace(msgspec.Struct, array_like=True, gc=False):
     remote: bool = False  # its id is that of a carried trace context
     failing: tuple[str, ...] = ()  # uids of objects that have been failing in it
     failing_until: int = 0  # when one of them was last seen failing
+    outcome: str = ""  # so far; empty: nothing fails
+    reason: str = ""  # what fails
 
 
 class Gap(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -34,7 +34,7 @@ from kspan.graph.state.records import (
 )
 from kspan.graph.state.schedule import Schedule
 from kspan.graph.state.trace_index import TraceIndex
-from kspan.model import Delta, GapRow, OwnerRow, SpanRow, TraceRow
+from kspan.model import Delta, GapRow, OwnerRow, SpanRow, TraceRow, Verdict
 from kspan.settings import FoldSettings
 
 NOTES_KEPT: Final = 64
@@ -300,6 +300,13 @@ class State:
         trace.failing = tuple(sorted({*trace.failing, *uids}))
         trace.failing_until = self.clock.now
         self._delta.traces[trace.id] = None
+
+    def note_verdict(self, trace: Trace, verdict: Verdict) -> None:
+        """Note how an open trace stands."""
+        found = str(verdict.outcome or ""), verdict.reason
+        if (trace.outcome, trace.reason) != found:
+            trace.outcome, trace.reason = found
+            self._delta.traces[trace.id] = None
 
     def close_trace(self, trace: Trace, row: TraceRow, spans: Iterable[tuple[Occurrence, SpanRow]]) -> None:
         """Write the final rows of a trace and its spans, and remove them."""
