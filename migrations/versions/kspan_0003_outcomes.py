@@ -16,6 +16,9 @@ _OUTCOME = """CASE WHEN t.outcome <> '' THEN t.outcome WHEN s.state <> 'closed' 
 _ENDED = " AS outcome,"
 _MESSAGE_BEFORE = "CASE WHEN s.error THEN s.message WHEN t.error THEN r.message ELSE '' END AS message"
 _MESSAGE = "CASE WHEN t.reason <> '' THEN t.reason WHEN s.error THEN s.message ELSE '' END AS message"
+_IS_TEMPLATE = """OR {patch} LIKE '%"/spec/template%'"""
+_IS_RESUME = """ OR ({patch} LIKE '%"/spec/paused"%' AND {patch} NOT LIKE '%"/spec/paused","value":true%')"""
+"""A resume rolls out what was changed while the Deployment was paused."""
 
 
 def upgrade() -> None:
@@ -49,4 +52,7 @@ def _rollouts(dialect: str) -> str:
     end = text.index(_ENDED, start)
     text = text[:start] + _OUTCOME + text[end:]
     before, after = text.split(_MESSAGE_BEFORE)
+    patch = first._SYNTAX[dialect].attribute("s", "kspan.change")  # noqa: SLF001
+    template = _IS_TEMPLATE.format(patch=patch)
+    after = after.replace(template, template + _IS_RESUME.format(patch=patch))
     return f"CREATE VIEW rollouts AS {before}{_MESSAGE}{after}"

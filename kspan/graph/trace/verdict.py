@@ -27,6 +27,11 @@ _ATTEMPTS = frozenset(["BackOff", "Killing", "Pulling", "SandboxChanged"])
 NOT_DECIDED = Verdict(None)
 
 
+_REMARKS = frozenset([("CronJob", "UnexpectedJob")])
+"""Warnings by which nothing failed: somebody created a Job of a CronJob by hand
+(k8s.io/kubernetes pkg/controller/cronjob/cronjob_controllerv2.go)."""
+
+
 class Judge:
     """Decides how traces turned out."""
 
@@ -117,12 +122,16 @@ class Judge:
         known = {obj.uid: obj for obj in objects}
         lasting, dropped = [], []
         for uid, occurrences in by_object.items():
-            last = max((occ for occ in occurrences if occ.warning), key=_moment, default=None)
+            warnings = (occ for occ in occurrences if occ.warning and (occ.kind, occ.reason) not in _REMARKS)
+            last = max(warnings, key=_moment, default=None)
             if last is None or any(_moment(occ) > _moment(last) for occ in occurrences if _is_good(occ)):
                 continue
             obj = self.state.object(uid)
             if obj is None or not obj.rv:
-                over = any(_is_end(occ) for occ in occurrences)
+                over = False
+                if any(_is_end(occ) for occ in occurrences):
+                    dropped += [last] if not last.place.parent else []
+                    continue
             elif _is_dropped(obj, last, known):
                 over = any(occ.verb == "Delete" for occ in occurrences) or obj.owner in by_object
                 dropped += [] if over else [last]
