@@ -94,7 +94,7 @@ VIEWS: Final = (
             ("manager", "TEXT", "field manager of this change"),
             ("ready_seconds", "NUMERIC", "time until the last new Pod was first Ready (s); NULL if none was"),
             ("seconds", "NUMERIC", "time until its last effect ended (s); NULL while running"),
-            ("outcome", "TEXT", "that of its trace: ok, failing, failed, recovered, superseded, incomplete, unknown; or running"),
+            ("outcome", "TEXT", "that of its trace (traces.outcome); running while it is open and nothing fails"),
             ("message", "TEXT", "why it has this outcome: what failed, or what superseded it"),
             ("restarts", "BIGINT", "restarts of its containers in this trace"),
         ),

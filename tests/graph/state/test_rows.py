@@ -218,7 +218,8 @@ def test_the_root_has_the_outcome_of_its_trace(
     warning: bool, error: str, incomplete: bool, expected: tuple[bool, str, bool]
 ) -> None:
     occ = placed(warning=warning, message="said")
-    row = closed_root_row(occ, 1, 2, "", Verdict(Outcome.FAILED if error else Outcome.RECOVERED, error), incomplete=incomplete)
+    verdict = Verdict(Outcome.FAILED if error else Outcome.RECOVERED, error)
+    row = closed_root_row(occ, 1, 2, "", verdict, incomplete=incomplete)
     assert row.attributes["kspan.trace.outcome"] == ("failed" if error else "recovered")
     assert row.attributes.get("kspan.trace.outcome.reason", "") == error
     assert (row.error, row.message, row.attributes.get("kspan.trace.incomplete", False)) == expected
