@@ -1,4 +1,4 @@
-"""A trace has one verdict: every command, the view of rollouts and its root span say the same, also while it is open."""
+"""A trace has one verdict: every command, the view of rollouts and its root span say the same, also while open."""
 
 import io
 from pathlib import Path

@@ -81,6 +81,8 @@ class Judge:
         self, trace: Trace, members: list[Occurrence], objects: Sequence[ObjectState], *, incomplete: bool
     ) -> Verdict:
         lasting, dropped = self._lasting(members, objects) if trace.warning else ([], [])
+        if incomplete and not lasting and (superseded := self._interrupted(trace, members)) is not None:
+            return superseded
         if incomplete:
             uids = {obj.uid for obj in objects}
             busy = next((obj for obj in objects if obj.progressing and obj.owner not in uids), None)
