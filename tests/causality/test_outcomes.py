@@ -42,10 +42,10 @@ def test_a_rollout_that_a_newer_one_interrupts_is_superseded_and_says_how_far_it
     run(c, ready)
     c.wait(1)
     c.update(web, by="helm", image="app:v3")
-    scale(c, web, new_replicas(c, web, "web-3", 0), 2)
+    three = new_replicas(c, web, "web-3", 2)
     scale(c, web, one, 0)
     scale(c, web, two, 0)
-    done(c, one, two, web)
+    done(c, one, two, three, web)
     c.receive_all()
     rows = fold(CLUSTER, c.records)
     spans = {row["span_id"]: row for row in rows["spans"]}
