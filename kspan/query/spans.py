@@ -71,7 +71,7 @@ def with_outcome(span: SpanRow, trace: TraceRow) -> SpanRow:
 
 
 def with_outcomes(connection: Connection, cluster: str, found: Iterable[SpanRow]) -> list[SpanRow]:
-    """Return spans, of which the roots of open traces tell what fails."""
+    """Return spans, of which the roots of open traces say what fails."""
     found = list(found)
     ids = sorted({span.trace_id for span in found if span.state is SpanState.OPEN and not span.parent_span_id})
     traces, known = schema.traces, dict[str, TraceRow]()

@@ -22,7 +22,8 @@ from kspan.query.why import why
 from kspan.store import Store, open_store
 from kspan.terminal.trace_tree import render_trace
 from kspan.vocabulary import INCOMPLETE, OUTCOME, OUTCOME_REASON
-from tests.causality.test_failing import crash, rollout, running
+from tests.causality.actors import running
+from tests.causality.test_failing import crash, rollout
 from tests.history_db import DRAIN
 from tests.query.conftest import Histories
 from tests.recordings import SCENARIOS
