@@ -3,7 +3,7 @@
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, case, func, select
 
 from kspan.errors import QueryError
 from kspan.ids import unnamed
@@ -23,6 +23,9 @@ EFFECTS: Final = 12
 
 FOLLOWED: Final = 5
 
+PROBES: Final = ("Liveness", "Readiness", "Startup")
+"""How messages of the Event Unhealthy begin (pkg/kubelet/prober/prober.go)."""
+
 CERTAIN: Final = 0.6
 """Confidence from which a root counts as a root cause. Below it, the cause is unknown."""
 
@@ -41,7 +44,8 @@ class Effect(msgspec.Struct, frozen=True):
     """A group of the root cause's other effects: occurrences of one kind and reason.
 
     There are ``count`` occurrences on ``objects`` objects; the earliest is at ``first`` (Unix ns). ``example`` is the
-    name of one object, ``message`` the message of one error.
+    name of one object, ``message`` the message of one error. ``probe`` is the kind of probe that failed (Liveness,
+    Readiness, Startup), or empty.
     """
 
     kind: str
@@ -52,6 +56,7 @@ class Effect(msgspec.Struct, frozen=True):
     first: int
     example: str
     message: str
+    probe: str
 
 
 class Why(msgspec.Struct, frozen=True):
@@ -201,6 +206,8 @@ def _effects(connection: Connection, cluster: str, links: list[Link]) -> list[Ef
     # An expression instead of the column: otherwise SQLite walks through all spans in the order of the index by kind
     # instead of sorting the few of this trace.
     kind = func.coalesce(spans.c.object_kind, "")
+    of_probe = [(spans.c.message.startswith(f"{name} probe"), name) for name in PROBES]
+    probe = case(*[(and_(spans.c.reason == "Unhealthy", of), name) for of, name in of_probe], else_="")
     query = (
         select(
             kind,
@@ -211,10 +218,11 @@ def _effects(connection: Connection, cluster: str, links: list[Link]) -> list[Ef
             first,
             func.max(spans.c.object_name),
             func.max(spans.c.message),
+            probe,
         )
         .where(spans.c.cluster == cluster, spans.c.trace_id == trace_id, spans.c.span_id.not_in(chain))
-        .group_by(kind, spans.c.reason, spans.c.error)
-        .order_by(spans.c.error.desc(), first, kind, spans.c.reason)
+        .group_by(kind, spans.c.reason, spans.c.error, probe)
+        .order_by(spans.c.error.desc(), first, kind, spans.c.reason, probe)
     )
     return [Effect(*row) for row in connection.execute(query)]
 

@@ -7,6 +7,7 @@ returns a Choice, or raises PrerequisiteError if something has to be done first.
 from kspan.graph.cause import evidence
 from kspan.graph.cause.choice import OWN, OWNER, PLACE, ROOT, SUBJECT, UNKNOWN, Choice
 from kspan.graph.cause.choose_binding import BindingChooser
+from kspan.graph.cause.choose_container import ContainerChooser
 from kspan.graph.cause.choose_deletion import DeletionChooser
 from kspan.graph.cause.choose_transition import TransitionChooser
 from kspan.graph.cause.prerequisites import Prerequisites
@@ -37,11 +38,16 @@ class Chooser:
         self.prerequisites = prerequisites
         self.bindings = BindingChooser(state, prerequisites)
         self.deletions = DeletionChooser(state, rules, settings, prerequisites)
+        self.containers = ContainerChooser(state, prerequisites, self.deletions.of_disruption)
         self.transitions = TransitionChooser(state, prerequisites, self.deletions.of_disruption)
 
     def of_transition(self, occ: Occurrence) -> Choice:
         """The cause of a condition transition."""
         return self.transitions.of_transition(occ)
+
+    def of_container_turn(self, occ: Occurrence) -> Choice:
+        """The cause of the end of a container, or of its restart."""
+        return self.containers.of_turn(occ)
 
     # changes ---------------------------------------------------------------------------------------------------------
 
@@ -298,6 +304,8 @@ class Chooser:
         if subject is not None and subject.means == "observes" and (seen := self._observed(occ, obj)) is not None:
             return seen
         self.prerequisites.require_inferred(obj, occ)
+        if (of_container := self.containers.of_event(occ, obj)) is not None:
+            return of_container
         if subject is not None and subject.means == "explains":
             cause = evidence.newest(c for c in obj.changes if c.verb == subject.after)
             if cause is not None and cause.time <= occ.latest + evidence.SLACK:

@@ -12,8 +12,8 @@ from kspan.graph.observe import diff, field_managers
 from kspan.graph.observe.condition_diff import condition_set
 from kspan.graph.observe.rollout_status import BUILT_IN, SETTLED, assess, disruption_reason, job_end
 from kspan.graph.observe.timing import estimate_time
-from kspan.graph.observe.trace_context import carried
 from kspan.graph.state.records import ObjectState
+from kspan.graph.trace.trace_context import carried
 from kspan.k8s.objects import KubeObject, ObjectMeta, ObjectStatus, Spec, decode_spec, decode_status
 from kspan.k8s.resource_version import version_number
 from kspan.k8s.workloads import (

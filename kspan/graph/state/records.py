@@ -10,6 +10,7 @@ import msgspec
 from kspan.graph.observe.condition_diff import ConditionSet
 from kspan.graph.observe.field_managers import FieldManagerEntry
 from kspan.graph.rules.rules import Subject
+from kspan.k8s.containers import Ended, Restarted
 
 SYNTHETIC_CREATE, SYNTHETIC_UPDATE = 1, 2
 """resourceVersions of changes that were not seen but inferred from managedFields: before any real one."""
@@ -64,6 +65,22 @@ class Transition(msgspec.Struct, array_like=True, gc=False):
 
     def as_cause(self) -> KnownChange:
         """The transition as a cause."""
+        return KnownChange(self.span, "", self.rv, self.time, trace=self.trace)
+
+
+class ContainerTurn(msgspec.Struct, array_like=True, gc=False):
+    """The end of a run of a container, or the start of its next run."""
+
+    span: str
+    field_path: str  # spec.containers{web}
+    ended: bool  # false: started again
+    number: int  # of the run
+    rv: int
+    time: int
+    trace: str = ""  # set once the occurrence is placed; it stays empty for one that the first list showed
+
+    def as_cause(self) -> KnownChange:
+        """The turn as a cause."""
         return KnownChange(self.span, "", self.rv, self.time, trace=self.trace)
 
 
@@ -195,7 +212,7 @@ NOT_PLACED = Place()
 class Occurrence(msgspec.Struct, array_like=True, gc=False):
     """Anything that happened to an object: a change, a condition transition or an Event. It becomes one span.
 
-    A change has a ``verb``, a transition a ``condition``, an Event an ``event_uid``.
+    A change has a ``verb``, a transition a ``condition``, a turn of a container a ``run``, an Event an ``event_uid``.
     """
 
     # What happened to which object.
@@ -240,6 +257,9 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     condition: str = ""  # type of the condition
     condition_status: str = ""
     condition_reason: str = ""
+
+    # Only turns of containers. They have a ``field_path`` as well.
+    run: Ended | Restarted | None = None
 
     # Only Events.
     event_uid: str = ""
@@ -325,6 +345,7 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     baseline: Baseline | None = None  # None once unseen changes have been inferred
     changes: list[KnownChange] = []
     transitions: list[Transition] = []
+    containers: tuple[ContainerTurn, ...] = ()  # newest of its containers that ended or were started again
     unpublished: Occurrence | None = None  # newest change of labels alone; published if something is caused by it
     announcements: tuple[Note, ...] = ()  # transitions that announce its deletion
     events: dict[str, EventTrack] = {}  # Event objects whose occurrences are in closed traces, by uid

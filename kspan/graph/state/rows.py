@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 
 from kspan import vocabulary as words
-from kspan.graph.observe.trace_context import read_context
 from kspan.graph.state.records import ObjectState, Occurrence, Trace
+from kspan.graph.trace.trace_context import read_context
+from kspan.k8s.containers import Ended, Restarted
 from kspan.model import (
     ObjectRow,
     Outcome,
@@ -178,6 +179,8 @@ def _attributes(occ: Occurrence, node: str) -> dict[str, Any]:
         found[words.EVENT_START_TIME] = format_time(occ.event_start) if occ.event_start else ""
         found[words.EVENT_MESSAGE] = occ.message
     kept = {key: value for key, value in found.items() if value != ""}
+    if occ.run is not None:
+        kept |= _run_attributes(occ.run)
     if occ.probable_manager:
         kept[words.PROBABLE_MANAGER] = True
     if occ.uncertainty:
@@ -189,6 +192,26 @@ def _attributes(occ: Occurrence, node: str) -> dict[str, Any]:
     kept[words.RULE] = occ.place.rule
     kept[words.CONFIDENCE] = occ.place.confidence
     return kept
+
+
+def _run_attributes(run: Ended | Restarted) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        words.CONTAINER_RESTART_COUNT: run.number,
+        words.CONTAINER_ID: run.id.rpartition("//")[2],
+        words.STARTED_AT: run.started,
+    }
+    if isinstance(run, Ended):
+        found |= {
+            words.CONTAINER_TERMINATED_REASON: run.reason,
+            words.EXIT_CODE: run.exit_code,
+            words.TERMINATION_MESSAGE: run.message,
+            words.FINISHED_AT: run.finished,
+        }
+        if run.signal:
+            found[words.SIGNAL] = run.signal
+        if run.missed:
+            found[words.MISSED_TERMINATIONS] = run.missed
+    return {key: value for key, value in found.items() if value != ""}
 
 
 def open_trace_row(trace: Trace, members: int) -> TraceRow:
