@@ -25,6 +25,10 @@ class InputError(KspanError):
         super().__init__(f"{where}: {problem}")
 
 
+class NotKubernetesError(InputError):
+    """An input, or a part of it, holds no Kubernetes objects. In a folder such files are passed over."""
+
+
 class StoreError(KspanError):
     """The database cannot be opened or belongs to another program or version, or an operation on it failed."""
 

@@ -9,7 +9,7 @@ Units, everywhere in kspan:
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -279,18 +279,35 @@ class Outcome(StrEnum):
     """How a trace ended. It is an attribute of the root span (``vocabulary.OUTCOME``)."""
 
     OK = "ok"
+    """It was finished, and no Warning is left without a recovery."""
     FAILING = "failing"
     """Something in it fails in a way that waiting does not fix. An episode continues the trace."""
     FAILED = "failed"
     """Something in it failed and does not try again."""
     RECOVERED = "recovered"
-    """It continues a failing trace, and nothing fails any more."""
+    """It began with a Warning or continues a failing trace, and nothing fails any more."""
     SUPERSEDED = "superseded"
-    """The failing objects were deleted, or changed in another trace."""
+    """The work in it, or the object that failed in it, was deleted or changed in another trace before it was finished."""
     INCOMPLETE = "incomplete"
     """It was closed by age while something in it was in progress."""
     UNKNOWN = "unknown"
-    """The last that is known of an object is a Warning."""
+    """The last that is known of an object that is gone is a Warning: nobody saw how it went on."""
+
+
+class Verdict(NamedTuple):
+    """How a trace ended, or how it stands while it is open."""
+
+    outcome: Outcome | None
+    """None: the trace is open, and nothing fails."""
+    reason: str = ""
+    """The failure, or the change that superseded it and how far it had come; empty if nothing is to be said."""
+    superseded_by: str = ""
+    """Span id of the change that superseded it."""
+
+    @property
+    def error(self) -> str:
+        """What failed; empty if it did not end in failure."""
+        return self.reason if self.outcome in (Outcome.FAILED, Outcome.FAILING) else ""
 
 
 class TraceRow(msgspec.Struct, frozen=True, gc=False):
@@ -305,8 +322,11 @@ class TraceRow(msgspec.Struct, frozen=True, gc=False):
         start_time, end_time: start of the first and end of the last span.
         span_count: number of spans.
         incomplete: true if it was closed by age while something in it was in progress.
-        error: true if it ended in failure.
+        error: true if it ended in failure, or something in it is failing.
         fold: the fold's record (msgpack); empty once closed.
+        outcome: an ``Outcome``; while open ``failing``, or empty if nothing fails.
+        reason: what failed, or what superseded it; empty if there is nothing to say.
+        warnings: number of spans that are a Warning or a failed condition; 0 while open.
     """
 
     trace_id: str
@@ -321,6 +341,18 @@ class TraceRow(msgspec.Struct, frozen=True, gc=False):
     incomplete: bool
     error: bool
     fold: bytes
+    outcome: str = ""
+    reason: str = ""
+    warnings: int = 0
+
+    @property
+    def verdicts(self) -> list[str]:
+        """How it ended, in words for people: its outcome, and whether it is open or incomplete."""
+        found = [self.outcome] if self.outcome else []
+        if self.state is TraceState.OPEN:
+            return [*found, TraceState.OPEN]
+        found = found or [Outcome.FAILED if self.error else Outcome.INCOMPLETE if self.incomplete else Outcome.OK]
+        return list(dict.fromkeys([*found, *([Outcome.INCOMPLETE] if self.incomplete else [])]))
 
 
 class Delta(msgspec.Struct):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kspan.k8s.kinds import group_of
-from kspan.times import parse_time
+from kspan.times import parse_time, parse_time_or_zero
 
 EVENTS = "v1/events"
 """The resource that serves Events in the core API."""
@@ -61,6 +61,12 @@ def to_core_event(value: dict[str, Any]) -> dict[str, Any]:
     """Convert an Event of the second API to the form in which the core API serves it."""
     core = {_RENAMED.get(key, key): field for key, field in value.items()}
     return _ALWAYS | {"source": {}} | core | {"apiVersion": "v1"}
+
+
+def creation_time(value: dict[str, Any]) -> int:
+    """Return the creationTimestamp of an object as Unix ns; 0 if it has no valid one."""
+    text = _mapping(value, "metadata").get("creationTimestamp")
+    return parse_time_or_zero(text) if isinstance(text, str) else 0
 
 
 def newest_time(value: dict[str, Any]) -> int:

@@ -128,12 +128,18 @@ def plural_of(kind: str) -> str:
 
 
 _API_VERSIONS = {row.kind: row.api_version for row in BUILT_IN}
+_BY_PLURAL = {plural_of(row.kind): row.kind for row in BUILT_IN}
 _KINDS = {row.resource: row.kind for row in BUILT_IN}
 
 
 def api_version_of(kind: str) -> str:
     """Return the API version of the built-in kind with this name; empty if there is none."""
     return _API_VERSIONS.get(kind, "")
+
+
+def kind_of_plural(plural: str) -> str:
+    """Return the built-in kind with this plural, such as ``Pod`` for ``pods``; empty if there is none."""
+    return _BY_PLURAL.get(plural, "")
 
 
 def resource_of(api_version: str, kind: str) -> str:

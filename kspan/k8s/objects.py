@@ -109,6 +109,26 @@ class DeploymentStrategy(msgspec.Struct, gc=False):
     type: str = ""
 
 
+class ClaimSource(msgspec.Struct, gc=False):
+    """core/v1 PersistentVolumeClaimVolumeSource."""
+
+    claimName: str = ""
+
+
+class Volume(msgspec.Struct, gc=False):
+    """core/v1 Volume."""
+
+    name: str = ""
+    persistentVolumeClaim: ClaimSource | None = None
+    ephemeral: Raw = Raw(b"")
+
+
+class PodVolumes(msgspec.Struct, gc=False):
+    """The volumes of a core/v1 PodSpec."""
+
+    volumes: list[Volume] | None = None
+
+
 class Toleration(msgspec.Struct, gc=False):
     """core/v1 Toleration."""
 
@@ -132,6 +152,7 @@ class Spec(msgspec.Struct, gc=False):
     strategy: DeploymentStrategy | None = None
     scaleTargetRef: ScaleTarget | None = None
     claimRef: ClaimReference | None = None
+    volumeName: str = ""
     persistentVolumeReclaimPolicy: str = ""
     taints: list[Taint] | None = None
     tolerations: Raw = Raw(b"")

@@ -9,7 +9,7 @@ import zlib
 import msgspec
 from msgspec import Raw
 
-from kspan.k8s.objects import Affinity, Template, Toleration
+from kspan.k8s.objects import Affinity, PodVolumes, Template, Toleration
 
 REVISION = "deployment.kubernetes.io/revision"
 """Annotation in which the deployment controller numbers the ReplicaSets of a Deployment
@@ -23,6 +23,7 @@ _REVISION = re.compile(rb'"controller-revision-hash": ?"([^"]*)"')
 _template = msgspec.json.Decoder(Template)
 _labels = msgspec.json.Decoder(dict[str, str])
 _tolerations = msgspec.json.Decoder(list[Toleration])
+_volumes = msgspec.json.Decoder(PodVolumes)
 _affinity = msgspec.json.Decoder(Affinity)
 _members = msgspec.json.Decoder(dict[str, Raw])
 
@@ -90,6 +91,20 @@ def toleration_seconds(tolerations: bytes) -> int:
     except msgspec.MsgspecError:
         return 0
     return max((t.tolerationSeconds or 0 for t in found if t.key not in _DEFAULT_TOLERATIONS), default=0)
+
+
+def mounted_claims(spec: bytes, pod: str) -> tuple[str, ...]:
+    """Return the names of the claims in the volumes of a Pod. That of an ephemeral volume begins with the name of the
+    ``pod`` (pkg/controller/volume/ephemeral)."""
+    if b'"persistentVolumeClaim"' not in spec and b'"ephemeral"' not in spec:
+        return ()
+    try:
+        volumes = _volumes.decode(spec).volumes or ()
+    except msgspec.MsgspecError:
+        return ()
+    named = (v.persistentVolumeClaim.claimName if v.persistentVolumeClaim is not None else "" for v in volumes)
+    made = (f"{pod}-{v.name}" if v.ephemeral else "" for v in volumes)
+    return tuple(dict.fromkeys(name for pair in zip(named, made, strict=True) for name in pair if name))
 
 
 def wanted_node(affinity: bytes) -> str:

@@ -1,13 +1,14 @@
 """Reads spans in any state, with everything that is known about them so far."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, Select, func, literal, select
 
 from kspan import vocabulary
 from kspan.errors import QueryError
-from kspan.model import PendingRow, SpanRow, SpanState
+from kspan.model import PendingRow, SpanRow, SpanState, TraceRow
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
 from kspan.store.tables.fold_history import fold_version
@@ -61,6 +62,25 @@ def waiting(connection: Connection, cluster: str, *where: ColumnElement[bool]) -
         yield pending_span_so_far(PendingRow(*row))
 
 
+def with_outcome(span: SpanRow, trace: TraceRow) -> SpanRow:
+    """Return a span; the root of an open trace in which something fails as it would be if the trace were closed now."""
+    if span.state is not SpanState.OPEN or span.parent_span_id or not trace.outcome:
+        return span
+    attributes = span.attributes | {vocabulary.OUTCOME: trace.outcome, vocabulary.OUTCOME_REASON: trace.reason}
+    return replace(span, attributes=attributes, error=True, message=trace.reason)
+
+
+def with_outcomes(connection: Connection, cluster: str, found: Iterable[SpanRow]) -> list[SpanRow]:
+    """Return spans, of which the roots of open traces say what fails."""
+    found = list(found)
+    ids = sorted({span.trace_id for span in found if span.state is SpanState.OPEN and not span.parent_span_id})
+    traces, known = schema.traces, dict[str, TraceRow]()
+    for run in rows.chunks(ids):
+        query = rows.select_rows(traces, TraceRow).where(traces.c.cluster == cluster, traces.c.trace_id.in_(run))
+        known |= {trace.trace_id: trace for trace in rows.fetch(connection, query, TraceRow)}
+    return [with_outcome(span, known[span.trace_id]) if span.trace_id in known else span for span in found]
+
+
 def of_trace(connection: Connection, cluster: str, trace_id: str) -> list[SpanRow]:
     """Return all spans of a trace, by start time."""
     query = rows.select_rows(spans, SpanRow).where(spans.c.cluster == cluster, spans.c.trace_id == trace_id)
@@ -90,7 +110,7 @@ def ancestors(connection: Connection, cluster: str, trace_id: str, span_id: str)
         .where(*here)
         .order_by(line.c.depth)
     )
-    return _without_cycle(fetch(connection, cluster, query))
+    return with_outcomes(connection, cluster, _without_cycle(fetch(connection, cluster, query)))
 
 
 def _without_cycle(line: Iterator[SpanRow]) -> list[SpanRow]:

@@ -116,10 +116,8 @@ def _pages(
     after: tuple[int, str, str] = (wanted.since, "", "")
     while True:
         with store.reading("read the timeline") as connection:
-            page = [
-                TimelineLine(span.start_time, span)
-                for span in reading.fetch(connection, cluster, _page(cluster, wanted, where, after))
-            ]
+            found = reading.fetch(connection, cluster, _page(cluster, wanted, where, after))
+            page = [TimelineLine(span.start_time, span) for span in reading.with_outcomes(connection, cluster, found)]
         yield from page
         if len(page) < PAGE:
             return
@@ -152,7 +150,7 @@ def _before(
         or_(spans.c.events != [], spans.c.state == SpanState.OPEN),
         *where,
     )
-    for span in reading.fetch(connection, cluster, query):
+    for span in reading.with_outcomes(connection, cluster, reading.fetch(connection, cluster, query)):
         repeats = [e.time for e in span.events if vocabulary.is_repeat(e.attributes)]
         again = [time for time in repeats if wanted.since <= time < (wanted.until or LATEST)]
         if again and (span.error or not wanted.errors):
@@ -231,4 +229,5 @@ class Follower:
         for trace_id, group in groupby(fresh, key=lambda pair: pair[0]):
             for span_ids in chunks([span_id for _, span_id in group]):
                 mine = (spans.c.cluster == self._cluster, spans.c.trace_id == trace_id, spans.c.span_id.in_(span_ids))
-                yield from reading.fetch(connection, self._cluster, rows.select_rows(spans, SpanRow).where(*mine))
+                found = reading.fetch(connection, self._cluster, rows.select_rows(spans, SpanRow).where(*mine))
+                yield from reading.with_outcomes(connection, self._cluster, found)

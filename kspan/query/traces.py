@@ -8,9 +8,8 @@ from typing import Final
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, select, tuple_
 
-from kspan import vocabulary as words
 from kspan.errors import QueryError
-from kspan.model import Outcome, SpanRow, TraceRow, TraceState
+from kspan.model import SpanRow, TraceRow, TraceState
 from kspan.query import spans as reading
 from kspan.query.objects.find import Place, at_places, check_kind, kinds_meant, places, places_of
 from kspan.query.objects.names import KindName
@@ -31,12 +30,13 @@ _SHOWN: Final = 5
 
 
 class Status(StrEnum):
-    """The status of a trace. A trace can be both error and incomplete."""
+    """The status of a trace. A trace can be error, incomplete and open at once; one with Warnings also has others."""
 
     OK = "ok"
     ERROR = "error"
     INCOMPLETE = "incomplete"
     OPEN = "open"
+    WARNING = "warning"
 
 
 class TraceFilter(msgspec.Struct, frozen=True):
@@ -69,20 +69,14 @@ class TraceSummary(msgspec.Struct, frozen=True):
 
     @property
     def statuses(self) -> list[Status]:
-        """The statuses of the trace, the most important first."""
+        """The statuses of the trace, the most important first. Warnings are counted instead (``trace.warnings``)."""
         trace = self.trace
-        if trace.state is TraceState.OPEN:
-            return [Status.OPEN]
-        found = {Status.ERROR: trace.error, Status.INCOMPLETE: trace.incomplete}
+        found = {
+            Status.ERROR: trace.error,
+            Status.INCOMPLETE: trace.incomplete,
+            Status.OPEN: trace.state is TraceState.OPEN,
+        }
         return [status for status, holds in found.items() if holds] or [Status.OK]
-
-    @property
-    def outcome(self) -> list[str]:
-        """The outcome, if it says more than the statuses: failing, recovered, superseded or unknown."""
-        found = self.root.attributes.get(words.OUTCOME) if self.root is not None else None
-        return (
-            [str(found)] if found in (Outcome.FAILING, Outcome.RECOVERED, Outcome.SUPERSEDED, Outcome.UNKNOWN) else []
-        )
 
 
 class _Objects(msgspec.Struct, frozen=True):
@@ -103,7 +97,7 @@ def list_traces(connection: Connection, cluster: str, wanted: TraceFilter, limit
     if objects is not None and not objects.conditions:
         return []
     found = []
-    if wanted.status in (None, Status.OPEN):
+    if wanted.status in (None, Status.OPEN, Status.ERROR, Status.WARNING):
         found += _open(connection, cluster, wanted, objects, limit)
     if wanted.status is not Status.OPEN:
         found += _closed(connection, cluster, wanted, objects, limit)
@@ -177,6 +171,7 @@ def _conditions(wanted: TraceFilter) -> list[ColumnElement[bool]]:
         (wanted.status is Status.OK, and_(not_(traces.c.error), not_(traces.c.incomplete))),
         (wanted.status is Status.ERROR, traces.c.error),
         (wanted.status is Status.INCOMPLETE, traces.c.incomplete),
+        (wanted.status is Status.WARNING, traces.c.warnings > 0),
     ]
     return [condition for is_given, condition in given if is_given]
 
@@ -247,6 +242,8 @@ def _passes(summary: TraceSummary, wanted: TraceFilter) -> bool:
     start = summary.trace.start_time
     return (
         start >= wanted.since
+        and (wanted.status is not Status.ERROR or summary.trace.error)
+        and (wanted.status is not Status.WARNING or summary.trace.warnings > 0)
         and (not wanted.until or start < wanted.until)
         and summary.duration >= wanted.min_duration
         and wanted.actor in ("", summary.root.service if summary.root else "")
@@ -264,17 +261,16 @@ def _summary(trace: TraceRow, members: Sequence[SpanRow]) -> TraceSummary:
     root = next(tops, None)
     if trace.state is TraceState.CLOSED or root is None:
         return TraceSummary(trace, root)
-    ends = (max(span.end_time, *(event.time for event in span.events), 0) for span in members)
     return TraceSummary(
         msgspec.structs.replace(
             trace,
             root_span_id=root.span_id,
             start_time=min(span.start_time for span in members),
-            end_time=max(ends),
+            end_time=max(span.end_time for span in members),
             span_count=len(members),
-            error=any(span.error for span in members),
+            warnings=sum(span.error for span in members),
         ),
-        root,
+        reading.with_outcome(root, trace),
     )
 
 
@@ -297,4 +293,21 @@ def find_trace(connection: Connection, cluster: str, prefix: str) -> tuple[Trace
         more = " …" if len(found) > _SHOWN else ""
         raise QueryError(f"several trace ids start with {begin!r}: use more digits of {listed}{more}")
     members = reading.of_trace(connection, cluster, found[0].trace_id)
-    return _summary(found[0], members).trace, members
+    trace = _summary(found[0], members).trace
+    if trace.state is TraceState.OPEN:
+        members = [reading.with_outcome(span, trace) for span in _covering(members)]
+    return trace, members
+
+
+def _covering(members: Sequence[SpanRow]) -> list[SpanRow]:
+    """Return the spans of an open trace, in the same order, of which each lasts as long as its effects so far."""
+    known = {span.span_id: span for span in members}
+    ends = {span.span_id: span.end_time for span in members}
+    for span in members:
+        end, walked = span.end_time, set[str]()
+        above = known.get(span.parent_span_id)
+        while above is not None and ends[above.span_id] < end and above.span_id not in walked:
+            walked.add(above.span_id)
+            ends[above.span_id] = end
+            above = known.get(above.parent_span_id)
+    return [msgspec.structs.replace(span, end_time=ends[span.span_id]) for span in members]

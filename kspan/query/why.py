@@ -3,7 +3,7 @@
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, case, func, select
 
 from kspan.errors import QueryError
 from kspan.ids import unnamed
@@ -11,6 +11,7 @@ from kspan.model import ObjectRow, SpanRow, TraceRow
 from kspan.query import spans as reading
 from kspan.query.objects.find import Found, find
 from kspan.query.objects.names import ObjectName
+from kspan.query.traces import summarise
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
 from kspan.times import LATEST, format_time
@@ -21,6 +22,9 @@ EFFECTS: Final = 12
 """Maximum number of effects; the others are counted."""
 
 FOLLOWED: Final = 5
+
+PROBES: Final = ("Liveness", "Readiness", "Startup")
+"""How messages of the Event Unhealthy begin (pkg/kubelet/prober/prober.go)."""
 
 CERTAIN: Final = 0.6
 """Confidence from which a root counts as a root cause. Below it, the cause is unknown."""
@@ -40,7 +44,8 @@ class Effect(msgspec.Struct, frozen=True):
     """A group of the root cause's other effects: occurrences of one kind and reason.
 
     There are ``count`` occurrences on ``objects`` objects; the earliest is at ``first`` (Unix ns). ``example`` is the
-    name of one object, ``message`` the message of one error.
+    name of one object, ``message`` the message of one error. ``probe`` is the kind of probe that failed (Liveness,
+    Readiness, Startup), or empty.
     """
 
     kind: str
@@ -51,6 +56,7 @@ class Effect(msgspec.Struct, frozen=True):
     first: int
     example: str
     message: str
+    probe: str
 
 
 class Why(msgspec.Struct, frozen=True):
@@ -188,7 +194,8 @@ def _linked(connection: Connection, cluster: str, span: SpanRow) -> SpanRow | No
 
 def _trace(connection: Connection, cluster: str, trace_id: str) -> TraceRow | None:
     query = rows.select_rows(traces, TraceRow).where(traces.c.cluster == cluster, traces.c.trace_id == trace_id)
-    return next(iter(rows.fetch(connection, query, TraceRow)), None)
+    found = next(iter(rows.fetch(connection, query, TraceRow)), None)
+    return summarise(connection, cluster, found).trace if found is not None else None
 
 
 def _effects(connection: Connection, cluster: str, links: list[Link]) -> list[Effect]:
@@ -199,6 +206,8 @@ def _effects(connection: Connection, cluster: str, links: list[Link]) -> list[Ef
     # An expression instead of the column: otherwise SQLite walks through all spans in the order of the index by kind
     # instead of sorting the few of this trace.
     kind = func.coalesce(spans.c.object_kind, "")
+    of_probe = [(spans.c.message.startswith(f"{name} probe"), name) for name in PROBES]
+    probe = case(*[(and_(spans.c.reason == "Unhealthy", of), name) for of, name in of_probe], else_="")
     query = (
         select(
             kind,
@@ -209,10 +218,11 @@ def _effects(connection: Connection, cluster: str, links: list[Link]) -> list[Ef
             first,
             func.max(spans.c.object_name),
             func.max(spans.c.message),
+            probe,
         )
         .where(spans.c.cluster == cluster, spans.c.trace_id == trace_id, spans.c.span_id.not_in(chain))
-        .group_by(kind, spans.c.reason, spans.c.error)
-        .order_by(spans.c.error.desc(), first, kind, spans.c.reason)
+        .group_by(kind, spans.c.reason, spans.c.error, probe)
+        .order_by(spans.c.error.desc(), first, kind, spans.c.reason, probe)
     )
     return [Effect(*row) for row in connection.execute(query)]
 
@@ -226,4 +236,4 @@ def _followed(connection: Connection, cluster: str, trace: TraceRow) -> list[Tra
         .order_by(traces.c.opened_at)
         .limit(FOLLOWED)
     )
-    return rows.fetch(connection, query, TraceRow)
+    return [summarise(connection, cluster, trace).trace for trace in rows.fetch(connection, query, TraceRow)]

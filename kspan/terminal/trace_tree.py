@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from kspan import vocabulary
-from kspan.model import Outcome, SpanRow, TraceRow
+from kspan.model import Outcome, SpanRow, TraceRow, TraceState
 from kspan.terminal.text import cut, cut_middle, duration, harmless, pad
 
 # The services of nearly every trace have fixed colors; others get one by the hash of their name.
@@ -23,6 +23,17 @@ _KNOWN_COLORS = {
     "kubelet": "green",
 }
 _OTHER_COLORS = ("bright_cyan", "bright_green", "bright_magenta", "bright_yellow", "bright_blue")
+_STYLES: dict[str, str] = {
+    Outcome.OK: "green",
+    Outcome.RECOVERED: "green",
+    Outcome.SUPERSEDED: "green",
+    Outcome.FAILING: "bold red",
+    Outcome.FAILED: "bold red",
+    Outcome.INCOMPLETE: "yellow",
+    Outcome.UNKNOWN: "yellow",
+    TraceState.OPEN: "cyan",
+}
+_WENT_WELL = (Outcome.OK, Outcome.RECOVERED, Outcome.SUPERSEDED)
 _DURATION_WIDTH = 6
 _GAP = 2
 _MIN_TITLE = 16  # minimum cells of the object in the header, so that its name stays recognizable
@@ -178,7 +189,7 @@ def _columns(lines: Sequence[_Line], width: int) -> _Columns:
 def _header(trace: TraceRow, lines: Sequence[_Line], length: int, width: int, glyphs: _Glyphs) -> Iterator[Text]:
     """Yield object, actor, start, duration, number of spans and outcome, on two lines if one is too narrow."""
     root = next((line for line in lines if line.span.span_id == trace.root_span_id), lines[0] if lines else None)
-    mark, marks = _outcome(trace, root.span if root is not None else None, glyphs)
+    mark, marks = _outcome(trace, glyphs)
     facts = [(_when(trace.start_time), ""), (duration(length), ""), (_plural(len(lines), "span"), ""), marks[0]]
     more = marks[1:]
     if trace.previous_trace_id:
@@ -219,15 +230,12 @@ def _title(root: _Line | None) -> str:
     return f"{harmless(span.object_kind)} {place}{root.subject}".strip() or root.name
 
 
-def _outcome(trace: TraceRow, root: SpanRow | None, glyphs: _Glyphs) -> tuple[str, list[tuple[str, str]]]:
+def _outcome(trace: TraceRow, glyphs: _Glyphs) -> tuple[str, list[tuple[str, str]]]:
     """Return the mark before the header, and the words of the outcome with their styles."""
-    incomplete = [("incomplete", "yellow")] if trace.incomplete else []
-    outcome = str(root.attributes.get(vocabulary.OUTCOME, "")) if root is not None else ""
+    words = [(word, _STYLES.get(word, "")) for word in trace.verdicts]
     if trace.error:
-        return glyphs.failed, [("failing" if outcome == Outcome.FAILING else "failed", "bold red"), *incomplete]
-    if outcome in (Outcome.RECOVERED, Outcome.SUPERSEDED):
-        return glyphs.ok, [(outcome, "green"), *incomplete]
-    return (glyphs.unfinished, incomplete) if incomplete else (glyphs.ok, [("ok", "green")])
+        return glyphs.failed, words
+    return (glyphs.ok if words[0][0] in _WENT_WELL else glyphs.unfinished), words
 
 
 def _when(time: int) -> str:

@@ -195,6 +195,7 @@ def test_pressure_that_becomes_unknown_on_a_lost_node_is_a_note() -> None:
     shows(
         c,
         """
+        (recovered)
         Node.Ready=Unknown node-a  by node-controller  [root] error
           * MemoryPressure=Unknown
           Node.Ready node-a  by kubelet  [own]

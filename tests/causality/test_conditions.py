@@ -137,7 +137,7 @@ def test_a_condition_is_caused_by_the_change_that_its_controller_had_observed() 
         Widget.Create a  by kubectl  [root]
           Widget.Ready a  by widget-controller  [own]
 
-        Widget.Update a  by kubectl  [root]
+        Widget.Update a  by kubectl  [root] error
           Widget.Ready=False a  by widget-controller  [own] error
         """,
     )
@@ -154,7 +154,7 @@ def test_an_initial_false_condition_is_no_transition_unless_it_is_a_failure() ->
         """
         Widget.Create new  by kubectl  [root]
 
-        Widget.Create broken  by kubectl  [root]
+        Widget.Create broken  by kubectl  [root] error
           Widget.Ready=False broken  by widget-controller  [own] error
         """,
     )
@@ -187,7 +187,7 @@ def test_the_phase_of_a_claim_is_a_transition() -> None:
     shows(
         c,
         """
-        PersistentVolumeClaim.Create data  by kubectl  [root]
+        PersistentVolumeClaim.Create data  by kubectl  [root] error
           PersistentVolumeClaim.Bound data  by persistentvolume-controller  [own]
           PersistentVolumeClaim.Lost data  by persistentvolume-controller  [own] error
         """,
@@ -212,12 +212,13 @@ def test_a_lost_node_makes_its_pods_unready_and_its_recovery_makes_them_ready() 
     shows(
         c,
         """
+        (recovered)
         Node.Ready=Unknown node-a  by node-controller  [root] error
           Pod.Ready=False web-1-a  by node-controller  [place]
             Deployment.Available=False web  by deployment-controller  [owner]
-          Node.Update node-a  by kube-controller-manager  [own]
+          Node.Update node-a  by node-controller  [own]
           Node.Ready node-a  by kubelet  [own]
-            Node.Update node-a  by kube-controller-manager  [own]
+            Node.Update node-a  by node-controller  [own]
             Pod.Ready web-1-a  by kubelet  [place]
               Deployment.Available web  by deployment-controller  [owner]
         """,
@@ -236,6 +237,7 @@ def test_a_lost_node_has_one_transition() -> None:
         c,
         """
         (incomplete)
+        (failing)
         Node.Ready=Unknown node-a  by node-controller  [root] error
         """,
     )

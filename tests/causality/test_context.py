@@ -3,7 +3,7 @@
 import pytest
 
 from kspan.graph import Fold, built_in_rules
-from kspan.graph.observe.trace_context import carried, read_context
+from kspan.graph.trace.trace_context import carried, read_context
 from kspan.model import LogRecord, RecordType
 from tests.causality.actors import done, new_replicas
 from tests.causality.cluster import Cluster

@@ -273,6 +273,7 @@ def test_an_event_about_an_unseen_object_is_a_root_with_low_confidence() -> None
     shows(
         c,
         """
+        (superseded)
         Pod.Unhealthy lone  by kubelet  [root] error
           Pod.Killing lone  by kubelet  [root]
         """,
@@ -305,6 +306,7 @@ def test_a_restart_long_after_the_rollout_is_an_episode_of_it() -> None:
                   Pod.Ready web-1-a  by kubelet  [own]
 
         (continues Deployment.Create web trace)
+        (recovered)
         Pod.Unhealthy web-1-a  by kubelet  [own] error
           Pod.Killing web-1-a  by kubelet  [own]
           Pod.Started web-1-a  by kubelet  [own]

@@ -23,7 +23,8 @@ def rollout(pods: int = 1) -> tuple[Cluster, Thing, Thing, list[Thing]]:
 def crash(c: Cluster, pod: Thing) -> str:
     """The container of a Pod ends with an error, and its kubelet waits before it starts it again."""
     message = "Back-off restarting failed container app in pod"
-    event = c.event(pod, "BackOff", message, by="kubelet", host="node-a", warning=True)
+    path = "spec.containers{app}"
+    event = c.event(pod, "BackOff", message, by="kubelet", host="node-a", warning=True, field_path=path)
     ended = {"name": "app", "state": {"terminated": {"exitCode": 1}}}
     ready = [{"type": "Ready", "status": "False", "reason": "ContainersNotReady"}]
     c.status(pod, by="kubelet", phase="Running", conditions=ready, containerStatuses=[ended])
@@ -212,11 +213,14 @@ def test_several_failing_pods_of_a_rollout_continue_in_one_episode() -> None:
         Deployment.Create web  by kubectl  [root] error
           ReplicaSet.Create web-1  by deployment-controller  [owner]
             Pod.Create web-1-a  by replicaset-controller  [owner]
-              Pod.BackOff web-1-a  by kubelet  [own] error
+              Pod.ContainerTerminated web-1-a  by kubelet  [own] error
+                Pod.BackOff web-1-a  by kubelet  [own] error
             Pod.Create web-1-b  by replicaset-controller  [owner]
-              Pod.BackOff web-1-b  by kubelet  [own] error
+              Pod.ContainerTerminated web-1-b  by kubelet  [own] error
+                Pod.BackOff web-1-b  by kubelet  [own] error
             Pod.Create web-1-c  by replicaset-controller  [owner]
-              Pod.BackOff web-1-c  by kubelet  [own] error
+              Pod.ContainerTerminated web-1-c  by kubelet  [own] error
+                Pod.BackOff web-1-c  by kubelet  [own] error
 
         (continues Deployment.Create web trace)
         (failing)

@@ -48,6 +48,7 @@ def test_a_namespace_deleted_and_created_again_in_a_gap() -> None:
         """
         Namespace.Create shop  by kubectl  [root]
 
+        (superseded)
         Pod.Create lone  by kubectl  [root]
 
         Namespace.Delete shop  by unknown  [root]
@@ -229,6 +230,7 @@ def test_events_of_the_gap_belong_to_the_deletions_that_they_report() -> None:
     shows(
         c,
         """
+        (superseded)
         Pod.Unhealthy web-1-a  by kubelet  [root] error
 
         Deployment.Update web  by kubectl  [root]

@@ -47,7 +47,7 @@ def test_an_autoscaler_whose_event_is_lost_does_not_join_the_last_rollout() -> N
           Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
             ReplicaSet.Create web-1  by deployment-controller  [subject]
 
-        Deployment.Update web  by kube-controller-manager  [root]
+        Deployment.Update web  by horizontal-pod-autoscaler  [root]
           ReplicaSet.Update web-1  by deployment-controller  [owner]
         """,
     )

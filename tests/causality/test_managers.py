@@ -259,7 +259,7 @@ def test_a_controller_that_marks_its_own_object_acts_for_its_last_change() -> No
         c,
         """
         Node.Update node-a  by kubectl  [root]
-          Node.Update node-a  by kube-controller-manager  [own]
+          Node.Update node-a  by node-controller  [own]
         """,
     )
 

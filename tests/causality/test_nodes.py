@@ -37,7 +37,7 @@ def test_a_drain_is_caused_by_the_cordon() -> None:
         c,
         """
         Node.Update node-a  by kubectl  [root]
-          Node.Update node-a  by kube-controller-manager  [own]
+          Node.Update node-a  by node-controller  [own]
             Node.NodeNotSchedulable node-a  by kubelet  [own]
           Pod.Delete web-1-a  by unknown  [place]
             Pod.Killing web-1-a  by kubelet  [own]
@@ -175,7 +175,7 @@ def test_a_node_that_dies_loses_its_pods_after_a_while() -> None:
           Node.NodeNotReady node-a  by node-controller  [own]
             Pod.NodeNotReady web-1-a  by node-controller  [place] error
             Node.Update node-a  by node-controller  [subject]
-              Node.Update node-a  by kube-controller-manager  [own]
+              Node.Update node-a  by node-controller  [own]
                 Pod.TaintManagerEviction web-1-a  by taint-eviction-controller  [place]
                   Pod.Delete web-1-a  by taint-eviction-controller  [subject]
                     ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
@@ -512,6 +512,6 @@ def test_a_taint_is_removed_by_the_node_controller_although_the_kubelet_reports_
         """
         Node.Ready node-a  by kubelet  [root]
           Node.NodeReady node-a  by kubelet  [own]
-            Node.Update node-a  by kube-controller-manager  [subject]
+            Node.Update node-a  by node-controller  [subject]
         """,
     )

@@ -58,6 +58,7 @@ def test_a_second_change_is_not_the_cause_of_actions_for_the_first() -> None:
     shows(
         c,
         """
+        (superseded)
         Deployment.Update web  by kubectl  [root]
           Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
             ReplicaSet.Create web-2  by deployment-controller  [subject]
@@ -91,6 +92,7 @@ def test_without_events_the_pod_template_decides_which_of_two_changes_a_replica_
         c,
         """
         (incomplete)
+        (superseded)
         Deployment.Update web  by kubectl  [root]
           ReplicaSet.Create web-2  by deployment-controller  [owner]
           ReplicaSet.Update web-2  by deployment-controller  [owner]
@@ -117,6 +119,7 @@ def test_a_late_event_is_matched_with_its_change() -> None:
     shows(
         c,
         """
+        (superseded)
         Deployment.Update web  by kubectl  [root]
           Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
             ReplicaSet.Create web-2  by deployment-controller  [subject]
@@ -175,6 +178,7 @@ def test_a_change_and_its_undo_are_told_apart_by_the_template_that_each_replica_
     shows(
         c,
         """
+        (superseded)
         Deployment.Update web  by kubectl  [root]
           ReplicaSet.Create web-2  by deployment-controller  [owner]
           ReplicaSet.Update web-1  by deployment-controller  [owner]
@@ -200,6 +204,7 @@ def test_a_scale_down_before_the_newest_template_has_a_revision_is_for_the_templ
     shows(
         c,
         """
+        (superseded)
         Deployment.Update web  by kubectl  [root]
           ReplicaSet.Create web-2  by deployment-controller  [owner]
           ReplicaSet.Update web-1  by deployment-controller  [owner]
@@ -227,10 +232,12 @@ def test_the_revision_decides_for_which_of_two_changes_to_one_template_a_replica
     shows(
         c,
         """
+        (superseded)
         Deployment.Update web  by kubectl  [root]
           ReplicaSet.Create web-2  by deployment-controller  [owner]
           ReplicaSet.Update web-2  by deployment-controller  [owner]
 
+        (superseded)
         Deployment.Update web  by kubectl  [root]
           ReplicaSet.Create web-3  by deployment-controller  [owner]
 
@@ -271,6 +278,7 @@ def test_the_recreate_strategy_scales_down_before_the_new_template_has_a_revisio
     shows(
         c,
         """
+        (superseded)
         Deployment.Update web  by kubectl  [root]
           ReplicaSet.Update web-1  by deployment-controller  [owner]
           ReplicaSet.Create web-2  by deployment-controller  [owner]

@@ -1,12 +1,16 @@
 """A change that only removes something leaves no newer entry in managedFields: when it was made, and by whom."""
 
+from pathlib import Path
 from typing import Any
 
+from kspan.times import parse_time
 from kspan.vocabulary import FIELD_MANAGER, PROBABLE_MANAGER
 from tests.causality.actors import done, kill, new_pod, only, run, scale, settled
 from tests.causality.cluster import MANAGER, Cluster, Thing
 from tests.causality.drawing import CLUSTER, shows
-from tests.recordings import fold
+from tests.recordings import fold, journal_of
+
+CASES = Path(__file__).parents[1] / "data" / "cases"
 
 
 def updates(c: Cluster, thing: Thing) -> list[tuple[int, str, bool]]:
@@ -88,10 +92,10 @@ def test_uncordon_is_by_whoever_cordoned_and_its_taint_is_removed_because_of_tha
         c,
         """
         Node.Update node-a  by kubectl  [root]
-          Node.Update node-a  by kube-controller-manager  [own]
+          Node.Update node-a  by node-controller  [own]
 
         Node.Update node-a  by kubectl  [root]
-          Node.Update node-a  by kube-controller-manager  [own]
+          Node.Update node-a  by node-controller  [own]
         """,
     )
     assert updates(c, node)[2] == (uncordoned, "kubectl-cordon", True)
@@ -119,3 +123,80 @@ def test_a_label_that_is_removed_from_a_node_is_why_the_pod_of_a_daemon_set_is_d
               Pod.Killing agent-a  by kubelet  [own]
         """,
     )
+
+
+def test_a_variable_removed_from_a_template_is_a_rollout_that_starts_at_its_receipt() -> None:
+    """``kubectl set env deployment/web A-`` and a JSON patch with ``remove``."""
+    c, web, _, _ = settled("web")
+    env = [{"name": "A", "value": "1"}]
+    plain = web.raw["spec"]["template"]
+    c.update(web, by="kubectl-set", template=plain | {"spec": {"containers": [{"name": "app", "env": env}]}})
+    c.wait(60)
+    c.remove(web, template=plain)
+    assert updates(c, web)[1:] == [(received(c, web), "kubectl-set", True)]
+
+
+def give_up(thing: Thing, field: str) -> None:
+    """Only the manager that changes a field next has it: server-side apply without it, or an autoscaler."""
+    for entry in thing.meta["managedFields"]:
+        entry["fieldsV1"].get("f:spec", {}).pop(f"f:{field}", None)
+
+
+def test_nobody_knows_who_scaled_to_zero_what_an_autoscaler_had_scaled() -> None:
+    """An autoscaler does not scale to zero, and reports what it does."""
+    c, web, rs, pods = settled("web")
+    give_up(web, "replicas")
+    target = {"kind": "Deployment", "name": "web", "apiVersion": "apps/v1"}
+    scaler = c.apply("HorizontalPodAutoscaler", "web", scaleTargetRef=target)
+    c.wait(60)
+    c.update(web, by=MANAGER, subresource="scale", replicas=2)
+    words = "New size: 2; reason: cpu resource utilization (percentage of request) above target"
+    c.event(scaler, "SuccessfulRescale", words, by="horizontal-pod-autoscaler")
+    scale(c, web, rs, 2)
+    pods.append(new_pod(c, rs, "web-1-b"))
+    run(c, pods[1])
+    done(c, rs, web)
+    for replicas in (0, 1):
+        c.wait(60)
+        c.remove(web, replicas=replicas)
+        scale(c, web, rs, replicas)
+        for pod in () if replicas else pods:
+            kill(c, pod, by=rs)
+            c.gone(pod)
+        done(c, rs, web)
+    shows(
+        c,
+        """
+        HorizontalPodAutoscaler.Create web  by kubectl  [root]
+
+        HorizontalPodAutoscaler.SuccessfulRescale web  by horizontal-pod-autoscaler  [root]
+          Deployment.Update web  by horizontal-pod-autoscaler  [subject]
+            Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+              ReplicaSet.Update web-1  by deployment-controller  [subject]
+                ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                  Pod.Create web-1-b  by replicaset-controller  [subject]
+                    Pod.Scheduled web-1-b  by default-scheduler  [own]
+                    Pod.Started web-1-b  by kubelet  [own]
+                    Pod.Ready web-1-b  by kubelet  [own]
+
+        Deployment.Update web  by unknown  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-1  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulDelete web-1  by replicaset-controller  [owner]
+                Pod.Delete web-1-a  by replicaset-controller  [subject]
+                  Pod.Killing web-1-a  by kubelet  [own]
+              ReplicaSet.SuccessfulDelete web-1  by replicaset-controller  [owner]
+                Pod.Delete web-1-b  by replicaset-controller  [subject]
+                  Pod.Killing web-1-b  by kubelet  [own]
+
+        Deployment.Update web  by unknown  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-1  by deployment-controller  [subject]
+        """,
+    )
+
+
+def test_a_recorded_change_whose_entries_are_stale_starts_when_it_was_received() -> None:
+    (row,) = fold(*journal_of(CASES / "stale-managed-fields.jsonl"))["spans"]
+    assert (row["reason"], row["service"]) == ("Update", "unknown")
+    assert row["start_time"] == parse_time("2026-05-01T10:01:00.2Z")

@@ -157,6 +157,7 @@ def test_a_pod_that_never_became_ready_stops_the_update_until_somebody_deletes_i
     shows(
         c,
         """
+        (superseded)
         StatefulSet.Update db  by kubectl  [root]
           Pod.Delete db-1  by statefulset-controller  [owner]
             Pod.Killing db-1  by kubelet  [own]

@@ -162,6 +162,7 @@ def test_episodes_of_an_object_have_different_traces() -> None:
         Pod.Unhealthy lone  by kubelet  [own] error
 
         (continues Pod.Create lone trace)
+        (superseded)
         Pod.Unhealthy lone  by kubelet  [own] error
 
         Pod.Delete lone  by unknown  [root]

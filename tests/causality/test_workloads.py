@@ -235,7 +235,7 @@ def test_a_stateful_set_makes_its_claims_before_its_pods() -> None:
         StatefulSet.Create db  by kubectl  [root]
           StatefulSet.SuccessfulCreate db  by statefulset-controller  [owner]
             PersistentVolumeClaim.Create data-db-0  by statefulset-controller  [subject]
-              PersistentVolumeClaim.Update data-db-0  by kube-controller-manager  [own]
+              PersistentVolumeClaim.Update data-db-0  by persistentvolume-controller  [own]
           StatefulSet.SuccessfulCreate db  by statefulset-controller  [owner]
             Pod.Create db-0  by statefulset-controller  [subject]
               Pod.Scheduled db-0  by default-scheduler  [own]
@@ -256,7 +256,7 @@ def test_a_claim_is_bound_because_it_was_created() -> None:
         """
         PersistentVolumeClaim.Create data  by kubectl  [root]
           PersistentVolumeClaim.WaitForFirstConsumer data  by persistentvolume-controller  [own]
-          PersistentVolumeClaim.Update data  by kube-controller-manager  [own]
+          PersistentVolumeClaim.Update data  by persistentvolume-controller  [own]
         """,
     )
 
@@ -295,6 +295,7 @@ def test_a_daemon_set_pod_is_caused_by_the_change_that_created_its_revision() ->
     shows(
         c,
         """
+        (superseded)
         DaemonSet.Update agent  by kubectl  [root]
           ControllerRevision.Create agent-two  by daemonset-controller  [owner]
           Pod.Delete agent-a  by daemonset-controller  [owner]
@@ -330,6 +331,7 @@ def test_a_stateful_set_pod_is_caused_by_the_change_that_created_its_revision() 
     shows(
         c,
         """
+        (superseded)
         StatefulSet.Update db  by kubectl  [root]
           ControllerRevision.Create db-two  by statefulset-controller  [owner]
 
@@ -360,6 +362,7 @@ def test_a_failed_stateful_set_pod_is_deleted_and_created_again() -> None:
     shows(
         c,
         """
+        (recovered)
         Pod.Failed db-0  by kubelet  [root] error
           StatefulSet.RecreatingFailedPod db  by statefulset-controller  [subject] error
           StatefulSet.SuccessfulDelete db  by statefulset-controller  [own]
@@ -391,6 +394,7 @@ def test_a_failed_daemon_set_pod_is_deleted_and_created_again() -> None:
     shows(
         c,
         """
+        (recovered)
         Pod.Failed agent-a  by kubelet  [root] error
           DaemonSet.FailedDaemonPod agent  by daemonset-controller  [subject] error
           DaemonSet.SuccessfulDelete agent  by daemonset-controller  [own]

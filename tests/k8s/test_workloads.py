@@ -7,6 +7,7 @@ from msgspec import json
 
 from kspan.k8s.workloads import (
     content,
+    mounted_claims,
     pod_index,
     revision_label,
     template_fingerprint,
@@ -91,3 +92,20 @@ def test_the_wanted_node_of_a_daemonset_pod_is_the_only_one_that_its_affinity_al
     assert wanted_node(affinity("node-a", "node-b")) == wanted_node(affinity()) == ""
     assert wanted_node(affinity("node-a", key="zone")) == ""
     assert [wanted_node(raw) for raw in (b"", b"{}", b'{"nodeAffinity":{}}', b"[")] == [""] * 4
+
+
+def test_a_pod_mounts_named_claims_and_those_of_its_ephemeral_volumes() -> None:
+    volumes: list[dict[str, Any]] = [
+        {"name": "files", "persistentVolumeClaim": {"claimName": "data"}},
+        {"name": "cache", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}},
+        {"name": "again", "persistentVolumeClaim": {"claimName": "data"}},
+        {"name": "tmp", "emptyDir": {}},
+    ]
+    assert mounted_claims(json.encode({"volumes": volumes}), "web-0") == ("data", "web-0-cache")
+
+
+@pytest.mark.parametrize(
+    "spec", [b"", b"{}", b'{"volumes":[{"emptyDir":{}}]}', b'{"volumes":{"persistentVolumeClaim":1}}', b'"ephemeral"']
+)
+def test_a_pod_without_claims_or_with_an_invalid_spec_mounts_none(spec: bytes) -> None:
+    assert mounted_claims(spec, "web-0") == ()

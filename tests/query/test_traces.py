@@ -66,9 +66,13 @@ def test_the_traces_of_a_namespace_include_its_deletion(histories: Histories) ->
 
 def test_failed_traces_are_found_by_status(histories: Histories) -> None:
     history = histories("03-crashloop")
-    assert roots(listed(history, status=Status.ERROR)) == ["Deployment.Create crash"]
-    (summary,) = listed(history, status=Status.ERROR)
-    assert (summary.statuses, summary.outcome) == ([Status.ERROR], ["failing"])
+    crash, readyz = "Deployment.Create crash", "Namespace.KubeAPIReadyz openshift-kube-apiserver"
+    assert roots(listed(history, status=Status.ERROR)) == [crash, readyz]
+    summary, _ = listed(history, status=Status.ERROR)
+    assert (summary.statuses, summary.trace.verdicts) == ([Status.ERROR], ["failing"])
+    warned = listed(history, status=Status.WARNING)
+    assert [found.trace.warnings > 0 for found in listed(history)].count(True) == len(warned)
+    assert {crash, readyz} < set(roots(warned))
     assert listed(history, status=Status.INCOMPLETE) == []
     assert "Deployment.Create crash" not in roots(listed(history, status=Status.OK))
     assert listed(history, status=Status.OPEN) == []

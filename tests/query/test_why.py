@@ -40,6 +40,7 @@ def test_a_deleted_pod_leads_to_the_change_of_its_deployment(histories: Historie
     answer = ask(histories("02-rolling-update"), "pod/web-854b7f4f-9xzlt")
     assert answer.found.object.deleted_at
     assert chain(answer) == [
+        "kubelet: Pod.ContainerTerminated web-854b7f4f-9xzlt",
         "kubelet: Pod.Killing web-854b7f4f-9xzlt",
         "replicaset-controller: Pod.Delete web-854b7f4f-9xzlt",
         "replicaset-controller: ReplicaSet.SuccessfulDelete web-854b7f4f",
@@ -66,17 +67,28 @@ def test_at_ignores_later_occurrences(histories: Histories) -> None:
 
 def test_a_crash_loop_leads_to_the_creation_of_the_deployment(histories: Histories) -> None:
     answer = ask(histories("03-crashloop"), "po/crash-56547dc677-vd7fn")
-    assert chain(answer)[0] == "kubelet: Pod.BackOff crash-56547dc677-vd7fn"
+    assert chain(answer)[:3] == [
+        "kubelet: Pod.Ready=False crash-56547dc677-vd7fn",
+        "kubelet: Pod.ContainerTerminated crash-56547dc677-vd7fn",
+        "replicaset-controller: Pod.Create crash-56547dc677-vd7fn",
+    ]
     assert chain(answer)[-1] == "kubectl: Deployment.Create crash"
 
 
 def test_errors_come_first_among_the_effects(histories: Histories) -> None:
     effects = ask(histories("03-crashloop"), "deploy/crash").effects
     assert effects[0].error
-    assert effects[0].reason == "BackOff"
-    assert effects[0].message.startswith("Back-off restarting failed container")
+    assert [effect.reason for effect in effects if effect.error] == ["ContainerTerminated", "BackOff"]
+    assert effects[1].message.startswith("Back-off restarting failed container")
     assert [effect.error for effect in effects] == sorted((e.error for e in effects), reverse=True)
     assert [e.first for e in effects if not e.error] == sorted(e.first for e in effects if not e.error)
+
+
+def test_probes_of_different_kinds_are_different_effects(histories: Histories) -> None:
+    at = parse_time("2026-11-22T10:36:30Z")
+    effects = ask(histories("09-probe-failure"), "deploy/web", "probe-failure", at=at).effects
+    probes = [(effect.probe, effect.message) for effect in effects if effect.reason == "Unhealthy"]
+    assert probes == [("Readiness", "Readiness probe failed: "), ("Liveness", "Liveness probe failed: ")]
 
 
 def test_a_deleted_namespace_explains_its_pods(histories: Histories) -> None:

@@ -1,7 +1,7 @@
 """Formats one span as text: its object, its message, its repeats."""
 
 from kspan import vocabulary
-from kspan.model import SpanRow
+from kspan.model import Outcome, SpanRow
 from kspan.query.spans import summary_of, times
 from kspan.terminal.screen import clock
 from kspan.terminal.text import harmless
@@ -13,13 +13,23 @@ def object_text(kind: str, namespace: str, name: str) -> str:
 
 
 def note_of(span: SpanRow) -> str:
-    """Return the summary of the change or the message, on one line."""
+    """Return the summary of the change or the message, on one line; of a root also how its trace ended."""
     change = harmless(summary_of(span))
-    if not span.error or span.event_uid or span.reason not in ("Create", "Update", "Delete"):
-        return change or harmless(span.message)
-    # The change itself did not fail: the message of a root span is the outcome of the whole trace.
-    outcome = f"led to a failure: {harmless(span.message)}"
-    return f"{change}; {outcome}" if change else outcome
+    own = change or ("" if _tells_outcome(span) else harmless(span.message))
+    return "; ".join(filter(None, [own, _outcome_of(span)]))
+
+
+def _tells_outcome(span: SpanRow) -> bool:
+    """True if the message of a root span is what failed in its trace."""
+    return bool(span.error and span.attributes.get(vocabulary.OUTCOME_REASON) == span.message)
+
+
+def _outcome_of(span: SpanRow) -> str:
+    outcome = str(span.attributes.get(vocabulary.OUTCOME, ""))
+    if outcome in ("", Outcome.OK):
+        return ""
+    reason = harmless(str(span.attributes.get(vocabulary.OUTCOME_REASON, "")))
+    return f"{outcome}: {reason}" if reason else outcome
 
 
 def repeats_text(span: SpanRow) -> str:

@@ -24,7 +24,7 @@ _ID = 12
 _STYLES: Final = {Status.ERROR: "bold red", Status.INCOMPLETE: "yellow", Status.OPEN: "cyan", Status.OK: "green"}
 
 TRACE_COLUMNS: Final = (
-    *("trace_id", "start_time", "duration_ms", "spans", "status", "service", "who"),
+    *("trace_id", "start_time", "duration_ms", "spans", "warnings", "status", "outcome", "service", "who"),
     *("kind", "namespace", "name", "reason", "change", "message", "previous_trace_id"),
 )
 """Columns of ``kspan traces -o json|csv``."""
@@ -33,18 +33,24 @@ TRACE_COLUMNS: Final = (
 def trace_row(summary: TraceSummary) -> tuple[Any, ...]:
     """Return the values of ``TRACE_COLUMNS``."""
     trace, root = summary.trace, summary.root
-    head = (trace.trace_id, format_time(trace.start_time), summary.duration / MILLISECOND, trace.span_count)
-    status = ",".join(summary.statuses)
+    head = (
+        trace.trace_id,
+        format_time(trace.start_time),
+        summary.duration / MILLISECOND,
+        trace.span_count,
+        trace.warnings,
+    )
+    status = ",".join(summary.statuses), trace.outcome
     if root is None:
-        return (*head, status, *[""] * 8, trace.previous_trace_id)
+        return (*head, *status, *[""] * 8, trace.previous_trace_id)
     what = (root.object_kind, root.object_namespace, root.object_name, root.reason)
     who = (root.service, reading.who(root))
-    return (*head, status, *who, *what, reading.summary_of(root), root.message, trace.previous_trace_id)
+    return (*head, *status, *who, *what, reading.summary_of(root), root.message, trace.previous_trace_id)
 
 
 def traces_table(found: Sequence[TraceSummary], out: Screen) -> None:
     """Print one line for each trace."""
-    header = ("TRACE", "START (UTC)", "DURATION", "SPANS", "STATUS", "WHO", "WHAT")
+    header = ("TRACE", "START (UTC)", "DURATION", "SPANS", "WARNINGS", "OUTCOME", "WHO", "WHAT")
     lines = [_trace_cells(summary) for summary in found]
     if not lines:
         return
@@ -52,25 +58,24 @@ def traces_table(found: Sequence[TraceSummary], out: Screen) -> None:
     out.line(("  ".join([h.ljust(w) for h, w in zip(header, [*widths, 0], strict=True)]), "bold"))
     for summary, line in zip(found, lines, strict=True):
         padded = [text + " " * (width - cell_len(text)) for text, width in zip(line, [*widths, 0], strict=False)]
-        padded[2], padded[3] = line[2].rjust(widths[2]), line[3].rjust(widths[3])
-        what = line[-1] if out.width is None else cut(line[-1], max(out.width - sum(widths) - 12, 20))
+        padded[2:5] = [cell.rjust(width) for cell, width in zip(line[2:5], widths[2:5], strict=True)]
+        what = line[-1] if out.width is None else cut(line[-1], max(out.width - sum(widths) - 2 * len(widths), 20))
         style = _STYLES[summary.statuses[0]]
-        before, after = "  ".join(padded[:4]) + "  ", "  " + padded[5] + "  "
-        out.line((before, ""), (padded[4], style), (after, ""), (what, ""))
+        before, after = "  ".join(padded[:5]) + "  ", "  " + padded[6] + "  "
+        out.line((before, ""), (padded[5], style), (after, ""), (what, ""))
 
 
 def _trace_cells(summary: TraceSummary) -> tuple[str, ...]:
     trace, root = summary.trace, summary.root
-    statuses = [status for status in summary.statuses if status is not Status.OK or not summary.outcome]
-    status = ", ".join([*statuses, *summary.outcome])
+    outcome, warnings = ", ".join(trace.verdicts), str(trace.warnings or "")
     start, length = clock(trace.start_time, day=True)[:19], duration(summary.duration)
     if root is None:
-        return trace.trace_id[:_ID], start, length, str(trace.span_count), status, "", ""
+        return trace.trace_id[:_ID], start, length, str(trace.span_count), warnings, outcome, "", ""
     what = f"{harmless(root.reason)} {object_text(root.object_kind, root.object_namespace, root.object_name)}"
     note = note_of(root)
     who = harmless(reading.who(root))
-    count = str(trace.span_count)
-    return trace.trace_id[:_ID], start, length, count, status, who, f"{what}: {note}" if note else what
+    head = trace.trace_id[:_ID], start, length, str(trace.span_count), warnings, outcome
+    return *head, who, f"{what}: {note}" if note else what
 
 
 # One trace

@@ -5,7 +5,7 @@ from typing import Any
 from rich.cells import cell_len
 
 from kspan.cli.render.span_text import note_of, object_text, repeats_text
-from kspan.model import ObjectRow, SpanRow, TraceRow, TraceState
+from kspan.model import ObjectRow, Outcome, SpanRow, TraceRow, TraceState
 from kspan.query import spans as reading
 from kspan.query.why import CERTAIN, Effect, Link, Why
 from kspan.terminal.screen import Piece, Screen, clock
@@ -14,6 +14,8 @@ from kspan.times import format_time
 
 _GAP = "  "
 _TIMES = "\u00d7"
+TERMINATED, RESTARTED = "ContainerTerminated", "ContainerRestarted"
+WIDEST = 300
 _VERBS = {"Create": "created", "Update": "changed", "Delete": "deleted"}
 
 
@@ -49,7 +51,7 @@ def _headline(answer: Why) -> list[list[Piece]]:
         return lines
     first, last = answer.links[0].span, answer.links[-1].span
     style = "bold red" if first.error else "bold"
-    sentence: list[Piece] = [(harmless(first.reason), style), (f" at {clock(first.start_time, day=True)} UTC", "")]
+    sentence: list[Piece] = [(_event(first), style), (f" at {clock(first.start_time, day=True)} UTC", "")]
     if len(answer.links) > 1:
         earlier = f" {duration(first.start_time - last.start_time)} earlier"
         sentence += _root_cause(last, earlier) if _is_root(answer) else _first_known(last, earlier)
@@ -57,9 +59,25 @@ def _headline(answer: Why) -> list[list[Piece]]:
         lines += [sentence + ([(":", "")] if change else []), *([[(f"  {change}", "bold")]] if change else [])]
     else:
         lines.append([*sentence, (" by ", ""), (_who(last), "bold")] if _is_root(answer) else sentence)
-    if last.error and last is not first and last.message:
-        lines.append([(f"which led to a failure: {harmless(last.message)}", "red")])
+    ends = (link.span for link in answer.links[1:] if link.span.reason == TERMINATED)
+    lines += [[(_event(end), "bold red" if end.error else "bold")] for end in ends]
+    if answer.trace is not None:
+        lines += _outcome(answer.trace)
     return lines
+
+
+def _outcome(trace: TraceRow) -> list[list[Piece]]:
+    """The line that says how the whole trace ended, unless that is obvious."""
+    verdict = ", ".join(trace.verdicts)
+    if not trace.reason:
+        return [] if trace.outcome in ("", Outcome.OK) else [[(f"outcome: {verdict}", "")]]
+    return [[(f"outcome: {verdict}: {harmless(trace.reason)}", "red" if trace.error else "")]]
+
+
+def _event(span: SpanRow) -> str:
+    """The reason of an occurrence; of the end of a container, how it ended."""
+    is_container = span.object_kind == "Pod" and span.reason in (TERMINATED, RESTARTED) and not span.event_uid
+    return harmless(span.message)[:WIDEST] if is_container else harmless(span.reason)
 
 
 def _root_cause(root: SpanRow, earlier: str) -> list[Piece]:
@@ -187,7 +205,8 @@ def _effects(answer: Why, out: Screen) -> None:
 
 def _group(effect: Effect) -> tuple[str, str]:
     which = harmless(effect.example) if effect.objects == 1 else f"on {effect.objects} objects"
-    return harmless(f"{effect.kind}.{effect.reason}"), which
+    probe = f" ({effect.probe.lower()})" if effect.probe else ""
+    return harmless(f"{effect.kind}.{effect.reason}{probe}"), which
 
 
 def _followed(answer: Why, out: Screen) -> None:
@@ -196,7 +215,7 @@ def _followed(answer: Why, out: Screen) -> None:
     for trace in answer.followed:
         above = "  (shown above)" if trace.trace_id in shown else ""
         count = f"{trace.span_count} span{'' if trace.span_count == 1 else 's'}"
-        summary = f"{count}{', failed' if trace.error else ''}{above}"
+        summary = f"{count}, {', '.join(trace.verdicts)}{above}"
         out.line(
             ("  " + clock(trace.start_time or trace.opened_at) + _GAP, "dim"),
             (f"trace {trace.trace_id[:12]}  {summary}", ""),
@@ -273,6 +292,9 @@ def _trace(trace: TraceRow) -> dict[str, Any]:
         "start_time": format_time(trace.start_time) if trace.start_time else None,
         "end_time": format_time(trace.end_time) if trace.end_time else None,
         "spans": trace.span_count,
+        "outcome": trace.outcome,
+        "reason": trace.reason,
+        "warnings": trace.warnings,
         "error": trace.error,
         "incomplete": trace.incomplete,
         "previous_trace_id": trace.previous_trace_id or None,
@@ -289,4 +311,5 @@ def _effect(effect: Effect) -> dict[str, Any]:
         "first": format_time(effect.first),
         "example": effect.example,
         "message": effect.message if effect.error else "",
+        "probe": effect.probe,
     }

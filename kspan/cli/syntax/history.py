@@ -63,7 +63,10 @@ def traces(
         typer.Option("--actor", metavar="SERVICE", help="Only traces that this component started: kubectl, helm ..."),
     ] = "",
     status: Annotated[
-        str, typer.Option("--status", metavar="STATUS", help="Only traces that are ok, error, incomplete or open.")
+        str,
+        typer.Option(
+            "--status", metavar="STATUS", help="Only traces that are ok, error, incomplete or open, or have a warning."
+        ),
     ] = "",
     min_duration: Annotated[
         str, typer.Option("--min-duration", metavar="DURATION", help="Only traces that lasted at least this long.")

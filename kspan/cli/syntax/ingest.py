@@ -194,7 +194,9 @@ def record(
 
 @app.command(cls=Command, rich_help_panel=COLLECT)
 def replay(
-    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Recordings; - reads standard input.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE", help="Recordings, dumps or folders; - is standard input.")
+    ],
     db: Db = None,
     export: Export = ["console"],  # noqa: B006
     max_trace_spans: MaxTraceSpans = 5_000,
@@ -209,10 +211,11 @@ def replay(
 ) -> None:
     """Turn recordings into traces.
 
-    Reads recordings of 'kspan record', captures of the Go kspan, and the output of 'kubectl get -o json' or '-o yaml',
-    plain or compressed with gzip. Time is taken from the recording, not from the clock. Records that the database
-    already has are skipped, and so are traces that were already exported to a target: an interrupted replay can be
-    run again.
+    Reads recordings of 'kspan record', captures of the Go kspan, and what 'kubectl get -o json' (or yaml, also with
+    --output-watch-events) and 'kubectl cluster-info dump' print, plain or compressed with gzip. Of a folder (a dump, a
+    must-gather or support bundle), it reads all .json, .jsonl, .yaml and .yml files with Kubernetes objects. Time is
+    taken from the recording, not from the clock. Records that the database already has are skipped, and so are traces
+    that were already exported to a target: an interrupted replay can be run again.
 
     \b
     Examples:
@@ -225,6 +228,9 @@ def replay(
       # Trace what a cluster still knows about its last hour
       kubectl get events,deploy,rs,pods -A -o json --show-managed-fields |
         kspan replay - --db sqlite://
+    \b
+      # Trace what a must-gather shows
+      kspan replay must-gather.local.123/ --db case.sqlite
     """
     from kspan.cli.commands.replay import run_replay
 

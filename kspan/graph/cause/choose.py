@@ -6,6 +6,8 @@ returns a Choice, or raises PrerequisiteError if something has to be done first.
 
 from kspan.graph.cause import evidence
 from kspan.graph.cause.choice import OWN, OWNER, PLACE, ROOT, SUBJECT, UNKNOWN, Choice
+from kspan.graph.cause.choose_binding import BindingChooser
+from kspan.graph.cause.choose_container import ContainerChooser
 from kspan.graph.cause.choose_deletion import DeletionChooser
 from kspan.graph.cause.choose_news import NEWS_WINDOW, NewsChooser
 from kspan.graph.cause.choose_transition import TransitionChooser
@@ -20,6 +22,9 @@ ADMITS_PODS, REMOVES_PODS = ("opened", "labelled"), ("evicts", "labelled")
 """Effects of a change of a Node (``KnownChange.effect``). After ADMITS_PODS the DaemonSet controller creates a
 Pod on the Node; after REMOVES_PODS it deletes its Pod there."""
 
+UNEXPLAINED = Choice(None, ROOT, 0.5, actor="unknown")
+"""For the removal of what a controller had set, without a reason for the controller: anybody can have done that."""
+
 
 class Chooser:
     """Chooses causes of changes and Events.
@@ -32,7 +37,9 @@ class Chooser:
         self.rules = rules
         self.settings = settings
         self.prerequisites = prerequisites
+        self.bindings = BindingChooser(state, prerequisites)
         self.deletions = DeletionChooser(state, rules, settings, prerequisites)
+        self.containers = ContainerChooser(state, prerequisites, self.deletions.of_disruption)
         self.transitions = TransitionChooser(state, prerequisites, self.deletions.of_disruption)
         self.news = NewsChooser(state, rules, settings, prerequisites)
 
@@ -40,6 +47,10 @@ class Chooser:
         """The cause of a condition transition."""
         choice = self.transitions.of_transition(occ)
         return choice if occ.warning else self.news.or_newer(occ, choice)
+
+    def of_container_turn(self, occ: Occurrence) -> Choice:
+        """The cause of the end of a container, or of its restart."""
+        return self.containers.of_turn(occ)
 
     # changes ---------------------------------------------------------------------------------------------------------
 
@@ -61,10 +72,15 @@ class Chooser:
         if not occ.by_controller and not (occ.verb == "Create" and obj.owner):
             unknown = self._by_unknown(occ, obj) if obj.owner and not occ.manager else None
             return unknown or Choice(None, ROOT, 0.95 if occ.manager else 0.5)
+        bound = self.bindings.of_binding(occ, obj)
+        if bound is not None:
+            return bound
         if occ.verb == "Create" and (requested := self.news.of_request(occ)) is not None:
             return requested
         by_owner = self._triggered(evidence.controlling(self.state, obj), occ)
-        return self._or_own_change(occ, obj, by_owner)
+        choice = self._or_own_change(occ, obj, by_owner)
+        # The owner of an object explains what its controller does.
+        return choice if not occ.probable_manager or obj.owner or _explains(choice, occ) else UNEXPLAINED
 
     def _of_new_namespace(self, occ: Occurrence, obj: ObjectState) -> Choice | None:
         """The creation, just before, of the namespace in which a controller creates an object without an owner.
@@ -284,6 +300,8 @@ class Chooser:
         if change is not None and (obj := self.state.object(change.uid)) is not None:
             choice = self._or_own_change(change, obj, choice)
         choice = choice if choice.cause is not None else self.of_event(event)
+        if reporter.awaits:
+            choice = self.bindings.of_event(event, reporter, choice)
         return choice._replace(actor=deletion.actor, message=deletion.message)
 
     def _requested_by(self, by: str, event: Occurrence) -> Choice | None:
@@ -304,17 +322,14 @@ class Chooser:
 
     def of_event(self, occ: Occurrence) -> Choice:
         """The cause of an Event about its own object. What starts a trace has one only if that was just before."""
-        choice = self.news.or_newer(occ, self._of_own_event(occ))
+        choice, obj = self.news.or_newer(occ, self._of_own_event(occ)), self.state.object(occ.uid)
         starts = occ.subject is not None and occ.subject.means == "publishes" and occ.subject.starts
         if starts and (choice.cause is None or occ.time - choice.cause.time > NEWS_WINDOW):
             return Choice(None, ROOT, 0.9)
-        return choice
+        return self.bindings.of_event(occ, obj, choice) if obj is not None and obj.awaits else choice
 
     def _of_own_event(self, occ: Occurrence) -> Choice:
-        """The cause of an Event about its own object, from that object and its owners.
-
-        What it observed, or a change of the object, another Event about the object, or the owner's newest change.
-        """
+        """Something that it observed, a change of its object, another Event about that, or the owner's last change."""
         obj = self.state.object(occ.uid)
         if obj is None:
             return UNKNOWN
@@ -322,6 +337,8 @@ class Chooser:
         if subject is not None and subject.means == "observes" and (seen := self._observed(occ, obj)) is not None:
             return seen
         self.prerequisites.require_inferred(obj, occ)
+        if (of_container := self.containers.of_event(occ, obj)) is not None:
+            return of_container
         if subject is not None and subject.means == "explains":
             cause = evidence.newest(c for c in obj.changes if c.verb == subject.after)
             if cause is not None and cause.time <= occ.latest + evidence.SLACK:
@@ -374,6 +391,11 @@ class Chooser:
 
 def _replaces_jobs(owner: ObjectState) -> bool:
     return owner.kind == "CronJob" and decode_spec(owner.spec).concurrencyPolicy == "Replace"
+
+
+def _explains(choice: Choice, occ: Occurrence) -> bool:
+    """True if a controller had a reason to make a change just then."""
+    return choice.cause is not None and occ.earliest - choice.cause.latest <= evidence.MATCH
 
 
 def _newer(choice: Choice, other: KnownChange | None) -> Choice:

@@ -10,7 +10,7 @@ from kspan.graph.cause import evidence
 from kspan.graph.cause.choice import OWN, OWNER, PLACE, ROOT, UNKNOWN, Choice
 from kspan.graph.cause.prerequisites import Prerequisites
 from kspan.graph.observe.condition_diff import PHASE
-from kspan.graph.state.records import ObjectState, Occurrence, Transition
+from kspan.graph.state.records import ContainerTurn, ObjectState, Occurrence, Transition
 from kspan.graph.state.state import State
 from kspan.times import SECOND
 
@@ -105,11 +105,16 @@ class TransitionChooser:
         )
         # A deadline is exceeded because of the change that set it, not because of a dependent.
         timed_out = occ.condition_reason.endswith("DeadlineExceeded")
-        below = None if timed_out else evidence.newest_below(self.state, obj, transition)
+        # What a Pod owns are its claims, which do not run it.
+        below = None if timed_out or obj.kind == "Pod" else evidence.newest_below(self.state, obj, transition)
         if below is not None and (own is None or own.rv < below.rv):
             return Choice(
                 self.prerequisites.require_cause(below) if isinstance(below, Transition) else below, OWNER, 0.8
             )
+        turn = _turn_before(obj, occ, transition) if obj.containers else None
+        if turn is not None and (own is None or own.rv <= turn.rv):
+            self.prerequisites.require_decided([turn.span])
+            return Choice(turn.as_cause(), OWN, 0.9)
         if own is not None:
             return Choice(own, OWN, 0.95 if occ.generation and own.generation else 0.9)
         return UNKNOWN
@@ -125,3 +130,17 @@ class TransitionChooser:
         if event is not None:
             self.prerequisites.require_decided([event.id])
         return event
+
+
+def _turn_before(pod: ObjectState, occ: Occurrence, transition: Transition) -> ContainerTurn | None:
+    """The end of a container because of which a Pod is not ready any more or ended, or the restart after which it is
+    ready again: the newest since the condition last changed. The kubelet may write both at once."""
+    if occ.condition_status == PHASE:
+        since, ended = 0, True
+    elif transition.type in ("Ready", "ContainersReady"):
+        earlier = (t.rv for t in pod.transitions if t.type == transition.type and t.rv < transition.rv)
+        since, ended = max(earlier, default=0) + transition.bad, transition.bad
+    else:
+        return None
+    turns = (t for t in pod.containers if t.ended == ended and since <= t.rv <= transition.rv)
+    return max(turns, key=lambda t: (t.rv, t.time, t.span), default=None)

@@ -12,12 +12,12 @@ from kspan.graph.cause import evidence
 from kspan.graph.cause.choice import OWNER, PLACE, ROOT, SUBJECT, UNKNOWN, Choice
 from kspan.graph.cause.choose import Chooser
 from kspan.graph.cause.prerequisites import AddInferred, Decide, Prerequisite, PrerequisiteError, Prerequisites
-from kspan.graph.observe.trace_context import read_context
 from kspan.graph.rules.rules import Rules
 from kspan.graph.state.records import NOT_PLACED, SYNTHETIC_UPDATE, KnownChange, ObjectState, Occurrence
 from kspan.graph.state.state import State
 from kspan.graph.trace.failing import FailingTraces
 from kspan.graph.trace.placement import Placer
+from kspan.graph.trace.trace_context import read_context
 from kspan.ids import unnamed
 from kspan.settings import FoldSettings
 
@@ -51,6 +51,8 @@ class Decider:
             self._decide_change(occ)
         elif occ.condition:
             self._decide_transition(occ)
+        elif occ.run is not None:
+            self._place(occ, self._ask(self.chooser.of_container_turn, occ))
         elif occ.subject is not None and occ.subject.means in evidence.VERBS:
             self._decide_event_about(occ)
         else:

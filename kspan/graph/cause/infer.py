@@ -66,8 +66,8 @@ def _known_change(occ: Occurrence, obj: ObjectState, seen: Baseline, *, newest: 
 
 
 def _create(state: State, rules: Rules, obj: ObjectState, seen: Baseline) -> Occurrence:
-    first = min(seen.field_managers, key=lambda w: (w.time, w.manager), default=None)
-    manager = first.manager if first is not None and first.time <= obj.created + SECOND else ""
+    first = field_managers.creator(seen.field_managers, obj.created, obj.owner_manager)
+    manager = first.manager if first is not None else ""
     occ = _occurrence(state, rules, obj, "Create", manager, obj.created, 1 if seen.generation else 0)
     if len(seen.field_managers) > 1 or seen.generation > 1:
         return occ  # Changed since then.

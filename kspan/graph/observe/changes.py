@@ -15,6 +15,14 @@ from kspan.k8s.resource_version import EPOCH_STEP
 from kspan.model import VANISHED, LogRecord, RecordType
 from kspan.times import SECOND, parse_time_or_zero
 
+_UPDATERS = {
+    "Node": "node-controller",
+    "PersistentVolume": "persistentvolume-controller",
+    "PersistentVolumeClaim": "persistentvolume-controller",
+}
+"""The controllers of the controller manager that change the spec of these kinds, also if another one has created the
+object."""
+
 
 class ChangeObserver:
     """Creates the occurrences of changes."""
@@ -25,7 +33,8 @@ class ChangeObserver:
 
     def created(self, seen: ObservedObject, new: ObjectState) -> None:
         """Add the creation of an object. If it replaces a dependent that its owner lost, the owner notes that."""
-        entry = field_managers.newest_entry(new.field_managers)
+        entry = field_managers.creator(new.field_managers, new.created, new.owner_manager)
+        entry = entry or field_managers.newest_entry(new.field_managers)
         writer = Writer(entry.manager, entry.subresource) if entry is not None else NO_WRITER
         occ, change = self._written(seen, new, "Create", writer, new.created)
         _set_context(occ, new.traceparent, changed=bool(new.traceparent))
@@ -46,6 +55,7 @@ class ChangeObserver:
         _set_context(occ, new.traceparent, changed=new.traceparent != old.traceparent)
         occ.patch, occ.summary = patch, summary
         change.replicas_before, change.template_changed = old.replicas, old.template != new.template
+        change.interrupts = change.template_changed and old.progressing
         if new.kind == "Node":
             change.effect = field_managers.node_change(old.spec, new.spec)
         self._date_in_gap(seen.record, occ, change, old, writer.time)
@@ -88,6 +98,7 @@ class ChangeObserver:
         ended = ended_phase(new.conditions)
         change = KnownChange(occ.id, occ.verb, occ.rv, occ.time)
         change.effect = "deleted" if new.kind == "Node" else "ended" if ended else ""
+        change.interrupts = old is not None and old.progressing
         self._date_in_gap(record, occ, change, old, floor)
         self.state.add_change(new, occ, change)
         if not ended:  # A finished Pod was already counted as lost when it finished.
@@ -228,6 +239,11 @@ class ChangeObserver:
 
     def _actor(self, obj: ObjectState, occ: Occurrence) -> str:
         """Return the component that made a change."""
+        if occ.manager == field_managers.SHARED and occ.verb == "Update":
+            if occ.subresource == "scale" and not obj.owner:
+                return "horizontal-pod-autoscaler"
+            if obj.kind in _UPDATERS:
+                return _UPDATERS[obj.kind]
         if occ.by_controller and obj.owner and self.rules.is_controller(occ.manager):
             owner = self.state.object(obj.owner)
             kind = owner.kind if owner is not None else self.owner_kind(obj)

@@ -129,6 +129,8 @@ class EventObserver:
             for other in self.rules.obstacles(occ.actor, occ.kind, occ.reason, occ.namespace, occ.message):
                 if other.rule != subject.rule:
                     self._note_refusal(occ, other, obj)
+        elif subject.means == "awaits":
+            self.state.objects.await_use(obj, subject.kind)
         elif subject.means in ("publishes", "requests"):
             wanted = subject.kind if subject.means == "requests" else ""
             self.state.objects.add_news(obj, News(occ.id, occ.rv, occ.time, occ.revision or subject.by, wanted))

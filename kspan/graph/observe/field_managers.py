@@ -14,7 +14,10 @@ import msgspec
 
 from kspan.graph.observe.timing import PROMPT
 from kspan.k8s.objects import ManagedFieldsEntry, decode_spec
-from kspan.times import parse_time_or_zero
+from kspan.times import SECOND, parse_time_or_zero
+
+SHARED: Final = "kube-controller-manager"
+"""Manager of all controllers of the controller manager."""
 
 _UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
 """Taint that mirrors spec.unschedulable of a Node."""
@@ -120,6 +123,20 @@ def node_change(before: bytes, after: bytes) -> str:
     if was - now or (old.unschedulable and not new.unschedulable):
         return "opened"
     return ""
+
+
+def creator(entries: Sequence[FieldManagerEntry], created: int, owner_manager: str) -> FieldManagerEntry | None:
+    """Return the entry of the creator of an object; None if none is as old as the object.
+
+    Others may have written in the same second. The controller of the owner creates what it owns; the controllers of
+    the controller manager only complete what others created (a Node, a claim).
+
+    Args:
+        created: creationTimestamp (ns, in whole seconds).
+        owner_manager: the manager that wrote the owner references.
+    """
+    first = [entry for entry in entries if 0 < entry.time <= created + SECOND]
+    return min(first, key=lambda e: (e.manager != owner_manager, e.time, e.manager == SHARED, e.manager), default=None)
 
 
 def newest_entry(entries: Sequence[FieldManagerEntry]) -> FieldManagerEntry | None:

@@ -12,14 +12,15 @@ from kspan.graph.observe import diff, field_managers
 from kspan.graph.observe.condition_diff import condition_set
 from kspan.graph.observe.rollout_status import BUILT_IN, SETTLED, assess, disruption_reason, job_end
 from kspan.graph.observe.timing import estimate_time
-from kspan.graph.observe.trace_context import carried
 from kspan.graph.state.records import ObjectState
+from kspan.graph.trace.trace_context import carried
 from kspan.k8s.objects import KubeObject, ObjectMeta, ObjectStatus, Spec, decode_spec, decode_status
 from kspan.k8s.resource_version import version_number
 from kspan.k8s.workloads import (
     REVISION,
     content,
     lease_holder,
+    mounted_claims,
     pod_index,
     revision_label,
     template_fingerprint,
@@ -100,6 +101,8 @@ def _set_spec(new: ObjectState, seen: ObservedObject, known: ObjectState | None)
     # The spec of a Pod hardly ever changes, and Pods are the most numerous kind.
     new.spec = b"" if obj.kind == "Pod" else bytes(obj.spec) if obj.kind != "Lease" else lease_holder(bytes(obj.spec))
     new.node = spec.nodeName or (wanted_node(bytes(spec.affinity)) if obj.kind == "Pod" else "")
+    if obj.kind == "Pod" and (known is None or not known.rv):  # Its volumes never change.
+        new.claims = mounted_claims(bytes(obj.spec), new.name)
     new.replicas = _replicas(obj.kind, spec)
     target = spec.scaleTargetRef
     new.target_kind, new.target_name = (target.kind, target.name) if target is not None else ("", "")

@@ -6,6 +6,7 @@ streams does not matter.
 
 from kspan.graph.observe.changes import ChangeObserver
 from kspan.graph.observe.condition_diff import PHASE
+from kspan.graph.observe.containers import ContainerObserver
 from kspan.graph.observe.events import EventObserver
 from kspan.graph.observe.failures import FailureObserver
 from kspan.graph.observe.object_state import (
@@ -38,6 +39,7 @@ class Observer:
         self.events = EventObserver(state, rules, self.failures)
         self.changes = ChangeObserver(state, rules)
         self.transitions = TransitionObserver(state, rules)
+        self.containers = ContainerObserver(state)
 
     def observe(self, record: LogRecord) -> None:
         """Process a record of an object. An object that does not match the schema is ignored."""
@@ -57,9 +59,13 @@ class Observer:
         new = self._remember(seen, known)
         if seen.record.type is RecordType.LISTED:
             self.state.objects.set_baseline(new, deleting=bool(seen.meta.deletionTimestamp))
+            if new.kind == "Pod":
+                self.containers.remember(seen, new)
             return
         # An object that is only known from references has no version.
         self._observe_change(seen, new, known if known is not None and known.rv else None)
+        if new.kind == "Pod":
+            self.containers.observe(seen, new)
         if seen.record.type is RecordType.DELETED:
             self.state.objects.delete(new, self.changes.removed_at(seen, new))
         elif new.conditions != (known.conditions if known is not None else ()):

@@ -120,7 +120,15 @@ ASSESSED = frozenset(_KINDS)
 """Kinds whose status shows whether they are healthy."""
 
 BUILT_IN = frozenset(
-    [*_KINDS, "CronJob", "HorizontalPodAutoscaler", "Namespace", "PersistentVolume", "ReplicationController"],
+    [
+        *_KINDS,
+        "CronJob",
+        "HorizontalPodAutoscaler",
+        "Namespace",
+        "PersistentVolume",
+        "PersistentVolumeClaim",
+        "ReplicationController",
+    ],
 )
 """Kinds whose spec is decoded."""
 

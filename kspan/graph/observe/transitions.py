@@ -20,9 +20,6 @@ from kspan.times import SECOND, parse_time_or_zero
 MESSAGE_LIMIT = 1024
 """Maximum length of a message in characters (the API's limit for Events; meta/v1 Condition allows 32768)."""
 
-SHARED_MANAGER = "kube-controller-manager"
-"""Field manager of many controllers."""
-
 _WRITERS_OF_STATUS = {
     "HorizontalPodAutoscaler": "horizontal-pod-autoscaler",
     "Node": "node-controller",
@@ -97,7 +94,7 @@ class TransitionObserver:
         occ.actor = self._actor(obj, occ.manager)
         if transition.status == PHASE:
             occ.notes = [*occ.notes, *self.state.objects.take_announcements(obj)]
-        by_other_component = obj.kind == "Pod" and occ.manager == SHARED_MANAGER
+        by_other_component = obj.kind == "Pod" and occ.manager == field_managers.SHARED
         self.state.add_transition(
             obj, occ, Transition(occ.id, transition.type, transition.bad, occ.rv, occ.time, by_other_component)
         )
@@ -141,7 +138,7 @@ class TransitionObserver:
 
     def _actor(self, obj: ObjectState, manager: str) -> str:
         """Return the component that wrote the status."""
-        if manager == SHARED_MANAGER:
+        if manager == field_managers.SHARED:
             return _WRITERS_OF_STATUS.get(obj.kind) or self.rules.actors.get(obj.kind) or manager
         return field_managers.service_of(manager) or "unknown"
 

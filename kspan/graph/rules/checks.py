@@ -8,7 +8,7 @@ import msgspec
 
 from kspan.toml_positions import Path, Positions
 
-SUGGESTED = 11
+SUGGESTED = 12
 """Maximum number of known names that a mistake lists."""
 
 _TYPES = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list", dict: "a table"}

@@ -20,6 +20,7 @@ MEANINGS = (
     "turns",
     "observes",
     "waits",
+    "awaits",
     "explains",
     "publishes",
     "requests",

@@ -9,6 +9,9 @@ from kspan.graph.state.records import Occurrence
 Name = tuple[str, str, str]
 """Kind, namespace and name of an object."""
 
+OF_CONTAINERS = frozenset(["Killing", "Unhealthy"])
+"""Reasons of Events of the kubelet that explain why a container ended."""
+
 Key = TypeVar("Key")
 
 
@@ -19,10 +22,12 @@ class EventIndex:
         self.tracks = EventTracks()
         self._about: dict[Name, list[Occurrence]] = defaultdict(list)
         self._decisions: dict[str, list[Occurrence]] = defaultdict(list)
+        self._of_containers: dict[tuple[str, str], list[Occurrence]] = defaultdict(list)
         self._top_level: dict[Name, list[Occurrence]] = defaultdict(list)
 
     def __len__(self) -> int:
-        return len(self.tracks) + len(self._about) + len(self._decisions) + len(self._top_level)
+        indexes = (self._about, self._decisions, self._of_containers, self._top_level)
+        return len(self.tracks) + sum(len(index) for index in indexes)
 
     def add(self, occ: Occurrence) -> None:
         """Index an occurrence of an Event."""
@@ -31,6 +36,8 @@ class EventIndex:
             self.add_subject(occ)
             if occ.subject.starts:
                 self._decisions[occ.reported_uid].append(occ)
+        if occ.reason in OF_CONTAINERS:
+            self._of_containers[occ.reported_uid, occ.reason].append(occ)
         if occ.top_level:
             self._top_level[occ.kind, occ.namespace, occ.name].append(occ)
 
@@ -47,6 +54,8 @@ class EventIndex:
             _remove(self._about, (subject.kind, subject.namespace, subject.name), occ)
         if subject is not None and subject.starts:
             _remove(self._decisions, occ.reported_uid, occ)
+        if occ.reason in OF_CONTAINERS:
+            _remove(self._of_containers, (occ.reported_uid, occ.reason), occ)
         if occ.top_level:
             _remove(self._top_level, (occ.kind, occ.namespace, occ.name), occ)
 
@@ -57,6 +66,10 @@ class EventIndex:
     def decisions(self, uid: str) -> list[Occurrence]:
         """The Events in which an object's own controller reports what it decided."""
         return self._decisions.get(uid, [])
+
+    def of_containers(self, uid: str, reason: str, field_path: str) -> list[Occurrence]:
+        """The Events about a container of a Pod with a reason that is one of ``OF_CONTAINERS``."""
+        return [occ for occ in self._of_containers.get((uid, reason), ()) if occ.field_path == field_path]
 
     def top_level(self, kind: str, namespace: str, name: str) -> list[Occurrence]:
         """The Events of the object with this name that start a trace."""

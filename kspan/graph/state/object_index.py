@@ -92,6 +92,7 @@ class ObjectIndex:
         self.ownership: nx.DiGraph[str] = nx.DiGraph()
         self._by_name: dict[Name, list[str]] = {}
         self._refused: dict[Name, set[str]] = defaultdict(set)
+        self._consumers: dict[tuple[str, str], set[str]] = defaultdict(set)  # namespace and name of a claim -> Pods
         self._publishers: dict[tuple[str, str], set[str]] = defaultdict(set)  # kind and name -> uids
         self._requesters: dict[str, set[str]] = defaultdict(set)  # kind that is wanted -> uids
         self._happenings: dict[str, Happenings] = {}
@@ -107,6 +108,8 @@ class ObjectIndex:
             uids = self._by_name.setdefault((obj.kind, obj.namespace, obj.name), [])
             if obj.uid not in uids:
                 uids.append(obj.uid)
+        for claim in obj.claims:
+            self._consumers[obj.namespace, claim].add(obj.uid)
         return old is None or not _has_same_columns(old, obj)
 
     def remove(self, obj: ObjectState) -> None:
@@ -117,6 +120,10 @@ class ObjectIndex:
             uids.remove(obj.uid)
             if not uids:
                 del self._by_name[name]
+        for claim in obj.claims:
+            self._consumers[obj.namespace, claim].discard(obj.uid)
+            if not self._consumers[obj.namespace, claim]:
+                del self._consumers[obj.namespace, claim]
         self.set_refusals(obj, ())
         self.set_news(obj, ())
         self._happenings.pop(obj.uid, None)
@@ -181,6 +188,11 @@ class ObjectIndex:
     def named(self, kind: str, namespace: str, name: str) -> list[ObjectState]:
         """The objects that have or had this name, oldest first."""
         found = map(self.by_uid.get, self._by_name.get((kind, namespace, name), ()))
+        return sorted((obj for obj in found if obj is not None), key=lambda obj: (obj.created, obj.uid))
+
+    def consumers(self, claim: ObjectState) -> list[ObjectState]:
+        """The Pods that mount a claim, oldest first."""
+        found = map(self.by_uid.get, self._consumers.get((claim.namespace, claim.name), ()))
         return sorted((obj for obj in found if obj is not None), key=lambda obj: (obj.created, obj.uid))
 
     def in_namespace(self, kind: str, namespace: str) -> list[ObjectState]:

@@ -10,6 +10,7 @@ from kspan.graph.state.event_clock import EventClock
 from kspan.graph.state.object_index import ObjectIndex
 from kspan.graph.state.records import (
     Baseline,
+    ContainerTurn,
     Continuation,
     Failure,
     KnownChange,
@@ -31,6 +32,9 @@ DEPENDENTS_KEPT: Final = 256
 
 TRANSITIONS_KEPT: Final = 48
 """Transitions of one object that can be causes. As many may wait for their cause; more are skipped."""
+
+TURNS_KEPT: Final = 3
+"""Ends and restarts of one container: its status shows two, and an Event about one may be late."""
 
 ANNOUNCEMENTS_KEPT: Final = 8
 """Announcements of a deletion, until it happens."""
@@ -76,6 +80,7 @@ class Objects:
         self.owner_row: Final = self._index.owner_row
         self.happenings: Final = self._index.happenings
         self.refused_by: Final = self._index.refused_by
+        self.consumers: Final = self._index.consumers
         self.publishers: Final = self._index.publishers
         self.requesters: Final = self._index.requesters
 
@@ -146,6 +151,12 @@ class Objects:
         """Set the trace of an object's routine Events."""
         obj.quiet = trace
         self._delta.objects[obj.uid] = None
+
+    def await_use(self, obj: ObjectState, kind: str) -> None:
+        """Note that an object is completed once another of this kind uses it."""
+        if obj.awaits != kind:
+            obj.awaits = kind
+            self._delta.objects[obj.uid] = None
 
     def set_baseline(self, obj: ObjectState, *, deleting: bool) -> None:
         """Keep an object as the first list shows it: unseen changes are inferred from that."""
@@ -265,6 +276,13 @@ class Objects:
         self._index_happened(obj, transition)
         self._delta.objects[obj.uid] = None
 
+    def add_container_turn(self, obj: ObjectState, turn: ContainerTurn) -> None:
+        """Add the end or the restart of a container, and drop the oldest ones of that container."""
+        alike = [t for t in obj.containers if (t.field_path, t.ended) == (turn.field_path, turn.ended)]
+        dropped = {t.span for t in alike[: 1 - TURNS_KEPT]} if len(alike) >= TURNS_KEPT else set()
+        obj.containers = (*(t for t in obj.containers if t.span not in dropped), turn)
+        self._delta.objects[obj.uid] = None
+
     def announce_deletion(self, obj: ObjectState, note: Note) -> None:
         """Keep a transition that announces an object's deletion until that happens."""
         obj.announcements = (*obj.announcements, note)[-ANNOUNCEMENTS_KEPT:]
@@ -337,8 +355,12 @@ class Objects:
                 self._set_trace(reporter, reporter.news, occ)
         elif (occ.verb or occ.condition) and (known := self.get(occ.uid)) is not None:
             self._set_trace(known, known.changes if occ.verb else known.transitions, occ)
+        elif occ.run is not None and (known := self.get(occ.uid)) is not None:
+            self._set_trace(known, known.containers, occ)
 
-    def _set_trace(self, obj: ObjectState, causes: Iterable[KnownChange | Transition | News], occ: Occurrence) -> None:
+    def _set_trace(
+        self, obj: ObjectState, causes: Iterable[KnownChange | Transition | ContainerTurn | News], occ: Occurrence
+    ) -> None:
         for cause in causes:
             if cause.span == occ.id:
                 cause.trace = occ.place.trace

@@ -10,6 +10,7 @@ import msgspec
 from kspan.graph.observe.condition_diff import ConditionSet
 from kspan.graph.observe.field_managers import FieldManagerEntry
 from kspan.graph.rules.rules import Subject
+from kspan.k8s.containers import Ended, Restarted
 
 SYNTHETIC_CREATE, SYNTHETIC_UPDATE = 1, 2
 """resourceVersions of changes that were not seen but inferred from managedFields: before any real one."""
@@ -33,6 +34,7 @@ class KnownChange(msgspec.Struct, array_like=True, gc=False):
     generation: int = 0  # of the object after the change; 0: the kind has none
     range: int = 0  # by how much later than ``time`` it can have been made, if not exact
     manager: str = ""  # field manager
+    interrupts: bool = False  # what the object was doing when it was made: a new template, or the deletion
 
     @property
     def order(self) -> tuple[int, int]:
@@ -63,6 +65,22 @@ class Transition(msgspec.Struct, array_like=True, gc=False):
 
     def as_cause(self) -> KnownChange:
         """The transition as a cause."""
+        return KnownChange(self.span, "", self.rv, self.time, trace=self.trace)
+
+
+class ContainerTurn(msgspec.Struct, array_like=True, gc=False):
+    """The end of a run of a container, or the start of its next run."""
+
+    span: str
+    field_path: str  # spec.containers{web}
+    ended: bool  # false: started again
+    number: int  # of the run
+    rv: int
+    time: int
+    trace: str = ""  # set once the occurrence is placed; it stays empty for one that the first list showed
+
+    def as_cause(self) -> KnownChange:
+        """The turn as a cause."""
         return KnownChange(self.span, "", self.rv, self.time, trace=self.trace)
 
 
@@ -210,7 +228,7 @@ NOT_PLACED = Place()
 class Occurrence(msgspec.Struct, array_like=True, gc=False):
     """Anything that happened to an object: a change, a condition transition or an Event. It becomes one span.
 
-    A change has a ``verb``, a transition a ``condition``, an Event an ``event_uid``.
+    A change has a ``verb``, a transition a ``condition``, a turn of a container a ``run``, an Event an ``event_uid``.
     """
 
     # What happened to which object.
@@ -256,6 +274,9 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     condition: str = ""  # type of the condition
     condition_status: str = ""
     condition_reason: str = ""
+
+    # Only turns of containers. They have a ``field_path`` as well.
+    run: Ended | Restarted | None = None
 
     # Only Events.
     event_uid: str = ""
@@ -316,6 +337,8 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     target_kind: str = ""  # what an autoscaler scales
     target_name: str = ""
     claim: str = ""  # uid of the claim that a PersistentVolume is bound to
+    claims: tuple[str, ...] = ()  # names of the claims that a Pod mounts
+    awaits: str = ""  # kind of the object that has to use it first: a claim that is bound late waits for a Pod
     ordinal: int = -1  # of a Pod of a StatefulSet; -1: not labelled
     revision: str = ""  # of its owner from which a Pod was made; of a ReplicaSet its current number
     revision_versions: tuple[int, ...] = ()  # resourceVersions at which a ReplicaSet was given its last numbers
@@ -340,6 +363,7 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     baseline: Baseline | None = None  # None once unseen changes have been inferred
     changes: list[KnownChange] = []
     transitions: list[Transition] = []
+    containers: tuple[ContainerTurn, ...] = ()  # newest of its containers that ended or were started again
     unpublished: Occurrence | None = None  # newest change of labels alone; published if something is caused by it
     announcements: tuple[Note, ...] = ()  # transitions that announce its deletion
     events: dict[str, EventTrack] = {}  # Event objects whose occurrences are in closed traces, by uid
@@ -366,6 +390,8 @@ class Trace(msgspec.Struct, array_like=True, gc=False):
     remote: bool = False  # its id is that of a carried trace context
     failing: tuple[str, ...] = ()  # uids of objects that have been failing in it
     failing_until: int = 0  # when one of them was last seen failing
+    outcome: str = ""  # so far; empty: nothing fails
+    reason: str = ""  # what fails
     quiet: bool = False  # only has routine Events
 
 

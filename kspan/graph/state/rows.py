@@ -6,9 +6,21 @@ from typing import Any
 import msgspec
 
 from kspan import vocabulary as words
-from kspan.graph.observe.trace_context import read_context
 from kspan.graph.state.records import ObjectState, Occurrence, Trace
-from kspan.model import ObjectRow, Outcome, PendingRow, SpanEvent, SpanLink, SpanRow, SpanState, TraceRow, TraceState
+from kspan.graph.trace.trace_context import read_context
+from kspan.k8s.containers import Ended, Restarted
+from kspan.model import (
+    ObjectRow,
+    Outcome,
+    PendingRow,
+    SpanEvent,
+    SpanLink,
+    SpanRow,
+    SpanState,
+    TraceRow,
+    TraceState,
+    Verdict,
+)
 from kspan.times import SECOND, format_time
 
 _CONTAINER = re.compile(r"spec\.(?:initContainers|containers|ephemeralContainers)\{(.+)\}")
@@ -58,7 +70,8 @@ def pending_span_so_far(row: PendingRow) -> SpanRow:
 
 
 def _so_far(occ: Occurrence, state: SpanState) -> SpanRow:
-    return _span_row(occ, state, occ.time, occ.time, _attributes(occ, ""), b"")
+    last = max([occ.time, *(repeat.time for repeat in occ.repeats), *(note.time for note in occ.notes)])
+    return _span_row(occ, state, occ.time, last, _attributes(occ, ""), b"")
 
 
 def closed_span_row(occ: Occurrence, start: int, end: int, node: str) -> SpanRow:
@@ -66,15 +79,18 @@ def closed_span_row(occ: Occurrence, start: int, end: int, node: str) -> SpanRow
     return _span_row(occ, SpanState.CLOSED, start, end, _attributes(occ, node), b"")
 
 
-def closed_root_row(
-    occ: Occurrence, start: int, end: int, node: str, outcome: Outcome, error: str, *, incomplete: bool
-) -> SpanRow:
-    """The final row of a root span, with the outcome of the whole trace and its error (empty: none)."""
+def closed_root_row(occ: Occurrence, start: int, end: int, node: str, verdict: Verdict, *, incomplete: bool) -> SpanRow:
+    """The final row of a root span, with how the whole trace ended."""
     row = closed_span_row(occ, start, end, node)
-    attributes = row.attributes | {words.OUTCOME: str(outcome)}
+    found = {
+        words.OUTCOME: str(verdict.outcome),
+        words.OUTCOME_REASON: verdict.reason,
+        words.SUPERSEDED_BY: verdict.superseded_by,
+    }
+    attributes = row.attributes | {key: value for key, value in found.items() if value}
     if incomplete:
         attributes[words.INCOMPLETE] = True
-    failed, message = occ.warning or bool(error), error or occ.message
+    failed, message = occ.warning or bool(verdict.error), verdict.error or occ.message
     return msgspec.structs.replace(row, error=failed, message=message, attributes=attributes)
 
 
@@ -163,6 +179,8 @@ def _attributes(occ: Occurrence, node: str) -> dict[str, Any]:
         found[words.EVENT_START_TIME] = format_time(occ.event_start) if occ.event_start else ""
         found[words.EVENT_MESSAGE] = occ.message
     kept = {key: value for key, value in found.items() if value != ""}
+    if occ.run is not None:
+        kept |= _run_attributes(occ.run)
     if occ.probable_manager:
         kept[words.PROBABLE_MANAGER] = True
     if occ.uncertainty:
@@ -174,6 +192,26 @@ def _attributes(occ: Occurrence, node: str) -> dict[str, Any]:
     kept[words.RULE] = occ.place.rule
     kept[words.CONFIDENCE] = occ.place.confidence
     return kept
+
+
+def _run_attributes(run: Ended | Restarted) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        words.CONTAINER_RESTART_COUNT: run.number,
+        words.CONTAINER_ID: run.id.rpartition("//")[2],
+        words.STARTED_AT: run.started,
+    }
+    if isinstance(run, Ended):
+        found |= {
+            words.CONTAINER_TERMINATED_REASON: run.reason,
+            words.EXIT_CODE: run.exit_code,
+            words.TERMINATION_MESSAGE: run.message,
+            words.FINISHED_AT: run.finished,
+        }
+        if run.signal:
+            found[words.SIGNAL] = run.signal
+        if run.missed:
+            found[words.MISSED_TERMINATIONS] = run.missed
+    return {key: value for key, value in found.items() if value != ""}
 
 
 def open_trace_row(trace: Trace, members: int) -> TraceRow:
@@ -189,6 +227,8 @@ def open_trace_row(trace: Trace, members: int) -> TraceRow:
         end_time=0,
         span_count=members,
         incomplete=False,
-        error=False,
+        error=trace.outcome == Outcome.FAILING,
         fold=_encode(trace),
+        outcome=trace.outcome,
+        reason=trace.reason,
     )

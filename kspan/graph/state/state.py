@@ -21,6 +21,7 @@ from kspan.graph.state.event_clock import EventClock
 from kspan.graph.state.event_index import EventIndex
 from kspan.graph.state.objects import Objects
 from kspan.graph.state.records import (
+    ContainerTurn,
     EventTrack,
     Gap,
     KnownChange,
@@ -34,7 +35,7 @@ from kspan.graph.state.records import (
 )
 from kspan.graph.state.schedule import Schedule
 from kspan.graph.state.trace_index import TraceIndex
-from kspan.model import Delta, GapRow, OwnerRow, SpanRow, TraceRow
+from kspan.model import Delta, GapRow, OwnerRow, SpanRow, TraceRow, Verdict
 from kspan.settings import FoldSettings
 
 NOTES_KEPT: Final = 64
@@ -66,6 +67,7 @@ class State:
         """The open trace with this id."""
         self.events_about: Final = self._events.about
         self.decisions: Final = self._events.decisions
+        self.of_containers: Final = self._events.of_containers
         self.top_level_events: Final = self._events.top_level
         self.members: Final = self._traces.members
         self.effects_of: Final = self._traces.effects_of
@@ -96,6 +98,11 @@ class State:
     def add_transition(self, obj: ObjectState, occ: Occurrence, transition: Transition) -> None:
         """Add a condition transition of an object as an occurrence that waits for its cause."""
         self.objects.add_transition(obj, transition)
+        self.add_occurrence(occ)
+
+    def add_container_turn(self, obj: ObjectState, occ: Occurrence, turn: ContainerTurn) -> None:
+        """Add the end or the restart of a container as an occurrence that waits for its cause."""
+        self.objects.add_container_turn(obj, turn)
         self.add_occurrence(occ)
 
     # occurrences -------------------------------------------------------------------------------------------------
@@ -324,6 +331,13 @@ class State:
         trace.failing = tuple(sorted({*trace.failing, *uids}))
         trace.failing_until = self.clock.now
         self._delta.traces[trace.id] = None
+
+    def note_verdict(self, trace: Trace, verdict: Verdict) -> None:
+        """Note how an open trace stands."""
+        found = str(verdict.outcome or ""), verdict.reason
+        if (trace.outcome, trace.reason) != found:
+            trace.outcome, trace.reason = found
+            self._delta.traces[trace.id] = None
 
     def close_trace(self, trace: Trace, row: TraceRow, spans: Iterable[tuple[Occurrence, SpanRow]]) -> None:
         """Write the final rows of a trace and its spans, and remove them."""

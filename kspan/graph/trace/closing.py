@@ -12,7 +12,8 @@ from kspan.graph.trace.failing import NOTHING, Failing, FailingTraces
 from kspan.graph.trace.late_lists import awaits_owner
 from kspan.graph.trace.placement import Placer
 from kspan.graph.trace.span_times import children_of, end_times, start_times
-from kspan.model import Outcome, SpanRow, TraceRow, TraceState
+from kspan.graph.trace.verdict import Judge
+from kspan.model import SpanRow, TraceRow, TraceState
 from kspan.settings import FoldSettings
 from kspan.times import SECOND
 
@@ -34,6 +35,7 @@ class TraceCloser:
         self.settings = settings
         self.placer = Placer(state)
         self.failing = FailingTraces(state, settings)
+        self.judge = Judge(state, settings)
 
     def check(self, name: str) -> None:
         """Close the trace if it is resolved, otherwise schedule another check."""
@@ -47,6 +49,7 @@ class TraceCloser:
         if failing.objects:
             self.state.note_failing(trace, [obj.uid for obj in failing.objects])
             if now < failing.due:
+                self.state.note_verdict(trace, self.judge.so_far(trace, failing, ()))
                 self.state.check_again(trace, failing.due)
             else:
                 self._close(trace, failing)
@@ -61,6 +64,7 @@ class TraceCloser:
             return
         again = self._check_again_at(trace, objects)
         if again:
+            self.state.note_verdict(trace, self.judge.so_far(trace, failing, objects))
             soon = now + self.settings.settle if trace.failing else expires
             self.state.check_again(trace, min(again, expires, soon))
         else:
@@ -143,12 +147,12 @@ class TraceCloser:
         starts = start_times(children)
         ends = end_times(self.state, trace, members, starts, children)
         root = children[""][0]
-        ending = _, error = self._outcome(trace, failing, incomplete=incomplete)
+        verdict = self.judge.closed(trace, members, self._objects(trace), failing, incomplete=incomplete)
         spans: list[tuple[Occurrence, SpanRow]] = []
         for occ in members:
             place = occ, starts[occ.id], ends[occ.id], self._node(occ)
             is_root = occ is root
-            row = closed_root_row(*place, *ending, incomplete=incomplete) if is_root else closed_span_row(*place)
+            row = closed_root_row(*place, verdict, incomplete=incomplete) if is_root else closed_span_row(*place)
             spans.append((occ, row))
         closed = TraceRow(
             trace_id=trace.id,
@@ -161,8 +165,11 @@ class TraceCloser:
             end_time=max(ends.values()),
             span_count=len(members),
             incomplete=incomplete,
-            error=bool(error),
+            error=bool(verdict.error),
             fold=b"",
+            outcome=str(verdict.outcome),
+            reason=verdict.reason,
+            warnings=sum(occ.warning for occ in members),
         )
         self.failing.close(trace, failing, root)
         self.state.close_trace(trace, closed, spans)
@@ -171,27 +178,6 @@ class TraceCloser:
         """The node of the object, or the one whose kubelet reported."""
         obj = self.state.object(occ.uid)
         return obj.node if obj is not None and obj.node else (occ.instance if occ.actor == "kubelet" else "")
-
-    def _outcome(self, trace: Trace, failing: Failing, *, incomplete: bool) -> tuple[Outcome, str]:
-        """How the trace as a whole ended, and its error (empty: none). A failed Pod of a Job that succeeds does not
-        count."""
-        if trace.quiet:
-            return Outcome.OK, ""
-        objects = self._objects(trace)
-        uids = {obj.uid for obj in objects}
-        failed = [obj for obj in objects if obj.failed and obj.owner not in uids]
-        for obj in failed:
-            if not obj.progressing:
-                return Outcome.FAILED, f"{obj.kind} {obj.name} failed"
-        if failing.objects:
-            return Outcome.FAILED if failing.final else Outcome.FAILING, failing.reason
-        for obj in failed:
-            return Outcome.FAILED, f"{obj.kind} {obj.name} failed"
-        if incomplete:
-            progressing = [obj for obj in objects if obj.progressing and obj.owner not in uids]
-            error = f"{progressing[0].kind} {progressing[0].name} did not finish" if progressing else "did not finish"
-            return Outcome.INCOMPLETE, error if trace.warning else ""
-        return self.failing.ended(trace), ""
 
     # objects ---------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""When a trace is closed because something in it is failing, what continues it, and how it ended. Pure.
+"""When a trace is closed because something in it is failing, and what continues it. Pure.
 
 Waiting does not fix some failures (``[[failure]]`` in rules.toml), and people wait for these traces. Such a trace is
 closed when the patience with the failure runs out; one episode continues it. While the same failure lasts, the episodes
@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from kspan.graph.state.records import Continuation, Failure, ObjectState, Occurrence, Trace
 from kspan.graph.state.state import State
-from kspan.model import Outcome
 from kspan.settings import FoldSettings
 
 FOLLOWED_KEPT = 16
@@ -151,27 +150,6 @@ class FailingTraces:
     def _holder(self, root: Occurrence, failing: Failing) -> ObjectState | None:
         """The object that keeps what comes after a trace: that of its root, which lives as long as what follows."""
         return self.state.object(root.uid) or next(iter(failing.objects), None)
-
-    # how it ended ----------------------------------------------------------------------------------------------------
-
-    def ended(self, trace: Trace) -> Outcome:
-        """How a trace ended in which nothing is failing any more."""
-        known = self.continuation(trace)
-        uids = {*trace.failing, *(known.failing if known is not None else ())}
-        if not uids:
-            return Outcome.UNKNOWN if self._ends_with_warning(trace) else Outcome.OK
-        there = {obj.uid for obj in self.objects(trace) if not obj.deleting and not obj.deleted}
-        if uids.isdisjoint(there):
-            return Outcome.SUPERSEDED
-        return Outcome.RECOVERED if known is not None else Outcome.OK
-
-    def _ends_with_warning(self, trace: Trace) -> bool:
-        """True if the last that is known of an object is a Warning, and its status was never seen."""
-        if not trace.warning:
-            return False
-        last = {occ.uid: occ for occ in sorted(self.state.members(trace.id), key=lambda occ: (occ.time, occ.id))}
-        found = ((occ, self.state.object(uid)) for uid, occ in last.items())
-        return any(occ.warning and (obj is None or not obj.rv) for occ, obj in found)
 
 
 def _lasting(obj: ObjectState) -> bool:

@@ -4,9 +4,9 @@ from msgspec.structs import replace
 
 from kspan.graph.cause.choice import CARRIED, ROOT, SUBJECT, UNKNOWN, Choice
 from kspan.graph.observe.events import is_combined
-from kspan.graph.observe.trace_context import read_context
 from kspan.graph.state.records import KnownChange, Occurrence, Place, Trace
 from kspan.graph.state.state import State
+from kspan.graph.trace.trace_context import read_context
 from kspan.ids import trace_id
 
 REPORTED = 0.98

@@ -14,7 +14,7 @@ Children = dict[str, list[Occurrence]]
 
 _ENDED_BY = {
     "Pulling": frozenset(["Pulled", "Failed"]),
-    "Started": frozenset(["Ready", "Succeeded", "Failed", "Killing", "BackOff"]),
+    "Started": frozenset(["Ready", "Succeeded", "Failed", "Killing", "BackOff", "ContainerTerminated"]),
 }
 """Events that end an action of the kubelet, whatever else happens to the Pod or its other containers meanwhile."""
 
@@ -55,7 +55,8 @@ def end_times(
         for i, occ in enumerate(own):
             following = _end_of(own, i)
             until = starts[following.id] if following is not None else reached
-            ends[occ.id] = max(starts[occ.id], until)
+            # The end and the start of a container are moments.
+            ends[occ.id] = max(starts[occ.id], until) if occ.run is None else starts[occ.id]
             if occ.repeats or occ.notes:
                 ends[occ.id] = max([ends[occ.id], *[r.time for r in occ.repeats], *[n.time for n in occ.notes]])
     for occ in deepest_first(children):

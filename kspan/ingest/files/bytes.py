@@ -51,7 +51,7 @@ def standard_input() -> BinaryIO:
 
 
 def total_size(paths: Sequence[str]) -> int | None:
-    """Return the total size of the files in bytes; None if one is standard input, a pipe or a device.
+    """Return the total size of the files in bytes; None if one is standard input, a pipe or a folder.
 
     A file without a readable status counts as empty: reading it will report the error.
     """
@@ -65,7 +65,7 @@ def total_size(paths: Sequence[str]) -> int | None:
             continue
         if stat.S_ISREG(status.st_mode):
             total += status.st_size
-        elif not stat.S_ISDIR(status.st_mode):
+        else:
             return None
     return total
 
@@ -85,14 +85,9 @@ def read_chunks(path: str, stdin: BinaryIO | None, on_progress: Callable[[int], 
     try:
         file = Path(path).open("rb")  # noqa: SIM115 -- closed below, when the generator ends
     except (OSError, ValueError) as error:
-        raise InputError(source, 0, _why_unreadable(path, error)) from error
+        raise InputError(source, 0, why_unusable(error)) from error
     with file:
         yield from _unpack(_read(file, on_progress))
-
-
-def _why_unreadable(path: str, error: OSError | ValueError) -> str:
-    hint = f": give the files in it, as in {path.rstrip('/')}/*" if isinstance(error, IsADirectoryError) else ""
-    return why_unusable(error) + hint
 
 
 def _read(file: BinaryIO, on_progress: Callable[[int], None] | None) -> Iterator[bytes]:

@@ -6,12 +6,15 @@ from enum import Enum
 
 import msgspec
 
+from kspan.ingest.files.foreign import refusal
+
 
 class Format(Enum):
     """The format of an input."""
 
     RECORDING = "a recording: JSON Lines"
     JSON = "JSON documents"
+    WATCH = "events of a watch, which are JSON documents"
     YAML = "YAML documents"
 
 
@@ -29,6 +32,7 @@ _FOREIGN = (
 
 _RECORD_KEYS = {"received", "resource"}
 _DOCUMENT_KEYS = {"apiVersion", "kind", "items"}
+_WATCH_KEYS = {"type", "object"}
 # A long line may be cut off at the end of the head; then its first key decides.
 _RECORD_START = re.compile(rb'\s*\{\s*"(?:received|resource|type|object)"\s*:')
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
@@ -47,10 +51,14 @@ def detect(head: bytes) -> Format:
         if head.startswith(magic):
             raise ValueError(f"is {name}")
     lines = head.split(b"\n", _LINES)[:_LINES]
+    watch = False
     for number, line in enumerate(lines):
         form = _format_of_line(line.lstrip() if number == 0 else line)
-        if form is not None:
+        if form is not None and form is not Format.WATCH:
             return form
+        watch = watch or form is Format.WATCH
+    if watch:
+        return Format.JSON
     if not _is_text(head):
         raise ValueError("is not a text file: expected a recording, a Go kspan capture or kubectl output")
     start = head.lstrip()
@@ -66,12 +74,23 @@ def _format_of_line(line: bytes) -> Format | None:
     if not line.startswith(b"{"):
         return None
     try:
-        keys = _decode_keys(line).keys()
+        fields = _decode_keys(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Format.RECORDING if _RECORD_START.match(line) else None
-    if keys & _RECORD_KEYS or {"type", "object"} <= keys:
+        if not _RECORD_START.match(line):
+            return None
+        return Format.RECORDING if b'"received"' in line else Format.WATCH
+    keys = fields.keys()
+    if keys & _RECORD_KEYS:
         return Format.RECORDING
+    if keys >= _WATCH_KEYS:
+        return Format.WATCH
+    if problem := refusal({key: _text(raw) if key == "apiVersion" else raw for key, raw in fields.items()}):
+        raise ValueError(problem)
     return Format.JSON if keys & _DOCUMENT_KEYS else None
+
+
+def _text(raw: msgspec.Raw) -> str:
+    return bytes(raw).strip(b'"').decode("ascii", "replace")
 
 
 def _is_text(head: bytes) -> bool:

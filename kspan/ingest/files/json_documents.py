@@ -1,13 +1,15 @@
 """Reads the output of ``kubectl get … -o json`` and ``-o yaml``: lists and objects, one or several in a file."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
 
-from kspan.errors import InputError
+from kspan.errors import InputError, NotKubernetesError
 from kspan.ingest.files.bytes import BrokenInputError
+from kspan.ingest.files.foreign import refusal
 from kspan.k8s.strict_json import DECODE_ERRORS, explain, quoted
 
 MAX_TEXT = 512 * 1024 * 1024
@@ -19,6 +21,12 @@ class Item(msgspec.Struct, frozen=True):
 
     line: int
     raw: bytes
+    change: str = ""
+    """The type of the watch event that carries it (``ADDED``, ``BOOKMARK`` …); empty for an object of a list."""
+
+
+class NoObjectError(ValueError):
+    """A document is valid, but no Kubernetes object. The text is a predicate about it."""
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -38,8 +46,18 @@ class _Top(msgspec.Struct, rename="camel"):
     api_version: Any = None
     metadata: Any = None
     items: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    type: Any = None
+    object: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
+WATCH_TYPES = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"})
+"""The types of watch events (k8s.io/apimachinery pkg/watch/watch.go)."""
+
+_LOGS = re.compile(rb"==== START logs for (container [^\n]{1,1000} of pod [^\n]{1,1000}) ====\r?\n")
+"""The line before the logs of a container in a dump (kubectl pkg/cmd/clusterinfo/clusterinfo_dump.go)."""
+_AFTER_LOGS = rb" ====\s*(?=\{\s*\n|==== START logs for|\Z)"
+
+_decode_any = msgspec.json.Decoder(msgspec.Raw).decode
 _decode_top = msgspec.json.Decoder(_Top).decode
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw] | None).decode
 
@@ -60,16 +78,20 @@ def read_json_documents(
     A document that is not valid JSON ends the file, after a call of ``report``: its end cannot be found.
     """
     text, broken = _read_whole(chunks)
-    at = 0
+    at = counted = 0
+    line = 1
     try:
         for start, end in _boundaries(text):
-            line = 1 + text.count(b"\n", 0, start)
+            line += text.count(b"\n", counted, start)
+            counted = start
             try:
-                document = _from_json(text[start:end], line)
+                documents = _from_json(text[start:end], line)
+            except NoObjectError as error:
+                report(NotKubernetesError(source, line, str(error)))
             except ValueError as error:
                 report(InputError(source, line, str(error)))
             else:
-                yield document
+                yield from documents
             at = end
     except _NotJsonError as error:
         if broken is None:
@@ -104,7 +126,7 @@ class _NotJsonError(Exception):
 def _boundaries(text: bytes) -> Iterator[tuple[int, int]]:
     """Yield the start and end of every document. Raises _NotJsonError at the first invalid one."""
     try:
-        _decode_top(text)
+        _decode_any(text)
     except DECODE_ERRORS:
         yield from _scan(text)
     else:
@@ -118,8 +140,7 @@ def _scan(text: bytes) -> Iterator[tuple[int, int]]:
     decoder = json.JSONDecoder(parse_int=_keep, parse_float=_keep, parse_constant=_refuse)
     at = 0
     while True:
-        while characters[at : at + 1] in (" ", "\t", "\r", "\n"):
-            at += 1
+        at = _skip_logs(text, _skip_space(characters, at))
         if at >= len(characters):
             return
         try:
@@ -134,6 +155,26 @@ def _scan(text: bytes) -> Iterator[tuple[int, int]]:
         at = end
 
 
+def _skip_space(characters: str, at: int) -> int:
+    while characters[at : at + 1] in (" ", "\t", "\r", "\n"):
+        at += 1
+    return at
+
+
+def _skip_logs(text: bytes, at: int) -> int:
+    """Return where the document after the logs at ``at`` begins, which is ``at`` itself if no logs are there.
+
+    A container can print any line, also the one that ends its logs: they end where a document, other logs or nothing
+    follows. Raises _NotJsonError if that is nowhere.
+    """
+    while (start := _LOGS.match(text, at)) is not None:
+        end = re.compile(rb"==== END logs for " + re.escape(start[1]) + _AFTER_LOGS).search(text, start.end())
+        if end is None:
+            raise _NotJsonError(1 + text.count(b"\n", 0, at), "has logs without an end (was it cut off?)")
+        at = end.end()
+    return at
+
+
 def _keep(text: str) -> str:
     return text
 
@@ -142,16 +183,28 @@ def _refuse(text: str) -> str:
     raise ValueError(f"is not valid JSON: {text} is not a number")
 
 
-def _from_json(raw: bytes, line: int) -> Document:
+def _from_json(raw: bytes, line: int) -> list[Document]:
+    """Return the documents in a JSON text: an object, a list, a watch event, or an array of any of these."""
     try:
-        top = _decode_top(raw)
-        if not is_list(top.kind, top.metadata, top.items is not msgspec.UNSET):
-            return Document(line, [Item(line, raw.strip())])
-        assert isinstance(top.items, msgspec.Raw)
-        entries = _decode_items(top.items) or []
+        if raw.lstrip()[:1] != b"[":
+            return [_document(Item(line, raw.strip()))]
+        items = _located(_decode_items(raw) or [], raw, line)
+        found = [_document(item) if item.raw.startswith(b"{") else Document(item.line, [item]) for item in items]
     except DECODE_ERRORS as error:
         raise ValueError(explain(error, raw)) from error
-    return list_of(_located(entries, raw, line), line, top.kind, top.api_version, top.metadata)
+    single = [item for document in found if not document.kind for item in document.items]
+    return [Document(line, single), *(document for document in found if document.kind)]
+
+
+def _document(item: Item) -> Document:
+    top = _decode_top(item.raw)
+    if top.kind is None and top.type in WATCH_TYPES and top.object is not msgspec.UNSET:
+        return Document(item.line, [Item(item.line, bytes(top.object), top.type)])
+    if not is_list(top.kind, top.metadata, top.items is not msgspec.UNSET):
+        return Document(item.line, [item])
+    assert isinstance(top.items, msgspec.Raw)
+    entries = _located(_decode_items(top.items) or [], item.raw, item.line)
+    return list_of(entries, item.line, top.kind, top.api_version, top.metadata)
 
 
 def _located(entries: list[msgspec.Raw], text: bytes, line: int) -> list[Item]:
@@ -174,7 +227,9 @@ def is_list(kind: Any, metadata: Any, has_items: bool) -> bool:
 
 
 def list_of(items: list[Item], line: int, kind: Any, api_version: Any, metadata: Any) -> Document:
-    """Return the document of a list. Raises ValueError if its apiVersion is not a string."""
+    """Return the document of a list. Raises ValueError if its apiVersion is not a string, or not of Kubernetes."""
+    if problem := refusal({"kind": kind, "apiVersion": api_version}):
+        raise NoObjectError(problem)
     if api_version is not None and not isinstance(api_version, str):
         raise ValueError(f"the apiVersion of the {quoted(kind)} is not a string")
     version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None

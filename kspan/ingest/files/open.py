@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import BinaryIO
 
-from kspan.errors import InputError
+from kspan.errors import InputError, NotKubernetesError
 from kspan.ingest.files.bytes import (
     BrokenInputError,
     TrailingDataError,
@@ -15,6 +15,7 @@ from kspan.ingest.files.bytes import (
     total_size,
 )
 from kspan.ingest.files.detect import Format, detect
+from kspan.ingest.files.folder import input_files, is_folder
 from kspan.ingest.files.recording import read_recording
 from kspan.ingest.frames import Frame, FrameType
 
@@ -34,11 +35,12 @@ def read_frames(
 ) -> Iterator[Frame]:
     """Yield the frames of all files in order.
 
-    Reads recordings (JSON Lines), capture files of the Go kspan, and the output of ``kubectl get -o json|yaml``, with
-    or without gzip. Recordings and capture files are streamed.
+    Reads recordings (JSON Lines), capture files of the Go kspan, and what kubectl prints (``get -o json|yaml``, also
+    with ``--output-watch-events``, ``cluster-info dump``), with or without gzip. Recordings and capture files are
+    streamed. Of a folder (a dump, must-gather or support bundle) all files with Kubernetes objects are read.
 
     Args:
-        paths: the files; ``-`` is standard input.
+        paths: the files and folders; ``-`` is standard input.
         skip_bad: continue after an error with the next line, document or file.
         stdin: read this in the place of standard input.
         on_progress: called with the number of (compressed) bytes read since the last call.
@@ -55,16 +57,72 @@ def read_frames(
             on_skip(error)
 
     for path in paths:
-        source = source_name(path)
-        trailing: list[InputError] = []
         try:
-            yield from _read_file(_complete(read_chunks(path, stdin, on_progress), source, trailing), source, report)
-            for error in trailing:
-                report(error)
+            if is_folder(path):
+                yield from _read_folder(path, report, on_progress)
+            else:
+                yield from _read_path(path, report, stdin, on_progress)
         except InputError as error:
             report(error)
-        except BrokenInputError as error:
-            report(InputError(source, 0, str(error)))
+
+
+def _read_path(
+    path: str,
+    report: Callable[[InputError], None],
+    stdin: BinaryIO | None = None,
+    on_progress: Callable[[int], None] | None = None,
+    moment: int = 0,
+) -> Iterator[Frame]:
+    source = source_name(path)
+    trailing: list[InputError] = []
+    chunks = _complete(read_chunks(path, stdin, on_progress), source, trailing)
+    try:
+        yield from _read_file(chunks, source, report, moment)
+    except BrokenInputError as error:
+        raise InputError(source, 0, str(error)) from error
+    for after in trailing:
+        report(after)
+
+
+def _read_folder(
+    folder: str, report: Callable[[InputError], None], on_progress: Callable[[int], None] | None
+) -> Iterator[Frame]:
+    """Yield the frames of the files in a folder, all of which were printed at the same moment. What holds no Kubernetes
+    objects is passed over.
+
+    The files are read twice, so that no more than one of them is in memory.
+    """
+    files = input_files(folder)
+    moment = max((_newest_in_lists(path) for path in files), default=0)
+
+    def report_objects(error: InputError) -> None:
+        if not isinstance(error, NotKubernetesError):
+            report(error)
+
+    empty = True
+    for path in files:
+        try:
+            for frame in _read_path(path, report_objects, None, on_progress, moment):
+                empty = False
+                yield frame
+        except InputError as error:
+            report_objects(error)
+    if empty:
+        raise InputError(folder, 0, "has no file with Kubernetes objects (.json, .jsonl, .yaml or .yml, also .gz)")
+
+
+def _newest_in_lists(path: str) -> int:
+    """Return the newest time in the lists of a file (Unix ns); 0 without any."""
+    newest = 0
+    try:
+        for frame in _read_path(path, lambda _: None):
+            if frame.type is FrameType.LISTED:
+                newest = max(newest, frame.received)
+            elif frame.type is not FrameType.LIST:
+                break  # A recording, or a watch, which has times of its own.
+    except InputError:
+        return newest  # It is reported when the file is read again.
+    return newest
 
 
 def _complete(chunks: Iterator[bytes], source: str, trailing: list[InputError]) -> Iterator[bytes]:
@@ -75,31 +133,37 @@ def _complete(chunks: Iterator[bytes], source: str, trailing: list[InputError]) 
         trailing.append(InputError(source, 0, str(error)))
 
 
-def _read_file(chunks: Iterator[bytes], source: str, report: Callable[[InputError], None]) -> Iterator[Frame]:
+def _read_file(
+    chunks: Iterator[bytes], source: str, report: Callable[[InputError], None], moment: int
+) -> Iterator[Frame]:
     head, chunks = peek(chunks, HEAD)
     if not head:
         next(chunks, None)  # Raises the error if reading failed before the first byte.
-        raise InputError(source, 0, "is empty")
+        raise NotKubernetesError(source, 0, "is empty")
     try:
         form = detect(head)
     except ValueError as error:
-        raise InputError(source, 0, str(error)) from error
+        raise NotKubernetesError(source, 0, str(error)) from error
     if form is Format.RECORDING:
         yield from read_recording(split_lines(chunks, source), source, report)
     elif form is Format.JSON:
-        yield from _read_json(chunks, source, report)
+        yield from _read_json(chunks, source, report, moment)
     else:
-        yield from _read_yaml(chunks, source, report)
+        yield from _read_yaml(chunks, source, report, moment)
 
 
-def _read_json(chunks: Iterator[bytes], source: str, report: Callable[[InputError], None]) -> Iterator[Frame]:
+def _read_json(
+    chunks: Iterator[bytes], source: str, report: Callable[[InputError], None], moment: int
+) -> Iterator[Frame]:
     from kspan.ingest.files.json_documents import read_json_documents
     from kspan.ingest.files.kubectl_output import read_snapshot
 
-    yield from read_snapshot(read_json_documents(chunks, source, report), source, report)
+    yield from read_snapshot(read_json_documents(chunks, source, report), source, report, moment)
 
 
-def _read_yaml(chunks: Iterator[bytes], source: str, report: Callable[[InputError], None]) -> Iterator[Frame]:
+def _read_yaml(
+    chunks: Iterator[bytes], source: str, report: Callable[[InputError], None], moment: int
+) -> Iterator[Frame]:
     # Imported here, because importing PyYAML takes long and few files need it.
     from kspan.ingest.files.kspan_go_capture import is_capture, read_capture
     from kspan.ingest.files.kubectl_output import read_snapshot
@@ -108,9 +172,9 @@ def _read_yaml(chunks: Iterator[bytes], source: str, report: Callable[[InputErro
     texts = split_documents(split_lines(chunks, source), source)
     first = next(texts, None)
     if first is None:
-        raise InputError(source, 0, "contains only blank lines and comments")
+        raise NotKubernetesError(source, 0, "contains only blank lines and comments")
     whole = chain([first], texts)
     if is_capture(first):
         yield from read_capture(whole, source, report)
     else:
-        yield from read_snapshot(read_yaml_documents(whole, source, report), source, report)
+        yield from read_snapshot(read_yaml_documents(whole, source, report), source, report, moment)

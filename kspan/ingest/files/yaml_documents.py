@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import yaml
 
-from kspan.errors import InputError
-from kspan.ingest.files.json_documents import Document, Item, is_list, list_of, to_json
+from kspan.errors import InputError, NotKubernetesError
+from kspan.ingest.files.json_documents import WATCH_TYPES, Document, Item, NoObjectError, is_list, list_of, to_json
 from kspan.k8s.strict_json import MAX_DEPTH, quoted
 
 MAX_DOCUMENT = 128 * 1024 * 1024
@@ -213,6 +213,9 @@ def read_yaml_documents(
         except InputError as error:
             report(error)
             continue
+        except NoObjectError as error:
+            report(NotKubernetesError(source, text.line, str(error)))
+            continue
         except ValueError as error:
             report(InputError(source, text.line, str(error)))
             continue
@@ -221,7 +224,9 @@ def read_yaml_documents(
 
 def _from_value(value: Any, line: int, item_lines: list[int]) -> Document:
     if not isinstance(value, dict):
-        raise ValueError("unknown format: expected a recording, a Go kspan capture or kubectl output")
+        raise NoObjectError("unknown format: expected a recording, a Go kspan capture or kubectl output")
+    if "kind" not in value and value.get("type") in WATCH_TYPES and isinstance(value.get("object"), dict):
+        return Document(line, [Item(line, to_json(value["object"]), value["type"])])
     items = value.get("items")
     if not is_list(value.get("kind"), value.get("metadata"), "items" in value):
         return Document(line, [Item(line, to_json(value))])

@@ -23,7 +23,7 @@ from kspan.model import RecordType, SpanEvent, SpanLink, SpanState, TraceState
 from kspan.settings import FoldSettings
 from kspan.store.schema.column_types import Json, Payload, Word
 
-REVISION: Final = "kspan_0002"
+REVISION: Final = "kspan_0003"
 """The newest migration. It is repeated here so that an up-to-date database opens without Alembic."""
 
 metadata: Final = MetaData(naming_convention={"pk": "%(table_name)s_pkey"})
@@ -52,6 +52,11 @@ def _cluster() -> Column[Any]:
 
 def _column(name: str, kind: TypeEngine[Any] | type[TypeEngine[Any]], comment: str) -> Column[Any]:
     return Column(name, kind, nullable=False, comment=comment)
+
+
+def _added(name: str, kind: type[TypeEngine[Any]], default: str, comment: str) -> Column[Any]:
+    """A column that a migration added. SQLite requires a default for it."""
+    return Column(name, kind, nullable=False, server_default=text(default), comment=comment)
 
 
 def _partial(where: TextClause) -> dict[str, Any]:
@@ -226,6 +231,14 @@ traces = Table(
     _column("incomplete", Boolean, "true if it was closed by age while something in it was in progress"),
     _column("error", Boolean, "true if it ended in failure"),
     _column("fold", LargeBinary, "internal: the fold's record (msgpack)"),
+    _added(
+        "outcome",
+        Text,
+        "''",
+        "ok, failing, failed, recovered, superseded, incomplete, unknown; while open failing or empty",
+    ),
+    _added("reason", Text, "''", "what failed, or what superseded it and what it had reached"),
+    _added("warnings", BigInteger, "0", "number of Warnings and failed conditions in it; 0 while open"),
     Index("traces_open", "cluster", "opened_at", **_partial(OPEN)),
     Index("traces_closed", "cluster", "closed_at", "trace_id", **_partial(CLOSED)),
     Index("traces_start", "cluster", "start_time", **_partial(CLOSED)),

@@ -73,7 +73,8 @@ VIEWS: Final = (
     ),
     View(
         "rollouts",
-        "A row for each creation of a Deployment, StatefulSet or DaemonSet and each change of its Pod template. "
+        "A row for each creation of a Deployment, StatefulSet or DaemonSet, each change of its Pod template, and each "
+        "resume, which rolls out what was changed while it was paused. "
         "While the trace is open, other changes (scaling) are included too, because it is not known yet what changed",
         (
             _CLUSTER,
@@ -93,8 +94,8 @@ VIEWS: Final = (
             ("manager", "TEXT", "field manager of this change"),
             ("ready_seconds", "NUMERIC", "time until the last new Pod was first Ready (s); NULL if none was"),
             ("seconds", "NUMERIC", "time until its last effect ended (s); NULL while running"),
-            ("outcome", "TEXT", "running, done, failed, unfinished (closed by age) or unknown (no Pod seen Ready)"),
-            ("message", "TEXT", "why it failed"),
+            ("outcome", "TEXT", "that of its trace (traces.outcome); running while it is open and nothing fails"),
+            ("message", "TEXT", "why it has this outcome: what failed, or what superseded it"),
             ("restarts", "BIGINT", "restarts of its containers in this trace"),
         ),
     ),

@@ -80,7 +80,7 @@ def test_why_reports_an_undecided_occurrence(tmp_path: Path) -> None:
 def test_traces_are_the_same_as_table_csv_and_json(db: Path) -> None:
     args = ("traces", "--kind", "deploy", "--name", "web", "--db", db)
     table = kspan(*args).stdout.splitlines()
-    assert table[0].split() == ["TRACE", "START", "(UTC)", "DURATION", "SPANS", "STATUS", "WHO", "WHAT"]
+    assert table[0].split() == ["TRACE", "START", "(UTC)", "DURATION", "SPANS", "WARNINGS", "OUTCOME", "WHO", "WHAT"]
     assert "Update Deployment rolling-update/web: image: registry.example.com/shop/web:v2 → " in table[1]
     as_json = json.loads(kspan(*args, "-o", "json").stdout)
     as_csv = list(csv.DictReader(io.StringIO(kspan(*args, "-o", "csv").stdout)))

@@ -37,7 +37,7 @@ class CheckedQuestions:
 
 def fingerprint(state: State) -> bytes:
     """Everything that the fold remembers, as bytes."""
-    traces, schedule, delta = state._traces, state.schedule, state._delta
+    traces, events, schedule, delta = state._traces, state._events, state.schedule, state._delta
     return msgspec.msgpack.encode(
         [
             state.clock.encoded(),
@@ -48,7 +48,8 @@ def fingerprint(state: State) -> bytes:
             list(traces.by_id.values()),
             {name: list(members) for name, members in traces._members.items()},
             sorted(traces.causality.edges),
-            [list(index) for index in (state._events._about, state._events._decisions, state._events._top_level)],
+            [list(index) for index in (events._about, events._decisions, events._top_level)],
+            list(events._of_containers),
             [[until, occ.id] for until, occ in schedule._held],
             [schedule._checks, schedule._expiries],
             [list(delta.objects), list(delta.spans), list(delta.traces), delta._delta],

@@ -9,6 +9,7 @@ from kspan.graph.observe.field_managers import (
     NO_WRITER,
     FieldManagerEntry,
     Writer,
+    creator,
     field_manager_entries,
     find_scaler,
     find_writer,
@@ -221,3 +222,27 @@ def test_a_field_that_changed_without_a_trace_was_probably_changed_by_its_manage
 def test_the_service_of_a_kubectl_command_is_kubectl() -> None:
     assert service_of("kubectl-client-side-apply") == "kubectl"
     assert service_of("helm") == "helm"
+
+
+@pytest.mark.parametrize(
+    "written, owner_manager, expected",
+    [
+        ([("kubectl-create", 0), ("kubectl-edit", 1)], "", "kubectl-create"),
+        ([("kubectl-edit", 3), ("kubectl-create", 1)], "", "kubectl-create"),
+        # In the same second the node controller completes what the kubelet created.
+        ([("kube-controller-manager", 0), ("kubelet", 0)], "", "kubelet"),
+        ([("kube-controller-manager", 0), ("kubectl-create", 0)], "", "kubectl-create"),
+        ([("kube-controller-manager", 0)], "", "kube-controller-manager"),
+        ([("injector", 0), ("kube-controller-manager", 0)], "kube-controller-manager", "kube-controller-manager"),
+        # Its creator wrote it again since, or the entry of a subresource has no time.
+        ([("kubectl-edit", 2)], "", ""),
+        ([("kubectl", None), ("kubectl-create", 0)], "", "kubectl-create"),
+        ([], "", ""),
+    ],
+)
+def test_who_created_an_object_wrote_first(
+    written: list[tuple[str, int | None]], owner_manager: str, expected: str
+) -> None:
+    entries = field_manager_entries(managed(*((name, "", at, SPEC) for name, at in written)))
+    found = creator(entries, parse_time(T[0]), owner_manager)
+    assert (found.manager if found is not None else "") == expected

@@ -229,6 +229,14 @@ CASES: list[Case] = [
         "pod eviction from node-1 node by sigs.k8s.io/descheduler", subject("deletes", starts=True, source="self"),
     ),
     (
+        "claim-awaits-consumer", "persistentvolume-controller", "PersistentVolumeClaim", "WaitForFirstConsumer",
+        "waiting for first consumer to be created before binding", subject("awaits", "Pod"),
+    ),
+    (
+        "claim-awaits-consumer", "persistentvolume-controller", "PersistentVolumeClaim", "WaitForPodScheduled",
+        "waiting for pod web-0 to be scheduled", subject("awaits", "Pod", "web-0"),
+    ),
+    (
         "claim-gets-volume", "persistentvolume-controller", "PersistentVolumeClaim", "ProvisioningSucceeded",
         f"Successfully provisioned volume pvc-{UID} using kubernetes.io/gce-pd",
         subject("creates", "PersistentVolume", f"pvc-{UID}", ""),

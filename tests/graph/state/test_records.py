@@ -22,7 +22,7 @@ from kspan.graph.state.records import (
 
 UNKNOWN = {
     KnownChange: {"replicas": -1, "replicas_before": -1, "template": 0, "generation": 0}
-    | {"template_changed": False, "manual": False, "exact": True, "range": 0},
+    | {"template_changed": False, "interrupts": False, "manual": False, "exact": True, "range": 0},
     Transition: {"by_other_component": False},
     LostDependent: {"gone": 0, "ordered": -1, "ended": False},
     Replacement: {},

@@ -15,7 +15,7 @@ from kspan.graph.state.rows import (
     pending_row,
     span_so_far,
 )
-from kspan.model import Outcome, SpanEvent, SpanLink, SpanRow, SpanState, TraceState
+from kspan.model import Outcome, SpanEvent, SpanLink, SpanRow, SpanState, TraceState, Verdict
 from kspan.times import SECOND, parse_time
 from tests.graph.making import occurrence
 
@@ -218,8 +218,10 @@ def test_the_root_has_the_outcome_of_its_trace(
     warning: bool, error: str, incomplete: bool, expected: tuple[bool, str, bool]
 ) -> None:
     occ = placed(warning=warning, message="said")
-    row = closed_root_row(occ, 1, 2, "", Outcome.RECOVERED, error, incomplete=incomplete)
-    assert row.attributes["kspan.trace.outcome"] == "recovered"
+    verdict = Verdict(Outcome.FAILED if error else Outcome.RECOVERED, error)
+    row = closed_root_row(occ, 1, 2, "", verdict, incomplete=incomplete)
+    assert row.attributes["kspan.trace.outcome"] == ("failed" if error else "recovered")
+    assert row.attributes.get("kspan.trace.outcome.reason", "") == error
     assert (row.error, row.message, row.attributes.get("kspan.trace.incomplete", False)) == expected
     assert (row.start_time, row.end_time, row.state, row.fold) == (1, 2, SpanState.CLOSED, b"")
 

@@ -209,7 +209,7 @@ def test_a_file_of_another_kind_is_named_in_the_error(content: bytes, words: str
 
 @pytest.mark.parametrize(
     "name, words",
-    [("missing", "no such file"), (".", "is a directory: give the files in it, as in /"), ("a\0b", "null byte")],
+    [("missing", "no such file"), (".", "has no file with Kubernetes objects"), ("a\0b", "null byte")],
 )
 def test_a_path_that_cannot_be_opened_is_an_error(name: str, words: str, tmp_path: Path) -> None:
     path = str(tmp_path) if name == "." else f"{tmp_path}/{name}"

@@ -10,6 +10,9 @@ RELEASED = {
 }
 """SHA-256 of each released migration. Add a line for a new one when it is released."""
 
+NEXT = "kspan_0003"
+"""The migration of the coming release, which may still change."""
+
 
 def test_a_released_migration_does_not_change() -> None:
     found = {path.name: sha256(path.read_bytes()).hexdigest() for path in (scripts() / "versions").glob("*.py")}
@@ -18,5 +21,5 @@ def test_a_released_migration_does_not_change() -> None:
         f"{', '.join(changed)} was released and must not change: restore it, and put the change into a new migration "
         '(alembic -x db=kspan.sqlite revision --autogenerate -m "what changes")'
     )
-    added = sorted(found.keys() - RELEASED.keys())
+    added = sorted(name for name in found.keys() - RELEASED.keys() if not name.startswith(NEXT))
     assert not added, f"add the digest of {', '.join(added)} to RELEASED: {[found[name] for name in added]}"

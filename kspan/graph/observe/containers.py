@@ -1,0 +1,94 @@
+"""The ends and restarts of containers become occurrences. Pure.
+
+A status shows the same end twice, as the state and then as the last state, and again in each list. Its identity is the
+container's id in its runtime or, if there is none, the number of the run. A restart is identified by that number.
+"""
+
+from msgspec.structs import replace
+
+from kspan.graph.observe.object_state import ObservedObject
+from kspan.graph.observe.timing import estimate_time
+from kspan.graph.state.records import ContainerTurn, ObjectState, Occurrence
+from kspan.graph.state.state import State
+from kspan.ids import span_id
+from kspan.k8s.containers import Ended, Restarted, container_runs, sentence
+from kspan.times import SECOND, parse_time_or_zero
+
+TERMINATED, RESTARTED = "ContainerTerminated", "ContainerRestarted"
+"""Reasons of these occurrences."""
+
+
+class ContainerObserver:
+    """Creates the occurrences of containers that ended or were started again."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    def remember(self, seen: ObservedObject, pod: ObjectState) -> None:
+        """Note what the first list shows: it happened before, and starts no trace."""
+        for run in container_runs(bytes(seen.obj.status)):
+            self.state.objects.add_container_turn(pod, self._turn(seen, pod, run))
+
+    def observe(self, seen: ObservedObject, pod: ObjectState) -> None:
+        """Add the ends and restarts that a record of a Pod shows for the first time."""
+        runs = container_runs(bytes(seen.obj.status))
+        if not runs:
+            return
+        known = {turn.span for turn in pod.containers}
+        for run in runs:
+            turn = self._turn(seen, pod, run)
+            if turn.span in known:
+                continue
+            if isinstance(run, Ended):
+                run = replace(run, missed=_missed(turn, pod))
+            self.state.add_container_turn(pod, self._occurrence(pod, run, turn), turn)
+
+    def _turn(self, seen: ObservedObject, pod: ObjectState, run: Ended | Restarted) -> ContainerTurn:
+        ended = isinstance(run, Ended)
+        identity = (run.id if ended else "") or f"{run.field_path}#{run.number}"
+        return ContainerTurn(
+            span=span_id(self.state.cluster, pod.uid, "ended" if ended else "restarted", identity),
+            field_path=run.field_path,
+            ended=ended,
+            number=run.number,
+            rv=pod.rv,
+            time=_time(seen, pod, run.finished if isinstance(run, Ended) else run.started),
+        )
+
+    def _occurrence(self, pod: ObjectState, run: Ended | Restarted, turn: ContainerTurn) -> Occurrence:
+        # Whatever the exit code: a container that was stopped with its Pod has not failed.
+        failed = isinstance(run, Ended) and run.exit_code != 0 and not pod.deleting
+        return Occurrence(
+            id=turn.span,
+            uid=pod.uid,
+            kind=pod.kind,
+            namespace=pod.namespace,
+            name=pod.name,
+            reason=TERMINATED if turn.ended else RESTARTED,
+            arrival=self.state.clock.next_arrival(),
+            received=self.state.clock.now,
+            time=turn.time,
+            latest=turn.time,
+            rv=pod.rv,
+            api_version=pod.api_version,
+            resource_version=pod.resource_version,
+            generation=pod.generation,
+            field_path=run.field_path,
+            actor="kubelet",
+            warning=failed,
+            message=sentence(run),
+            run=run,
+        )
+
+
+def _time(seen: ObservedObject, pod: ObjectState, stated: str) -> int:
+    """When a container ended or started (ns): as stated, in whole seconds, if that is plausible."""
+    time = parse_time_or_zero(stated)
+    plausible = pod.created <= time <= seen.record.recorded_at + SECOND
+    return min(time, seen.record.recorded_at) if plausible else estimate_time(seen.record, 0)
+
+
+def _missed(turn: ContainerTurn, pod: ObjectState) -> int:
+    """How many runs of the container ended unseen since the last end that is known."""
+    ends = (t.number for t in pod.containers if t.ended and t.field_path == turn.field_path)
+    return max(turn.number - max(ends, default=-1) - 1, 0)

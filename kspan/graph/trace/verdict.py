@@ -1,0 +1,254 @@
+"""How a trace ended: its outcome, and why. Pure.
+
+This is the only place that decides it. The outcome is stored with the trace, also while the trace is open; exports,
+queries and SQL read it there.
+
+A Warning counts until something shows that it is over: a later occurrence of its object that is not bad, the health of
+the object, or that of the owner which controls it. Only a later occurrence shows that the Warning that began the trace
+is over: an object can be healthy although a Warning was reported about it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from kspan.graph.observe.condition_diff import PHASE, is_bad
+from kspan.graph.observe.rollout_status import ASSESSED
+from kspan.graph.state.records import KnownChange, ObjectState, Occurrence, Trace
+from kspan.graph.state.state import State
+from kspan.graph.trace.failing import Failing, FailingTraces
+from kspan.model import Outcome, Verdict
+from kspan.settings import FoldSettings
+from kspan.times import format_time
+
+_ATTEMPTS = frozenset(["BackOff", "Killing", "Pulling", "SandboxChanged"])
+"""Normal Events of a kubelet about what it begins, or ends: they do not show that a failure is over."""
+
+
+NOT_DECIDED = Verdict(None)
+
+
+_REMARKS = frozenset([("CronJob", "UnexpectedJob")])
+"""Warnings by which nothing failed: somebody created a Job of a CronJob by hand
+(k8s.io/kubernetes pkg/controller/cronjob/cronjob_controllerv2.go)."""
+
+
+class Judge:
+    """Decides how traces ended."""
+
+    def __init__(self, state: State, settings: FoldSettings) -> None:
+        self.state = state
+        self.failing = FailingTraces(state, settings)
+
+    def so_far(self, trace: Trace, failing: Failing, objects: Sequence[ObjectState]) -> Verdict:
+        """How an open trace stands: failing, or not decided. ``objects`` are those of the trace."""
+        if failing.objects:
+            return Verdict(Outcome.FAILING, failing.reason)
+        if not trace.warning:
+            return NOT_DECIDED
+        lasting, _ = self._lasting(self.state.members(trace.id), objects)
+        return Verdict(Outcome.FAILING, _said(lasting[0])) if lasting else NOT_DECIDED
+
+    def closed(
+        self,
+        trace: Trace,
+        members: list[Occurrence],
+        objects: Sequence[ObjectState],
+        failing: Failing,
+        *,
+        incomplete: bool,
+    ) -> Verdict:
+        """How a trace ended that is being closed.
+
+        Args:
+            trace: the trace.
+            members: its occurrences.
+            objects: the objects whose newest change or failure is in it.
+            failing: those that are failing, if it is closed for that.
+            incomplete: it is closed by age while something is in progress.
+        """
+        if trace.quiet:
+            return Verdict(Outcome.OK, "")
+        uids = {obj.uid for obj in objects}
+        # A failed Pod of a Job that succeeds does not count.
+        failed = [obj for obj in objects if obj.failed and obj.owner not in uids]
+        ended = [obj for obj in failed if not obj.progressing]
+        if ended or (failed and not failing.objects):
+            obj = (ended or failed)[0]
+            return Verdict(Outcome.FAILED, f"{obj.kind} {obj.name} failed")
+        if failing.objects:
+            return Verdict(Outcome.FAILED if failing.final else Outcome.FAILING, failing.reason)
+        return self._without_failure(trace, members, objects, incomplete=incomplete)
+
+    def _without_failure(
+        self, trace: Trace, members: list[Occurrence], objects: Sequence[ObjectState], *, incomplete: bool
+    ) -> Verdict:
+        lasting, dropped = self._lasting(members, objects) if trace.warning else ([], [])
+        if incomplete and not lasting and (superseded := self._interrupted(trace, members)) is not None:
+            return superseded
+        if incomplete:
+            uids = {obj.uid for obj in objects}
+            busy = next((obj for obj in objects if obj.progressing and obj.owner not in uids), None)
+            reason = f"{busy.kind} {busy.name} did not finish" if busy is not None else "did not finish"
+            return Verdict(Outcome.FAILING if lasting else Outcome.INCOMPLETE, reason)
+        began_badly = any(occ.warning and not occ.place.parent for occ in members)
+        for occ in lasting:
+            if began_badly or not self._is_gone(occ):
+                return Verdict(Outcome.FAILED, _said(occ))
+        if lasting:
+            return Verdict(Outcome.UNKNOWN, f"{_said(lasting[0])}; nobody saw how it went on")
+        return self._without_warning(trace, members, dropped)
+
+    def _without_warning(self, trace: Trace, members: list[Occurrence], dropped: list[Occurrence]) -> Verdict:
+        """The verdict about a trace in which nothing fails any more."""
+        known = self.failing.continuation(trace)
+        superseded = self._interrupted(trace, members)
+        if superseded is not None:
+            return superseded
+        failed = {*trace.failing, *(known.failing if known is not None else ())}
+        there = {obj.uid for obj in self.failing.objects(trace) if not obj.deleting and not obj.deleted}
+        if failed and failed.isdisjoint(there):
+            return self._replaced(sorted(failed), members)
+        if dropped:
+            return self._replaced([occ.uid for occ in dropped], members)
+        began_badly = any(occ.warning and not occ.place.parent for occ in members)
+        return Verdict(Outcome.RECOVERED if known is not None or began_badly else Outcome.OK)
+
+    # Warnings --------------------------------------------------------------------------------------------------------
+
+    def _lasting(
+        self, members: Iterable[Occurrence], objects: Sequence[ObjectState]
+    ) -> tuple[list[Occurrence], list[Occurrence]]:
+        """The newest Warning of each object of which nothing shows that it is over, by time; and apart from them those
+        whose object was deleted or changed by another trace."""
+        by_object: dict[str, list[Occurrence]] = defaultdict(list)
+        for occ in members:
+            by_object[occ.uid].append(occ)
+        known = {obj.uid: obj for obj in objects}
+        lasting, dropped = [], []
+        for uid, occurrences in by_object.items():
+            warnings = (occ for occ in occurrences if occ.warning and (occ.kind, occ.reason) not in _REMARKS)
+            last = max(warnings, key=_moment, default=None)
+            if last is None or any(_moment(occ) > _moment(last) for occ in occurrences if _is_good(occ)):
+                continue
+            obj = self.state.object(uid)
+            if obj is None or not obj.rv:
+                over = False
+                if any(_is_end(occ) for occ in occurrences):
+                    dropped += [last] if not last.place.parent else []
+                    continue
+            elif _is_dropped(obj, last, known):
+                over = any(occ.verb == "Delete" for occ in occurrences) or obj.owner in by_object
+                dropped += [] if over else [last]
+                continue
+            else:
+                began = any(occ.warning and not occ.place.parent for occ in occurrences)
+                over = _is_healed(last, obj, known, began=began)
+            lasting += [] if over else [last]
+        return sorted(lasting, key=_by_time), sorted(dropped, key=_by_time)
+
+    def _is_gone(self, warning: Occurrence) -> bool:
+        """True if the object of a Warning was never seen although others of its kind were: it was gone before."""
+        obj = self.state.object(warning.uid)
+        if obj is not None and obj.rv:
+            return False
+        return any(other.rv and other.kind == warning.kind for other in self.state.objects.all())
+
+    # what came instead -----------------------------------------------------------------------------------------------
+
+    def _interrupted(self, trace: Trace, members: list[Occurrence]) -> Verdict | None:
+        """The verdict if a change in another trace replaced what this one did before that was finished."""
+        uids = {occ.uid for occ in members}
+        for occ in members:
+            obj = self.state.object(occ.uid) if occ.verb in ("Create", "Update") else None
+            later = _interruption(trace, obj) if obj is not None and obj.owner not in uids else None
+            if later is not None and obj is not None:
+                return _superseded_by(later, obj, members)
+        return None
+
+    def _replaced(self, uids: list[str], members: list[Occurrence]) -> Verdict:
+        """The verdict if the objects that failed were deleted or changed by another trace."""
+        for obj in map(self.state.object, uids):
+            if obj is not None and obj.changes and obj.changes[-1].verb:
+                return _superseded_by(obj.changes[-1], obj, members)
+        return Verdict(Outcome.SUPERSEDED, "what failed was deleted")
+
+
+def _superseded_by(change: KnownChange, obj: ObjectState, members: list[Occurrence]) -> Verdict:
+    by = f" by {change.manager}" if change.manager else ""
+    when = f"{format_time(change.time)[:19]}Z"
+    reason = f"superseded by {obj.kind}.{change.verb} {obj.name}{by} at {when}{_reached(members)}"
+    return Verdict(Outcome.SUPERSEDED, reason, change.span)
+
+
+def _interruption(trace: Trace, obj: ObjectState) -> KnownChange | None:
+    """The change in another trace that interrupted what the changes of an object in this trace had begun."""
+    ours = [i for i, change in enumerate(obj.changes) if change.trace == trace.id and change.verb]
+    if not ours:
+        return None
+    # A new template leaves a change of the replicas as it is.
+    rolls_out = any(obj.changes[i].verb == "Create" or obj.changes[i].template_changed for i in ours)
+    after = (change for change in obj.changes[ours[-1] + 1 :] if change.interrupts and change.trace != trace.id)
+    return next((change for change in after if rolls_out or change.verb == "Delete"), None)
+
+
+def _is_dropped(obj: ObjectState, warning: Occurrence, known: dict[str, ObjectState]) -> bool:
+    """True if an object was deleted, or changed in another trace, after a Warning about it."""
+    if obj.deleting or obj.deleted:
+        return True
+    return obj.uid not in known and bool(obj.changes) and obj.changes[-1].time > _moment(warning)[0]
+
+
+def _is_healed(warning: Occurrence, obj: ObjectState, known: dict[str, ObjectState], *, began: bool) -> bool:
+    """True if the state of an object, or of the owner that controls it, shows that a Warning about it is over."""
+    if ("Bound", PHASE) in obj.conditions:
+        return True
+    if began:
+        return _is_healthy(obj) and obj.reached > _moment(warning)[0]
+    here: ObjectState | None = obj
+    while here is not None:
+        if _is_healthy(here):
+            return True
+        here = known.get(here.owner)
+    return False
+
+
+def _reached(members: list[Occurrence]) -> str:
+    """How many of the Pods that were created became ready, in words; empty if there were none."""
+    pods = {occ.uid for occ in members if occ.kind == "Pod" and occ.verb == "Create"}
+    ready = {occ.uid for occ in members if occ.kind == "Pod" and occ.reason == "Ready"}
+    return f", when {len(pods & ready)} of {len(pods)} new Pods were ready" if pods else ""
+
+
+def _moment(occ: Occurrence) -> tuple[int, int]:
+    """When an occurrence happened last (ns), and its number in the order of arrival."""
+    last = max(occ.repeats, key=lambda repeat: repeat.time, default=None)
+    return (last.time, last.arrival) if last is not None and last.time > occ.time else (occ.time, occ.arrival)
+
+
+def _is_good(occ: Occurrence) -> bool:
+    """True for an occurrence that shows that its object does what it should."""
+    if occ.warning or occ.verb:
+        return False
+    if occ.condition:
+        return occ.condition_status == PHASE or not is_bad(occ.condition, occ.condition_status)
+    return not (occ.kind == "Pod" and occ.reason in _ATTEMPTS)
+
+
+def _is_end(occ: Occurrence) -> bool:
+    return occ.verb == "Delete" or (
+        occ.kind == "Pod" and occ.reason in ("Killing", "Preempted", "TaintManagerEviction")
+    )
+
+
+def _is_healthy(obj: ObjectState) -> bool:
+    return obj.kind in ASSESSED and not (obj.progressing or obj.failed or obj.deleted)
+
+
+def _by_time(occ: Occurrence) -> tuple[int, str]:
+    return occ.time, occ.id
+
+
+def _said(occ: Occurrence) -> str:
+    """A Warning in words."""
+    what = f"{f'{occ.kind} {occ.name}'.strip()}: {occ.reason}"
+    return f"{what}: {occ.message}" if occ.message else what

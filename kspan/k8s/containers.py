@@ -1,0 +1,152 @@
+"""The containers in the status of a Pod: which of their runs ended and how, and which were started again. Pure.
+
+Sources: k8s.io/api core/v1 ContainerStatus; pkg/kubelet/kubelet_pods.go, convertToAPIContainerStatuses. A status shows
+two runs of a container: the current one (``state``) and the last one that ended (``lastState``). ``restartCount`` is
+the number of the current run; while the container waits to be started again, that of the run that ended.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+MESSAGE_LIMIT = 1024
+"""Maximum length of the end of a termination message in characters (the API allows 4096 bytes)."""
+
+_SIGNALS = range(129, 128 + 65)
+"""Exit codes of a process that a signal ended: 128 and the number of the signal (POSIX shells, container runtimes)."""
+
+
+class Ended(msgspec.Struct, array_like=True, tag=True, frozen=True, gc=False):
+    """A run of a container that ended."""
+
+    container: str
+    field_path: str  # spec.containers{web}
+    number: int  # 0 for the first run
+    id: str  # of the container in its runtime; empty if none was created
+    reason: str  # OOMKilled, Error, Completed …
+    exit_code: int
+    signal: int  # that ended it; 0: none, or unknown
+    message: str  # the end of its termination message
+    started: str  # RFC 3339, in whole seconds; empty if unknown
+    finished: str
+    missed: int = 0  # earlier runs that ended unseen, as its number shows
+
+
+class Restarted(msgspec.Struct, array_like=True, tag=True, frozen=True, gc=False):
+    """A run of a container, not its first one, that was started."""
+
+    container: str
+    field_path: str
+    number: int
+    id: str
+    started: str
+
+
+class _Terminated(msgspec.Struct, gc=False):
+    """core/v1 ContainerStateTerminated."""
+
+    exitCode: int = 0
+    signal: int = 0
+    reason: str = ""
+    message: str = ""
+    startedAt: str | None = None
+    finishedAt: str | None = None
+    containerID: str = ""
+
+
+class _Running(msgspec.Struct, gc=False):
+    """core/v1 ContainerStateRunning."""
+
+    startedAt: str | None = None
+
+
+class _State(msgspec.Struct, gc=False):
+    """core/v1 ContainerState."""
+
+    running: _Running | None = None
+    terminated: _Terminated | None = None
+
+
+class _Status(msgspec.Struct, gc=False):
+    """core/v1 ContainerStatus."""
+
+    name: str = ""
+    restartCount: int = 0
+    containerID: str = ""
+    state: _State = msgspec.field(default_factory=_State)
+    lastState: _State = msgspec.field(default_factory=_State)
+
+
+class _PodStatus(msgspec.Struct, gc=False):
+    """core/v1 PodStatus."""
+
+    initContainerStatuses: list[_Status] = []
+    containerStatuses: list[_Status] = []
+    ephemeralContainerStatuses: list[_Status] = []
+
+
+_decode = msgspec.json.Decoder(_PodStatus).decode
+
+
+def container_runs(status: bytes) -> list[Ended | Restarted]:
+    """Return the runs that ended and the later ones that were started, as the status of a Pod shows them.
+
+    For each container they are in order. A status that does not match the schema shows none.
+    """
+    if b'"terminated"' not in status:  # Of nearly all Pods. This costs less than decoding.
+        return []
+    try:
+        found = _decode(status)
+    except msgspec.MsgspecError:
+        return []
+    lists = (
+        ("spec.initContainers", found.initContainerStatuses),
+        ("spec.containers", found.containerStatuses),
+        ("spec.ephemeralContainers", found.ephemeralContainerStatuses),
+    )
+    return [run for where, each in lists for one in each for run in _runs(one, f"{where}{{{one.name}}}")]
+
+
+def _runs(status: _Status, path: str) -> Iterator[Ended | Restarted]:
+    now, last = status.state, status.lastState.terminated
+    number = status.restartCount
+    if last is not None:
+        waits = now.running is None and now.terminated is None
+        yield _ended(status.name, path, number if waits else max(number - 1, 0), last)
+    if number and now.running is not None:
+        yield Restarted(status.name, path, number, status.containerID, now.running.startedAt or "")
+    elif number and now.terminated is not None and now.terminated.startedAt:
+        yield Restarted(status.name, path, number, now.terminated.containerID, now.terminated.startedAt)
+    if now.terminated is not None:
+        yield _ended(status.name, path, number, now.terminated)
+
+
+def _ended(name: str, path: str, number: int, end: _Terminated) -> Ended:
+    by_signal = end.exitCode - 128 if end.exitCode in _SIGNALS else 0
+    return Ended(
+        container=name,
+        field_path=path,
+        number=number,
+        id=end.containerID,
+        reason=end.reason,
+        exit_code=end.exitCode,
+        signal=end.signal or by_signal,
+        message=end.message.strip()[-MESSAGE_LIMIT:],
+        started=end.startedAt or "",
+        finished=end.finishedAt or "",
+    )
+
+
+def sentence(run: Ended | Restarted) -> str:
+    """Return what happened to a container, such as ``container web was OOMKilled (137), restart 4``."""
+    again = f", restart {run.number}" if run.number else ""
+    if isinstance(run, Restarted):
+        return f"container {run.container} was started again{again}"
+    if run.reason == "Completed" or not (run.reason or run.exit_code):
+        how = f"completed ({run.exit_code})"
+    elif run.reason == "OOMKilled":
+        how = f"was OOMKilled ({run.exit_code})"
+    else:
+        how = f"ended with {run.reason or 'Error'} ({run.exit_code})"
+    message = f": {run.message}" if run.message else ""
+    return f"container {run.container} {how}{again}{message}"

@@ -1,0 +1,207 @@
+"""How traces turn out, one class of ends after the other."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.causality.actors import done, kill, new_pod, new_replicas, recovered, run, scale, settled, stuck
+from tests.causality.cluster import Cluster
+from tests.causality.drawing import CLUSTER
+from tests.causality.test_nodes import node
+from tests.recordings import fold
+
+
+def outcomes(c: Cluster) -> dict[str, tuple[str, str]]:
+    """Outcome and reason of each trace, by the name of its root."""
+    c.receive_all()
+    rows = fold(CLUSTER, c.records)
+    roots = {row["span_id"]: row for row in rows["spans"]}
+    for trace in rows["traces"]:
+        attributes = roots[trace["root_span_id"]]["attributes"]
+        assert attributes["kspan.trace.outcome"] == trace["outcome"]
+        assert attributes.get("kspan.trace.outcome.reason", "") == trace["reason"]
+        assert trace["error"] == (trace["outcome"] in ("failing", "failed"))
+        assert trace["warnings"] <= trace["span_count"]
+    return {
+        f"{roots[trace['root_span_id']]['name']} {roots[trace['root_span_id']]['object_name']}": (
+            trace["outcome"],
+            trace["reason"],
+        )
+        for trace in sorted(rows["traces"], key=lambda row: (row["opened_at"], row["trace_id"]))
+    }
+
+
+# interrupted ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_rollout_that_a_newer_one_interrupts_is_superseded_and_says_how_far_it_came() -> None:
+    c, web, one, _ = settled("web", 2)
+    c.update(web, by="kubectl-set", image="app:v2")
+    two = new_replicas(c, web, "web-2", 2)
+    ready, _ = new_pod(c, two, "web-2-a"), new_pod(c, two, "web-2-b")
+    run(c, ready)
+    c.wait(1)
+    c.update(web, by="helm", image="app:v3")
+    three = new_replicas(c, web, "web-3", 2)
+    scale(c, web, one, 0)
+    scale(c, web, two, 0)
+    done(c, one, two, three, web)
+    c.receive_all()
+    rows = fold(CLUSTER, c.records)
+    spans = {row["span_id"]: row for row in rows["spans"]}
+    interrupted, newer = (spans[t["root_span_id"]] for t in sorted(rows["traces"], key=lambda t: t["start_time"]))
+    reason = interrupted["attributes"]["kspan.trace.outcome.reason"]
+    assert reason.startswith("superseded by Deployment.Update web by helm at ")
+    assert reason.endswith("Z, when 1 of 2 new Pods were ready")
+    assert interrupted["attributes"]["kspan.trace.superseded_by"] == newer["span_id"]
+    assert (interrupted["error"], newer["attributes"]["kspan.trace.outcome"]) == (False, "ok")
+
+
+def test_a_rollout_that_was_complete_is_not_superseded_by_the_next() -> None:
+    c, web, _, _ = settled("web")
+    c.update(web, by="kubectl-set", image="app:v2")
+    two = new_replicas(c, web, "web-2", 1)
+    run(c, new_pod(c, two, "web-2-a"))
+    done(c, two, web)
+    c.wait(3)
+    c.update(web, by="kubectl-set", image="app:v3")
+    done(c, web)
+    c.receive_all()
+    assert [trace["outcome"] for trace in fold(CLUSTER, c.records)["traces"]] == ["ok", "ok"]
+
+
+def test_a_new_template_does_not_undo_a_scaling() -> None:
+    c, web, one, _ = settled("web")
+    c.update(web, by="kubectl", subresource="scale", replicas=2)
+    scale(c, web, one, 2)
+    c.update(web, by="kubectl-set", image="app:v2")
+    done(c, one, web)
+    c.receive_all()
+    assert {trace["outcome"] for trace in fold(CLUSTER, c.records)["traces"]} == {"ok"}
+
+
+def test_a_job_that_is_deleted_while_it_runs_is_superseded() -> None:
+    c = Cluster()
+    job = c.apply("Job", "report")
+    c.wait(2)
+    c.delete(job)
+    c.gone(job)
+    found = outcomes(c)
+    assert found["Job.Create report"][0] == "superseded"
+    assert found["Job.Create report"][1].startswith("superseded by Job.Delete report at ")
+    assert found["Job.Delete report"] == ("ok", "")
+
+
+# Warnings ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_warning_that_is_the_whole_trace_has_failed() -> None:
+    c = Cluster()
+    host = node(c)
+    c.first_list()
+    c.event(host, "ImageGCFailed", "no space", by="kubelet", host="node-a", warning=True)
+    assert outcomes(c) == {"Node.ImageGCFailed node-a": ("failed", "Node node-a: ImageGCFailed: no space")}
+
+
+def test_a_warning_about_an_object_that_nobody_assesses_has_failed_unless_something_good_follows() -> None:
+    for follows, outcome in ((False, "failed"), (True, "ok")):
+        c = Cluster()
+        widget = c.apply("Widget", "a")
+        c.event(widget, "SyncFailed", "refused", by="widget-controller", warning=True)
+        if follows:
+            c.wait(3)
+            c.event(widget, "Synced", "done", by="widget-controller")
+        assert outcomes(c)["Widget.Create a"][0] == outcome
+
+
+def test_a_warning_about_a_pod_that_became_ready_does_not_count() -> None:
+    c = Cluster()
+    web = c.apply("Deployment", "web", replicas=1)
+    rs = new_replicas(c, web, "web-1", 1)
+    pod = new_pod(c, rs, "web-1-a")
+    c.bind(pod, "node-a")
+    c.event(pod, "Unhealthy", "Readiness probe failed", by="kubelet", host="node-a", warning=True)
+    c.wait(2)
+    recovered(c, pod)
+    done(c, rs, web)
+    assert outcomes(c) == {"Deployment.Create web": ("ok", "")}
+
+
+def test_a_warning_about_a_pod_does_not_count_when_its_owner_has_replaced_it() -> None:
+    c, web, rs, (pod,) = settled("web")
+    c.update(web, by="kubectl-set", image="app:v2")
+    two = new_replicas(c, web, "web-2", 1)
+    run(c, new_pod(c, two, "web-2-a"))
+    c.event(pod, "Unhealthy", "Readiness probe failed", by="kubelet", host="node-a", warning=True)
+    scale(c, web, rs, 0)
+    kill(c, pod, by=rs)
+    c.gone(pod)
+    done(c, rs, two, web)
+    assert {outcome for outcome, _ in outcomes(c).values()} <= {"ok", "superseded"}
+
+
+def test_an_image_that_could_never_be_pulled_is_not_ok_when_somebody_gives_up() -> None:
+    c = Cluster()
+    web = c.apply("Deployment", "web", replicas=1)
+    rs = new_replicas(c, web, "web-1", 1)
+    pod = new_pod(c, rs, "web-1-a")
+    c.bind(pod, "node-a")
+    c.event(pod, "Failed", 'Failed to pull image "app:v1"', by="kubelet", host="node-a", warning=True)
+    stuck(c, pod, "ErrImagePull")
+    c.wait(5)
+    c.update(web, by="kubectl-set", image="app:v2")
+    scale(c, web, rs, 0)
+    kill(c, pod, by=rs)
+    c.gone(pod)
+    two = new_replicas(c, web, "web-2", 1)
+    run(c, new_pod(c, two, "web-2-a"))
+    done(c, rs, two, web)
+    found = outcomes(c)
+    assert found["Deployment.Create web"][0] == "superseded"
+    assert found["Deployment.Create web"][1].endswith("when 0 of 1 new Pods were ready")
+    assert found["Deployment.Update web"] == ("ok", "")
+
+
+def test_a_job_that_somebody_made_from_a_cron_job_is_ok_although_its_controller_is_surprised() -> None:
+    c = Cluster()
+    backup = c.apply("CronJob", "backup")
+    c.first_list()
+    job = c.create("Job", "by-hand", owner=backup, by="kubectl-create")
+    c.event(backup, "UnexpectedJob", "Saw a job that the controller did not create or forgot: by-hand",
+            by="cronjob-controller", warning=True)  # fmt: skip
+    c.condition(job, "Complete", "True")
+    assert {outcome for outcome, _ in outcomes(c).values()} == {"ok"}
+
+
+# a failing trace and the verdict -------------------------------------------------------------------------------------
+
+
+def lost(c: Cluster) -> None:
+    """The only node is lost, and stays so."""
+    host = node(c)
+    c.first_list()
+    c.condition(host, "Ready", "Unknown", by="node-controller", reason="NodeStatusUnknown")
+
+
+def returned(c: Cluster) -> None:
+    """The only node is lost, and comes back."""
+    lost(c)
+    c.wait(40)
+    c.condition(next(t for t in c.things.values() if t.kind == "Node"), "Ready", "True", by="kubelet")
+
+
+@pytest.mark.parametrize("happens, outcome", [(lost, "failing"), (returned, "recovered")])
+def test_a_node_that_came_back_has_recovered(happens: Callable[[Cluster], None], outcome: str) -> None:
+    c = Cluster()
+    happens(c)
+    assert outcomes(c)["Node.Ready=Unknown node-a"][0] == outcome
+
+
+def test_only_events_are_known_and_the_last_is_a_warning() -> None:
+    c = Cluster()
+    web = c.apply("Widget", "a")
+    c.records.clear()
+    c.event(web, "Started", "begins", by="widget-controller")
+    c.wait(1)
+    c.event(web, "GaveUp", "no answer", by="widget-controller", warning=True)
+    assert list(outcomes(c).values()) == [("failed", "Widget a: GaveUp: no answer")]
