@@ -68,6 +68,27 @@ class Condition(msgspec.Struct, gc=False):
     lastTransitionTime: str | None = None
 
 
+class LabelRequirement(msgspec.Struct, gc=False):
+    """meta/v1 LabelSelectorRequirement."""
+
+    key: str = ""
+    operator: str = ""
+    values: list[str] | None = None
+
+
+class LabelSelector(msgspec.Struct, gc=False):
+    """meta/v1 LabelSelector."""
+
+    matchLabels: dict[str, str] | None = None
+    matchExpressions: list[LabelRequirement] | None = None
+
+
+class SelectingSpec(msgspec.Struct, gc=False):
+    """policy/v1 PodDisruptionBudgetSpec."""
+
+    selector: LabelSelector | None = None
+
+
 class ScaleTarget(msgspec.Struct, gc=False):
     """autoscaling CrossVersionObjectReference."""
 
@@ -323,6 +344,7 @@ _object = msgspec.json.Decoder(KubeObject)
 _event = msgspec.json.Decoder(Event)
 _spec = msgspec.json.Decoder(Spec)
 _status = msgspec.json.Decoder(ObjectStatus)
+_selecting = msgspec.json.Decoder(SelectingSpec)
 _any_status = msgspec.json.Decoder(AnyStatus)
 _entries = msgspec.json.Decoder(list[Raw])
 _condition = msgspec.json.Decoder(Condition)
@@ -365,6 +387,14 @@ def decode_spec(raw: bytes) -> Spec:
         return _spec.decode(raw)
     except msgspec.MsgspecError:
         return Spec()
+
+
+def decode_selector(raw: bytes) -> LabelSelector | None:
+    """Decode the selector of a PodDisruptionBudget's spec; None if it has none, or does not match the schema."""
+    try:
+        return _selecting.decode(raw).selector if raw else None
+    except msgspec.MsgspecError:
+        return None
 
 
 def decode_status(raw: bytes) -> ObjectStatus:

@@ -9,7 +9,7 @@ import zlib
 import msgspec
 from msgspec import Raw
 
-from kspan.k8s.objects import Affinity, PodVolumes, Template, Toleration
+from kspan.k8s.objects import Affinity, LabelSelector, PodVolumes, Template, Toleration
 
 REVISION = "deployment.kubernetes.io/revision"
 """Annotation in which the deployment controller numbers the ReplicaSets of a Deployment
@@ -43,6 +43,24 @@ def template_fingerprint(raw: bytes) -> int:
     labels = sorted((k, v) for k, v in (found.metadata.labels or {}).items() if k != "pod-template-hash")
     annotations = sorted((found.metadata.annotations or {}).items())
     return zlib.crc32(msgspec.json.encode([labels, annotations]), zlib.crc32(bytes(found.spec)))
+
+
+def selects(selector: LabelSelector, template: bytes) -> bool:
+    """True if a label selector selects the Pods made from a template (meta/v1 LabelSelector: all of it must match)."""
+    try:
+        labels = _template.decode(template).metadata.labels or {}
+    except msgspec.MsgspecError:
+        return False
+    equal = all(labels.get(key) == value for key, value in (selector.matchLabels or {}).items())
+    return equal and all(_meets(labels.get(e.key), e.operator, e.values or []) for e in selector.matchExpressions or ())
+
+
+def _meets(value: str | None, operator: str, values: list[str]) -> bool:
+    if operator == "Exists":
+        return value is not None
+    if operator == "DoesNotExist":
+        return value is None
+    return (value in values) == (operator == "In")
 
 
 def content(payload: bytes) -> bytes:

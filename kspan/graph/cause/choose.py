@@ -339,6 +339,10 @@ class Chooser:
         self.prerequisites.require_inferred(obj, occ)
         if (of_container := self.containers.of_event(occ, obj)) is not None:
             return of_container
+        if (update := evidence.acted_on(obj, occ)) is not None:
+            return Choice(update, OWN, 0.95)
+        if occ.reason == "FailedCreate" and obj.lost_dependents and (lost := self._refused(obj, occ)) is not None:
+            return lost
         if subject is not None and subject.means == "explains":
             cause = evidence.newest(c for c in obj.changes if c.verb == subject.after)
             if cause is not None and cause.time <= occ.latest + evidence.SLACK:
@@ -354,6 +358,19 @@ class Chooser:
         if event is not None:
             return Choice.event(event, SUBJECT, 0.8)
         return self._of_owner_by_time(evidence.controlling(self.state, obj), occ)
+
+    def _refused(self, owner: ObjectState, event: Occurrence) -> Choice | None:
+        """The loss of the dependent for which a controller could not create a replacement."""
+        since = evidence.newest(c for c in owner.changes if evidence.seen_by(c, event))
+        floor = since.order if since is not None and since.exact else (-1, 0)
+        self.prerequisites.require_decided([lost.span for lost in owner.lost_dependents if lost.rv > floor[0]])
+        waiting = evidence.unreplaced(owner, event, floor)
+        if owner.kind == "StatefulSet":
+            waiting = [lost for lost in waiting if lost.name in event.message]
+        if not waiting:
+            return None
+        lost = waiting[0]
+        return Choice(KnownChange(lost.span, "Delete", lost.rv, lost.time, trace=self._trace_of(lost)), OWNER, 0.85)
 
     def _observed(self, occ: Occurrence, obj: ObjectState) -> Choice | None:
         """The change or transition of the subject that a controller observed."""

@@ -105,8 +105,9 @@ class TransitionChooser:
         )
         # A deadline is exceeded because of the change that set it, not because of a dependent.
         timed_out = occ.condition_reason.endswith("DeadlineExceeded")
+        find = evidence.newest_guarded if obj.kind == "PodDisruptionBudget" else evidence.newest_below
         # What a Pod owns are its claims, which do not run it.
-        below = None if timed_out or obj.kind == "Pod" else evidence.newest_below(self.state, obj, transition)
+        below = None if timed_out or obj.kind == "Pod" else find(self.state, obj, transition)
         if below is not None and (own is None or own.rv < below.rv):
             return Choice(
                 self.prerequisites.require_cause(below) if isinstance(below, Transition) else below, OWNER, 0.8

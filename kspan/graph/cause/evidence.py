@@ -5,6 +5,7 @@ one with the smaller version came first. Events are ordered by the version of th
 and by time only if that decides nothing.
 """
 
+import re
 from collections.abc import Iterable
 
 from kspan.graph.rules.rules import Subject
@@ -18,7 +19,8 @@ from kspan.graph.state.records import (
     Transition,
 )
 from kspan.graph.state.state import State
-from kspan.k8s.objects import decode_spec
+from kspan.k8s.objects import decode_selector, decode_spec
+from kspan.k8s.workloads import selects
 from kspan.times import SECOND
 
 SLACK = SECOND
@@ -42,6 +44,8 @@ VERBS = {
     "applies": ("Create", "Update"),
     "turns": ("Update",),
 }
+
+_CONTROLLERS_OF_PODS = ("ReplicaSet", "ReplicationController", "StatefulSet")
 
 MOST_BELOW = 5_000
 """Dependents that are enough to look at for one transition of their owner. Those of an owner with many are indexed."""
@@ -72,10 +76,32 @@ def seen_by(cause: KnownChange, occ: Occurrence) -> bool:
     return cause.time <= occ.latest
 
 
-def before_event(cause: KnownChange | Transition, event: Occurrence) -> bool:
+def before_event(cause: KnownChange | Transition | LostDependent, event: Occurrence) -> bool:
     """True if a change or transition was written before an Event about another object, and did not happen later."""
     own_etcd = event.rv <= event.seen_rv  # An Event is written after its object, if one etcd counts both.
     return cause.time <= event.latest + SLACK and (own_etcd or cause.rv < event.rv)
+
+
+_OF_GENERATION = re.compile(r'"generation": ?(\d+)')
+
+_OF_NEW_SPEC = ("spec.ephemeralContainers", "definition changed")
+"""In the field path or the message of an Event that follows from an update of the Pod."""
+
+
+def acted_on(pod: ObjectState, event: Occurrence) -> KnownChange | None:
+    """The update of a Pod on which its kubelet acted, if an Event shows that.
+
+    A kubelet's Events have the version of the Pod that it synchronized first, for the Pod's whole life
+    (pkg/kubelet/kubelet.go): a lower bound. Events about a resize state the generation.
+    """
+    if event.kind != "Pod" or event.actor != "kubelet" or len(pod.changes) < 2:
+        return None
+    updates = [c for c in pod.changes if c.verb == "Update" and c.time <= event.latest + SLACK]
+    stated = _OF_GENERATION.search(event.message) if updates else None
+    if stated is not None:
+        return newest(c for c in updates if c.generation == int(stated[1]))
+    shown = event.field_path.startswith(_OF_NEW_SPEC[0]) or _OF_NEW_SPEC[1] in event.message
+    return newest(updates) if shown else None
 
 
 def newest(changes: Iterable[KnownChange]) -> KnownChange | None:
@@ -360,6 +386,28 @@ def _creation_first(step: LostDependent | Replacement) -> tuple[int, bool]:
     return step.rv, isinstance(step, LostDependent)
 
 
+def unreplaced(owner: ObjectState, event: Occurrence, since: tuple[int, int]) -> list[LostDependent]:
+    """The lost dependents that had no replacement yet when an Event was reported, oldest first.
+
+    Args:
+        owner: the object of the Event.
+        event: the Event in which its controller reports that it could not create a dependent.
+        since: order of the owner's newest change. It accounts for dependents that were lost before.
+    """
+    steps: list[LostDependent | Replacement] = [lost for lost in owner.lost_dependents if before_event(lost, event)]
+    steps += [made for made in owner.replacements if made.time <= event.latest and made.rv < event.rv]
+    waiting: list[LostDependent] = []
+    for step in sorted((s for s in steps if since[0] < s.rv), key=lambda s: s.rv):
+        if isinstance(step, LostDependent):
+            if step.ordered != 1:
+                waiting.append(step)
+            continue
+        match = next((lost for lost in waiting if _takes_place(owner.kind, step, lost)), None)
+        if match is not None:
+            waiting.remove(match)
+    return [lost for lost in waiting if event.time - lost.last <= LOSS_WINDOW]
+
+
 def _takes_place(kind: str, replacement: Replacement, lost: LostDependent) -> bool:
     if replacement.time - lost.last > (LOSS_WINDOW if kind != "Job" else BACK_OFF):
         return False
@@ -416,6 +464,21 @@ def newest_below(state: State, obj: ObjectState, transition: Transition) -> Tran
         level = sorted(below - seen)
         seen |= below
     return max(found, key=lambda f: (f.rv, f.span), default=None)
+
+
+def newest_guarded(state: State, budget: ObjectState, transition: Transition) -> Transition | KnownChange | None:
+    """The newest occurrence before the transition of a PodDisruptionBudget to a Pod that it guards: of those with a
+    controller, whose pod template has the labels. All objects of the cluster are looked at."""
+    selector = decode_selector(budget.spec)
+    if selector is None:
+        return None
+    found = (
+        newest_below(state, owner, transition)
+        for owner in state.objects.all()
+        if owner.namespace == budget.namespace and owner.kind in _CONTROLLERS_OF_PODS
+        if selects(selector, bytes(decode_spec(owner.spec).template))
+    )
+    return max((f for f in found if f is not None), key=lambda f: (f.rv, f.span), default=None)
 
 
 def node_change(node: ObjectState, occ: Occurrence, effects: tuple[str, ...]) -> KnownChange | None:

@@ -72,7 +72,8 @@ def _end_of(own: list[Occurrence], i: int) -> Occurrence | None:
     for later in own[i + 1 :] if occ.condition or ends else ():
         if later.condition == occ.condition if occ.condition else _reports_end(occ, later, ends):
             return later
-    return own[i + 1] if i + 1 < len(own) else None
+    # A container that ends or starts is not what the Pod does next: a deletion lasts until the Pod is gone.
+    return next((later for later in own[i + 1 :] if later.run is None), None)
 
 
 def _reports_end(occ: Occurrence, later: Occurrence, ends: frozenset[str] | None) -> bool:

@@ -74,6 +74,19 @@ ANSWERS: dict[str, tuple[str, dict[str, str], int, Row]] = {
         1,
         {"pod": "crash-56547dc677-vd7fn", "times": 4, "cause": "Deployment.Create", "who": "kubectl"},
     ),
+    "Why did containers end?": (
+        "03-crashloop",
+        {},
+        5,
+        {
+            "container": "crash",
+            "restart": 4,
+            "reason": "Error",
+            "exit_code": 1,
+            "ran_seconds": 1,
+            "cause": "Pod.Create",
+        },
+    ),
     "Which containers were restarted most?": ("03-crashloop", {}, 1, {"container": "crash", "restarts": 4}),
     "Which workloads fail their probes?": (
         "09-probe-failure",
@@ -81,7 +94,12 @@ ANSWERS: dict[str, tuple[str, dict[str, str], int, Row]] = {
         2,
         {"kind": "Deployment", "workload": "web", "probe": "Liveness", "pods": 1},
     ),
-    "What are the most frequent warnings?": ("03-crashloop", {}, 0, {"reason": "BackOff", "times": 4, "objects": 1}),
+    "What are the most frequent warnings?": (
+        "03-crashloop",
+        {},
+        0,
+        {"reason": "ContainerTerminated", "times": 5, "objects": 1},
+    ),
     "What changed in the ten minutes before this went wrong?": (
         "09-probe-failure",
         {"namespace": "probe-failure"},
