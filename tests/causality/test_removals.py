@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from kspan.model import RecordType
 from kspan.times import parse_time
 from kspan.vocabulary import FIELD_MANAGER, PROBABLE_MANAGER
 from tests.causality.actors import done, kill, new_pod, only, run, scale, settled
@@ -194,6 +197,39 @@ def test_nobody_knows_who_scaled_to_zero_what_an_autoscaler_had_scaled() -> None
             ReplicaSet.Update web-1  by deployment-controller  [subject]
         """,
     )
+
+
+def transitions(c: Cluster, thing: Thing) -> list[tuple[str, int, str]]:
+    """(name, time, service) of each condition transition of an object."""
+    c.receive_all()
+    rows = [r for r in fold(CLUSTER, c.records)["spans"] if r["object_uid"] == thing.meta["uid"]]
+    turns = [r for r in rows if r["reason"] not in ("Create", "Update", "Delete")]
+    return [(r["reason"], r["start_time"], r["service"]) for r in sorted(turns, key=lambda r: int(r["start_time"]))]
+
+
+@pytest.mark.parametrize("others", [[], [{"type": "Ready", "status": "True"}]], ids=["emptied", "one of two"])
+def test_a_condition_that_is_removed_ends_at_its_receipt_by_nobody_known(others: list[dict[str, str]]) -> None:
+    c = Cluster()
+    widget = c.apply("Widget", "w", size=1)
+    c.first_list()
+    c.status(widget, by="widget-controller", conditions=others)
+    c.condition(widget, "Stalled", "True", reason="Waiting", by="widget-controller")
+    c.wait(60)
+    widget.raw["status"]["conditions"] = others
+    c._write(RecordType.MODIFIED, widget)
+    assert transitions(c, widget)[-1] == ("Stalled=False", received(c, widget), "unknown")
+
+
+def test_a_phase_that_changed_without_a_trace_is_dated_by_its_receipt() -> None:
+    """Before Kubernetes 1.25 an entry can be older than a value that it owns."""
+    c = Cluster()
+    pod = c.create("Pod", "lone", by="kubectl-run", containers=[])
+    run(c, pod)
+    c.first_list()
+    c.wait(60)
+    pod.raw["status"]["phase"] = "Succeeded"
+    c._write(RecordType.MODIFIED, pod)
+    assert transitions(c, pod) == [("Succeeded", received(c, pod), "kubelet")]
 
 
 def test_a_recorded_change_whose_entries_are_stale_starts_when_it_was_received() -> None:

@@ -79,7 +79,7 @@ def _is_of_status(entry: ManagedFieldsEntry) -> bool:
 
 def last_write(entries: Sequence[ManagedFieldsEntry] | None) -> int:
     """Return when an object was last written, including its status (ns, in whole seconds; 0: unknown)."""
-    return max((parse_time_or_zero(e.time) for e in entries or ()), default=0)
+    return parse_time_or_zero(max((e.time or "" for e in entries or ()), default=""))
 
 
 def owning_manager(entries: Sequence[ManagedFieldsEntry] | None) -> str:

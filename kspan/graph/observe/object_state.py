@@ -48,6 +48,8 @@ class ObservedObject(NamedTuple):
     spec: Spec
     """Empty unless the kind is built in."""
     status: ObjectStatus
+    written_before: int = 0
+    """The newest time in the managedFields of the version before (ns; 0: unknown)."""
 
 
 def observed_object(record: LogRecord, obj: KubeObject) -> ObservedObject:
@@ -75,7 +77,7 @@ def next_state(seen: ObservedObject, known: ObjectState | None, now: int, settin
 
 
 def _set_metadata(new: ObjectState, seen: ObservedObject, now: int, settings: FoldSettings) -> None:
-    record, obj, meta, _, _ = seen
+    record, obj, meta, *_ = seen
     new.kind, new.api_version, new.resource = obj.kind, obj.apiVersion, record.resource
     new.namespace, new.name = meta.namespace, meta.name
     new.rv = version_number(meta.resourceVersion, record.epoch) or max(new.rv, 1)
@@ -94,7 +96,7 @@ def _set_metadata(new: ObjectState, seen: ObservedObject, now: int, settings: Fo
 
 
 def _set_spec(new: ObjectState, seen: ObservedObject, known: ObjectState | None) -> None:
-    _, obj, meta, spec, _ = seen
+    _, obj, meta, spec, *_ = seen
     if known is None or not meta.generation or meta.generation != known.generation:
         new.template = _template(seen)
     new.generation = meta.generation
@@ -110,16 +112,16 @@ def _set_spec(new: ObjectState, seen: ObservedObject, known: ObjectState | None)
 
 
 def _set_status(new: ObjectState, seen: ObservedObject, now: int) -> None:
-    record, obj, meta, spec, status = seen
+    record, obj, meta, spec, status, _ = seen
     progress, new.ended = SETTLED, 0
+    new.written = field_managers.last_write(meta.managedFields)
     if obj.kind in BUILT_IN or meta.deletionTimestamp:
         progress = assess(obj, spec, status)
         new.disruption = disruption_reason(status) if obj.kind == "Pod" else ""
         new.ended = job_end(status) if obj.kind == "Job" else 0
     if progress.progressing != new.progressing:
         new.settled = now
-        written = field_managers.last_write(meta.managedFields)
-        new.reached = estimate_time(record, written, watched=record.recorded_at <= now)
+        new.reached = estimate_time(record, new.written, watched=record.recorded_at <= now)
     new.progressing, new.failed = progress
     new.conditions = condition_set(obj.kind, status) if obj.status else ()
 

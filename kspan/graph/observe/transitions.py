@@ -9,12 +9,12 @@ from kspan.graph.observe.condition_diff import (
     not_quiet,
 )
 from kspan.graph.observe.object_state import ObservedObject
-from kspan.graph.observe.timing import clock_error, estimate_time, middle
+from kspan.graph.observe.timing import PROMPT, clock_error, estimate_time, middle
 from kspan.graph.rules.rules import Rules
 from kspan.graph.state.records import Note, ObjectState, Occurrence, Transition
 from kspan.graph.state.state import State
 from kspan.ids import span_id
-from kspan.k8s.objects import ObjectMeta, ObjectStatus
+from kspan.k8s.objects import ObjectStatus
 from kspan.times import SECOND, parse_time_or_zero
 
 MESSAGE_LIMIT = 1024
@@ -45,6 +45,7 @@ class TransitionObserver:
         """
         news, quiet = list[Occurrence](), list[ConditionTransition]()
         before = old.conditions if old is not None else ()
+        seen = seen._replace(written_before=old.written if old is not None else 0)
         for transition in diff_conditions(obj.kind, before, obj.conditions, seen.status):
             if transition.quiet or obj.deleting:
                 quiet.append(transition)
@@ -85,12 +86,12 @@ class TransitionObserver:
 
     def _note(self, seen: ObservedObject, obj: ObjectState, transition: ConditionTransition) -> Note:
         reason, message = _reason_and_message(seen.status, transition)
-        time = self._estimate(seen, _stated(seen, obj, transition))
+        time = self._estimate(seen, self._stated(seen, obj, transition))
         return Note(time, transition.name, transition.type, transition.status, reason, message)
 
     def _add(self, seen: ObservedObject, obj: ObjectState, transition: ConditionTransition) -> Occurrence:
         occ = self._occurrence(seen, obj, transition)
-        occ.manager, _ = _writer(seen.meta, transition)
+        occ.manager, _ = self._written(seen, obj, transition)
         occ.actor = self._actor(obj, occ.manager)
         if transition.status == PHASE:
             occ.notes = [*occ.notes, *self.state.objects.take_announcements(obj)]
@@ -103,7 +104,7 @@ class TransitionObserver:
     def _occurrence(self, seen: ObservedObject, obj: ObjectState, transition: ConditionTransition) -> Occurrence:
         condition = transition.condition
         reason, message = _reason_and_message(seen.status, transition)
-        stated, received = _stated(seen, obj, transition), seen.record.recorded_at
+        stated, received = self._stated(seen, obj, transition), seen.record.recorded_at
         time, uncertainty = self._estimate(seen, stated), clock_error(seen.record, stated)
         if not stated and (late := self.state.clock.unwatched_before(received)):
             time, uncertainty = middle(received - late, received)
@@ -136,6 +137,32 @@ class TransitionObserver:
         watched = not self.state.clock.unwatched_before(seen.record.recorded_at)
         return estimate_time(seen.record, stated, watched=watched)
 
+    def _stated(self, seen: ObservedObject, obj: ObjectState, transition: ConditionTransition) -> int:
+        """Return when a transition happened (ns, in whole seconds): lastTransitionTime if it is plausible, else the
+        time of the write; 0 if the object states neither."""
+        condition = transition.condition
+        stated = parse_time_or_zero(condition.lastTransitionTime) if condition is not None else 0
+        if not obj.created <= stated <= seen.record.recorded_at + SECOND:
+            _, stated = self._written(seen, obj, transition)
+        return stated
+
+    def _written(self, seen: ObservedObject, obj: ObjectState, transition: ConditionTransition) -> tuple[str, int]:
+        """Return the manager that wrote a condition or phase, and when (ns; 0: unknown).
+
+        An entry that is not newer than the version before is that of an earlier write. A write that only removes a
+        condition leaves no newer one, and Kubernetes before 1.25 none for some changes of values.
+        """
+        key = '"f:phase"' if transition.status == PHASE else f'{{\\"type\\":\\"{transition.type}\\"}}'
+        manager, time = field_managers.status_writer(seen.meta.managedFields, key)
+        received, clock = seen.record.recorded_at, self.state.clock
+        late = bool(clock.unwatched_before(received)) or obj.rv <= clock.gap(seen.record.resource).end
+        # Of two writes in one second, the second one was received at once, or late.
+        same_second = time == seen.written_before and (late or received - time < PROMPT)
+        if time > seen.written_before or same_second:
+            return manager, time
+        removed = transition.condition is None and transition.status != PHASE
+        return "" if removed else manager, 0
+
     def _actor(self, obj: ObjectState, manager: str) -> str:
         """Return the component that wrote the status."""
         if manager == field_managers.SHARED:
@@ -143,23 +170,7 @@ class TransitionObserver:
         return field_managers.service_of(manager) or "unknown"
 
 
-def _stated(seen: ObservedObject, obj: ObjectState, transition: ConditionTransition) -> int:
-    """Return when a transition happened (ns, in whole seconds): lastTransitionTime if it is plausible, else the time of
-    the write; 0 if the object states neither."""
-    condition = transition.condition
-    stated = parse_time_or_zero(condition.lastTransitionTime) if condition is not None else 0
-    if not obj.created <= stated <= seen.record.recorded_at + SECOND:
-        _, stated = _writer(seen.meta, transition)
-    return stated
-
-
 def _reason_and_message(status: ObjectStatus, transition: ConditionTransition) -> tuple[str, str]:
     """Return those of the condition; for a phase, those of the status."""
     source = transition.condition if transition.condition is not None else status
     return source.reason[:MESSAGE_LIMIT], source.message[:MESSAGE_LIMIT]
-
-
-def _writer(meta: ObjectMeta, transition: ConditionTransition) -> tuple[str, int]:
-    """Return the manager that wrote a condition or phase, and when (ns)."""
-    key = '"f:phase"' if transition.status == PHASE else f'{{\\"type\\":\\"{transition.type}\\"}}'
-    return field_managers.status_writer(meta.managedFields, key)

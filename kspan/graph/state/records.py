@@ -355,6 +355,7 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     failed: bool = False
     settled: int = 0  # when ``progressing`` last changed
     reached: int = 0  # the same, as the best estimate of when it happened
+    written: int = 0  # the newest time in managedFields; 0: there is none
     ended: int = 0  # when a Job completed or failed
     disruption: str = ""  # reason of a Pod's condition DisruptionTarget
     conditions: ConditionSet = ()
