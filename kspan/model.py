@@ -287,7 +287,7 @@ class Outcome(StrEnum):
     RECOVERED = "recovered"
     """It began with a Warning or continues a failing trace, and nothing fails any more."""
     SUPERSEDED = "superseded"
-    """The work in it, or the object that failed in it, was deleted or changed in another trace before it was finished."""
+    """Something in it was deleted or changed in another trace before it was finished, or while it failed."""
     INCOMPLETE = "incomplete"
     """It was closed by age while something in it was in progress."""
     UNKNOWN = "unknown"
