@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from alembic import op
 
-revision = "kspan_0003"
-down_revision = "kspan_0002"
+revision = "kspan_0004"
+down_revision = "kspan_0003"
 
 
 class Syntax(NamedTuple):
