@@ -198,7 +198,8 @@ def test_a_capture_of_the_go_kspan_is_one_trace() -> None:
 
 
 def test_a_sync_of_flux_1_that_is_reported_during_the_rollout_is_its_root() -> None:
-    """The objects have no managedFields, so that only the Event shows who changed them."""
+    """The objects have no managedFields, so only the Event shows who changed them, and the new ReplicaSet that and
+    when somebody did."""
     c = Cluster()
     web, old, pod, since = rolling_out(c)
     new = c.create("ReplicaSet", "web-2", owner=web, replicas=1)
@@ -218,17 +219,18 @@ def test_a_sync_of_flux_1_that_is_reported_during_the_rollout_is_its_root() -> N
         c,
         """
         Deployment.Sync web  by flux  [root]
-          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
-            ReplicaSet.Create web-2  by deployment-controller  [subject]
-              ReplicaSet.SuccessfulCreate web-2  by replicaset-controller  [owner]
-                Pod.Create web-2-a  by replicaset-controller  [subject]
-                  Pod.Scheduled web-2-a  by default-scheduler  [own]
-                  Pod.Pulled web-2-a  by kubelet  [own]
-                  Pod.Created web-2-a  by kubelet  [own]
-                  Pod.Started web-2-a  by kubelet  [own]
-          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
-            ReplicaSet.SuccessfulDelete web-1  by replicaset-controller  [subject]
-              Pod.Killing web-1-a  by kubelet  [subject]
+          Deployment.Update web  by flux  [subject]
+            Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+              ReplicaSet.Create web-2  by deployment-controller  [subject]
+                ReplicaSet.SuccessfulCreate web-2  by replicaset-controller  [owner]
+                  Pod.Create web-2-a  by replicaset-controller  [subject]
+                    Pod.Scheduled web-2-a  by default-scheduler  [own]
+                    Pod.Pulled web-2-a  by kubelet  [own]
+                    Pod.Created web-2-a  by kubelet  [own]
+                    Pod.Started web-2-a  by kubelet  [own]
+            Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+              ReplicaSet.SuccessfulDelete web-1  by replicaset-controller  [subject]
+                Pod.Killing web-1-a  by kubelet  [subject]
         """,
     )
 

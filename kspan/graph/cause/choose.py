@@ -351,8 +351,8 @@ class Chooser:
         if cause is not None:
             return Choice(cause, OWN, 0.95 if occ.seen_rv else 0.8)
         first = obj.changes[0] if obj.changes else None
-        watched = first is not None and (first.exact or first.verb != "Delete")
-        if first is not None and watched and first.time - occ.latest <= self.settings.hold:
+        watched = first is not None and (first.exact or first.verb != "Delete") and not evidence.is_later(first, occ)
+        if first is not None and watched and not occ.seen_rv and first.time - occ.latest <= self.settings.hold:
             return Choice(first, OWN, 0.6)  # The change was received after the Event that it caused.
         event = evidence.newest_event_about(self.state, occ, occ)
         if event is not None:

@@ -20,6 +20,7 @@ from kspan.graph.state.records import (
 )
 from kspan.graph.state.state import State
 from kspan.k8s.objects import decode_selector, decode_spec
+from kspan.k8s.resource_version import version_number
 from kspan.k8s.workloads import selects
 from kspan.times import SECOND
 
@@ -61,8 +62,20 @@ def before(cause: KnownChange, occ: Occurrence) -> bool:
     return in_time
 
 
+def is_later(change: KnownChange, event: Occurrence) -> bool:
+    """True if versions show that a change was written after an Event, so that the Event does not report it.
+
+    If Events have an etcd of their own, their versions say nothing; that is so if an Event has a smaller version than
+    the object that it states.
+    """
+    one_etcd = 0 < version_number(event.resource_version) < event.rv
+    return one_etcd and change.exact and change.rv > max(event.rv, SYNTHETIC_UPDATE)
+
+
 def seen_by(cause: KnownChange, occ: Occurrence) -> bool:
     """True if the reporter of the Event ``occ`` can have known a change of the Event's own object."""
+    if is_later(cause, occ):
+        return False
     if cause.verb == "Delete" and (cause.range or not cause.exact):
         return cause.latest <= occ.latest  # The object still existed when most Events about it were reported.
     if cause.rv <= SYNTHETIC_UPDATE:
@@ -195,9 +208,13 @@ def _fits(event: Occurrence, subject: Subject, change: KnownChange) -> bool:
     is_own = subject.source == "self" and subject.means == "applies"
     if is_own and (change.rv < event.seen_rv or not (change.manual or subject.rule)):
         return False  # A reporter that saw a later version does not report how that version was made.
+    unseen = change.rv <= SYNTHETIC_UPDATE
+    if unseen and change.verb == "Create" and subject.replicas_from > 0:
+        return False  # A controller creates what it scales up from 0.
     grew_from = subject.replicas_from in (-1, change.replicas_before) or change.replicas_before < 0
+    grew_to = subject.replicas_to in (-1, change.replicas) or (unseen and change.replicas < 0)
     by_controller = subject.means != "turns" or not change.manual
-    return subject.replicas_to in (-1, change.replicas) and grew_from and by_controller
+    return grew_to and grew_from and by_controller
 
 
 def _is_near(event: Occurrence, subject: Subject, change: KnownChange) -> bool:

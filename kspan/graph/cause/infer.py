@@ -15,6 +15,14 @@ from kspan.ids import span_id
 from kspan.settings import FoldSettings
 from kspan.times import SECOND
 
+EVENTS_LAST = 3600 * SECOND
+"""How long an API server keeps Events (``--event-ttl``): those in a first list are not older."""
+
+NEARBY = 30 * SECOND
+"""A revision is created within this time of the change of the template, seconds under load."""
+
+_REVISION_KINDS = {"Deployment": "ReplicaSet", "StatefulSet": "ControllerRevision", "DaemonSet": "ControllerRevision"}
+
 
 def infer_changes(
     state: State, rules: Rules, settings: FoldSettings, obj: ObjectState, near: int
@@ -38,10 +46,40 @@ def infer_changes(
     updated = newest is not None and changed and newest.time >= obj.created + SECOND
     if newest is not None and updated and near - newest.time <= settings.max_trace_age:
         made.append(_update(state, rules, obj, seen, newest))
-    if not made:
-        return None
-    unknown = [occ for occ in made if not state.holds(occ.id)]
-    return [(occ, _known_change(occ, obj, seen, newest=occ is unknown[-1])) for occ in unknown]
+    changes = [(occ, _known_change(occ, obj, seen, newest=occ is made[-1])) for occ in made]
+    since = min(near - settings.max_trace_age, state.clock.now - EVENTS_LAST)
+    if changed:
+        changes += _revisions(state, rules, obj, [c.time for _, c in changes if c.verb == "Update"], since)
+    unknown = [pair for pair in changes if not state.holds(pair[0].id)]
+    return sorted(unknown, key=lambda pair: (pair[1].time, pair[1].span)) if changes else None
+
+
+def _revisions(
+    state: State, rules: Rules, obj: ObjectState, updates: list[int], since: int
+) -> list[tuple[Occurrence, KnownChange]]:
+    """The changes of a pod template after ``since`` for which a controller created a revision, whose time they get.
+
+    A revision is created only for a template that no other one has (pkg/controller/deployment/sync.go,
+    getNewReplicaSet; statefulset and daemon: newRevision). Next to one of ``updates``, which have better times, none is
+    added.
+    """
+    kind = _REVISION_KINDS.get(obj.kind)
+    changes = []
+    for revision in state.objects.dependents(obj.uid) if kind else ():
+        at = revision.created
+        if revision.kind != kind or at < max(since, obj.created + NEARBY) or _was_seen(revision):
+            continue
+        if any(abs(at - other) <= NEARBY for other in updates):
+            continue
+        occ = _occurrence(state, rules, obj, "Update", "", at, 0, revision=revision.uid)
+        template = revision.template if kind == "ReplicaSet" else 0
+        changes.append((occ, KnownChange(occ.id, "Update", occ.rv, at, template=template, manual=True)))
+    return changes
+
+
+def _was_seen(revision: ObjectState) -> bool:
+    """True if the creation of a revision was seen, and so the change before it."""
+    return any(c.verb == "Create" and c.rv > SYNTHETIC_UPDATE for c in revision.changes)
 
 
 def _last_writer(rules: Rules, obj: ObjectState, seen: Baseline) -> field_managers.FieldManagerEntry | None:
@@ -84,12 +122,19 @@ def _update(
 
 
 def _occurrence(
-    state: State, rules: Rules, obj: ObjectState, verb: str, manager: str, time: int, generation: int
+    state: State,
+    rules: Rules,
+    obj: ObjectState,
+    verb: str,
+    manager: str,
+    time: int,
+    generation: int,
+    revision: str = "",
 ) -> Occurrence:
     controlled = rules.is_controller(manager) or bool(obj.owner and manager == obj.owner_manager)
     owner = state.object(obj.owner) if obj.owner else None
     actor = rules.actors.get(owner.kind, "") if owner is not None and rules.is_controller(manager) else ""
-    key = (obj.uid, verb) if verb == "Create" else (obj.uid, verb, str(generation))
+    key = (obj.uid, verb) if verb == "Create" else (obj.uid, verb, revision or str(generation))
     return Occurrence(
         id=span_id(state.cluster, *key),
         uid=obj.uid,

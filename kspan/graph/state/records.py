@@ -302,6 +302,11 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
         """The earliest time at which a change can have been made."""
         return self.time - self.uncertainty
 
+    @property
+    def began(self) -> int:
+        """When it happened, or happened for the first time."""
+        return min(self.event_start or self.time, self.time)
+
 
 class ObjectState(msgspec.Struct, array_like=True, gc=False):
     """The state of one object.
@@ -394,6 +399,8 @@ class Trace(msgspec.Struct, array_like=True, gc=False):
     outcome: str = ""  # so far; empty: nothing fails
     reason: str = ""  # what fails
     quiet: bool = False  # only has routine Events
+    first: int = 0  # time of its earliest occurrence, or of the first time of one that is repeated
+    last: int = 0  # time of its latest occurrence
 
 
 class Gap(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -255,6 +255,8 @@ class State:
         if trace is None:
             trace = self._open_trace(place.trace, previous)
         trace.active = max(trace.active, now)
+        trace.first = min(trace.first, occ.began) if trace.first else occ.began
+        trace.last = max(trace.last, occ.time)
         trace.warning = trace.warning or occ.warning
         trace.remote = trace.remote or bool(place.remote_parent)
         occ.place = place

@@ -8,9 +8,13 @@ from kspan.graph.state.records import KnownChange, Occurrence, Place, Trace
 from kspan.graph.state.state import State
 from kspan.graph.trace.trace_context import read_context
 from kspan.ids import trace_id
+from kspan.times import SECOND
 
 REPORTED = 0.98
 """Confidence that an Event caused the change which it reports."""
+
+APART = 60 * SECOND
+"""Occurrences that are received at once but lie further apart are not one episode: ``settle`` cannot separate them."""
 
 
 class Placer:
@@ -110,7 +114,9 @@ class Placer:
         obj = self.state.object(occ.uid)
         for name in obj.episodes if obj is not None else ():
             trace = self.state.trace(name)
-            if trace is not None and trace.previous_trace == previous:
+            if trace is None or trace.previous_trace != previous:
+                continue
+            if not _is_apart(occ, trace, self.state.clock.now):
                 return name
         name = self._id_from(occ)
         if obj is not None:
@@ -233,6 +239,12 @@ class Placer:
                 self.state.add_repeat(last, occ, _count(last) + 1)
                 return True
         return False
+
+
+def _is_apart(occ: Occurrence, trace: Trace, now: int) -> bool:
+    """True if an occurrence is received with those of a trace (in a first list, or after an outage), but is much older
+    or newer than all of them."""
+    return now - trace.active < APART and (occ.began > trace.last + APART or occ.time < trace.first - APART)
 
 
 def _count(occ: Occurrence) -> int:

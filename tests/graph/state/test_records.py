@@ -32,7 +32,7 @@ UNKNOWN = {
     ObjectState: {"rv": 0, "generation": 0, "created": 0, "seen": 0, "deleted": 0, "forget": 0, "settled": 0}
     | {"reached": 0, "written": 0, "ended": 0, "template": 0, "toleration_seconds": 0, "labels": 0}
     | {"replicas": -1, "ordinal": -1, "deleting": False, "progressing": False, "failed": False},
-    Trace: {"warning": False, "remote": False, "failing_until": 0, "quiet": False},
+    Trace: {"warning": False, "remote": False, "failing_until": 0, "quiet": False, "first": 0, "last": 0},
     Failure: {"last": 0, "heard": 0, "ended": 0, "in_status": False, "final": False},
     Clock: {
         "now": 0,
