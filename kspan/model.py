@@ -306,7 +306,7 @@ class Verdict(NamedTuple):
 
     @property
     def error(self) -> str:
-        """What failed; empty if it did not end in failure."""
+        """The failure in words; empty if it did not end in one."""
         return self.reason if self.outcome in (Outcome.FAILED, Outcome.FAILING) else ""
 
 

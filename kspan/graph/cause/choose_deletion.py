@@ -75,7 +75,7 @@ class DeletionChooser:
         """The change of the Node because of which a Pod may have been deleted while nobody watched, so that its
         condition ``DisruptionTarget`` was not seen."""
         for node in reversed(self.state.objects.named("Node", "", pod.node)) if pod.node and occ.uncertainty else ():
-            change = evidence.node_change(node, occ, effects)
+            change = _node_change(node, occ, effects)
             if change is not None and occ.earliest - change.time <= evidence.MATCH:
                 return Choice(change, PLACE, 0.8, actor=actor)
         return None
@@ -86,7 +86,7 @@ class DeletionChooser:
         actor = disruption.actor or occ.actor
         for node in reversed(self.state.objects.named("Node", "", obj.node)) if obj.node else ():
             self.prerequisites.require_inferred(node, occ)
-            change = evidence.node_change(node, occ, disruption.node)
+            change = _node_change(node, occ, disruption.node)
             if change is not None:
                 return Choice(change, PLACE, 0.8, actor=actor)
             bad = evidence.newest_transition(node.transitions, occ) if actor == "kubelet" else None
@@ -137,3 +137,9 @@ def _expired(occ: Occurrence, obj: ObjectState) -> KnownChange | None:
     if ttl is None or occ.time + occ.uncertainty < obj.ended + ttl * SECOND:
         return None
     return evidence.newest(c for c in obj.changes if c.verb != "Delete")
+
+
+def _node_change(node: ObjectState, occ: Occurrence, effects: tuple[str, ...]) -> KnownChange | None:
+    """The newest change of a Node before ``occ`` with one of these effects, unless it was reverted since."""
+    last = evidence.newest(c for c in node.changes if c.effect in (*effects, "opened") and evidence.before(c, occ))
+    return last if last is not None and last.effect in effects else None

@@ -496,9 +496,3 @@ def newest_guarded(state: State, budget: ObjectState, transition: Transition) ->
         if selects(selector, bytes(decode_spec(owner.spec).template))
     )
     return max((f for f in found if f is not None), key=lambda f: (f.rv, f.span), default=None)
-
-
-def node_change(node: ObjectState, occ: Occurrence, effects: tuple[str, ...]) -> KnownChange | None:
-    """The newest change of a Node before ``occ`` with one of these effects, unless it was reverted since."""
-    last = newest(c for c in node.changes if c.effect in (*effects, "opened") and before(c, occ))
-    return last if last is not None and last.effect in effects else None
