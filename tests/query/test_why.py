@@ -260,7 +260,7 @@ def test_custom_kinds_of_one_name_need_a_group(store: Store) -> None:
         ("deploy/wed", "did you mean deployment/web -n rolling-update"),
         ("deploy/zzzzzz", "Deployment zzzzzz is not known; known: deployment/smoke -n default, deployment/web "),
         ("depoyment/web", "no object of kind 'depoyment' is known: did you mean deployment?"),
-        ("gadget/web", "no object of kind 'gadget' is known: use one of Deployment, "),
+        ("gadget/web", "no object of kind 'gadget' is known: use one of APIService, "),
         ("cm/web", r"ConfigMap web is not known: did you mean deployment/web -n rolling-update\?"),
     ],
 )
