@@ -2,7 +2,7 @@
 share a trace."""
 
 from tests.causality.actors import done, new_pod, new_replicas, run
-from tests.causality.cluster import HOUR, Cluster, Thing
+from tests.causality.cluster import Cluster, Thing
 from tests.causality.drawing import shows
 
 APPLICATIONS, SERVER = "argocd-application-controller", "argocd-server"
@@ -219,6 +219,6 @@ def test_the_renewals_of_leases_and_locks_are_no_changes_and_a_new_leader_is_rou
         c.annotate(lock, "control-plane.alpha.kubernetes.io/leader", f'{{"renewTime":"{number}"}}', by="nginx")
         c.wait(2)
     c.event(lease, "LeaderElection", "a became leader", by="default-scheduler")
-    c.wait(HOUR)
+    c.wait(600)
     c.event(lease, "LeaderElection", "b became leader", by="default-scheduler")
     shows(c, "Lease.LeaderElection scheduler  by default-scheduler  [root] +1")

@@ -19,7 +19,7 @@ CLUSTER, RECORDS = journal("02-rolling-update")
 
 def fill(store: Store, *, finish: bool) -> None:
     projector = Projector(store, CLUSTER, built_in_rules())
-    projector.add(JournalBatch([record]) for record in RECORDS[: len(RECORDS) // 2])
+    projector.add(JournalBatch([record]) for record in RECORDS[: len(RECORDS) * 3 // 4])
     projector.flush()
     if finish:
         projector.run_out()

@@ -202,7 +202,7 @@ class State:
         last.notes = [*last.notes, *occ.notes][:NOTES_KEPT]
         self._delta.spans[last.id] = last
         trace = self._traces.by_id[last.place.trace]
-        trace.active = max(trace.active, self.clock.now)
+        trace.active, trace.last = max(trace.active, self.clock.now), max(trace.last, occ.time)
         self._delta.traces[trace.id] = None
         if occ.event_uid:
             self.objects.merge_news(occ, last)
@@ -218,7 +218,7 @@ class State:
         last.warning = last.warning or occ.warning
         self._delta.spans[last.id] = last
         trace = self._traces.by_id[last.place.trace]
-        trace.active = max(trace.active, self.clock.now)
+        trace.active, trace.last = max(trace.active, self.clock.now), max(trace.last, occ.time)
         self._delta.traces[trace.id] = None
         self._keep_track(occ)
         self._delta.drop_occurrence(occ)

@@ -17,11 +17,8 @@ from kspan.model import SpanRow, TraceRow, TraceState
 from kspan.settings import FoldSettings
 from kspan.times import SECOND
 
-QUIET_AFTER = 7_200 * SECOND
-"""Close a quiet trace when nothing routine happened for this long: tools reconcile every minute to every hour."""
-
-QUIET_AGE = 86_400 * SECOND
-"""Close a quiet trace at this age."""
+QUIET_AGE = 96
+"""Close a quiet trace at this age, in times of ``max_trace_age``: a day with the default of 15 minutes."""
 
 LATE_LISTS = 3
 """For how many times ``settle`` a deletion that a list showed after a gap waits for lists of other streams."""
@@ -71,8 +68,13 @@ class TraceCloser:
             self._close(trace, NOTHING)
 
     def _check_quiet(self, trace: Trace) -> None:
-        quiet_since = max(trace.active, self.state.clock.resumed)
-        until = min(quiet_since + QUIET_AFTER, trace.opened + QUIET_AGE)
+        """Close a quiet trace when nothing routine has happened for as long as another trace may last.
+
+        Tools reconcile every few minutes. What a list shows happened long before it was received.
+        """
+        longest = self.settings.max_trace_age
+        received = max(trace.active, self.state.clock.resumed)
+        until = max(received + self.settings.settle, min(trace.last + longest, trace.opened + QUIET_AGE * longest))
         if self.state.clock.now < until:
             self.state.check_again(trace, until)
         else:

@@ -45,12 +45,13 @@ def test_why_prints_a_sentence_and_the_chain_of_causes(db: Path) -> None:
     lines = done.stdout.splitlines()
     assert lines[0].startswith("Pod rolling-update/web-854b7f4f-9xzlt  created 2026-11-22 10:25:05, deleted 2026-11-22")
     assert lines[1] == (
-        "Killing at 2026-11-22 10:25:52.054 UTC, because kubectl changed Deployment rolling-update/web 2.3s earlier:"
+        "container web completed (0) at 2026-11-22 10:25:52.054 UTC, because kubectl changed Deployment rolling-update/web"
+        " 2.3s earlier:"
     )
     assert lines[2] == "  image: registry.example.com/shop/web:v2 → registry.example.com/shop/web:v1"
     steps = [line for line in lines if line.startswith(("├╴", "└╴"))]
-    assert len(steps) == 6
-    assert steps[0].split()[:3] == ["├╴10:25:52.054", "kubelet", "Pod.Killing"]
+    assert len(steps) == 7
+    assert steps[0].split()[:3] == ["├╴10:25:52.054", "kubelet", "Pod.ContainerTerminated"]
     assert steps[-1].split()[:5] == ["└╴10:25:49.727", "kubectl", "Deployment.Update", "web", "root"]
     assert "Other effects of the same cause:" in lines
     assert any("4\u00d7 Pod.Started" in line for line in lines)
@@ -227,7 +228,7 @@ def test_follow_prints_new_occurrences_until_ctrl_c(tmp_path: Path, output: str)
         (("why", "pod/web"), "Pod web is not known: did you mean deployment/web -n rolling-update?"),
         (("why", "web"), "invalid object 'web': use KIND/NAME"),
         (("why", "pod", "a", "b"), "invalid object 'pod a b'"),
-        (("why", "gadget/x"), "no object of kind 'gadget' is known: use one of Deployment, "),
+        (("why", "gadget/x"), "no object of kind 'gadget' is known: use one of APIService, "),
         (("why", "depoyment/x"), "no object of kind 'depoyment' is known: did you mean deployment?"),
         (("why", "pod/q"), "others are in namespaces default, rolling-update: 'kspan timeline --kind pod' lists"),
         (("why", "pod/q", "-n", "q"), "Pod q/q is not known; others are in namespaces "),
@@ -235,14 +236,14 @@ def test_follow_prints_new_occurrences_until_ctrl_c(tmp_path: Path, output: str)
         (("why", "cj/q"), "CronJob q is not known; no other object of this kind is known"),
         (("traces", "--kind", "depoyment"), "no object of kind 'depoyment' is known: did you mean deployment?"),
         (("timeline", "--kind", "cronjbs", "-o", "csv"), "'cronjbs' is known: did you mean cronjobs"),
-        (("timeline", "-f", "--kind", "widgets.example.com"), "'widgets.example.com' is known: use one of Deployment,"),
+        (("timeline", "-f", "--kind", "widgets.example.com"), "'widgets.example.com' is known: use one of APIService,"),
         (("why", POD, "--at", "yesterday"), "--at: invalid time 'yesterday': use 2026-11-22T10:25:05Z"),
         (("why", POD, "--uid", "nope"), "no object has uid 'nope': use one of "),
         (("why", POD, "-n", "shop"), "did you mean pod/web-854b7f4f-9xzlt -n rolling-update?"),
         (("why", POD, "-o", "yaml"), "--output: invalid format 'yaml': use table or json"),
         (("why", POD, "--cluster", "other"), "unknown cluster 'other'"),
         (("traces", "--since", "soon"), "--since: invalid time 'soon'"),
-        (("traces", "--status", "bad"), "--status: invalid status 'bad': use ok, error, incomplete or open"),
+        (("traces", "--status", "bad"), "--status: invalid status 'bad': use ok, error, incomplete, open or warning"),
         (("traces", "--min-duration", "long"), "--min-duration: invalid duration 'long'"),
         (("traces", "-o", "xml"), "--output: invalid format 'xml': use table, json or csv"),
         (("trace", "zz"), "invalid trace id 'zz'"),
