@@ -58,6 +58,7 @@ def run_daemon(
 
     targets = list({target.name: target for target in map(parse_target, export)}.values())
     parse_listen(listen)
+    selection = Selection(tuple(watch), tuple(namespaces), all_kinds)
     compiled = load_rules(rules)
     logging_setup.set_up(log_level)
     connection = connect(kubeconfig, context)
@@ -66,7 +67,7 @@ def run_daemon(
             return run(
                 store,
                 connection,
-                Selection(tuple(watch), tuple(namespaces), all_kinds),
+                selection,
                 compiled,
                 targets,
                 Options(
@@ -105,13 +106,13 @@ def run_record(
     from kspan.ingest.watch import Selection, connect, record
     from kspan.terminal import logging_setup
 
+    selection = Selection(tuple(watch), tuple(namespaces), all_kinds)
     logging_setup.set_up("warning")
     stop = threading.Event()
     connection = connect(kubeconfig, context)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        selection = Selection(tuple(watch), tuple(namespaces), all_kinds)
         recorded = record(connection, selection, path, seconds, stop, redact_env=redact_env)
     finally:
         connection.close()

@@ -9,9 +9,14 @@ from kspan.errors import SettingsError
 from kspan.k8s.events_api import EVENTS, OF_CLUSTER_SCOPED, is_second_events_api
 from kspan.k8s.resources import DEFAULT, ServerResource, WatchTarget, can_be_watched
 
+_WORD = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+"""A DNS label, apart from its length (k8s.io/apimachinery/pkg/util/validation/validation.go, IsDNS1123Label)."""
+
+_MAX_LABEL = 63
+
 
 class Selection(msgspec.Struct, frozen=True):
-    """The resources and namespaces that the user wants to watch."""
+    """The resources and namespaces that the user wants to watch. Raises SettingsError for an invalid namespace."""
 
     watch: tuple[str, ...] = ()
     """Names as kubectl accepts them. They replace the default resources and the kinds that objects reference."""
@@ -19,6 +24,13 @@ class Selection(msgspec.Struct, frozen=True):
     """The namespaces to watch (empty: all). Cluster-scoped resources such as Nodes are always watched."""
     all_kinds: bool = False
     """Watch every kind that the API server serves, too."""
+
+    def __post_init__(self) -> None:
+        for name in self.namespaces:
+            if len(name) > _MAX_LABEL or not _WORD.fullmatch(name):
+                raise SettingsError(
+                    f"invalid --namespace {name!r}: use the name of one namespace: shop; repeat the option for more"
+                )
 
     @property
     def follows_references(self) -> bool:
@@ -49,7 +61,6 @@ class WatchName(msgspec.Struct, frozen=True):
     version: str | None = None
 
 
-_WORD = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _VERSION = re.compile(r"v[0-9]+((alpha|beta)[0-9]+)?")
 
 

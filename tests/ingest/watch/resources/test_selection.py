@@ -83,3 +83,13 @@ def test_namespaces_do_not_limit_cluster_scoped_resources() -> None:
     namespaces = {target.resource: selection.namespaces_of(target) for target in DEFAULT}
     assert namespaces["v1/pods"] == ("a", "b")
     assert namespaces["v1/nodes"] == ("",)
+
+
+@pytest.mark.parametrize("name", ["", "A B", "a b", "Shop", "a,b", "-a", "a-", "a.b", "default?x=y", "a\n", "a" * 64])
+def test_a_namespace_that_is_no_dns_label_is_an_error_that_mentions_the_flag(name: str) -> None:
+    with pytest.raises(SettingsError, match=r"^invalid --namespace"):
+        Selection(namespaces=("shop", name))
+
+
+def test_a_dns_label_of_full_length_is_a_namespace() -> None:
+    assert Selection(namespaces=("0", "a" * 63)).namespaces == ("0", "a" * 63)
