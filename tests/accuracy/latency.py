@@ -18,7 +18,7 @@ from kspan.k8s.objects import decode_event, decode_object
 from kspan.model import LogRecord, Outcome, RecordType
 from kspan.settings import FoldSettings
 from kspan.times import SECOND
-from kspan.vocabulary import EVENT_COUNT, OUTCOME
+from kspan.vocabulary import EVENT_COUNT, EVENT_RULE, OUTCOME
 from tests.recordings import RECORDINGS, Rows, fold, journal_of
 
 EXPORT = 1 * SECOND
@@ -63,8 +63,10 @@ def measure(file: Path) -> Latency:
 
 
 def _quiet_traces(rows: Rows) -> set[str]:
-    """The traces without a Warning whose objects are not waited for."""
-    troubled = {span["trace_id"] for span in rows["spans"] if span["error"]}
+    """The traces without a Warning whose objects are not waited for, and not of Events that are routine."""
+    routine = {rule.name for rule in built_in_rules().rules if rule.means == "routine"}
+    left_out = (s["trace_id"] for s in rows["spans"] if s["error"] or s["attributes"].get(EVENT_RULE) in routine)
+    troubled = set(left_out)
     return {t["trace_id"] for t in rows["traces"] if not t["incomplete"]} - troubled
 
 
