@@ -219,9 +219,14 @@ def spans_received(rotel: Rotel) -> dict[str, str]:
     for block in re.split(r"^Span #\d+$|^ResourceSpans #\d+$", rotel.text(), flags=re.MULTILINE):
         span = re.search(r"^    ID             : ([0-9a-f]{16})$", block, flags=re.MULTILINE)
         if span is not None:
-            content = "\n".join(line for line in block.splitlines() if line.startswith(" ") and INEXACT not in line)
+            content = "\n".join(line for line in block.splitlines() if line.startswith(" ") and not _is_time(line))
             assert found.setdefault(span[1], content) == content
     return found
+
+
+def _is_time(line: str) -> bool:
+    """True for the time of a span event, and for how uncertain a time is."""
+    return INEXACT in line or line.lstrip().startswith("-> Timestamp:")
 
 
 def run(scenario: str, folder: Path, lives: Sequence[Life] = ()) -> dict[str, str]:
