@@ -51,7 +51,7 @@ def test_a_rollout_that_a_newer_one_interrupts_is_superseded_and_says_how_far_it
     spans = {row["span_id"]: row for row in rows["spans"]}
     interrupted, newer = (spans[t["root_span_id"]] for t in sorted(rows["traces"], key=lambda t: t["start_time"]))
     reason = interrupted["attributes"]["kspan.trace.outcome.reason"]
-    assert reason.startswith("superseded by Deployment.Update web by helm at ")
+    assert reason.startswith("superseded by Deployment.Update web by helm, ")
     assert reason.endswith("Z, when 1 of 2 new Pods were ready")
     assert interrupted["attributes"]["kspan.trace.superseded_by"] == newer["span_id"]
     assert (interrupted["error"], newer["attributes"]["kspan.trace.outcome"]) == (False, "ok")
@@ -88,7 +88,7 @@ def test_a_job_that_is_deleted_while_it_runs_is_superseded() -> None:
     c.gone(job)
     found = outcomes(c)
     assert found["Job.Create report"][0] == "superseded"
-    assert found["Job.Create report"][1].startswith("superseded by Job.Delete report at ")
+    assert found["Job.Create report"][1].startswith("superseded by Job.Delete report")
     assert found["Job.Delete report"] == ("ok", "")
 
 

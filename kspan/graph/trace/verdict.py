@@ -18,7 +18,6 @@ from kspan.graph.state.state import State
 from kspan.graph.trace.failing import Failing, FailingTraces
 from kspan.model import Outcome, Verdict
 from kspan.settings import FoldSettings
-from kspan.times import format_time
 
 _ATTEMPTS = frozenset(["BackOff", "Killing", "Pulling", "SandboxChanged"])
 """Normal Events of a kubelet about what it begins, or ends: they do not show that a failure is over."""
@@ -175,8 +174,8 @@ class Judge:
 
 def _superseded_by(change: KnownChange, obj: ObjectState, members: list[Occurrence]) -> Verdict:
     by = f" by {change.manager}" if change.manager else ""
-    when = f"{format_time(change.time)[:19]}Z"
-    reason = f"superseded by {obj.kind}.{change.verb} {obj.name}{by} at {when}{_reached(members)}"
+    # Without its time: that of a change that was not watched is an estimate, and the linked span has it.
+    reason = f"superseded by {obj.kind}.{change.verb} {obj.name}{by}{_reached(members)}"
     return Verdict(Outcome.SUPERSEDED, reason, change.span)
 
 
