@@ -52,7 +52,7 @@ def test_a_rollout_that_a_newer_one_interrupts_is_superseded_and_says_how_far_it
     interrupted, newer = (spans[t["root_span_id"]] for t in sorted(rows["traces"], key=lambda t: t["start_time"]))
     reason = interrupted["attributes"]["kspan.trace.outcome.reason"]
     assert reason.startswith("superseded by Deployment.Update web by helm, ")
-    assert reason.endswith("Z, when 1 of 2 new Pods were ready")
+    assert reason.endswith(", when 1 of 2 new Pods were ready")
     assert interrupted["attributes"]["kspan.trace.superseded_by"] == newer["span_id"]
     assert (interrupted["error"], newer["attributes"]["kspan.trace.outcome"]) == (False, "ok")
 
