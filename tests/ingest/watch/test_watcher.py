@@ -214,13 +214,13 @@ def test_without_cursors_all_first_lists_are_at_the_newest_version(tmp_path: Pat
 
 def test_a_kind_is_watched_as_metadata_once_an_event_mentions_it(tmp_path: Path) -> None:
     cluster = Cluster()
-    event = pod("e", 12) | {"kind": "Event", "involvedObject": {"kind": "ConfigMap", "apiVersion": "v1"}}
+    event = pod("e", 12) | {"kind": "Event", "involvedObject": {"kind": "Secret", "apiVersion": "v1"}}
     with watching(cluster, tmp_path) as (watcher, got, server):
         until(lambda: "/api/v1/events" in cluster.open, "a watch of Events")
-        assert "v1/configmaps" not in watcher.resources()
+        assert "v1/secrets" not in watcher.resources()
         cluster.send("/api/v1/events", change("ADDED", event))
-        got.wait("BOOKMARK @10", resource="v1/configmaps")
-        accepted = {request.headers["accept"] for request in server.requests if request.path == "/api/v1/configmaps"}
+        got.wait("BOOKMARK @10", resource="v1/secrets")
+        accepted = {request.headers["accept"] for request in server.requests if request.path == "/api/v1/secrets"}
         assert all("as=PartialObjectMetadata" in text for text in accepted)
 
 
