@@ -186,8 +186,7 @@ class Chooser:
         replaced = max((lost for lost in running if lost.ordered == 1), key=lambda lost: lost.rv, default=None)
         if replaced is None:
             return Choice(None, ROOT, 0.8)
-        trace = self._trace_of(replaced)
-        return Choice(KnownChange(replaced.span, "Delete", replaced.rv, replaced.time, trace=trace), OWNER, 0.85)
+        return Choice(self._loss(replaced), OWNER, 0.85)
 
     def _is_replaced(self, cron: ObjectState, deletion: Occurrence) -> bool:
         """True if a CronJob deleted a Job that still ran: it is time for the next one."""
@@ -218,7 +217,11 @@ class Chooser:
         """The deletion of the dependent that ``occ`` replaces, or the moment when it finished; after ``floor``."""
         self.prerequisites.require_decided([lost.span for lost in evidence.lost_before(owner, occ, floor)])
         lost = evidence.replaced(owner, occ, floor)
-        return KnownChange(lost.span, "Delete", lost.rv, lost.time, trace=self._trace_of(lost)) if lost else None
+        return self._loss(lost) if lost else None
+
+    def _loss(self, lost: LostDependent) -> KnownChange:
+        """The loss of a dependent as a cause."""
+        return KnownChange(lost.span, "Delete", lost.rv, lost.time, trace=self._trace_of(lost))
 
     def _trace_of(self, lost: LostDependent) -> str:
         obj = self.state.object(lost.uid)
@@ -369,8 +372,7 @@ class Chooser:
             waiting = [lost for lost in waiting if lost.name in event.message]
         if not waiting:
             return None
-        lost = waiting[0]
-        return Choice(KnownChange(lost.span, "Delete", lost.rv, lost.time, trace=self._trace_of(lost)), OWNER, 0.85)
+        return Choice(self._loss(waiting[0]), OWNER, 0.85)
 
     def _observed(self, occ: Occurrence, obj: ObjectState) -> Choice | None:
         """The change or transition of the subject that a controller observed."""

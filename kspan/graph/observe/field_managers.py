@@ -163,14 +163,11 @@ def find_writer(
     """
     known = {_identity(entry): entry for entry in before}
     written = [e for e in now if e.manager != _MERGED and _identity(e) not in known]
-    if written:
-        newest = max(written, key=lambda entry: (entry.time, entry.manager))
-        return Writer(newest.manager, newest.subresource, newest.time)
     altered = [e for e in now if _identity(e) in known and known[_identity(e)].fields != e.fields]
     # Within a second of the write before, the time of an entry stays the same.
     again = [e for e in altered if 0 <= received - e.time < PROMPT]
-    if again:
-        newest = max(again, key=lambda entry: (entry.time, entry.manager))
+    newest = newest_entry(written or again)
+    if newest is not None:
         return Writer(newest.manager, newest.subresource, newest.time)
     left = {(entry.manager, entry.subresource) for entry in now}
     lost = altered + [entry for entry in before if (entry.manager, entry.subresource) not in left]

@@ -54,7 +54,7 @@ def _named(applier: Applier, value: str, namespace: str) -> Name:
 
 
 def source_of(spec: bytes, paths: Sequence[str], namespace: str) -> Name | tuple[()]:
-    """Return the object to which a spec refers at the first of some paths; empty if there is no reference.
+    """Return the object to which a spec refers at the first of some paths; empty without a reference.
 
     Args:
         spec: the spec, as JSON.
