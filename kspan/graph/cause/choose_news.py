@@ -44,6 +44,8 @@ class NewsChooser:
             return self._same_request(occ, subject) or choice
         if obj is None or (subject is not None and subject.means in NOT_IMPROVED):
             return choice
+        if not obj.refusals and obj.kind not in self.rules.sources:  # nearly all objects
+            return choice
         found = [self._end_of_wait(obj, occ), self.of_source(obj, occ)]
         newer = [other for other in found if other is not None and _order(other) > _order(choice)]
         return max(newer, key=_order, default=choice)

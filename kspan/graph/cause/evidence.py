@@ -68,8 +68,9 @@ def is_later(change: KnownChange, event: Occurrence) -> bool:
     If Events have an etcd of their own, their versions say nothing; that is so if an Event has a smaller version than
     the object that it states.
     """
-    one_etcd = 0 < version_number(event.resource_version) < event.rv
-    return one_etcd and change.exact and change.rv > max(event.rv, SYNTHETIC_UPDATE)
+    if not change.exact or change.rv <= event.rv or change.rv <= SYNTHETIC_UPDATE:
+        return False
+    return 0 < version_number(event.resource_version) < event.rv
 
 
 def seen_by(cause: KnownChange, occ: Occurrence) -> bool:

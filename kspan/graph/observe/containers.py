@@ -27,7 +27,7 @@ class ContainerObserver:
     def remember(self, seen: ObservedObject, pod: ObjectState) -> None:
         """Note what the first list shows: it happened before, and starts no trace."""
         for run in container_runs(bytes(seen.obj.status)):
-            self.state.objects.add_container_turn(pod, self._turn(seen, pod, run))
+            self.state.objects.add_container_turn(pod, self._turn(seen, pod, run, self._span(pod, run)))
 
     def observe(self, seen: ObservedObject, pod: ObjectState) -> None:
         """Add the ends and restarts that a record of a Pod shows for the first time."""
@@ -36,20 +36,24 @@ class ContainerObserver:
             return
         known = {turn.span for turn in pod.containers}
         for run in runs:
-            turn = self._turn(seen, pod, run)
-            if turn.span in known:
+            span = self._span(pod, run)
+            if span in known:
                 continue
+            turn = self._turn(seen, pod, run, span)
             if isinstance(run, Ended):
                 run = replace(run, missed=_missed(turn, pod))
             self.state.add_container_turn(pod, self._occurrence(pod, run, turn), turn)
 
-    def _turn(self, seen: ObservedObject, pod: ObjectState, run: Ended | Restarted) -> ContainerTurn:
-        ended = isinstance(run, Ended)
-        identity = (run.id if ended else "") or f"{run.field_path}#{run.number}"
+    def _span(self, pod: ObjectState, run: Ended | Restarted) -> str:
+        if isinstance(run, Ended):
+            return span_id(self.state.cluster, pod.uid, "ended", run.id or f"{run.field_path}#{run.number}")
+        return span_id(self.state.cluster, pod.uid, "restarted", f"{run.field_path}#{run.number}")
+
+    def _turn(self, seen: ObservedObject, pod: ObjectState, run: Ended | Restarted, span: str) -> ContainerTurn:
         return ContainerTurn(
-            span=span_id(self.state.cluster, pod.uid, "ended" if ended else "restarted", identity),
+            span=span,
             field_path=run.field_path,
-            ended=ended,
+            ended=isinstance(run, Ended),
             number=run.number,
             rv=pod.rv,
             time=_time(seen, pod, run.finished if isinstance(run, Ended) else run.started),

@@ -79,7 +79,7 @@ def _is_of_status(entry: ManagedFieldsEntry) -> bool:
 
 def last_write(entries: Sequence[ManagedFieldsEntry] | None) -> int:
     """Return when an object was last written, including its status (ns, in whole seconds; 0: unknown)."""
-    return parse_time_or_zero(max((e.time or "" for e in entries or ()), default=""))
+    return parse_time_or_zero(max([e.time or "" for e in entries])) if entries else 0
 
 
 def owning_manager(entries: Sequence[ManagedFieldsEntry] | None) -> str:

@@ -135,7 +135,7 @@ class TraceCloser:
         if self.failing.continuation(trace) is not None:
             return self.failing.objects(trace)
         uids = {occ.uid for occ in self.state.members(trace.id)}
-        found = (self.state.object(uid) for uid in sorted(uids))
+        found = map(self.state.object, sorted(uids) if len(uids) > 1 else uids)
         return [obj for obj in found if obj is not None and _concerns(trace, obj)]
 
     # closing ---------------------------------------------------------------------------------------------------------

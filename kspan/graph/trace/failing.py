@@ -51,9 +51,9 @@ class FailingTraces:
 
     def find(self, trace: Trace) -> Failing:
         """Return the failing objects of a trace, and when to close the trace for them."""
-        found = []
         known = self.continuation(trace)
-        for obj in self.objects(trace):
+        found = []
+        for obj in self._members(trace, known, failing=True):
             for failure in obj.failures if self._exists(obj) else ():
                 due = self._due(trace, failure, known)
                 if due:
@@ -96,12 +96,18 @@ class FailingTraces:
 
     def objects(self, trace: Trace) -> list[ObjectState]:
         """The objects of a trace whose newest change is in it or in a trace that it continues."""
-        known = self.continuation(trace)
-        own = {trace.id, trace.previous_trace, *(known.follows if known is not None else ())} - {""}
+        return self._members(trace, self.continuation(trace))
+
+    def _members(self, trace: Trace, known: Continuation | None, *, failing: bool = False) -> list[ObjectState]:
+        """The objects of a trace, which is an episode of ``known``; or only those that fail, or did lately."""
         uids = {occ.uid for occ in self.state.members(trace.id)}
-        uids.update(known.failing if known is not None else ())
-        found = (self.state.object(uid) for uid in sorted(uids))
-        return [obj for obj in found if obj is not None and _belongs(obj, own)]
+        if known is not None:
+            uids.update(known.failing)
+        found = [obj for uid in uids if (obj := self.state.object(uid)) is not None and (obj.failures or not failing)]
+        if not found:
+            return found
+        own = {trace.id, trace.previous_trace, *(known.follows if known is not None else ())} - {""}
+        return sorted((obj for obj in found if _belongs(obj, own)), key=_uid)
 
     def continuation(self, trace: Trace) -> Continuation | None:
         """The continuation whose episode a trace is."""
@@ -150,6 +156,10 @@ class FailingTraces:
     def _holder(self, root: Occurrence, failing: Failing) -> ObjectState | None:
         """The object that keeps what comes after a trace: that of its root, which lives as long as what follows."""
         return self.state.object(root.uid) or next(iter(failing.objects), None)
+
+
+def _uid(obj: ObjectState) -> str:
+    return obj.uid
 
 
 def _lasting(obj: ObjectState) -> bool:

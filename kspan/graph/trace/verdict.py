@@ -104,9 +104,10 @@ class Judge:
         if superseded is not None:
             return superseded
         failed = {*trace.failing, *(known.failing if known is not None else ())}
-        there = {obj.uid for obj in self.failing.objects(trace) if not obj.deleting and not obj.deleted}
-        if failed and failed.isdisjoint(there):
-            return self._replaced(sorted(failed), members)
+        if failed:
+            there = {obj.uid for obj in self.failing.objects(trace) if not obj.deleting and not obj.deleted}
+            if failed.isdisjoint(there):
+                return self._replaced(sorted(failed), members)
         if dropped:
             return self._replaced([occ.uid for occ in dropped], members)
         began_badly = any(occ.warning and not occ.place.parent for occ in members)
@@ -119,15 +120,23 @@ class Judge:
     ) -> tuple[list[Occurrence], list[Occurrence]]:
         """The newest Warning of each object of which nothing shows that it is over, by time; and apart from them those
         whose object was deleted or changed by another trace."""
+        members = list(members)
+        # Of a large trace, few objects have Warnings.
+        warned = {occ.uid for occ in members if occ.warning}
         by_object: dict[str, list[Occurrence]] = defaultdict(list)
         for occ in members:
-            by_object[occ.uid].append(occ)
+            if occ.uid in warned:
+                by_object[occ.uid].append(occ)
+        uids = {occ.uid for occ in members}
         known = {obj.uid: obj for obj in objects}
         lasting, dropped = [], []
         for uid, occurrences in by_object.items():
             warnings = (occ for occ in occurrences if occ.warning and (occ.kind, occ.reason) not in _REMARKS)
             last = max(warnings, key=_moment, default=None)
-            if last is None or any(_moment(occ) > _moment(last) for occ in occurrences if _is_good(occ)):
+            if last is None:
+                continue
+            happened = _moment(last)
+            if any(_moment(occ) > happened for occ in occurrences if _is_good(occ)):
                 continue
             obj = self.state.object(uid)
             if obj is None or not obj.rv:
@@ -136,7 +145,7 @@ class Judge:
                     dropped += [last] if not last.place.parent else []
                     continue
             elif _is_dropped(obj, last, known):
-                over = any(occ.verb == "Delete" for occ in occurrences) or obj.owner in by_object
+                over = any(occ.verb == "Delete" for occ in occurrences) or obj.owner in uids
                 dropped += [] if over else [last]
                 continue
             else:
@@ -220,8 +229,10 @@ def _reached(members: list[Occurrence]) -> str:
 
 def _moment(occ: Occurrence) -> tuple[int, int]:
     """When an occurrence happened last (ns), and its number in the order of arrival."""
-    last = max(occ.repeats, key=lambda repeat: repeat.time, default=None)
-    return (last.time, last.arrival) if last is not None and last.time > occ.time else (occ.time, occ.arrival)
+    if not occ.repeats:
+        return occ.time, occ.arrival
+    last = max(occ.repeats, key=lambda repeat: repeat.time)
+    return (last.time, last.arrival) if last.time > occ.time else (occ.time, occ.arrival)
 
 
 def _is_good(occ: Occurrence) -> bool:
