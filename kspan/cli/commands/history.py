@@ -30,7 +30,7 @@ POLL: Final = 1.0
 
 
 @contextlib.contextmanager
-def _snapshot(db: str | None, cluster: str, action: str) -> Iterator[tuple[Connection, str]]:
+def snapshot(db: str | None, cluster: str, action: str) -> Iterator[tuple[Connection, str]]:
     """Yield a read transaction of the database, and the uid of the cluster to read."""
     with open_existing(db, read_only=True) as store:
         name = the_cluster(store, cluster)
@@ -48,7 +48,7 @@ def run_why(
     check_format(output, ("table", "json"))
     wanted = parse_object(tuple(words), namespace)
     moment = parse_moment(at, time.time_ns(), "--at") if at else 0
-    with _snapshot(db, cluster, "look for the cause") as (connection, name):
+    with snapshot(db, cluster, "look for the cause") as (connection, name):
         answer = why(connection, name, wanted, at=moment, uid=uid)
     if output == "json":
         print_json(render_why.as_json(answer))
@@ -64,7 +64,7 @@ def run_traces(db: str | None, *, limit: int, cluster: str, output: str, **filte
 
     check_format(output, ("table", "json", "csv"))
     wanted = _trace_filter(**filters)
-    with _snapshot(db, cluster, "list the traces") as (connection, name):
+    with snapshot(db, cluster, "list the traces") as (connection, name):
         found = list_traces(connection, name, wanted, limit or None)
     if output == "table":
         with screen() as out:
@@ -102,7 +102,7 @@ def run_trace(prefix: str, db: str | None, *, cluster: str, output: str) -> None
     from kspan.query.traces import find_trace
 
     check_format(output, ("table", "json", "otlp"))
-    with _snapshot(db, cluster, "read the trace") as (connection, name):
+    with snapshot(db, cluster, "read the trace") as (connection, name):
         trace, spans = find_trace(connection, name, prefix)
     if trace.state is TraceState.OPEN:
         print("kspan: this trace is still open: it can get more spans, and times can change", file=sys.stderr)
@@ -121,7 +121,7 @@ def print_trees(db: str, cluster: str) -> None:
     from kspan.query.spans import of_trace
     from kspan.query.traces import TraceFilter, list_traces
 
-    with _snapshot(db, cluster, "read the traces") as (connection, name), screen() as out:
+    with snapshot(db, cluster, "read the traces") as (connection, name), screen() as out:
         for summary in reversed(list_traces(connection, name, TraceFilter(), None)):
             render_traces.tree(summary.trace, of_trace(connection, name, summary.trace.trace_id), out)
             out.line()

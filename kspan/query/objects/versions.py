@@ -1,0 +1,120 @@
+"""The versions of an object that the journal has: the one at a time, and the one before its last change."""
+
+from typing import Final
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection
+
+from kspan.errors import QueryError
+from kspan.model import LogRecord, ObjectRow, RecordType
+from kspan.query.objects.find import find, is_nameless
+from kspan.query.objects.manifest import comparable, decode
+from kspan.query.objects.names import ObjectName
+from kspan.store.schema import tables as schema
+from kspan.store.tables.rows import select_rows
+from kspan.times import LATEST, format_time
+
+_LOOKED_AT: Final = 1_000
+"""Versions before the newest that are compared with it. A Node's status alone may have changed thousands of times."""
+
+_BATCH: Final = 50
+
+
+class Version(msgspec.Struct, frozen=True):
+    """A version of an object in the journal.
+
+    ``sequence`` is its number there.
+    """
+
+    object: ObjectRow
+    sequence: int
+    record: LogRecord
+
+    @property
+    def deleted(self) -> bool:
+        """True if this is the last version, after which the object was gone."""
+        return self.record.type is RecordType.DELETED
+
+
+def version_at(connection: Connection, cluster: str, wanted: ObjectName, *, at: int = 0, uid: str = "") -> Version:
+    """Return the newest version of an object that was received until ``at`` (Unix ns; 0: now).
+
+    Raises QueryError if the object is unknown, if its name is ambiguous, and if the journal has no such version.
+    """
+    found = find(connection, cluster, wanted, uid=uid, at=at).object
+    newest = _read(connection, cluster, found, schema.journal.c.recorded_at <= (at or LATEST), limit=1)
+    if newest:
+        return newest[0]
+    raise QueryError(_no_version(connection, cluster, found, at))
+
+
+def version_before(connection: Connection, cluster: str, version: Version, *, status: bool = False) -> Version | None:
+    """Return the newest earlier version that differs in more than what is hidden; None if there is none.
+
+    Args:
+        version: a version of the object.
+        status: compare the status too.
+    """
+    now, before = comparable(decode(version.record.payload), status=status), version.sequence
+    for _ in range(0, _LOOKED_AT, _BATCH):
+        earlier = _read(connection, cluster, version.object, schema.journal.c.seq < before, limit=_BATCH)
+        for each in earlier:
+            if comparable(decode(each.record.payload), status=status) != now:
+                return each
+        if len(earlier) < _BATCH:
+            return None
+        before = earlier[-1].sequence
+    return None
+
+
+def _read(
+    connection: Connection, cluster: str, found: ObjectRow, until: ColumnElement[bool], *, limit: int
+) -> list[Version]:
+    """Return versions of an object, newest first."""
+    table = schema.journal
+    query = (
+        select_rows(table, LogRecord)
+        .add_columns(table.c.seq)
+        .where(
+            table.c.cluster == cluster,
+            table.c.kind == found.kind,
+            table.c.namespace == found.namespace,
+            table.c.name == found.name,
+            table.c.uid == found.uid,
+            schema.HAS_UID,
+            table.c.payload.is_not(None),
+            until,
+        )
+        .order_by(table.c.seq.desc())
+        .limit(limit)
+    )
+    return [Version(found, row[-1], LogRecord(*row[:-1])) for row in connection.execute(query)]
+
+
+def _no_version(connection: Connection, cluster: str, found: ObjectRow, at: int) -> str:
+    name = f"{found.kind} {f'{found.namespace}/' if found.namespace else ''}{found.name}"
+    if is_nameless(found) or not found.resource:
+        return f"{name} was only mentioned by others: kspan does not watch it, or did not then"
+    if not at:
+        return f"the journal has no version of {name} any more"
+    first = _first(connection, cluster, found)
+    return f"the journal has no version of {name} from before {format_time(at)[:19]}Z; its first is from {first}"
+
+
+def _first(connection: Connection, cluster: str, found: ObjectRow) -> str:
+    table = schema.journal
+    query = (
+        select_rows(table, LogRecord)
+        .where(
+            table.c.cluster == cluster,
+            table.c.kind == found.kind,
+            table.c.namespace == found.namespace,
+            table.c.name == found.name,
+            table.c.uid == found.uid,
+            schema.HAS_UID,
+        )
+        .order_by(table.c.seq)
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return f"{format_time(LogRecord(*row).recorded_at)[:19]}Z" if row is not None else "no time that is known"
