@@ -127,7 +127,8 @@ class Judge:
         for occ in members:
             if occ.uid in warned:
                 by_object[occ.uid].append(occ)
-        uids = {occ.uid for occ in members}
+        if not warned:
+            return [], []
         known = {obj.uid: obj for obj in objects}
         lasting, dropped = [], []
         for uid, occurrences in by_object.items():
@@ -145,7 +146,7 @@ class Judge:
                     dropped += [last] if not last.place.parent else []
                     continue
             elif _is_dropped(obj, last, known):
-                over = any(occ.verb == "Delete" for occ in occurrences) or obj.owner in uids
+                over = any(occ.verb == "Delete" for occ in occurrences) or any(o.uid == obj.owner for o in members)
                 dropped += [] if over else [last]
                 continue
             else:
