@@ -91,6 +91,8 @@ class Shell:
         """Run a command to its end. Commands that watch a cluster are interrupted when they have seen a rollout."""
         if re.match(r"kspan (run|record)\b", command):
             return self._watch(command)
+        if command.startswith("kspan serve"):
+            return self._serve(command)
         if command == "kspan sql":
             return self._prompt(command)
         state = self._folder / ".state"
@@ -129,6 +131,21 @@ class Shell:
             started.send_signal(signal.SIGINT)
             output, errors = started.communicate(timeout=LIMIT)
         return subprocess.CompletedProcess(command, started.returncode, output, errors)
+
+    def _serve(self, command: str) -> subprocess.CompletedProcess[str]:
+        started = subprocess.Popen(
+            ["bash", "-c", f"exec {command}"],
+            cwd=self._folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert started.stderr is not None
+        first = started.stderr.readline()
+        started.send_signal(signal.SIGINT)
+        errors = started.communicate(timeout=LIMIT)[1]
+        return subprocess.CompletedProcess(command, started.returncode, "", first + errors)
 
     def _prompt(self, command: str) -> subprocess.CompletedProcess[str]:
         main, side = pty.openpty()

@@ -7,7 +7,7 @@ import typer
 from kspan import __version__
 from kspan.cli import config_file
 from kspan.cli.help import MAINTAIN, SETTINGS, Group
-from kspan.cli.syntax import db, history, ingest, objects, rules
+from kspan.cli.syntax import db, history, ingest, objects, rules, serve
 
 app = typer.Typer(
     name="kspan",
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.add_typer(ingest.app)
 app.add_typer(history.app)
 app.add_typer(objects.app)
+app.add_typer(serve.app)
 app.add_typer(db.app, name="db", rich_help_panel=MAINTAIN)
 app.add_typer(rules.app, name="rules", rich_help_panel=MAINTAIN)
 

@@ -1,6 +1,7 @@
 """Options shared by several commands."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -115,6 +116,18 @@ RecordedContexts = Annotated[
         help=f"Read a W3C traceparent from this annotation. Repeat it for more. {_RECORDED}",
         show_default=False,
     ),
+]
+AuthTokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--auth-token-file",
+        metavar="FILE",
+        help="Answer questions only with the token in this file (Authorization: Bearer TOKEN).",
+        show_default=False,
+    ),
+]
+InsecureNoAuth = Annotated[
+    bool, typer.Option("--insecure-no-auth", help="Answer questions from other machines without a token.")
 ]
 CONTEXTS = ["tracing.k8s.io/traceparent"]
 

@@ -21,6 +21,8 @@ from kspan.settings import MAX_TRACE_SPANS, FoldSettings
 from kspan.store import Store
 from kspan.store.tables.retention import prune
 from kspan.times import SECOND
+from kspan.web.guard import Access
+from kspan.web.history import History
 from kspan.web.server import DEFAULT_LISTEN
 
 _logger = logging.getLogger(__name__)
@@ -42,6 +44,9 @@ class Options(msgspec.Struct, frozen=True):
     """How the daemon runs. Names that end in ``_s`` are intervals in seconds."""
 
     listen: str = DEFAULT_LISTEN
+    access: Access = Access(hosts=None)
+    history: History | None = None
+    """The history that query APIs show; None: only health and metrics are served."""
     cluster: str = ""
     """uid of the cluster; empty: read it from the API server."""
     cluster_name: str = ""

@@ -12,7 +12,7 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import choose_encoder
 
 from kspan import __version__
 from kspan.emit.export_queue import ExportReport
@@ -24,7 +24,6 @@ from kspan.times import SECOND, parse_time_or_zero
 # The creation time of each counter would double the number of lines.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 # From the fsync of a small commit to the busy timeout of SQLite.
 _COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -155,9 +154,10 @@ class Metrics:
         """A watch is running."""
         self._connected.labels(resource).set(1)
 
-    def text(self) -> bytes:
-        """All metrics in Prometheus' text format."""
-        return generate_latest(self.registry)
+    def text(self, accept: str = "") -> tuple[bytes, str]:
+        """All metrics and their content type: OpenMetrics if the Accept header asks for it, else Prometheus' format."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
 
 
 _NEWS = (RecordType.ADDED, RecordType.MODIFIED)

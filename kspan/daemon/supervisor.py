@@ -11,11 +11,15 @@ from typing import Final
 
 from kspan.daemon.cluster_uid import ClusterUidPoller
 from kspan.daemon.daemon import LEAD_S, Daemon
-from kspan.daemon.metrics import CONTENT_TYPE, Metrics
+from kspan.daemon.metrics import Metrics
 from kspan.daemon.scheduler import Scheduler
 from kspan.errors import StoreError
 from kspan.store import Store
-from kspan.web.server import Answer, Server, verdict
+from kspan.web.answer import Answer, verdict
+from kspan.web.app import Routes, make_app
+from kspan.web.guard import Access
+from kspan.web.history import History
+from kspan.web.server import Server
 
 _logger = logging.getLogger(__name__)
 
@@ -30,18 +34,16 @@ CHECK_S: Final = 0.25
 class Supervisor:
     """Runs from the first signal handler to the exit code: 0 after SIGTERM or SIGINT, 1 if a part died."""
 
-    def __init__(self, listen: str, metrics: Metrics) -> None:
+    def __init__(self, listen: str, metrics: Metrics, access: Access, history: History | None = None) -> None:
         self._stop = threading.Event()
         self._problems: Callable[[], list[str]] = lambda: ["cluster: the API server has not answered yet"]
         self._dead: list[str] = []
-        self._server = Server(
-            listen,
-            {
-                "/healthz": lambda: verdict(self._dead),
-                "/readyz": lambda: verdict(["stopping"] if self._stop.is_set() else self._problems()),
-                "/metrics": lambda: Answer(200, metrics.text(), CONTENT_TYPE),
-            },
-        )
+        routes: Routes = {
+            "/healthz": lambda _: verdict(self._dead),
+            "/readyz": lambda _: verdict(["stopping"] if self._stop.is_set() else self._problems()),
+            "/metrics": lambda accept: Answer(200, *metrics.text(accept)),
+        }
+        self._server = Server(listen, make_app(routes, access, history))
 
     @contextmanager
     def serving(self) -> Iterator[None]:
@@ -70,7 +72,8 @@ class Supervisor:
         self._problems = lambda: [f"cluster: {poller.error}"]
         while not self._stop.is_set():
             if exports.failure is not None or not self._server.is_alive():
-                self._died("the scheduler" if exports.failure else "the HTTP server", exports.failure)
+                part = "the scheduler" if exports.failure else "the HTTP server"
+                self._died(part, exports.failure or self._server.failure)
                 break
             if found := poller.wait(CHECK_S):
                 return found
@@ -88,7 +91,7 @@ class Supervisor:
                 _logger.info("waiting to take over cluster %s: %s", cluster, problem)
                 reported = problem
             if not self._server.is_alive():
-                self._died("the HTTP server", None)
+                self._died("the HTTP server", self._server.failure)
                 break
             self._stop.wait(LEAD_S)
         return False
@@ -101,7 +104,7 @@ class Supervisor:
             for part, error in daemon.failures():
                 self._died(part, error)
             if not self._server.is_alive():
-                self._died("the HTTP server", None)
+                self._died("the HTTP server", self._server.failure)
             if self._dead:
                 break
         _logger.info("stopping")

@@ -292,8 +292,21 @@ def find_trace(connection: Connection, cluster: str, prefix: str) -> tuple[Trace
         listed = ", ".join(trace.trace_id for trace in islice(found, _SHOWN))
         more = " …" if len(found) > _SHOWN else ""
         raise QueryError(f"several trace ids start with {begin!r}: use more digits of {listed}{more}")
-    members = reading.of_trace(connection, cluster, found[0].trace_id)
-    trace = _summary(found[0], members).trace
+    return _whole(connection, cluster, found[0])
+
+
+def read_traces(connection: Connection, cluster: str, trace_ids: Sequence[str]) -> list[tuple[TraceRow, list[SpanRow]]]:
+    """Return traces and their spans by start, in the order of ``trace_ids``. Those that do not exist are left out."""
+    known: dict[str, TraceRow] = {}
+    for run in chunks(list(trace_ids)):
+        query = rows.select_rows(traces, TraceRow).where(traces.c.cluster == cluster, traces.c.trace_id.in_(run))
+        known |= {trace.trace_id: trace for trace in rows.fetch(connection, query, TraceRow)}
+    return [_whole(connection, cluster, known[each]) for each in trace_ids if each in known]
+
+
+def _whole(connection: Connection, cluster: str, found: TraceRow) -> tuple[TraceRow, list[SpanRow]]:
+    members = reading.of_trace(connection, cluster, found.trace_id)
+    trace = _summary(found, members).trace
     if trace.state is TraceState.OPEN:
         members = [reading.with_outcome(span, trace) for span in _covering(members)]
     return trace, members

@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +23,9 @@ PAGE_SIZE: Final = 16384
 """Bytes. Set before the first write, because the page size of an SQLite file in WAL mode cannot be changed."""
 
 _BUSY_TIMEOUT_S: Final = 10.0
+
+_STEPS: Final = 10_000
+"""Instructions of SQLite's virtual machine between two looks at the time: about a millisecond."""
 
 _WRITER: Final = (
     "PRAGMA synchronous = FULL",
@@ -114,6 +118,24 @@ def transaction(engine: Engine, *, writing: bool) -> Iterator[Connection]:
             except Exception:  # the first error is the one to report; this connection is not used again
                 connection.invalidate()
             raise
+
+
+@contextlib.contextmanager
+def limited(connection: Connection, seconds: float) -> Iterator[None]:
+    """Have the database stop a query of the current transaction that runs ``seconds`` after this began (0: never)."""
+    if not seconds:
+        yield
+    elif connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {max(int(seconds * 1000), 1)}")
+        yield
+    else:
+        driver: Any = connection.connection.driver_connection
+        until = time.monotonic() + seconds
+        driver.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
+        try:
+            yield
+        finally:
+            driver.set_progress_handler(None, 0)
 
 
 def take_time(connection: Connection) -> None:

@@ -13,7 +13,7 @@ from kspan.errors import StoreError
 from kspan.model import Cursor, Delta, LogRecord, ObjectRow, SpanOutline, SpanRow, TraceRow
 from kspan.settings import FoldInputs
 from kspan.store.async_commit import AsyncCommit
-from kspan.store.engine import take_time, transaction, translated
+from kspan.store.engine import limited, take_time, transaction, translated
 from kspan.store.location import Location, WriterLock
 from kspan.store.postgresql.leadership import Leadership
 from kspan.store.postgresql.partitions import Partitions
@@ -326,11 +326,12 @@ class Store:
     # Transactions
 
     @contextlib.contextmanager
-    def reading(self, doing: str) -> Iterator[Connection]:
+    def reading(self, doing: str, *, seconds: float = 0.0) -> Iterator[Connection]:
         """A connection in a read transaction: all its queries see one snapshot.
 
         ``doing`` completes the message of a StoreError: ``NAME: cannot DOING: reason``. On a store that was opened
-        read-only, the database refuses writes.
+        read-only, the database refuses writes. After ``seconds`` (0: no limit) the database stops the query, which
+        raises StoreError.
         """
         # A database in memory has one connection. Readers take the writer's lock, and a reader inside of a write (a
         # rebuild that replays the journal) shares its transaction.
@@ -339,7 +340,7 @@ class Store:
             if self._location.in_memory and self._write_connection is not None:
                 yield self._write_connection
                 return
-            with transaction(self._engine, writing=False) as connection:
+            with transaction(self._engine, writing=False) as connection, limited(connection, seconds):
                 yield connection
 
     @contextlib.contextmanager

@@ -1,1 +1,1 @@
-"""The HTTP server: answers GET requests from a table of routes."""
+"""The HTTP server: health and metrics, and the query APIs of Jaeger over the history."""

@@ -1,41 +1,29 @@
-"""A small HTTP server: GET and HEAD, from a table of routes."""
+"""Serves an ASGI application on a socket, in a thread or until a signal."""
 
-import logging
+import asyncio
 import socket
-import sys
 import threading
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar, Final
+from typing import Final
 
-import msgspec
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from kspan.errors import SettingsError
 
-_logger = logging.getLogger(__name__)
-
 DEFAULT_LISTEN: Final = "127.0.0.1:8474"
-_TEXT: Final = "text/plain; charset=utf-8"
+
 _SLOW_S: Final = 10.0
 """Seconds that a client may take to send its request. A scraper takes milliseconds."""
 
+_CONNECTIONS: Final = 256
+"""Connections at once. More are answered with 503."""
 
-class Answer(msgspec.Struct, frozen=True):
-    """An HTTP response."""
+_LARGEST_HEAD: Final = 64 * 1024
+"""Bytes of a head that is not complete; more are not read."""
 
-    status: int
-    body: bytes
-    content_type: str = _TEXT
-
-
-Routes = dict[str, Callable[[], Answer]]
-
-
-def verdict(problems: list[str], fine: str = "ok") -> Answer:
-    """200 if there are no problems, otherwise 503 with one problem per line."""
-    if problems:
-        return Answer(503, "".join(f"{problem}\n" for problem in problems).encode())
-    return Answer(200, f"{fine}\n".encode())
+_STOP_S: Final = 2
+"""Seconds that requests may still take when the server is stopped."""
 
 
 def parse_listen(text: str) -> tuple[str, int]:
@@ -47,26 +35,42 @@ def parse_listen(text: str) -> tuple[str, int]:
 
 
 class Server:
-    """Answers GET and HEAD requests for ``routes`` (path → answer) on ``listen``, each in a thread of its own.
+    """Serves ``app`` on ``listen``.
 
-    The constructor opens the socket and raises SettingsError if that fails; ``start`` starts answering.
+    The constructor opens the socket and raises SettingsError if that fails; ``start`` starts answering in a thread.
     """
 
-    def __init__(self, listen: str, routes: Routes) -> None:
+    def __init__(self, listen: str, app: ASGIApp) -> None:
         host, port = parse_listen(listen)
-        handler = type("Handler", (_Handler,), {"routes": routes})
-        kind = _Server6 if ":" in host else _Server
         try:
-            self._server = kind((host, port), handler)
+            self._socket = _open(host, port)
         except OSError as error:
             reason = error.strerror or str(error)
             raise SettingsError(f"cannot listen on {listen}: {reason}; choose another address with --listen") from error
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="http", daemon=True)
+        self._server = _Uvicorn(
+            uvicorn.Config(
+                app,
+                http=_Protocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                proxy_headers=False,
+                limit_concurrency=_CONNECTIONS,
+                h11_max_incomplete_event_size=_LARGEST_HEAD,
+                timeout_graceful_shutdown=_STOP_S,
+            )
+        )
+        self.failure: Exception | None = None
+        """The error that ended it; None if there was none."""
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port. For port 0 the system has chosen one."""
-        host, port = self._server.server_address[:2]
+        host, port = self._socket.getsockname()[:2]
         return str(host), int(port)
 
     def start(self) -> None:
@@ -79,53 +83,80 @@ class Server:
 
     def stop(self) -> None:
         """Stop answering and listening. Calling it again does nothing."""
+        self._server.stop()
         if self._thread.is_alive():
-            self._server.shutdown()
             self._thread.join()
-        self._server.server_close()
+        self._socket.close()
 
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    # Closing would wait for clients that keep their connection open.
-    block_on_close = False
-
-    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 -- socketserver's
-        # A client that closed its connection is not an error.
-        _logger.debug("request from %s failed: %s", client_address, sys.exc_info()[1])
-
-
-class _Server6(_Server):
-    address_family = socket.AF_INET6
-
-
-class _Handler(BaseHTTPRequestHandler):
-    routes: ClassVar[Routes] = {}
-    server_version = "kspan"
-    sys_version = ""
-    timeout = _SLOW_S
-
-    def do_GET(self) -> None:
-        answer = self._answer()
-        self.send_response(answer.status)
-        self.send_header("Content-Type", answer.content_type)
-        self.send_header("Content-Length", str(len(answer.body)))
-        self.send_header("Cache-Control", "no-store")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(answer.body)
-
-    do_HEAD = do_GET
-
-    def _answer(self) -> Answer:
-        route = self.routes.get(self.path.partition("?")[0])
-        if route is None:
-            return Answer(404, "".join(f"{path}\n" for path in sorted(self.routes)).encode())
+    def _run(self) -> None:
         try:
-            return route()
-        except Exception:
-            _logger.exception("cannot answer %s", self.path)
-            return Answer(500, b"internal error\n")
+            asyncio.run(self._server.serve(sockets=[self._socket]))
+        except Exception as error:
+            self.failure = error
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- http.server's name
-        _logger.debug(format, *args)
+
+class _Uvicorn(uvicorn.Server):
+    """Sleeps until it is stopped. The original looks at a flag ten times a second."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopped = asyncio.Event()
+        self._lock = threading.Lock()
+
+    async def main_loop(self) -> None:
+        """Wait for ``stop``."""
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+        if not self.should_exit:
+            await self._stopped.wait()
+
+    def stop(self) -> None:
+        """Stop serving; from any thread."""
+        with self._lock:
+            self.should_exit = True
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._stopped.set)
+
+
+class _Protocol(H11Protocol):
+    """Closes a connection on which a request does not arrive in time."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait_no_longer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._is_busy():
+            self._wait()
+        super().data_received(data)
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self._is_busy():
+            self._wait_no_longer()
+
+    def _is_busy(self) -> bool:
+        """True from the head of a request to the end of its answer."""
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first request, whatever uvicorn declares
+        return cycle is not None and not cycle.response_complete
+
+    def _wait(self) -> None:
+        if self._late is None:
+            self._late = self.loop.call_later(_SLOW_S, self.transport.abort)
+
+    def _wait_no_longer(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
+def _open(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=128)

@@ -161,8 +161,9 @@ SABOTAGE = {
     "an export": "from kspan.emit.export_queue import ExportQueue\nExportQueue.export_pending = lambda *_, **__: 1 / 0",
     "a tick": "from kspan.daemon.writer import Writer\nWriter.tick = lambda *_: 1 / 0",
     "the HTTP server": (
-        "import time\nfrom kspan.web import server\n"
-        "server._Server.service_actions = lambda *_: time.sleep(0.5) or 1 / 0"
+        "import asyncio\nfrom kspan.web import server\n"
+        "async def fail(_):\n    await asyncio.sleep(0.5)\n    1 / 0\n"
+        "server._Uvicorn.main_loop = fail"
     ),
 }
 

@@ -56,7 +56,7 @@ def test_invalid_trace_contexts_are_counted_in_the_metrics() -> None:
             writer.deliver(applied(name, context))
         writer.tick(NOW + 60 * SECOND)
     assert metrics.registry.get_sample_value(INVALID) == 2
-    assert f"{INVALID} 2.0".encode() in metrics.text()
+    assert f"{INVALID} 2.0".encode() in metrics.text()[0]
 
 
 def test_the_counter_starts_at_zero_after_a_restart() -> None:

@@ -142,6 +142,6 @@ def test_an_event_during_a_silence_is_in_its_trace_which_was_not_closed_meanwhil
         ids = {trace_id for trace_id, _ in traces(store, cluster, "web")}
         assert len(ids) == 1
         assert [reason for _, reason in traces(store, cluster, "web")] == ["Checked", "Create"]
-        text = daemon.writer.metrics.text().decode()
+        text = daemon.writer.metrics.text()[0].decode()
         assert 'kspan_watch_reopened_total{reason="siblings-advanced",resource="v1/events"} 1.0' in text
         assert not [kind for kind, _, _ in journalled(store, cluster) if kind == "GAP"]

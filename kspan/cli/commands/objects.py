@@ -71,7 +71,7 @@ def run_diff(
             old = version_before(connection, name, new, status=status)
     _note_deletion(new)
     if old is None:
-        also = "" if status else ": use --status to compare the status too"
+        also = "" if status else ": use --show-status to compare the status too"
         print(f"kspan: the journal has no earlier version of {_name(new)} that differs{also}", file=sys.stderr)
     before = comparable(decode((old or new).record.payload), status=status)
     after = comparable(decode(new.record.payload), status=status)

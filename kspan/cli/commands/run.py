@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from kspan.cli.commands.serve import later, make_access
 from kspan.cli.common import database_url, fold_settings, load_rules
 from kspan.cli.options import parse_duration
 from kspan.errors import SettingsError
@@ -30,6 +31,8 @@ def run_daemon(
     cluster_name: str,
     rules: str | None,
     listen: str,
+    auth_token_file: Path | None,
+    insecure_no_auth: bool,
     retention: str,
     redact_env: bool,
     hold: str,
@@ -57,7 +60,7 @@ def run_daemon(
     from kspan.web.server import parse_listen
 
     targets = list({target.name: target for target in map(parse_target, export)}.values())
-    parse_listen(listen)
+    access = make_access(parse_listen(listen)[0], auth_token_file, insecure=insecure_no_auth)
     selection = Selection(tuple(watch), tuple(namespaces), all_kinds)
     compiled = load_rules(rules)
     logging_setup.set_up(log_level)
@@ -72,6 +75,8 @@ def run_daemon(
                 targets,
                 Options(
                     listen=listen,
+                    access=access,
+                    history=later(database_url(db), cluster),
                     cluster=cluster,
                     cluster_name=cluster_name,
                     max_trace_spans=max_trace_spans,

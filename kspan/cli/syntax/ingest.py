@@ -8,12 +8,14 @@ from kspan.cli.help import COLLECT, Command
 from kspan.cli.options import (
     CONTEXTS,
     AllKinds,
+    AuthTokenFile,
     ClusterName,
     Context,
     Contexts,
     Db,
     Export,
     Hold,
+    InsecureNoAuth,
     Kubeconfig,
     MaxTraceAge,
     MaxTraceSpans,
@@ -72,9 +74,14 @@ def run(
     listen: Annotated[
         str,
         typer.Option(
-            "--listen", envvar="KSPAN_LISTEN", metavar="ADDRESS", help="Serve /healthz, /readyz and /metrics here."
+            "--listen",
+            envvar="KSPAN_LISTEN",
+            metavar="ADDRESS",
+            help="Serve health, metrics and the query APIs here.",
         ),
     ] = "127.0.0.1:8474",
+    auth_token_file: AuthTokenFile = None,
+    insecure_no_auth: InsecureNoAuth = False,
     retention: Annotated[
         str,
         typer.Option(
@@ -138,6 +145,8 @@ def run(
         cluster_name=cluster_name,
         rules=rules,
         listen=listen,
+        auth_token_file=auth_token_file,
+        insecure_no_auth=insecure_no_auth,
         retention=retention,
         redact_env=redact_env,
         hold=hold,

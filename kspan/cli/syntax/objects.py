@@ -71,7 +71,7 @@ def diff(
     until: Annotated[
         str, typer.Option("--to", metavar="TIME", help="The version at this time. [default: now]", show_default=False)
     ] = "",
-    status: Annotated[bool, typer.Option("--status", help="Compare the status too.")] = False,
+    status: Annotated[bool, typer.Option("--show-status", help="Compare the status too.")] = False,
     uid: Uid = "",
     db: Db = None,
     cluster: Cluster = "",
@@ -82,7 +82,7 @@ def diff(
     """Show how the manifest of an object changed between two times.
 
     Without times, shows the last change. Bookkeeping (managedFields, resourceVersion, generation, what kubectl applied
-    last) is left out, and so is the status unless --status is given.
+    last) is left out, and so is the status unless --show-status is given.
 
     \b
     Examples:

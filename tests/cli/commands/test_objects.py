@@ -79,7 +79,7 @@ def test_diff_of_an_object_that_never_changed_says_so(db: Path) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, "")
     assert done.stderr == (
         "kspan: the journal has no earlier version of Namespace rolling-update that differs: "
-        "use --status to compare the status too\n"
+        "use --show-status to compare the status too\n"
     )
 
 

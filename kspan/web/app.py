@@ -1,0 +1,54 @@
+"""The ASGI application: health and metrics, and the query APIs over a history."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from kspan.web.answer import Answer
+from kspan.web.guard import Access, Guard
+from kspan.web.history import History
+from kspan.web.jaeger import api as jaeger
+
+Routes = Mapping[str, Callable[[str], Answer]]
+"""Path -> what answers it. The argument is the Accept header."""
+
+
+def make_app(routes: Routes, access: Access, history: History | None = None) -> ASGIApp:
+    """Return the application.
+
+    Args:
+        routes: paths that are answered without the history.
+        access: who may ask.
+        history: what is asked; None: nothing but ``routes`` is served.
+    """
+    found = [Route(path, _endpoint(answer), methods=["GET"]) for path, answer in routes.items()]
+    if history is not None:
+        found += jaeger.routes(history)
+    paths = [route.path for route in found]
+
+    async def not_found(_request: Request, _error: Exception) -> Response:
+        return PlainTextResponse("".join(f"{path}\n" for path in paths), 404)
+
+    async def failed(_request: Request, _error: Exception) -> Response:
+        return PlainTextResponse("internal error\n", 500)
+
+    async def refused(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return PlainTextResponse(f"{error.detail}\n", error.status_code)
+
+    handlers = {404: not_found, HTTPException: refused, Exception: failed}
+    return Guard(Starlette(routes=found, exception_handlers=handlers), access)
+
+
+def _endpoint(answer: Callable[[str], Answer]) -> Callable[[Request], Awaitable[Response]]:
+    async def respond(request: Request) -> Response:
+        found = await anyio.to_thread.run_sync(answer, request.headers.get("accept", ""))
+        return Response(found.body, found.status, media_type=found.content_type)
+
+    return respond

@@ -1,0 +1,78 @@
+"""Questions about the history from web requests: in threads, a few at once, each with a limit of time."""
+
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import anyio
+import anyio.to_thread
+from sqlalchemy import Connection
+
+from kspan.errors import StoreError
+from kspan.store import Store
+
+Answer = TypeVar("Answer")
+
+AT_ONCE: Final = 4
+"""Questions that the database answers at the same time."""
+
+WAITING: Final = 64
+"""Questions that may wait for their turn; more are refused."""
+
+SECONDS: Final = 10.0
+"""Time limit of a question."""
+
+
+class BusyError(Exception):
+    """Too many questions are waiting."""
+
+
+class TooSlowError(Exception):
+    """A question took too long and was stopped; the text says after how many seconds."""
+
+
+class NotThereError(Exception):
+    """There is no history to ask yet; the text says why."""
+
+
+class History:
+    """The history of one cluster in a store that is read.
+
+    ``find`` returns the store and the uid of the cluster; it raises NotThereError while there is none.
+    """
+
+    def __init__(
+        self, find: Callable[[], tuple[Store, str]], *, at_once: int = AT_ONCE, seconds: float = SECONDS
+    ) -> None:
+        self._find = find
+        self._seconds = seconds
+        self._most = at_once + WAITING
+        self._asked = 0
+        self._at_once = at_once
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    async def ask(self, question: Callable[[Connection, str], Answer]) -> Answer:
+        """Return the answer of ``question``, which is called with a connection and the uid of the cluster.
+
+        Raises what the question raises, BusyError, TooSlowError, NotThereError or StoreError.
+        """
+        if self._asked >= self._most:
+            raise BusyError
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(self._at_once)
+        self._asked += 1
+        try:
+            return await anyio.to_thread.run_sync(self._ask, question, limiter=self._limiter)
+        finally:
+            self._asked -= 1
+
+    def _ask(self, question: Callable[[Connection, str], Answer]) -> Answer:
+        store, cluster = self._find()
+        until = time.monotonic() + self._seconds
+        try:
+            with store.reading("answer", seconds=self._seconds) as connection:
+                return question(connection, cluster)
+        except StoreError as error:
+            if time.monotonic() >= until:
+                raise TooSlowError(f"stopped after {self._seconds:g} s: ask for less") from error
+            raise
