@@ -83,6 +83,8 @@ class Objects:
         self.consumers: Final = self._index.consumers
         self.publishers: Final = self._index.publishers
         self.requesters: Final = self._index.requesters
+        self.has_seen: Final = self._index.has_seen
+        self.pods_on: Final = self._index.pods_on
 
     def all(self) -> Iterable[ObjectState]:
         """All objects. For rare questions: their number is the cluster's size."""

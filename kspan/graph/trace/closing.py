@@ -117,7 +117,7 @@ class TraceCloser:
     def _is_tolerated(self, node: str, since: int) -> bool:
         """True if a Pod stays on a Node for some time although the Node was tainted at ``since`` (ns)."""
         now = self.state.clock.now - self.settings.settle
-        pods = (pod for pod in self.state.objects.all() if pod.toleration_seconds and pod.node == node)
+        pods = (pod for pod in self.state.objects.pods_on(node) if pod.toleration_seconds)
         return any(
             self.state.is_pending(pod.uid)
             or (not pod.deleting and now < max(since, pod.created) + pod.toleration_seconds * SECOND)

@@ -150,7 +150,7 @@ class Judge:
         obj = self.state.object(warning.uid)
         if obj is not None and obj.rv:
             return False
-        return any(other.rv and other.kind == warning.kind for other in self.state.objects.all())
+        return self.state.objects.has_seen(warning.kind)
 
     # what came instead -----------------------------------------------------------------------------------------------
 
