@@ -83,14 +83,18 @@ class TraceCloser:
     def _check_again_at(self, trace: Trace, objects: list[ObjectState]) -> int:
         """When to check the trace again (ns); 0 if it is resolved."""
         now = self.state.clock.now
-        # An object that stopped progressing just now may have caused something that was not received yet.
-        quiet_since = max([trace.active, *(o.settled for o in objects)])
         # What happened in an outage is received at its end.
-        quiet_until = max(quiet_since + self._settle(trace), self.state.clock.resumed + self.settings.settle)
+        quiet_until = max(trace.active + self._settle(trace), self.state.clock.resumed + self.settings.settle)
         if now < quiet_until:
             return quiet_until
-        if any(self.state.is_pending(o.uid) for o in objects):
-            return now + self.settings.hold
+        # What happens now may be the beginning of another trace, to which the object belongs from then on.
+        waiting = [self.state.occurrence(span) for o in objects for span in self.state.pending_of(o.uid)]
+        if waiting:
+            return max(now + 1, *(occ.received + self.settings.hold for occ in waiting if occ is not None))
+        # An object that stopped progressing just now may have caused something that was not received yet.
+        quiet_until = max([o.settled for o in objects], default=0) + self._settle(trace)
+        if now < quiet_until:
+            return quiet_until
         if any(o.progressing or self._is_awaited(o) for o in objects):
             return now + self.settings.settle
         if awaits_owner(self.state, self.state.members(trace.id), LATE_LISTS * self.settings.settle):
