@@ -57,7 +57,7 @@ class TraceCloser:
         expires = max(opened + self.settings.max_trace_age, resumed + self.settings.settle)
         objects = self._objects(trace)
         if now >= expires:
-            self._close(trace, NOTHING, incomplete=any(o.progressing for o in objects))
+            self._close(trace, NOTHING, incomplete=any(o.progressing or self._is_left_with_pods(o) for o in objects))
             return
         again = self._check_again_at(trace, objects)
         if again:
@@ -106,6 +106,8 @@ class TraceCloser:
         going to retry after its newest change."""
         if obj.kind == "Node" and obj.changes and obj.changes[-1].effect == "evicts":
             return self._is_tolerated(obj.name, obj.changes[-1].time)
+        if self._is_left_with_pods(obj):
+            return True
         refused_by = self.state.objects.refused_by
         refused = [*refused_by(obj.kind, obj.namespace, obj.name), *refused_by(obj.kind, obj.namespace, "")]
         changed = obj.changes[-1].time if obj.changes else 0
@@ -117,6 +119,15 @@ class TraceCloser:
             for r in w.refusals
             if (r.kind, r.namespace) == (obj.kind, obj.namespace) and r.name in ("", obj.name)
         )
+
+    def _is_left_with_pods(self, obj: ObjectState) -> bool:
+        """True for a Node that was deleted and still has Pods: the Pod garbage collector deletes them after about a
+        minute, unless a Node with this name joins before."""
+        if obj.kind != "Node" or not obj.deleted:
+            return False
+        again = any(node.rv and not node.deleted for node in self.state.objects.named("Node", "", obj.name))
+        pods = self.state.objects.pods_on(obj.name)
+        return not again and any(not pod.deleted or self.state.is_pending(pod.uid) for pod in pods)
 
     def _is_tolerated(self, node: str, since: int) -> bool:
         """True if a Pod stays on a Node for some time although the Node was tainted at ``since`` (ns)."""

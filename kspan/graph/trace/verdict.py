@@ -87,7 +87,10 @@ class Judge:
         if incomplete:
             uids = {obj.uid for obj in objects}
             busy = next((obj for obj in objects if obj.progressing and obj.owner not in uids), None)
-            reason = f"{busy.kind} {busy.name} did not finish" if busy is not None else "did not finish"
+            reason = unfinished(busy, members) if busy is not None else "did not finish"
+            left = next((obj for obj in objects if obj.kind == "Node" and obj.deleted), None)
+            if busy is None and left is not None:
+                reason = f"Pods are left on Node {left.name}, which was deleted"
             return Verdict(Outcome.FAILING if lasting else Outcome.INCOMPLETE, reason)
         began_badly = any(occ.warning and not occ.place.parent for occ in members)
         for occ in lasting:
