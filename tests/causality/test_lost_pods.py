@@ -1,5 +1,7 @@
 """What follows from the loss of Pods, besides their replacement: refusals, and budgets that are used up."""
 
+import pytest
+
 from tests.causality.actors import new_pod, rolled_out, run
 from tests.causality.cluster import Cluster, Thing
 from tests.causality.drawing import shows
@@ -34,6 +36,36 @@ def test_a_replacement_that_is_refused_goes_back_to_the_lost_pod_like_the_one_th
               Pod.Scheduled web-1-new  by default-scheduler  [own]
               Pod.Started web-1-new  by kubelet  [own]
               Pod.Ready web-1-new  by kubelet  [own]
+        """,
+    )
+
+
+OWNERS = [
+    ("StatefulSet", "statefulset-controller", "create Pod web-0 in StatefulSet web failed error: pods is forbidden"),
+    ("DaemonSet", "daemonset-controller", 'Error creating: pods "web-" is forbidden: exceeded quota'),
+    ("Job", "job-controller", 'Error creating: pods "web-" is forbidden: no service account'),
+]
+
+
+@pytest.mark.parametrize("kind, controller, message", OWNERS, ids=[kind for kind, *_ in OWNERS])
+def test_every_controller_is_refused_the_replacement_because_of_the_lost_pod(
+    kind: str, controller: str, message: str
+) -> None:
+    c = Cluster()
+    owner = c.apply(kind, "web", replicas=1)
+    pod = new_pod(c, owner, "web-0", reported=False)
+    run(c, pod)
+    c.first_list()
+    c.delete(pod, grace=30)
+    c.wait(1)
+    c.gone(pod)
+    c.event(owner, "FailedCreate", message, by=controller, warning=True)
+    shows(
+        c,
+        f"""
+        (failing)
+        Pod.Delete web-0  by unknown  [root] error
+          {kind}.FailedCreate web  by {controller}  [owner] error
         """,
     )
 
