@@ -41,6 +41,7 @@ class ObjectMeta(msgspec.Struct, gc=False):
     creationTimestamp: str | None = None
     deletionTimestamp: str | None = None
     deletionGracePeriodSeconds: int | None = None
+    finalizers: list[str] | None = None
     labels: Raw = Raw(b"")
     annotations: dict[str, str] | None = None
     ownerReferences: list[OwnerReference] | None = None

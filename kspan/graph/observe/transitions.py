@@ -1,5 +1,7 @@
 """Condition and phase transitions of an object become occurrences. Pure."""
 
+from msgspec.structs import replace
+
 from kspan.graph.observe import field_managers
 from kspan.graph.observe.condition_diff import (
     ANNOUNCEMENT,
@@ -74,6 +76,23 @@ class TransitionObserver:
                 news.append(self._add(seen, obj, not_quiet(obj.kind, transition)))
         if occ is not None and notes:
             self.state.add_notes(occ, notes)
+
+    def note_remaining(self, seen: ObservedObject, namespace: ObjectState) -> None:
+        """Note newer messages of the conditions of a Namespace that is being deleted: they name what remains in it."""
+        deletion = self._newest(namespace)
+        if deletion is None:
+            return
+        for condition in seen.status.conditions or ():
+            noted = [note for note in deletion.notes if note.type == condition.type]
+            message = condition.message[:MESSAGE_LIMIT]
+            if not noted or noted[-1].status != condition.status or noted[-1].message == message:
+                continue
+            newer = replace(noted[-1], time=self._estimate(seen, 0), message=message)
+            if len(noted) > 1 and noted[-2].status == condition.status:
+                # The first message and the newest one are enough.
+                self.state.replace_note(deletion, noted[-1], newer)
+            else:
+                self.state.add_notes(deletion, [newer])
 
     def _newest(self, obj: ObjectState) -> Occurrence | None:
         """Return the last change or transition of an object, if its trace is open."""

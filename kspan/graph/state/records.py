@@ -208,6 +208,13 @@ class Note(msgspec.Struct, array_like=True, gc=False):
     message: str
 
 
+class Finalizer(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A finalizer that an object had while it was being deleted."""
+
+    name: str
+    removed: int = 0  # when it was removed, or the object was; 0: not yet
+
+
 class Place(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Where an occurrence is in the graph, and which rule placed it there."""
 
@@ -296,6 +303,12 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     place: Place = NOT_PLACED
     repeats: list[Repeat] = []
     notes: list[Note] = []
+
+    # Only deletions.
+    finalizers: tuple[Finalizer, ...] = ()  # of the object since the request
+
+    # Only resumes of a rollout.
+    resumes: tuple[str, ...] = ()  # spans of the changes that were made while it was paused
 
     @property
     def earliest(self) -> int:

@@ -23,6 +23,7 @@ from kspan.graph.state.objects import Objects
 from kspan.graph.state.records import (
     ContainerTurn,
     EventTrack,
+    Finalizer,
     Gap,
     KnownChange,
     Note,
@@ -189,6 +190,17 @@ class State:
         """Note transitions on the span of an occurrence, if there is room."""
         if len(occ.notes) < NOTES_KEPT:
             occ.notes = [*occ.notes, *notes]
+            self._delta.spans[occ.id] = occ
+
+    def replace_note(self, occ: Occurrence, old: Note, new: Note) -> None:
+        """Replace a noted transition by one to the same status, with a newer message."""
+        occ.notes = [new if note is old else note for note in occ.notes]
+        self._delta.spans[occ.id] = occ
+
+    def set_finalizers(self, occ: Occurrence, finalizers: tuple[Finalizer, ...]) -> None:
+        """Set the finalizers that have held a deletion so far."""
+        if finalizers != occ.finalizers:
+            occ.finalizers = finalizers
             self._delta.spans[occ.id] = occ
 
     def add_repeat(self, last: Occurrence, occ: Occurrence, count: int) -> None:

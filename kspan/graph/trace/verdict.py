@@ -15,6 +15,7 @@ from kspan.graph.observe.condition_diff import PHASE, is_bad
 from kspan.graph.observe.rollout_status import ASSESSED
 from kspan.graph.state.records import KnownChange, ObjectState, Occurrence, Trace
 from kspan.graph.state.state import State
+from kspan.graph.trace.deletions import unfinished
 from kspan.graph.trace.failing import Failing, FailingTraces
 from kspan.model import Outcome, Verdict
 from kspan.settings import FoldSettings
