@@ -7,7 +7,7 @@ from sqlalchemy import Connection, and_, case, func, select
 
 from kspan.errors import QueryError
 from kspan.ids import unnamed
-from kspan.model import ObjectRow, SpanRow, TraceRow
+from kspan.model import ObjectRow, SpanLink, SpanRow, TraceRow
 from kspan.query import spans as reading
 from kspan.query.objects.find import Found, find
 from kspan.query.objects.names import ObjectName
@@ -15,6 +15,7 @@ from kspan.query.traces import summarise
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
 from kspan.times import LATEST, format_time
+from kspan.vocabulary import LINK, RELATES
 
 spans, traces = schema.spans, schema.traces
 
@@ -69,6 +70,7 @@ class Why(msgspec.Struct, frozen=True):
     lost: str  # the trace that contained the cause of the last link, if it was pruned
     related: tuple[str, str] | None  # a trace context that the object carried before the last link
     trace: TraceRow | None  # the trace of the last link
+    resumed: list[SpanRow]  # changes made while the rollout was paused that the last link resumed, oldest first
     effects: list[Effect]  # other occurrences in that trace
     more_effects: int  # number of groups that ``effects`` leaves out
     followed: list[TraceRow]  # the traces that continue that trace
@@ -97,6 +99,7 @@ def why(connection: Connection, cluster: str, wanted: ObjectName, *, at: int = 0
         lost=lost,
         related=related,
         trace=trace,
+        resumed=_resumed(connection, cluster, links[-1].span) if links else [],
         effects=effects[:EFFECTS],
         more_effects=max(len(effects) - EFFECTS, 0),
         followed=_followed(connection, cluster, trace) if trace else [],
@@ -172,9 +175,21 @@ def _end(last: SpanRow, trace: TraceRow | None) -> tuple[tuple[str, str] | None,
     """Return the ids that lead out of the database: remote parent, pruned trace, related trace context."""
     remote = (last.trace_id, last.parent_span_id) if last.remote_parent else None
     previous = trace.previous_trace_id if trace is not None else ""
-    lost = next((link.trace_id for link in last.links if link.trace_id == previous), "")
-    related = next(((link.trace_id, link.span_id) for link in last.links if link.trace_id != previous), None)
+    lost = next((link.trace_id for link in _causal(last) if link.trace_id == previous), "")
+    related = next(((link.trace_id, link.span_id) for link in _causal(last) if link.trace_id != previous), None)
     return remote, lost, related
+
+
+def _causal(span: SpanRow) -> list[SpanLink]:
+    """The links to the cause in an earlier trace, and to a trace context."""
+    return [link for link in span.links if link.attributes.get(LINK) != RELATES]
+
+
+def _resumed(connection: Connection, cluster: str, root: SpanRow) -> list[SpanRow]:
+    """Return the changes that were made while the rollout was paused that a root cause resumed, oldest first."""
+    linked = (link for link in root.links if link.attributes.get(LINK) == RELATES)
+    found = (reading.one(connection, cluster, link.trace_id, link.span_id) for link in linked)
+    return [span for span in found if span is not None]
 
 
 def _linked(connection: Connection, cluster: str, span: SpanRow) -> SpanRow | None:
@@ -182,7 +197,7 @@ def _linked(connection: Connection, cluster: str, span: SpanRow) -> SpanRow | No
 
     It takes precedence over the parent: an episode puts all later occurrences of an object below its first one.
     """
-    for link in span.links:
+    for link in _causal(span):
         cause = reading.one(connection, cluster, link.trace_id, link.span_id)
         if cause is not None:
             return cause

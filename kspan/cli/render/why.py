@@ -243,6 +243,7 @@ def as_json(answer: Why) -> dict[str, Any]:
         "related": dict(zip(("trace_id", "span_id"), answer.related, strict=True)) if answer.related else None,
         "lost_trace_id": answer.lost or None,
         "trace": _trace(trace) if trace else None,
+        "resumed": [span_json(span) for span in answer.resumed],
         "effects": [_effect(effect) for effect in answer.effects],
         "more_effects": answer.more_effects,
         "followed_by": [_trace(followed) for followed in answer.followed],

@@ -44,6 +44,8 @@ class ChangeObserver:
         _set_context(occ, new.traceparent, changed=bool(new.traceparent))
         if new.kind == "Node":
             change.effect = "opened"
+        elif seen.spec.paused and new.kind == "Deployment":
+            change.effect = "paused"
         in_gap = self._date_in_gap(seen.record, occ, change, None, new.created)
         # In a gap, a list shows the replacement first, and what it replaces as missing once it is complete.
         owner = self.state.objects.owner(new) if in_gap else self.state.object(new.owner)
@@ -62,6 +64,10 @@ class ChangeObserver:
         change.interrupts = change.template_changed and old.progressing
         if new.kind == "Node":
             change.effect = field_managers.node_change(old.spec, new.spec)
+        elif seen.spec.paused and new.kind == "Deployment":
+            change.effect = "paused"
+        elif new.kind == "Deployment" and decode_spec(old.spec).paused:
+            change.effect, occ.resumes = "resumed", _made_while_paused(old)
         self._date_in_gap(seen.record, occ, change, old, writer.time)
         self.state.add_change(new, occ, change)
 
@@ -283,6 +289,17 @@ def _set_context(occ: Occurrence, traceparent: str, *, changed: bool) -> None:
         occ.traceparent = traceparent
     else:
         occ.related = traceparent
+
+
+def _made_while_paused(obj: ObjectState) -> tuple[str, ...]:
+    """The spans of the changes that a Deployment rolls out once it is resumed, oldest first."""
+    found: list[str] = []
+    for change in reversed(obj.changes):
+        if change.effect != "paused":
+            break
+        if change.verb == "Create" or change.template_changed:
+            found.insert(0, change.span)
+    return tuple(found[-PAUSED_KEPT:])
 
 
 def _last_known(obj: ObjectState, gap: Gap) -> int:

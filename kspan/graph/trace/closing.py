@@ -4,6 +4,8 @@ A trace is resolved when every occurrence of its objects has its cause, nothing 
 object in it is progressing. It is closed once, as a whole; its occurrences leave the graph.
 """
 
+from msgspec.structs import replace
+
 from kspan.graph.state.records import ObjectState, Occurrence, Trace
 from kspan.graph.state.rows import closed_root_row, closed_span_row
 from kspan.graph.state.state import State
@@ -170,6 +172,8 @@ class TraceCloser:
             place = occ, starts[occ.id], ends[occ.id], self._node(occ)
             is_root = occ is root
             row = closed_root_row(*place, verdict, incomplete=incomplete) if is_root else closed_span_row(*place)
+            if occ.resumes:
+                row = replace(row, links=[*row.links, *self.placer.resumed(occ)])
             spans.append((occ, row))
         closed = TraceRow(
             trace_id=trace.id,

@@ -188,10 +188,16 @@ def _interruption(trace: Trace, obj: ObjectState) -> KnownChange | None:
     ours = [i for i, change in enumerate(obj.changes) if change.trace == trace.id and change.verb]
     if not ours:
         return None
-    # A new template leaves a change of the replicas as it is.
-    rolls_out = any(obj.changes[i].verb == "Create" or obj.changes[i].template_changed for i in ours)
+    # A new template leaves a change of the replicas as it is, and so does that of a paused Deployment.
+    rolls_out = any(_rolls_out(obj.changes[i]) for i in ours)
     after = (change for change in obj.changes[ours[-1] + 1 :] if change.interrupts and change.trace != trace.id)
     return next((change for change in after if rolls_out or change.verb == "Delete"), None)
+
+
+def _rolls_out(change: KnownChange) -> bool:
+    if change.effect in ("paused", "resumed"):
+        return change.effect == "resumed"
+    return change.verb == "Create" or change.template_changed
 
 
 def _is_dropped(obj: ObjectState, warning: Occurrence, known: dict[str, ObjectState]) -> bool:
