@@ -1,4 +1,4 @@
-"""What a deletion waits for, in words. Pure."""
+"""The reason why a deletion or another change is not finished, in words. Pure."""
 
 from collections.abc import Iterable
 
