@@ -274,6 +274,7 @@ class ObjectStatus(msgspec.Struct, gc=False):
     updatedNumberScheduled: int = 0
     numberAvailable: int = 0
     conditions: list[Condition] | None = None
+    disruptedPods: dict[str, str] | None = None
     initContainerStatuses: list[ContainerStatus] | None = None
     containerStatuses: list[ContainerStatus] | None = None
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from kspan.times import SECOND
 from tests.causality.actors import new_pod, rolled_out, run
-from tests.causality.cluster import Cluster, Thing
+from tests.causality.cluster import Cluster, Thing, second
 from tests.causality.drawing import shows
 
 REFUSED = 'Error creating: pods "web-1-z" is forbidden: error looking up service account shop/web: not found'
@@ -114,6 +115,32 @@ def test_a_budget_is_used_up_by_the_pod_that_was_removed() -> None:
         f"""
         Pod.Delete {pod.name}  by unknown  [root]
           PodDisruptionBudget.DisruptionAllowed=False web  by kube-controller-manager  [owner]
+        """,
+    )
+
+
+def test_a_budget_is_used_up_by_a_drain_which_writes_it_before_it_deletes_the_pod() -> None:
+    c = Cluster()
+    host = c.create("Node", "node-a", by="kubelet")
+    _, _, (one,) = rolled_out(c, "web")
+    pdb = budget(c, app="app")
+    c.first_list()
+    c.update(host, by="kubectl", unschedulable=True)
+    c.wait(3)
+    taken = {"type": "DisruptionAllowed", "status": "False", "reason": "InsufficientPods"}
+    c.status(
+        pdb, by="kubectl", conditions=[taken], disruptedPods={"gone": second(c.now - SECOND), one.name: second(c.now)}
+    )
+    c.condition(one, "DisruptionTarget", "True", reason="EvictionByEvictionAPI", by="kubectl")
+    c.delete(one, grace=30)
+    c.wait(2)
+    c.gone(one)
+    shows(
+        c,
+        f"""
+        Node.Update node-a  by kubectl  [root]
+          Pod.Delete {one.name}  by unknown  [place]
+            PodDisruptionBudget.DisruptionAllowed=False web  by kubectl  [owner]
         """,
     )
 

@@ -22,6 +22,9 @@ from kspan.times import SECOND, parse_time_or_zero
 MESSAGE_LIMIT = 1024
 """Maximum length of a message in characters (the API's limit for Events; meta/v1 Condition allows 32768)."""
 
+EVICTED_KEPT = 16
+"""Pods that were evicted in one second under one PodDisruptionBudget."""
+
 _WRITERS_OF_STATUS = {
     "HorizontalPodAutoscaler": "horizontal-pod-autoscaler",
     "Node": "node-controller",
@@ -149,6 +152,7 @@ class TransitionObserver:
             condition=transition.type,
             condition_status=transition.status,
             condition_reason=reason,
+            evicted=_evicted(seen.status) if seen.status.disruptedPods else (),
         )
 
     def _estimate(self, seen: ObservedObject, stated: int) -> int:
@@ -187,6 +191,14 @@ class TransitionObserver:
         if manager == field_managers.SHARED:
             return _WRITERS_OF_STATUS.get(obj.kind) or self.rules.actors.get(obj.kind) or manager
         return field_managers.service_of(manager) or "unknown"
+
+
+def _evicted(status: ObjectStatus) -> tuple[str, ...]:
+    """Return the names of the Pods in the status of a PodDisruptionBudget that were evicted last. The API server writes
+    them before it deletes them (k8s.io/kubernetes pkg/registry/core/pod/storage/eviction.go, checkAndDecrement)."""
+    pods = status.disruptedPods or {}
+    newest = max(pods.values(), default="")
+    return tuple(sorted(name for name, time in pods.items() if time == newest))[:EVICTED_KEPT]
 
 
 def _reason_and_message(status: ObjectStatus, transition: ConditionTransition) -> tuple[str, str]:

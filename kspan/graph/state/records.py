@@ -283,6 +283,7 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     condition: str = ""  # type of the condition
     condition_status: str = ""
     condition_reason: str = ""
+    evicted: tuple[str, ...] = ()  # Pods for whose eviction a PodDisruptionBudget was used up
 
     # Only turns of containers. They have a ``field_path`` as well.
     run: Ended | Restarted | None = None
