@@ -3,7 +3,7 @@
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, and_, case, func, select
+from sqlalchemy import BigInteger, Boolean, Connection, and_, case, cast, column, func, select, table
 
 from kspan.errors import QueryError
 from kspan.ids import unnamed
@@ -18,6 +18,14 @@ from kspan.times import LATEST, format_time
 from kspan.vocabulary import LINK, RELATES
 
 spans, traces = schema.spans, schema.traces
+
+occurrences: Final = table(
+    "occurrences",
+    *map(column, ("cluster", "trace_id", "span_id", "kind", "reason", "object", "uid", "message", "start_time")),
+    column("times", BigInteger),
+    column("error", Boolean),
+)
+"""The view, which counts repeats."""
 
 EFFECTS: Final = 12
 """Maximum number of effects; the others are counted."""
@@ -217,27 +225,28 @@ def _effects(connection: Connection, cluster: str, links: list[Link]) -> list[Ef
     """Return the occurrences in the trace of the root cause that are not in the chain: errors first, then by time."""
     trace_id = links[-1].span.trace_id
     chain = [link.span.span_id for link in links if link.span.trace_id == trace_id]
-    first = func.min(spans.c.start_time)
+    here = occurrences.c
+    first = func.min(here.start_time)
     # An expression instead of the column: otherwise SQLite walks through all spans in the order of the index by kind
     # instead of sorting the few of this trace.
-    kind = func.coalesce(spans.c.object_kind, "")
-    of_probe = [(spans.c.message.startswith(f"{name} probe"), name) for name in PROBES]
-    probe = case(*[(and_(spans.c.reason == "Unhealthy", of), name) for of, name in of_probe], else_="")
+    kind = func.coalesce(here.kind, "")
+    of_probe = [(here.message.startswith(f"{name} probe"), name) for name in PROBES]
+    probe = case(*[(and_(here.reason == "Unhealthy", of), name) for of, name in of_probe], else_="")
     query = (
         select(
             kind,
-            spans.c.reason,
-            spans.c.error,
-            func.count(),
-            func.count(spans.c.object_uid.distinct()),
+            here.reason,
+            here.error,
+            cast(func.sum(here.times), BigInteger),
+            func.count(here.uid.distinct()),
             first,
-            func.max(spans.c.object_name),
-            func.max(spans.c.message),
+            func.max(here.object),
+            func.max(here.message),
             probe,
         )
-        .where(spans.c.cluster == cluster, spans.c.trace_id == trace_id, spans.c.span_id.not_in(chain))
-        .group_by(kind, spans.c.reason, spans.c.error, probe)
-        .order_by(spans.c.error.desc(), first, kind, spans.c.reason, probe)
+        .where(here.cluster == cluster, here.trace_id == trace_id, here.span_id.not_in(chain))
+        .group_by(kind, here.reason, here.error, probe)
+        .order_by(here.error.desc(), first, kind, here.reason, probe)
     )
     return [Effect(*row) for row in connection.execute(query)]
 

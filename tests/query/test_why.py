@@ -90,8 +90,8 @@ def test_errors_come_first_among_the_effects(histories: Histories) -> None:
 def test_probes_of_different_kinds_are_different_effects(histories: Histories) -> None:
     at = parse_time("2026-11-22T10:36:30Z")
     effects = ask(histories("09-probe-failure"), "deploy/web", "probe-failure", at=at).effects
-    probes = [(effect.probe, effect.message) for effect in effects if effect.reason == "Unhealthy"]
-    assert probes == [("Readiness", "Readiness probe failed: "), ("Liveness", "Liveness probe failed: ")]
+    probes = [(effect.probe, effect.count, effect.message) for effect in effects if effect.reason == "Unhealthy"]
+    assert probes == [("Readiness", 17, "Readiness probe failed: "), ("Liveness", 4, "Liveness probe failed: ")]
 
 
 def test_a_deleted_namespace_explains_its_pods(histories: Histories) -> None:
