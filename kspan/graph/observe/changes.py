@@ -136,9 +136,10 @@ class ChangeObserver:
         """When an object was removed from storage (ns): if nobody saw that, the earliest possible time."""
         stated, received = parse_time_or_zero(seen.meta.deletionTimestamp), seen.record.recorded_at
         if not self._vanished(seen.record, new.rv):
-            # A Pod is removed before its deletionTimestamp, an object with finalizers after it.
+            # An object is removed after the request, and after its last change.
+            requested = stated - (seen.meta.deletionGracePeriodSeconds or 0) * SECOND
             earliest = received - self.state.clock.unwatched_before(received)
-            return stated if earliest <= stated <= received else earliest
+            return min(received, max(earliest, requested, new.written))
         gap = self.state.clock.gap(seen.record.resource)
         return min(max(seen.record.recorded_at, gap.until), max(stated, gap.since))
 
