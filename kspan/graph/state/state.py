@@ -266,7 +266,7 @@ class State:
         trace = self.trace(place.trace)
         if trace is None:
             trace = self._open_trace(place.trace, previous)
-        trace.active = max(trace.active, now)
+        trace.active = max(trace.active, occ.received if self._is_last(occ) else now)
         trace.first = min(trace.first, occ.began) if trace.first else occ.began
         trace.last = max(trace.last, occ.time)
         trace.warning = trace.warning or occ.warning
@@ -278,6 +278,11 @@ class State:
         self._delta.traces[trace.id] = None
         self._delta.spans[occ.id] = occ
         self.objects.note_trace(occ)
+
+    def _is_last(self, occ: Occurrence) -> bool:
+        """True for the end of a container of a Pod that is being deleted: nothing follows from it."""
+        pod = self.object(occ.uid) if occ.run is not None else None
+        return pod is not None and pod.deleting
 
     def _open_trace(self, name: str, previous: str) -> Trace:
         now = self.clock.now
