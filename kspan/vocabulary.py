@@ -75,6 +75,24 @@ OUTCOME_REASON = "kspan.trace.outcome.reason"
 """Why a trace has this outcome, on its root span: what failed, or what superseded it and what it had reached."""
 SUPERSEDED_BY = "kspan.trace.superseded_by"
 """Id of the span of the change that superseded a trace, on its root span."""
+FINALIZERS = "kspan.deletion.finalizers"
+"""Finalizers that an object had after its deletion was requested. Absent if it had none."""
+FINALIZER = "kspan.deletion.finalizer"
+"""The finalizer that was removed, in the event ``FINALIZER_REMOVED`` of the span of a deletion."""
+FINALIZER_REMOVED = "FinalizerRemoved"
+"""Name of that event."""
+REMAINING = (
+    "NamespaceDeletionDiscoveryFailure",
+    "NamespaceDeletionGroupVersionParsingFailure",
+    "NamespaceFinalizersRemaining",
+    "NamespaceContentRemaining",
+    "NamespaceDeletionContentFailure",
+)
+"""Conditions of a Namespace whose messages name what delays its deletion, the most informative first."""
+LINK = "kspan.link"
+"""The kind of a span link. Absent for the cause in an earlier trace, and for a trace context."""
+RELATES = "relates"
+"""Kind of a link to something else that belongs to an occurrence: what was changed while a rollout was paused."""
 TIME_UNCERTAINTY = "kspan.time.uncertainty"
 """Seconds by which the start of a span may be wrong. Absent if the time is exact."""
 
@@ -98,8 +116,9 @@ _KINDS = {
 
 
 def is_repeat(attributes: Mapping[str, object]) -> bool:
-    """True if a span event with these attributes is a repeat of the occurrence, not a condition transition."""
-    return CONDITION_TYPE not in attributes
+    """True if a span event with these attributes is a repeat of the occurrence, and nothing else that happened to its
+    object meanwhile (a condition transition, the removal of a finalizer)."""
+    return CONDITION_TYPE not in attributes and FINALIZER not in attributes
 
 
 def count_occurrences(attributes: Mapping[str, object], span_events: Iterable[Mapping[str, object]]) -> int:

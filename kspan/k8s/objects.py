@@ -41,6 +41,7 @@ class ObjectMeta(msgspec.Struct, gc=False):
     creationTimestamp: str | None = None
     deletionTimestamp: str | None = None
     deletionGracePeriodSeconds: int | None = None
+    finalizers: list[str] | None = None
     labels: Raw = Raw(b"")
     annotations: dict[str, str] | None = None
     ownerReferences: list[OwnerReference] | None = None
@@ -273,6 +274,7 @@ class ObjectStatus(msgspec.Struct, gc=False):
     updatedNumberScheduled: int = 0
     numberAvailable: int = 0
     conditions: list[Condition] | None = None
+    disruptedPods: dict[str, str] | None = None
     initContainerStatuses: list[ContainerStatus] | None = None
     containerStatuses: list[ContainerStatus] | None = None
 

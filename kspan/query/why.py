@@ -3,11 +3,11 @@
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, and_, case, func, select
+from sqlalchemy import BigInteger, Boolean, Connection, and_, case, cast, column, func, select, table
 
 from kspan.errors import QueryError
 from kspan.ids import unnamed
-from kspan.model import ObjectRow, SpanRow, TraceRow
+from kspan.model import ObjectRow, SpanLink, SpanRow, TraceRow
 from kspan.query import spans as reading
 from kspan.query.objects.find import Found, find
 from kspan.query.objects.names import ObjectName
@@ -15,8 +15,17 @@ from kspan.query.traces import summarise
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
 from kspan.times import LATEST, format_time
+from kspan.vocabulary import LINK, RELATES
 
 spans, traces = schema.spans, schema.traces
+
+occurrences: Final = table(
+    "occurrences",
+    *map(column, ("cluster", "trace_id", "span_id", "kind", "reason", "object", "uid", "message", "start_time")),
+    column("times", BigInteger),
+    column("error", Boolean),
+)
+"""The view, which counts repeats."""
 
 EFFECTS: Final = 12
 """Maximum number of effects; the others are counted."""
@@ -69,6 +78,7 @@ class Why(msgspec.Struct, frozen=True):
     lost: str  # the trace that contained the cause of the last link, if it was pruned
     related: tuple[str, str] | None  # a trace context that the object carried before the last link
     trace: TraceRow | None  # the trace of the last link
+    resumed: list[SpanRow]  # changes made while the rollout was paused that the last link resumed, oldest first
     effects: list[Effect]  # other occurrences in that trace
     more_effects: int  # number of groups that ``effects`` leaves out
     followed: list[TraceRow]  # the traces that continue that trace
@@ -97,6 +107,7 @@ def why(connection: Connection, cluster: str, wanted: ObjectName, *, at: int = 0
         lost=lost,
         related=related,
         trace=trace,
+        resumed=_resumed(connection, cluster, links[-1].span) if links else [],
         effects=effects[:EFFECTS],
         more_effects=max(len(effects) - EFFECTS, 0),
         followed=_followed(connection, cluster, trace) if trace else [],
@@ -172,9 +183,21 @@ def _end(last: SpanRow, trace: TraceRow | None) -> tuple[tuple[str, str] | None,
     """Return the ids that lead out of the database: remote parent, pruned trace, related trace context."""
     remote = (last.trace_id, last.parent_span_id) if last.remote_parent else None
     previous = trace.previous_trace_id if trace is not None else ""
-    lost = next((link.trace_id for link in last.links if link.trace_id == previous), "")
-    related = next(((link.trace_id, link.span_id) for link in last.links if link.trace_id != previous), None)
+    lost = next((link.trace_id for link in _causal(last) if link.trace_id == previous), "")
+    related = next(((link.trace_id, link.span_id) for link in _causal(last) if link.trace_id != previous), None)
     return remote, lost, related
+
+
+def _causal(span: SpanRow) -> list[SpanLink]:
+    """The links to the cause in an earlier trace, and to a trace context."""
+    return [link for link in span.links if link.attributes.get(LINK) != RELATES]
+
+
+def _resumed(connection: Connection, cluster: str, root: SpanRow) -> list[SpanRow]:
+    """Return the changes that were made while the rollout was paused that a root cause resumed, oldest first."""
+    linked = (link for link in root.links if link.attributes.get(LINK) == RELATES)
+    found = (reading.one(connection, cluster, link.trace_id, link.span_id) for link in linked)
+    return [span for span in found if span is not None]
 
 
 def _linked(connection: Connection, cluster: str, span: SpanRow) -> SpanRow | None:
@@ -182,7 +205,7 @@ def _linked(connection: Connection, cluster: str, span: SpanRow) -> SpanRow | No
 
     It takes precedence over the parent: an episode puts all later occurrences of an object below its first one.
     """
-    for link in span.links:
+    for link in _causal(span):
         cause = reading.one(connection, cluster, link.trace_id, link.span_id)
         if cause is not None:
             return cause
@@ -202,27 +225,28 @@ def _effects(connection: Connection, cluster: str, links: list[Link]) -> list[Ef
     """Return the occurrences in the trace of the root cause that are not in the chain: errors first, then by time."""
     trace_id = links[-1].span.trace_id
     chain = [link.span.span_id for link in links if link.span.trace_id == trace_id]
-    first = func.min(spans.c.start_time)
+    here = occurrences.c
+    first = func.min(here.start_time)
     # An expression instead of the column: otherwise SQLite walks through all spans in the order of the index by kind
     # instead of sorting the few of this trace.
-    kind = func.coalesce(spans.c.object_kind, "")
-    of_probe = [(spans.c.message.startswith(f"{name} probe"), name) for name in PROBES]
-    probe = case(*[(and_(spans.c.reason == "Unhealthy", of), name) for of, name in of_probe], else_="")
+    kind = func.coalesce(here.kind, "")
+    of_probe = [(here.message.startswith(f"{name} probe"), name) for name in PROBES]
+    probe = case(*[(and_(here.reason == "Unhealthy", of), name) for of, name in of_probe], else_="")
     query = (
         select(
             kind,
-            spans.c.reason,
-            spans.c.error,
-            func.count(),
-            func.count(spans.c.object_uid.distinct()),
+            here.reason,
+            here.error,
+            cast(func.sum(here.times), BigInteger),
+            func.count(here.uid.distinct()),
             first,
-            func.max(spans.c.object_name),
-            func.max(spans.c.message),
+            func.max(here.object),
+            func.max(here.message),
             probe,
         )
-        .where(spans.c.cluster == cluster, spans.c.trace_id == trace_id, spans.c.span_id.not_in(chain))
-        .group_by(kind, spans.c.reason, spans.c.error, probe)
-        .order_by(spans.c.error.desc(), first, kind, spans.c.reason, probe)
+        .where(here.cluster == cluster, here.trace_id == trace_id, here.span_id.not_in(chain))
+        .group_by(kind, here.reason, here.error, probe)
+        .order_by(here.error.desc(), first, kind, here.reason, probe)
     )
     return [Effect(*row) for row in connection.execute(query)]
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from kspan import vocabulary
 from kspan.model import Outcome, SpanRow, TraceRow, TraceState
+from kspan.terminal.deletions import held_text
 from kspan.terminal.text import cut, cut_middle, duration, harmless, pad
 
 # The services of nearly every trace have fixed colors; others get one by the hash of their name.
@@ -157,7 +158,7 @@ def _line(span: SpanRow, rails: str, below: str, has_children: bool, parent_uid:
         name=harmless(span.name) + (f" {glyphs.times}{count}" if count > 1 else ""),
         subject=harmless(span.object_name),
         same_subject=bool(parent_uid) and parent_uid == span.object_uid,
-        summary=harmless(summary) if isinstance(summary, str) else "",
+        summary=harmless(summary) if isinstance(summary, str) and summary else held_text(span),
         problem=harmless(span.message) if span.error else "",
     )
 

@@ -351,6 +351,11 @@ class Cluster:
             thing.meta["finalizers"] = list(finalizers)
         return self._write(RecordType.MODIFIED, thing)
 
+    def release(self, thing: Thing, finalizer: str) -> Thing:
+        """A finalizer is removed, and others are left."""
+        thing.meta["finalizers"] = [name for name in thing.meta["finalizers"] if name != finalizer]
+        return self._write(RecordType.MODIFIED, thing)
+
     def gone(self, thing: Thing) -> Thing:
         """The object is removed from storage."""
         return self._write(RecordType.DELETED, thing)

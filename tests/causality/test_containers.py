@@ -219,6 +219,20 @@ def test_the_containers_of_a_deleted_pod_are_stopped_and_that_is_no_failure() ->
     )
 
 
+def test_the_ends_of_the_containers_of_a_deleted_pod_do_not_delay_its_trace() -> None:
+    c = Cluster()
+    web = running(c)
+    c.first_list()
+    c.delete(web.pod, grace=30)
+    c.wait(29)
+    web.end(143)
+    c.wait(1)
+    c.gone(web.pod)
+    (trace,) = fold(CLUSTER, c.records)["traces"]
+    assert trace["span_count"] == 2
+    assert trace["closed_at"] - c.now == 10 * SECOND, "settle after the Pod is gone"
+
+
 def test_a_deletion_stops_containers_whether_the_kubelet_reports_it_or_not() -> None:
     c = Cluster()
     web = running(c)

@@ -245,3 +245,28 @@ def test_a_tick_that_replaces_the_job_that_still_runs_is_one_trace() -> None:
             Pod.Delete backup-2-x  by garbage-collector  [owner]
         """,
     )
+
+
+def test_ticks_that_are_skipped_because_a_job_still_runs_are_one_quiet_trace() -> None:
+    c = Cluster()
+    cron = c.apply("CronJob", "backup", schedule="* * * * *", concurrencyPolicy="Forbid")
+    c.first_list()
+    message = "Not starting job because prior execution is running and concurrency policy is Forbid"
+    event = c.event(cron, "JobAlreadyActive", message, by=CRON)
+    for _ in range(29):
+        c.wait(60)
+        c.repeat(event)
+    shows(c, "CronJob.JobAlreadyActive backup  by cronjob-controller  [root] +29")
+
+
+def test_ticks_that_are_missed_are_a_failure_that_is_reported_at_growing_intervals() -> None:
+    c = Cluster()
+    cron = c.apply("CronJob", "backup", schedule="* * * * *")
+    c.first_list()
+    for minute in range(30):
+        c.wait(60)
+        message = f"Missed scheduled time to start a job: Sun, 22 Nov 2026 10:{minute:02}:00 +0000"
+        c.event(cron, "MissSchedule", message, by=CRON, warning=True)
+    traces = sorted(fold(CLUSTER, c.records)["traces"], key=lambda trace: int(trace["opened_at"]))
+    assert [trace["span_count"] for trace in traces] == [1, 1, 15, 13]
+    assert {trace["outcome"] for trace in traces} == {"failing"}

@@ -2,7 +2,8 @@
 
 from tests.causality.actors import done, kill, new_pod, new_replicas, only, rolled_out, run
 from tests.causality.cluster import MANAGER, Cluster, Thing
-from tests.causality.drawing import shows
+from tests.causality.drawing import CLUSTER, shows
+from tests.recordings import fold
 
 NOT_READY = {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"}
 
@@ -243,6 +244,71 @@ def test_the_pods_of_a_removed_node_are_deleted_with_it() -> None:
                 Pod.Scheduled web-1-b  by default-scheduler  [own]
                 Pod.Started web-1-b  by kubelet  [own]
                 Pod.Ready web-1-b  by kubelet  [own]
+        """,
+    )
+
+
+def test_the_pods_of_a_removed_node_are_in_its_trace_although_they_are_deleted_a_minute_later() -> None:
+    c = Cluster()
+    old = node(c)
+    _, rs, (one, two) = rolled_out(c, "web", 2)
+    c.first_list()
+    c.gone(old)
+    for pod, name in ((one, "web-1-c"), (two, "web-1-d")):
+        c.wait(50)
+        c.condition(pod, "DisruptionTarget", "True", reason="DeletionByPodGC")
+        c.gone(pod)
+        run(c, new_pod(c, rs, name, reported=False), "node-b")
+    shows(
+        c,
+        """
+        Node.Delete node-a  by unknown  [root]
+          Pod.Delete web-1-a  by pod-garbage-collector  [place]
+            Pod.Create web-1-c  by replicaset-controller  [owner]
+              Pod.Scheduled web-1-c  by default-scheduler  [own]
+              Pod.Started web-1-c  by kubelet  [own]
+              Pod.Ready web-1-c  by kubelet  [own]
+          Pod.Delete web-1-b  by pod-garbage-collector  [place]
+            Pod.Create web-1-d  by replicaset-controller  [owner]
+              Pod.Scheduled web-1-d  by default-scheduler  [own]
+              Pod.Started web-1-d  by kubelet  [own]
+              Pod.Ready web-1-d  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_removed_node_whose_pods_stay_is_not_ok() -> None:
+    c = Cluster()
+    old = node(c)
+    rolled_out(c, "web")
+    c.first_list()
+    c.gone(old)
+    shows(
+        c,
+        """
+        (incomplete)
+        Node.Delete node-a  by unknown  [root]
+        """,
+    )
+    (trace,) = fold(CLUSTER, c.records)["traces"]
+    assert trace["reason"] == "Pods are left on Node node-a, which was deleted"
+
+
+def test_a_removed_node_that_joins_again_keeps_its_pods_and_its_trace_does_not_wait_for_them() -> None:
+    c = Cluster()
+    old = node(c)
+    rolled_out(c, "web")
+    c.first_list()
+    c.gone(old)
+    c.wait(20)
+    node(c)
+    shows(
+        c,
+        """
+        Node.Delete node-a  by unknown  [root]
+
+        Node.Create node-a  by kubelet  [root]
+          Node.Ready node-a  by kubelet  [own]
         """,
     )
 

@@ -1,7 +1,10 @@
 """What the kubelet does after an update of a running Pod."""
 
+import pytest
+
 from tests.causality.cluster import Cluster, Thing
-from tests.causality.drawing import shows
+from tests.causality.drawing import CLUSTER, draw, shows
+from tests.recordings import fold
 
 APP = "spec.containers{app}"
 
@@ -44,6 +47,22 @@ def test_a_resize_is_completed_because_of_its_generation() -> None:
           Pod.ResizeCompleted lone  by kubelet  [own]
         """,
     )
+
+
+@pytest.mark.parametrize("reason", ["ResizeStarted", "ResizeDeferred", "ResizeInfeasible", "ResizeError"])
+def test_whatever_the_kubelet_reports_of_a_resize_is_about_the_generation_that_it_states(reason: str) -> None:
+    c = Cluster()
+    pod, first = running(c)
+    for cpu in ("200m", "300m"):
+        c.update(pod, by="kubectl-patch", subresource="resize", containers=[{"name": "app", "cpu": cpu}])
+        c.wait(1)
+    message = 'Pod resize: {"containers":[{"name":"app","resources":{}}],"generation":2,"error":"no room"}'
+    tell(c, pod, reason, message, seen=first, path="")
+    drawn = draw(fold(CLUSTER, c.records))
+    assert drawn.count(f"\n  Pod.{reason} lone") == 1
+    before, _, after = drawn.partition(f"  Pod.{reason} lone")
+    assert before.endswith("Pod.Update lone  by kubectl  [root]\n")
+    assert "Pod.Update" in after, "it is about the first of the two resizes"
 
 
 def test_an_ephemeral_container_is_started_because_it_was_added() -> None:

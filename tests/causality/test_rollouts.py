@@ -3,7 +3,7 @@
 from kspan.vocabulary import CHANGE_SUMMARY
 from tests.causality.actors import done, kill, new_pod, new_replicas, rolled_out, run, scale, scaled, settled
 from tests.causality.cluster import MANAGER, Cluster
-from tests.causality.drawing import CLUSTER, shows
+from tests.causality.drawing import CLUSTER, draw, fold_with_restarts, shows
 from tests.recordings import fold
 
 
@@ -280,20 +280,62 @@ def test_changes_while_paused_are_rolled_out_because_of_the_resume() -> None:
     two = new_replicas(c, web, "web-2", 1)
     scale(c, web, one, 0)
     done(c, one, two, web)
+    changed = sorted(fold(CLUSTER, c.records)["spans"], key=lambda row: int(row["start_time"]))[1]
     shows(
         c,
-        """
+        f"""
         Deployment.Update web  by kubectl  [root]
 
         Deployment.Update web  by kubectl  [root]
 
-        Deployment.Update web  by kubectl  [root]
+        Deployment.Update web  by kubectl  [root] -> {changed["trace_id"]}
           Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
             ReplicaSet.Create web-2  by deployment-controller  [subject]
           Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
             ReplicaSet.Update web-1  by deployment-controller  [subject]
         """,
     )
+
+
+def test_a_resume_has_links_to_what_was_changed_while_paused_however_long_that_was() -> None:
+    c, web, one, _ = settled("web")
+    c.update(web, by="kubectl-rollout", paused=True)
+    c.wait(20)
+    c.update(web, by="kubectl-set", image="app:v2")
+    c.wait(3600)
+    c.update(web, by="kubectl", subresource="scale", replicas=2)
+    c.wait(3600)
+    c.update(web, by="kubectl-patch", image="app:v3")
+    c.wait(1)
+    c.update(web, by="kubectl-rollout", paused=False)
+    two = new_replicas(c, web, "web-2", 2)
+    scale(c, web, one, 0)
+    done(c, one, two, web)
+    c.wait(60)
+    c.update(web, by="kubectl-set", image="app:v4")
+    done(c, web)
+    rows = fold(CLUSTER, c.records)
+    updates = sorted((r for r in rows["spans"] if r["name"] == "Deployment.Update"), key=lambda r: r["start_time"])
+    links = [[(link.trace_id, link.span_id, link.attributes) for link in row["links"]] for row in updates]
+    changed = [(updates[n]["trace_id"], updates[n]["span_id"], {"kspan.link": "relates"}) for n in (1, 3)]
+    assert links == [[], [], [], [], changed, []]
+    assert draw(fold_with_restarts(c.records)) == draw(rows)
+
+
+def test_a_rollout_that_was_resumed_and_is_interrupted_is_superseded() -> None:
+    c, web, *_ = settled("web")
+    c.update(web, by="kubectl-rollout", paused=True)
+    c.update(web, by="kubectl-set", image="app:v2")
+    c.wait(20)
+    c.update(web, by="kubectl-rollout", paused=False)
+    two = new_replicas(c, web, "web-2", 1)
+    new_pod(c, two, "web-2-a")
+    c.status(web, observedGeneration=web.meta["generation"], replicas=2, updatedReplicas=1)
+    c.wait(20)
+    c.update(web, by="kubectl-set", image="app:v3")
+    drawn = draw(fold(CLUSTER, c.records))
+    assert "(superseded)\nDeployment.Update web  by kubectl  [root] -> " in drawn
+    assert drawn.count("(superseded)") == 1
 
 
 def test_scaling_twice_by_the_same_program_is_two_changes() -> None:

@@ -151,6 +151,21 @@ def test_a_deletion_that_was_received_late_does_not_last_until_its_receipt(grace
     assert late["start_time"] == late["end_time"] == T + start * SECOND
 
 
+def test_a_deletion_that_ended_unseen_lasted_at_least_until_the_last_change_of_the_object() -> None:
+    """A finalizer held it; it was requested before the outage, from second 33 to 70."""
+    asked = seen(RecordType.MODIFIED, 2, 20, wrote=20, replicas=1)
+    obj = msgspec.json.decode(asked.payload)
+    obj["metadata"] |= {"deletionTimestamp": format_time(T + 20 * SECOND), "finalizers": ["example.com/hold"]}
+    asked = replace(asked, payload=msgspec.json.encode(obj))
+    gone = replace(asked, type=RecordType.DELETED, recorded_at=T + 63 * SECOND, resource_version="3")
+    for wrote, end in ((20, 33), (50, 50), (90, 63)):
+        obj["metadata"]["managedFields"][0]["time"] = format_time(T + wrote * SECOND)
+        gone = replace(gone, payload=msgspec.json.encode(obj))
+        rows = fold("cluster", [FIRST, asked, tick(33), tick(33, HELD), gone, tick(70)])
+        (late,) = (row for row in rows["spans"] if row["name"] == "Deployment.Delete")
+        assert (late["start_time"], late["end_time"]) == (T + 20 * SECOND, T + end * SECOND)
+
+
 def test_a_change_that_was_received_at_once_happened_then() -> None:
     live = span(FIRST, seen(RecordType.MODIFIED, 2, 63, replicas=2))
     assert live["start_time"] == T + 63 * SECOND

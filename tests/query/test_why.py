@@ -5,14 +5,17 @@ from typing import Any
 import msgspec
 import pytest
 
+from kspan.cli.render.why import as_json, as_text
 from kspan.errors import QueryError
 from kspan.graph import built_in_rules
 from kspan.ingest.journal_builder import JournalBatch
 from kspan.model import SpanLink, TraceState
 from kspan.pipeline.projector import Projector
+from kspan.query import spans as reading
 from kspan.query.objects.names import parse_object
 from kspan.query.why import EFFECTS, Why, why
 from kspan.store import Store
+from kspan.terminal.screen import Screen
 from kspan.times import SECOND, parse_time
 from tests.causality.cluster import Cluster
 from tests.emit.rows import START, make_span, make_trace, rolling_update
@@ -87,8 +90,8 @@ def test_errors_come_first_among_the_effects(histories: Histories) -> None:
 def test_probes_of_different_kinds_are_different_effects(histories: Histories) -> None:
     at = parse_time("2026-11-22T10:36:30Z")
     effects = ask(histories("09-probe-failure"), "deploy/web", "probe-failure", at=at).effects
-    probes = [(effect.probe, effect.message) for effect in effects if effect.reason == "Unhealthy"]
-    assert probes == [("Readiness", "Readiness probe failed: "), ("Liveness", "Liveness probe failed: ")]
+    probes = [(effect.probe, effect.count, effect.message) for effect in effects if effect.reason == "Unhealthy"]
+    assert probes == [("Readiness", 17, "Readiness probe failed: "), ("Liveness", 4, "Liveness probe failed: ")]
 
 
 def test_a_deleted_namespace_explains_its_pods(histories: Histories) -> None:
@@ -192,6 +195,60 @@ def test_an_open_trace_has_the_summaries_of_changes(store: Store) -> None:
     assert answer.trace.state is TraceState.OPEN
     assert answer.links[-1].span.attributes["kspan.change.summary"] == "replicas: 2 → 4"
     assert answer.links[-1].span.rule == "root"
+
+
+# What it waited for, and what it resumed
+
+
+def text_of(answer: Why, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    as_text(answer, Screen())
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_deletion_says_which_finalizer_held_it(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    cluster = Cluster()
+    data = cluster.apply("PersistentVolumeClaim", "data")
+    cluster.wait(300)
+    cluster.delete(data, finalizers=("kubernetes.io/pvc-protection",))
+    cluster.wait(6)
+    cluster.apply("ConfigMap", "other", data={})
+    watched(store, cluster)
+    answer = ask(made(store), "pvc/data")
+    assert text_of(answer, capsys)[2:3] == ["still held by kubernetes.io/pvc-protection"], "as long as it is there"
+    cluster.records.clear()
+    cluster.wait(8)
+    cluster.gone(data)
+    cluster.wait(60)
+    cluster.apply("ConfigMap", "another", data={})
+    watched(store, cluster)
+    answer = ask(made(store), "pvc/data")
+    assert text_of(answer, capsys)[2:3] == ["held by kubernetes.io/pvc-protection for 14.0s"]
+    assert as_json(answer)["chain"][0]["held"] == "held by kubernetes.io/pvc-protection for 14.0s"
+
+
+def test_a_rollout_that_was_resumed_says_what_was_changed_while_it_was_paused(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = Cluster()
+    web = cluster.apply("Deployment", "web", image="app:v1")
+    cluster.wait(60)
+    cluster.update(web, by="kubectl-rollout", paused=True)
+    cluster.wait(60)
+    cluster.update(web, by="kubectl-set", image="app:v2")
+    cluster.wait(60)
+    cluster.update(web, by="kubectl-rollout", paused=False)
+    cluster.create("ReplicaSet", "web-2", owner=web, replicas=1)
+    cluster.wait(1000)
+    cluster.apply("ConfigMap", "other", data={})
+    watched(store, cluster)
+    answer = ask(made(store), "rs/web-2")
+    assert chain(answer)[-1] == "kubectl: Deployment.Update web"
+    assert reading.summary_of(answer.links[-1].span) == "paused: true → false", "the resume is the root cause"
+    assert [reading.who(span) for span in answer.resumed] == ["kubectl-set"]
+    assert answer.related is None
+    (line,) = (line for line in text_of(answer, capsys) if "while it was paused" in line)
+    assert line.startswith("  rolls out what kubectl-set changed while it was paused at 10:02:0")
+    assert "app:v1 → app:v2" in line
 
 
 # Which object

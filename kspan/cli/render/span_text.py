@@ -3,6 +3,7 @@
 from kspan import vocabulary
 from kspan.model import Outcome, SpanRow
 from kspan.query.spans import summary_of, times
+from kspan.terminal.deletions import held_text
 from kspan.terminal.screen import clock
 from kspan.terminal.text import harmless
 
@@ -13,10 +14,11 @@ def object_text(kind: str, namespace: str, name: str) -> str:
 
 
 def note_of(span: SpanRow) -> str:
-    """Return the summary of the change or the message, on one line; of a root also how its trace ended."""
+    """Return the summary of the change or the message, on one line; of a deletion also what it waited for, and of a
+    root how its trace ended."""
     change = harmless(summary_of(span))
     own = change or ("" if _tells_outcome(span) else harmless(span.message))
-    return "; ".join(filter(None, [own, _outcome_of(span)]))
+    return "; ".join(filter(None, [own, held_text(span), _outcome_of(span)]))
 
 
 def _tells_outcome(span: SpanRow) -> bool:

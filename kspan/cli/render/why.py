@@ -8,6 +8,7 @@ from kspan.cli.render.span_text import note_of, object_text, repeats_text
 from kspan.model import ObjectRow, Outcome, SpanRow, TraceRow, TraceState
 from kspan.query import spans as reading
 from kspan.query.why import CERTAIN, Effect, Link, Why
+from kspan.terminal.deletions import held_text
 from kspan.terminal.screen import Piece, Screen, clock
 from kspan.terminal.text import duration, harmless
 from kspan.times import format_time
@@ -59,6 +60,11 @@ def _headline(answer: Why) -> list[list[Piece]]:
         lines += [sentence + ([(":", "")] if change else []), *([[(f"  {change}", "bold")]] if change else [])]
     else:
         lines.append([*sentence, (" by ", ""), (_who(last), "bold")] if _is_root(answer) else sentence)
+    for span in answer.resumed:
+        before = f"{clock(span.start_time)}: {harmless(reading.summary_of(span)) or harmless(span.reason)}"
+        lines.append([(f"  rolls out what {_who(span)} changed while it was paused at {before}", "")])
+    if held := held_text(first):
+        lines.append([(held, "bold")])
     ends = (link.span for link in answer.links[1:] if link.span.reason == TERMINATED)
     lines += [[(_event(end), "bold red" if end.error else "bold")] for end in ends]
     if answer.trace is not None:
@@ -237,6 +243,7 @@ def as_json(answer: Why) -> dict[str, Any]:
         "related": dict(zip(("trace_id", "span_id"), answer.related, strict=True)) if answer.related else None,
         "lost_trace_id": answer.lost or None,
         "trace": _trace(trace) if trace else None,
+        "resumed": [span_json(span) for span in answer.resumed],
         "effects": [_effect(effect) for effect in answer.effects],
         "more_effects": answer.more_effects,
         "followed_by": [_trace(followed) for followed in answer.followed],
@@ -259,6 +266,7 @@ def span_json(span: SpanRow) -> dict[str, Any]:
         "error": span.error,
         "message": span.message,
         "change": reading.summary_of(span),
+        "held": held_text(span),
         "count": reading.times(span),
         "rule": span.rule,
         "confidence": span.confidence,

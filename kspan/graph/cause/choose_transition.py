@@ -10,7 +10,7 @@ from kspan.graph.cause import evidence
 from kspan.graph.cause.choice import OWN, OWNER, PLACE, ROOT, UNKNOWN, Choice
 from kspan.graph.cause.prerequisites import Prerequisites
 from kspan.graph.observe.condition_diff import PHASE
-from kspan.graph.state.records import ContainerTurn, ObjectState, Occurrence, Transition
+from kspan.graph.state.records import ContainerTurn, KnownChange, ObjectState, Occurrence, Transition
 from kspan.graph.state.state import State
 from kspan.times import SECOND
 
@@ -92,6 +92,9 @@ class TransitionChooser:
         released = evidence.deletion_of_claim(self.state, occ, obj)
         if released is not None:
             return Choice(released, OWNER, 0.9)
+        eviction = self._eviction(occ) if occ.evicted and transition.bad else None
+        if eviction is not None:
+            return Choice(eviction, OWNER, 0.9)
         decision = self._decision(obj, transition) if obj.kind not in ("Pod", "Node") else None
         if decision is not None:
             return Choice.event(decision, OWN, 0.8)
@@ -119,6 +122,20 @@ class TransitionChooser:
         if own is not None:
             return Choice(own, OWN, 0.95 if occ.generation and own.generation else 0.9)
         return UNKNOWN
+
+    def _eviction(self, occ: Occurrence) -> KnownChange | None:
+        """The deletion of a Pod whose eviction used up a PodDisruptionBudget: the budget is written first."""
+        pods = [pod for name in occ.evicted for pod in self.state.objects.named("Pod", occ.namespace, name)]
+        deletions = [
+            change
+            for pod in pods
+            for change in pod.changes
+            if change.verb == "Delete" and abs(change.time - occ.time) <= evidence.MATCH
+        ]
+        first = min(deletions, key=lambda change: (abs(change.time - occ.time), change.rv, change.span), default=None)
+        if first is not None:
+            self.prerequisites.require_decided([first.span])
+        return first
 
     def _decision(self, obj: ObjectState, transition: Transition) -> Occurrence | None:
         """The Event in which the object's own controller reported a decision just before (an autoscaler's new size)."""

@@ -7,13 +7,17 @@ from kspan.graph.observe.object_state import ObservedObject
 from kspan.graph.observe.timing import clock_error, estimate_time, middle
 from kspan.graph.rules.references import applier_of
 from kspan.graph.rules.rules import Rules
-from kspan.graph.state.records import Gap, KnownChange, LostDependent, ObjectState, Occurrence, Replacement
+from kspan.graph.state.objects import PAUSED_KEPT
+from kspan.graph.state.records import Finalizer, Gap, KnownChange, LostDependent, ObjectState, Occurrence, Replacement
 from kspan.graph.state.state import State
 from kspan.ids import span_id
-from kspan.k8s.objects import ObjectMeta
+from kspan.k8s.objects import ObjectMeta, decode_spec
 from kspan.k8s.resource_version import EPOCH_STEP
 from kspan.model import VANISHED, LogRecord, RecordType
 from kspan.times import SECOND, parse_time_or_zero
+
+FINALIZERS_KEPT = 16
+"""Finalizers of one object that is being deleted. Objects have one or two."""
 
 _UPDATERS = {
     "Node": "node-controller",
@@ -40,6 +44,8 @@ class ChangeObserver:
         _set_context(occ, new.traceparent, changed=bool(new.traceparent))
         if new.kind == "Node":
             change.effect = "opened"
+        elif seen.spec.paused and new.kind == "Deployment":
+            change.effect = "paused"
         in_gap = self._date_in_gap(seen.record, occ, change, None, new.created)
         # In a gap, a list shows the replacement first, and what it replaces as missing once it is complete.
         owner = self.state.objects.owner(new) if in_gap else self.state.object(new.owner)
@@ -58,6 +64,10 @@ class ChangeObserver:
         change.interrupts = change.template_changed and old.progressing
         if new.kind == "Node":
             change.effect = field_managers.node_change(old.spec, new.spec)
+        elif seen.spec.paused and new.kind == "Deployment":
+            change.effect = "paused"
+        elif new.kind == "Deployment" and decode_spec(old.spec).paused:
+            change.effect, occ.resumes = "resumed", _made_while_paused(old)
         self._date_in_gap(seen.record, occ, change, old, writer.time)
         self.state.add_change(new, occ, change)
 
@@ -104,14 +114,32 @@ class ChangeObserver:
         if not ended:  # A finished Pod was already counted as lost when it finished.
             self.lost(new, occ, change.rv)
 
+    def note_finalizers(self, seen: ObservedObject, obj: ObjectState) -> None:
+        """Note on the deletion of an object which finalizers hold it, and which of them were removed.
+
+        The last record of an object still shows the finalizer with which it was removed.
+        """
+        deletion = self.state.occurrence(obj.changes[-1].span) if obj.changes else None
+        if deletion is None or deletion.verb != "Delete":
+            return  # Its trace is closed, or the first list showed it.
+        if not seen.meta.finalizers and not deletion.finalizers:
+            return  # Nothing holds the object: a Pod that ends gracefully.
+        gone = seen.record.type is RecordType.DELETED
+        now = self.removed_at(seen, obj) if gone else self._estimate(seen.record, 0)
+        present = () if gone else seen.meta.finalizers or ()
+        known = {finalizer.name for finalizer in deletion.finalizers}
+        added = tuple(Finalizer(name) for name in dict.fromkeys(present) if name not in known)
+        found = (f if f.removed or f.name in present else Finalizer(f.name, now) for f in deletion.finalizers)
+        self.state.set_finalizers(deletion, (*found, *added)[:FINALIZERS_KEPT])
+
     def removed_at(self, seen: ObservedObject, new: ObjectState) -> int:
         """When an object was removed from storage (ns): if nobody saw that, the earliest possible time."""
         stated, received = parse_time_or_zero(seen.meta.deletionTimestamp), seen.record.recorded_at
         if not self._vanished(seen.record, new.rv):
-            # An object is removed before its deletionTimestamp, or at once if it has none.
-            late = self.state.clock.unwatched_before(received)
-            dated = not late or 0 < stated <= received
-            return self._estimate(seen.record, stated) if dated else received - late
+            # An object is removed after the request, and after its last change.
+            requested = stated - (seen.meta.deletionGracePeriodSeconds or 0) * SECOND
+            earliest = received - self.state.clock.unwatched_before(received)
+            return min(received, max(earliest, requested, new.written))
         gap = self.state.clock.gap(seen.record.resource)
         return min(max(seen.record.recorded_at, gap.until), max(stated, gap.since))
 
@@ -262,6 +290,17 @@ def _set_context(occ: Occurrence, traceparent: str, *, changed: bool) -> None:
         occ.traceparent = traceparent
     else:
         occ.related = traceparent
+
+
+def _made_while_paused(obj: ObjectState) -> tuple[str, ...]:
+    """The spans of the changes that a Deployment rolls out once it is resumed, oldest first."""
+    found: list[str] = []
+    for change in reversed(obj.changes):
+        if change.effect != "paused":
+            break
+        if change.verb == "Create" or change.template_changed:
+            found.insert(0, change.span)
+    return tuple(found[-PAUSED_KEPT:])
 
 
 def _last_known(obj: ObjectState, gap: Gap) -> int:

@@ -66,10 +66,15 @@ class Observer:
         self._observe_change(seen, new, known if known is not None and known.rv else None)
         if new.kind == "Pod":
             self.containers.observe(seen, new)
+        if new.deleting:
+            self.changes.note_finalizers(seen, new)
         if seen.record.type is RecordType.DELETED:
             self.state.objects.delete(new, self.changes.removed_at(seen, new))
-        elif new.conditions != (known.conditions if known is not None else ()):
+            return
+        if new.conditions != (known.conditions if known is not None else ()):
             self._observe_transitions(seen, new, known)
+        if new.deleting and new.kind == "Namespace":
+            self.transitions.note_remaining(seen, new)
 
     def _remember(self, seen: ObservedObject, known: ObjectState | None) -> ObjectState:
         """Put the new state of an object, its owners and its scale target into the state of the fold."""

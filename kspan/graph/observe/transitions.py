@@ -1,5 +1,7 @@
 """Condition and phase transitions of an object become occurrences. Pure."""
 
+from msgspec.structs import replace
+
 from kspan.graph.observe import field_managers
 from kspan.graph.observe.condition_diff import (
     ANNOUNCEMENT,
@@ -19,6 +21,9 @@ from kspan.times import SECOND, parse_time_or_zero
 
 MESSAGE_LIMIT = 1024
 """Maximum length of a message in characters (the API's limit for Events; meta/v1 Condition allows 32768)."""
+
+EVICTED_KEPT = 16
+"""Pods that were evicted in one second under one PodDisruptionBudget."""
 
 _WRITERS_OF_STATUS = {
     "HorizontalPodAutoscaler": "horizontal-pod-autoscaler",
@@ -75,6 +80,23 @@ class TransitionObserver:
         if occ is not None and notes:
             self.state.add_notes(occ, notes)
 
+    def note_remaining(self, seen: ObservedObject, namespace: ObjectState) -> None:
+        """Note newer messages of the conditions of a Namespace that is being deleted: they name what remains in it."""
+        deletion = self._newest(namespace)
+        if deletion is None:
+            return
+        for condition in seen.status.conditions or ():
+            noted = [note for note in deletion.notes if note.type == condition.type]
+            message = condition.message[:MESSAGE_LIMIT]
+            if not noted or noted[-1].status != condition.status or noted[-1].message == message:
+                continue
+            newer = replace(noted[-1], time=self._estimate(seen, 0), message=message)
+            if len(noted) > 1 and noted[-2].status == condition.status:
+                # The first message and the newest one are enough.
+                self.state.replace_note(deletion, noted[-1], newer)
+            else:
+                self.state.add_notes(deletion, [newer])
+
     def _newest(self, obj: ObjectState) -> Occurrence | None:
         """Return the last change or transition of an object, if its trace is open."""
         change = obj.changes[-1] if obj.changes and obj.changes[-1].verb else None
@@ -130,6 +152,7 @@ class TransitionObserver:
             condition=transition.type,
             condition_status=transition.status,
             condition_reason=reason,
+            evicted=_evicted(seen.status) if seen.status.disruptedPods else (),
         )
 
     def _estimate(self, seen: ObservedObject, stated: int) -> int:
@@ -168,6 +191,14 @@ class TransitionObserver:
         if manager == field_managers.SHARED:
             return _WRITERS_OF_STATUS.get(obj.kind) or self.rules.actors.get(obj.kind) or manager
         return field_managers.service_of(manager) or "unknown"
+
+
+def _evicted(status: ObjectStatus) -> tuple[str, ...]:
+    """Return the names of the Pods in the status of a PodDisruptionBudget that were evicted last. The API server writes
+    them before it deletes them (k8s.io/kubernetes pkg/registry/core/pod/storage/eviction.go, checkAndDecrement)."""
+    pods = status.disruptedPods or {}
+    newest = max(pods.values(), default="")
+    return tuple(sorted(name for name, time in pods.items() if time == newest))[:EVICTED_KEPT]
 
 
 def _reason_and_message(status: ObjectStatus, transition: ConditionTransition) -> tuple[str, str]:

@@ -96,6 +96,8 @@ class ObjectIndex:
         self._publishers: dict[tuple[str, str], set[str]] = defaultdict(set)  # kind and name -> uids
         self._requesters: dict[str, set[str]] = defaultdict(set)  # kind that is wanted -> uids
         self._happenings: dict[str, Happenings] = {}
+        self._on_node: dict[str, list[str]] = {}  # name of a Node -> Pods; a list takes a quarter of a set's memory
+        self._seen: dict[str, int] = defaultdict(int)  # kind -> number of objects that were seen
 
     def put(self, obj: ObjectState) -> bool:
         """Add or replace an object. True if a column by which it is looked up in the database changed."""
@@ -104,6 +106,12 @@ class ObjectIndex:
         self.by_uid[obj.uid] = obj
         if old is None:
             self.ownership.add_node(obj.uid)
+        if obj.rv and (old is None or not old.rv):
+            self._seen[obj.kind] += 1
+        if obj.kind == "Pod" and obj.node != (old.node if old is not None else ""):
+            self._leave_node(old)
+            if obj.node:
+                self._on_node.setdefault(obj.node, []).append(obj.uid)
         if obj.name:
             uids = self._by_name.setdefault((obj.kind, obj.namespace, obj.name), [])
             if obj.uid not in uids:
@@ -126,6 +134,8 @@ class ObjectIndex:
                 del self._consumers[obj.namespace, claim]
         self.set_refusals(obj, ())
         self.set_news(obj, ())
+        self._leave_node(obj)
+        self._seen[obj.kind] -= bool(obj.rv)
         self._happenings.pop(obj.uid, None)
         owners = list(self.ownership.pred[obj.uid])
         self.ownership.remove_node(obj.uid)
@@ -133,6 +143,22 @@ class ObjectIndex:
         for owner in owners:
             if owner not in self.by_uid and not self.ownership.succ[owner]:
                 self.ownership.remove_node(owner)
+
+    def _leave_node(self, obj: ObjectState | None) -> None:
+        uids = self._on_node.get(obj.node, []) if obj is not None else []
+        if obj is not None and obj.uid in uids:
+            uids.remove(obj.uid)
+            if not uids:
+                del self._on_node[obj.node]
+
+    def has_seen(self, kind: str) -> bool:
+        """True if any object of a kind was seen that is remembered, and not only referenced by others."""
+        return self._seen.get(kind, 0) > 0
+
+    def pods_on(self, node: str) -> Iterable[ObjectState]:
+        """The Pods on the Node with this name, deleted ones that are remembered included, in no particular order."""
+        found = map(self.by_uid.get, self._on_node.get(node, ()))
+        return (obj for obj in found if obj is not None)
 
     def own(self, row: OwnerRow) -> bool:
         """Add an edge owner -> dependent. True if it is new."""

@@ -27,6 +27,9 @@ from kspan.graph.state.schedule import Schedule
 from kspan.model import OwnerRow
 from kspan.settings import FoldSettings
 
+PAUSED_KEPT: Final = 16
+"""Changes of a paused Deployment that are older than the maximum age of a trace."""
+
 DEPENDENTS_KEPT: Final = 256
 """Lost dependents and replacements of one owner: its controller is never further behind with replacing them."""
 
@@ -83,6 +86,8 @@ class Objects:
         self.consumers: Final = self._index.consumers
         self.publishers: Final = self._index.publishers
         self.requesters: Final = self._index.requesters
+        self.has_seen: Final = self._index.has_seen
+        self.pods_on: Final = self._index.pods_on
 
     def all(self) -> Iterable[ObjectState]:
         """All objects. For rare questions: their number is the cluster's size."""
@@ -199,8 +204,14 @@ class Objects:
     def add_change(self, obj: ObjectState, change: KnownChange) -> None:
         """Add a change of an object, and drop changes and dependents that are too old to matter."""
         horizon, live = self._clock.now - self._settings.max_trace_age, self._occurrences.__contains__
+        last = obj.changes[-1] if obj.changes else change
+        # Changes of a paused Deployment are needed until the rollout that they are for is closed.
+        is_paused = last.effect == "paused" or (last.effect == "resumed" and live(last.span))
+        paused = [c.span for c in obj.changes if c.effect == "paused"][-PAUSED_KEPT:] if is_paused else ()
         # After an outage of kspan all changes arrive at once. Those without a cause, or in an open trace, are not old.
-        obj.changes = [c for c in obj.changes if c.time >= horizon or live(c.span) or c is obj.changes[-1]]
+        obj.changes = [
+            c for c in obj.changes if c.time >= horizon or live(c.span) or c is last or (paused and c.span in paused)
+        ]
         obj.changes.append(change)
         self._index_happened(obj, change)
         if obj.lost_dependents:

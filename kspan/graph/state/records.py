@@ -27,7 +27,9 @@ class KnownChange(msgspec.Struct, array_like=True, gc=False):
     replicas_before: int = -1
     template: int = 0  # fingerprint of the pod template after the change
     template_changed: bool = False
-    effect: str = ""  # on a Node, see ``field_managers.node_change``; on a Pod: "joined" an owner, deleted once "ended"
+    # On a Node, see ``field_managers.node_change``; on a Pod: "joined" an owner, deleted once "ended"; on a Deployment:
+    # made while it was "paused", or "resumed" it.
+    effect: str = ""
     manual: bool = False  # made by somebody else than a controller
     exact: bool = True  # False: made while nobody was watching
     trace: str = ""  # set once the occurrence is placed
@@ -208,6 +210,13 @@ class Note(msgspec.Struct, array_like=True, gc=False):
     message: str
 
 
+class Finalizer(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A finalizer that an object had while it was being deleted."""
+
+    name: str
+    removed: int = 0  # when it was removed, or the object was; 0: not yet
+
+
 class Place(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Where an occurrence is in the graph, and which rule placed it there."""
 
@@ -274,6 +283,7 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     condition: str = ""  # type of the condition
     condition_status: str = ""
     condition_reason: str = ""
+    evicted: tuple[str, ...] = ()  # Pods for whose eviction a PodDisruptionBudget was used up
 
     # Only turns of containers. They have a ``field_path`` as well.
     run: Ended | Restarted | None = None
@@ -296,6 +306,12 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     place: Place = NOT_PLACED
     repeats: list[Repeat] = []
     notes: list[Note] = []
+
+    # Only deletions.
+    finalizers: tuple[Finalizer, ...] = ()  # of the object since the request
+
+    # Only resumes of a rollout.
+    resumes: tuple[str, ...] = ()  # spans of the changes that were made while it was paused
 
     @property
     def earliest(self) -> int:

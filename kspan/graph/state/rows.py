@@ -125,7 +125,7 @@ def _span_row(
         event_uid=occ.event_uid,
         event_count=occ.event_count,
         attributes=attributes,
-        events=_span_events(occ) if attributes and (occ.repeats or occ.notes) else [],
+        events=_span_events(occ) if attributes and (occ.repeats or occ.notes or occ.finalizers) else [],
         links=links,
         fold=fold,
     )
@@ -133,8 +133,10 @@ def _span_row(
 
 def _span_events(occ: Occurrence) -> list[SpanEvent]:
     found = [_span_event(occ, r.time, r.count, r.message) for r in occ.repeats]
-    if not occ.notes:
+    if not occ.notes and not occ.finalizers:
         return found
+    removed = (finalizer for finalizer in occ.finalizers if finalizer.removed)
+    found += [SpanEvent(f.removed, words.FINALIZER_REMOVED, {words.FINALIZER: f.name}) for f in removed]
     for n in occ.notes:
         condition = {words.CONDITION_TYPE: n.type, words.CONDITION_STATUS: n.status}
         optional = {words.CONDITION_REASON: n.reason, words.CONDITION_MESSAGE: n.message}
@@ -181,6 +183,8 @@ def _attributes(occ: Occurrence, node: str) -> dict[str, Any]:
     kept = {key: value for key, value in found.items() if value != ""}
     if occ.run is not None:
         kept |= _run_attributes(occ.run)
+    if occ.finalizers:
+        kept[words.FINALIZERS] = [finalizer.name for finalizer in occ.finalizers]
     if occ.probable_manager:
         kept[words.PROBABLE_MANAGER] = True
     if occ.uncertainty:

@@ -23,6 +23,7 @@ from kspan.graph.state.objects import Objects
 from kspan.graph.state.records import (
     ContainerTurn,
     EventTrack,
+    Finalizer,
     Gap,
     KnownChange,
     Note,
@@ -191,6 +192,17 @@ class State:
             occ.notes = [*occ.notes, *notes]
             self._delta.spans[occ.id] = occ
 
+    def replace_note(self, occ: Occurrence, old: Note, new: Note) -> None:
+        """Replace a noted transition by one to the same status, with a newer message."""
+        occ.notes = [new if note is old else note for note in occ.notes]
+        self._delta.spans[occ.id] = occ
+
+    def set_finalizers(self, occ: Occurrence, finalizers: tuple[Finalizer, ...]) -> None:
+        """Set the finalizers that have held a deletion so far."""
+        if finalizers != occ.finalizers:
+            occ.finalizers = finalizers
+            self._delta.spans[occ.id] = occ
+
     def add_repeat(self, last: Occurrence, occ: Occurrence, count: int) -> None:
         """Make an occurrence a span event of an earlier one, and drop it."""
         repeat = Repeat(occ.time, count, occ.message, occ.arrival)
@@ -254,7 +266,7 @@ class State:
         trace = self.trace(place.trace)
         if trace is None:
             trace = self._open_trace(place.trace, previous)
-        trace.active = max(trace.active, now)
+        trace.active = max(trace.active, occ.received if self._is_last(occ) else now)
         trace.first = min(trace.first, occ.began) if trace.first else occ.began
         trace.last = max(trace.last, occ.time)
         trace.warning = trace.warning or occ.warning
@@ -266,6 +278,11 @@ class State:
         self._delta.traces[trace.id] = None
         self._delta.spans[occ.id] = occ
         self.objects.note_trace(occ)
+
+    def _is_last(self, occ: Occurrence) -> bool:
+        """True for the end of a container of a Pod that is being deleted: nothing follows from it."""
+        pod = self.object(occ.uid) if occ.run is not None else None
+        return pod is not None and pod.deleting
 
     def _open_trace(self, name: str, previous: str) -> Trace:
         now = self.clock.now

@@ -4,6 +4,8 @@ A trace is resolved when every occurrence of its objects has its cause, nothing 
 object in it is progressing. It is closed once, as a whole; its occurrences leave the graph.
 """
 
+from msgspec.structs import replace
+
 from kspan.graph.state.records import ObjectState, Occurrence, Trace
 from kspan.graph.state.rows import closed_root_row, closed_span_row
 from kspan.graph.state.state import State
@@ -57,7 +59,7 @@ class TraceCloser:
         expires = max(opened + self.settings.max_trace_age, resumed + self.settings.settle)
         objects = self._objects(trace)
         if now >= expires:
-            self._close(trace, NOTHING, incomplete=any(o.progressing for o in objects))
+            self._close(trace, NOTHING, incomplete=any(o.progressing or self._is_left_with_pods(o) for o in objects))
             return
         again = self._check_again_at(trace, objects)
         if again:
@@ -83,14 +85,18 @@ class TraceCloser:
     def _check_again_at(self, trace: Trace, objects: list[ObjectState]) -> int:
         """When to check the trace again (ns); 0 if it is resolved."""
         now = self.state.clock.now
-        # An object that stopped progressing just now may have caused something that was not received yet.
-        quiet_since = max([trace.active, *(o.settled for o in objects)])
         # What happened in an outage is received at its end.
-        quiet_until = max(quiet_since + self._settle(trace), self.state.clock.resumed + self.settings.settle)
+        quiet_until = max(trace.active + self._settle(trace), self.state.clock.resumed + self.settings.settle)
         if now < quiet_until:
             return quiet_until
-        if any(self.state.is_pending(o.uid) for o in objects):
-            return now + self.settings.hold
+        # What happens now may be the beginning of another trace, to which the object belongs from then on.
+        waiting = [self.state.occurrence(span) for o in objects for span in self.state.pending_of(o.uid)]
+        if waiting:
+            return max(now + 1, *(occ.received + self.settings.hold for occ in waiting if occ is not None))
+        # An object that stopped progressing just now may have caused something that was not received yet.
+        quiet_until = max([o.settled for o in objects], default=0) + self._settle(trace)
+        if now < quiet_until:
+            return quiet_until
         if any(o.progressing or self._is_awaited(o) for o in objects):
             return now + self.settings.settle
         if awaits_owner(self.state, self.state.members(trace.id), LATE_LISTS * self.settings.settle):
@@ -102,6 +108,8 @@ class TraceCloser:
         going to retry after its newest change."""
         if obj.kind == "Node" and obj.changes and obj.changes[-1].effect == "evicts":
             return self._is_tolerated(obj.name, obj.changes[-1].time)
+        if self._is_left_with_pods(obj):
+            return True
         refused_by = self.state.objects.refused_by
         refused = [*refused_by(obj.kind, obj.namespace, obj.name), *refused_by(obj.kind, obj.namespace, "")]
         changed = obj.changes[-1].time if obj.changes else 0
@@ -114,10 +122,19 @@ class TraceCloser:
             if (r.kind, r.namespace) == (obj.kind, obj.namespace) and r.name in ("", obj.name)
         )
 
+    def _is_left_with_pods(self, obj: ObjectState) -> bool:
+        """True for a Node that was deleted and still has Pods: the Pod garbage collector deletes them after about a
+        minute, unless a Node with this name joins before."""
+        if obj.kind != "Node" or not obj.deleted:
+            return False
+        again = any(node.rv and not node.deleted for node in self.state.objects.named("Node", "", obj.name))
+        pods = self.state.objects.pods_on(obj.name)
+        return not again and any(not pod.deleted or self.state.is_pending(pod.uid) for pod in pods)
+
     def _is_tolerated(self, node: str, since: int) -> bool:
         """True if a Pod stays on a Node for some time although the Node was tainted at ``since`` (ns)."""
         now = self.state.clock.now - self.settings.settle
-        pods = (pod for pod in self.state.objects.all() if pod.toleration_seconds and pod.node == node)
+        pods = (pod for pod in self.state.objects.pods_on(node) if pod.toleration_seconds)
         return any(
             self.state.is_pending(pod.uid)
             or (not pod.deleting and now < max(since, pod.created) + pod.toleration_seconds * SECOND)
@@ -155,6 +172,8 @@ class TraceCloser:
             place = occ, starts[occ.id], ends[occ.id], self._node(occ)
             is_root = occ is root
             row = closed_root_row(*place, verdict, incomplete=incomplete) if is_root else closed_span_row(*place)
+            if occ.resumes:
+                row = replace(row, links=[*row.links, *self.placer.resumed(occ)])
             spans.append((occ, row))
         closed = TraceRow(
             trace_id=trace.id,

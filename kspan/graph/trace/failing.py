@@ -72,9 +72,7 @@ class FailingTraces:
 
     def _exists(self, obj: ObjectState) -> bool:
         """False for an object that was never seen although others of its kind were: an old Event names it."""
-        return bool(obj.failures) and (
-            bool(obj.rv) or not any(o.rv and o.kind == obj.kind for o in self.state.objects.all())
-        )
+        return bool(obj.failures) and (bool(obj.rv) or not self.state.objects.has_seen(obj.kind))
 
     def _due(self, trace: Trace, failure: Failure, known: Continuation | None) -> int:
         """When to close a trace for a failure (ns); 0 if it is over."""

@@ -8,7 +8,9 @@ from kspan.graph.state.records import KnownChange, Occurrence, Place, Trace
 from kspan.graph.state.state import State
 from kspan.graph.trace.trace_context import read_context
 from kspan.ids import trace_id
+from kspan.model import SpanLink
 from kspan.times import SECOND
+from kspan.vocabulary import LINK, RELATES
 
 REPORTED = 0.98
 """Confidence that an Event caused the change which it reports."""
@@ -159,13 +161,34 @@ class Placer:
             trace: the trace.
             members: its occurrences, sorted by time and id, of which one is the root.
         """
-        if trace.remote:
-            return
-        root = next(occ for occ in members if not occ.place.parent)
-        reported = (occ for occ in members if occ.reported_by == occ.place.parent == root.id)
-        name = self._id_from(next(reported, root))
+        name = self._final_id(trace, members)
         if name != trace.id:
             self.state.rename_trace(trace, name)
+
+    def _final_id(self, trace: Trace, members: list[Occurrence]) -> str:
+        """The id that a trace has once it is closed, if nothing is added."""
+        if trace.remote:
+            return trace.id
+        root = next(occ for occ in members if not occ.place.parent)
+        reported = (occ for occ in members if occ.reported_by == occ.place.parent == root.id)
+        return self._id_from(next(reported, root))
+
+    def resumed(self, occ: Occurrence) -> list[SpanLink]:
+        """Links from the resume of a rollout to the changes that were made while it was paused."""
+        obj = self.state.object(occ.uid) if occ.resumes else None
+        found = []
+        for change in obj.changes if obj is not None else ():
+            name = self._lasting_id(change.trace) if change.span in occ.resumes else ""
+            if name not in ("", occ.place.trace):
+                found.append(SpanLink(name, change.span, {LINK: RELATES}))
+        return found
+
+    def _lasting_id(self, name: str) -> str:
+        """The id that a trace has, or will have once it is closed."""
+        trace = self.state.trace(name)
+        if trace is None:
+            return name
+        return self._final_id(trace, sorted(self.state.members(name), key=lambda o: (o.time, o.id)))
 
     # an Event that arrives after the change that it reports ----------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Start and end of the spans of a trace that is being closed. Pure.
 
 No effect starts before its cause. A span lasts until the next of its object, or until the object reached what it began,
-and covers its children.
+and covers its children. A deletion lasts from its request until the object is gone.
 """
 
 from collections import defaultdict
@@ -53,8 +53,10 @@ def end_times(
         own.sort(key=lambda o: (starts[o.id], o.id))
         reached = _reached(trace, state.object(uid))
         for i, occ in enumerate(own):
-            following = _end_of(own, i)
-            until = starts[following.id] if following is not None else reached
+            until = _gone(state, occ) if occ.verb == "Delete" else 0
+            if not until:
+                following = _end_of(own, i)
+                until = starts[following.id] if following is not None else reached
             # The end and the start of a container are moments.
             ends[occ.id] = max(starts[occ.id], until) if occ.run is None else starts[occ.id]
             if occ.repeats or occ.notes:
@@ -62,6 +64,14 @@ def end_times(
     for occ in deepest_first(children):
         ends[occ.id] = max([ends[occ.id], *(ends[child.id] for child in children.get(occ.id, ()))])
     return ends
+
+
+def _gone(state: State, deletion: Occurrence) -> int:
+    """When a deleted object was gone (ns); now, if it is still there."""
+    obj = state.object(deletion.uid)
+    if obj is None or not obj.deleting:
+        return 0  # It exists again: a backup was restored.
+    return obj.reached if obj.deleted else state.clock.now
 
 
 def _end_of(own: list[Occurrence], i: int) -> Occurrence | None:

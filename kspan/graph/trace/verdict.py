@@ -15,6 +15,7 @@ from kspan.graph.observe.condition_diff import PHASE, is_bad
 from kspan.graph.observe.rollout_status import ASSESSED
 from kspan.graph.state.records import KnownChange, ObjectState, Occurrence, Trace
 from kspan.graph.state.state import State
+from kspan.graph.trace.deletions import unfinished
 from kspan.graph.trace.failing import Failing, FailingTraces
 from kspan.model import Outcome, Verdict
 from kspan.settings import FoldSettings
@@ -87,7 +88,10 @@ class Judge:
         if incomplete:
             uids = {obj.uid for obj in objects}
             busy = next((obj for obj in objects if obj.progressing and obj.owner not in uids), None)
-            reason = f"{busy.kind} {busy.name} did not finish" if busy is not None else "did not finish"
+            reason = unfinished(busy, members) if busy is not None else "did not finish"
+            left = next((obj for obj in objects if obj.kind == "Node" and obj.deleted), None)
+            if busy is None and left is not None:
+                reason = f"Pods are left on Node {left.name}, which was deleted"
             return Verdict(Outcome.FAILING if lasting else Outcome.INCOMPLETE, reason)
         began_badly = any(occ.warning and not occ.place.parent for occ in members)
         for occ in lasting:
@@ -160,7 +164,7 @@ class Judge:
         obj = self.state.object(warning.uid)
         if obj is not None and obj.rv:
             return False
-        return any(other.rv and other.kind == warning.kind for other in self.state.objects.all())
+        return self.state.objects.has_seen(warning.kind)
 
     # what came instead -----------------------------------------------------------------------------------------------
 
@@ -194,10 +198,16 @@ def _interruption(trace: Trace, obj: ObjectState) -> KnownChange | None:
     ours = [i for i, change in enumerate(obj.changes) if change.trace == trace.id and change.verb]
     if not ours:
         return None
-    # A new template leaves a change of the replicas as it is.
-    rolls_out = any(obj.changes[i].verb == "Create" or obj.changes[i].template_changed for i in ours)
+    # A new template leaves a change of the replicas as it is, and so does that of a paused Deployment.
+    rolls_out = any(_rolls_out(obj.changes[i]) for i in ours)
     after = (change for change in obj.changes[ours[-1] + 1 :] if change.interrupts and change.trace != trace.id)
     return next((change for change in after if rolls_out or change.verb == "Delete"), None)
+
+
+def _rolls_out(change: KnownChange) -> bool:
+    if change.effect in ("paused", "resumed"):
+        return change.effect == "resumed"
+    return change.verb == "Create" or change.template_changed
 
 
 def _is_dropped(obj: ObjectState, warning: Occurrence, known: dict[str, ObjectState]) -> bool:

@@ -367,6 +367,7 @@ ABOUT_ITSELF = [
     ("flux-reconciles", "source-controller", "GitRepository", "GitOperationSucceeded", "no changes since last reconcilation: observed revision 'main'"),
     ("flux-reconciles", "source-controller", "HelmChart", "ArtifactUpToDate", "artifact up-to-date with remote revision: '1.2.3'"),
     ("node-problem-occurs", "kernel-monitor", "Node", "OOMKilling", "Memory cgroup out of memory: Killed process 4711 (java)"),
+    ("cronjob-skips-tick", "cronjob-controller", "CronJob", "JobAlreadyActive", "Not starting job because prior execution is running and concurrency policy is Forbid"),
     ("leader-changes", "default-scheduler", "Lease", "LeaderElection", "a_5f1e became leader"),
     ("leader-changes", "nginx", "ConfigMap", "LeaderElection", "a_5f1e became leader"),
     ("node-is-registered-again", "node-controller", "Node", "RegisteredNode", "Node a event: Registered Node a in Controller"),

@@ -239,3 +239,31 @@ def test_loaded_members_are_connected_in_any_order() -> None:
     index.load([member("b", "a"), member("a")])
     assert index.effects_of("a") == ["b"]
     assert index.size("t") == 2
+
+
+def test_pods_are_found_by_node_until_they_leave_it_or_are_removed() -> None:
+    index = ObjectIndex()
+    one, two = thing("one", node="node-a"), thing("two", node="node-a")
+    for obj in (one, two, msgspec.structs.replace(one, rv=5), thing("waiting"), thing("job", "Job", node="node-a")):
+        index.put(obj)
+    assert sorted(uids(index.pods_on("node-a"))) == ["one", "two"]
+    index.put(msgspec.structs.replace(two, node="node-b"))
+    assert uids(index.pods_on("node-a")) == ["one"]
+    assert uids(index.pods_on("node-b")) == ["two"]
+    index.put(msgspec.structs.replace(two, node=""))
+    assert uids(index.pods_on("node-b")) == []
+    index.remove(index.by_uid["one"])
+    assert uids(index.pods_on("node-a")) == []
+    assert not index._on_node
+
+
+def test_a_kind_was_seen_while_an_object_of_it_that_was_seen_is_remembered() -> None:
+    index = ObjectIndex()
+    index.put(thing("pod", rv=0))
+    assert not index.has_seen("Pod"), "only an Event names it"
+    for rv in (3, 4):
+        index.put(thing("pod", rv=rv))
+        assert index.has_seen("Pod")
+    assert not index.has_seen("Node")
+    index.remove(index.by_uid["pod"])
+    assert not index.has_seen("Pod")

@@ -116,9 +116,23 @@ def test_a_trace_stays_open_while_an_occurrence_on_its_objects_waits_for_its_cau
     traced.add("a", verb="Create")
     waiting = occurrence("b", 20, 109)
     traced.state.add_occurrence(waiting)
-    assert traced.check(110) == "5"
+    assert traced.check(110) == "4"
     traced.state.start_deciding(waiting)
-    assert traced.check(115) == "closed"
+    assert traced.check(114) == "closed"
+
+
+def test_a_trace_does_not_wait_for_what_its_object_begins_in_another_trace() -> None:
+    """A Pod that somebody deletes while the trace in which it became ready is about to be closed."""
+    obj = pod(progressing=True, settled=109 * SECOND)
+    traced = Traced(obj)
+    traced.add("a", verb="Create")
+    deletion = occurrence("b", 20, 109, verb="Delete")
+    obj.changes.append(change("b", 20, 109, "Delete"))
+    traced.state.add_occurrence(deletion)
+    assert traced.check(110) == "4"
+    traced.state.start_deciding(deletion)
+    obj.changes[-1].trace = "other"
+    assert traced.check(114) == "closed"
 
 
 def test_an_occurrence_that_waits_on_another_object_keeps_no_trace_open() -> None:
@@ -227,6 +241,49 @@ def test_a_node_that_evicts_waits_for_the_cause_of_what_happened_to_its_pods() -
     traced.add("a", verb="Update", uid="node", kind="Node", name="node-a")
     traced.state.add_occurrence(occurrence("b", 20, 108))
     assert traced.check(120) == "10"
+
+
+NODE = {"kind": "Node", "name": "node-a", "namespace": ""}
+
+
+@pytest.mark.parametrize(
+    "pods, nodes, expected",
+    [
+        ([{"node": "node-a"}], [], "10"),
+        ([{"node": "node-a", "deleting": True}], [], "10"),
+        ([{"node": "node-a", "deleted": 105 * SECOND}], [], "closed"),
+        ([{"node": "node-a", "deleted": 105 * SECOND}, {"node": "node-a"}], [], "10"),
+        ([{"node": "node-b"}, {}], [], "closed"),
+        ([{"node": "node-a"}], [{"rv": 30}], "closed"),
+        ([{"node": "node-a"}], [{"rv": 0}], "10"),
+        ([{"node": "node-a"}], [{"rv": 30, "deleted": 106 * SECOND}], "10"),
+    ],
+)
+def test_a_deleted_node_waits_for_its_pods_unless_it_joins_again(
+    pods: list[dict[str, Any]], nodes: list[dict[str, Any]], expected: str
+) -> None:
+    gone = thing("node", deleted=100 * SECOND, changes=[change("a", 10, 100, "Delete", trace="trace")], **NODE)
+    others = [thing(f"pod-{i}", **one) for i, one in enumerate(pods)]
+    others += [thing(f"node-{i}", **NODE, **one) for i, one in enumerate(nodes)]
+    traced = Traced(gone, *others)
+    traced.add("a", verb="Delete", uid="node", kind="Node", name="node-a")
+    assert traced.check(110) == expected
+
+
+def test_a_deleted_node_waits_for_the_cause_of_what_happened_to_its_pods() -> None:
+    gone = thing("node", deleted=100 * SECOND, changes=[change("a", 10, 100, "Delete", trace="trace")], **NODE)
+    traced = Traced(gone, thing("pod", node="node-a", deleted=108 * SECOND))
+    traced.add("a", verb="Delete", uid="node", kind="Node", name="node-a")
+    traced.state.add_occurrence(occurrence("b", 20, 108))
+    assert traced.check(120) == "10"
+
+
+def test_a_deleted_node_whose_pods_stay_is_incomplete() -> None:
+    gone = thing("node", deleted=100 * SECOND, changes=[change("a", 10, 100, "Delete", trace="trace")], **NODE)
+    traced = Traced(gone, thing("pod", node="node-a"))
+    traced.add("a", verb="Delete", uid="node", kind="Node", name="node-a")
+    assert traced.check(1000) == "incomplete"
+    assert traced.closed().reason == "Pods are left on Node node-a, which was deleted"
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,16 @@ def test_condition_transitions_are_not_counted_as_repeats(history: Store) -> Non
     assert noted > 10
 
 
+def test_finalizers_that_were_removed_are_not_counted_as_repeats(history: Store) -> None:
+    ((kinds, times),) = ask(
+        history,
+        "SELECT count(DISTINCT o.kind), max(times) FROM occurrences o JOIN spans s ON s.cluster = o.cluster "
+        "AND s.trace_id = o.trace_id AND s.span_id = o.span_id "
+        "WHERE o.reason = 'Delete' AND CAST(s.events AS TEXT) LIKE '%FinalizerRemoved%'",
+    )
+    assert (kinds, int(times)) == (2, 1), "a Deployment and a ReplicaSet, deleted in the foreground"
+
+
 def test_times_have_milliseconds_and_functions_agree_with_views(history: Store) -> None:
     query = "SELECT at, utc(start_time), start_time FROM occurrences WHERE cluster = :c AND name = 'Deployment.Update'"
     rows = sorted(ask(history, query, c="02-rolling-update"))
