@@ -57,8 +57,7 @@ class EventObserver:
             first = self._first_occurrence(record, event, occ, began)
             self._interpret(first, event, obj)
             self.state.add_occurrence(first)
-            time, arrival = max(occ.time, began), self.state.clock.next_arrival()
-            occ = replace(occ, time=time, latest=max(occ.latest, time), arrival=arrival)
+            occ = replace(occ, time=max(occ.time, began), arrival=self.state.clock.next_arrival())
         self._interpret(occ, event, obj)
         if record.type is not RecordType.LISTED and 0 <= (lag := record.recorded_at - occ.time) < MAX_LAG:
             self.state.clock.note_event_lag(lag)
@@ -113,7 +112,8 @@ class EventObserver:
         """
         began = parse_time_or_zero(event.eventTime) or _name_time(event) or parse_time_or_zero(event.firstTimestamp)
         repeated = event.lastTimestamp or (event.series is not None and event.series.lastObservedTime)
-        known = began and repeated and began <= last.latest and not is_combined(event.message)
+        # A burst within a second is one occurrence with a count.
+        known = began and repeated and began + SECOND < last.latest and not is_combined(event.message)
         return began if known and self._was_missed(record, event.message, obj, began) else 0
 
     def _first_occurrence(self, record: LogRecord, event: Event, last: Occurrence, began: int) -> Occurrence:
