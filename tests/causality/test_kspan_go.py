@@ -332,10 +332,7 @@ def test_the_sync_of_flux_1_is_the_root_of_all_pods_of_a_stateful_set() -> None:
     "managers, changes",
     [
         (["kubeadm"], "Deployment.Create coredns  by kubeadm  [root]"),
-        (
-            ["kubeadm", "other"],
-            "Deployment.Create coredns  by kubeadm  [root]\n\n        Deployment.Update coredns  by other  [root]",
-        ),
+        (["kubeadm", "other"], "Deployment.Update coredns  by other  [root]"),
         ([], "Deployment.Create coredns  by unknown  [root]"),
     ],
 )

@@ -196,8 +196,6 @@ def test_before_kubernetes_1_22_status_entries_are_recognised_by_their_fields() 
     shows(
         c,
         """
-        Deployment.Create web  by unknown  [root]
-
         (incomplete)
         Deployment.Update web  by kubectl  [root]
           Deployment.ScalingReplicaSet web  by deployment-controller  [owner]

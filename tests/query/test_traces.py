@@ -45,7 +45,7 @@ def test_traces_are_listed_newest_first_up_to_the_limit(histories: Histories) ->
         ({"actor": "deployment-controller"}, ["Deployment.ScalingReplicaSet smoke"]),
         ({"actor": "nobody"}, []),
         ({"namespace": "nowhere"}, []),
-        ({"min_duration": 600 * SECOND, "kind": parse_kind("node")}, ["Node.Create node-b", "Node.Create node-a"]),
+        ({"min_duration": 300 * SECOND, "kind": parse_kind("node")}, ["Node.Create node-b", "Node.Create node-a"]),
         (
             {"since": parse_time("2026-11-22T10:40:00Z"), "until": parse_time("2026-11-22T10:40:46Z")},
             ["Deployment.Delete bg", "Deployment.Delete fg"],

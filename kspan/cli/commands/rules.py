@@ -86,6 +86,14 @@ def run_explain(files: Sequence[str], path: str | None, output: str, *, skip_bad
     else:
         _print_toml(found, rules)
     print(f"kspan: {_summary(found)}", file=sys.stderr)
+    if found.events and not found.objects:
+        print(f"kspan: {_NO_OBJECTS}", file=sys.stderr)
+
+
+_NO_OBJECTS = (
+    "warning: the input has only Events, no objects: which changes they report is a guess ('kspan record' records "
+    "objects as well, and 'kubectl get … -o json --show-managed-fields' prints them)"
+)
 
 
 def _as_json(group: "Group") -> dict[str, object]:

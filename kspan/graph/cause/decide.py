@@ -45,18 +45,18 @@ class Decider:
 
     def _decide(self, occ: Occurrence) -> None:
         self.state.start_deciding(occ)
-        if occ.event_uid and occ.uid == unnamed(occ.kind, occ.namespace, occ.name):
+        if occ.event_uid and (occ.uid == unnamed(occ.kind, occ.namespace, occ.name) or self._is_of_old_node(occ)):
             self._identify(occ)
         if occ.verb:
             self._decide_change(occ)
         elif occ.condition:
             self._decide_transition(occ)
         elif occ.run is not None:
-            self._place(occ, self._ask(self.chooser.of_container_turn, occ))
+            self._place(occ, self._choose(self.chooser.of_container_turn, occ))
         elif occ.subject is not None and occ.subject.means in evidence.VERBS:
             self._decide_event_about(occ)
         else:
-            choice = self._ask(self.chooser.of_event, occ)
+            choice = self._choose(self.chooser.of_event, occ)
             if occ.subject is not None and occ.subject.means == "routine" and not self._is_live(choice):
                 self.placer.place_quietly(occ, choice)
             elif not self.placer.merge_repeat(occ, _span(choice)):
@@ -66,6 +66,17 @@ class Decider:
         """True if the cause is known, and its trace is open."""
         cause = self.state.occurrence(_span(choice))
         return cause is not None and (not cause.place.trace or self.state.is_open(cause.place.trace))
+
+    def _choose(self, question: Callable[[Occurrence, *About], Choice], occ: Occurrence, *about: *About) -> Choice:
+        """The choice of a chooser, unless the cause is an unseen change that is older than a trace can be, both before
+        the occurrence and before it was inferred. An old Event of the object is why it was inferred."""
+        choice = self._ask(question, occ, *about)
+        cause = self.state.occurrence(_span(choice))
+        if cause is None or not cause.inferred_from:
+            return choice
+        if min(occ.time, cause.received) - cause.latest <= self.settings.max_trace_age:
+            return choice
+        return UNKNOWN._replace(actor=choice.actor, message=choice.message)
 
     # prerequisites ---------------------------------------------------------------------------------------------------
 
@@ -82,11 +93,17 @@ class Decider:
             for occ in prerequisite.occurrences:
                 self.decide(occ)
         elif isinstance(prerequisite, AddInferred):
-            self.state.add_inferred_changes(prerequisite.obj, prerequisite.changes)
+            self.state.add_inferred_changes(*prerequisite)
             for occ, _ in prerequisite.changes:
                 self.decide(occ)
         else:
             self.state.publish_change(prerequisite.obj)
+
+    def _is_of_old_node(self, occ: Occurrence) -> bool:
+        """True if an Event has the uid of a Node that is gone or was never seen. A kubelet keeps the uid that its Node
+        had first, also if the Node is created again (pkg/kubelet/kubelet_node_status.go, nodeRefWithUID)."""
+        node = self.state.object(occ.uid) if occ.kind == "Node" else None
+        return node is not None and (bool(node.deleted) or not node.rv)
 
     def _identify(self, occ: Occurrence) -> None:
         """Find the object of an Event that has only its name: of the change that it reports, or who had the name."""
@@ -113,7 +130,7 @@ class Decider:
             obj = self.state.object(occ.uid)
             self._mark_lost(occ, ordered=obj is not None and event.uid == obj.owner)
             return
-        choice = self._ask(self.chooser.of_change, occ)
+        choice = self._choose(self.chooser.of_change, occ)
         self.state.describe(occ, choice.actor, choice.message)
         self._place(occ, choice)
         self._mark_lost(occ, ordered=choice.rule == OWNER)
@@ -173,7 +190,7 @@ class Decider:
         return parent is occ
 
     def _decide_transition(self, occ: Occurrence) -> None:
-        choice = self._ask(self.chooser.of_transition, occ)
+        choice = self._choose(self.chooser.of_transition, occ)
         self.state.describe(occ, choice.actor, choice.message)
         if not self.placer.merge_repeated_transition(occ, _span(choice)):
             # A node's failure is a root of its own; transitions without a known cause share a trace of their object.
@@ -199,7 +216,7 @@ class Decider:
             self._place_event_about(event, change, assumed=reported is None)
 
     def _place_event_about(self, event: Occurrence, change: Occurrence | None, *, assumed: bool) -> None:
-        choice = self._ask(self.chooser.of_event_about, event, change)
+        choice = self._choose(self.chooser.of_event_about, event, change)
         if change is not None:
             self.state.describe(change, choice.actor, choice.message)
         if self.placer.merge_repeat(event, _span(choice)):

@@ -413,7 +413,7 @@ def unreplaced(owner: ObjectState, event: Occurrence, since: tuple[int, int]) ->
         since: order of the owner's newest change. It accounts for dependents that were lost before.
     """
     steps: list[LostDependent | Replacement] = [lost for lost in owner.lost_dependents if before_event(lost, event)]
-    steps += [made for made in owner.replacements if made.time <= event.latest and made.rv < event.rv]
+    steps += [made for made in owner.replacements if made.time <= event.latest and (made.rv < event.rv or not event.rv)]
     waiting: list[LostDependent] = []
     for step in sorted((s for s in steps if since[0] < s.rv), key=lambda s: s.rv):
         if isinstance(step, LostDependent):

@@ -49,8 +49,10 @@ def infer_changes(
     changes = [(occ, _known_change(occ, obj, seen, newest=occ is made[-1])) for occ in made]
     since = min(near - settings.max_trace_age, state.clock.now - EVENTS_LAST)
     if changed:
-        changes += _revisions(state, rules, obj, [c.time for _, c in changes if c.verb == "Update"], since)
-    unknown = [pair for pair in changes if not state.holds(pair[0].id)]
+        # Whether or not the newest update is inferred for this occurrence: it may be for another.
+        changes += _revisions(state, rules, obj, [newest.time] if newest is not None and updated else [], since)
+    there = {change.span for change in obj.changes}
+    unknown = [pair for pair in changes if not state.holds(pair[0].id) and pair[0].id not in there]
     return sorted(unknown, key=lambda pair: (pair[1].time, pair[1].span)) if changes else None
 
 

@@ -21,6 +21,8 @@ class AddInferred(NamedTuple):
 
     obj: ObjectState
     changes: list[tuple[Occurrence, KnownChange]]
+    near: int
+    """Time of the occurrence for which they were inferred (ns)."""
 
 
 class Publish(NamedTuple):
@@ -63,11 +65,12 @@ class Prerequisites:
         events = self.state.top_level_events(obj.kind, obj.namespace, obj.name)
         if events:
             self.require_decided([event.id for event in events if event.id != occ.id])
-        if obj.baseline is None:
+        # What is inferred for an occurrence includes what would be for a later one.
+        if obj.baseline is None or 0 < obj.baseline.near <= occ.time:
             return
         changes = infer_changes(self.state, self.rules, self.settings, obj, occ.time)
         if changes is not None:
-            raise PrerequisiteError(AddInferred(obj, changes))
+            raise PrerequisiteError(AddInferred(obj, changes, occ.time))
 
     def require_published(self, objects: Iterable[ObjectState], before: Occurrence) -> None:
         """Label changes of these objects before an occurrence are occurrences."""

@@ -6,7 +6,7 @@ changes its message with every count.
 
 import zlib
 
-import msgspec
+from msgspec.structs import replace
 
 from kspan.graph.observe.failures import FailureObserver
 from kspan.graph.observe.timing import MAX_LAG, clock_error
@@ -15,7 +15,7 @@ from kspan.graph.rules.rules import Rules, Subject
 from kspan.graph.state.records import EventTrack, News, ObjectState, Occurrence, Refusal
 from kspan.graph.state.state import State
 from kspan.ids import span_id, unnamed
-from kspan.k8s.objects import Event, decode_event
+from kspan.k8s.objects import Event, ObjectReference, decode_event
 from kspan.k8s.resource_version import version_number
 from kspan.model import LogRecord, RecordType
 from kspan.times import SECOND, parse_time_or_zero
@@ -40,6 +40,8 @@ class EventObserver:
         DELETED means that the Event expired. An Event that does not match the schema is ignored.
         """
         if record.type is not RecordType.DELETED and (event := decode_event(record.payload)) is not None:
+            if record.type is RecordType.LISTED:
+                self.state.clock.note_listed_event(record.recorded_at)
             self._observe(record, event)
 
     def _observe(self, record: LogRecord, event: Event) -> None:
@@ -51,9 +53,12 @@ class EventObserver:
         if track is not None and count <= track.count and event.message == track.message:
             return  # The Event was written again, but did not occur again.
         occ = self._occurrence(record, event, obj, count, track)
-        occ.subject = self._subject(occ, event, obj)
-        if occ.subject is not None:
-            self._note_meaning(occ, occ.subject, obj)
+        if track is None and count > 1 and (began := self._missed_beginning(record, event, occ, obj)):
+            first = self._first_occurrence(record, event, occ, began)
+            self._interpret(first, event, obj)
+            self.state.add_occurrence(first)
+            occ = replace(occ, time=max(occ.time, began), arrival=self.state.clock.next_arrival())
+        self._interpret(occ, event, obj)
         if record.type is not RecordType.LISTED and 0 <= (lag := record.recorded_at - occ.time) < MAX_LAG:
             self.state.clock.note_event_lag(lag)
         self.state.add_occurrence(occ)
@@ -99,6 +104,52 @@ class EventObserver:
             top_level=(event.metadata.annotations or {}).get("topLevelSpan") == "true",
         )
 
+    def _missed_beginning(self, record: LogRecord, event: Event, last: Occurrence, obj: ObjectState) -> int:
+        """When an Event occurred first (ns) that is seen for the first time when it has been repeated already.
+
+        0 if that is not known, or its message is not, or if it may have been seen: an Event that expired is created
+        again with its count.
+        """
+        began = parse_time_or_zero(event.eventTime) or _name_time(event) or parse_time_or_zero(event.firstTimestamp)
+        repeated = event.lastTimestamp or (event.series is not None and event.series.lastObservedTime)
+        # A burst within a second is one occurrence with a count.
+        known = began and repeated and began + SECOND < last.latest and not is_combined(event.message)
+        return began if known and self._was_missed(record, event.message, obj, began) else 0
+
+    def _first_occurrence(self, record: LogRecord, event: Event, last: Occurrence, began: int) -> Occurrence:
+        """The first occurrence of an Event, from its last one. Those between them are only counted."""
+        return replace(
+            last,
+            id=span_id(self.state.cluster, event.metadata.uid, *_count_identity(None, 1, event.message)),
+            time=began,
+            latest=began if began % SECOND else began + SECOND,
+            uncertainty=0,
+            # Only the last occurrence wrote this version of the Event: by versions, nothing is known of the first.
+            rv=0,
+            inferred_from=str(last.rv),
+            seen_rv=version_number(event.involvedObject.resourceVersion, record.epoch),
+            event_count=1,
+            repeats=[],
+            notes=[],
+        )
+
+    def _was_missed(self, record: LogRecord, message: str, obj: ObjectState, began: int) -> bool:
+        """True if nobody saw an Event when it occurred first, at ``began`` (ns)."""
+        clock = self.state.clock
+        if record.type is RecordType.LISTED:
+            return began > clock.events_listed_before
+        gap = clock.gap(record.resource)
+        if gap.until and version_number(record.resource_version, record.epoch) <= gap.end and began >= gap.since:
+            return True
+        remembered = obj.seen <= began or clock.now < clock.began + self.state.memory
+        return remembered and message not in self.state.messages_about(obj)
+
+    def _interpret(self, occ: Occurrence, event: Event, obj: ObjectState) -> None:
+        """Find out what an Event reports, about which object."""
+        occ.subject = self._subject(occ, event, obj)
+        if occ.subject is not None:
+            self._note_meaning(occ, occ.subject, obj)
+
     def _subject(self, occ: Occurrence, event: Event, obj: ObjectState) -> Subject | None:
         """Return the other object that an Event is about, if a rule reads one."""
         subject = self.rules.subject(occ.actor, occ.kind, event.reason, occ.namespace, event.message)
@@ -119,8 +170,13 @@ class EventObserver:
         # Some reporters (the taint manager) omit the uid, and the kubelet writes the node's name there. The uid is
         # found when the cause is decided, and all objects with the name are known.
         uid = ref.uid if ref.uid != ref.name else ""
+        if ref.kind == "Node" and uid and self.state.object(uid) is None and self._is_known(ref):
+            uid = ""  # The uid of an earlier Node with this name: the history keeps what is known of that.
         uid = uid or unnamed(ref.kind, ref.namespace, ref.name)
         return self.state.objects.reference(uid, ref.kind, ref.namespace, ref.name, ref.apiVersion)
+
+    def _is_known(self, ref: ObjectReference) -> bool:
+        return any(obj.rv for obj in self.state.objects.named(ref.kind, ref.namespace, ref.name))
 
     def _note_meaning(self, occ: Occurrence, subject: Subject, obj: ObjectState) -> None:
         """Note on the object what an Event says that may be the cause of what happens later to others."""
@@ -224,17 +280,17 @@ def _with_reference(subject: Subject, event: Event, obj: ObjectState) -> Subject
     """
     if subject.by:
         named = "" if subject.by == "related" else subject.by
-        subject = msgspec.structs.replace(subject, by=event.related.uid if event.related is not None else named)
+        subject = replace(subject, by=event.related.uid if event.related is not None else named)
     if subject.source == "self":
         ref = event.involvedObject
-        return msgspec.structs.replace(subject, kind=ref.kind, namespace=ref.namespace, name=ref.name)
+        return replace(subject, kind=ref.kind, namespace=ref.namespace, name=ref.name)
     if subject.source == "namespace":
-        return msgspec.structs.replace(subject, kind="Namespace", namespace="", name=event.involvedObject.namespace)
+        return replace(subject, kind="Namespace", namespace="", name=event.involvedObject.namespace)
     return _scale_target(subject, obj) if subject.source == "scaleTargetRef" else subject
 
 
 def _scale_target(subject: Subject, obj: ObjectState) -> Subject:
-    return msgspec.structs.replace(subject, kind=obj.target_kind, namespace=obj.namespace, name=obj.target_name)
+    return replace(subject, kind=obj.target_kind, namespace=obj.namespace, name=obj.target_name)
 
 
 def is_combined(message: str) -> bool:

@@ -14,6 +14,9 @@ LAG_HALF_LIFE: Final = 60 * SECOND
 """Time after which the measured lateness of Events counts half."""
 
 
+ONE_LIST: Final = 60 * SECOND
+"""Time between two items of lists within which they are items of one list, or of lists that were made together."""
+
 NO_GAP: Final = Gap()
 
 
@@ -40,6 +43,8 @@ class EventClock:
     def advance(self, to: int) -> None:
         """Advance event time; it does not go back."""
         if to > self.now:
+            if not self.now:
+                self._clock.began = to
             self._clock.before, self.now = self.now, to
 
     def hold(self) -> None:
@@ -69,6 +74,23 @@ class EventClock:
     def before(self) -> int:
         """Event time before it last advanced."""
         return self._clock.before
+
+    @property
+    def began(self) -> int:
+        """Event time of the first record (ns)."""
+        return self._clock.began
+
+    def note_listed_event(self, received: int) -> None:
+        """Note that an Event was received in a list (ns)."""
+        clock = self._clock
+        if received - clock.events_listed > ONE_LIST:
+            clock.events_listed_before = clock.events_listed
+        clock.events_listed = max(clock.events_listed, received)
+
+    @property
+    def events_listed_before(self) -> int:
+        """When the list before the newest list of Events was made (ns): what occurred until then was in it. 0: never"""
+        return self._clock.events_listed_before
 
     def next_arrival(self) -> int:
         """The number of the next occurrence, in the order of arrival."""

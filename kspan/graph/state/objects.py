@@ -218,11 +218,31 @@ class Objects:
             obj.lost_dependents, obj.replacements = self._recent(obj.lost_dependents), self._recent(obj.replacements)
         self._delta.objects[obj.uid] = None
 
-    def add_inferred_changes(self, obj: ObjectState, changes: list[KnownChange]) -> None:
-        """Add unseen changes, oldest first, that were inferred from an object's baseline. This happens once."""
-        obj.baseline = None
+    def add_inferred_changes(self, obj: ObjectState, changes: list[KnownChange], near: int) -> None:
+        """Add unseen changes, oldest first, that were inferred from an object's baseline for an occurrence at ``near``
+        (ns)."""
+        self._set_inferred(obj, near)
         obj.changes[:0] = changes
         self._delta.objects[obj.uid] = None
+
+    def _set_inferred(self, obj: ObjectState, near: int) -> None:
+        if obj.baseline is not None:
+            obj.baseline = msgspec.structs.replace(obj.baseline, near=near)
+
+    def drop_inferred_change(self, occ: Occurrence) -> None:
+        """Remove an unseen change to which nothing referred. It is inferred again if something does."""
+        obj = self.get(occ.uid)
+        if obj is not None:
+            obj.changes = [change for change in obj.changes if change.span != occ.id]
+            self._set_inferred(obj, 0)
+            self._delta.objects[obj.uid] = None
+
+    def keep_inferred_change(self, occ: Occurrence) -> None:
+        """Note that an unseen change is in a closed trace: it must not be inferred again."""
+        obj = self.get(occ.uid)
+        if obj is not None and obj.baseline is not None:
+            obj.baseline = None
+            self._delta.objects[obj.uid] = None
 
     def add_assumed_change(self, obj: ObjectState, change: KnownChange) -> None:
         """Add a change that only an Event reports; it has no occurrence of its own."""

@@ -188,6 +188,7 @@ class Baseline(msgspec.Struct, array_like=True, gc=False):
     replicas: int
     template: int
     field_managers: tuple[FieldManagerEntry, ...]
+    near: int = 0  # time of the earliest occurrence for which unseen changes have been inferred; 0: none have been
 
 
 class Repeat(msgspec.Struct, array_like=True, gc=False):
@@ -277,7 +278,8 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     summary: str = ""
     reported_by: str = ""  # span of the Event that reports the change
     applier: tuple[str, ...] = ()  # kind, namespace (empty: unknown) and name of the object for which a tool made it
-    inferred_from: str = ""  # resourceVersion of the listed object from which a change that nobody saw was inferred
+    inferred_from: str = ""  # resourceVersion of the object from which it was inferred that nobody saw: a change from a
+    # listed object, the first occurrence of an Event from a repeat
 
     # Only transitions.
     condition: str = ""  # type of the condition
@@ -317,11 +319,6 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     def earliest(self) -> int:
         """The earliest time at which a change can have been made."""
         return self.time - self.uncertainty
-
-    @property
-    def began(self) -> int:
-        """When it happened, or happened for the first time."""
-        return min(self.event_start or self.time, self.time)
 
 
 class ObjectState(msgspec.Struct, array_like=True, gc=False):
@@ -382,7 +379,7 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     conditions: ConditionSet = ()
 
     # What happened to it.
-    baseline: Baseline | None = None  # None once unseen changes have been inferred
+    baseline: Baseline | None = None  # None once a trace has been closed with an unseen change
     changes: list[KnownChange] = []
     transitions: list[Transition] = []
     containers: tuple[ContainerTurn, ...] = ()  # newest of its containers that ended or were started again
@@ -415,7 +412,7 @@ class Trace(msgspec.Struct, array_like=True, gc=False):
     outcome: str = ""  # so far; empty: nothing fails
     reason: str = ""  # what fails
     quiet: bool = False  # only has routine Events
-    first: int = 0  # time of its earliest occurrence, or of the first time of one that is repeated
+    first: int = 0  # time of its earliest occurrence
     last: int = 0  # time of its latest occurrence
 
 
@@ -441,3 +438,6 @@ class Clock(msgspec.Struct, array_like=True, gc=False):
     closed_remote_traces: list[str] = []  # closed traces of remote contexts, which must not be opened again
     gaps: dict[str, Gap] = {}  # the last one of each stream
     invalid_contexts: int = 0  # changes whose object carried an invalid trace context
+    began: int = 0  # event time of the first record
+    events_listed: int = 0  # when an Event was last received in a list
+    events_listed_before: int = 0  # the same, for the list before that one

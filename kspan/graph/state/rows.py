@@ -41,7 +41,7 @@ def object_row(obj: ObjectState, *, live: bool) -> ObjectRow:
         generation=obj.generation,
         owner_uid=obj.owner,
         node=obj.node,
-        created_at=obj.created,
+        created_at=obj.created if obj.rv else 0,
         seen_at=obj.seen,
         deleted_at=obj.deleted,
         remembered=live,

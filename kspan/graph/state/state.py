@@ -73,6 +73,11 @@ class State:
         self.members: Final = self._traces.members
         self.effects_of: Final = self._traces.effects_of
 
+    @property
+    def memory(self) -> int:
+        """For how long an object is remembered that was only mentioned (ns)."""
+        return self._settings.max_trace_age
+
     # changes and transitions of objects --------------------------------------------------------------------------
 
     def add_change(self, obj: ObjectState, occ: Occurrence, change: KnownChange) -> None:
@@ -81,9 +86,9 @@ class State:
             self.objects.add_change(obj, change)
             self.add_occurrence(occ)
 
-    def add_inferred_changes(self, obj: ObjectState, inferred: list[tuple[Occurrence, KnownChange]]) -> None:
-        """Add unseen changes of an object, oldest first, as occurrences."""
-        self.objects.add_inferred_changes(obj, [change for _, change in inferred])
+    def add_inferred_changes(self, obj: ObjectState, inferred: list[tuple[Occurrence, KnownChange]], near: int) -> None:
+        """Add unseen changes of an object, oldest first, as occurrences; inferred for one at ``near`` (ns)."""
+        self.objects.add_inferred_changes(obj, [change for _, change in inferred], near)
         for occ, _ in inferred:
             occ.arrival = self.clock.next_arrival()
             self.add_occurrence(occ)
@@ -128,6 +133,14 @@ class State:
     def event_track(self, obj: ObjectState, event_uid: str) -> EventTrack | None:
         """How far an Event about this object was followed, if it was."""
         return self._events.tracks.newest(obj, event_uid)
+
+    def messages_about(self, obj: ObjectState) -> set[str]:
+        """The messages of Events about an object that are remembered, as far as the object leads to them."""
+        traces = {*obj.episodes, obj.quiet, *(c.trace for c in obj.changes), *(t.trace for t in obj.transitions)}
+        waiting = [self._occurrences[span] for span in self.pending_of(obj.uid)]
+        placed = (occ for name in sorted(traces) if self.is_open(name) for occ in self.members(name))
+        events = [occ for occ in (*waiting, *placed) if occ.event_uid and occ.reported_uid == obj.uid]
+        return {*(occ.message for occ in events), *(track.message for track in obj.events.values())}
 
     def placed_before(self, occ: Occurrence) -> Occurrence | None:
         """The newest other occurrence of the same Event that is in a trace."""
@@ -267,7 +280,7 @@ class State:
         if trace is None:
             trace = self._open_trace(place.trace, previous)
         trace.active = max(trace.active, occ.received if self._is_last(occ) else now)
-        trace.first = min(trace.first, occ.began) if trace.first else occ.began
+        trace.first = min(trace.first, occ.time) if trace.first else occ.time
         trace.last = max(trace.last, occ.time)
         trace.warning = trace.warning or occ.warning
         trace.remote = trace.remote or bool(place.remote_parent)
@@ -364,9 +377,20 @@ class State:
             self._delta.close_span(occ, span)
             self._keep_track(occ)
             self._remove_occurrence(occ)
+            if occ.inferred_from and occ.verb:
+                self.objects.keep_inferred_change(occ)
         if trace.remote:
             self.clock.note_closed(trace.id)
         self._delta.close_trace(row)
+        self._traces.remove(trace.id)
+
+    def discard_trace(self, trace: Trace) -> None:
+        """Remove a trace that only has unseen changes to which nothing refers, as if they had not been inferred."""
+        for occ in self.members(trace.id):
+            self._delta.drop_occurrence(occ)
+            self._remove_occurrence(occ)
+            self.objects.drop_inferred_change(occ)
+        self._delta.drop_trace(trace.id)
         self._traces.remove(trace.id)
 
     def _keep_track(self, occ: Occurrence) -> None:

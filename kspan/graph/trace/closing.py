@@ -159,6 +159,9 @@ class TraceCloser:
 
     def _close(self, trace: Trace, failing: Failing, *, incomplete: bool = False) -> None:
         members = sorted(self.state.members(trace.id), key=lambda o: (o.time, o.id))
+        if self._is_unfounded(trace, members, failing):
+            self.state.discard_trace(trace)
+            return
         self.placer.gather_roots(members)
         self.placer.name_trace(trace, members)
         members = with_estimated_times(members)
@@ -194,6 +197,12 @@ class TraceCloser:
         )
         self.failing.close(trace, failing, root)
         self.state.close_trace(trace, closed, spans)
+
+    def _is_unfounded(self, trace: Trace, members: list[Occurrence], failing: Failing) -> bool:
+        """True if a trace only has changes that nobody saw, and to which nothing refers."""
+        if not all(occ.inferred_from and occ.verb and not occ.notes for occ in members):
+            return False
+        return not (failing.objects or trace.failing or trace.remote or self.failing.continuation(trace) is not None)
 
     def _node(self, occ: Occurrence) -> str:
         """The node of the object, or the one whose kubelet reported."""

@@ -243,10 +243,28 @@ class Placer:
     def merge_repeat(self, occ: Occurrence, cause: str) -> bool:
         """Make a repeat of an Event with the same cause a span event of the span before it. False if it is none."""
         last = self.state.placed_before(occ)
-        if last is None or last.place.cause != cause or last.message != occ.message or is_combined(occ.message):
+        if last is None or last.message != occ.message or is_combined(occ.message):
+            return False
+        if not cause and last.inferred_from and last.received == occ.received:
+            same = self._went_on(last, occ)  # Both are known from one record.
+        else:
+            same = last.place.cause == cause
+        if not same:
             return False
         self.state.add_repeat(last, occ, occ.event_count)
         return True
+
+    def _went_on(self, first: Occurrence, last: Occurrence) -> bool:
+        """True if an Event did not cease between two occurrences of which one record tells. It was repeated all the
+        time, or another Event of the object was: a container in a crash loop is started ever more seldom."""
+        if _is_frequent(last.event_start, last.time, last.event_count):
+            return True
+        obj = self.state.object(last.uid)
+        traces = filter(self.state.is_open, obj.episodes) if obj is not None else ()
+        near = [other for name in traces for other in self.state.members(name)]
+        waiting = (self.state.occurrence(span) for span in self.state.pending_of(last.uid))
+        near += [other for other in waiting if other is not None]
+        return any(_covers(other, first.time + APART, last.time - APART) for other in near if other.uid == last.uid)
 
     def merge_repeated_transition(self, occ: Occurrence, cause: str) -> bool:
         """Make a transition that happened before, with the same cause, a span event of the earlier span: flapping
@@ -267,7 +285,20 @@ class Placer:
 def _is_apart(occ: Occurrence, trace: Trace, now: int) -> bool:
     """True if an occurrence is received with those of a trace (in a first list, or after an outage), but is much older
     or newer than all of them."""
-    return now - trace.active < APART and (occ.began > trace.last + APART or occ.time < trace.first - APART)
+    return now - trace.active < APART and (occ.time > trace.last + APART or occ.time < trace.first - APART)
+
+
+def _is_frequent(start: int, end: int, count: int) -> bool:
+    """True if an Event with this count did not cease between two times."""
+    return end - start <= APART * max(1, count - 1)
+
+
+def _covers(event: Occurrence, start: int, end: int) -> bool:
+    """True if an Event was repeated all the time between two times."""
+    last = max(event.repeats, key=lambda repeat: repeat.time, default=None)
+    until, count = (last.time, last.count) if last is not None else (event.time, event.event_count)
+    since = event.event_start
+    return bool(since) and since <= start and end <= until and _is_frequent(since, until, count)
 
 
 def _count(occ: Occurrence) -> int:

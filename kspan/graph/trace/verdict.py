@@ -24,6 +24,9 @@ _ATTEMPTS = frozenset(["BackOff", "Killing", "Pulling", "SandboxChanged"])
 """Normal Events of a kubelet about what it begins, or ends: they do not show that a failure is over."""
 
 
+_RESTARTED = "will be restarted"
+"""In a message of Killing: the container is stopped, not the Pod (pkg/kubelet/kuberuntime, computePodActions)."""
+
 NOT_DECIDED = Verdict(None)
 
 
@@ -256,9 +259,10 @@ def _is_good(occ: Occurrence) -> bool:
 
 
 def _is_end(occ: Occurrence) -> bool:
-    return occ.verb == "Delete" or (
-        occ.kind == "Pod" and occ.reason in ("Killing", "Preempted", "TaintManagerEviction")
-    )
+    if occ.verb == "Delete":
+        return True
+    ends = occ.kind == "Pod" and occ.reason in ("Killing", "Preempted", "TaintManagerEviction")
+    return ends and _RESTARTED not in occ.message
 
 
 def _is_healthy(obj: ObjectState) -> bool:

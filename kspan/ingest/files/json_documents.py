@@ -232,5 +232,7 @@ def list_of(items: list[Item], line: int, kind: Any, api_version: Any, metadata:
         raise NoObjectError(problem)
     if api_version is not None and not isinstance(api_version, str):
         raise ValueError(f"the apiVersion of the {quoted(kind)} is not a string")
-    version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
+    # A list with a continue token is the first part of a list.
+    whole = isinstance(metadata, dict) and not metadata.get("continue")
+    version = metadata.get("resourceVersion") if whole else None
     return Document(line, items, kind, api_version or "", version if isinstance(version, str) else "")

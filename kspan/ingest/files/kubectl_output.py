@@ -75,6 +75,7 @@ class _Printed:
         self.objects: list[PrintedObject] = []
         self.changes: list[PrintedObject] = []
         self.versions: dict[str, str] = {}
+        self._lists: dict[str, Document] = {}
 
     def add(self, item: Item, document: Document) -> None:
         """Add an object or a watch event, or report that it is invalid. A bookmark of a watch shows nothing."""
@@ -95,9 +96,10 @@ class _Printed:
             self.changes.append(found)
             return
         self.objects.append(found)
-        # The version of a list of several kinds belongs to none of their resources.
-        known = document.resource_version if document.kind not in ("", "List") else ""
-        self.versions[found.resource] = known if self.versions.get(found.resource, known) == known else ""
+        # The version of a list of several kinds belongs to none of their resources. Several lists of a resource are
+        # those of some namespaces, or parts of one.
+        alone = self._lists.setdefault(found.resource, document) is document
+        self.versions[found.resource] = document.resource_version if alone and document.kind not in ("", "List") else ""
 
 
 def read_printed_object(item: Item, document: Document, hint: str = "") -> PrintedObject:

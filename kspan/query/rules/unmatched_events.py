@@ -78,6 +78,8 @@ class Explained(msgspec.Struct):
     matched: int
     """Those that a rule matches."""
     groups: list[Group]
+    objects: int = 0
+    """Number of objects in the input."""
 
 
 def explain(store: Store, cluster: str, rules: Rules) -> Explained:
@@ -93,7 +95,7 @@ def explain(store: Store, cluster: str, rules: Rules) -> Explained:
         history.assess(message)
         found[message.component, message.kind, message.reason, message.shape].append(message)
     groups = sorted((_group(members) for members in found.values()), key=_order)
-    return Explained(events, matched, groups)
+    return Explained(events, matched, groups, history.objects)
 
 
 class _Message(msgspec.Struct):
@@ -145,6 +147,11 @@ class _History:
         for row in store.projection_rows(cluster, "spans"):
             self._add_span(row)
 
+    @property
+    def objects(self) -> int:
+        """Number of objects that were seen, not only mentioned by Events."""
+        return len(self._seen)
+
     def _add_object(self, row: dict[str, Any]) -> None:
         name = (row["kind"], row["namespace"], row["name"])
         self._names[row["uid"]] = name
@@ -165,7 +172,7 @@ class _History:
 
     def _add_event(self, row: dict[str, Any], name: Name) -> None:
         texts = Counter(event.attributes.get(words.EVENT_MESSAGE, "") for event in row["events"])
-        texts[row["message"]] += 1
+        texts[row["attributes"].get(words.EVENT_MESSAGE, "")] += 1  # The status of a root says how its trace ended.
         for text, count in sorted(texts.items()):
             message = _Message(row["service"], *name, row["object_uid"], row["reason"], text.removeprefix(COMBINED))
             message.time, message.trace, message.span = row["start_time"], row["trace_id"], row["span_id"]

@@ -17,6 +17,7 @@ from tests.cli.commands.test_commands import CAPTURE, kspan, refused
 from tests.recordings import RECORDINGS, SCENARIOS, recording
 
 WIDGETS = recording("13-custom-controller")
+CASES = RECORDINGS.parent / "cases"
 CORE_EVENTS = RECORDINGS.parent / "inputs" / "events-core-list.json"
 
 
@@ -40,6 +41,13 @@ def test_events_about_another_object_and_about_the_own_object_are_distinguished(
     assert "replicaset-controller ReplicaSet.SuccessfulCreate" not in found, "a rule matches it"
 
 
+def test_the_outcome_of_a_trace_is_not_taken_for_the_message_of_its_root() -> None:
+    """The root is an Event that a rule matches; its trace failed, and its status says why."""
+    found = explained(CASES / "explain.json")
+    assert found.groups == []
+    assert (found.events, found.matched, found.objects) == (3, 3, 1)
+
+
 def test_events_that_need_a_rule_most_come_first() -> None:
     groups = explained(WIDGETS).groups
     order = [list(Need).index(group.need) for group in groups]
@@ -55,6 +63,13 @@ def test_every_occurrence_and_repeat_is_counted() -> None:
     ready = next(group for group in found.groups if group.reason == "Ready")
     assert ready.count == 2
     assert ready.shape == "<n>/<n> available"
+
+
+@pytest.mark.parametrize("file, warned", [(CASES / "first-occurrence.json", True), (CASES / "explain.json", False)])
+def test_an_input_without_objects_is_named(file: Path, warned: bool) -> None:
+    done = kspan("rules", "explain", str(file))
+    assert ("the input has only Events, no objects" in done.stderr) is warned
+    assert done.returncode == 0
 
 
 def test_the_template_is_the_rule_that_a_person_would_write() -> None:
@@ -123,7 +138,7 @@ def test_the_output_is_a_valid_rules_file(tmp_path: Path) -> None:
     assert "28 match a rule" in done.stderr
     path = tmp_path / "my.toml"
     path.write_text(done.stdout)
-    assert "3 added" in kspan("rules", "check", path).stdout
+    assert "5 added" in kspan("rules", "check", path).stdout
     again = kspan("rules", "explain", WIDGETS, "--rules", path)
     assert "0 could use one" in again.stderr
     assert "[[rule]]" not in again.stdout

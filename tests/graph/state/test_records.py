@@ -43,6 +43,9 @@ UNKNOWN = {
         "invalid_contexts": 0,
         "held": False,
         "resumed": 0,
+        "began": 0,
+        "events_listed": 0,
+        "events_listed_before": 0,
     },
 }
 
