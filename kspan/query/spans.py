@@ -84,7 +84,18 @@ def with_outcomes(connection: Connection, cluster: str, found: Iterable[SpanRow]
 def of_trace(connection: Connection, cluster: str, trace_id: str) -> list[SpanRow]:
     """Return all spans of a trace, by start time."""
     query = rows.select_rows(spans, SpanRow).where(spans.c.cluster == cluster, spans.c.trace_id == trace_id)
-    return sorted(fetch(connection, cluster, query), key=lambda span: (span.start_time, span.span_id))
+    found = rows.fetch(connection, query, SpanRow)
+    if any(span.state is not SpanState.CLOSED for span in found):
+        from kspan.graph.trace.durations import so_far
+
+        _check_fold_version(connection, cluster)
+        found = so_far(found)
+    return sorted(found, key=lambda span: (span.start_time, span.span_id))
+
+
+def last_time(span: SpanRow) -> int:
+    """Return when the span ended, or its occurrence happened last (Unix ns)."""
+    return max([span.end_time, *(event.time for event in span.events)])
 
 
 def one(connection: Connection, cluster: str, trace_id: str, span_id: str) -> SpanRow | None:

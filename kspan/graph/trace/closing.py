@@ -7,11 +7,12 @@ object in it is progressing. It is closed once, as a whole; its occurrences leav
 from kspan.graph.state.records import ObjectState, Occurrence, Trace
 from kspan.graph.state.rows import closed_root_row, closed_span_row
 from kspan.graph.state.state import State
+from kspan.graph.trace.durations import end_times, last_time
 from kspan.graph.trace.estimated_times import with_estimated_times
 from kspan.graph.trace.failing import NOTHING, Failing, FailingTraces
 from kspan.graph.trace.late_lists import awaits_owner
 from kspan.graph.trace.placement import Placer
-from kspan.graph.trace.span_times import children_of, end_times, start_times
+from kspan.graph.trace.span_times import children_of, start_times
 from kspan.graph.trace.verdict import Judge
 from kspan.model import SpanRow, TraceRow, TraceState
 from kspan.settings import FoldSettings
@@ -147,7 +148,7 @@ class TraceCloser:
         members = with_estimated_times(members)
         children = children_of(members)
         starts = start_times(children)
-        ends = end_times(self.state, trace, members, starts, children)
+        ends = end_times(members, starts)
         root = children[""][0]
         verdict = self.judge.closed(trace, members, self._objects(trace), failing, incomplete=incomplete)
         spans: list[tuple[Occurrence, SpanRow]] = []
@@ -164,7 +165,7 @@ class TraceCloser:
             opened_at=trace.opened,
             closed_at=self.state.clock.now,
             start_time=min(starts.values()),
-            end_time=max(ends.values()),
+            end_time=max(*ends.values(), last_time(members, starts)),
             span_count=len(members),
             incomplete=incomplete,
             error=bool(verdict.error),

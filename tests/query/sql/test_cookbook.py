@@ -43,7 +43,7 @@ ANSWERS: dict[str, tuple[str, dict[str, str], int, Row]] = {
         "02-rolling-update",
         {},
         3,
-        {"change": V2, "who": "kubectl", "ready_seconds": 2.68, "seconds": 4.532, "outcome": "ok", "restarts": 0},
+        {"change": V2, "who": "kubectl", "ready_seconds": 2.68, "seconds": 2.842, "outcome": "ok", "restarts": 0},
     ),
     "Which rollouts failed, and why?": (
         "03-crashloop",
