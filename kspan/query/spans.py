@@ -140,12 +140,13 @@ def summary_of(span: SpanRow) -> str:
     return text if isinstance(text, str) else ""
 
 
-def who(span: SpanRow) -> str:
-    """Return the component that acted, as exactly as it is known: ``kubectl-set`` rather than ``kubectl``."""
-    manager = span.attributes.get(vocabulary.FIELD_MANAGER)
-    if isinstance(manager, str) and manager.startswith(f"{span.service}-"):
-        return manager
-    return span.service
+def manager_of(span: SpanRow) -> str:
+    """Return the field manager of a change or transition: ``kubectl-set``, where the service is ``kubectl``.
+
+    Empty if it is unknown, and for an Event.
+    """
+    manager = span.attributes.get(vocabulary.FIELD_MANAGER, "")
+    return manager if isinstance(manager, str) else ""
 
 
 def times(span: SpanRow) -> int:

@@ -91,6 +91,33 @@ def test_traces_are_the_same_as_table_csv_and_json(db: Path) -> None:
     assert as_csv[0]["who"] == "kubectl"
 
 
+def test_every_command_has_the_same_service_and_field_manager(db: Path) -> None:
+    """``kubectl`` is the service, ``kubectl-set`` the field manager."""
+    where, when = ("-n", "rolling-update", "--db", db), "2026-11-22 10:25:06"
+    why = json.loads(kspan("why", "deploy/web", "--at", when, *where, "-o", "json").stdout)
+    root = why["chain"][-1]
+    traces = json.loads(kspan("traces", *where, "-o", "json").stdout)
+    timeline = json.loads(kspan("timeline", *where, "-o", "json").stdout)
+    statement = "SELECT trace_id, who, who AS service, manager FROM rollouts WHERE changed_to LIKE '%v2'"
+    rollouts = json.loads(kspan("sql", statement, "--db", db, "-o", "json").stdout)
+    rows = [root, *(row for row in traces if row["trace_id"] == root["trace_id"])]
+    rows += [row for row in timeline if row["span_id"] == root["span_id"]] + rollouts
+    assert len(rows) == 4
+    assert [(row["who"], row["service"], row["manager"]) for row in rows] == [("kubectl", "kubectl", "kubectl-set")] * 4
+    for command in (("traces", *where), ("timeline", *where), ("trace", root["trace_id"], "--db", db)):
+        assert "kubectl-set" not in kspan(*command).stdout
+    assert "because kubectl (kubectl-set) changed" in kspan("why", "deploy/web", "--at", when, *where).stdout
+
+
+def test_lines_about_a_container_have_its_name(db: Path) -> None:
+    timeline = kspan("timeline", "-n", "rolling-update", "--db", db).stdout
+    why = kspan("why", POD, "-n", "rolling-update", "--db", db).stdout
+    assert "Pod.Killing web-854b7f4f-9xzlt/web  " in why
+    assert "Pod.Started rolling-update/web-854b7f4f-9xzlt/web" in timeline
+    found = json.loads(kspan("timeline", "-n", "rolling-update", "--db", db, "-o", "json").stdout)
+    assert {row["container"] for row in found if row["reason"] in ("Started", "ContainerTerminated")} == {"web"}
+
+
 def test_no_matching_trace_or_occurrence_is_not_an_error(db: Path) -> None:
     done = kspan("traces", "-n", "nowhere", "--db", db)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "kspan: no trace matches\n")
