@@ -37,7 +37,7 @@ def test_a_change_has_a_patch_and_a_readable_summary() -> None:
         {"op": "replace", "path": "/spec/replicas", "value": 4},
         {"op": "replace", "path": image, "value": "web:v2"},
     ]
-    assert sorted(summary.split(", ")) == ["image: web:v1 → web:v2", "replicas: 2 → 4"]
+    assert sorted(summary.split(", ")) == ["app.image: web:v1 → web:v2", "replicas: 2 → 4"]
 
 
 def test_labels_and_annotations_that_change_with_the_spec_are_in_the_patch_except_copies_of_the_spec() -> None:
@@ -52,7 +52,11 @@ def test_labels_and_annotations_that_change_with_the_spec_are_in_the_patch_excep
         "/metadata/labels/team",
         "/metadata/annotations/example.com~1ticket",
     }
-    assert sorted(summary.split(", ")) == ["example.com/ticket: OPS-7", "replicas: 1 → 2", "team: blue"]
+    assert sorted(summary.split(", ")) == [
+        "annotations.example.com/ticket: OPS-7",
+        "labels.team: blue",
+        "replicas: 1 → 2",
+    ]
 
 
 def test_a_label_change_that_had_an_effect_is_a_span() -> None:
@@ -68,7 +72,7 @@ def test_a_label_change_that_had_an_effect_is_a_span() -> None:
     c.gone(pod)
     patch, summary = reported(c)
     assert patch == [{"op": "replace", "path": "/metadata/labels/disk", "value": "hdd"}]
-    assert summary == "disk: ssd → hdd"
+    assert summary == "labels.disk: ssd → hdd"
 
 
 def test_values_of_environment_variables_and_data_are_redacted() -> None:

@@ -48,7 +48,7 @@ def test_why_prints_a_sentence_and_the_chain_of_causes(db: Path) -> None:
         "container web completed (0) at 2026-11-22 10:25:52.054 UTC, "
         "because kubectl changed Deployment rolling-update/web 2.3s earlier:"
     )
-    assert lines[2] == "  image: registry.example.com/shop/web:v2 → registry.example.com/shop/web:v1"
+    assert lines[2] == "  web.image: registry.example.com/shop/web:v2 → registry.example.com/shop/web:v1"
     steps = [line for line in lines if line.startswith(("├╴", "└╴"))]
     assert len(steps) == 7
     assert steps[0].split()[:3] == ["├╴10:25:52.054", "kubelet", "Pod.ContainerTerminated"]
@@ -62,7 +62,7 @@ def test_why_in_json_has_the_chain_the_cause_and_its_effects(db: Path) -> None:
     assert [step["kind"] for step in answer["chain"]][-1] == "Deployment"
     root = answer["chain"][-1]
     assert (root["rule"], root["confidence"], root["service"]) == ("root", 0.95, "kubectl")
-    assert root["change"].startswith("image: ")
+    assert root["change"].startswith("web.image: ")
     assert root["time"].startswith("2026-11-22T10:25:49.727")
     assert answer["object"]["deleted_at"].startswith("2026-11-22T10:25:53")
     assert answer["trace"]["trace_id"] == root["trace_id"]
@@ -82,7 +82,7 @@ def test_traces_are_the_same_as_table_csv_and_json(db: Path) -> None:
     args = ("traces", "--kind", "deploy", "--name", "web", "--db", db)
     table = kspan(*args).stdout.splitlines()
     assert table[0].split() == ["TRACE", "START", "(UTC)", "DURATION", "SPANS", "WARNINGS", "OUTCOME", "WHO", "WHAT"]
-    assert "Update Deployment rolling-update/web: image: registry.example.com/shop/web:v2 → " in table[1]
+    assert "Update Deployment rolling-update/web: web.image: registry.example.com/shop/web:v2 → " in table[1]
     as_json = json.loads(kspan(*args, "-o", "json").stdout)
     as_csv = list(csv.DictReader(io.StringIO(kspan(*args, "-o", "csv").stdout)))
     assert len(table) - 1 == len(as_json) == len(as_csv)
