@@ -151,11 +151,12 @@ def _end(occ: Occurrence, until: frozenset[str], start: int, signs: list[_Sign],
     for sign in later:
         if sign.occ is not occ and _ends(occ, until, sign.occ):
             return start + _stated(occ, sign) if _stated(occ, sign) else max(start, sign.time)
-    # When its Pod is gone, a container is stopped in any case.
-    gone = next((ends[sign.occ.id] for sign in signs if sign.occ.verb == "Delete"), 0)
+    # A Pod that is not ready yet is still waiting for what it waited for. When it is gone, its containers are stopped.
+    verbs = ("Delete",) if occ.reason == "Killing" else ("Create", "Update")
+    change = max((ends[sign.occ.id] for sign in signs if sign.occ.verb in verbs), default=0)
     # Something that waits reports that again and again. A repeat of anything else is another piece of work.
     waits = occ.reason in until
-    return max([start, gone, *(sign.time for sign in later if sign.occ is not occ or waits)])
+    return max([start, change, *(sign.time for sign in later if sign.occ is not occ or waits)])
 
 
 def _ends(occ: Occurrence, until: frozenset[str], later: Occurrence) -> bool:

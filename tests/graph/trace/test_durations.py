@@ -124,6 +124,14 @@ def test_what_an_event_began_without_an_end_lasts_until_the_last_of_its_object()
     assert lasts(event("a", "Pulling", 100), waits, event("c", "Scheduled", 150, uid="other"))["a"] == 7
 
 
+def test_what_has_no_end_lasts_as_long_as_the_change_that_waits_for_it() -> None:
+    """A Pod that could not be scheduled is deleted in another trace."""
+    create = occurrence("p", 1, 100, verb="Create", reason="Create", until=until(126))
+    assert lasts(create, event("a", "FailedScheduling", 100.5, ""))["a"] == 25.5
+    assert lasts(create, event("a", "Killing", 100.5))["a"] == 0
+    assert lasts(create, event("a", "BackOff", 130))["a"] == 0, "it had been ready before"
+
+
 def test_its_own_repeats_show_that_something_still_waits_but_not_that_it_still_works() -> None:
     again = [Repeat(until(130), 2, "", 200_000)]
     assert lasts(event("a", "FailedScheduling", 100, "", repeats=again))["a"] == 30
