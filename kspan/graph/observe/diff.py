@@ -146,6 +146,9 @@ def _added(names: tuple[str, ...], new: Any) -> Iterator[str]:
         yield f"{_label(names)} added: {_value(new['image'])}"
     elif isinstance(new, dict) and {"key", "effect"} <= new.keys():
         yield f"{_label(names)}: {_value(':'.join(str(new[k]) for k in ('value', 'effect') if new.get(k)))}"
+    elif isinstance(new, dict) and {"kind", "name"} <= new.keys():
+        name = "/".join(str(new[key]) for key in ("namespace", "name") if new.get(key))
+        yield f"{_label(names)}: {_value(str(new['kind']) + ' ' + name)}"
     elif isinstance(new, dict) and new:
         members = {key: value for key, value in new.items() if (key, value) != ("name", names[-1])}
         for key in sorted(members):

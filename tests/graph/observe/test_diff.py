@@ -218,6 +218,11 @@ def test_a_change_of_a_template_names_the_container_or_the_map(after: ComparedFi
         ),
         (fields({"taints": [{"key": "a", "effect": "NoExecute"}]}), fields({}), "taints.a removed"),
         (
+            fields({}),
+            fields({"claimRef": {"kind": "PersistentVolumeClaim", "namespace": "shop", "name": "data", "uid": "u"}}),
+            "claimRef: PersistentVolumeClaim shop/data",
+        ),
+        (
             fields({"template": {"metadata": {}}}),
             fields({"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026"}}}}),
             "template.annotations.kubectl.kubernetes.io/restartedAt: 2026",
