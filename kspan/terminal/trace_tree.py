@@ -264,7 +264,9 @@ def _span_lines(line: _Line, columns: _Columns, start: int, end: int, width: int
     if columns.bar:
         bar = _bar(span, start, end, columns.bar, glyphs)
         text.append(" " * _GAP).append(bar, "red" if span.error else _color(span))
-    text.append(" " * _GAP).append(duration(span.end_time - span.start_time).rjust(_DURATION_WIDTH), "dim")
+    # A moment has no duration.
+    length = duration(span.end_time - span.start_time) if span.end_time > span.start_time else ""
+    text.append(" " * _GAP).append(length.rjust(_DURATION_WIDTH), "dim")
     notes = [(words, style) for words, style in ((line.summary, ""), (line.problem, "red")) if words]
     if notes and cell_len(notes[0][0]) <= columns.note:
         text.append(" " * _GAP).append(*notes.pop(0))

@@ -116,7 +116,7 @@ def test_repeats_are_points_on_the_axis_and_not_one_long_piece_of_work() -> None
     assert "Pod.Pulled \u00d73 over 1m22s web" in line
     assert line.count("▏") == 3
     assert "█" not in line
-    assert line.endswith(" 0ms") or " 0s" in line
+    assert line.endswith("▏"), "a moment has no duration"
 
 
 def test_an_occurrence_about_a_container_has_its_name() -> None:
