@@ -5,6 +5,7 @@ Controllers keep them in labels, annotations and the affinity of Pods.
 
 import re
 import zlib
+from collections.abc import Mapping
 from functools import lru_cache
 
 import msgspec
@@ -128,6 +129,23 @@ def changeable_fields(spec: bytes) -> bytes:
         return _same(msgspec.json.encode(_running.decode(spec)))
     except msgspec.MsgspecError:
         return b""
+
+
+@lru_cache(maxsize=1024)
+def container_images(spec: bytes) -> Mapping[str, str]:
+    """Return the image of each container of a Pod by its field path (``spec.containers{web}``)."""
+    try:
+        pod = _running.decode(spec)
+    except msgspec.MsgspecError:
+        return {}
+    lists = {
+        "spec.initContainers": pod.initContainers,
+        "spec.containers": pod.containers,
+        "spec.ephemeralContainers": pod.ephemeralContainers,
+    }
+    return {
+        f"{where}{{{c.name}}}": c.image for where, found in lists.items() for c in found or () if c.name and c.image
+    }
 
 
 def mounted_claims(spec: bytes, pod: str) -> tuple[str, ...]:

@@ -51,6 +51,23 @@ def test_steps_of_the_kubelet_are_moments_and_what_it_begins_lasts() -> None:
     assert pulled[words.IMAGE_PULL_DURATION_WITH_WAITING] == 3.4
 
 
+def test_every_event_about_a_container_has_its_image() -> None:
+    c = Cluster()
+    containers = [{"name": "app", "image": "shop/web:v1"}, {"name": "log", "image": "shop/log@sha256:0a"}]
+    pod = c.create("Pod", "lone", by="kubectl-run", containers=containers)
+    c.bind(pod, "node-a")
+    c.event(pod, "Started", "Container started", by="kubelet", field_path=APP)
+    c.event(pod, "Unhealthy", "Readiness probe failed: ", by="kubelet", field_path="spec.containers{log}", warning=True)
+    c.event(pod, "Pulled", 'Container image "shop/web:v2" already present on machine', by="kubelet", field_path=APP)
+    found = {name: row["attributes"] for name, row in spans(c).items()}
+    assert found["Pod.Started"][words.IMAGE_NAME] == "shop/web"
+    assert found["Pod.Started"][words.IMAGE_TAGS] == ["v1"]
+    assert found["Pod.Unhealthy"][words.IMAGE_DIGESTS] == ["shop/log@sha256:0a"]
+    assert found["Pod.Unhealthy"][words.CONTAINER_NAME] == "log"
+    assert found["Pod.Pulled"][words.IMAGE_TAGS] == ["v2"], "as its message states"
+    assert words.IMAGE_NAME not in found["Pod.Create"]
+
+
 def test_an_event_that_repeats_is_no_long_piece_of_work() -> None:
     c = Cluster()
     pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "app"}])

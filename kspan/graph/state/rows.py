@@ -191,7 +191,7 @@ def _attributes(occ: Occurrence, node: str) -> dict[str, Any]:
     if occ.run is not None:
         kept |= _run_attributes(occ.run)
     elif occ.field_path:
-        kept |= image_attributes(occ.message)
+        kept |= _image_attributes(occ.message)
     elif not occ.until and (occ.verb or occ.condition):
         kept[words.UNFINISHED] = True
     if occ.repeats:
@@ -209,17 +209,12 @@ def _attributes(occ: Occurrence, node: str) -> dict[str, Any]:
     return kept
 
 
-def image_attributes(message: str) -> dict[str, Any]:
+def _image_attributes(message: str) -> dict[str, Any]:
     """The attributes of the image that a message of the kubelet is about; empty if it is about none."""
     facts = image_facts(message)
     if facts is None:
         return {}
-    name, tag, digest = image_name(facts.image)
-    found: dict[str, Any] = {words.IMAGE_NAME: name}
-    if tag:
-        found[words.IMAGE_TAGS] = [tag]
-    if digest:
-        found[words.IMAGE_DIGESTS] = [f"{name}@{digest}"]
+    found = _image_names(facts.image)
     if facts.size is not None:
         found[words.IMAGE_SIZE] = facts.size
     if facts.pulled_in:
@@ -229,6 +224,23 @@ def image_attributes(message: str) -> dict[str, Any]:
     if facts.present:
         found[words.IMAGE_PRESENT] = True
     return found
+
+
+def _image_names(image: str) -> dict[str, Any]:
+    name, tag, digest = image_name(image)
+    found: dict[str, Any] = {words.IMAGE_NAME: name}
+    if tag:
+        found[words.IMAGE_TAGS] = [tag]
+    if digest:
+        found[words.IMAGE_DIGESTS] = [f"{name}@{digest}"]
+    return found
+
+
+def with_image(row: SpanRow, image: str) -> SpanRow:
+    """The row of a span about a container with the name of its image, unless a message states another one."""
+    if not image or words.IMAGE_NAME in row.attributes:
+        return row
+    return msgspec.structs.replace(row, attributes=row.attributes | _image_names(image))
 
 
 def _repeat_attributes(occ: Occurrence) -> dict[str, Any]:

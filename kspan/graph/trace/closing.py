@@ -5,7 +5,7 @@ object in it is progressing. It is closed once, as a whole; its occurrences leav
 """
 
 from kspan.graph.state.records import ObjectState, Occurrence, Trace
-from kspan.graph.state.rows import closed_root_row, closed_span_row
+from kspan.graph.state.rows import closed_root_row, closed_span_row, with_image
 from kspan.graph.state.state import State
 from kspan.graph.trace.durations import end_times, last_time
 from kspan.graph.trace.estimated_times import with_estimated_times
@@ -14,6 +14,7 @@ from kspan.graph.trace.late_lists import awaits_owner
 from kspan.graph.trace.placement import Placer
 from kspan.graph.trace.span_times import children_of, start_times
 from kspan.graph.trace.verdict import Judge
+from kspan.k8s.workloads import container_images
 from kspan.model import SpanRow, TraceRow, TraceState
 from kspan.settings import FoldSettings
 from kspan.times import SECOND
@@ -156,7 +157,7 @@ class TraceCloser:
             place = occ, starts[occ.id], ends[occ.id], self._node(occ)
             is_root = occ is root
             row = closed_root_row(*place, verdict, incomplete=incomplete) if is_root else closed_span_row(*place)
-            spans.append((occ, row))
+            spans.append((occ, with_image(row, self._image(occ)) if occ.field_path else row))
         closed = TraceRow(
             trace_id=trace.id,
             state=TraceState.CLOSED,
@@ -181,6 +182,11 @@ class TraceCloser:
         """The node of the object, or the one whose kubelet reported."""
         obj = self.state.object(occ.uid)
         return obj.node if obj is not None and obj.node else (occ.instance if occ.actor == "kubelet" else "")
+
+    def _image(self, occ: Occurrence) -> str:
+        """The image of the container that an occurrence is about; empty if its Pod was not seen."""
+        obj = self.state.object(occ.uid)
+        return container_images(obj.spec).get(occ.field_path, "") if obj is not None and obj.kind == "Pod" else ""
 
     # objects ---------------------------------------------------------------------------------------------------------
 
