@@ -68,7 +68,12 @@ def format_time(ns: int) -> str:
 
 
 _DURATION = re.compile(r"(\d+)(?:\.(\d{1,9})\d*)?(ms|s|m|h|d|w)", re.ASCII)
+_GO_DURATION = re.compile(r"(\d+)(?:\.(\d{1,9})\d*)?(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 _UNITS: Final = {
+    "ns": 1,
+    "us": 1_000,
+    "\u00b5s": 1_000,  # the micro sign, as Go writes it
+    "\u03bcs": 1_000,  # the Greek letter
     "ms": MILLISECOND,
     "s": SECOND,
     "m": 60 * SECOND,
@@ -81,10 +86,20 @@ _UNITS: Final = {
 def parse_duration(text: str) -> int:
     """Return the nanoseconds of ``90s``, ``1.5h``, ``1h30m``, ``7d`` or ``0``. Raises ValueError for any other text."""
     rest = text.strip().lower()
-    if rest == "0":
-        return 0
+    return 0 if rest == "0" else _sum_up(rest, _DURATION, text)
+
+
+def parse_go_duration(text: str) -> int:
+    """Return the nanoseconds of a duration as Go prints it: ``1m2.5s``, ``834.1ms``, ``1.2µs``, ``0s``.
+
+    Raises ValueError for any other text, also for a negative duration.
+    """
+    return _sum_up(text, _GO_DURATION, text)
+
+
+def _sum_up(rest: str, parts: re.Pattern[str], text: str) -> int:
     found, end = 0, 0
-    for part in _DURATION.finditer(rest):
+    for part in parts.finditer(rest):
         if part.start() != end:
             break
         whole, fraction, unit = part.groups()

@@ -15,6 +15,9 @@ CONTAINER_RESTART_COUNT = "k8s.container.restart_count"
 """How often the container had been restarted: the number of its run that ended or was started."""
 CONTAINER_TERMINATED_REASON = "k8s.container.status.last_terminated_reason"
 CONTAINER_ID = "container.id"
+IMAGE_NAME = "container.image.name"
+IMAGE_TAGS = "container.image.tags"
+IMAGE_DIGESTS = "container.image.repo_digests"
 
 EVENT_REASON = "k8s.event.reason"
 EVENT_ACTION = "k8s.event.action"
@@ -93,6 +96,21 @@ LINK = "kspan.link"
 """The kind of a span link. Absent for the cause in an earlier trace, and for a trace context."""
 RELATES = "relates"
 """Kind of a link to something else that belongs to an occurrence: what was changed while a rollout was paused."""
+IMAGE_SIZE = "kspan.image.size"
+"""Size of a pulled image in bytes, as the kubelet states it."""
+IMAGE_PULL_DURATION = "kspan.image.pull.duration"
+"""Seconds that the pull of an image took, as the kubelet states it."""
+IMAGE_PULL_DURATION_WITH_WAITING = "kspan.image.pull.duration_with_waiting"
+"""The same with the time that the pull waited for others."""
+IMAGE_PRESENT = "kspan.image.present"
+"""True if an image did not have to be pulled. Otherwise absent."""
+REPEAT_COUNT = "kspan.repeat.count"
+"""How often the occurrence happened, the first time included. Absent if it happened once."""
+REPEAT_LAST_TIME = "kspan.repeat.last_time"
+"""When it happened last (RFC 3339). The span starts when it happened first, and does not last until then."""
+UNFINISHED = "kspan.unfinished"
+"""True if a change or a condition was not over when its trace was closed: it lasted longer than the span. Otherwise
+absent."""
 TIME_UNCERTAINTY = "kspan.time.uncertainty"
 """Seconds by which the start of a span may be wrong. Absent if the time is exact."""
 
@@ -131,6 +149,12 @@ def count_occurrences(attributes: Mapping[str, object], span_events: Iterable[Ma
     first = attributes.get(EVENT_COUNT, 1)
     counted = max(counts) - first + 1 if counts and isinstance(first, int) else 0
     return max(counted, 1 + len(repeats))
+
+
+def with_container(name: str, attributes: Mapping[str, object]) -> str:
+    """Return the name of an object and, of an occurrence about one container of a Pod, the container: ``web-0/app``."""
+    container = attributes.get(CONTAINER_NAME)
+    return f"{name}/{container}" if container else name
 
 
 def object_attributes(kind: str, name: str, uid: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kspan.times import format_time, parse_time
+from kspan.times import MILLISECOND, SECOND, format_time, parse_go_duration, parse_time
 
 NS = st.integers(0, 2**63 - 1)
 
@@ -55,3 +55,27 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 
 def test_times_are_written_with_microseconds() -> None:
     assert format_time(1795343044_623585_999) == "2026-11-22T10:24:04.623585Z"
+
+
+@pytest.mark.parametrize(
+    "text, ns",
+    [
+        ("0s", 0),
+        ("1.2s", 1_200 * MILLISECOND),
+        ("834.1ms", 834_100_000),
+        ("1.2µs", 1_200),
+        ("1.2μs", 1_200),
+        ("7us", 7_000),
+        ("42ns", 42),
+        ("1m2.5s", 62_500 * MILLISECOND),
+        ("1h0m0.000000001s", 3_600 * SECOND + 1),
+    ],
+)
+def test_durations_as_go_prints_them(text: str, ns: int) -> None:
+    assert parse_go_duration(text) == ns
+
+
+@pytest.mark.parametrize("text", ["", "0", "1", "s", "-1s", "1d", "1s ", "1s2x"])
+def test_what_go_does_not_print_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="invalid duration"):
+        parse_go_duration(text)

@@ -1,13 +1,19 @@
 """The containers in the status of a Pod: which of their runs ended and how, and which were started again. Pure.
 
+Also what the kubelet's messages state about images.
+
 Sources: k8s.io/api core/v1 ContainerStatus; pkg/kubelet/kubelet_pods.go, convertToAPIContainerStatuses. A status shows
 two runs of a container: the current one (``state``) and the last one that ended (``lastState``). ``restartCount`` is
 the number of the current run; while the container waits to be started again, that of the run that ended.
 """
 
+import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
+
+from kspan.times import parse_go_duration
 
 MESSAGE_LIMIT = 1024
 """Maximum length of the end of a termination message in characters (the API allows 4096 bytes)."""
@@ -150,3 +156,69 @@ def sentence(run: Ended | Restarted) -> str:
         how = f"ended with {run.reason or 'Error'} ({run.exit_code})"
     message = f": {run.message}" if run.message else ""
     return f"container {run.container} {how}{again}{message}"
+
+
+class ImageFacts(NamedTuple):
+    """Facts about an image in a message of the kubelet."""
+
+    image: str
+    """As named in the Pod."""
+    pulled_in: int = 0
+    """How long the pull took (ns); 0: not stated."""
+    waited: int = 0
+    """The same, with the time that it waited for other pulls."""
+    size: int | None = None
+    """In bytes; None: not stated."""
+    present: bool = False
+    """True if the image was on the node already."""
+
+
+_IMAGE = re.compile(
+    r"""(?:Pulling|Successfully\ pulled|Failed\ to\ pull|Back-off\ pulling|Container)\ image\ "([^"]+)"
+    (?P<present>\ already\ present\ on\ machine)?
+    (?:\ in\ (?P<in>[\d.a-zµμ]+))?
+    (?:\ \((?P<waited>[\d.a-zµμ]+)\ including\ waiting\))?
+    (?:\.\ Image\ size:\ (?P<size>\d+)\ bytes)?""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Messages about images (pkg/kubelet/images/image_manager.go). Kubernetes 1.20 added how long the pull took, 1.27 how
+long with waiting, 1.31 the size."""
+
+
+def image_facts(message: str) -> ImageFacts | None:
+    """Return what a message of the kubelet states about an image; None if it is about none."""
+    found = _IMAGE.match(message)
+    if found is None:
+        return None
+    return ImageFacts(
+        image=found[1],
+        pulled_in=_duration(found["in"]),
+        waited=_duration(found["waited"]),
+        size=int(found["size"]) if found["size"] else None,
+        present=bool(found["present"]),
+    )
+
+
+def _duration(text: str | None) -> int:
+    try:
+        return parse_go_duration(text) if text else 0
+    except ValueError:
+        return 0
+
+
+class ImageName(NamedTuple):
+    """The parts of the name of an image."""
+
+    name: str
+    tag: str
+    """Empty if it names none."""
+    digest: str
+    """``sha256:…``; empty if it names none."""
+
+
+def image_name(image: str) -> ImageName:
+    """Split the name of an image: ``registry.example.com:5000/shop/web:v1@sha256:…``."""
+    rest, _, digest = image.partition("@")
+    name, colon, tag = rest.rpartition(":")
+    # A colon before the last slash is that of a port.
+    return ImageName(name, tag, digest) if colon and "/" not in tag else ImageName(rest, "", digest)

@@ -7,7 +7,7 @@ types.go; k8s.io/api core/v1, apps/v1, autoscaling/v2 and batch/v1 types.go.
 from typing import Literal
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 
 class OwnerReference(msgspec.Struct, gc=False):
@@ -149,6 +149,26 @@ class PodVolumes(msgspec.Struct, gc=False):
     """The volumes of a core/v1 PodSpec."""
 
     volumes: list[Volume] | None = None
+
+
+class RunningContainer(msgspec.Struct, gc=False):
+    """core/v1 Container and EphemeralContainer: what can change while it runs, and what it is for."""
+
+    name: str | UnsetType = UNSET
+    image: str | UnsetType = UNSET
+    resources: Raw | UnsetType = UNSET
+    targetContainerName: str | UnsetType = UNSET
+
+
+class RunningPod(msgspec.Struct, gc=False):
+    """The fields of a core/v1 PodSpec that can change while the Pod runs, or waits for its scheduling gates."""
+
+    activeDeadlineSeconds: int | UnsetType | None = UNSET
+    containers: list[RunningContainer] | UnsetType = UNSET
+    ephemeralContainers: list[RunningContainer] | UnsetType = UNSET
+    initContainers: list[RunningContainer] | UnsetType = UNSET
+    resources: Raw | UnsetType = UNSET
+    schedulingGates: Raw | UnsetType = UNSET
 
 
 class Toleration(msgspec.Struct, gc=False):

@@ -5,11 +5,13 @@ Controllers keep them in labels, annotations and the affinity of Pods.
 
 import re
 import zlib
+from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 from msgspec import Raw
 
-from kspan.k8s.objects import Affinity, LabelSelector, PodVolumes, Template, Toleration
+from kspan.k8s.objects import Affinity, LabelSelector, PodVolumes, RunningPod, Template, Toleration
 
 REVISION = "deployment.kubernetes.io/revision"
 """Annotation in which the deployment controller numbers the ReplicaSets of a Deployment
@@ -25,6 +27,7 @@ _labels = msgspec.json.Decoder(dict[str, str])
 _tolerations = msgspec.json.Decoder(list[Toleration])
 _volumes = msgspec.json.Decoder(PodVolumes)
 _affinity = msgspec.json.Decoder(Affinity)
+_running = msgspec.json.Decoder(RunningPod)
 _members = msgspec.json.Decoder(dict[str, Raw])
 
 
@@ -109,6 +112,40 @@ def toleration_seconds(tolerations: bytes) -> int:
     except msgspec.MsgspecError:
         return 0
     return max((t.tolerationSeconds or 0 for t in found if t.key not in _DEFAULT_TOLERATIONS), default=0)
+
+
+@lru_cache(maxsize=1024)
+def _same(text: bytes) -> bytes:
+    """Return an equal object, the same each time: the Pods of a ReplicaSet differ in nothing here."""
+    return text
+
+
+def changeable_fields(spec: bytes) -> bytes:
+    """Return the fields of the spec of a Pod that can change while it runs (images, resources, ephemeral containers).
+
+    They are JSON with the structure of the spec. The whole spec has 2 KB, and Pods are the most numerous kind.
+    """
+    try:
+        return _same(msgspec.json.encode(_running.decode(spec)))
+    except msgspec.MsgspecError:
+        return b""
+
+
+@lru_cache(maxsize=1024)
+def container_images(spec: bytes) -> Mapping[str, str]:
+    """Return the image of each container of a Pod by its field path (``spec.containers{web}``)."""
+    try:
+        pod = _running.decode(spec)
+    except msgspec.MsgspecError:
+        return {}
+    lists = {
+        "spec.initContainers": pod.initContainers,
+        "spec.containers": pod.containers,
+        "spec.ephemeralContainers": pod.ephemeralContainers,
+    }
+    return {
+        f"{where}{{{c.name}}}": c.image for where, found in lists.items() for c in found or () if c.name and c.image
+    }
 
 
 def mounted_claims(spec: bytes, pod: str) -> tuple[str, ...]:

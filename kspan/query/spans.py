@@ -84,7 +84,18 @@ def with_outcomes(connection: Connection, cluster: str, found: Iterable[SpanRow]
 def of_trace(connection: Connection, cluster: str, trace_id: str) -> list[SpanRow]:
     """Return all spans of a trace, by start time."""
     query = rows.select_rows(spans, SpanRow).where(spans.c.cluster == cluster, spans.c.trace_id == trace_id)
-    return sorted(fetch(connection, cluster, query), key=lambda span: (span.start_time, span.span_id))
+    found = rows.fetch(connection, query, SpanRow)
+    if any(span.state is not SpanState.CLOSED for span in found):
+        from kspan.graph.trace.durations import so_far
+
+        _check_fold_version(connection, cluster)
+        found = so_far(found)
+    return sorted(found, key=lambda span: (span.start_time, span.span_id))
+
+
+def last_time(span: SpanRow) -> int:
+    """Return when the span ended, or its occurrence happened last (Unix ns)."""
+    return max([span.end_time, *(event.time for event in span.events)])
 
 
 def one(connection: Connection, cluster: str, trace_id: str, span_id: str) -> SpanRow | None:
@@ -129,12 +140,13 @@ def summary_of(span: SpanRow) -> str:
     return text if isinstance(text, str) else ""
 
 
-def who(span: SpanRow) -> str:
-    """Return the component that acted, as exactly as it is known: ``kubectl-set`` rather than ``kubectl``."""
-    manager = span.attributes.get(vocabulary.FIELD_MANAGER)
-    if isinstance(manager, str) and manager.startswith(f"{span.service}-"):
-        return manager
-    return span.service
+def manager_of(span: SpanRow) -> str:
+    """Return the field manager of a change or transition: ``kubectl-set``, where the service is ``kubectl``.
+
+    Empty if it is unknown, and for an Event.
+    """
+    manager = span.attributes.get(vocabulary.FIELD_MANAGER, "")
+    return manager if isinstance(manager, str) else ""
 
 
 def times(span: SpanRow) -> int:

@@ -266,7 +266,7 @@ def _summary(trace: TraceRow, members: Sequence[SpanRow]) -> TraceSummary:
             trace,
             root_span_id=root.span_id,
             start_time=min(span.start_time for span in members),
-            end_time=max(span.end_time for span in members),
+            end_time=max(map(reading.last_time, members)),
             span_count=len(members),
             warnings=sum(span.error for span in members),
         ),
@@ -308,19 +308,5 @@ def _whole(connection: Connection, cluster: str, found: TraceRow) -> tuple[Trace
     members = reading.of_trace(connection, cluster, found.trace_id)
     trace = _summary(found, members).trace
     if trace.state is TraceState.OPEN:
-        members = [reading.with_outcome(span, trace) for span in _covering(members)]
+        members = [reading.with_outcome(span, trace) for span in members]
     return trace, members
-
-
-def _covering(members: Sequence[SpanRow]) -> list[SpanRow]:
-    """Return the spans of an open trace, in the same order, of which each lasts as long as its effects so far."""
-    known = {span.span_id: span for span in members}
-    ends = {span.span_id: span.end_time for span in members}
-    for span in members:
-        end, walked = span.end_time, set[str]()
-        above = known.get(span.parent_span_id)
-        while above is not None and ends[above.span_id] < end and above.span_id not in walked:
-            walked.add(above.span_id)
-            ends[above.span_id] = end
-            above = known.get(above.parent_span_id)
-    return [msgspec.structs.replace(span, end_time=ends[span.span_id]) for span in members]

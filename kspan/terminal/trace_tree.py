@@ -99,7 +99,7 @@ def render_trace(trace: TraceRow, spans: Sequence[SpanRow], *, width: int, ascii
     width = max(width, 20)
     columns = _columns(lines, width)
     start = min((span.start_time for span in spans), default=trace.start_time)
-    end = max((span.end_time for span in spans), default=trace.end_time)
+    end = max((time for span in spans for time in (span.end_time, *_repeats(span))), default=trace.end_time)
     rendered = list(_header(trace, lines, end - start, width, glyphs))
     for line in lines:
         rendered.extend(_span_lines(line, columns, start, end, width, glyphs))
@@ -143,20 +143,33 @@ def _lines(spans: Sequence[SpanRow], glyphs: _Glyphs) -> Iterator[_Line]:
                 )
 
 
+def _repeats(span: SpanRow) -> list[int]:
+    return [event.time for event in span.events if vocabulary.is_repeat(event.attributes)]
+
+
+def _repeated(span: SpanRow, glyphs: _Glyphs) -> str:
+    """Return how often the occurrence of a span happened, and from the first to the last time in how long."""
+    count = vocabulary.count_occurrences(span.attributes, (event.attributes for event in span.events))
+    repeats = _repeats(span)
+    if count < 2:
+        return ""
+    over = f" over {duration(max(repeats) - span.start_time)}" if repeats and max(repeats) > span.start_time else ""
+    return f" {glyphs.times}{count}{over}"
+
+
 def _order(span: SpanRow) -> tuple[int, str, str, str]:
     return span.start_time, span.object_name, span.name, span.span_id
 
 
 def _line(span: SpanRow, rails: str, below: str, has_children: bool, parent_uid: str, glyphs: _Glyphs) -> _Line:
-    count = vocabulary.count_occurrences(span.attributes, (event.attributes for event in span.events))
     summary = span.attributes.get(vocabulary.CHANGE_SUMMARY, "")
     return _Line(
         span=span,
         rails=rails,
         below=below + (glyphs.rail if has_children else "  "),
         service=harmless(span.service),
-        name=harmless(span.name) + (f" {glyphs.times}{count}" if count > 1 else ""),
-        subject=harmless(span.object_name),
+        name=harmless(span.name) + _repeated(span, glyphs),
+        subject=harmless(vocabulary.with_container(span.object_name, span.attributes)),
         same_subject=bool(parent_uid) and parent_uid == span.object_uid,
         summary=harmless(summary) if isinstance(summary, str) and summary else held_text(span),
         problem=harmless(span.message) if span.error else "",
@@ -252,7 +265,9 @@ def _span_lines(line: _Line, columns: _Columns, start: int, end: int, width: int
     if columns.bar:
         bar = _bar(span, start, end, columns.bar, glyphs)
         text.append(" " * _GAP).append(bar, "red" if span.error else _color(span))
-    text.append(" " * _GAP).append(duration(span.end_time - span.start_time).rjust(_DURATION_WIDTH), "dim")
+    # A moment has no duration.
+    length = duration(span.end_time - span.start_time) if span.end_time > span.start_time else ""
+    text.append(" " * _GAP).append(length.rjust(_DURATION_WIDTH), "dim")
     notes = [(words, style) for words, style in ((line.summary, ""), (line.problem, "red")) if words]
     if notes and cell_len(notes[0][0]) <= columns.note:
         text.append(" " * _GAP).append(*notes.pop(0))
@@ -281,7 +296,10 @@ def _bar(span: SpanRow, start: int, end: int, width: int, glyphs: _Glyphs) -> st
     length = max(end - start, 1)
     first = min(max(span.start_time - start, 0) * halves // length, halves - 1)
     if span.end_time <= span.start_time:
-        return (" " * (first // 2) + glyphs.instant).ljust(width)
+        cells = [" "] * width
+        for time in (span.start_time, *_repeats(span)):
+            cells[min(max(time - start, 0) * width // length, width - 1)] = glyphs.instant
+        return "".join(cells)
     # Rounded up, so that consecutive spans touch and short spans stay visible.
     last = min(max(-(-(span.end_time - start) * halves // length), first), halves)
     if last - first < 2:

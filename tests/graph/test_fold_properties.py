@@ -90,10 +90,25 @@ def test_every_trace_is_a_tree_in_which_no_effect_starts_before_its_cause(scenar
             parent = spans[row["parent_span_id"]]
             assert parent["trace_id"] == row["trace_id"]
             assert parent["start_time"] <= row["start_time"]
-            assert parent["end_time"] >= row["end_time"]
     for trace in found["traces"]:
         roots = [r for r in spans.values() if r["trace_id"] == trace["trace_id"] and not r["parent_span_id"]]
         assert [root["span_id"] for root in roots] == [trace["root_span_id"]]
+
+
+MOMENTS = ("Pod.Pulled", "Pod.Created", "Pod.Scheduled", "Pod.Ready", "Pod.Unhealthy", "Pod.ContainerTerminated")
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_moments_have_no_duration_and_every_trace_contains_its_spans(scenario: str) -> None:
+    found = fold(*journal(scenario))
+    lengths = {row["name"]: row["end_time"] - row["start_time"] for row in found["spans"] if row["name"] in MOMENTS}
+    assert not any(lengths.values()), lengths
+    traces = {row["trace_id"]: row for row in found["traces"]}
+    for row in found["spans"]:
+        trace = traces[row["trace_id"]]
+        times = [row["start_time"], row["end_time"], *(event.time for event in row["events"])]
+        assert trace["start_time"] <= min(times)
+        assert max(times) <= trace["end_time"]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

@@ -5,7 +5,18 @@ from typing import Any
 
 import pytest
 
-from kspan.k8s.containers import MESSAGE_LIMIT, Ended, Restarted, container_runs, sentence
+from kspan.k8s.containers import (
+    MESSAGE_LIMIT,
+    Ended,
+    ImageFacts,
+    ImageName,
+    Restarted,
+    container_runs,
+    image_facts,
+    image_name,
+    sentence,
+)
+from kspan.times import MILLISECOND
 
 
 def runs(**lists: Any) -> list[Ended | Restarted]:
@@ -90,3 +101,47 @@ def test_a_sentence_says_how_a_container_ended(status: dict[str, Any], text: str
 def test_a_sentence_says_that_a_container_was_started_again() -> None:
     again = runs(containerStatuses=[web(1, {"running": {}}, ended(1))])[1]
     assert sentence(again) == "container web was started again, restart 1"
+
+
+@pytest.mark.parametrize(
+    "message, facts",
+    [
+        ('pulling image "web:v1"', ImageFacts("web:v1")),
+        ('Pulling image "web:v1"', ImageFacts("web:v1")),
+        ('Successfully pulled image "web:v1"', ImageFacts("web:v1")),
+        ('Successfully pulled image "web:v1" in 1.2s', ImageFacts("web:v1", 1_200 * MILLISECOND)),
+        (
+            'Successfully pulled image "web:v1" in 834.1ms (1m2.5s including waiting)',
+            ImageFacts("web:v1", 834_100_000, 62_500 * MILLISECOND),
+        ),
+        (
+            'Successfully pulled image "web:v1" in 1.2µs (3.4s including waiting). Image size: 123 bytes.',
+            ImageFacts("web:v1", 1_200, 3_400 * MILLISECOND, 123),
+        ),
+        ('Container image "web:v1" already present on machine', ImageFacts("web:v1", present=True)),
+        (
+            'Container image "web:v1" already present on machine and can be accessed by the pod',
+            ImageFacts("web:v1", present=True),
+        ),
+        ('Failed to pull image "web:v9": rpc error: not found', ImageFacts("web:v9")),
+        ('Back-off pulling image "web:v9": ErrImagePull', ImageFacts("web:v9")),
+        ("Started container web", None),
+        ('Error: ErrImagePull "web:v9"', None),
+    ],
+)
+def test_what_a_message_states_about_an_image(message: str, facts: ImageFacts | None) -> None:
+    assert image_facts(message) == facts
+
+
+@pytest.mark.parametrize(
+    "image, parts",
+    [
+        ("web", ("web", "", "")),
+        ("web:v1", ("web", "v1", "")),
+        ("localhost:5000/shop/web", ("localhost:5000/shop/web", "", "")),
+        ("localhost:5000/shop/web:v1@sha256:0a", ("localhost:5000/shop/web", "v1", "sha256:0a")),
+        ("web@sha256:0a", ("web", "", "sha256:0a")),
+    ],
+)
+def test_the_name_of_an_image_has_parts(image: str, parts: tuple[str, str, str]) -> None:
+    assert image_name(image) == ImageName(*parts)

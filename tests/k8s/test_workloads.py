@@ -6,6 +6,8 @@ import pytest
 from msgspec import json
 
 from kspan.k8s.workloads import (
+    changeable_fields,
+    container_images,
     content,
     mounted_claims,
     pod_index,
@@ -109,3 +111,36 @@ def test_a_pod_mounts_named_claims_and_those_of_its_ephemeral_volumes() -> None:
 )
 def test_a_pod_without_claims_or_with_an_invalid_spec_mounts_none(spec: bytes) -> None:
     assert mounted_claims(spec, "web-0") == ()
+
+
+POD = {
+    "containers": [{"name": "web", "image": "web:v1", "args": ["x"], "resources": {"limits": {"cpu": "1"}}}],
+    "ephemeralContainers": [{"name": "look", "image": "busybox", "targetContainerName": "web"}],
+    "initContainers": [{"name": "wait", "image": "wait:v1"}, {"name": "without image"}],
+    "volumes": [{"name": "data"}],
+    "nodeName": "node-a",
+}
+
+
+def test_of_a_running_pod_only_what_can_change_is_kept() -> None:
+    assert json.decode(changeable_fields(json.encode(POD))) == {
+        "containers": [{"name": "web", "image": "web:v1", "resources": {"limits": {"cpu": "1"}}}],
+        "ephemeralContainers": [{"name": "look", "image": "busybox", "targetContainerName": "web"}],
+        "initContainers": [{"name": "wait", "image": "wait:v1"}, {"name": "without image"}],
+    }
+    first, second = (changeable_fields(json.encode({**POD, "nodeName": node})) for node in ("node-a", "node-b"))
+    assert first is second, "the Pods of a ReplicaSet share it"
+
+
+def test_each_container_has_its_image_by_field_path() -> None:
+    assert container_images(changeable_fields(json.encode(POD))) == {
+        "spec.containers{web}": "web:v1",
+        "spec.ephemeralContainers{look}": "busybox",
+        "spec.initContainers{wait}": "wait:v1",
+    }
+
+
+@pytest.mark.parametrize("spec", [b"", b"{", b"[]", b'{"containers": 1}'])
+def test_a_pod_that_does_not_match_the_schema_has_no_fields_that_change(spec: bytes) -> None:
+    assert changeable_fields(spec) == b""
+    assert container_images(spec) == {}

@@ -52,7 +52,7 @@ def test_a_deleted_pod_leads_to_the_change_of_its_deployment(histories: Historie
         "kubectl: Deployment.Update web",
     ]
     root = answer.links[-1].span
-    assert root.attributes["kspan.change.summary"].startswith("image: registry.example.com/shop/web:v2 → ")
+    assert root.attributes["kspan.change.summary"].startswith("web.image: registry.example.com/shop/web:v2 → ")
     assert (answer.remote, answer.lost, answer.undecided) == (None, "", [])
     counts = {(effect.kind, effect.reason): (effect.count, effect.objects) for effect in answer.effects}
     assert counts["Pod", "Delete"] == (3, 3), "the fourth is in the chain"

@@ -109,6 +109,21 @@ def test_repeats_without_counts_are_counted() -> None:
     assert "Pod.BackOff \u00d75" in drawn(make_trace([span]), [span])
 
 
+def test_repeats_are_points_on_the_axis_and_not_one_long_piece_of_work() -> None:
+    again = [SpanEvent(START + seconds * SECOND, "Pod.Pulled", {}) for seconds in (41, 82)]
+    span = make_span("Pod.Pulled", events=again)
+    _, line = drawn(make_trace([span]), [span]).splitlines()
+    assert "Pod.Pulled \u00d73 over 1m22s web" in line
+    assert line.count("▏") == 3
+    assert "█" not in line
+    assert line.endswith("▏"), "a moment has no duration"
+
+
+def test_an_occurrence_about_a_container_has_its_name() -> None:
+    span = make_span("Pod.Pulled", attributes={vocabulary.CONTAINER_NAME: "app"})
+    assert "Pod.Pulled web/app" in drawn(make_trace([span]), [span])
+
+
 def test_a_condition_transition_is_not_counted_as_a_repeat() -> None:
     noted = SpanEvent(START, "PodScheduled", {vocabulary.CONDITION_TYPE: "PodScheduled"})
     span = make_span("Pod.Create", events=[noted] * 4)

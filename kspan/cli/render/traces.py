@@ -17,6 +17,7 @@ from kspan.query.traces import Status, TraceSummary
 from kspan.terminal.screen import Screen, clock
 from kspan.terminal.text import cut, duration, harmless
 from kspan.times import MILLISECOND, format_time
+from kspan.vocabulary import CONTAINER_NAME, with_container
 
 _ID = 12
 """Digits of a trace id in tables. ``kspan trace`` accepts them."""
@@ -24,8 +25,9 @@ _ID = 12
 _STYLES: Final = {Status.ERROR: "bold red", Status.INCOMPLETE: "yellow", Status.OPEN: "cyan", Status.OK: "green"}
 
 TRACE_COLUMNS: Final = (
-    *("trace_id", "start_time", "duration_ms", "spans", "warnings", "status", "outcome", "service", "who"),
-    *("kind", "namespace", "name", "reason", "change", "message", "previous_trace_id"),
+    *("trace_id", "start_time", "duration_ms", "spans", "warnings", "status", "outcome"),
+    *("service", "who", "manager"),
+    *("kind", "namespace", "name", "container", "reason", "change", "message", "previous_trace_id"),
 )
 """Columns of ``kspan traces -o json|csv``."""
 
@@ -42,9 +44,10 @@ def trace_row(summary: TraceSummary) -> tuple[Any, ...]:
     )
     status = ",".join(summary.statuses), trace.outcome
     if root is None:
-        return (*head, *status, *[""] * 8, trace.previous_trace_id)
-    what = (root.object_kind, root.object_namespace, root.object_name, root.reason)
-    who = (root.service, reading.who(root))
+        return (*head, *status, *[""] * 10, trace.previous_trace_id)
+    container = root.attributes.get(CONTAINER_NAME, "")
+    what = (root.object_kind, root.object_namespace, root.object_name, container, root.reason)
+    who = (root.service, root.service, reading.manager_of(root))
     return (*head, *status, *who, *what, reading.summary_of(root), root.message, trace.previous_trace_id)
 
 
@@ -71,9 +74,10 @@ def _trace_cells(summary: TraceSummary) -> tuple[str, ...]:
     start, length = clock(trace.start_time, day=True)[:19], duration(summary.duration)
     if root is None:
         return trace.trace_id[:_ID], start, length, str(trace.span_count), warnings, outcome, "", ""
-    what = f"{harmless(root.reason)} {object_text(root.object_kind, root.object_namespace, root.object_name)}"
+    subject = with_container(root.object_name, root.attributes)
+    what = f"{harmless(root.reason)} {object_text(root.object_kind, root.object_namespace, subject)}"
     note = note_of(root)
-    who = harmless(reading.who(root))
+    who = harmless(root.service)
     head = trace.trace_id[:_ID], start, length, str(trace.span_count), warnings, outcome
     return *head, who, f"{what}: {note}" if note else what
 
@@ -114,8 +118,21 @@ def otlp(spans: Sequence[SpanRow], cluster: str) -> bytes:
 # The timeline
 
 LINE_COLUMNS: Final = (
-    *("time", "start_time", "end_time", "who", "service", "instance", "kind", "namespace", "name", "uid", "reason"),
-    *("error", "message", "change", "count", "rule", "confidence", "state", "trace_id", "span_id", "parent_span_id"),
+    *(
+        "time",
+        "start_time",
+        "end_time",
+        "who",
+        "service",
+        "manager",
+        "instance",
+        "kind",
+        "namespace",
+        "name",
+        "container",
+    ),
+    *("uid", "reason", "error", "message", "change", "count", "rule", "confidence", "state"),
+    *("trace_id", "span_id", "parent_span_id"),
 )
 """Columns of ``kspan timeline -o json|csv``."""
 
@@ -146,8 +163,8 @@ class Timeline:
         span = line.span
         note = note_of(span)
         place = f"{span.object_namespace}/" if span.object_namespace else ""
-        what = harmless(f"{span.name} {place}{span.object_name}")
-        cells = [harmless(reading.who(span)), what + repeats_text(span)]
+        what = harmless(f"{span.name} {place}{with_container(span.object_name, span.attributes)}")
+        cells = [harmless(span.service), what + repeats_text(span)]
         for i, cell in enumerate(cells):
             self._widths[i] = max(self._widths[i], min(cell_len(cell), self._WIDEST[i]))
         padded = [cell + " " * (width - cell_len(cell)) for cell, width in zip(cells, self._widths, strict=True)]

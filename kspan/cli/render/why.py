@@ -12,6 +12,7 @@ from kspan.terminal.deletions import held_text
 from kspan.terminal.screen import Piece, Screen, clock
 from kspan.terminal.text import duration, harmless
 from kspan.times import format_time
+from kspan.vocabulary import CONTAINER_NAME, with_container
 
 _GAP = "  "
 _TIMES = "\u00d7"
@@ -81,13 +82,17 @@ def _outcome(trace: TraceRow) -> list[list[Piece]]:
 
 
 def _event(span: SpanRow) -> str:
-    """The reason of an occurrence; of the end of a container, how it ended."""
-    is_container = span.object_kind == "Pod" and span.reason in (TERMINATED, RESTARTED) and not span.event_uid
-    return harmless(span.message)[:WIDEST] if is_container else harmless(span.reason)
+    """The reason of an occurrence, and the container that it is about; of the end of a container, how it ended."""
+    is_turn = span.object_kind == "Pod" and span.reason in (TERMINATED, RESTARTED) and not span.event_uid
+    if is_turn:
+        return harmless(span.message)[:WIDEST]
+    container = span.attributes.get(CONTAINER_NAME)
+    return harmless(f"{span.reason} of container {container}" if container else span.reason)
 
 
 def _root_cause(root: SpanRow, earlier: str) -> list[Piece]:
-    what = object_text(root.object_kind, root.object_namespace, root.object_name)
+    name = with_container(root.object_name, root.attributes)
+    what = object_text(root.object_kind, root.object_namespace, name)
     if verb := _VERBS.get(root.reason):
         return [(", because ", ""), (_who(root), "bold"), (f" {verb} ", ""), (what, "bold"), (earlier, "")]
     cause: list[Piece] = [(", because of ", ""), (harmless(root.reason), "bold"), (" on ", ""), (what, "bold")]
@@ -95,12 +100,17 @@ def _root_cause(root: SpanRow, earlier: str) -> list[Piece]:
 
 
 def _first_known(first_known: SpanRow, earlier: str) -> list[Piece]:
-    what = object_text(first_known.object_kind, first_known.object_namespace, first_known.object_name)
+    name = with_container(first_known.object_name, first_known.attributes)
+    what = object_text(first_known.object_kind, first_known.object_namespace, name)
     return [(f", after {harmless(first_known.reason)} of {what}{earlier}", "")]
 
 
 def _who(span: SpanRow) -> str:
-    return "someone" if span.service in ("", "unknown") else harmless(reading.who(span))
+    """The service that acted, and its field manager if that says more: ``kubectl (kubectl-set)``."""
+    if span.service in ("", "unknown"):
+        return "someone"
+    manager = reading.manager_of(span)
+    return harmless(f"{span.service} ({manager})" if manager.startswith(f"{span.service}-") else span.service)
 
 
 def _lifetime(here: ObjectRow) -> str:
@@ -150,10 +160,10 @@ def _chain(answer: Why, out: Screen) -> None:
 
 def _cells(span: SpanRow, *, day: bool) -> list[str]:
     rule = f"{harmless(span.rule)} {span.confidence:.2f}"
-    what = f"{span.name} {span.object_name}"
+    what = f"{span.name} {with_container(span.object_name, span.attributes)}"
     return [
         clock(span.start_time, day=day),
-        harmless(reading.who(span)),
+        harmless(span.service),
         harmless(what) + repeats_text(span),
         rule,
     ]
@@ -255,12 +265,14 @@ def span_json(span: SpanRow) -> dict[str, Any]:
     return {
         "time": format_time(span.start_time),
         "end_time": format_time(span.end_time),
-        "who": reading.who(span),
+        "who": span.service,
         "service": span.service,
+        "manager": reading.manager_of(span),
         "instance": span.instance,
         "kind": span.object_kind,
         "namespace": span.object_namespace,
         "name": span.object_name,
+        "container": span.attributes.get(CONTAINER_NAME, ""),
         "uid": span.object_uid,
         "reason": span.reason,
         "error": span.error,

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from kspan.k8s.json_patch import Operation, Pointer, format_pointer, make_patch
+from kspan.k8s.json_patch import Operation, Pointer, make_patch
 from kspan.k8s.redact import LAST_APPLIED, mask_values
 
 PATCH_LIMIT = 4096
@@ -17,10 +17,32 @@ SUMMARY_LIMIT = 160
 VALUE_LIMIT = 60
 """Maximum length of one value in a summary, in characters."""
 
-_BOOKKEEPING = ("deployment.kubernetes.io/", LAST_APPLIED)
+_BOOKKEEPING = (
+    "autoscaling.alpha.kubernetes.io/",
+    "control-plane.alpha.kubernetes.io/leader",
+    "deployment.kubernetes.io/",
+    "deprecated.daemonset.template.generation",
+    "endpoints.kubernetes.io/last-change-trigger-time",
+    "pv.kubernetes.io/bind-completed",
+    "pv.kubernetes.io/bound-by-controller",
+    LAST_APPLIED,
+)
 """Prefixes of annotations that only repeat what the spec or the status contains."""
 
+_CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
+"""Lists of containers, whose names say more than where they are."""
+
+_MAPS = frozenset(["annotations", "labels", "limits", "matchLabels", "nodeSelector", "requests"])
+"""Maps whose keys say more than that the map was removed."""
+
+_WRAPPING = frozenset([*_CONTAINERS, "jobTemplate", "metadata", "spec", "template"])
+"""Names in a pointer that say nothing to a reader."""
+
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+_Described = tuple[Operation, tuple[str, ...]]
+"""A difference, and the names along its pointer."""
 
 
 class ComparedFields(NamedTuple):
@@ -46,11 +68,11 @@ def describe(before: ComparedFields, after: ComparedFields) -> tuple[str, str]:
     differs or a version is not valid JSON. A patch above PATCH_LIMIT is left out; its summary stays.
     """
     try:
-        operations = list(_operations(before, after))
-        if not operations:
+        described = list(_operations(before, after))
+        if not described:
             return "", ""
-        patch = msgspec.json.encode([operation.as_json() for operation in operations])
-        return (patch.decode() if len(patch) <= PATCH_LIMIT else ""), _summary(operations)
+        patch = msgspec.json.encode([operation.as_json() for operation, _ in described])
+        return (patch.decode() if len(patch) <= PATCH_LIMIT else ""), _summary(described)
     except (msgspec.MsgspecError, RecursionError):
         return "", ""
 
@@ -64,15 +86,22 @@ def first_pointer(patch: str) -> Pointer:
     return tuple(token for token in tokens if not token.isdecimal())
 
 
-def _operations(before: ComparedFields, after: ComparedFields) -> Iterator[Operation]:
+def _operations(before: ComparedFields, after: ComparedFields) -> Iterator[_Described]:
     """Yield the differences, those of the spec first: the summary may be cut, and they matter most."""
     if before.spec and after.spec and before.spec != after.spec:
         old, new = _differing_members(before.spec, after.spec)
-        yield from make_patch(mask_values(old), mask_values(new), ("spec",))
+        yield from _compared(mask_values(old), mask_values(new), ("spec",))
     if before.labels != after.labels:
-        yield from make_patch(_labels(before.labels), _labels(after.labels), ("metadata", "labels"))
+        yield from _compared(_labels(before.labels), _labels(after.labels), ("metadata", "labels"))
     if before.annotations != after.annotations:
-        yield from make_patch(before.annotations, after.annotations, ("metadata", "annotations"))
+        yield from _compared(before.annotations, after.annotations, ("metadata", "annotations"))
+
+
+def _compared(old: Any, new: Any, at: Pointer) -> Iterator[_Described]:
+    for operation in make_patch(old, new, at):
+        removed = operation.old if operation.op == "remove" else None
+        names = _names(operation.pointer[len(at) :], new, removed)
+        yield operation, (*(name for name in at if isinstance(name, str)), *names)
 
 
 def _labels(raw: bytes) -> Any:
@@ -93,24 +122,84 @@ def _differing_members(before: bytes, after: bytes) -> tuple[Any, Any]:
     return first, second
 
 
-def _summary(operations: list[Operation]) -> str:
-    return _shorten(", ".join(map(_summarize, operations)), SUMMARY_LIMIT)
+def _summary(described: list[_Described]) -> str:
+    return _shorten(", ".join(line for each in described for line in _summarize(*each)), SUMMARY_LIMIT)
 
 
-def _summarize(operation: Operation) -> str:
-    label = _label(operation.pointer)
+def _summarize(operation: Operation, names: tuple[str, ...]) -> Iterator[str]:
+    """Yield the parts of a summary for one operation: for a map that was added, each of its members."""
     match operation.op:
+        case "remove" if names[-1] in _MAPS and isinstance(operation.old, dict) and operation.old:
+            yield from (f"{_label((*names, str(key)))} removed" for key in sorted(operation.old))
+        case "remove" if isinstance(operation.old, list) and operation.old and all(map(_name_of, operation.old)):
+            yield from (f"{_label((*names, _name_of(item)))} removed" for item in operation.old)
         case "remove":
-            return f"{label} removed"
+            yield f"{_label(names)} removed"
         case "add":
-            return f"{label}: {_value(operation.new)}"
+            yield from _added(names, operation.new)
         case "replace":
-            return f"{label}: {_value(operation.old)} → {_value(operation.new)}"
+            yield f"{_label(names)}: {_value(operation.old)} → {_value(operation.new)}"
 
 
-def _label(pointer: Pointer) -> str:
-    """Return the last name in a pointer: ``args`` for ``/spec/args/0``, since an index means nothing to a reader."""
-    return next((token for token in reversed(pointer) if isinstance(token, str)), format_pointer(pointer))
+def _added(names: tuple[str, ...], new: Any) -> Iterator[str]:
+    if isinstance(new, dict) and isinstance(new.get("image"), str) and any(map(names.__contains__, _CONTAINERS)):
+        yield f"{_label(names)} added: {_value(new['image'])}"
+    elif isinstance(new, dict) and {"key", "effect"} <= new.keys():
+        yield f"{_label(names)}: {_value(':'.join(str(new[k]) for k in ('value', 'effect') if new.get(k)))}"
+    elif isinstance(new, dict) and {"kind", "name"} <= new.keys():
+        name = "/".join(str(new[key]) for key in ("namespace", "name") if new.get(key))
+        yield f"{_label(names)}: {_value(str(new['kind']) + ' ' + name)}"
+    elif isinstance(new, dict) and new:
+        members = {key: value for key, value in new.items() if (key, value) != ("name", names[-1])}
+        for key in sorted(members):
+            yield from _added((*names, key), members[key])
+        yield from () if members else (f"{_label(names)} added",)
+    elif isinstance(new, list) and new and all(_name_of(item) for item in new):
+        for item in new:
+            yield from _added((*names, _name_of(item)), item)
+    else:
+        yield f"{_label(names)}: {_value(new)}"
+
+
+def _names(pointer: Pointer, document: Any, removed: Any) -> tuple[str, ...]:
+    """Return the names along a pointer into a document; of an item of a list its name, if it has one.
+
+    Args:
+        pointer: from the root of the document.
+        document: the version after the change.
+        removed: what was removed, if it is not in that version.
+    """
+    found: list[str] = []
+    for number, token in enumerate(pointer, 1):
+        document = _item(document, token) if removed is None or number < len(pointer) else removed
+        name = token if isinstance(token, str) else _name_of(document)
+        found += [name] if name else []
+    return tuple(found)
+
+
+def _item(document: Any, token: str | int) -> Any:
+    if isinstance(document, dict):
+        return document.get(token)
+    return document[token] if isinstance(document, list) and isinstance(token, int) and token < len(document) else None
+
+
+def _name_of(item: Any) -> str:
+    """Return the name of an item of a list (of a container, a variable, a port), or the key of a taint."""
+    name = (item.get("name") or item.get("key")) if isinstance(item, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def _label(names: tuple[str, ...]) -> str:
+    """Return what a reader calls a field: ``replicas``, ``nodeSelector.disk``, ``web.image``, ``strategy.type``."""
+    lists = [i for i, name in enumerate(names[:-1]) if name in _CONTAINERS]
+    if lists and len(names) > lists[0] + 2:
+        own = names[lists[0] + 1 :]
+        return ".".join(own[:-1] if own[1] == "env" and own[-1] == "value" and len(own) > 3 else own)
+    if lists:
+        return ".".join(names[lists[0] :])
+    said = [name for name in names[:-1] if name not in _WRAPPING]
+    of_template = ["template"] if "template" in names[:-1] and "metadata" in names[:-1] else []
+    return ".".join([*of_template, *said[-1:], names[-1]])
 
 
 def _value(value: Any) -> str:

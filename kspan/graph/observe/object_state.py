@@ -18,6 +18,7 @@ from kspan.k8s.objects import KubeObject, ObjectMeta, ObjectStatus, Spec, decode
 from kspan.k8s.resource_version import version_number
 from kspan.k8s.workloads import (
     REVISION,
+    changeable_fields,
     content,
     lease_holder,
     mounted_claims,
@@ -100,8 +101,10 @@ def _set_spec(new: ObjectState, seen: ObservedObject, known: ObjectState | None)
     if known is None or not meta.generation or meta.generation != known.generation:
         new.template = _template(seen)
     new.generation = meta.generation
-    # The spec of a Pod hardly ever changes, and Pods are the most numerous kind.
-    new.spec = b"" if obj.kind == "Pod" else bytes(obj.spec) if obj.kind != "Lease" else lease_holder(bytes(obj.spec))
+    if obj.kind != "Pod":
+        new.spec = bytes(obj.spec) if obj.kind != "Lease" else lease_holder(bytes(obj.spec))
+    elif not meta.deletionTimestamp and (known is None or not known.rv or meta.generation != known.generation):
+        new.spec = changeable_fields(bytes(obj.spec))
     new.node = spec.nodeName or (wanted_node(bytes(spec.affinity)) if obj.kind == "Pod" else "")
     if obj.kind == "Pod" and (known is None or not known.rv):  # Its volumes never change.
         new.claims = mounted_claims(bytes(obj.spec), new.name)

@@ -83,6 +83,8 @@ class Observer:
             new.source = source_of(new.spec, self.rules.sources[new.kind].reference, new.namespace)
         new.failures = self.failures.after_status(seen, new, self.state.clock.now)
         self.state.objects.put(new)
+        if known is not None and known.progressing and not new.progressing:
+            self.state.objects.end_changes(new, new.reached)
         if new.failures != (known.failures if known is not None else ()):
             self.state.check_traces_of(new)
         if known is None or new.owners != known.owners:

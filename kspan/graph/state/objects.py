@@ -179,6 +179,9 @@ class Objects:
         now = self._clock.now
         obj.reached, obj.deleted, obj.settled, obj.progressing = reached, now, now, False
         self._delta.replace_object(obj.uid)
+        self.end_changes(obj, reached)
+        for transition in obj.transitions:
+            self._end(transition, reached)
         self._expire(obj, now + self._settings.max_trace_age)
         owner = self.get(obj.owner) if obj.owner else None
         for lost in owner.lost_dependents if owner is not None else ():
@@ -212,11 +215,25 @@ class Objects:
         obj.changes = [
             c for c in obj.changes if c.time >= horizon or live(c.span) or c is last or (paused and c.span in paused)
         ]
+        if change.interrupts or change.verb == "Delete":
+            self.end_changes(obj, change.time)
         obj.changes.append(change)
         self._index_happened(obj, change)
         if obj.lost_dependents:
             obj.lost_dependents, obj.replacements = self._recent(obj.lost_dependents), self._recent(obj.replacements)
         self._delta.objects[obj.uid] = None
+
+    def end_changes(self, obj: ObjectState, at: int) -> None:
+        """Note that the changes of an object which were under way are done, or given up, since ``at`` (ns)."""
+        for change in obj.changes:
+            if change.verb:
+                self._end(change, at)
+
+    def _end(self, cause: KnownChange | Transition, at: int) -> None:
+        occ = self._occurrences.get(cause.span)
+        if occ is not None and not occ.until:
+            occ.until = max(at, occ.time)
+            self._delta.spans[occ.id] = occ
 
     def add_inferred_changes(self, obj: ObjectState, changes: list[KnownChange], near: int) -> None:
         """Add unseen changes, oldest first, that were inferred from an object's baseline for an occurrence at ``near``
@@ -302,7 +319,10 @@ class Objects:
         return waiting < TRANSITIONS_KEPT
 
     def add_transition(self, obj: ObjectState, transition: Transition) -> None:
-        """Add a condition transition of an object."""
+        """Add a condition transition of an object, which ends the state that the condition had before."""
+        for earlier in obj.transitions:
+            if earlier.type == transition.type:
+                self._end(earlier, transition.time)
         obj.transitions.append(transition)
         self._index_happened(obj, transition)
         self._delta.objects[obj.uid] = None

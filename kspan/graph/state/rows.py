@@ -8,7 +8,7 @@ import msgspec
 from kspan import vocabulary as words
 from kspan.graph.state.records import ObjectState, Occurrence, Trace
 from kspan.graph.trace.trace_context import read_context
-from kspan.k8s.containers import Ended, Restarted
+from kspan.k8s.containers import Ended, Restarted, image_facts, image_name
 from kspan.model import (
     ObjectRow,
     Outcome,
@@ -59,9 +59,19 @@ def open_span_row(occ: Occurrence) -> SpanRow:
     return _span_row(occ, SpanState.OPEN, occ.time, occ.time, {}, _encode(occ))
 
 
-def span_so_far(row: SpanRow) -> SpanRow:
-    """The row of an open span with the attributes and repeats so far. Its node is not known yet."""
-    return _so_far(_decode(row.fold), row.state) if row.fold else row
+def occurrence_of(row: SpanRow) -> Occurrence:
+    """The occurrence of an open span."""
+    return _decode(row.fold)
+
+
+def span_so_far(row: SpanRow, end: int = 0) -> SpanRow:
+    """The row of an open span with the attributes and repeats so far. Its node is not known yet.
+
+    Args:
+        row: the row.
+        end: its end so far (ns), if the other spans of its trace are known.
+    """
+    return _so_far(_decode(row.fold), row.state, end) if row.fold else row
 
 
 def pending_span_so_far(row: PendingRow) -> SpanRow:
@@ -69,9 +79,8 @@ def pending_span_so_far(row: PendingRow) -> SpanRow:
     return _so_far(_decode(row.fold), SpanState.PENDING)
 
 
-def _so_far(occ: Occurrence, state: SpanState) -> SpanRow:
-    last = max([occ.time, *(repeat.time for repeat in occ.repeats), *(note.time for note in occ.notes)])
-    return _span_row(occ, state, occ.time, last, _attributes(occ, ""), b"")
+def _so_far(occ: Occurrence, state: SpanState, end: int = 0) -> SpanRow:
+    return _span_row(occ, state, occ.time, end or max(occ.time, occ.until), _attributes(occ, ""), b"")
 
 
 def closed_span_row(occ: Occurrence, start: int, end: int, node: str) -> SpanRow:
@@ -183,6 +192,12 @@ def _attributes(occ: Occurrence, node: str) -> dict[str, Any]:
     kept = {key: value for key, value in found.items() if value != ""}
     if occ.run is not None:
         kept |= _run_attributes(occ.run)
+    elif occ.field_path:
+        kept |= _image_attributes(occ.message)
+    elif not occ.until and (occ.verb or occ.condition):
+        kept[words.UNFINISHED] = True
+    if occ.repeats:
+        kept |= _repeat_attributes(occ)
     if occ.finalizers:
         kept[words.FINALIZERS] = [finalizer.name for finalizer in occ.finalizers]
     if occ.probable_manager:
@@ -196,6 +211,50 @@ def _attributes(occ: Occurrence, node: str) -> dict[str, Any]:
     kept[words.RULE] = occ.place.rule
     kept[words.CONFIDENCE] = occ.place.confidence
     return kept
+
+
+def _image_attributes(message: str) -> dict[str, Any]:
+    """The attributes of the image that a message of the kubelet is about; empty if it is about none."""
+    facts = image_facts(message)
+    if facts is None:
+        return {}
+    found = _image_names(facts.image)
+    if facts.size is not None:
+        found[words.IMAGE_SIZE] = facts.size
+    if facts.pulled_in:
+        found[words.IMAGE_PULL_DURATION] = facts.pulled_in / SECOND
+    if facts.waited:
+        found[words.IMAGE_PULL_DURATION_WITH_WAITING] = facts.waited / SECOND
+    if facts.present:
+        found[words.IMAGE_PRESENT] = True
+    return found
+
+
+def _image_names(image: str) -> dict[str, Any]:
+    name, tag, digest = image_name(image)
+    found: dict[str, Any] = {words.IMAGE_NAME: name}
+    if tag:
+        found[words.IMAGE_TAGS] = [tag]
+    if digest:
+        found[words.IMAGE_DIGESTS] = [f"{name}@{digest}"]
+    return found
+
+
+def with_image(row: SpanRow, image: str) -> SpanRow:
+    """The row of a span about a container with the name of its image, unless a message states another one."""
+    if not image or words.IMAGE_NAME in row.attributes:
+        return row
+    return msgspec.structs.replace(row, attributes=row.attributes | _image_names(image))
+
+
+def _repeat_attributes(occ: Occurrence) -> dict[str, Any]:
+    counts = [repeat.count for repeat in occ.repeats]
+    first = occ.event_count if occ.event_uid else 1
+    return {
+        # The counts of an Event can skip numbers, and those of routine Events are counted apart.
+        words.REPEAT_COUNT: max(max(counts) - first + 1, 1 + len(counts)),
+        words.REPEAT_LAST_TIME: format_time(max(repeat.time for repeat in occ.repeats)),
+    }
 
 
 def _run_attributes(run: Ended | Restarted) -> dict[str, Any]:

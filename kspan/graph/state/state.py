@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from kspan.graph.observe.condition_diff import PHASE
 from kspan.graph.rules.rules import Subject
 from kspan.graph.state.delta_builder import DeltaBuilder
 from kspan.graph.state.event_clock import EventClock
@@ -83,6 +84,8 @@ class State:
     def add_change(self, obj: ObjectState, occ: Occurrence, change: KnownChange) -> None:
         """Add a change of an object as an occurrence that waits for its cause, unless it is known."""
         if not self.holds(occ.id):
+            if not obj.progressing and occ.verb != "Delete":
+                occ.until = occ.time
             self.objects.add_change(obj, change)
             self.add_occurrence(occ)
 
@@ -91,6 +94,8 @@ class State:
         self.objects.add_inferred_changes(obj, [change for _, change in inferred], near)
         for occ, _ in inferred:
             occ.arrival = self.clock.next_arrival()
+            # Nobody saw how long they took. Only a Job states when it ended.
+            occ.until = max(occ.time, obj.ended)
             self.add_occurrence(occ)
 
     def publish_change(self, obj: ObjectState) -> Occurrence:
@@ -103,6 +108,8 @@ class State:
 
     def add_transition(self, obj: ObjectState, occ: Occurrence, transition: Transition) -> None:
         """Add a condition transition of an object as an occurrence that waits for its cause."""
+        if not transition.bad or occ.condition_status == PHASE:
+            occ.until = occ.time
         self.objects.add_transition(obj, transition)
         self.add_occurrence(occ)
 

@@ -7,14 +7,16 @@ object in it is progressing. It is closed once, as a whole; its occurrences leav
 from msgspec.structs import replace
 
 from kspan.graph.state.records import ObjectState, Occurrence, Trace
-from kspan.graph.state.rows import closed_root_row, closed_span_row
+from kspan.graph.state.rows import closed_root_row, closed_span_row, with_image
 from kspan.graph.state.state import State
+from kspan.graph.trace.durations import end_times, last_time
 from kspan.graph.trace.estimated_times import with_estimated_times
 from kspan.graph.trace.failing import NOTHING, Failing, FailingTraces
 from kspan.graph.trace.late_lists import awaits_owner
 from kspan.graph.trace.placement import Placer
-from kspan.graph.trace.span_times import children_of, end_times, start_times
+from kspan.graph.trace.span_times import children_of, start_times
 from kspan.graph.trace.verdict import Judge
+from kspan.k8s.workloads import container_images
 from kspan.model import SpanRow, TraceRow, TraceState
 from kspan.settings import FoldSettings
 from kspan.times import SECOND
@@ -167,7 +169,7 @@ class TraceCloser:
         members = with_estimated_times(members)
         children = children_of(members)
         starts = start_times(children)
-        ends = end_times(self.state, trace, members, starts, children)
+        ends = end_times(members, starts)
         root = children[""][0]
         verdict = self.judge.closed(trace, members, self._objects(trace), failing, incomplete=incomplete)
         spans: list[tuple[Occurrence, SpanRow]] = []
@@ -175,6 +177,8 @@ class TraceCloser:
             place = occ, starts[occ.id], ends[occ.id], self._node(occ)
             is_root = occ is root
             row = closed_root_row(*place, verdict, incomplete=incomplete) if is_root else closed_span_row(*place)
+            if occ.field_path:
+                row = with_image(row, self._image(occ))
             if occ.resumes:
                 row = replace(row, links=[*row.links, *self.placer.resumed(occ)])
             spans.append((occ, row))
@@ -186,7 +190,7 @@ class TraceCloser:
             opened_at=trace.opened,
             closed_at=self.state.clock.now,
             start_time=min(starts.values()),
-            end_time=max(ends.values()),
+            end_time=max(*ends.values(), last_time(members, starts)),
             span_count=len(members),
             incomplete=incomplete,
             error=bool(verdict.error),
@@ -208,6 +212,11 @@ class TraceCloser:
         """The node of the object, or the one whose kubelet reported."""
         obj = self.state.object(occ.uid)
         return obj.node if obj is not None and obj.node else (occ.instance if occ.actor == "kubelet" else "")
+
+    def _image(self, occ: Occurrence) -> str:
+        """The image of the container that an occurrence is about; empty if its Pod was not seen."""
+        obj = self.state.object(occ.uid)
+        return container_images(obj.spec).get(occ.field_path, "") if obj is not None and obj.kind == "Pod" else ""
 
     # objects ---------------------------------------------------------------------------------------------------------
 

@@ -58,4 +58,5 @@ def _estimated(occ: Occurrence, parent: Occurrence | None, earliest: int, bounds
             latest += SECOND  # The time of the effect is in whole seconds.
     else:
         time = floor if parent is not None else (earliest + latest) // 2
-    return replace(occ, time=time, uncertainty=max(time - earliest, latest - time))
+    until = time if occ.until == occ.time else occ.until  # A moment stays one.
+    return replace(occ, time=time, until=until, uncertainty=max(time - earliest, latest - time))

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from kspan.graph.observe.condition_diff import PHASE, is_bad
+from kspan.graph.observe.field_managers import service_of
 from kspan.graph.observe.rollout_status import ASSESSED
 from kspan.graph.state.records import KnownChange, ObjectState, Occurrence, Trace
 from kspan.graph.state.state import State
@@ -190,7 +191,7 @@ class Judge:
 
 
 def _superseded_by(change: KnownChange, obj: ObjectState, members: list[Occurrence]) -> Verdict:
-    by = f" by {change.manager}" if change.manager else ""
+    by = f" by {service_of(change.manager)}" if change.manager else ""
     # Without its time: that of a change that was not watched is an estimate, and the linked span has it.
     reason = f"superseded by {obj.kind}.{change.verb} {obj.name}{by}{_reached(members)}"
     return Verdict(Outcome.SUPERSEDED, reason, change.span)

@@ -48,7 +48,7 @@ def test_why_prints_a_sentence_and_the_chain_of_causes(db: Path) -> None:
         "container web completed (0) at 2026-11-22 10:25:52.054 UTC, "
         "because kubectl changed Deployment rolling-update/web 2.3s earlier:"
     )
-    assert lines[2] == "  image: registry.example.com/shop/web:v2 → registry.example.com/shop/web:v1"
+    assert lines[2] == "  web.image: registry.example.com/shop/web:v2 → registry.example.com/shop/web:v1"
     steps = [line for line in lines if line.startswith(("├╴", "└╴"))]
     assert len(steps) == 7
     assert steps[0].split()[:3] == ["├╴10:25:52.054", "kubelet", "Pod.ContainerTerminated"]
@@ -62,7 +62,7 @@ def test_why_in_json_has_the_chain_the_cause_and_its_effects(db: Path) -> None:
     assert [step["kind"] for step in answer["chain"]][-1] == "Deployment"
     root = answer["chain"][-1]
     assert (root["rule"], root["confidence"], root["service"]) == ("root", 0.95, "kubectl")
-    assert root["change"].startswith("image: ")
+    assert root["change"].startswith("web.image: ")
     assert root["time"].startswith("2026-11-22T10:25:49.727")
     assert answer["object"]["deleted_at"].startswith("2026-11-22T10:25:53")
     assert answer["trace"]["trace_id"] == root["trace_id"]
@@ -82,13 +82,40 @@ def test_traces_are_the_same_as_table_csv_and_json(db: Path) -> None:
     args = ("traces", "--kind", "deploy", "--name", "web", "--db", db)
     table = kspan(*args).stdout.splitlines()
     assert table[0].split() == ["TRACE", "START", "(UTC)", "DURATION", "SPANS", "WARNINGS", "OUTCOME", "WHO", "WHAT"]
-    assert "Update Deployment rolling-update/web: image: registry.example.com/shop/web:v2 → " in table[1]
+    assert "Update Deployment rolling-update/web: web.image: registry.example.com/shop/web:v2 → " in table[1]
     as_json = json.loads(kspan(*args, "-o", "json").stdout)
     as_csv = list(csv.DictReader(io.StringIO(kspan(*args, "-o", "csv").stdout)))
     assert len(table) - 1 == len(as_json) == len(as_csv)
     assert [row["trace_id"] for row in as_json] == [row["trace_id"] for row in as_csv]
     assert all(line.startswith(row["trace_id"][:12]) for line, row in zip(table[1:], as_json, strict=True))
     assert as_csv[0]["who"] == "kubectl"
+
+
+def test_every_command_has_the_same_service_and_field_manager(db: Path) -> None:
+    """``kubectl`` is the service, ``kubectl-set`` the field manager."""
+    where, when = ("-n", "rolling-update", "--db", db), "2026-11-22 10:25:06"
+    why = json.loads(kspan("why", "deploy/web", "--at", when, *where, "-o", "json").stdout)
+    root = why["chain"][-1]
+    traces = json.loads(kspan("traces", *where, "-o", "json").stdout)
+    timeline = json.loads(kspan("timeline", *where, "-o", "json").stdout)
+    statement = "SELECT trace_id, who, who AS service, manager FROM rollouts WHERE changed_to LIKE '%v2'"
+    rollouts = json.loads(kspan("sql", statement, "--db", db, "-o", "json").stdout)
+    rows = [root, *(row for row in traces if row["trace_id"] == root["trace_id"])]
+    rows += [row for row in timeline if row["span_id"] == root["span_id"]] + rollouts
+    assert len(rows) == 4
+    assert [(row["who"], row["service"], row["manager"]) for row in rows] == [("kubectl", "kubectl", "kubectl-set")] * 4
+    for command in (("traces", *where), ("timeline", *where), ("trace", root["trace_id"], "--db", db)):
+        assert "kubectl-set" not in kspan(*command).stdout
+    assert "because kubectl (kubectl-set) changed" in kspan("why", "deploy/web", "--at", when, *where).stdout
+
+
+def test_lines_about_a_container_have_its_name(db: Path) -> None:
+    timeline = kspan("timeline", "-n", "rolling-update", "--db", db).stdout
+    why = kspan("why", POD, "-n", "rolling-update", "--db", db).stdout
+    assert "Pod.Killing web-854b7f4f-9xzlt/web  " in why
+    assert "Pod.Started rolling-update/web-854b7f4f-9xzlt/web" in timeline
+    found = json.loads(kspan("timeline", "-n", "rolling-update", "--db", db, "-o", "json").stdout)
+    assert {row["container"] for row in found if row["reason"] in ("Started", "ContainerTerminated")} == {"web"}
 
 
 def test_no_matching_trace_or_occurrence_is_not_an_error(db: Path) -> None:

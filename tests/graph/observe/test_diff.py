@@ -67,8 +67,8 @@ def test_a_change_of_many_fields_gives_exactly_this_patch_and_summary() -> None:
     patch, summary = describe(BEFORE, AFTER)
     assert patch == PATCH
     assert summary == (
-        "minReadySeconds: 10, paused removed, replicas: 2 → 4, rollingUpdate removed, type: RollingUpdate → Recreate, "
-        'containers: {"name":"proxy","image":"proxy:v3"}, a…'
+        "minReadySeconds: 10, paused removed, replicas: 2 → 4, strategy.rollingUpdate removed, "
+        "strategy.type: RollingUpdate → Recreate, containers.proxy added: proxy:v3…"
     )
 
 
@@ -80,13 +80,13 @@ def test_a_change_of_many_fields_gives_exactly_this_patch_and_summary() -> None:
         (fields({"a": 1}), fields({"a": "1"}), "a: 1 → 1"),
         (fields({"a": [1]}), fields({"a": [1, 2]}), "a: 2"),
         (fields({"a": [[1]]}), fields({"a": [[2]]}), "a: 1 → 2"),
-        (fields({"a": {"1": 1}}), fields({"a": {"1": 2}}), "1: 1 → 2"),
+        (fields({"a": {"1": 1}}), fields({"a": {"1": 2}}), "a.1: 1 → 2"),
         (fields({"a": "x" * 99}), fields({"a": {"b": "y" * 99}}), f'a: {"x" * 59}… → {{"b":"{"y" * 53}…'),
-        (fields(labels={"a": "1"}), fields(labels=None), "a removed"),
-        (fields(None), fields({"replicas": 1}, {"a": "é"}), "a: é"),
+        (fields(labels={"a": "1"}), fields(labels=None), "labels.a removed"),
+        (fields(None), fields({"replicas": 1}, {"a": "é"}), "labels.a: é"),
         (fields([1]), fields([2]), "spec: 1 → 2"),
         (fields([1]), fields({}), "spec: [1] → {}"),
-        (fields(["x"], {"z": "1"}), fields(["y"], {"z": "2"}, a="1"), "spec: x → y, z: 1 → 2, a: 1"),
+        (fields(["x"], {"z": "1"}), fields(["y"], {"z": "2"}, a="1"), "spec: x → y, labels.z: 1 → 2, annotations.a: 1"),
     ],
 )
 def test_summaries(before: ComparedFields, after: ComparedFields, summary: str) -> None:
@@ -95,6 +95,8 @@ def test_summaries(before: ComparedFields, after: ComparedFields, summary: str) 
 
 def test_annotations_that_repeat_the_spec_are_not_compared() -> None:
     kept = {"example.com/ticket": "OPS-7"}
+    bookkeeping = ("deprecated.daemonset.template.generation", "pv.kubernetes.io/bound-by-controller")
+    assert compared_annotations(dict.fromkeys(bookkeeping, "1") | kept) == kept
     assert compared_annotations({LAST_APPLIED: "{}", "deployment.kubernetes.io/revision": "2", **kept}) == kept
     assert compared_annotations(None) == {}
 
@@ -106,9 +108,9 @@ def test_confidential_values_are_masked_and_their_names_stay() -> None:
     patch, summary = describe(before, after)
     assert json.loads(patch)[0]["path"] == "/spec/template/spec/containers/0/env/2"
     assert "hunter" not in patch + summary
-    assert '"C"' in summary
+    assert summary == f"web.env.C: {MASK}"
     patch, summary = describe(fields({"data": {"a": "hunter1"}}), fields({"data": {"a": "hunter2", "b": "hunter3"}}))
-    assert summary == f"b: {MASK}"
+    assert summary == f"data.b: {MASK}"
 
 
 def test_a_value_that_is_masked_does_not_differ() -> None:
@@ -150,3 +152,82 @@ def test_the_patch_leads_to_the_new_version_with_confidential_values_masked(old:
         found = apply(masked[0], json.loads(patch or "[]"))
         assert typed(found) == typed(masked[1])
         assert bool(patch) is bool(summary)
+
+
+def of_template(**spec: Any) -> ComparedFields:
+    """A workload with one container and more fields in the spec of its Pods."""
+    web = {
+        "name": "web",
+        "image": "web:v1",
+        "env": [{"name": "A", "value": "1"}],
+        "resources": {"limits": {"cpu": "1"}},
+    }
+    return fields({"template": {"metadata": {"labels": {"a": "1"}}, "spec": {"containers": [web], **spec}}})
+
+
+def of_web(**changed: Any) -> ComparedFields:
+    """The same with other fields of its container."""
+    web = {
+        "name": "web",
+        "image": "web:v1",
+        "env": [{"name": "A", "value": "1"}],
+        "resources": {"limits": {"cpu": "1"}},
+    }
+    return of_template(containers=[{**web, **changed}])
+
+
+@pytest.mark.parametrize(
+    "after, summary",
+    [
+        (of_web(image="web:v2"), "web.image: web:v1 → web:v2"),
+        (of_web(resources={"limits": {"cpu": "2"}}), "web.resources.limits.cpu: 1 → 2"),
+        (of_web(resources={"limits": {}}), "web.resources.limits.cpu removed"),
+        (of_web(env=[]), "web.env.A removed"),
+        (of_web(env=[{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]), f"web.env.B: {MASK}"),
+        (of_web(ports=[{"name": "http", "containerPort": 80}]), "web.ports.http.containerPort: 80"),
+        (of_web(readinessProbe={"httpGet": {"port": 80}}), "web.readinessProbe.httpGet.port: 80"),
+        (of_template(nodeSelector={"nowhere": "yes"}), "nodeSelector.nowhere: yes"),
+        (of_template(serviceAccountName="web"), "serviceAccountName: web"),
+        (of_template(initContainers=[{"name": "wait", "image": "wait:v1"}]), "initContainers.wait added: wait:v1"),
+        (of_template(initContainers=[{"name": "wait"}]), "initContainers.wait added"),
+    ],
+)
+def test_a_change_of_a_template_names_the_container_or_the_map(after: ComparedFields, summary: str) -> None:
+    assert describe(of_template(), after)[1] == summary
+
+
+@pytest.mark.parametrize(
+    "before, after, summary",
+    [
+        (fields({"nodeSelector": {"a": "b"}}), fields({}), "nodeSelector.a removed"),
+        (fields(None, {"tier": "web", "team": "a"}), fields(None, {"team": "a"}), "labels.tier removed"),
+        (
+            fields({"updateStrategy": {"rollingUpdate": {"partition": 1}}}),
+            fields({"updateStrategy": {"rollingUpdate": {"partition": 0}}}),
+            "rollingUpdate.partition: 1 → 0",
+        ),
+        (
+            fields({}),
+            fields({"taints": [{"key": "gpu", "value": "yes", "effect": "NoSchedule"}], "unschedulable": True}),
+            "taints.gpu: yes:NoSchedule, unschedulable: true",
+        ),
+        (
+            fields({"taints": [{"key": "a", "effect": "NoExecute"}, {"key": "b", "effect": "NoExecute"}]}),
+            fields({"taints": [{"key": "b", "effect": "NoExecute"}]}),
+            "taints.a removed",
+        ),
+        (fields({"taints": [{"key": "a", "effect": "NoExecute"}]}), fields({}), "taints.a removed"),
+        (
+            fields({}),
+            fields({"claimRef": {"kind": "PersistentVolumeClaim", "namespace": "shop", "name": "data", "uid": "u"}}),
+            "claimRef: PersistentVolumeClaim shop/data",
+        ),
+        (
+            fields({"template": {"metadata": {}}}),
+            fields({"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026"}}}}),
+            "template.annotations.kubectl.kubernetes.io/restartedAt: 2026",
+        ),
+    ],
+)
+def test_the_key_of_a_map_has_its_parent(before: ComparedFields, after: ComparedFields, summary: str) -> None:
+    assert describe(before, after)[1] == summary

@@ -28,7 +28,14 @@ UNKNOWN = {
     Replacement: {},
     Place: {"confidence": 0.0, "episodic": False},
     Occurrence: {"rv": 0, "generation": 0, "uncertainty": 0, "event_count": 0, "event_start": 0, "seen_rv": 0}
-    | {"warning": False, "by_controller": False, "top_level": False, "decided": False, "probable_manager": False},
+    | {
+        "until": 0,
+        "warning": False,
+        "by_controller": False,
+        "top_level": False,
+        "decided": False,
+        "probable_manager": False,
+    },
     ObjectState: {"rv": 0, "generation": 0, "created": 0, "seen": 0, "deleted": 0, "forget": 0, "settled": 0}
     | {"reached": 0, "written": 0, "ended": 0, "template": 0, "toleration_seconds": 0, "labels": 0}
     | {"replicas": -1, "ordinal": -1, "deleting": False, "progressing": False, "failed": False},

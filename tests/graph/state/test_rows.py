@@ -75,7 +75,9 @@ def test_the_row_of_an_open_trace() -> None:
 
 
 def test_the_attributes_of_a_change() -> None:
-    occ = placed(verb="Update", api_version="v1", resource_version="40", manager="kubectl", patch="[]", summary="x")
+    occ = placed(
+        verb="Update", api_version="v1", resource_version="40", manager="kubectl", patch="[]", summary="x", until=2
+    )
     assert closed_span_row(occ, 1, 2, "node-a").attributes == {
         "k8s.object.kind": "Pod",
         "k8s.object.name": "web-0",
@@ -180,6 +182,50 @@ def test_links_lead_to_the_trace_before_and_to_a_related_context(
 def test_a_remote_parent_comes_before_one_in_the_trace(place: dict[str, Any], parent: str, remote: bool) -> None:
     row = closed(placed(place))
     assert (row.parent_span_id, row.remote_parent) == (parent, remote)
+
+
+def test_a_repeat_has_its_number_and_last_time_as_attributes_of_the_span() -> None:
+    found = closed(
+        placed(event_uid="event", event_count=3, repeats=[Repeat(7 * SECOND, 9, "", 9), Repeat(5, 4, "", 8)])
+    )
+    assert found.attributes["kspan.repeat.count"] == 7
+    assert found.attributes["kspan.repeat.last_time"] == "1970-01-01T00:00:07.000000Z"
+    assert "kspan.repeat.count" not in closed(placed()).attributes
+
+
+@pytest.mark.parametrize(
+    "message, expected",
+    [
+        (
+            'Successfully pulled image "shop/web:v1@sha256:0a" in 1.5s (2.5s including waiting). Image size: 12 bytes.',
+            {
+                "container.image.name": "shop/web",
+                "container.image.tags": ["v1"],
+                "container.image.repo_digests": ["shop/web@sha256:0a"],
+                "kspan.image.size": 12,
+                "kspan.image.pull.duration": 1.5,
+                "kspan.image.pull.duration_with_waiting": 2.5,
+            },
+        ),
+        (
+            'Container image "web" already present on machine',
+            {"container.image.name": "web", "kspan.image.present": True},
+        ),
+        ("Started container web", {}),
+    ],
+)
+def test_an_event_about_a_container_has_what_its_message_states_about_the_image(
+    message: str, expected: dict[str, Any]
+) -> None:
+    found = closed(placed(event_uid="event", field_path="spec.containers{web}", message=message)).attributes
+    assert {key: value for key, value in found.items() if "image" in key} == expected
+    assert found["k8s.container.name"] == "web"
+
+
+@pytest.mark.parametrize("more, expected", [({"verb": "Update"}, True), ({"condition": "Ready"}, True), ({}, None)])
+def test_a_change_or_condition_that_is_not_over_says_so(more: dict[str, Any], expected: bool | None) -> None:
+    assert closed(placed(**more)).attributes.get("kspan.unfinished") is expected
+    assert "kspan.unfinished" not in closed(placed(until=1, **more)).attributes
 
 
 def test_repeats_and_notes_are_events_of_the_span_in_the_order_of_their_times() -> None:

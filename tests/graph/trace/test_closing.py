@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kspan.graph.state.records import ObjectState, Occurrence, Place, Refusal
+from kspan.graph.state.records import ObjectState, Occurrence, Place, Refusal, Repeat
 from kspan.graph.state.state import State
 from kspan.graph.trace.closing import TraceCloser
 from kspan.model import Delta, SpanRow, TraceRow, TraceState
@@ -325,13 +325,14 @@ def test_the_row_of_a_closed_trace() -> None:
     assert (row.start_time / SECOND, row.end_time / SECOND) == (100, 103)
 
 
-def test_an_effect_starts_no_earlier_than_its_cause_and_a_span_covers_its_effects() -> None:
+def test_an_effect_starts_no_earlier_than_its_cause_and_a_moment_does_not_cover_its_effects() -> None:
     traced = Traced(pod(), thing("other"))
-    traced.add("a", verb="Create", seconds=100.5)
+    traced.add("a", verb="Create", seconds=100.5, until=int(100.5 * SECOND))
     traced.add("b", "a", 100, uid="other")
     traced.add("c", "b", 104, uid="third")
     traced.check(120)
-    assert traced.lasts() == {"a": (100.5, 104), "b": (100.5, 104), "c": (104, 104)}
+    assert traced.lasts() == {"a": (100.5, 100.5), "b": (100.5, 100.5), "c": (104, 104)}
+    assert traced.closed().end_time == 104 * SECOND
 
 
 def test_a_top_level_event_starts_with_the_first_of_what_it_reports() -> None:
@@ -342,87 +343,12 @@ def test_a_top_level_event_starts_with_the_first_of_what_it_reports() -> None:
     assert traced.lasts() == {"a": (102, 102), "b": (102, 102)}
 
 
-def test_a_span_lasts_until_the_next_of_its_object() -> None:
+def test_a_trace_lasts_until_the_last_repeat_in_it() -> None:
     traced = Traced(pod())
-    traced.add("a", verb="Create")
-    traced.add("b", "a", 103)
-    traced.add("c", "a", 107)
-    traced.check(120)
-    assert traced.lasts() == {"a": (100, 107), "b": (103, 107), "c": (107, 107)}
-
-
-@pytest.mark.parametrize(
-    "of_pod, expected",
-    [
-        ({"reached": 109 * SECOND}, 109),
-        ({"reached": 99 * SECOND}, 100),
-        ({"reached": 109 * SECOND, "progressing": True}, 100),
-    ],
-)
-def test_the_last_span_lasts_until_its_object_came_to_rest(of_pod: dict[str, Any], expected: float) -> None:
-    traced = Traced(pod(**of_pod))
-    traced.add("a", verb="Create")
+    traced.add("a", reason="Unhealthy", repeats=[Repeat(180 * SECOND, 5, "", 2)])
     traced.check(1000)
-    assert traced.lasts()["a"] == (100, expected)
-
-
-def test_an_object_whose_newest_change_is_in_another_trace_came_to_rest_after_that() -> None:
-    traced = Traced(thing("pod", reached=109 * SECOND, changes=[change("z", 20, trace="other")]))
-    traced.add("a", verb="Create")
-    traced.check(120)
-    assert traced.lasts()["a"] == (100, 100)
-
-
-@pytest.mark.parametrize(
-    "reason, path, later, expected",
-    [
-        # Pulling lasts until Pulled or Failed of the same container, whatever happens in between.
-        ("Pulling", "app", [("Scheduled", ""), ("Pulled", "app")], 104),
-        ("Pulling", "app", [("Pulled", "other"), ("Failed", "app")], 104),
-        ("Pulling", "app", [("Pulled", "other"), ("Failed", "")], 104),
-        ("Pulling", "app", [("Scheduled", ""), ("Created", "app")], 102),
-        ("Pulling", "app", [("Pulled", "app"), ("Pulled", "app")], 102),
-        # Started lasts until the container is ready, or ends.
-        ("Started", "app", [("Scheduled", ""), ("Ready", "")], 104),
-        ("Started", "app", [("Scheduled", ""), ("Killing", "app")], 104),
-        ("Started", "app", [("Scheduled", ""), ("BackOff", "app")], 104),
-        ("Started", "app", [("Scheduled", ""), ("Succeeded", "")], 104),
-        # Others last until the next.
-        ("Created", "app", [("Scheduled", ""), ("Pulled", "app")], 102),
-    ],
-)
-def test_what_the_kubelet_began_lasts_until_it_is_done(
-    reason: str, path: str, later: list[tuple[str, str]], expected: float
-) -> None:
-    traced = Traced(thing("pod"))
-    traced.add("root", seconds=99, uid="node")
-    traced.add("a", "root", reason=reason, field_path=path)
-    for number, (name, where) in enumerate(later):
-        traced.add(f"b{number}", "root", 102 + 2 * number, trace="trace", reason=name, field_path=where)
-    traced.check(120)
-    assert traced.lasts()["a"] == (100, expected)
-
-
-def test_init_containers_run_one_after_the_other_and_kinds_other_than_pods_have_no_kubelet() -> None:
-    cases: list[dict[str, Any]] = [{"field_path": "spec.initContainers{a}"}, {"kind": "Widget"}]
-    for more in cases:
-        traced = Traced(thing("pod"))
-        traced.add("root", seconds=99, uid="node")
-        traced.add("a", "root", reason="Pulling", **more)
-        traced.add("b", "root", 102, reason="Scheduled", **more)
-        traced.add("c", "root", 104, reason="Pulled", **more)
-        traced.check(120)
-        assert traced.lasts()["a"] == (100, 102)
-
-
-def test_a_transition_lasts_until_the_next_of_its_condition() -> None:
-    traced = Traced(thing("pod"))
-    traced.add("a", condition="Ready")
-    traced.add("b", "", 102, condition="Other")
-    traced.add("c", "", 104, condition="Ready")
-    traced.check(120)
-    assert traced.lasts()["a"] == (100, 104)
-    assert traced.lasts()["b"] == (102, 104), "the next of any kind, for want of one of its own"
+    assert traced.lasts() == {"a": (100, 100)}
+    assert (traced.closed().start_time, traced.closed().end_time) == (100 * SECOND, 180 * SECOND)
 
 
 @pytest.mark.parametrize(

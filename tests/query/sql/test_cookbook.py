@@ -17,7 +17,7 @@ Row = dict[str, Any]
 QUESTIONS = questions()
 
 UPDATE = "2026-11-22T10:25:05.290Z"
-V2 = "image: registry.example.com/shop/web:v1 → registry.example.com/shop/web:v2"
+V2 = "web.image: registry.example.com/shop/web:v1 → registry.example.com/shop/web:v2"
 
 # For each question: the recording that is asked, parameters, how many rows there are, and what is in one of them.
 ANSWERS: dict[str, tuple[str, dict[str, str], int, Row]] = {
@@ -43,7 +43,7 @@ ANSWERS: dict[str, tuple[str, dict[str, str], int, Row]] = {
         "02-rolling-update",
         {},
         3,
-        {"change": V2, "who": "kubectl", "ready_seconds": 2.68, "seconds": 4.532, "outcome": "ok", "restarts": 0},
+        {"change": V2, "who": "kubectl", "ready_seconds": 2.68, "seconds": 2.842, "outcome": "ok", "restarts": 0},
     ),
     "Which rollouts failed, and why?": (
         "03-crashloop",
