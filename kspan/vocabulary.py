@@ -77,6 +77,16 @@ SUPERSEDED_BY = "kspan.trace.superseded_by"
 """Id of the span of the change that superseded a trace, on its root span."""
 TIME_UNCERTAINTY = "kspan.time.uncertainty"
 """Seconds by which the start of a span may be wrong. Absent if the time is exact."""
+LINK = "kspan.link"
+"""On a span link: what the other span is to this one, one of the next four."""
+CONTINUES = "continues"
+"""The span is in an episode that continues the closed trace of the other one."""
+CAUSED_BY = "caused by"
+"""The other span is the cause. It is in a trace that was closed before."""
+RELATES = "relates"
+"""A trace context that the object of the span carried before."""
+SUPERSEDED = "superseded by"
+"""The trace of this root span was superseded by the other one, a change."""
 
 # Kinds for which the semantic conventions define k8s.<kind>.name and k8s.<kind>.uid (only the name for a Namespace).
 _KINDS = {
@@ -94,6 +104,7 @@ _KINDS = {
     "ResourceQuota": "resourcequota",
     "PersistentVolumeClaim": "persistentvolumeclaim",
     "PersistentVolume": "persistentvolume",
+    "Service": "service",
 }
 
 
@@ -120,3 +131,14 @@ def object_attributes(kind: str, name: str, uid: str) -> dict[str, str]:
     if word is None:
         return {}
     return {f"k8s.{word}.name": name, f"k8s.{word}.uid": uid}
+
+
+def owner_attribute(kind: str, name: str) -> dict[str, str]:
+    """The attribute ``k8s.<kind>.name`` of an owner; empty for other kinds."""
+    word = _KINDS.get(kind)
+    return {f"k8s.{word}.name": name} if word is not None and name else {}
+
+
+def pod_label(key: str) -> str:
+    """The attribute of a label of a Pod."""
+    return f"k8s.pod.label.{key}"

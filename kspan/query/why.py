@@ -5,9 +5,10 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, and_, case, func, select
 
+from kspan import vocabulary
 from kspan.errors import QueryError
 from kspan.ids import unnamed
-from kspan.model import ObjectRow, SpanRow, TraceRow
+from kspan.model import ObjectRow, SpanLink, SpanRow, TraceRow
 from kspan.query import spans as reading
 from kspan.query.objects.find import Found, find
 from kspan.query.objects.names import ObjectName
@@ -173,8 +174,15 @@ def _end(last: SpanRow, trace: TraceRow | None) -> tuple[tuple[str, str] | None,
     remote = (last.trace_id, last.parent_span_id) if last.remote_parent else None
     previous = trace.previous_trace_id if trace is not None else ""
     lost = next((link.trace_id for link in last.links if link.trace_id == previous), "")
-    related = next(((link.trace_id, link.span_id) for link in last.links if link.trace_id != previous), None)
+    others = [link for link in last.links if link.trace_id != previous and _kind(link) in ("", vocabulary.RELATES)]
+    related = next(((link.trace_id, link.span_id) for link in others), None)
     return remote, lost, related
+
+
+def _kind(link: SpanLink) -> str:
+    """The kind of a link; empty in histories of kspan 0.2.0."""
+    kind = link.attributes.get(vocabulary.LINK, "")
+    return kind if isinstance(kind, str) else ""
 
 
 def _linked(connection: Connection, cluster: str, span: SpanRow) -> SpanRow | None:
@@ -183,6 +191,8 @@ def _linked(connection: Connection, cluster: str, span: SpanRow) -> SpanRow | No
     It takes precedence over the parent: an episode puts all later occurrences of an object below its first one.
     """
     for link in span.links:
+        if _kind(link) == vocabulary.SUPERSEDED:
+            continue
         cause = reading.one(connection, cluster, link.trace_id, link.span_id)
         if cause is not None:
             return cause

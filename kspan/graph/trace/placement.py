@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from kspan import vocabulary as words
 from kspan.graph.cause.choice import CARRIED, ROOT, SUBJECT, UNKNOWN, Choice
 from kspan.graph.observe.events import is_combined
 from kspan.graph.state.records import KnownChange, Occurrence, Place, Trace
@@ -105,6 +106,7 @@ class Placer:
             cause=span,
             link_trace=previous,
             link_span=span,
+            link="" if not previous else words.CONTINUES if cause is None else words.CAUSED_BY,
             episodic=True,
         )
         self.state.place(occ, place, previous=opened_after)
@@ -159,13 +161,23 @@ class Placer:
             trace: the trace.
             members: its occurrences, sorted by time and id, of which one is the root.
         """
-        if trace.remote:
-            return
-        root = next(occ for occ in members if not occ.place.parent)
-        reported = (occ for occ in members if occ.reported_by == occ.place.parent == root.id)
-        name = self._id_from(next(reported, root))
+        name = self._implied_id(trace, members)
         if name != trace.id:
             self.state.rename_trace(trace, name)
+
+    def final_id(self, name: str) -> str:
+        """The id that a trace will have once it is closed; of a closed one, the id that it has."""
+        trace = self.state.trace(name)
+        if trace is None:
+            return name
+        return self._implied_id(trace, sorted(self.state.members(name), key=lambda occ: (occ.time, occ.id)))
+
+    def _implied_id(self, trace: Trace, members: list[Occurrence]) -> str:
+        if trace.remote:
+            return trace.id
+        root = next(occ for occ in members if not occ.place.parent)
+        reported = (occ for occ in members if occ.reported_by == occ.place.parent == root.id)
+        return self._id_from(next(reported, root))
 
     # an Event that arrives after the change that it reports ----------------------------------------------------------
 
@@ -212,7 +224,7 @@ class Placer:
         for occ in roots[1:]:
             place = replace(occ.place, parent=roots[0].id)
             if place.link_span == roots[0].place.link_span:
-                place = replace(place, link_trace="", link_span="")
+                place = replace(place, link_trace="", link_span="", link="")
             self.state.change_place(occ, place)
 
     # repeats ---------------------------------------------------------------------------------------------------------
