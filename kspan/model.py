@@ -303,6 +303,8 @@ class Verdict(NamedTuple):
     """The failure, or the change that superseded it and how far it had come; empty if nothing is to be said."""
     superseded_by: str = ""
     """Span id of the change that superseded it."""
+    superseding_trace: str = ""
+    """The trace of that change; empty if it is in none yet."""
 
     @property
     def error(self) -> str:

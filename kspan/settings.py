@@ -42,6 +42,10 @@ class FoldSettings(msgspec.Struct, frozen=True):
     context_annotations: tuple[str, ...] = ("tracing.k8s.io/traceparent",)
     """Annotations that carry a W3C traceparent (KEP-5915 proposes the first)."""
 
+    span_labels: tuple[str, ...] = ()
+    """Labels of Pods that the spans about them carry. They are stored with the spans, so that a trace is the same
+    whenever it is sent."""
+
 
 class FoldInputs(msgspec.Struct, frozen=True):
     """Everything that determines the projection besides the journal.

@@ -92,10 +92,6 @@ REMAINING = (
     "NamespaceDeletionContentFailure",
 )
 """Conditions of a Namespace whose messages name what delays its deletion, the most informative first."""
-LINK = "kspan.link"
-"""The kind of a span link. Absent for the cause in an earlier trace, and for a trace context."""
-RELATES = "relates"
-"""Kind of a link to something else that belongs to an occurrence: what was changed while a rollout was paused."""
 IMAGE_SIZE = "kspan.image.size"
 """Size of a pulled image in bytes, as the kubelet states it."""
 IMAGE_PULL_DURATION = "kspan.image.pull.duration"
@@ -113,6 +109,16 @@ UNFINISHED = "kspan.unfinished"
 absent."""
 TIME_UNCERTAINTY = "kspan.time.uncertainty"
 """Seconds by which the start of a span may be wrong. Absent if the time is exact."""
+LINK = "kspan.link"
+"""On a span link: what the other span is to this one, one of the next four."""
+CONTINUES = "continues"
+"""The span is in an episode that continues the closed trace of the other one."""
+CAUSED_BY = "caused by"
+"""The other span is the cause. It is in a trace that was closed before."""
+RELATES = "relates"
+"""A trace context that the object of the span carried before, or a change that was made while a rollout was paused."""
+SUPERSEDED = "superseded by"
+"""The trace of this root span was superseded by the other one, a change."""
 
 # Kinds for which the semantic conventions define k8s.<kind>.name and k8s.<kind>.uid (only the name for a Namespace).
 _KINDS = {
@@ -130,6 +136,7 @@ _KINDS = {
     "ResourceQuota": "resourcequota",
     "PersistentVolumeClaim": "persistentvolumeclaim",
     "PersistentVolume": "persistentvolume",
+    "Service": "service",
 }
 
 
@@ -163,3 +170,14 @@ def object_attributes(kind: str, name: str, uid: str) -> dict[str, str]:
     if word is None:
         return {}
     return {f"k8s.{word}.name": name, f"k8s.{word}.uid": uid}
+
+
+def owner_attribute(kind: str, name: str) -> dict[str, str]:
+    """The attribute ``k8s.<kind>.name`` of an owner; empty for other kinds."""
+    word = _KINDS.get(kind)
+    return {f"k8s.{word}.name": name} if word is not None and name else {}
+
+
+def pod_label(key: str) -> str:
+    """The attribute of a label of a Pod."""
+    return f"k8s.pod.label.{key}"

@@ -6,12 +6,18 @@ from kspan.ingest.journal_builder import JournalBatch
 from kspan.pipeline.projector import Projector
 from kspan.pipeline.replay import replay
 from kspan.store import Store, open_store
-from tests.causality.actors import kill, new_pod, rolled_out, run
-from tests.causality.cluster import MANAGER, Cluster
+from tests.causality.actors import done, kill, new_pod, new_replicas, rolled_out, run, running
+from tests.causality.cluster import MANAGER, Cluster, Thing
 from tests.recordings import SCENARIOS, recording
 
 DRAIN = "drain"
 """The cluster of a made-up history: no recording of the repository has an eviction."""
+
+EVICTIONS = "evictions"
+"""Another: a taint evicts five Pods, a lost Node two. The Events about two of the five were lost."""
+
+JOBS = "jobs"
+"""Another: two Jobs of one owner fail, the first at once, the second at its third try."""
 
 
 def fill(url: str) -> None:
@@ -20,6 +26,8 @@ def fill(url: str) -> None:
         for scenario in SCENARIOS:
             replay(store, read_frames([str(recording(scenario))]), built_in_rules(), cluster=scenario)
         _drain(store)
+        _evictions(store)
+        _jobs(store)
         first, second, *_ = store.unemitted_traces("02-rolling-update", "otlp", 100)
         store.mark_emitted("02-rolling-update", "otlp", [first.trace_id], first.closed_at)
         store.mark_failed("02-rolling-update", "otlp", [second.trace_id], second.closed_at, "too large", rejected=True)
@@ -36,8 +44,65 @@ def _drain(store: Store) -> None:
         c.condition(pod, "DisruptionTarget", "True", reason="EvictionByEvictionAPI", message="", by=MANAGER)
         kill(c, pod)
         run(c, new_pod(c, rs, f"web-1-new-{number}"), "node-b")
+    _fold(store, DRAIN, c)
+
+
+def _evictions(store: Store) -> None:
+    c = Cluster()
+    nodes = {
+        name: c.condition(c.create("Node", name, by="kubelet"), "Ready", "True", by="kubelet")
+        for name in ("node-a", "node-b", "node-c")
+    }
+    web = c.apply("Deployment", "web", replicas=7)
+    rs = new_replicas(c, web, "web-1", 7)
+    pods = [new_pod(c, rs, f"web-1-{letter}") for letter in "abcdefg"]
+    for number, pod in enumerate(pods):
+        run(c, pod, "node-a" if number < 5 else "node-b")
+    done(c, rs, web)
+    c.first_list()
+    c.update(nodes["node-a"], by="kubectl-taint", taints=[{"key": "gone", "effect": "NoExecute"}])
+    for number, pod in enumerate(pods[:5]):
+        _evict(c, pod, reported=number < 3)
+        run(c, new_pod(c, rs, f"web-1-new-{number}"), "node-c")
+        c.gone(pod)
+    c.wait(60)
+    c.condition(nodes["node-b"], "Ready", "Unknown", reason="NodeStatusUnknown")
+    lost = {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"}
+    c.event(nodes["node-b"], "NodeNotReady", "Node node-b status is now: NodeNotReady", by="node-controller")
+    c.update(nodes["node-b"], by=MANAGER, taints=[lost])
+    c.wait(300)
+    for number, pod in enumerate(pods[5:], 5):
+        _evict(c, pod)
+        run(c, new_pod(c, rs, f"web-1-new-{number}"), "node-c")
+    _fold(store, EVICTIONS, c)
+
+
+def _evict(c: Cluster, pod: Thing, *, reported: bool = True) -> None:
+    if reported:
+        message = f"Marking for deletion Pod shop/{pod.name}"
+        c.event(pod, "TaintManagerEviction", message, by="taint-eviction-controller", uid="")
+    c.condition(pod, "DisruptionTarget", "True", reason="DeletionByTaintManager")
+    c.delete(pod, grace=30)
+
+
+def _jobs(store: Store) -> None:
+    c = Cluster()
+    owner = c.apply("Widget", "nightly")
+    for name, tries in (("one", 1), ("two", 3)):
+        job = c.create("Job", name, owner=owner, by="widget-controller")
+        for number in range(tries):
+            pod = new_pod(c, job, f"{name}-{number}")
+            run(c, pod)
+            running(c, pod, "Failed")
+        # Between two of its deltas, an Event happened 24 times.
+        c.repeat(c.event(pod, "Unhealthy", "odd", by="kubelet", host="node-a", warning=True), count=25)
+        c.condition(job, "Failed", "True", reason="BackoffLimitExceeded", message="reached its limit")
+    _fold(store, JOBS, c)
+
+
+def _fold(store: Store, cluster: str, c: Cluster) -> None:
     c.receive_all()
-    projector = Projector(store, DRAIN, built_in_rules())
+    projector = Projector(store, cluster, built_in_rules())
     projector.add(JournalBatch([record]) for record in c.records)
     projector.flush()
     projector.run_out()

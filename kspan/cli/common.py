@@ -86,6 +86,7 @@ def fold_settings(
     max_trace_age: str | None,
     report_failure_after: str | None,
     contexts: Sequence[str] | None,
+    span_labels: Sequence[str] | None = None,
     base: FoldSettings = DEFAULTS,
 ) -> FoldSettings:
     """Return the settings of the fold; an option that is None keeps the value of ``base``.
@@ -101,6 +102,7 @@ def fold_settings(
         report_failure_after=_nanoseconds(report_failure_after, "--report-failure-after", base.report_failure_after),
         report_again_after=base.report_again_after,
         context_annotations=base.context_annotations if contexts is None else tuple(contexts),
+        span_labels=base.span_labels if span_labels is None else tuple(dict.fromkeys(span_labels)),
     )
     if settings.max_trace_age <= settings.hold + settings.settle:
         raise SettingsError("--max-trace-age must be longer than --hold and --settle together")

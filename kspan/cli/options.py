@@ -81,6 +81,15 @@ Contexts = Annotated[
         help="Read a W3C traceparent from this annotation. Repeat it for more; the first valid one is used.",
     ),
 ]
+SpanLabels = Annotated[
+    list[str],
+    typer.Option(
+        "--span-label",
+        metavar="KEY",
+        help="Put this label of a Pod on the spans about it, as k8s.pod.label.KEY. Repeat it for more.",
+        show_default=False,
+    ),
+]
 _RECORDED = "[default: as recorded in the database]"
 RecordedHold = Annotated[
     str | None,
@@ -128,6 +137,15 @@ AuthTokenFile = Annotated[
 ]
 InsecureNoAuth = Annotated[
     bool, typer.Option("--insecure-no-auth", help="Answer questions from other machines without a token.")
+]
+RecordedSpanLabels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--span-label",
+        metavar="KEY",
+        help=f"Put this label of a Pod on the spans about it. Repeat it for more. {_RECORDED}",
+        show_default=False,
+    ),
 ]
 CONTEXTS = ["tracing.k8s.io/traceparent"]
 

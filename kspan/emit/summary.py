@@ -262,12 +262,18 @@ def _sent(row: SpanRow, plan: Plan) -> SpanRow:
 
 
 def redirected(row: SpanRow, plans: Mapping[str, Plan]) -> SpanRow:
-    """Let the links of a span point to what stands for their target, by the plans of the traces that are summarized."""
+    """Let the links of a span point to what stands for their target, by the plans of the traces that are summarized.
+
+    The trace that superseded this one may still be open, and nobody can know its plan: such a link stays, so that a
+    span is the same whenever it is sent.
+    """
     return replace(row, links=[_redirected(link, plans.get(link.trace_id)) for link in row.links])
 
 
 def _redirected(link: SpanLink, plan: Plan | None) -> SpanLink:
-    span = plan.stands_for.get(link.span_id) if plan is not None else None
+    if plan is None or link.attributes.get(words.LINK) == words.SUPERSEDED:
+        return link
+    span = plan.stands_for.get(link.span_id)
     return replace(link, span_id=span) if span is not None else link
 
 

@@ -102,6 +102,17 @@ def revision_label(labels: bytes) -> str:
     return found[1].decode(errors="replace") if found is not None else ""
 
 
+def chosen_labels(labels: bytes, keys: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return those labels of an object that have one of these keys, with their values."""
+    if not labels:
+        return ()
+    try:
+        found = _labels.decode(labels)
+    except msgspec.MsgspecError:
+        return ()
+    return tuple((key, found[key]) for key in keys if key in found)
+
+
 def toleration_seconds(tolerations: bytes) -> int:
     """Return how many seconds a Pod stays on a node with a NoExecute taint (0: not limited, or not tolerated).
 

@@ -63,9 +63,12 @@ def _then_raise(frames: list[Frame], error: InputError) -> Iterator[Frame]:
     raise error
 
 
-def replayed_with(contexts: Iterable[str] = FoldSettings().context_annotations) -> FoldSettings:
+def replayed_with(
+    contexts: Iterable[str] = FoldSettings().context_annotations, span_labels: Iterable[str] = ()
+) -> FoldSettings:
     """The settings of a replay: nobody waits for a trace, so a failure does not cut it in two."""
-    return FoldSettings(report_failure_after=0, context_annotations=tuple(contexts))
+    labels = tuple(dict.fromkeys(span_labels))
+    return FoldSettings(report_failure_after=0, context_annotations=tuple(contexts), span_labels=labels)
 
 
 def replay(

@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 from sqlalchemy import BigInteger, Boolean, Connection, and_, case, cast, column, func, select, table
 
+from kspan import vocabulary
 from kspan.errors import QueryError
 from kspan.ids import unnamed
 from kspan.model import ObjectRow, SpanLink, SpanRow, TraceRow
@@ -15,7 +16,6 @@ from kspan.query.traces import summarise
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
 from kspan.times import LATEST, format_time
-from kspan.vocabulary import LINK, RELATES
 
 spans, traces = schema.spans, schema.traces
 
@@ -97,7 +97,8 @@ def why(connection: Connection, cluster: str, wanted: ObjectName, *, at: int = 0
         raise QueryError(_nothing_happened(found.object, at))
     links = _chain(connection, cluster, newest) if newest else []
     trace = _trace(connection, cluster, links[-1].span.trace_id) if links else None
-    remote, lost, related = _end(links[-1].span, trace) if links else (None, "", None)
+    resumed = _resumed(connection, cluster, links[-1].span) if links else []
+    remote, lost, related = _end(links[-1].span, trace, resumed) if links else (None, "", None)
     effects = _effects(connection, cluster, links) if links else []
     return Why(
         found=found,
@@ -107,7 +108,7 @@ def why(connection: Connection, cluster: str, wanted: ObjectName, *, at: int = 0
         lost=lost,
         related=related,
         trace=trace,
-        resumed=_resumed(connection, cluster, links[-1].span) if links else [],
+        resumed=resumed,
         effects=effects[:EFFECTS],
         more_effects=max(len(effects) - EFFECTS, 0),
         followed=_followed(connection, cluster, trace) if trace else [],
@@ -179,23 +180,28 @@ def _chain(connection: Connection, cluster: str, newest: SpanRow) -> list[Link]:
     return links
 
 
-def _end(last: SpanRow, trace: TraceRow | None) -> tuple[tuple[str, str] | None, str, tuple[str, str] | None]:
+def _end(
+    last: SpanRow, trace: TraceRow | None, resumed: list[SpanRow]
+) -> tuple[tuple[str, str] | None, str, tuple[str, str] | None]:
     """Return the ids that lead out of the database: remote parent, pruned trace, related trace context."""
     remote = (last.trace_id, last.parent_span_id) if last.remote_parent else None
     previous = trace.previous_trace_id if trace is not None else ""
-    lost = next((link.trace_id for link in _causal(last) if link.trace_id == previous), "")
-    related = next(((link.trace_id, link.span_id) for link in _causal(last) if link.trace_id != previous), None)
-    return remote, lost, related
+    lost = next((link.trace_id for link in last.links if link.trace_id == previous), "")
+    others = [link for link in last.links if link.trace_id != previous and _kind(link) in ("", vocabulary.RELATES)]
+    known = {(span.trace_id, span.span_id) for span in resumed}
+    contexts = [(link.trace_id, link.span_id) for link in others]
+    return remote, lost, next((context for context in contexts if context not in known), None)
 
 
-def _causal(span: SpanRow) -> list[SpanLink]:
-    """The links to the cause in an earlier trace, and to a trace context."""
-    return [link for link in span.links if link.attributes.get(LINK) != RELATES]
+def _kind(link: SpanLink) -> str:
+    """The kind of a link; empty in histories of kspan 0.2.0."""
+    kind = link.attributes.get(vocabulary.LINK, "")
+    return kind if isinstance(kind, str) else ""
 
 
 def _resumed(connection: Connection, cluster: str, root: SpanRow) -> list[SpanRow]:
     """Return the changes that were made while the rollout was paused that a root cause resumed, oldest first."""
-    linked = (link for link in root.links if link.attributes.get(LINK) == RELATES)
+    linked = (link for link in root.links if _kind(link) == vocabulary.RELATES)
     found = (reading.one(connection, cluster, link.trace_id, link.span_id) for link in linked)
     return [span for span in found if span is not None]
 
@@ -205,7 +211,9 @@ def _linked(connection: Connection, cluster: str, span: SpanRow) -> SpanRow | No
 
     It takes precedence over the parent: an episode puts all later occurrences of an object below its first one.
     """
-    for link in _causal(span):
+    for link in span.links:
+        if _kind(link) in (vocabulary.SUPERSEDED, vocabulary.RELATES):
+            continue
         cause = reading.one(connection, cluster, link.trace_id, link.span_id)
         if cause is not None:
             return cause

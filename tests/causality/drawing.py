@@ -17,8 +17,9 @@ import msgspec
 from kspan.graph import Fold, built_in_rules
 from kspan.model import LogRecord, OwnerRow, RecordType
 from kspan.pipeline.rebuild import KEYS
+from kspan.settings import FoldSettings
 from kspan.times import MILLISECOND
-from kspan.vocabulary import INCOMPLETE, OUTCOME, is_repeat
+from kspan.vocabulary import INCOMPLETE, LINK, OUTCOME, SUPERSEDED, is_repeat
 from tests.causality.actors import kill, new_replicas, rolled_out, scale
 from tests.causality.cluster import Cluster
 from tests.graph.cause.fingerprint import fold_checked
@@ -98,7 +99,8 @@ def _line(row: dict[str, Any], previous: str) -> str:
     repeats = len(row["events"]) - len(_noted(row))
     line += f" +{repeats}" if repeats else ""
     line += " error" if row["error"] else ""
-    linked = [link.trace_id for link in row["links"] if link.trace_id != previous]
+    links = [link for link in row["links"] if link.attributes[LINK] != SUPERSEDED]
+    linked = [link.trace_id for link in links if link.trace_id != previous]
     return f"{line} -> {' '.join(linked)}" if linked else line
 
 
@@ -149,12 +151,12 @@ def with_company(records: list[LogRecord]) -> list[LogRecord]:
     return sorted([*records, *moved], key=lambda record: record.recorded_at)
 
 
-def fold_with_restarts(records: list[LogRecord]) -> Rows:
+def fold_with_restarts(records: list[LogRecord], settings: FoldSettings | None = None) -> Rows:
     """The rows of a fold that is restarted from its rows after every record."""
     tables: dict[str, dict[Any, Any]] = {table: {} for table in KEYS}
     clock, now = b"", 0
     for number, record in enumerate([*records, LogRecord(RecordType.TICK, records[-1].recorded_at + RUN_OUT)], 1):
-        folding = Fold(CLUSTER, built_in_rules())
+        folding = Fold(CLUSTER, built_in_rules(), settings)
         living = {row.uid for row in tables["objects"].values() if row.state}
         owners: list[OwnerRow] = [row for row in tables["owners"].values() if row.uid in living]
         waiting = [row.fold for row in tables["pending"].values()]

@@ -201,6 +201,12 @@ def test_links_point_to_what_stands_for_their_target() -> None:
     assert row.links == [SpanLink("large", "s", {"a": 1}), *links[1:]]
 
 
+def test_a_link_to_a_superseding_change_stays_the_same_whether_its_trace_is_closed_already_or_not() -> None:
+    plan = Plan("r", ["r", "s"], {}, {}, {"x": "s"})
+    link = SpanLink("large", "x", {"kspan.link": "superseded by"})
+    assert redirected(make_span("A.A", links=[link]), {"large": plan}).links == [link]
+
+
 def test_the_longest_texts_of_a_trace_that_is_still_too_large_are_dropped() -> None:
     rows = [
         make_span("A.A", key=f"{n}", attributes={words.CHANGE: "x" * (100 + n), words.OBJECT_NAME: "y" * 64, "n": n})

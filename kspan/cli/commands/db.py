@@ -68,6 +68,7 @@ def run_rebuild(
     max_trace_age: str | None,
     report_failure_after: str | None,
     contexts: Sequence[str] | None,
+    span_labels: Sequence[str] | None,
     progress: bool,
 ) -> None:
     """Replace the projection. Settings that are not given (None) stay as recorded in the database."""
@@ -81,6 +82,7 @@ def run_rebuild(
             max_trace_age,
             report_failure_after,
             contexts,
+            span_labels,
             recorded.settings if recorded is not None else FoldSettings(),
         )
         total = store.last_sequence(name)

@@ -48,6 +48,7 @@ def run_replay(
     cluster_name: str,
     rules: str | None,
     contexts: Sequence[str] = FoldSettings().context_annotations,
+    span_labels: Sequence[str] = (),
     skip_bad: bool,
     progress: bool,
 ) -> str:
@@ -57,7 +58,7 @@ def run_replay(
     committed, and for a failed export after the other targets have their traces.
     """
     targets = [parse_target(text) for text in export]
-    compiled, settings = load_rules(rules), replayed_with(contexts)
+    compiled, settings = load_rules(rules), replayed_with(contexts, span_labels)
     skipped = _Skipped()
     with open_store(database_url(db)) as store:
         _check_targets(targets, cluster_name)

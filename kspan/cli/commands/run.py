@@ -40,6 +40,7 @@ def run_daemon(
     max_trace_age: str,
     report_failure_after: str,
     contexts: Sequence[str],
+    span_labels: Sequence[str] = (),
     log_level: str,
 ) -> int:
     """Watch a cluster until SIGTERM or SIGINT, and return the exit code (1 if a part failed).
@@ -49,7 +50,7 @@ def run_daemon(
     if log_level not in _LEVELS:
         raise SettingsError(f"--log-level: invalid level {log_level!r}: use {', '.join(_LEVELS[:-1])} or {_LEVELS[-1]}")
     retention_s = parse_duration(retention, "--retention")
-    settings = fold_settings(hold, settle, max_trace_age, report_failure_after, contexts)
+    settings = fold_settings(hold, settle, max_trace_age, report_failure_after, contexts, span_labels)
 
     from kspan.daemon.daemon import Options
     from kspan.daemon.main import run

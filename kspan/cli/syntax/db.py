@@ -14,6 +14,7 @@ from kspan.cli.options import (
     RecordedMaxTraceAge,
     RecordedReportFailureAfter,
     RecordedSettle,
+    RecordedSpanLabels,
     RulesFile,
 )
 
@@ -55,6 +56,7 @@ def rebuild(
     max_trace_age: RecordedMaxTraceAge = None,
     report_failure_after: RecordedReportFailureAfter = None,
     context_annotation: RecordedContexts = None,
+    span_label: RecordedSpanLabels = None,
     no_progress: NoProgress = False,
 ) -> None:
     """Replace the projection by a new one from the journal.
@@ -77,6 +79,7 @@ def rebuild(
         max_trace_age=max_trace_age,
         report_failure_after=report_failure_after,
         contexts=context_annotation,
+        span_labels=span_label,
         progress=not no_progress,
     )
 

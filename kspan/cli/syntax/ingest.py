@@ -26,6 +26,7 @@ from kspan.cli.options import (
     RulesFile,
     Settle,
     SkipBad,
+    SpanLabels,
     Watch,
 )
 
@@ -107,6 +108,7 @@ def run(
     max_trace_age: MaxTraceAge = "15m",
     report_failure_after: ReportFailureAfter = "60s",
     context_annotation: Contexts = CONTEXTS,
+    span_label: SpanLabels = [],  # noqa: B006
     log_level: Annotated[
         str,
         typer.Option(
@@ -154,6 +156,7 @@ def run(
         max_trace_age=max_trace_age,
         report_failure_after=report_failure_after,
         contexts=context_annotation,
+        span_labels=span_label,
         log_level=log_level,
     )
     raise typer.Exit(code)
@@ -215,6 +218,7 @@ def replay(
     cluster_name: ClusterName = "",
     rules: RulesFile = None,
     context_annotation: Contexts = CONTEXTS,
+    span_label: SpanLabels = [],  # noqa: B006
     skip_bad: SkipBad = False,
     no_progress: NoProgress = False,
 ) -> None:
@@ -252,6 +256,7 @@ def replay(
         cluster_name=cluster_name,
         rules=rules,
         contexts=context_annotation,
+        span_labels=span_label,
         skip_bad=skip_bad,
         progress=not no_progress,
     )

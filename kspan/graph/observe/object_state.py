@@ -19,6 +19,7 @@ from kspan.k8s.resource_version import version_number
 from kspan.k8s.workloads import (
     REVISION,
     changeable_fields,
+    chosen_labels,
     content,
     lease_holder,
     mounted_claims,
@@ -73,7 +74,7 @@ def next_state(seen: ObservedObject, known: ObjectState | None, now: int, settin
     _set_metadata(new, seen, now, settings)
     _set_spec(new, seen, known)
     _set_status(new, seen, now)
-    _set_revision(new, seen, known)
+    _set_revision(new, seen, known, settings.span_labels)
     return new
 
 
@@ -129,8 +130,11 @@ def _set_status(new: ObjectState, seen: ObservedObject, now: int) -> None:
     new.conditions = condition_set(obj.kind, status) if obj.status else ()
 
 
-def _set_revision(new: ObjectState, seen: ObservedObject, known: ObjectState | None) -> None:
-    """Set the revision of a ReplicaSet, Pod or ControllerRevision. Those of a Pod are kept while its labels are."""
+def _set_revision(
+    new: ObjectState, seen: ObservedObject, known: ObjectState | None, span_labels: tuple[str, ...]
+) -> None:
+    """Set the revision of a ReplicaSet, Pod or ControllerRevision, and the labels that the spans of a Pod carry. Those
+    of a Pod are kept while its labels are."""
     if new.kind == "ReplicaSet":
         new.revision = (seen.meta.annotations or {}).get(REVISION, "")
         if new.revision and (known is None or new.revision != known.revision):
@@ -143,6 +147,8 @@ def _set_revision(new: ObjectState, seen: ObservedObject, known: ObjectState | N
     labels = bytes(seen.meta.labels)
     new.ordinal, new.revision = pod_index(labels), revision_label(labels)
     new.toleration_seconds = toleration_seconds(bytes(seen.spec.tolerations))
+    if new.kind == "Pod":
+        new.span_labels = chosen_labels(labels, span_labels) if span_labels else ()
 
 
 def _template(seen: ObservedObject) -> int:

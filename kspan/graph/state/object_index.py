@@ -121,7 +121,8 @@ class ObjectIndex:
         return old is None or not _has_same_columns(old, obj)
 
     def remove(self, obj: ObjectState) -> None:
-        """Remove an object, and owners that are known only as its owners."""
+        """Remove an object, and owners that are known only as its owners. Its dependents still name it as theirs, as
+        they do in the database."""
         name = (obj.kind, obj.namespace, obj.name)
         uids = self._by_name.get(name, [])
         if obj.uid in uids:
@@ -138,8 +139,11 @@ class ObjectIndex:
         self._seen[obj.kind] -= bool(obj.rv)
         self._happenings.pop(obj.uid, None)
         owners = list(self.ownership.pred[obj.uid])
-        self.ownership.remove_node(obj.uid)
         del self.by_uid[obj.uid]
+        if self.ownership.succ[obj.uid]:
+            self.ownership.remove_edges_from([(owner, obj.uid) for owner in owners])
+        else:
+            self.ownership.remove_node(obj.uid)
         for owner in owners:
             if owner not in self.by_uid and not self.ownership.succ[owner]:
                 self.ownership.remove_node(owner)

@@ -1,6 +1,6 @@
 """The objects of a cluster: all changes of what the fold remembers of them. Pure data."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, TypeVar
 
 import msgspec
@@ -124,6 +124,18 @@ class Objects:
         row = self.owner_row(obj.owner, obj.uid)
         assert row is not None, "owners are remembered as long as their dependents"
         return self.reference(row.owner_uid, row.owner_kind, obj.namespace, row.owner_name)
+
+    def owners_above(self, obj: ObjectState) -> Iterator[OwnerRow]:
+        """The references to the owner that controls an object, to the one that controls that, and so on."""
+        here: ObjectState | None = obj
+        seen = {obj.uid}
+        while here is not None and here.owner not in ("", *seen):
+            row = self.owner_row(here.owner, here.uid)
+            if row is None:
+                return
+            yield row
+            seen.add(row.owner_uid)
+            here = self.get(row.owner_uid)
 
     def own(self, row: OwnerRow) -> None:
         """Add an edge owner -> dependent."""

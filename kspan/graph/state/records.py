@@ -229,6 +229,7 @@ class Place(msgspec.Struct, array_like=True, frozen=True, gc=False):
     remote_parent: str = ""  # span of the parent in another system
     link_trace: str = ""  # the closed trace that it follows
     link_span: str = ""
+    link: str = ""  # what it is to this one: a value of ``vocabulary.LINK``
     episodic: bool = False  # first in an episode, or one of several
 
 
@@ -398,6 +399,7 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     episodes: tuple[str, ...] = ()  # traces of what follows its closed traces, or no known cause; open ones, mostly
     failures: tuple[Failure, ...] = ()
     continuations: tuple[Continuation, ...] = ()  # of traces that were closed while failing; kept on one object of each
+    span_labels: tuple[tuple[str, str], ...] = ()  # of a Pod, those that its spans carry
 
 
 class Trace(msgspec.Struct, array_like=True, gc=False):

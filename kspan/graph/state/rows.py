@@ -1,6 +1,7 @@
 """From the live state to rows of the projection. Pure."""
 
 import re
+from collections.abc import Container
 from typing import Any
 
 import msgspec
@@ -80,17 +81,30 @@ def pending_span_so_far(row: PendingRow) -> SpanRow:
 
 
 def _so_far(occ: Occurrence, state: SpanState, end: int = 0) -> SpanRow:
-    return _span_row(occ, state, occ.time, end or max(occ.time, occ.until), _attributes(occ, ""), b"")
+    return _span_row(occ, state, occ.time, end or max(occ.time, occ.until), _attributes(occ, {}), b"")
 
 
-def closed_span_row(occ: Occurrence, start: int, end: int, node: str) -> SpanRow:
-    """The final row of a span that is not the root of its trace."""
-    return _span_row(occ, SpanState.CLOSED, start, end, _attributes(occ, node), b"")
+def closed_span_row(occ: Occurrence, start: int, end: int, where: dict[str, Any]) -> SpanRow:
+    """The final row of a span that is not the root of its trace.
+
+    ``where`` has the attributes of its object that other objects determine: the node, the owners.
+    """
+    return _span_row(occ, SpanState.CLOSED, start, end, _attributes(occ, where), b"")
 
 
-def closed_root_row(occ: Occurrence, start: int, end: int, node: str, verdict: Verdict, *, incomplete: bool) -> SpanRow:
-    """The final row of a root span, with how the whole trace ended."""
-    row = closed_span_row(occ, start, end, node)
+def closed_root_row(
+    occ: Occurrence,
+    start: int,
+    end: int,
+    where: dict[str, Any],
+    verdict: Verdict,
+    *,
+    incomplete: bool,
+    continues: Container[str] = (),
+) -> SpanRow:
+    """The final row of a root span, with how the whole trace ended. The trace continues the closed ones in
+    ``continues``."""
+    row = closed_span_row(occ, start, end, where)
     found = {
         words.OUTCOME: str(verdict.outcome),
         words.OUTCOME_REASON: verdict.reason,
@@ -99,18 +113,23 @@ def closed_root_row(occ: Occurrence, start: int, end: int, node: str, verdict: V
     attributes = row.attributes | {key: value for key, value in found.items() if value}
     if incomplete:
         attributes[words.INCOMPLETE] = True
+    links = row.links
+    if links and occ.place.link_trace in continues:
+        links = [SpanLink(links[0].trace_id, links[0].span_id, {words.LINK: words.CONTINUES}), *links[1:]]
+    if verdict.superseding_trace:
+        links = [*links, SpanLink(verdict.superseding_trace, verdict.superseded_by, {words.LINK: words.SUPERSEDED})]
     failed, message = occ.warning or bool(verdict.error), verdict.error or occ.message
-    return msgspec.structs.replace(row, error=failed, message=message, attributes=attributes)
+    return msgspec.structs.replace(row, error=failed, message=message, attributes=attributes, links=links)
 
 
 def _span_row(
     occ: Occurrence, state: SpanState, start: int, end: int, attributes: dict[str, Any], fold: bytes
 ) -> SpanRow:
     place = occ.place
-    links = [SpanLink(place.link_trace, place.link_span, {})] if place.link_trace else []
+    links = [SpanLink(place.link_trace, place.link_span, {words.LINK: place.link})] if place.link_trace else []
     related = read_context(occ.related)
     if related is not None and related[0] not in (place.trace, place.link_trace):
-        links.append(SpanLink(*related, {}))
+        links.append(SpanLink(*related, {words.LINK: words.RELATES}))
     return SpanRow(
         trace_id=place.trace,
         span_id=occ.id,
@@ -160,7 +179,7 @@ def _span_event(occ: Occurrence, time: int, count: int, message: str) -> SpanEve
     return SpanEvent(time, occ.reason, {words.EVENT_COUNT: count, words.EVENT_MESSAGE: message})
 
 
-def _attributes(occ: Occurrence, node: str) -> dict[str, Any]:
+def _attributes(occ: Occurrence, where: dict[str, Any]) -> dict[str, Any]:
     container = _CONTAINER.fullmatch(occ.field_path)
     found: dict[str, Any] = {
         words.OBJECT_KIND: occ.kind,
@@ -170,8 +189,8 @@ def _attributes(occ: Occurrence, node: str) -> dict[str, Any]:
         words.OBJECT_RESOURCE_VERSION: occ.resource_version,
         words.OBJECT_FIELDPATH: occ.field_path,
         words.NAMESPACE_NAME: occ.namespace,
-        words.NODE_NAME: node,
         words.CONTAINER_NAME: container[1] if container else "",
+        **where,
         **words.object_attributes(occ.kind, occ.name, occ.uid),
         words.CHANGE: occ.patch,
         words.CHANGE_SUMMARY: occ.summary,
@@ -189,7 +208,7 @@ def _attributes(occ: Occurrence, node: str) -> dict[str, Any]:
         found[words.EVENT_ACTION] = occ.event_action
         found[words.EVENT_START_TIME] = format_time(occ.event_start) if occ.event_start else ""
         found[words.EVENT_MESSAGE] = occ.message
-    kept = {key: value for key, value in found.items() if value != ""}
+    kept = {key: value for key, value in found.items() if value != "" or key in where}
     if occ.run is not None:
         kept |= _run_attributes(occ.run)
     elif occ.field_path:

@@ -4,8 +4,11 @@ A trace is resolved when every occurrence of its objects has its cause, nothing 
 object in it is progressing. It is closed once, as a whole; its occurrences leave the graph.
 """
 
+from typing import Any
+
 from msgspec.structs import replace
 
+from kspan import vocabulary as words
 from kspan.graph.state.records import ObjectState, Occurrence, Trace
 from kspan.graph.state.rows import closed_root_row, closed_span_row, with_image
 from kspan.graph.state.state import State
@@ -172,11 +175,21 @@ class TraceCloser:
         ends = end_times(members, starts)
         root = children[""][0]
         verdict = self.judge.closed(trace, members, self._objects(trace), failing, incomplete=incomplete)
+        verdict = verdict._replace(superseding_trace=self.placer.final_id(verdict.superseding_trace))
         spans: list[tuple[Occurrence, SpanRow]] = []
+        where: dict[tuple[str, str], dict[str, Any]] = {}
         for occ in members:
-            place = occ, starts[occ.id], ends[occ.id], self._node(occ)
+            host = occ.instance if occ.actor == "kubelet" else ""
+            known = where.get((occ.uid, host))
+            if known is None:
+                known = where[occ.uid, host] = self._where(occ, host)
+            place = occ, starts[occ.id], ends[occ.id], known
             is_root = occ is root
-            row = closed_root_row(*place, verdict, incomplete=incomplete) if is_root else closed_span_row(*place)
+            row = (
+                closed_root_row(*place, verdict, incomplete=incomplete, continues=self._continued(trace))
+                if is_root
+                else closed_span_row(*place)
+            )
             if occ.field_path:
                 row = with_image(row, self._image(occ))
             if occ.resumes:
@@ -208,10 +221,25 @@ class TraceCloser:
             return False
         return not (failing.objects or trace.failing or trace.remote or self.failing.continuation(trace) is not None)
 
-    def _node(self, occ: Occurrence) -> str:
-        """The node of the object, or the one whose kubelet reported."""
+    def _continued(self, trace: Trace) -> tuple[str, ...]:
+        """The closed traces that a trace continues."""
+        known = self.failing.continuation(trace)
+        return (trace.previous_trace, *(known.follows if known is not None else ()))
+
+    def _where(self, occ: Occurrence, host: str) -> dict[str, Any]:
+        """The attributes of an object that other objects determine: its node (or the ``host`` whose kubelet reported),
+        and the owners that control it; of a Pod also its labels. They become a part of the closed span: objects change,
+        and retention deletes them, but a span that is sent again must be the same."""
         obj = self.state.object(occ.uid)
-        return obj.node if obj is not None and obj.node else (occ.instance if occ.actor == "kubelet" else "")
+        node = obj.node if obj is not None and obj.node else host
+        found: dict[str, Any] = {words.NODE_NAME: node} if node else {}
+        if obj is None:
+            return found
+        for owner in self.state.objects.owners_above(obj):
+            found |= words.owner_attribute(owner.owner_kind, owner.owner_name)
+        for key, value in obj.span_labels:
+            found[words.pod_label(key)] = value
+        return found
 
     def _image(self, occ: Occurrence) -> str:
         """The image of the container that an occurrence is about; empty if its Pod was not seen."""

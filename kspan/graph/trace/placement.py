@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from kspan import vocabulary as words
 from kspan.graph.cause.choice import CARRIED, ROOT, SUBJECT, UNKNOWN, Choice
 from kspan.graph.observe.events import is_combined
 from kspan.graph.state.records import KnownChange, Occurrence, Place, Trace
@@ -107,6 +108,7 @@ class Placer:
             cause=span,
             link_trace=previous,
             link_span=span,
+            link="" if not previous else words.CONTINUES if cause is None else words.CAUSED_BY,
             episodic=True,
         )
         self.state.place(occ, place, previous=opened_after)
@@ -161,12 +163,18 @@ class Placer:
             trace: the trace.
             members: its occurrences, sorted by time and id, of which one is the root.
         """
-        name = self._final_id(trace, members)
+        name = self._implied_id(trace, members)
         if name != trace.id:
             self.state.rename_trace(trace, name)
 
-    def _final_id(self, trace: Trace, members: list[Occurrence]) -> str:
-        """The id that a trace has once it is closed, if nothing is added."""
+    def final_id(self, name: str) -> str:
+        """The id that a trace will have once it is closed; of a closed one, the id that it has."""
+        trace = self.state.trace(name)
+        if trace is None:
+            return name
+        return self._implied_id(trace, sorted(self.state.members(name), key=lambda occ: (occ.time, occ.id)))
+
+    def _implied_id(self, trace: Trace, members: list[Occurrence]) -> str:
         if trace.remote:
             return trace.id
         root = next(occ for occ in members if not occ.place.parent)
@@ -178,17 +186,10 @@ class Placer:
         obj = self.state.object(occ.uid) if occ.resumes else None
         found = []
         for change in obj.changes if obj is not None else ():
-            name = self._lasting_id(change.trace) if change.span in occ.resumes else ""
+            name = self.final_id(change.trace) if change.span in occ.resumes else ""
             if name not in ("", occ.place.trace):
                 found.append(SpanLink(name, change.span, {LINK: RELATES}))
         return found
-
-    def _lasting_id(self, name: str) -> str:
-        """The id that a trace has, or will have once it is closed."""
-        trace = self.state.trace(name)
-        if trace is None:
-            return name
-        return self._final_id(trace, sorted(self.state.members(name), key=lambda o: (o.time, o.id)))
 
     # an Event that arrives after the change that it reports ----------------------------------------------------------
 
@@ -235,7 +236,7 @@ class Placer:
         for occ in roots[1:]:
             place = replace(occ.place, parent=roots[0].id)
             if place.link_span == roots[0].place.link_span:
-                place = replace(place, link_trace="", link_span="")
+                place = replace(place, link_trace="", link_span="", link="")
             self.state.change_place(occ, place)
 
     # repeats ---------------------------------------------------------------------------------------------------------

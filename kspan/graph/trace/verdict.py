@@ -194,7 +194,7 @@ def _superseded_by(change: KnownChange, obj: ObjectState, members: list[Occurren
     by = f" by {service_of(change.manager)}" if change.manager else ""
     # Without its time: that of a change that was not watched is an estimate, and the linked span has it.
     reason = f"superseded by {obj.kind}.{change.verb} {obj.name}{by}{_reached(members)}"
-    return Verdict(Outcome.SUPERSEDED, reason, change.span)
+    return Verdict(Outcome.SUPERSEDED, reason, change.span, change.trace)
 
 
 def _interruption(trace: Trace, obj: ObjectState) -> KnownChange | None:

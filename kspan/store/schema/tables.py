@@ -23,7 +23,7 @@ from kspan.model import RecordType, SpanEvent, SpanLink, SpanState, TraceState
 from kspan.settings import FoldSettings
 from kspan.store.schema.column_types import Json, Payload, Word
 
-REVISION: Final = "kspan_0004"
+REVISION: Final = "kspan_0005"
 """The newest migration. It is repeated here so that an up-to-date database opens without Alembic."""
 
 metadata: Final = MetaData(naming_convention={"pk": "%(table_name)s_pkey"})

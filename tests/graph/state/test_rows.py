@@ -29,7 +29,7 @@ def placed(place: dict[str, Any] | None = None, **more: Any) -> Occurrence:
 
 
 def closed(occ: Occurrence) -> SpanRow:
-    return closed_span_row(occ, 1, 2, "")
+    return closed_span_row(occ, 1, 2, {})
 
 
 def test_the_row_of_an_object() -> None:
@@ -78,7 +78,7 @@ def test_the_attributes_of_a_change() -> None:
     occ = placed(
         verb="Update", api_version="v1", resource_version="40", manager="kubectl", patch="[]", summary="x", until=2
     )
-    assert closed_span_row(occ, 1, 2, "node-a").attributes == {
+    assert closed_span_row(occ, 1, 2, {"k8s.node.name": "node-a"}).attributes == {
         "k8s.object.kind": "Pod",
         "k8s.object.name": "web-0",
         "k8s.object.uid": "pod",
@@ -152,16 +152,23 @@ def test_the_attributes_of_a_transition() -> None:
     }
 
 
+EPISODE = {"link_trace": B, "link_span": "b", "link": "continues"}
+
+
 @pytest.mark.parametrize(
     "place, related, links",
     [
         ({}, "", []),
-        ({"link_trace": B, "link_span": "b"}, "", [SpanLink(B, "b", {})]),
-        ({}, CONTEXT, [SpanLink(C, "d" * 16, {})]),
-        ({"link_trace": B, "link_span": "b"}, CONTEXT, [SpanLink(B, "b", {}), SpanLink(C, "d" * 16, {})]),
+        (EPISODE, "", [SpanLink(B, "b", {"kspan.link": "continues"})]),
+        ({}, CONTEXT, [SpanLink(C, "d" * 16, {"kspan.link": "relates"})]),
+        (
+            EPISODE,
+            CONTEXT,
+            [SpanLink(B, "b", {"kspan.link": "continues"}), SpanLink(C, "d" * 16, {"kspan.link": "relates"})],
+        ),
         # Not to its own trace, and not twice.
         ({"trace": C}, CONTEXT, []),
-        ({"link_trace": C, "link_span": "b"}, CONTEXT, [SpanLink(C, "b", {})]),
+        (EPISODE | {"link_trace": C}, CONTEXT, [SpanLink(C, "b", {"kspan.link": "continues"})]),
         ({}, "no context", []),
     ],
 )
@@ -265,11 +272,24 @@ def test_the_root_has_the_outcome_of_its_trace(
 ) -> None:
     occ = placed(warning=warning, message="said")
     verdict = Verdict(Outcome.FAILED if error else Outcome.RECOVERED, error)
-    row = closed_root_row(occ, 1, 2, "", verdict, incomplete=incomplete)
+    row = closed_root_row(occ, 1, 2, {}, verdict, incomplete=incomplete)
     assert row.attributes["kspan.trace.outcome"] == ("failed" if error else "recovered")
     assert row.attributes.get("kspan.trace.outcome.reason", "") == error
     assert (row.error, row.message, row.attributes.get("kspan.trace.incomplete", False)) == expected
     assert (row.start_time, row.end_time, row.state, row.fold) == (1, 2, SpanState.CLOSED, b"")
+
+
+def test_the_root_of_a_superseded_trace_has_a_link_to_the_change_that_superseded_it() -> None:
+    verdict = Verdict(Outcome.SUPERSEDED, "superseded by …", "b", B)
+    row = closed_root_row(placed(EPISODE, related=CONTEXT), 1, 2, {}, verdict, incomplete=False)
+    assert [link.attributes["kspan.link"] for link in row.links] == ["continues", "relates", "superseded by"]
+    assert row.links[-1] == SpanLink(B, "b", {"kspan.link": "superseded by"})
+    caused = placed(EPISODE | {"link": "caused by"})
+    for continues, kind in (((B,), "continues"), ((), "caused by")):
+        row = closed_root_row(caused, 1, 2, {}, verdict, incomplete=False, continues=continues)
+        assert row.links[0] == SpanLink(B, "b", {"kspan.link": kind})
+    undecided = closed_root_row(placed(), 1, 2, {}, verdict._replace(superseding_trace=""), incomplete=False)
+    assert undecided.links == []
 
 
 def test_a_time_that_is_not_exact_says_by_how_many_seconds_it_may_be_wrong() -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from kspan.graph.cause.choice import Choice
 from kspan.graph.rules.rules import Subject
@@ -108,7 +109,8 @@ def test_what_follows_a_closed_trace_is_an_episode_with_a_link_to_it() -> None:
     placed.placer.place(occ, BY_OWNER, None, None)
     name = trace_id(CLUSTER, "a", "0")
     assert placed.pod.episodes == (name,)
-    assert occ.place == Place(name, "owner", 0.85, cause="cause", link_trace="closed", link_span="cause", episodic=True)
+    where = Place(name, "owner", 0.85, cause="cause", link_trace="closed", link_span="cause", link="caused by")
+    assert occ.place == replace(where, episodic=True)
     trace = placed.state.trace(name)
     assert trace is not None
     assert trace.previous_trace == "closed"
