@@ -18,6 +18,8 @@ REVISION = "deployment.kubernetes.io/revision"
 _DEFAULT_TOLERATIONS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 """Taints that every Pod tolerates for 300 s (DefaultTolerationSeconds admission plugin)."""
 
+_WRITTEN_EACH_TIME = ("generation", "managedFields", "resourceVersion", "selfLink")
+
 _REVISION = re.compile(rb'"controller-revision-hash": ?"([^"]*)"')
 
 _template = msgspec.json.Decoder(Template)
@@ -71,6 +73,16 @@ def content(payload: bytes) -> bytes:
         return b""
     kept = {k: v for k, v in members.items() if k not in ("kind", "apiVersion", "metadata", "status")}
     return msgspec.json.encode(kept) if kept else b""
+
+
+def metadata_fingerprint(payload: bytes) -> int:
+    """Return the checksum of the metadata of an object, without what every write changes."""
+    try:
+        metadata = _members.decode(_members.decode(payload)["metadata"])
+    except (msgspec.MsgspecError, KeyError):
+        return 0
+    kept = [name.encode() + bytes(value) for name, value in sorted(metadata.items()) if name not in _WRITTEN_EACH_TIME]
+    return zlib.crc32(b"".join(kept))
 
 
 def lease_holder(spec: bytes) -> bytes:
