@@ -238,7 +238,7 @@ def service_of(manager: str) -> str:
 # Objects of which only the metadata are known ------------------------------------------------------------------------
 
 HEARTBEAT: Final = 60 * SECOND
-"""What a program writes again within this time (ns) is a heartbeat, such as the status in a ConfigMap."""
+"""Fields that a program writes again within this time (ns) are a heartbeat, such as the status in a ConfigMap."""
 
 _FIELDS_KEPT = 1_000
 """Fields that are remembered of one entry; of an entry with more, only the first level is."""
@@ -279,7 +279,7 @@ def _label(key: str) -> str:
 
 
 class ContentChange(msgspec.Struct, frozen=True):
-    """What managedFields show of a change of an object of which only the metadata are known."""
+    """A change of an object of which only the metadata are known, as managedFields show it."""
 
     summary: str
     named: bool = True
@@ -287,7 +287,7 @@ class ContentChange(msgspec.Struct, frozen=True):
     certain: bool = True
     """False if the metadata changed as well, and perhaps nothing else."""
     manager: str = ""
-    """Who writes everything in it: probably the writer, if no entry is new or newer."""
+    """The manager of all fields: probably the writer, if no entry is new or newer."""
 
 
 def content_change(
