@@ -7,6 +7,7 @@ import typer
 from kspan.cli.help import COLLECT, Command
 from kspan.cli.options import (
     CONTEXTS,
+    AdditionalKinds,
     AllKinds,
     ClusterName,
     Context,
@@ -25,6 +26,7 @@ from kspan.cli.options import (
     Settle,
     SkipBad,
     Watch,
+    WatchSecrets,
 )
 
 app = typer.Typer(rich_markup_mode=None)
@@ -69,6 +71,8 @@ def run(
     watch: Watch = [],  # noqa: B006
     namespace: Namespaces = [],  # noqa: B006
     all_kinds: AllKinds = False,
+    additional_kinds: AdditionalKinds = True,
+    watch_secrets: WatchSecrets = False,
     listen: Annotated[
         str,
         typer.Option(
@@ -134,6 +138,8 @@ def run(
         watch=watch,
         namespaces=namespace,
         all_kinds=all_kinds,
+        additional_kinds=additional_kinds,
+        watch_secrets=watch_secrets,
         cluster=cluster,
         cluster_name=cluster_name,
         rules=rules,
@@ -161,6 +167,8 @@ def record(
     watch: Watch = [],  # noqa: B006
     namespace: Namespaces = [],  # noqa: B006
     all_kinds: AllKinds = False,
+    additional_kinds: AdditionalKinds = True,
+    watch_secrets: WatchSecrets = False,
     redact_env: RedactEnv = True,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
 ) -> None:
@@ -187,6 +195,8 @@ def record(
         watch=watch,
         namespaces=namespace,
         all_kinds=all_kinds,
+        additional_kinds=additional_kinds,
+        watch_secrets=watch_secrets,
         redact_env=redact_env,
         force=force,
     )
