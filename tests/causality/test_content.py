@@ -138,3 +138,11 @@ def test_what_changed_while_nobody_watched_is_named_as_well() -> None:
         c.update(thing, by="kubectl-patch", data={"app.yaml": "x"})
         c.wait(300)
     assert changes(c) == [("ConfigMap.Update", "kubectl-patch", "data.app.yaml added, data.mode changed")]
+
+
+def test_the_first_change_by_the_program_that_created_an_object_is_no_heartbeat() -> None:
+    c = Cluster()
+    thing = c.create("Secret", "web-tls", by="cert-manager-certificates-issuing (apply)", data={"tls.crt": "a"})
+    c.wait(20)
+    c.update(thing, by="cert-manager-certificates-issuing (apply)", data={"tls.crt": "b"})
+    assert [summary for *_, summary in changes(c)] == ["", "data.tls.crt changed"]

@@ -82,7 +82,8 @@ class ChangeObserver:
         if not content.named:
             writer = self._writer(seen, new, old, "")
             by_person = self.rules.is_person(writer.manager or content.manager)
-            heartbeat = field_managers.is_heartbeat(old.field_managers, writer, seen.record.recorded_at)
+            before, received = old.field_managers, seen.record.recorded_at
+            heartbeat = field_managers.is_heartbeat(before, writer, new.created, received)
             if not by_person and (heartbeat or not content.certain):
                 return
         self.updated(seen, new, old, content)

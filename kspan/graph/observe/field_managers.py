@@ -329,12 +329,12 @@ def _went_over(had: set[tuple[str, str]], has: set[tuple[str, str]]) -> bool:
     return any(manager != _MERGED for manager, _ in has - had) and bool(had - has)
 
 
-def is_heartbeat(before: Sequence[FieldManagerEntry], writer: Writer, received: int) -> bool:
-    """True if a manager wrote an object a moment ago as well."""
+def is_heartbeat(before: Sequence[FieldManagerEntry], writer: Writer, created: int, received: int) -> bool:
+    """True if a manager has changed an object a moment ago as well, after its creation."""
     last = max(
         (e.time for e in before if (e.manager, e.subresource) == (writer.manager, writer.subresource)), default=0
     )
-    return (writer.time or received) - last < HEARTBEAT
+    return last > created + SECOND and (writer.time or received) - last < HEARTBEAT
 
 
 def _owners(entries: Sequence[FieldManagerEntry]) -> dict[str, set[tuple[str, str]]]:
