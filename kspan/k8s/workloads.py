@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from kspan.k8s.objects import Affinity, LabelSelector, PodVolumes, Template, Toleration
+from kspan.k8s.strict_json import DECODE_ERRORS
 
 REVISION = "deployment.kubernetes.io/revision"
 """Annotation in which the deployment controller numbers the ReplicaSets of a Deployment
@@ -79,7 +80,7 @@ def metadata_fingerprint(payload: bytes) -> int:
     """Return the checksum of the metadata of an object, without what every write changes."""
     try:
         metadata = _members.decode(_members.decode(payload)["metadata"])
-    except (msgspec.MsgspecError, KeyError):
+    except (*DECODE_ERRORS, KeyError):
         return 0
     kept = [name.encode() + bytes(value) for name, value in sorted(metadata.items()) if name not in _WRITTEN_EACH_TIME]
     return zlib.crc32(b"".join(kept))

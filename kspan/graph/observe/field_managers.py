@@ -6,7 +6,7 @@ the time of a change.
 """
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import takewhile
 from sys import intern
 from typing import Any, Final
@@ -15,6 +15,7 @@ import msgspec
 
 from kspan.graph.observe.timing import PROMPT
 from kspan.k8s.objects import ManagedFieldsEntry, decode_spec
+from kspan.k8s.strict_json import DECODE_ERRORS
 from kspan.times import SECOND, parse_time_or_zero
 
 SHARED: Final = "kube-controller-manager"
@@ -240,7 +241,7 @@ def service_of(manager: str) -> str:
 HEARTBEAT: Final = 60 * SECOND
 """Fields that a program writes again within this time (ns) are a heartbeat, such as the status in a ConfigMap."""
 
-_FIELDS_KEPT = 1_000
+_FIELDS_KEPT = 10_000
 """Fields that are remembered of one entry; of an entry with more, only the first level is."""
 
 _NAMED = 4
@@ -255,7 +256,7 @@ def _content(fields: msgspec.Raw) -> tuple[str, ...]:
     """Return the fields outside of the metadata in the fieldsV1 of an entry, to the second level, in order."""
     try:
         members = _decode_fields(fields) if fields else {}
-    except msgspec.MsgspecError:
+    except DECODE_ERRORS:
         return ()
     first = {name.removeprefix("f:"): below for name, below in members.items() if name not in _OTHER_FIELDS}
     found = sorted({intern(path) for name, below in first.items() for path in _paths(name, below)})
@@ -274,7 +275,7 @@ def _label(key: str) -> str:
         return text
     try:
         return ",".join(map(str, _decode_fields(text).values()))
-    except msgspec.MsgspecError:
+    except DECODE_ERRORS:
         return text
 
 
@@ -305,10 +306,12 @@ def content_change(
         same_metadata: labels, annotations and all other metadata are the same.
         has_status: there are entries of a status, which may be all that changed.
     """
+    if not before or not now:
+        return None  # Not every source of objects has managedFields.
     had, has = _owners(before), _owners(now)
-    words = [f"{field} added" for field in has if field not in had]
+    words = [f"{field} added" for field in has if field not in had and not _is_parent(field, had)]
     words += [f"{field} changed" for field, by in has.items() if field in had and _went_over(had[field], by)]
-    words += [f"{field} removed" for field in had if field not in has]
+    words += [f"{field} removed" for field in had if field not in has and not _is_parent(field, has)]
     if words:
         return ContentChange(", ".join(words))
     known = {_identity(entry) for entry in before}
@@ -323,6 +326,11 @@ def content_change(
         manager = managers.pop() if len(managers) == 1 else ""
         return ContentChange(_one_changed(sorted(has)), named=False, manager=manager)
     return None
+
+
+def _is_parent(field: str, others: Iterable[str]) -> bool:
+    """True if a field without keys, such as an empty ``data``, has some among ``others``."""
+    return "." not in field and any(other.startswith(f"{field}.") for other in others)
 
 
 def _went_over(had: set[tuple[str, str]], has: set[tuple[str, str]]) -> bool:

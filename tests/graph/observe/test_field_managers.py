@@ -273,7 +273,7 @@ def contents(*entries: tuple[str, str, int | None, dict[str, Any]]) -> tuple[Fie
         (WEBHOOKS, ("webhooks.a.example.com", "webhooks.b.example.com")),
         ({"f:imagePullSecrets": {'k:{"name":"registry"}': {}}}, ("imagePullSecrets.registry",)),
         ({"f:metadata": {"f:annotations": {".": {}, "f:x": {}}}}, ()),
-        ({"f:data": {f"f:{n:04}": {} for n in range(1001)}}, ("data",)),
+        ({"f:data": {f"f:{n:05}": {} for n in range(10_001)}}, ("data",)),
         ({"f:spec": {"f:paramKind": {"f:kind": {}}}, "f:status": {"f:x": {}}}, ("spec.paramKind",)),
     ],
 )
@@ -300,6 +300,28 @@ def test_a_field_that_a_second_manager_has_as_well_or_no_longer_has_did_not_chan
     now = contents(("kubectl", "", 1, data("a", "b")), ("flux", "", 5, data("a")))
     assert change(before, now) is None
     assert change(now, before) is None
+
+
+def test_without_managed_fields_nothing_is_known() -> None:
+    entries = contents(("kubectl", "", 1, data("a")))
+    assert change((), entries) is None
+    assert change(entries, ()) is None
+
+
+def test_the_first_key_is_added_to_what_was_empty_and_the_last_one_is_removed_from_it() -> None:
+    empty, full = contents(("kubectl", "", 1, data())), contents(("kubectl", "", 5, data("a")))
+    assert change(empty, full) == ContentChange("data.a added")
+    assert change(full, empty) == ContentChange("data.a removed")
+
+
+@pytest.mark.parametrize(
+    "fields", ['{"f:data":{"k:{":{},"":{},"f:a.b":[]}}', '{"f:data":null}', "[]", '"x"', "7", "{}"]
+)
+def test_fields_of_any_form_are_read(fields: str) -> None:
+    (entry,) = field_manager_entries(
+        [ManagedFieldsEntry(manager="x", fieldsV1=msgspec.Raw(fields.encode()))], content=True
+    )
+    assert all(entry.content)
 
 
 def test_entries_that_are_merged_say_nothing() -> None:
