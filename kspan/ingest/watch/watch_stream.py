@@ -250,7 +250,7 @@ class WatchStream:
             self.is_lost = self.was_watched
         if decision.action is Action.REFUSED and isinstance(error, ApiError):
             self._status.refused(error, decision.delay)
-            if not self.was_watched:
+            if not self.was_watched or self._optional:
                 self._on_open()
             return
         if not decision.failures:

@@ -84,8 +84,8 @@ class Watcher:
         self._running: dict[str, _RunningReflector] = {}
         self._threads: list[threading.Thread] = []
         self._work: queue.SimpleQueue[tuple[str, str] | _Rediscover] = queue.SimpleQueue()
-        self._first = frozenset(target.resource for target in selection.defaults())
         self._optional = frozenset(target.resource for target in selection.additional())
+        self._first = self._optional | {target.resource for target in selection.defaults()}
         self._planned = not self._plan.needs_discovery
         self._started = False
         self._absent: set[str] = set()

@@ -252,13 +252,23 @@ def test_an_additional_kind_that_is_refused_or_missing_is_no_error_and_nothing_w
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
-def test_additional_kinds_are_not_awaited(tmp_path: Path) -> None:
+def test_an_additional_kind_is_awaited_until_it_is_listed_or_refused(tmp_path: Path) -> None:
     cluster = Cluster()
     cluster.refused = {"/api/v1/configmaps": 503}
     with watching(cluster, tmp_path, Selection(additional_kinds=True)) as (watcher, got, _):
+        until(lambda: watcher.awaited() == ["v1/configmaps"], "all but one")
+        cluster.refused = {"/api/v1/configmaps": 403}
         until(watcher.synced, "in sync")
-        assert watcher.awaited() == []
         assert not got.of("v1/configmaps")
+
+
+def test_an_additional_kind_that_was_watched_in_an_earlier_run_and_is_refused_now_is_not_missed(tmp_path: Path) -> None:
+    cluster = Cluster()
+    cluster.refused = {"/api/v1/configmaps": 403}
+    cursors = {"v1/configmaps": Cursor("v1/configmaps", "42", 0)}
+    with watching(cluster, tmp_path, Selection(additional_kinds=True), cursors=cursors) as (watcher, _, _server):
+        until(watcher.synced, "in sync")
+        assert watcher.lost() == []
 
 
 def test_additional_kinds_that_were_turned_off_are_not_resumed(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class Selection(msgspec.Struct, frozen=True):
         return (*(() if replaced else DEFAULT), *(GRANTED if self.secrets else ()))
 
     def additional(self) -> tuple[WatchTarget, ...]:
-        """The resources that are watched if the API server allows it. Nothing waits for them."""
+        """The resources that are watched if the API server allows it. A refusal does not matter."""
         return ADDITIONAL if self.additional_kinds and (self.all_kinds or not self.watch) else ()
 
     def namespaces_of(self, target: WatchTarget) -> tuple[str, ...]:
