@@ -146,3 +146,13 @@ def test_the_first_change_by_the_program_that_created_an_object_is_no_heartbeat(
     c.wait(20)
     c.update(thing, by="cert-manager-certificates-issuing (apply)", data={"tls.crt": "b"})
     assert [summary for *_, summary in changes(c)] == ["", "data.tls.crt changed"]
+
+
+def test_an_object_with_a_generation_changed_only_if_that_grew() -> None:
+    c = Cluster()
+    hook = c.create("ValidatingWebhookConfiguration", "check", by="kubectl-create", size=1)
+    c.first_list()
+    c.label(hook, by="kubectl-create", tier="back")
+    c.wait(30)
+    c.update(hook, by="kubectl-create", size=2)
+    assert changes(c) == [("ValidatingWebhookConfiguration.Update", "kubectl-create", "spec.size changed")]

@@ -100,7 +100,7 @@ class Observer:
             self.changes.updated(seen, new, old)
         elif new.kind in LABELLED:
             self.changes.relabelled(seen, new, old)
-        elif not new.spec and new.resource_version != old.resource_version:
+        elif not new.spec and not new.generation and new.resource_version != old.resource_version:
             self.changes.content_changed(seen, new, old)
 
     def _observe_transitions(self, seen: ObservedObject, new: ObjectState, known: ObjectState | None) -> None:
