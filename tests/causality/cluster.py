@@ -50,6 +50,7 @@ API = {
     "MachineConfigPool": "machineconfiguration.openshift.io/v1/machineconfigpools",
     "MachineDeployment": "cluster.x-k8s.io/v1beta1/machinedeployments",
     "MachineSet": "cluster.x-k8s.io/v1beta1/machinesets",
+    "MutatingWebhookConfiguration": "admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
     "Namespace": "v1/namespaces",
     "Node": "v1/nodes",
     "NodeClaim": "karpenter.sh/v1/nodeclaims",
@@ -77,6 +78,7 @@ API = {
 CLUSTER_WIDE = (
     "ClusterRole",
     "MachineConfigPool",
+    "MutatingWebhookConfiguration",
     "Namespace",
     "Node",
     "NodeClaim",
