@@ -19,6 +19,9 @@ EVICTIONS = "evictions"
 JOBS = "jobs"
 """Another: two Jobs of one owner fail, the first at once, the second at its third try."""
 
+CONFIGURED = "configured"
+"""Another one: ConfigMaps and a Service are changed, and then a Pod fails."""
+
 
 def fill(url: str) -> None:
     """Replays every recording; the cluster is named as the recording. Some traces are marked as emitted."""
@@ -28,6 +31,7 @@ def fill(url: str) -> None:
         _drain(store)
         _evictions(store)
         _jobs(store)
+        _configured(store)
         first, second, *_ = store.unemitted_traces("02-rolling-update", "otlp", 100)
         store.mark_emitted("02-rolling-update", "otlp", [first.trace_id], first.closed_at)
         store.mark_failed("02-rolling-update", "otlp", [second.trace_id], second.closed_at, "too large", rejected=True)
@@ -44,7 +48,7 @@ def _drain(store: Store) -> None:
         c.condition(pod, "DisruptionTarget", "True", reason="EvictionByEvictionAPI", message="", by=MANAGER)
         kill(c, pod)
         run(c, new_pod(c, rs, f"web-1-new-{number}"), "node-b")
-    _fold(store, DRAIN, c)
+    _store(store, DRAIN, c)
 
 
 def _evictions(store: Store) -> None:
@@ -74,7 +78,7 @@ def _evictions(store: Store) -> None:
     for number, pod in enumerate(pods[5:], 5):
         _evict(c, pod)
         run(c, new_pod(c, rs, f"web-1-new-{number}"), "node-c")
-    _fold(store, EVICTIONS, c)
+    _store(store, EVICTIONS, c)
 
 
 def _evict(c: Cluster, pod: Thing, *, reported: bool = True) -> None:
@@ -97,12 +101,38 @@ def _jobs(store: Store) -> None:
         # Between two of its deltas, an Event happened 24 times.
         c.repeat(c.event(pod, "Unhealthy", "odd", by="kubelet", host="node-a", warning=True), count=25)
         c.condition(job, "Failed", "True", reason="BackoffLimitExceeded", message="reached its limit")
-    _fold(store, JOBS, c)
+    _store(store, JOBS, c)
 
 
-def _fold(store: Store, cluster: str, c: Cluster) -> None:
+def _configured(store: Store) -> None:
+    """A person changes a ConfigMap, Flux another, Helm a Service; two minutes later a Pod fails."""
+    c = Cluster()
+    apps = c.create("Kustomization", "apps", by="kustomize-controller", namespace="flux-system")
+    flux = {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
+    _, _, (pod,) = rolled_out(c, "web")
+    old = c.create("ConfigMap", "old", by="kubectl-create", data={"mode": "a"})
+    settings = c.create("ConfigMap", "settings", by="kubectl-create", data={"app.yaml": "a", "mode": "a"})
+    routes = c.create("ConfigMap", "routes", by="kustomize-controller (apply)", labels=flux, data={"routes": "a"})
+    service = c.create("Service", "web", by="helm", port=80)
+    c.first_list()
+    c.update(old, by="kubectl-edit", data={"mode": "b"})
+    c.wait(600)
+    c.update(settings, by="kubectl-edit", data={"mode": "b"})
+    c.wait(30)
+    c.event(apps, "Progressing", "ConfigMap/shop/routes configured", by="kustomize-controller")
+    c.update(routes, by="kustomize-controller (apply)", data={"routes": "b"})
+    c.wait(30)
+    c.update(service, by="helm", port=8080)
+    c.create("Namespace", "other", by="kubectl-create")
+    c.create("ConfigMap", "kube-root-ca.crt", namespace="other", data={"ca.crt": "x"})
+    c.wait(120)
+    c.event(pod, "Unhealthy", "Readiness probe failed", by="kubelet", seen=pod.version, warning=True)
+    _store(store, CONFIGURED, c)
+
+
+def _store(store: Store, name: str, c: Cluster) -> None:
     c.receive_all()
-    projector = Projector(store, cluster, built_in_rules())
+    projector = Projector(store, name, built_in_rules())
     projector.add(JournalBatch([record]) for record in c.records)
     projector.flush()
     projector.run_out()

@@ -175,6 +175,14 @@ Namespaces = Annotated[
     typer.Option("--namespace", "-n", metavar="NAMESPACE", help="Watch only this namespace. Repeat it for more."),
 ]
 AllKinds = Annotated[bool, typer.Option("--all-kinds", help="Watch every kind that the cluster serves.")]
+AdditionalKinds = Annotated[
+    bool,
+    typer.Option(
+        "--additional-kinds/--no-additional-kinds",
+        help="Also watch ConfigMaps (without their data), Services and others, where the API server allows it.",
+    ),
+]
+WatchSecrets = Annotated[bool, typer.Option("--watch-secrets", help="Also watch Secrets, without their data.")]
 RedactEnv = Annotated[
     bool, typer.Option("--redact-env/--no-redact-env", help="Mask the values of environment variables.")
 ]

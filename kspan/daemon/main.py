@@ -16,7 +16,7 @@ from kspan.daemon.supervisor import STOP_S, Supervisor
 from kspan.emit.targets import ExportTarget
 from kspan.graph import Rules
 from kspan.ingest.frames import Frame
-from kspan.ingest.watch import Connection, Selection, Watcher
+from kspan.ingest.watch import Connection, Selection, Watcher, check_names
 from kspan.model import Cursor
 from kspan.store import Store
 
@@ -78,6 +78,7 @@ def run(
             exports = open_export_jobs(store, cluster, options.cluster_name, targets, metrics, options.max_trace_spans)
         if not supervisor.wait_to_lead(store, cluster):
             return supervisor.exit_code
+        check_names(connection, selection)
         _logger.info("watching cluster %s at %s into %s", cluster, connection.host, store.name)
         daemon = Daemon(store, cluster, rules, exports, options, metrics, make_watcher)
         return supervisor.watch_over(daemon)

@@ -20,9 +20,12 @@ class WatchMode(Enum):
     """When a built-in kind is watched, and how much of its objects."""
 
     DEFAULT = "always, whole objects: these kinds make causes on every cluster"
+    ADDED_WHOLE = "unless the user turns it off, whole objects: what other objects wait for"
+    ADDED_METADATA = "unless the user turns it off, metadata only"
     WHOLE = "once an object or an Event references the kind, whole objects"
     METADATA = "once an object or an Event references the kind, metadata only"
     ON_REQUEST = "only if the user selects it, metadata only"
+    GRANTED = "only if the user selects it or allows it, metadata only"
 
 
 class BuiltInKind(NamedTuple):
@@ -51,27 +54,27 @@ class BuiltInKind(NamedTuple):
 
 # Leader election reports Events about Endpoints and Leases and writes them every two seconds, hence ON_REQUEST.
 BUILT_IN = (
-    BuiltInKind("v1", "ConfigMap"),
+    BuiltInKind("v1", "ConfigMap", mode=WatchMode.ADDED_METADATA),
     BuiltInKind("v1", "Endpoints", mode=WatchMode.ON_REQUEST),
     BuiltInKind("v1", "Event", mode=WatchMode.DEFAULT),
-    BuiltInKind("v1", "LimitRange", mode=WatchMode.WHOLE),
+    BuiltInKind("v1", "LimitRange", mode=WatchMode.ADDED_WHOLE),
     BuiltInKind("v1", "Namespace", namespaced=False, mode=WatchMode.DEFAULT),
     BuiltInKind("v1", "Node", namespaced=False, mode=WatchMode.DEFAULT),
-    BuiltInKind("v1", "PersistentVolume", namespaced=False, mode=WatchMode.WHOLE),
+    BuiltInKind("v1", "PersistentVolume", namespaced=False, mode=WatchMode.ADDED_WHOLE),
     BuiltInKind("v1", "PersistentVolumeClaim", mode=WatchMode.DEFAULT),
     BuiltInKind("v1", "Pod", mode=WatchMode.DEFAULT),
     BuiltInKind("v1", "PodTemplate"),
     BuiltInKind("v1", "ReplicationController", mode=WatchMode.WHOLE),
     BuiltInKind("v1", "ResourceQuota", mode=WatchMode.DEFAULT),
-    BuiltInKind("v1", "Secret"),
-    BuiltInKind("v1", "Service", mode=WatchMode.WHOLE),
-    BuiltInKind("v1", "ServiceAccount"),
+    BuiltInKind("v1", "Secret", mode=WatchMode.GRANTED),
+    BuiltInKind("v1", "Service", mode=WatchMode.ADDED_WHOLE),
+    BuiltInKind("v1", "ServiceAccount", mode=WatchMode.ADDED_METADATA),
     BuiltInKind("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy", namespaced=False),
     BuiltInKind("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicyBinding", namespaced=False),
-    BuiltInKind("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", namespaced=False),
-    BuiltInKind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", namespaced=False),
-    BuiltInKind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", namespaced=False),
-    BuiltInKind("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", namespaced=False),
+    BuiltInKind("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", False, WatchMode.ADDED_METADATA),
+    BuiltInKind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", False, WatchMode.ADDED_METADATA),
+    BuiltInKind("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", False, WatchMode.ADDED_METADATA),
+    BuiltInKind("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", False, WatchMode.ADDED_METADATA),
     BuiltInKind("apiextensions.k8s.io/v1", "CustomResourceDefinition", namespaced=False),
     BuiltInKind("apiregistration.k8s.io/v1", "APIService", namespaced=False),
     BuiltInKind("apps/v1", "ControllerRevision", mode=WatchMode.DEFAULT),
@@ -87,7 +90,7 @@ BUILT_IN = (
     BuiltInKind("discovery.k8s.io/v1", "EndpointSlice"),
     BuiltInKind("flowcontrol.apiserver.k8s.io/v1", "FlowSchema", namespaced=False),
     BuiltInKind("flowcontrol.apiserver.k8s.io/v1", "PriorityLevelConfiguration", namespaced=False),
-    BuiltInKind("networking.k8s.io/v1", "Ingress", mode=WatchMode.WHOLE),
+    BuiltInKind("networking.k8s.io/v1", "Ingress", mode=WatchMode.ADDED_WHOLE),
     BuiltInKind("networking.k8s.io/v1", "IngressClass", namespaced=False),
     BuiltInKind("networking.k8s.io/v1", "IPAddress", namespaced=False),
     BuiltInKind("networking.k8s.io/v1", "NetworkPolicy"),
@@ -102,11 +105,11 @@ BUILT_IN = (
     BuiltInKind("resource.k8s.io/v1", "ResourceClaim"),
     BuiltInKind("resource.k8s.io/v1", "ResourceClaimTemplate"),
     BuiltInKind("resource.k8s.io/v1", "ResourceSlice", namespaced=False),
-    BuiltInKind("scheduling.k8s.io/v1", "PriorityClass", namespaced=False, mode=WatchMode.WHOLE),
+    BuiltInKind("scheduling.k8s.io/v1", "PriorityClass", namespaced=False, mode=WatchMode.ADDED_WHOLE),
     BuiltInKind("storage.k8s.io/v1", "CSIDriver", namespaced=False),
     BuiltInKind("storage.k8s.io/v1", "CSINode", namespaced=False),
     BuiltInKind("storage.k8s.io/v1", "CSIStorageCapacity"),
-    BuiltInKind("storage.k8s.io/v1", "StorageClass", namespaced=False),
+    BuiltInKind("storage.k8s.io/v1", "StorageClass", False, WatchMode.ADDED_METADATA),
     BuiltInKind("storage.k8s.io/v1", "VolumeAttachment", namespaced=False),
     BuiltInKind("storage.k8s.io/v1", "VolumeAttributesClass", namespaced=False),
 )

@@ -62,18 +62,31 @@ class ServerResource(msgspec.Struct, frozen=True):
         return WatchTarget(resource, self.kind, self.namespaced, not is_watched_whole(resource))
 
 
-DEFAULT = tuple(
-    WatchTarget(row.resource, row.kind, row.namespaced, metadata_only=False)
-    for row in BUILT_IN
-    if row.mode is WatchMode.DEFAULT
-)
+def _targets(*modes: WatchMode, metadata_only: bool) -> tuple[WatchTarget, ...]:
+    rows = [row for row in BUILT_IN if row.mode in modes]
+    return tuple(WatchTarget(row.resource, row.kind, row.namespaced, metadata_only) for row in rows)
+
+
+DEFAULT = _targets(WatchMode.DEFAULT, metadata_only=False)
 """The resources that are watched on every cluster."""
+
+ADDITIONAL = (
+    *_targets(WatchMode.ADDED_WHOLE, metadata_only=False),
+    *_targets(WatchMode.ADDED_METADATA, metadata_only=True),
+)
+"""The resources that are watched as well, unless the user or the API server does not want it: what others wait for, and
+what is often the reason of a failure without being its cause (a ConfigMap, a Service)."""
+
+GRANTED = _targets(WatchMode.GRANTED, metadata_only=True)
+"""Secrets: only the user can allow to watch them."""
 
 CRDS = WatchTarget("apiextensions.k8s.io/v1/customresourcedefinitions", "CustomResourceDefinition", False, True)
 """Watched to notice added and removed kinds; its objects are not journalled."""
 
-_WHOLE = frozenset((row.group, row.plural) for row in BUILT_IN if row.mode in (WatchMode.DEFAULT, WatchMode.WHOLE))
+_WHOLE_MODES = (WatchMode.DEFAULT, WatchMode.ADDED_WHOLE, WatchMode.WHOLE)
+_WHOLE = frozenset((row.group, row.plural) for row in BUILT_IN if row.mode in _WHOLE_MODES)
 _ON_REQUEST = frozenset((row.group, row.plural) for row in BUILT_IN if row.mode is WatchMode.ON_REQUEST)
+_GRANTED = frozenset((target.group, target.plural) for target in GRANTED)
 
 
 def can_be_watched(resource: ServerResource) -> bool:
@@ -83,7 +96,7 @@ def can_be_watched(resource: ServerResource) -> bool:
 
 def is_watched_when_referenced(resource: ServerResource) -> bool:
     """True if a resource is watched as soon as an object or an Event references its kind."""
-    return can_be_watched(resource) and (resource.group, resource.name) not in _ON_REQUEST
+    return can_be_watched(resource) and (resource.group, resource.name) not in _ON_REQUEST | _GRANTED
 
 
 @lru_cache(maxsize=4096)
@@ -98,9 +111,8 @@ def is_watched_whole(resource: str) -> bool:
     if len(parts) not in (2, 3) or not all(parts):
         return False
     group = parts[0] if len(parts) == 3 else ""
-    if "." in group:
-        return group != "k8s.io" and not group.endswith(".k8s.io")
-    return (group, parts[-1]) in _WHOLE
+    custom = "." in group and group != "k8s.io" and not group.endswith(".k8s.io")
+    return custom or (group, parts[-1]) in _WHOLE
 
 
 def is_replayed(resource: str) -> bool:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from kspan.k8s.objects import Affinity, LabelSelector, PodVolumes, RunningPod, Template, Toleration
+from kspan.k8s.strict_json import DECODE_ERRORS
 
 REVISION = "deployment.kubernetes.io/revision"
 """Annotation in which the deployment controller numbers the ReplicaSets of a Deployment
@@ -19,6 +20,8 @@ REVISION = "deployment.kubernetes.io/revision"
 
 _DEFAULT_TOLERATIONS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 """Taints that every Pod tolerates for 300 s (DefaultTolerationSeconds admission plugin)."""
+
+_WRITTEN_EACH_TIME = ("generation", "managedFields", "resourceVersion", "selfLink")
 
 _REVISION = re.compile(rb'"controller-revision-hash": ?"([^"]*)"')
 
@@ -74,6 +77,16 @@ def content(payload: bytes) -> bytes:
         return b""
     kept = {k: v for k, v in members.items() if k not in ("kind", "apiVersion", "metadata", "status")}
     return msgspec.json.encode(kept) if kept else b""
+
+
+def metadata_fingerprint(payload: bytes) -> int:
+    """Return the checksum of the metadata of an object, without what every write changes."""
+    try:
+        metadata = _members.decode(_members.decode(payload)["metadata"])
+    except (*DECODE_ERRORS, KeyError):
+        return 0
+    kept = [name.encode() + bytes(value) for name, value in sorted(metadata.items()) if name not in _WRITTEN_EACH_TIME]
+    return zlib.crc32(b"".join(kept))
 
 
 def lease_holder(spec: bytes) -> bytes:

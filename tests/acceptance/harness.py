@@ -70,8 +70,16 @@ def speed(scenario: str) -> float:
     return max(1.0, (max(times) - min(times)) / SECOND / LENGTH)
 
 
-WATCHED = ("v1/events", "v1/pods", "apps/v1/replicasets", "apps/v1/deployments", "v1/namespaces")
-"""Resources that have to be watched before a recording begins."""
+WATCHED = (
+    "v1/events",
+    "v1/pods",
+    "apps/v1/replicasets",
+    "apps/v1/deployments",
+    "v1/namespaces",
+    "v1/configmaps",
+    "v1/serviceaccounts",
+)
+"""Resources that have to be watched before a recording begins. The last two have objects in each new namespace."""
 
 
 @contextmanager

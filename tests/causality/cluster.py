@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, Self
 from msgspec import structs
 
 from kspan.ingest.frames import to_record
+from kspan.k8s.resources import is_watched_whole
+from kspan.k8s.wire import metadata_only
 from kspan.model import VANISHED, LogRecord, RecordType
 from kspan.times import MILLISECOND, SECOND, format_time, parse_time
 
@@ -48,6 +50,7 @@ API = {
     "MachineConfigPool": "machineconfiguration.openshift.io/v1/machineconfigpools",
     "MachineDeployment": "cluster.x-k8s.io/v1beta1/machinedeployments",
     "MachineSet": "cluster.x-k8s.io/v1beta1/machinesets",
+    "MutatingWebhookConfiguration": "admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
     "Namespace": "v1/namespaces",
     "Node": "v1/nodes",
     "NodeClaim": "karpenter.sh/v1/nodeclaims",
@@ -60,6 +63,7 @@ API = {
     "ReplicationController": "v1/replicationcontrollers",
     "ResourceQuota": "v1/resourcequotas",
     "Secret": "v1/secrets",
+    "Service": "v1/services",
     "ServiceAccount": "v1/serviceaccounts",
     "StatefulSet": "apps/v1/statefulsets",
     "StorageClass": "storage.k8s.io/v1/storageclasses",
@@ -74,6 +78,7 @@ API = {
 CLUSTER_WIDE = (
     "ClusterRole",
     "MachineConfigPool",
+    "MutatingWebhookConfiguration",
     "Namespace",
     "Node",
     "NodeClaim",
@@ -97,6 +102,7 @@ WITHOUT_GENERATION = (
     "PriorityClass",
     "ResourceQuota",
     "Secret",
+    "Service",
     "ServiceAccount",
     "StorageClass",
 )
@@ -193,7 +199,10 @@ class Cluster:
         if resource == "v1/events":
             self.events[raw["metadata"]["uid"]] = raw
         if resource not in self._unwatched:
-            self.records.append(to_record(kind, self.now, resource, json.dumps(raw).encode()))
+            text = json.dumps(raw).encode()
+            if not is_watched_whole(resource):
+                text = metadata_only(text, raw["kind"], raw["apiVersion"])
+            self.records.append(to_record(kind, self.now, resource, text))
 
     def _write(self, kind: RecordType, thing: Thing) -> Thing:
         self._pass_time(self.now + STEP)
@@ -240,7 +249,7 @@ class Cluster:
             template = deepcopy(owner.raw["spec"].get("template", {})) if owner is not None else {}
             template = template or {"metadata": {"labels": {"app": "app"}}, "spec": _containers("app:v1")}
             spec["template"] = _template(kind, template, image)
-        fields: dict[str, Any] = {"f:spec": {f"f:{key}": {} for key in spec}}
+        fields = _fields(kind, spec)
         if owner is not None:
             meta["ownerReferences"] = [_reference(owner)]
             fields["f:metadata"] = {"f:ownerReferences": {f'k:{{"uid":"{owner.meta["uid"]}"}}': {}}}
@@ -254,7 +263,14 @@ class Cluster:
         thing.raw.get("spec", thing.raw).update(spec)
         if "generation" in thing.meta:
             thing.meta["generation"] += 1
-        self._manage(thing, by, subresource, {"f:spec": {f"f:{key}": {} for key in spec}})
+        fields = _fields(thing.kind, spec)
+        if thing.kind in WITHOUT_SPEC:
+            for part, below in fields.items():
+                self._forget(thing, part, set(below), except_of=by)
+                others = [e for e in thing.meta["managedFields"] if not below and e["manager"] != by]
+                for entry in others:
+                    entry["fieldsV1"] = {key: value for key, value in entry["fieldsV1"].items() if key != part}
+        self._manage(thing, by, subresource, fields)
         return self._write(RecordType.MODIFIED, thing)
 
     def remove(self, thing: Thing, *names: str, **spec: Any) -> Thing:
@@ -281,11 +297,21 @@ class Cluster:
         self._forget(thing, "f:metadata", {"f:labels"})
         return self._write(RecordType.MODIFIED, thing)
 
+    def remove_data(self, thing: Thing, *keys: str) -> Thing:
+        """Keys of a ConfigMap or a Secret are removed: whoever had them loses them."""
+        thing.raw["data"] = {key: value for key, value in thing.raw["data"].items() if key not in keys}
+        self._forget(thing, "f:data", {f"f:{key}" for key in keys})
+        return self._write(RecordType.MODIFIED, thing)
+
+    def touch(self, thing: Thing) -> Thing:
+        """A change that leaves the metadata as they are: within the second of the one before, by the same manager."""
+        return self._write(RecordType.MODIFIED, thing)
+
     @staticmethod
-    def _forget(thing: Thing, part: str, removed: set[str]) -> None:
+    def _forget(thing: Thing, part: str, removed: set[str], *, except_of: str = "") -> None:
         kept = []
         for entry in thing.meta["managedFields"]:
-            if removed.isdisjoint(entry["fieldsV1"].get(part, {})):
+            if entry["manager"] == except_of or removed.isdisjoint(entry["fieldsV1"].get(part, {})):
                 kept.append(entry)
                 continue
             left = {key: value for key, value in entry["fieldsV1"].get(part, {}).items() if key not in removed}
@@ -518,6 +544,16 @@ class Unwatched(NamedTuple):
     events: set[str]
     version: str
     since: int
+
+
+def _fields(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a write, as in managedFields, without the metadata."""
+    if kind not in WITHOUT_SPEC:
+        return {"f:spec": {f"f:{key}": {} for key in spec}}
+    return {
+        f"f:{key}": {f"f:{name}": {} for name in value} if isinstance(value, dict) else {}
+        for key, value in spec.items()
+    }
 
 
 def _containers(image: str) -> dict[str, Any]:

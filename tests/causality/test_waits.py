@@ -105,6 +105,12 @@ OF_WORKLOADS = [
     Wait(
         "replicaset-controller",
         "FailedCreate",
+        'Error creating: Internal error occurred: failed calling webhook "inject.example.com": connection refused',
+        "Delete MutatingWebhookConfiguration/inject",
+    ),
+    Wait(
+        "replicaset-controller",
+        "FailedCreate",
         f"Error creating: {POD}ValidatingAdmissionPolicy 'labels' with binding 'labels-shop' denied request: no",
         "Update ValidatingAdmissionPolicy/labels",
     ),

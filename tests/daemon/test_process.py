@@ -269,3 +269,20 @@ def test_a_daemon_that_may_watch_nothing_is_not_ready_and_does_not_claim_to_watc
             wait_until(lambda: except_for in daemon.log)
             assert daemon.ends() == 0
         assert "all resources are listed and watched" not in daemon.log
+
+
+def test_a_resource_that_the_api_server_does_not_have_is_an_error_unless_its_definition_can_follow(
+    tmp_path: Path,
+) -> None:
+    with ApiServer() as server:
+        server.put("v1/namespaces", {"metadata": {"name": "kube-system"}})
+        kubeconfig = server.kubeconfig(tmp_path / "kubeconfig")
+        with Process(kubeconfig, tmp_path / "db", ["none"], watch="ingresss") as daemon:
+            assert daemon.process.wait(HANG_S) == 2
+            assert (
+                "--watch 'ingresss': the API server has no such resource; did you mean 'ingresses' or 'ingress'"
+                in daemon.log
+            )
+        with Process(kubeconfig, tmp_path / "db", ["none"], watch="widgets.example.com") as daemon:
+            wait_until(lambda: "the API server has no resource 'widgets.example.com'; waiting for it" in daemon.log)
+            assert daemon.ends() == 0

@@ -10,9 +10,10 @@ import yaml
 
 from kspan.cli.commands.run import run_daemon
 from kspan.cli.options import parse_duration
+from kspan.cli.syntax.ingest import run
 from kspan.emit.targets import parse_target
 from kspan.ingest.watch.resources.selection import Selection
-from kspan.k8s.resources import CRDS, is_watched_whole
+from kspan.k8s.resources import ADDITIONAL, CRDS, DEFAULT, WatchTarget
 from kspan.store.location import locate
 from kspan.web.server import parse_listen
 
@@ -42,8 +43,14 @@ def rules() -> list[dict[str, Any]]:
     return [rule for o in OBJECTS if o["kind"] == "ClusterRole" for rule in o["rules"]]
 
 
-def granted() -> set[tuple[str, str]]:
-    return {(group, resource) for rule in rules() for group in rule["apiGroups"] for resource in rule["resources"]}
+def granted(*roles: str) -> set[tuple[str, str]]:
+    """Group and resource of everything that these ClusterRoles allow; without names, that all of them allow."""
+    found = [rule for name in roles for rule in the("ClusterRole", name)["rules"]] if roles else rules()
+    return {(group, resource) for rule in found for group in rule["apiGroups"] for resource in rule["resources"]}
+
+
+def names(targets: tuple[WatchTarget, ...]) -> set[tuple[str, str]]:
+    return {(target.group, target.plural) for target in targets}
 
 
 def test_all_namespaced_objects_are_in_the_namespace() -> None:
@@ -57,19 +64,31 @@ def test_all_rights_are_read_only_and_without_wildcards() -> None:
         assert rule["verbs"] == ["get", "list", "watch"]
         assert set(rule) == {"apiGroups", "resources", "verbs"}
         assert "*" not in rule["apiGroups"] + rule["resources"]
-    assert not {resource for _, resource in granted()} & {"secrets", "configmaps"}
+    assert "secrets" not in {resource for _, resource in granted()}
 
 
-def test_the_rights_are_those_of_the_default_resources() -> None:
-    crds = (CRDS.group, CRDS.plural)
-    assert {(target.group, target.plural) for target in Selection().defaults()} | {crds} <= granted()
-    for group, resource in granted() - {crds}:
-        assert is_watched_whole(f"{group}/v1/{resource}" if group else f"v1/{resource}"), (group, resource)
+def test_the_rights_are_those_of_the_default_resources_and_of_what_owns_pods() -> None:
+    assert granted("kspan-default") == names((*DEFAULT, CRDS)) | {("", "replicationcontrollers")}
+
+
+def test_the_rights_for_additional_kinds_are_a_role_of_their_own() -> None:
+    assert granted("kspan-additional") == names(ADDITIONAL)
+    assert granted() == granted("kspan-default", "kspan-additional")
+
+
+def test_what_is_asked_for_by_default_is_allowed_and_nothing_else() -> None:
+    default = inspect.signature(run).parameters
+    selection = Selection(
+        additional_kinds=default["additional_kinds"].default, secrets=default["watch_secrets"].default
+    )
+    asked = names((*selection.defaults(), *selection.additional(), CRDS))
+    assert granted() == asked | {("", "replicationcontrollers")}
 
 
 def test_the_pod_uses_the_service_account_with_the_rights() -> None:
     selector = the("ClusterRole")["aggregationRule"]["clusterRoleSelectors"][0]["matchLabels"]
-    assert selector.items() <= the("ClusterRole", "kspan-default")["metadata"]["labels"].items()
+    for name in ("kspan-default", "kspan-additional"):
+        assert selector.items() <= the("ClusterRole", name)["metadata"]["labels"].items()
     binding = the("ClusterRoleBinding")
     assert binding["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "kspan"}
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "kspan", "namespace": "kspan"}]

@@ -4,6 +4,7 @@ import pytest
 
 from kspan.k8s.kinds import BUILT_IN, WatchMode, kind_of, resource_of
 from kspan.k8s.resources import (
+    ADDITIONAL,
     DEFAULT,
     ServerResource,
     WatchTarget,
@@ -49,6 +50,26 @@ def test_the_default_resources_are_watched_whole_and_have_a_kind() -> None:
     assert [target.resource for target in DEFAULT if not target.namespaced] == ["v1/namespaces", "v1/nodes"]
 
 
+def test_additional_resources_with_large_or_confidential_content_are_watched_as_metadata() -> None:
+    assert {target.kind for target in ADDITIONAL if target.metadata_only} == {
+        "ConfigMap",
+        "MutatingWebhookConfiguration",
+        "ServiceAccount",
+        "StorageClass",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+        "ValidatingWebhookConfiguration",
+    }
+    assert {target.kind for target in ADDITIONAL if not target.metadata_only} == {
+        "Ingress",
+        "LimitRange",
+        "PersistentVolume",
+        "PriorityClass",
+        "Service",
+    }
+    assert all(target.metadata_only is not is_watched_whole(target.resource) for target in ADDITIONAL)
+
+
 def test_each_row_of_the_table_is_found_by_its_kind_and_by_its_resource() -> None:
     for row in BUILT_IN:
         assert resource_of(row.api_version, row.kind) == resource_of("", row.kind) == row.resource
@@ -61,7 +82,8 @@ def test_other_built_in_kinds_are_watched_as_metadata() -> None:
     assert not served("example.com", "v1", "widgets", "Widget").target().metadata_only
     assert served("", "v1", "secrets", "Secret").target().metadata_only
     assert served("", "v1", "configmaps", "ConfigMap").target().metadata_only
-    assert served("networking.k8s.io", "v1", "ingresses", "Ingress").target().metadata_only
+    assert served("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy").target().metadata_only
+    assert not served("networking.k8s.io", "v1", "ingresses", "Ingress").target().metadata_only
 
 
 def test_leases_and_the_second_events_api_are_not_watched_when_referenced() -> None:
@@ -69,6 +91,10 @@ def test_leases_and_the_second_events_api_are_not_watched_when_referenced() -> N
     assert not is_watched_when_referenced(served("", "v1", "endpoints", "Endpoints"))
     assert not is_watched_when_referenced(served("events.k8s.io", "v1", "events", "Event"))
     assert is_watched_when_referenced(served("", "v1", "services", "Service"))
+
+
+def test_secrets_are_not_watched_because_something_references_them() -> None:
+    assert not is_watched_when_referenced(served("", "v1", "secrets", "Secret"))
 
 
 def test_everything_but_the_second_events_api_is_journalled() -> None:

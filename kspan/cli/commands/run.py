@@ -27,6 +27,8 @@ def run_daemon(
     watch: Sequence[str],
     namespaces: Sequence[str],
     all_kinds: bool,
+    additional_kinds: bool,
+    watch_secrets: bool,
     cluster: str,
     cluster_name: str,
     rules: str | None,
@@ -62,7 +64,7 @@ def run_daemon(
 
     targets = list({target.name: target for target in map(parse_target, export)}.values())
     access = make_access(parse_listen(listen)[0], auth_token_file, insecure=insecure_no_auth)
-    selection = Selection(tuple(watch), tuple(namespaces), all_kinds)
+    selection = Selection(tuple(watch), tuple(namespaces), all_kinds, additional_kinds, watch_secrets)
     compiled = load_rules(rules)
     logging_setup.set_up(log_level)
     connection = connect(kubeconfig, context)
@@ -99,6 +101,8 @@ def run_record(
     watch: Sequence[str],
     namespaces: Sequence[str],
     all_kinds: bool,
+    additional_kinds: bool,
+    watch_secrets: bool,
     redact_env: bool,
     force: bool,
 ) -> None:
@@ -109,16 +113,17 @@ def run_record(
     if Path(path).exists() and not force:
         raise SettingsError(f"{path}: file exists; use --force to overwrite it")
 
-    from kspan.ingest.watch import Selection, connect, record
+    from kspan.ingest.watch import Selection, check_names, connect, record
     from kspan.terminal import logging_setup
 
-    selection = Selection(tuple(watch), tuple(namespaces), all_kinds)
+    selection = Selection(tuple(watch), tuple(namespaces), all_kinds, additional_kinds, watch_secrets)
     logging_setup.set_up("warning")
     stop = threading.Event()
     connection = connect(kubeconfig, context)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
+        check_names(connection, selection)
         recorded = record(connection, selection, path, seconds, stop, redact_env=redact_env)
     finally:
         connection.close()

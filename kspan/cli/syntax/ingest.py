@@ -7,6 +7,7 @@ import typer
 from kspan.cli.help import COLLECT, Command
 from kspan.cli.options import (
     CONTEXTS,
+    AdditionalKinds,
     AllKinds,
     AuthTokenFile,
     ClusterName,
@@ -28,6 +29,7 @@ from kspan.cli.options import (
     SkipBad,
     SpanLabels,
     Watch,
+    WatchSecrets,
 )
 
 app = typer.Typer(rich_markup_mode=None)
@@ -72,6 +74,8 @@ def run(
     watch: Watch = [],  # noqa: B006
     namespace: Namespaces = [],  # noqa: B006
     all_kinds: AllKinds = False,
+    additional_kinds: AdditionalKinds = True,
+    watch_secrets: WatchSecrets = False,
     listen: Annotated[
         str,
         typer.Option(
@@ -143,6 +147,8 @@ def run(
         watch=watch,
         namespaces=namespace,
         all_kinds=all_kinds,
+        additional_kinds=additional_kinds,
+        watch_secrets=watch_secrets,
         cluster=cluster,
         cluster_name=cluster_name,
         rules=rules,
@@ -173,6 +179,8 @@ def record(
     watch: Watch = [],  # noqa: B006
     namespace: Namespaces = [],  # noqa: B006
     all_kinds: AllKinds = False,
+    additional_kinds: AdditionalKinds = True,
+    watch_secrets: WatchSecrets = False,
     redact_env: RedactEnv = True,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
 ) -> None:
@@ -199,6 +207,8 @@ def record(
         watch=watch,
         namespaces=namespace,
         all_kinds=all_kinds,
+        additional_kinds=additional_kinds,
+        watch_secrets=watch_secrets,
         redact_env=redact_env,
         force=force,
     )

@@ -2,7 +2,8 @@
 
 from kspan.graph.observe import diff, field_managers
 from kspan.graph.observe.condition_diff import ended_phase
-from kspan.graph.observe.field_managers import NO_WRITER, Writer
+from kspan.graph.observe.diff import join_summaries
+from kspan.graph.observe.field_managers import NO_WRITER, ContentChange, Writer
 from kspan.graph.observe.object_state import ObservedObject
 from kspan.graph.observe.timing import clock_error, estimate_time, middle
 from kspan.graph.rules.references import applier_of
@@ -53,10 +54,18 @@ class ChangeObserver:
             self.state.objects.add_replacement(owner, Replacement(occ.id, occ.rv, occ.time, new.name, new.node))
         self.state.add_change(new, occ, change)
 
-    def updated(self, seen: ObservedObject, new: ObjectState, old: ObjectState) -> None:
-        """Add a change of an object's spec."""
+    def updated(
+        self, seen: ObservedObject, new: ObjectState, old: ObjectState, content: ContentChange | None = None
+    ) -> None:
+        """Add a change of an object's spec, or of its ``content`` if only the metadata are known."""
         patch, summary = _describe(old, new)
         writer = self._writer(seen, new, old, patch)
+        if content is not None:
+            summary = join_summaries(content.summary if content.certain else f"perhaps {content.summary}", summary)
+            if writer == NO_WRITER and content.manager:
+                writer = Writer(content.manager, probable=True)
+        elif not new.spec and (content := _content_change(seen, new, old)) is not None:
+            summary = join_summaries(content.summary, summary)
         occ, change = self._written(seen, new, "Update", writer, writer.time)
         _set_context(occ, new.traceparent, changed=new.traceparent != old.traceparent)
         occ.patch, occ.summary = patch, summary
@@ -70,6 +79,24 @@ class ChangeObserver:
             change.effect, occ.resumes = "resumed", _made_while_paused(old)
         self._date_in_gap(seen.record, occ, change, old, writer.time)
         self.state.add_change(new, occ, change)
+
+    def content_changed(self, seen: ObservedObject, new: ObjectState, old: ObjectState) -> None:
+        """Add a change of an object of which only the metadata are known, if managedFields show that there was one.
+
+        Not the heartbeats of programs: the lock of a leader election is an annotation, and a status is the same field
+        again and again.
+        """
+        content = _content_change(seen, new, old)
+        if content is None:
+            return
+        if not content.named:
+            writer = self._writer(seen, new, old, "")
+            by_person = self.rules.is_person(writer.manager or content.manager)
+            before, received = old.field_managers, seen.record.recorded_at
+            heartbeat = field_managers.is_heartbeat(before, writer, new.created, received)
+            if not by_person and (heartbeat or not content.certain):
+                return
+        self.updated(seen, new, old, content)
 
     def relabelled(self, seen: ObservedObject, new: ObjectState, old: ObjectState) -> None:
         """Keep a change of labels by a person or tool. It is added when it turns out to be the cause of something.
@@ -307,6 +334,15 @@ def _last_known(obj: ObjectState, gap: Gap) -> int:
     """When an object was last known to be as it was before a gap (ns)."""
     changed = obj.changes[-1].time if obj.changes else 0
     return max(gap.since, changed) or obj.seen
+
+
+def _content_change(seen: ObservedObject, new: ObjectState, old: ObjectState) -> ContentChange | None:
+    return field_managers.content_change(
+        old.field_managers,
+        new.field_managers,
+        same_metadata=new.labels == old.labels,
+        has_status=field_managers.has_status(seen.meta.managedFields),
+    )
 
 
 def _describe(old: ObjectState, new: ObjectState) -> tuple[str, str]:

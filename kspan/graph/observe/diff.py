@@ -77,6 +77,11 @@ def describe(before: ComparedFields, after: ComparedFields) -> tuple[str, str]:
         return "", ""
 
 
+def join_summaries(*summaries: str) -> str:
+    """Return several summaries as one."""
+    return _shorten(", ".join(filter(None, summaries)), SUMMARY_LIMIT)
+
+
 def first_pointer(patch: str) -> Pointer:
     """Return where the first operation of a JSON patch is; empty if there is none. Indexes of arrays are left out."""
     if not patch:

@@ -6,14 +6,16 @@ the time of a change.
 """
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import takewhile
-from typing import Final
+from sys import intern
+from typing import Any, Final
 
 import msgspec
 
 from kspan.graph.observe.timing import PROMPT
 from kspan.k8s.objects import ManagedFieldsEntry, decode_spec
+from kspan.k8s.strict_json import DECODE_ERRORS
 from kspan.times import SECOND, parse_time_or_zero
 
 SHARED: Final = "kube-controller-manager"
@@ -38,6 +40,8 @@ class FieldManagerEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """In ns; 0: the entry has no time."""
     fields: int
     """Checksum of the fields."""
+    content: tuple[str, ...] = ()
+    """Its fields outside of the metadata, of an object whose content is not known: ``data.app.yaml``."""
 
 
 class Writer(msgspec.Struct, frozen=True):
@@ -55,8 +59,10 @@ class Writer(msgspec.Struct, frozen=True):
 NO_WRITER: Final = Writer()
 
 
-def field_manager_entries(entries: Sequence[ManagedFieldsEntry] | None) -> tuple[FieldManagerEntry, ...]:
-    """Return the entries of an object, without those of its status."""
+def field_manager_entries(
+    entries: Sequence[ManagedFieldsEntry] | None, *, content: bool = False
+) -> tuple[FieldManagerEntry, ...]:
+    """Return the entries of an object, without those of its status; with ``content`` if nothing else shows it."""
     found, without_subresources = [], True
     for entry in entries or ():
         if entry.subresource:
@@ -65,6 +71,15 @@ def field_manager_entries(entries: Sequence[ManagedFieldsEntry] | None) -> tuple
             found.append(entry)
     if without_subresources and len(found) > 1:  # Before Kubernetes 1.22 entries had no subresource.
         found = [entry for entry in found if not _is_of_status(entry)]
+    if content:
+        return tuple(
+            [
+                FieldManagerEntry(
+                    e.manager, e.subresource, parse_time_or_zero(e.time), zlib.crc32(e.fieldsV1), _content(e.fieldsV1)
+                )
+                for e in found
+            ]
+        )
     return tuple(
         [FieldManagerEntry(e.manager, e.subresource, parse_time_or_zero(e.time), zlib.crc32(e.fieldsV1)) for e in found]
     )
@@ -75,6 +90,11 @@ def _is_of_status(entry: ManagedFieldsEntry) -> bool:
         return entry.subresource == "status"
     fields = bytes(entry.fieldsV1)
     return b'"f:status"' in fields and b'"f:spec"' not in fields
+
+
+def has_status(entries: Sequence[ManagedFieldsEntry] | None) -> bool:
+    """True if somebody has written the status of an object."""
+    return any(_is_of_status(e) for e in entries or ())
 
 
 def last_write(entries: Sequence[ManagedFieldsEntry] | None) -> int:
@@ -214,3 +234,136 @@ def _identity(entry: FieldManagerEntry) -> tuple[str, str, int]:
 def service_of(manager: str) -> str:
     """Return the program of a field manager: ``kubectl-client-side-apply`` and ``kubectl-set`` are kubectl."""
     return "kubectl" if manager.startswith("kubectl-") else manager
+
+
+# Objects of which only the metadata are known ------------------------------------------------------------------------
+
+HEARTBEAT: Final = 60 * SECOND
+"""Fields that a program writes again within this time (ns) are a heartbeat, such as the status in a ConfigMap."""
+
+_FIELDS_KEPT = 10_000
+"""Fields that are remembered of one entry; of an entry with more, only the first level is."""
+
+_NAMED = 4
+"""Fields that a summary names, of those among which one has changed."""
+
+_OTHER_FIELDS = frozenset({"f:metadata", "f:status", "f:apiVersion", "f:kind"})
+
+_decode_fields = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def _content(fields: msgspec.Raw) -> tuple[str, ...]:
+    """Return the fields outside of the metadata in the fieldsV1 of an entry, to the second level, in order."""
+    try:
+        members = _decode_fields(fields) if fields else {}
+    except DECODE_ERRORS:
+        return ()
+    first = {name.removeprefix("f:"): below for name, below in members.items() if name not in _OTHER_FIELDS}
+    found = sorted({intern(path) for name, below in first.items() for path in _paths(name, below)})
+    return tuple(found if len(found) <= _FIELDS_KEPT else sorted(first))
+
+
+def _paths(name: str, below: Any) -> Iterator[str]:
+    children = [_label(key) for key in below if key != "."] if isinstance(below, dict) else []
+    return (f"{name}.{child}" for child in children) if children else iter((name,))
+
+
+def _label(key: str) -> str:
+    """Return the name in a key of fieldsV1: that of a field, or of an item of a list (``k:{"name":"web"}``)."""
+    kind, _, text = key.partition(":")
+    if kind != "k":
+        return text
+    try:
+        return ",".join(map(str, _decode_fields(text).values()))
+    except DECODE_ERRORS:
+        return text
+
+
+class ContentChange(msgspec.Struct, frozen=True):
+    """A change of an object of which only the metadata are known, as managedFields show it."""
+
+    summary: str
+    named: bool = True
+    """The fields in the summary are those that changed, not those among which there is one that did."""
+    certain: bool = True
+    """False if the metadata changed as well, and perhaps nothing else."""
+    manager: str = ""
+    """The manager of all fields: probably the writer, if no entry is new or newer."""
+
+
+def content_change(
+    before: Sequence[FieldManagerEntry], now: Sequence[FieldManagerEntry], *, same_metadata: bool, has_status: bool
+) -> ContentChange | None:
+    """Return how the content of an object changed between two versions of it; None if nothing shows that it did.
+
+    A field whose value changes goes over to who wrote it, so the fields of the entries show which were added, changed
+    and removed. If the writer had them before, only the time of the entry is new: one of its fields changed, perhaps
+    one of the metadata. If nothing at all is new, everything was written again within the second of the entry, or by an
+    API server before 1.25 (kubernetes/kubernetes 109576).
+
+    Args:
+        before, now: the entries in both versions.
+        same_metadata: labels, annotations and all other metadata are the same.
+        has_status: there are entries of a status, which may be all that changed.
+    """
+    if not before or not now:
+        return None  # Not every source of objects has managedFields.
+    had, has = _owners(before), _owners(now)
+    words = [f"{field} added" for field in has if field not in had and not _is_parent(field, had)]
+    words += [f"{field} changed" for field, by in has.items() if field in had and _went_over(had[field], by)]
+    words += [f"{field} removed" for field in had if field not in has and not _is_parent(field, has)]
+    if words:
+        return ContentChange(", ".join(words))
+    known = {_identity(entry) for entry in before}
+    held = {(entry.manager, entry.subresource, entry.content) for entry in before}
+    again = [e for e in now if e.content and _identity(e) not in known]
+    again = [e for e in again if (e.manager, e.subresource, e.content) in held]
+    if again:
+        fields = sorted({field for entry in again for field in entry.content})
+        return ContentChange(_one_changed(fields), named=False, certain=same_metadata)
+    if has and same_metadata and not has_status and tuple(before) == tuple(now):
+        managers = {manager for owners in has.values() for manager, _ in owners}
+        manager = managers.pop() if len(managers) == 1 else ""
+        return ContentChange(_one_changed(sorted(has)), named=False, manager=manager)
+    return None
+
+
+def _is_parent(field: str, others: Iterable[str]) -> bool:
+    """True if a field without keys, such as an empty ``data``, has some among ``others``."""
+    return "." not in field and any(other.startswith(f"{field}.") for other in others)
+
+
+def _went_over(had: set[tuple[str, str]], has: set[tuple[str, str]]) -> bool:
+    return any(manager != _MERGED for manager, _ in has - had) and bool(had - has)
+
+
+def is_heartbeat(before: Sequence[FieldManagerEntry], writer: Writer, created: int, received: int) -> bool:
+    """True if a manager has changed an object a moment ago as well, after its creation."""
+    last = max(
+        (e.time for e in before if (e.manager, e.subresource) == (writer.manager, writer.subresource)), default=0
+    )
+    return last > created + SECOND and (writer.time or received) - last < HEARTBEAT
+
+
+def _owners(entries: Sequence[FieldManagerEntry]) -> dict[str, set[tuple[str, str]]]:
+    """Return who has each field of the content, in order."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for entry in entries:
+        for field in entry.content:
+            found.setdefault(field, set()).add((entry.manager, entry.subresource))
+    return dict(sorted(found.items()))
+
+
+def _one_changed(fields: Sequence[str]) -> str:
+    """Return that one or more of these fields changed: ``data changed (a, b or c)``."""
+    if len(fields) == 1:
+        return f"{fields[0]} changed"
+    parts = {field.partition(".")[0] for field in fields}
+    if len(parts) > 1:
+        names, what = fields, "content"
+    else:
+        what = parts.pop()
+        names = [field.removeprefix(f"{what}.") for field in fields]
+    if len(names) > _NAMED:
+        return f"{what} changed (one or more of {len(names)} fields)"
+    return f"{what} changed ({', '.join(names[:-1])} or {names[-1]})"

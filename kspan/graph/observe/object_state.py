@@ -16,12 +16,14 @@ from kspan.graph.state.records import ObjectState
 from kspan.graph.trace.trace_context import carried
 from kspan.k8s.objects import KubeObject, ObjectMeta, ObjectStatus, Spec, decode_spec, decode_status
 from kspan.k8s.resource_version import version_number
+from kspan.k8s.resources import is_watched_whole
 from kspan.k8s.workloads import (
     REVISION,
     changeable_fields,
     chosen_labels,
     content,
     lease_holder,
+    metadata_fingerprint,
     mounted_claims,
     pod_index,
     revision_label,
@@ -91,6 +93,9 @@ def _set_metadata(new: ObjectState, seen: ObservedObject, now: int, settings: Fo
     new.field_managers = field_managers.field_manager_entries(meta.managedFields)
     new.traceparent = carried(meta.annotations, settings.context_annotations) if meta.annotations else ""
     new.labels = zlib.crc32(bytes(meta.labels)) if obj.kind in LABELLED else 0
+    if not obj.spec and not is_watched_whole(record.resource):
+        new.field_managers = field_managers.field_manager_entries(meta.managedFields, content=True)
+        new.labels = metadata_fingerprint(record.payload)
     # Owned objects are the most numerous, and their labels and annotations are set by the controller of their owner.
     described = not new.owner
     new.label_text = bytes(meta.labels) if described and obj.kind != "Pod" else b""

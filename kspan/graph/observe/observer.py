@@ -107,6 +107,8 @@ class Observer:
             self.changes.updated(seen, new, old)
         elif new.kind in LABELLED:
             self.changes.relabelled(seen, new, old)
+        elif not new.spec and not new.generation and new.resource_version != old.resource_version:
+            self.changes.content_changed(seen, new, old)
 
     def _observe_transitions(self, seen: ObservedObject, new: ObjectState, known: ObjectState | None) -> None:
         """Add condition and phase transitions. A Pod that ended is lost to its owner, unless it completed its Job."""

@@ -366,7 +366,7 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     revision_versions: tuple[int, ...] = ()  # resourceVersions at which a ReplicaSet was given its last numbers
     toleration_seconds: int = 0  # how long a Pod stays on a tainted node
     traceparent: str = ""
-    labels: int = 0  # fingerprint
+    labels: int = 0  # fingerprint; if only the metadata are known, that of all of them
     label_text: bytes = b""  # to describe changes; not kept for objects with an owner, which are the most numerous
     annotations: dict[str, str] | None = None  # as label_text
     spec: bytes = b""

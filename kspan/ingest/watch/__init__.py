@@ -10,6 +10,7 @@ from kspan.ingest.watch.client.connection import Connection
 from kspan.ingest.watch.client.errors import ApiError, KubeconfigError, Stopped
 from kspan.ingest.watch.client.kubeconfig import connect
 from kspan.ingest.watch.recorder import Recorded, record
+from kspan.ingest.watch.resources.plan import check_names
 from kspan.ingest.watch.resources.selection import Selection
 from kspan.ingest.watch.retry import Timing
 from kspan.ingest.watch.stream_status import WatchObserver
@@ -27,6 +28,7 @@ __all__ = [
     "WatchObserver",
     "WatchTarget",
     "Watcher",
+    "check_names",
     "connect",
     "record",
 ]

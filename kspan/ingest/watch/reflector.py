@@ -54,6 +54,7 @@ class Reflector:
         monitor: finds silent watches. Without one, only the read timeout ends them.
         watched: those of ``namespaces`` that were watched before.
         on_recovery: called when a watch is open after it failed or was refused.
+        optional: a refusal is expected: it is not a warning, and the delays before the next attempts grow long.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Reflector:
         *,
         watched: Collection[str] = (),
         on_recovery: Callable[[], None] = lambda: None,
+        optional: bool = False,
     ) -> None:
         self.target = sink.target
         self.synced = False
@@ -81,9 +83,10 @@ class Reflector:
                 connection,
                 sink,
                 name,
-                StreamStatus(self.target.resource, name, observer, on_recovery),
+                StreamStatus(self.target.resource, name, observer, on_recovery, optional=optional),
                 monitor.add_stream(),
                 self._mark_synced,
+                optional=optional,
             )
             for name in namespaces
         ]

@@ -47,9 +47,16 @@ class StreamStatus:
     """The state of one stream: not open yet, open, being renewed, in doubt, failing or refused. For one thread."""
 
     def __init__(
-        self, resource: str, namespace: str, observer: WatchObserver, on_recovery: Callable[[], None] = lambda: None
+        self,
+        resource: str,
+        namespace: str,
+        observer: WatchObserver,
+        on_recovery: Callable[[], None] = lambda: None,
+        *,
+        optional: bool = False,
     ) -> None:
         self._resource = resource
+        self._refusal_level = logging.INFO if optional else logging.WARNING
         self._observer = observer
         self._on_recovery = on_recovery
         self._fields = {"resource": resource, "namespace": namespace}
@@ -96,7 +103,7 @@ class StreamStatus:
         """Note that the API server refuses or does not have the resource; the next attempt is in ``delay`` seconds."""
         state = f"refused {error.status}"
         changed = self._state != state
-        level = logging.WARNING if changed else logging.DEBUG
+        level = self._refusal_level if changed else logging.DEBUG
         fields = self._fields | {"status": error.status}
         log.log(level, "%s is not watched: %s; retrying in %.0f s", self._resource, error, delay, extra=fields)
         self._state = state

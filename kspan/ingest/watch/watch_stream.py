@@ -43,6 +43,7 @@ class WatchStream:
         status: where changes of the state are noted.
         activity: where received lines are noted, so that a silent watch is interrupted.
         on_open: called when a watch is open, or is known to be refused.
+        optional: a refusal is expected, so it is as if the resource had never been watched.
     """
 
     def __init__(
@@ -53,6 +54,8 @@ class WatchStream:
         status: StreamStatus,
         activity: StreamActivity,
         on_open: Callable[[], None],
+        *,
+        optional: bool = False,
     ) -> None:
         self.namespace = namespace
         self.version = ""
@@ -69,6 +72,7 @@ class WatchStream:
         self._status = status
         self._activity = activity
         self._on_open = on_open
+        self._optional = optional
         self._random = random.Random()
         self._failures = 0
         self._list_failures = 0
@@ -100,7 +104,7 @@ class WatchStream:
     def report_failure_and_wait(self, error: ApiError, lasted: float, cancellation: Cancellation) -> None:
         """Report a failed request of a list, and wait before the next one unless it was refused. Raises Stopped."""
         cancellation.check()
-        attempt = Attempt(error.ending, lasted, 0, error.retry_after, self.was_watched)
+        attempt = Attempt(error.ending, lasted, 0, error.retry_after, self.was_watched and not self._optional)
         decision = decide(attempt, self._list_failures, self._timing, self._random.random())
         self._list_failures, self.retry_in = decision.failures, decision.delay
         self._report(error.ending, error, decision)
@@ -130,7 +134,7 @@ class WatchStream:
         if ending is Ending.TIMEOUT and not self._lines and lasted >= timeout * FULL_LENGTH:
             ending, error = self._check_versions()
         retry_after = error.retry_after if isinstance(error, ApiError) else 0.0
-        attempt = Attempt(ending, lasted, self._news, retry_after)
+        attempt = Attempt(ending, lasted, self._news, retry_after, watched=not self._optional)
         decision = decide(attempt, self._failures, self._timing, self._random.random())
         self._failures = decision.failures
         if self._news or not self._failures:
@@ -246,7 +250,7 @@ class WatchStream:
             self.is_lost = self.was_watched
         if decision.action is Action.REFUSED and isinstance(error, ApiError):
             self._status.refused(error, decision.delay)
-            if not self.was_watched:
+            if not self.was_watched or self._optional:
                 self._on_open()
             return
         if not decision.failures:

@@ -84,15 +84,16 @@ class Watcher:
         self._running: dict[str, _RunningReflector] = {}
         self._threads: list[threading.Thread] = []
         self._work: queue.SimpleQueue[tuple[str, str] | _Rediscover] = queue.SimpleQueue()
-        self._first = frozenset(target.resource for target in selection.defaults())
+        self._optional = frozenset(target.resource for target in selection.additional())
+        self._first = self._optional | {target.resource for target in selection.defaults()}
         self._planned = not self._plan.needs_discovery
         self._started = False
         self._absent: set[str] = set()
         self._crds: Reflector | None = None
 
     def start(self) -> None:
-        """Start watching. The default resources begin at once; those that need discovery follow."""
-        for target in self._selection.defaults():
+        """Start watching. Default and additional resources begin at once; those that need discovery follow."""
+        for target in (*self._selection.defaults(), *self._selection.additional()):
             self._begin(target)
         self._started = True
         for reference in self._referenced:
@@ -141,20 +142,21 @@ class Watcher:
             return sorted(self._running)
 
     def lost(self) -> list[str]:
-        """The resources that were watched before, and are not at the moment."""
-        with self._lock:
-            return sorted(name for name, item in self._running.items() if item.reflector.is_lost)
+        """The resources that were watched before, and are not at the moment, except additional ones."""
+        return sorted(name for name, reflector in self._required() if reflector.is_lost)
 
     def unwatched(self) -> list[str]:
-        """The selected resources that the API server refuses or does not have."""
-        with self._lock:
-            refused = [name for name, item in self._running.items() if not item.reflector.is_watched]
+        """The resources that the API server refuses or does not have, except additional ones."""
+        refused = [name for name, reflector in self._required() if not reflector.is_watched]
         return sorted({*refused, *self._absent})
 
     def watches_nothing(self) -> bool:
-        """True if no resource is watched."""
+        """True if no resource is watched, except additional ones."""
+        return not any(reflector.is_watched for _, reflector in self._required())
+
+    def _required(self) -> list[tuple[str, Reflector]]:
         with self._lock:
-            return not any(item.reflector.is_watched for item in self._running.values())
+            return [(name, item.reflector) for name, item in self._running.items() if name not in self._optional]
 
     def _wake_all(self) -> None:
         """Retry what was refused: the API server may have been started just now."""
@@ -214,6 +216,7 @@ class Watcher:
             self._monitor,
             watched=watched,
             on_recovery=self._wake_all,
+            optional=resource in self._optional,
         )
         self._run(resource, reflector)
 
@@ -293,7 +296,8 @@ class Watcher:
         self._first |= wanted.selected
         self._report_absent(set(wanted.absent))
         self._planned = True
-        keep = {target.resource for target in (*self._selection.defaults(), *wanted.targets)}
+        keep = {target.resource for target in wanted.targets} | self._optional
+        keep |= {target.resource for target in self._selection.defaults()}
         with self._lock:
             removed = {resource: item for resource, item in self._running.items() if resource not in keep}
             for resource in removed:
@@ -306,6 +310,6 @@ class Watcher:
 
     def _report_absent(self, absent: set[str]) -> None:
         for name in sorted(absent - self._absent):
-            log.warning("the API server has no resource %r", name, extra={"resource": name})
+            log.warning("the API server has no resource %r; waiting for it", name, extra={"resource": name})
             self._observer.refused(name, 404)
         self._absent = absent

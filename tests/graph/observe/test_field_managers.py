@@ -7,8 +7,10 @@ import pytest
 
 from kspan.graph.observe.field_managers import (
     NO_WRITER,
+    ContentChange,
     FieldManagerEntry,
     Writer,
+    content_change,
     creator,
     field_manager_entries,
     find_scaler,
@@ -246,3 +248,113 @@ def test_who_created_an_object_wrote_first(
     entries = field_manager_entries(managed(*((name, "", at, SPEC) for name, at in written)))
     found = creator(entries, parse_time(T[0]), owner_manager)
     assert (found.manager if found is not None else "") == expected
+
+
+# Objects of which only the metadata are known ------------------------------------------------------------------------
+
+HOOK: Fields = {"f:name": {}, "f:rules": {}}
+WEBHOOKS: Fields = {"f:webhooks": {".": {}, 'k:{"name":"a.example.com"}': HOOK, 'k:{"name":"b.example.com"}': HOOK}}
+
+
+def data(*keys: str, **others: Any) -> Fields:
+    return {"f:data": {".": {}} | {f"f:{key}": {} for key in keys}} | others
+
+
+def contents(*entries: tuple[str, str, int | None, dict[str, Any]]) -> tuple[FieldManagerEntry, ...]:
+    return field_manager_entries(managed(*entries), content=True)
+
+
+@pytest.mark.parametrize(
+    "fields, content",
+    [
+        (data("app.yaml", "mode"), ("data.app.yaml", "data.mode")),
+        (data("a") | {"f:immutable": {}, "f:metadata": {"f:labels": {"f:x": {}}}}, ("data.a", "immutable")),
+        ({"f:data": {}, "f:type": {}}, ("data", "type")),
+        (WEBHOOKS, ("webhooks.a.example.com", "webhooks.b.example.com")),
+        ({"f:imagePullSecrets": {'k:{"name":"registry"}': {}}}, ("imagePullSecrets.registry",)),
+        ({"f:metadata": {"f:annotations": {".": {}, "f:x": {}}}}, ()),
+        ({"f:data": {f"f:{n:05}": {} for n in range(10_001)}}, ("data",)),
+        ({"f:spec": {"f:paramKind": {"f:kind": {}}}, "f:status": {"f:x": {}}}, ("spec.paramKind",)),
+    ],
+)
+def test_the_content_of_an_entry_is_its_fields_outside_of_the_metadata(fields: Fields, content: tuple[str]) -> None:
+    (entry,) = contents(("kubectl", "", 1, fields))
+    assert entry.content == content
+
+
+Entries = tuple[FieldManagerEntry, ...]
+
+
+def change(before: Entries, now: Entries, *, same: bool = True, status: bool = False) -> ContentChange | None:
+    return content_change(before, now, same_metadata=same, has_status=status)
+
+
+def test_fields_that_go_over_to_another_manager_changed() -> None:
+    before = contents(("kubectl", "", 1, data("a", "b", "c")))
+    now = contents(("kubectl", "", 1, data("a")), ("kubectl-edit", "", 5, data("b", "d")))
+    assert change(before, now) == ContentChange("data.d added, data.b changed, data.c removed")
+
+
+def test_a_field_that_a_second_manager_has_as_well_or_no_longer_has_did_not_change() -> None:
+    before = contents(("kubectl", "", 1, data("a", "b")))
+    now = contents(("kubectl", "", 1, data("a", "b")), ("flux", "", 5, data("a")))
+    assert change(before, now) is None
+    assert change(now, before) is None
+
+
+def test_without_managed_fields_nothing_is_known() -> None:
+    entries = contents(("kubectl", "", 1, data("a")))
+    assert change((), entries) is None
+    assert change(entries, ()) is None
+
+
+def test_the_first_key_is_added_to_what_was_empty_and_the_last_one_is_removed_from_it() -> None:
+    empty, full = contents(("kubectl", "", 1, data())), contents(("kubectl", "", 5, data("a")))
+    assert change(empty, full) == ContentChange("data.a added")
+    assert change(full, empty) == ContentChange("data.a removed")
+
+
+@pytest.mark.parametrize(
+    "fields", ['{"f:data":{"k:{":{},"":{},"f:a.b":[]}}', '{"f:data":null}', "[]", '"x"', "7", "{}"]
+)
+def test_fields_of_any_form_are_read(fields: str) -> None:
+    (entry,) = field_manager_entries(
+        [ManagedFieldsEntry(manager="x", fieldsV1=msgspec.Raw(fields.encode()))], content=True
+    )
+    assert all(entry.content)
+
+
+def test_entries_that_are_merged_say_nothing() -> None:
+    before = contents(("kubectl-edit", "", 1, data("a")), ("kubectl", "", 2, data("b")))
+    now = contents(("ancient-changes", "", 1, data("a")), ("kubectl", "", 2, data("b")))
+    assert change(before, now) is None
+
+
+def test_an_entry_with_a_new_time_says_that_one_of_its_fields_changed() -> None:
+    before, now = contents(("kubectl", "", 1, data("a", "b", "c"))), contents(("kubectl", "", 5, data("a", "b", "c")))
+    assert change(before, now) == ContentChange("data changed (a, b or c)", named=False)
+    assert change(before, now, same=False) == ContentChange("data changed (a, b or c)", named=False, certain=False)
+    before, now = contents(("kubectl", "", 1, data("a"))), contents(("kubectl", "", 5, data("a")))
+    assert change(before, now) == ContentChange("data.a changed", named=False)
+    before, now = contents(("kubectl", "", 1, WEBHOOKS)), contents(("kubectl", "", 5, WEBHOOKS))
+    assert change(before, now) == ContentChange("webhooks changed (a.example.com or b.example.com)", named=False)
+    many = data(*"abcdefg")
+    before, now = contents(("kubectl", "", 1, many)), contents(("kubectl", "", 5, many))
+    assert change(before, now) == ContentChange("data changed (one or more of 7 fields)", named=False)
+
+
+def test_an_entry_with_a_new_time_that_has_only_metadata_says_nothing() -> None:
+    lock: Fields = {"f:metadata": {"f:annotations": {"f:control-plane.alpha.kubernetes.io/leader": {}}}}
+    before = contents(("kubectl", "", 1, data("a")), ("nginx", "", 1, lock))
+    now = contents(("kubectl", "", 1, data("a")), ("nginx", "", 5, lock))
+    assert change(before, now, same=False) is None
+
+
+def test_if_nothing_is_new_the_content_was_written_again_unless_it_was_the_status_or_the_metadata() -> None:
+    entries = contents(("kubectl", "", 1, data("a")))
+    assert change(entries, entries) == ContentChange("data.a changed", named=False, manager="kubectl")
+    assert change(entries, entries, same=False) is None
+    assert change(entries, entries, status=True) is None
+    assert change((), ()) is None
+    entries = contents(("kubectl", "", 1, data("a")), ("helm", "", 1, data("b")))
+    assert change(entries, entries) == ContentChange("data changed (a or b)", named=False)

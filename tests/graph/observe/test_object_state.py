@@ -49,7 +49,7 @@ class Watched:
         metadata = {"uid": "uid", "name": "web", "namespace": "shop", "resourceVersion": str(self.version)}
         raw = {"kind": self.kind, "apiVersion": "v1", "metadata": metadata | (meta or {}), **more}
         now = T + int(at * SECOND)
-        resource = RESOURCES.get(self.kind, "x/v1/xs")
+        resource = RESOURCES.get(self.kind, "example.com/v1/xs")
         self.state.clock.advance(now)
         before = set(self.state._occurrences)
         self.observer.observe(LogRecord(kind, now, resource, kind=self.kind, payload=msgspec.json.encode(raw)))
@@ -207,7 +207,7 @@ def test_an_update_in_a_gap_is_not_earlier_than_the_change_before() -> None:
     w = Watched("Widget")
     w.see(RecordType.ADDED, at=50, meta={"generation": 1})
     w.see(at=70, meta={"generation": 2})
-    w.state.clock.add_gap("x/v1/xs", Gap(30, 60))
+    w.state.clock.add_gap("example.com/v1/xs", Gap(30, 60))
     w.see(meta={"generation": 3})
     assert w.obj.changes[-1].time == T + 70 * SECOND
 
@@ -242,7 +242,7 @@ def test_only_a_job_ends() -> None:
 def test_an_object_missing_from_a_list_was_deleted_between_the_last_observation_and_the_list() -> None:
     w = Watched("Widget")
     w.see(RecordType.ADDED, at=50, meta={"generation": 1})
-    w.state.clock.add_gap("x/v1/xs", Gap(60, 90, T + 80 * SECOND, T + 100 * SECOND))
+    w.state.clock.add_gap("example.com/v1/xs", Gap(60, 90, T + 80 * SECOND, T + 100 * SECOND))
     w.version = 40
     (occ,) = w.see(RecordType.DELETED, at=100, meta={"generation": 1})
     change = w.obj.changes[-1]
@@ -255,7 +255,7 @@ def test_an_object_missing_from_a_list_was_deleted_between_the_last_observation_
 def test_a_gap_lasts_until_the_list_although_event_time_is_held_back() -> None:
     w = Watched("Widget")
     w.see(RecordType.ADDED, at=50)
-    w.state.clock.add_gap("x/v1/xs", Gap(60, 90, T + 80 * SECOND, T + 1880 * SECOND))
+    w.state.clock.add_gap("example.com/v1/xs", Gap(60, 90, T + 80 * SECOND, T + 1880 * SECOND))
     w.version = 40
     (occ,) = w.see(RecordType.DELETED, at=80)
     assert (occ.time, occ.uncertainty) == (T + 980 * SECOND, 900 * SECOND)
@@ -266,7 +266,7 @@ def test_a_deletion_that_was_requested_before_the_gap_is_exact() -> None:
     w = Watched("Widget")
     w.see(RecordType.ADDED, at=50)
     (occ,) = w.see(at=70, meta={"deletionTimestamp": second(70)})
-    w.state.clock.add_gap("x/v1/xs", Gap(60, 90, T + 80 * SECOND, T + 100 * SECOND))
+    w.state.clock.add_gap("example.com/v1/xs", Gap(60, 90, T + 80 * SECOND, T + 100 * SECOND))
     assert not w.see(RecordType.DELETED, at=100, meta={"deletionTimestamp": second(70)})
     assert (occ.uncertainty, w.obj.changes[-1].exact) == (0, True)
     assert w.obj.reached == T + 80 * SECOND, "it still existed when the stream was last watched"
@@ -275,7 +275,7 @@ def test_a_deletion_that_was_requested_before_the_gap_is_exact() -> None:
 def test_an_update_in_a_gap_lies_after_the_version_and_the_change_before() -> None:
     w = Watched("Widget")
     w.see(RecordType.ADDED, at=50, meta={"generation": 1})
-    w.state.clock.add_gap("x/v1/xs", Gap(30, 60))
+    w.state.clock.add_gap("example.com/v1/xs", Gap(30, 60))
     w.version = 50
     w.see(meta={"generation": 2})
     change = w.obj.changes[-1]

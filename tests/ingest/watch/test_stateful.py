@@ -200,6 +200,32 @@ def test_definitions_that_were_refused_are_asked_for_again_as_soon_as_something_
             until(lambda: server.open_watches(CRDS.resource), "a watch of the definitions")
 
 
+def test_an_additional_kind_that_is_refused_is_asked_for_again_and_watched_once_it_is_allowed(tmp_path: Path) -> None:
+    config = {"metadata": {"name": "settings", "namespace": "default"}, "data": {"mode": "confidential"}}
+    with ApiServer() as server:
+        server.put("v1/configmaps", config)
+        server.forbid("v1/configmaps")
+        connection, got = to(server, tmp_path), Collector()
+        watcher = Watcher(connection, Selection(additional_kinds=True), got.deliver, {}, got)
+        watcher.start()
+        try:
+            until(lambda: ("refused", "v1/configmaps", "403") in got.events, "the refusal")
+            server.allow("v1/configmaps")
+            agree(server, got, "v1/configmaps")
+            server.forbid("v1/configmaps")
+            with server.faults.add(Break(), "v1/configmaps"):
+                until(lambda: got.events.count(("refused", "v1/configmaps", "403")) == 2, "the second refusal")
+            assert (watcher.lost(), watcher.unwatched()) == ([], [])
+            server.allow("v1/configmaps")
+            server.put("v1/configmaps", config | {"data": {"mode": "secret"}})
+            agree(server, got, "v1/configmaps")
+        finally:
+            watcher.stop()
+            assert watcher.join(HANG_S)
+            connection.close()
+    assert not [frame for frame in got.of("v1/configmaps") if b'"data"' in frame.object]
+
+
 def test_nothing_is_watched_if_everything_is_refused(tmp_path: Path) -> None:
     with ApiServer() as server:
         for target in DEFAULT:

@@ -13,7 +13,7 @@ import pytest
 from kspan.errors import SettingsError
 from kspan.ingest.frames import Frame
 from kspan.ingest.watch import Selection, Watcher
-from kspan.k8s.resources import DEFAULT
+from kspan.k8s.resources import ADDITIONAL, DEFAULT
 from kspan.model import Cursor
 from tests.ingest.watch.scripted import Reply, Request, ScriptedServer, change, failure, listed, pod
 from tests.ingest.watch.watching import QUICK, Collector, connection_to, until
@@ -33,13 +33,15 @@ class Cluster:
 
     def __init__(self) -> None:
         core = [served("pods", "Pod"), served("events", "Event"), served("services", "Service")]
-        core += [served("secrets", "Secret"), served("pods/status", "Pod")]
+        core += [served("secrets", "Secret"), served("configmaps", "ConfigMap"), served("pods/status", "Pod")]
         self.documents: dict[str, list[dict[str, Any]]] = {"": core, "apps": [served("deployments", "Deployment")]}
         self.preferred = {"apps": "v1"}
         self.items: dict[str, list[dict[str, Any]]] = {}
         self.refused: dict[str, int] = {}
         self.open: dict[str, list[Reply]] = {}
         self.lock = threading.Lock()
+        self.additional = ADDITIONAL
+        """The additional resources that it serves."""
         self.exact = False
         """True if lists are at the requested version; an API server may ignore it."""
 
@@ -87,7 +89,7 @@ class Cluster:
         return group if group in self.documents and path == f"/apis/{group}/v1" else None
 
     def _has(self, path: str) -> bool:
-        if path == CRDS or any(target.path() == path for target in DEFAULT):
+        if path == CRDS or any(target.path() == path for target in (*DEFAULT, *self.additional)):
             return True
         group = path.removeprefix("/apis/").partition("/")[0] if path.startswith("/apis/") else ""
         return any(path.endswith(f"/{item['name']}") for item in self.documents.get(group, []))
@@ -214,11 +216,79 @@ def test_without_cursors_all_first_lists_are_at_the_newest_version(tmp_path: Pat
 
 def test_a_kind_is_watched_as_metadata_once_an_event_mentions_it(tmp_path: Path) -> None:
     cluster = Cluster()
-    event = pod("e", 12) | {"kind": "Event", "involvedObject": {"kind": "Secret", "apiVersion": "v1"}}
+    event = pod("e", 12) | {"kind": "Event", "involvedObject": {"kind": "ConfigMap", "apiVersion": "v1"}}
     with watching(cluster, tmp_path) as (watcher, got, server):
         until(lambda: "/api/v1/events" in cluster.open, "a watch of Events")
-        assert "v1/secrets" not in watcher.resources()
+        assert "v1/configmaps" not in watcher.resources()
         cluster.send("/api/v1/events", change("ADDED", event))
+        got.wait("BOOKMARK @10", resource="v1/configmaps")
+        accepted = {request.headers["accept"] for request in server.requests if request.path == "/api/v1/configmaps"}
+        assert all("as=PartialObjectMetadata" in text for text in accepted)
+
+
+def test_additional_kinds_are_watched_from_the_start_as_metadata_where_their_content_can_be_large(
+    tmp_path: Path,
+) -> None:
+    with watching(Cluster(), tmp_path, Selection(additional_kinds=True)) as (watcher, got, server):
+        for target in ADDITIONAL:
+            got.wait("BOOKMARK @10", resource=target.resource)
+            accepted = {request.headers["accept"] for request in server.requests if request.path == target.path()}
+            assert all(("as=PartialObjectMetadata" in text) is target.metadata_only for text in accepted)
+        assert set(watcher.resources()) == {target.resource for target in (*DEFAULT, *ADDITIONAL)}
+
+
+def test_an_additional_kind_that_is_refused_or_missing_is_no_error_and_nothing_waits_for_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster = Cluster()
+    cluster.additional = tuple(target for target in ADDITIONAL if target.group != "admissionregistration.k8s.io")
+    cluster.refused = {"/api/v1/configmaps": 403, "/api/v1/services": 403}
+    with watching(cluster, tmp_path, Selection(additional_kinds=True)) as (watcher, got, _):
+        until(watcher.synced, "in sync")
+        absent = {target.resource for target in ADDITIONAL} - {target.resource for target in cluster.additional}
+        refused = {"v1/configmaps", "v1/services"} | absent
+        until(lambda: {event[1] for event in got.events if event[0] == "refused"} == refused, "the refusals")
+        assert (watcher.lost(), watcher.unwatched(), watcher.watches_nothing()) == ([], [], False)
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_an_additional_kind_is_awaited_until_it_is_listed_or_refused(tmp_path: Path) -> None:
+    cluster = Cluster()
+    cluster.refused = {"/api/v1/configmaps": 503}
+    with watching(cluster, tmp_path, Selection(additional_kinds=True)) as (watcher, got, _):
+        until(lambda: watcher.awaited() == ["v1/configmaps"], "all but one")
+        cluster.refused = {"/api/v1/configmaps": 403}
+        until(watcher.synced, "in sync")
+        assert not got.of("v1/configmaps")
+
+
+def test_an_additional_kind_that_was_watched_in_an_earlier_run_and_is_refused_now_is_not_missed(tmp_path: Path) -> None:
+    cluster = Cluster()
+    cluster.refused = {"/api/v1/configmaps": 403}
+    cursors = {"v1/configmaps": Cursor("v1/configmaps", "42", 0)}
+    with watching(cluster, tmp_path, Selection(additional_kinds=True), cursors=cursors) as (watcher, _, _server):
+        until(watcher.synced, "in sync")
+        assert watcher.lost() == []
+
+
+def test_additional_kinds_that_were_turned_off_are_not_resumed(tmp_path: Path) -> None:
+    cursors = {target.resource: Cursor(target.resource, "42", 0) for target in (*DEFAULT, *ADDITIONAL)}
+    cursors["v1/secrets"] = Cursor("v1/secrets", "42", 0)
+    with watching(Cluster(), tmp_path, cursors=cursors) as (watcher, _, _server):
+        until(lambda: not watcher._cursors, "the plan")
+        assert set(watcher.resources()) == {target.resource for target in DEFAULT}
+
+
+def test_secrets_are_watched_as_metadata_only_if_that_is_allowed(tmp_path: Path) -> None:
+    cluster = Cluster()
+    event = pod("e", 12) | {"kind": "Event", "involvedObject": {"kind": "Secret", "apiVersion": "v1"}}
+    cluster.items["/api/v1/events"] = [event]
+    cluster.items["/api/v1/pods"] = [owned_pod("a", 5, "v1", "PodTemplate"), owned_pod("b", 6, "v1", "Secret")]
+    cluster.documents[""].append(served("podtemplates", "PodTemplate"))
+    with watching(cluster, tmp_path, Selection(additional_kinds=True)) as (watcher, got, _):
+        got.wait("BOOKMARK @10", resource="v1/podtemplates")
+        assert "v1/secrets" not in watcher.resources()
+    with watching(cluster, tmp_path, Selection(secrets=True)) as (watcher, got, server):
         got.wait("BOOKMARK @10", resource="v1/secrets")
         accepted = {request.headers["accept"] for request in server.requests if request.path == "/api/v1/secrets"}
         assert all("as=PartialObjectMetadata" in text for text in accepted)
@@ -293,7 +363,7 @@ def test_all_kinds_watches_every_watchable_resource(tmp_path: Path) -> None:
     cluster.install("events.k8s.io", "events", "Event")
     with watching(cluster, tmp_path, Selection(all_kinds=True)) as (watcher, _, server):
         until(watcher.synced, "in sync")
-        others = {"v1/services", "v1/secrets", "example.com/v1/widgets"}
+        others = {"v1/configmaps", "v1/services", "v1/secrets", "example.com/v1/widgets"}
         assert set(watcher.resources()) == {target.resource for target in DEFAULT} | others
         secrets = {request.headers["accept"] for request in server.requests if request.path == "/api/v1/secrets"}
         assert all("as=PartialObjectMetadata" in text for text in secrets)

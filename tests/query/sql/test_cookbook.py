@@ -8,7 +8,7 @@ from kspan.query.sql.lexer import read_statement
 from kspan.query.sql.run import run_statement
 from kspan.store import Store
 from kspan.times import LATEST
-from tests.history_db import DRAIN
+from tests.history_db import CONFIGURED, DRAIN
 from tests.limits import HANG_S
 from tests.query.sql.document import DOCUMENT, questions, with_schema
 
@@ -101,10 +101,10 @@ ANSWERS: dict[str, tuple[str, dict[str, str], int, Row]] = {
         {"reason": "ContainerTerminated", "times": 5, "objects": 1},
     ),
     "What changed in the ten minutes before this went wrong?": (
-        "09-probe-failure",
-        {"namespace": "probe-failure"},
+        CONFIGURED,
+        {"namespace": "shop"},
         0,
-        {"name": "Deployment.Create", "object": "web", "actor": "kubectl"},
+        {"name": "ConfigMap.Update", "object": "settings", "manager": "kubectl-edit", "change": "data.mode changed"},
     ),
     "What was changed outside of working hours, and with which tool?": (
         "02-rolling-update",  # a Sunday
@@ -170,6 +170,19 @@ def test_a_question_of_the_cookbook_has_the_right_answer(history: Store, questio
     # A number is a float or a Decimal, a boolean 0 or False, as the database has it.
     found = [{key: row[key] and type(wanted)(row[key]) for key, wanted in expected.items()} for row in rows]
     assert expected in found, found[:5]
+
+
+def test_what_changed_before_a_failure_includes_config_maps_and_services(history: Store) -> None:
+    question = "What changed in the ten minutes before this went wrong?"
+    rows = answer(history, question, CONFIGURED, {"namespace": "shop"})
+    assert [(row["name"], row["object"], row["manager"], row["change"]) for row in rows] == [
+        ("Namespace.Create", "other", "kubectl-create", ""),
+        ("Service.Update", "web", "helm", "port: 80 → 8080"),
+        ("ConfigMap.Update", "routes", "kustomize-controller", "data.routes changed"),
+        ("ConfigMap.Update", "settings", "kubectl-edit", "data.mode changed"),
+    ]
+    rows = answer(history, question, "09-probe-failure", {"namespace": "probe-failure"})
+    assert ("Deployment.Create", "web") in [(row["name"], row["object"]) for row in rows]
 
 
 def test_the_tests_answer_exactly_the_questions_of_the_document() -> None:

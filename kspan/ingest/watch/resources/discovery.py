@@ -25,6 +25,8 @@ class Discovery:
         self._versions: dict[str, str] | None = None
         self._resources: dict[str, list[ServerResource]] = {}
         self._before: dict[str, list[ServerResource]] = {}
+        self.silent: set[str] = set()
+        """The API versions that did not answer ``everything``."""
 
     def forget(self) -> None:
         """Drop the cache: kinds may have been added or removed."""
@@ -59,6 +61,7 @@ class Discovery:
                 found.extend(self._of_version(group, version))
             except ApiError as error:
                 log.warning("discovery of %s failed: %s", key, error, extra={"group": group})
+                self.silent.add(key)
                 found.extend(self._before.get(key, []))
         return found
 

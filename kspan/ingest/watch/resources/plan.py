@@ -2,16 +2,19 @@
 
 import logging
 from collections.abc import Callable
+from difflib import get_close_matches
 from functools import partial
 from typing import TypeVar
 
 import msgspec
 
+from kspan.errors import SettingsError
+from kspan.ingest.watch.client.connection import Connection
 from kspan.ingest.watch.client.errors import ApiError
 from kspan.ingest.watch.resources.discovery import Discovery
 from kspan.ingest.watch.resources.selection import Selection, WatchName, find, parse_watch
 from kspan.k8s.kinds import api_version_of, group_of
-from kspan.k8s.resources import WatchTarget, can_be_watched, is_watched_when_referenced
+from kspan.k8s.resources import ADDITIONAL, ServerResource, WatchTarget, can_be_watched, is_watched_when_referenced
 
 log = logging.getLogger("kspan.watch")
 
@@ -22,7 +25,7 @@ MAX_REFERENCED = 1_000
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """The resources to watch beyond the default ones."""
+    """The resources to watch beyond the default and the additional ones."""
 
     targets: list[WatchTarget]
     selected: frozenset[str]
@@ -43,13 +46,15 @@ class Plan:
         self._selection = selection
         self._discovery = discovery
         self._names = {text: parse_watch(text) for text in selection.watch}
-        self._default = {(target.group, target.kind): target for target in selection.defaults()}
+        known = (*selection.defaults(), *selection.additional())
+        self._default = {(target.group, target.kind) for target in known}
         self._seen: set[tuple[str, str]] = set()
         self._referenced: dict[tuple[str, str], WatchTarget | None] = {}
-        known = {target.resource for target in selection.defaults()}
         self._resumed: dict[str, WatchTarget | None] = {}
         if selection.follows_references:
-            self._resumed = {resource: None for resource in resumed if resource not in known}
+            # Additional resources that are not among them are not wanted any more.
+            begun = {target.resource for target in (*known, *ADDITIONAL)}
+            self._resumed = {resource: None for resource in resumed if resource not in begun}
         self._selected: dict[str, WatchTarget | None] = {}
         self._everything: list[WatchTarget] = []
 
@@ -116,9 +121,8 @@ class Plan:
         return True
 
     def _find(self, name: WatchName) -> WatchTarget | None:
-        api_version = "/".join(part for part in (name.group, name.version) if part)
-        preferred = None if name.version else find(name, self._discovery.everything())
-        found = preferred or (find(name, self._discovery.version(api_version)) if name.version else None)
+        discovery = self._discovery
+        found = _of_version(name, discovery) if name.version else find(name, discovery.everything())
         return found.target() if found else None
 
     def _resolve(self, api_version: str, kind: str) -> WatchTarget | None:
@@ -132,6 +136,34 @@ class Plan:
                 # If the group's preferred version has changed, its resource is watched instead.
                 return self._resolve(api_version, item.kind)
         return None
+
+
+def check_names(connection: Connection, selection: Selection) -> None:
+    """Raise SettingsError if the API server does not have a selected resource, and cannot have it later.
+
+    A name with the group of a custom resource is accepted: its CustomResourceDefinition may follow. Nothing can be
+    checked while the API server does not answer.
+    """
+    discovery = Discovery(connection)
+    for text in selection.watch:
+        name = parse_watch(text)
+        if name.group is not None and "." in name.group:
+            continue
+        try:
+            served = discovery.everything()
+            known = find(name, served) or (name.version and _of_version(name, discovery))
+        except ApiError:
+            return
+        if not known and not discovery.silent:
+            near = get_close_matches(name.name, sorted({word for item in served for word in item.words}), 3)
+            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "'kubectl api-resources' lists them"
+            raise SettingsError(f"--watch {text!r}: the API server has no such resource; {hint}")
+
+
+def _of_version(name: WatchName, discovery: Discovery) -> ServerResource | None:
+    """Return the resource in the version that a name states; None if it is not served."""
+    api_version = "/".join(part for part in (name.group, name.version) if part)
+    return find(name, discovery.version(api_version))
 
 
 def _incomplete(error: ApiError) -> bool:

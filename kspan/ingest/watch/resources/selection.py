@@ -7,7 +7,7 @@ import msgspec
 
 from kspan.errors import SettingsError
 from kspan.k8s.events_api import EVENTS, OF_CLUSTER_SCOPED, is_second_events_api
-from kspan.k8s.resources import DEFAULT, ServerResource, WatchTarget, can_be_watched
+from kspan.k8s.resources import ADDITIONAL, DEFAULT, GRANTED, ServerResource, WatchTarget, can_be_watched
 
 _WORD = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 """A DNS label, apart from its length (k8s.io/apimachinery/pkg/util/validation/validation.go, IsDNS1123Label)."""
@@ -24,6 +24,10 @@ class Selection(msgspec.Struct, frozen=True):
     """The namespaces to watch (empty: all). Cluster-scoped resources such as Nodes are always watched."""
     all_kinds: bool = False
     """Watch every kind that the API server serves, too."""
+    additional_kinds: bool = False
+    """Watch the additional resources, too, where the API server allows it."""
+    secrets: bool = False
+    """Watch the metadata of Secrets, too."""
 
     def __post_init__(self) -> None:
         for name in self.namespaces:
@@ -38,8 +42,13 @@ class Selection(msgspec.Struct, frozen=True):
         return not self.watch or self.all_kinds
 
     def defaults(self) -> tuple[WatchTarget, ...]:
-        """The resources that are watched without discovery."""
-        return () if self.watch and not self.all_kinds else DEFAULT
+        """The resources that are watched without discovery, except the additional ones."""
+        replaced = self.watch and not self.all_kinds
+        return (*(() if replaced else DEFAULT), *(GRANTED if self.secrets else ()))
+
+    def additional(self) -> tuple[WatchTarget, ...]:
+        """The resources that are watched if the API server allows it. A refusal does not matter."""
+        return ADDITIONAL if self.additional_kinds and (self.all_kinds or not self.watch) else ()
 
     def namespaces_of(self, target: WatchTarget) -> tuple[str, ...]:
         """The namespaces in which a target is watched; one empty name stands for the whole cluster.

@@ -4,7 +4,7 @@ import pytest
 
 from kspan.errors import SettingsError
 from kspan.ingest.watch.resources.selection import Selection, WatchName, find, parse_watch
-from kspan.k8s.resources import DEFAULT, ServerResource
+from kspan.k8s.resources import ADDITIONAL, DEFAULT, GRANTED, ServerResource
 
 
 def resource(group: str, version: str, name: str, kind: str, *words: str, namespaced: bool = True) -> ServerResource:
@@ -76,6 +76,21 @@ def test_watch_replaces_the_default_resources_and_all_kinds_adds_them_again() ->
     assert Selection().defaults() == DEFAULT
     assert Selection(watch=("pods",)).defaults() == ()
     assert Selection(watch=("pods",), all_kinds=True).defaults() == DEFAULT
+
+
+def test_additional_kinds_are_watched_unless_others_were_selected() -> None:
+    assert Selection().additional() == ()
+    assert Selection(additional_kinds=True).additional() == ADDITIONAL
+    assert Selection(watch=("pods",), additional_kinds=True).additional() == ()
+    assert Selection(watch=("pods",), all_kinds=True, additional_kinds=True).additional() == ADDITIONAL
+
+
+def test_secrets_are_watched_only_if_they_are_named() -> None:
+    names = {target.resource for target in (*DEFAULT, *ADDITIONAL)}
+    assert "v1/secrets" not in names
+    assert Selection(secrets=True).defaults() == (*DEFAULT, *GRANTED)
+    assert Selection(watch=("pods",), secrets=True).defaults() == GRANTED
+    assert [(target.resource, target.metadata_only) for target in GRANTED] == [("v1/secrets", True)]
 
 
 def test_namespaces_do_not_limit_cluster_scoped_resources() -> None:
