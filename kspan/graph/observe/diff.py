@@ -55,6 +55,16 @@ def describe(before: ComparedFields, after: ComparedFields) -> tuple[str, str]:
         return "", ""
 
 
+def describe_status(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, str]:
+    """Return the JSON patch and the summary of a change of fields of the status, by their names with dots."""
+    operations = [
+        operation._replace(pointer=("status", *str(operation.pointer[0]).split("."), *operation.pointer[1:]))
+        for operation in make_patch(before, after)
+    ]
+    patch = msgspec.json.encode([operation.as_json() for operation in operations])
+    return (patch.decode() if len(patch) <= PATCH_LIMIT else ""), _summary(operations)
+
+
 def first_pointer(patch: str) -> Pointer:
     """Return where the first operation of a JSON patch is; empty if there is none. Indexes of arrays are left out."""
     if not patch:

@@ -54,6 +54,8 @@ class EventObserver:
         occ.subject = self._subject(occ, event, obj)
         if occ.subject is not None:
             self._note_meaning(occ, occ.subject, obj)
+        if occ.revision and occ.kind in self.rules.sources:
+            self._note_revision(occ, obj)
         if record.type is not RecordType.LISTED and 0 <= (lag := record.recorded_at - occ.time) < MAX_LAG:
             self.state.clock.note_event_lag(lag)
         self.state.add_occurrence(occ)
@@ -134,6 +136,12 @@ class EventObserver:
         elif subject.means in ("publishes", "requests"):
             wanted = subject.kind if subject.means == "requests" else ""
             self.state.objects.add_news(obj, News(occ.id, occ.rv, occ.time, occ.revision or subject.by, wanted))
+
+    def _note_revision(self, occ: Occurrence, obj: ObjectState) -> None:
+        """Note that an object does something for a revision of its source."""
+        routine = occ.subject is not None and occ.subject.means in ("publishes", "routine")
+        if not routine and occ.kind not in self.rules.status_fields:
+            self.state.objects.note_revision(obj, News(occ.id, occ.rv, occ.time, occ.revision))
 
     def _note_refusal(self, occ: Occurrence, subject: Subject, obj: ObjectState) -> None:
         """Note from when until when an object, or its controller, could not act because of the subject."""
