@@ -366,6 +366,8 @@ _object = msgspec.json.Decoder(KubeObject)
 _event = msgspec.json.Decoder(Event)
 _spec = msgspec.json.Decoder(Spec)
 _status = msgspec.json.Decoder(ObjectStatus)
+# The observedGeneration of Argo Rollouts is a string.
+_converted_status = msgspec.json.Decoder(ObjectStatus, strict=False)
 _selecting = msgspec.json.Decoder(SelectingSpec)
 _any_status = msgspec.json.Decoder(AnyStatus)
 _entries = msgspec.json.Decoder(list[Raw])
@@ -425,6 +427,10 @@ def decode_status(raw: bytes) -> ObjectStatus:
         return ObjectStatus()
     try:
         return _status.decode(raw)
+    except msgspec.MsgspecError:
+        pass
+    try:
+        return _converted_status.decode(raw)
     except msgspec.MsgspecError:
         return _lenient_status(raw)
 

@@ -23,7 +23,70 @@ _DEFAULT_TOLERATIONS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unre
 
 _WRITTEN_EACH_TIME = ("generation", "managedFields", "resourceVersion", "selfLink")
 
+SCALE_DOWN_DELAY = 30
+"""Seconds after which Argo Rollouts scales the old ReplicaSet down by default (utils/defaults/defaults.go)."""
+
+LONGEST_DELAY = 300
+"""Seconds that a rollout may go on by itself: later, people expect nothing."""
+
 _REVISION = re.compile(rb'"controller-revision-hash": ?"([^"]*)"')
+
+
+class PauseStep(msgspec.Struct, gc=False):
+    """argoproj.io RolloutPause."""
+
+    duration: int | str | None = None
+
+
+class CanaryStep(msgspec.Struct, gc=False):
+    """argoproj.io CanaryStep."""
+
+    pause: PauseStep | None = None
+
+
+class Canary(msgspec.Struct, gc=False):
+    """argoproj.io CanaryStrategy."""
+
+    steps: list[CanaryStep] | None = None
+    scaleDownDelaySeconds: int | None = None
+
+
+class BlueGreen(msgspec.Struct, gc=False):
+    """argoproj.io BlueGreenStrategy."""
+
+    autoPromotionSeconds: int | None = None
+    scaleDownDelaySeconds: int | None = None
+
+
+class RolloutStrategy(msgspec.Struct, gc=False):
+    """argoproj.io RolloutStrategy."""
+
+    canary: Canary | None = None
+    blueGreen: BlueGreen | None = None
+
+
+class RolloutSpec(msgspec.Struct, gc=False):
+    """argoproj.io RolloutSpec."""
+
+    strategy: RolloutStrategy = msgspec.field(default_factory=RolloutStrategy)
+
+
+class PauseCondition(msgspec.Struct, gc=False):
+    """argoproj.io PauseCondition."""
+
+    reason: str = ""
+
+
+class RolloutStatus(msgspec.Struct, gc=False):
+    """argoproj.io RolloutStatus."""
+
+    controllerPause: bool = False
+    pauseConditions: list[PauseCondition] | None = None
+    currentStepIndex: int | None = None
+
+
+_rollout_spec = msgspec.json.Decoder(RolloutSpec)
+_rollout_status = msgspec.json.Decoder(RolloutStatus)
 
 _template = msgspec.json.Decoder(Template)
 _labels = msgspec.json.Decoder(dict[str, str])
@@ -49,6 +112,34 @@ def template_fingerprint(raw: bytes) -> int:
     labels = sorted((k, v) for k, v in (found.metadata.labels or {}).items() if k != "pod-template-hash")
     annotations = sorted((found.metadata.annotations or {}).items())
     return zlib.crc32(msgspec.json.encode([labels, annotations]), zlib.crc32(bytes(found.spec)))
+
+
+def pause_ends(spec: bytes, status: bytes) -> bool:
+    """True if the pause of a Rollout ends by itself, or was ended (argoproj/argo-rollouts rollout/pause.go)."""
+    try:
+        strategy, state = _rollout_spec.decode(spec).strategy, _rollout_status.decode(status)
+    except msgspec.MsgspecError:
+        return False
+    reasons = {pause.reason for pause in state.pauseConditions or ()}
+    if not reasons:
+        return state.controllerPause
+    if "BlueGreenPause" in reasons:
+        return strategy.blueGreen is not None and bool(strategy.blueGreen.autoPromotionSeconds)
+    steps = (strategy.canary.steps if strategy.canary is not None else None) or []
+    number = state.currentStepIndex or 0
+    step = steps[number].pause if "CanaryPauseStep" in reasons and 0 <= number < len(steps) else None
+    return step is not None and step.duration not in (None, 0, "0")
+
+
+def is_scaled_down_later(spec: bytes) -> bool:
+    """True if a Rollout soon scales the old ReplicaSet down, which still serves for ``scaleDownDelaySeconds``."""
+    try:
+        strategy = _rollout_spec.decode(spec).strategy
+    except msgspec.MsgspecError:
+        return False
+    delayed = strategy.blueGreen or strategy.canary
+    delay = delayed.scaleDownDelaySeconds if delayed is not None else None
+    return (SCALE_DOWN_DELAY if delay is None else delay) <= LONGEST_DELAY
 
 
 def selects(selector: LabelSelector, template: bytes) -> bool:

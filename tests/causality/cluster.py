@@ -26,6 +26,7 @@ MANAGER = "kube-controller-manager"
 HOUR = 3600.0
 
 API = {
+    "AnalysisRun": "argoproj.io/v1alpha1/analysisruns",
     "Application": "argoproj.io/v1alpha1/applications",
     "ApplicationSet": "argoproj.io/v1alpha1/applicationsets",
     "Certificate": "cert-manager.io/v1/certificates",
@@ -39,7 +40,9 @@ API = {
     "Deployment": "apps/v1/deployments",
     "DeploymentConfig": "apps.openshift.io/v1/deploymentconfigs",
     "Event": "v1/events",
+    "Bucket": "source.toolkit.fluxcd.io/v1/buckets",
     "GitRepository": "source.toolkit.fluxcd.io/v1/gitrepositories",
+    "HelmChart": "source.toolkit.fluxcd.io/v1/helmcharts",
     "HelmRelease": "helm.toolkit.fluxcd.io/v2/helmreleases",
     "HorizontalPodAutoscaler": "autoscaling/v2/horizontalpodautoscalers",
     "Job": "batch/v1/jobs",
@@ -54,6 +57,7 @@ API = {
     "Namespace": "v1/namespaces",
     "Node": "v1/nodes",
     "NodeClaim": "karpenter.sh/v1/nodeclaims",
+    "OCIRepository": "source.toolkit.fluxcd.io/v1/ocirepositories",
     "PersistentVolume": "v1/persistentvolumes",
     "PersistentVolumeClaim": "v1/persistentvolumeclaims",
     "Pod": "v1/pods",
@@ -62,6 +66,7 @@ API = {
     "ReplicaSet": "apps/v1/replicasets",
     "ReplicationController": "v1/replicationcontrollers",
     "ResourceQuota": "v1/resourcequotas",
+    "Rollout": "argoproj.io/v1alpha1/rollouts",
     "Secret": "v1/secrets",
     "Service": "v1/services",
     "ServiceAccount": "v1/serviceaccounts",
@@ -116,7 +121,7 @@ WITHOUT_SPEC = (
     "ServiceAccount",
     "StorageClass",
 )
-WITH_TEMPLATE = ("DaemonSet", "Deployment", "Job", "ReplicaSet", "StatefulSet")
+WITH_TEMPLATE = ("DaemonSet", "Deployment", "Job", "ReplicaSet", "Rollout", "StatefulSet")
 
 
 class Thing:
@@ -344,6 +349,19 @@ class Cluster:
         self._manage(thing, by, "status", {"f:status": {f"f:{key}": {} for key in status}})
         return self._write(RecordType.MODIFIED, thing)
 
+    def patch_status(self, thing: Thing, *, by: str, **fields: Any) -> Thing:
+        """A merge patch of the status: a value takes its field from other managers, None removes the field.
+
+        A patch that only removes fields leaves no entry of its manager."""
+        set_fields = {key: value for key, value in fields.items() if value is not None}
+        kept = {key: value for key, value in thing.raw["status"].items() if key not in fields}
+        thing.raw["status"] = kept | set_fields
+        for name in fields:
+            self._forget(thing, "f:status", {f"f:{name}"})
+        if set_fields:
+            self._manage(thing, by, "status", {"f:status": {f"f:{key}": {} for key in set_fields}})
+        return self._write(RecordType.MODIFIED, thing)
+
     def bind(self, pod: Thing, node: str) -> Thing:
         """The scheduler binds a Pod: no field manager, no new generation."""
         pod.raw["spec"]["nodeName"] = node
@@ -423,6 +441,7 @@ class Cluster:
         late: float = 0,
         uid: str | None = None,
         top: bool = False,
+        revision: str = "",
         field_path: str = "",
         related: Thing | None = None,
     ) -> str:
@@ -451,6 +470,9 @@ class Cluster:
             raw |= {"firstTimestamp": second(self.now), "lastTimestamp": second(self.now)}
         if top:
             meta["annotations"] = {"topLevelSpan": "true"}
+        if revision:
+            group = about.raw["apiVersion"].partition("/")[0]
+            meta["annotations"] = {f"{group}/revision": revision}
         if related is not None:
             raw["related"] = _involved(related, None)
         self._send(RecordType.ADDED, raw, late)

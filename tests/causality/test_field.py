@@ -222,3 +222,47 @@ def test_the_renewals_of_leases_and_locks_are_no_changes_and_a_new_leader_is_rou
     c.wait(600)
     c.event(lease, "LeaderElection", "b became leader", by="default-scheduler")
     shows(c, "Lease.LeaderElection scheduler  by default-scheduler  [root] +1")
+
+
+# cert-manager ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_certificate_is_issued_again_because_its_secret_was_deleted() -> None:
+    c = Cluster()
+    web = c.create("Certificate", "web", by="kubectl-create", secretName="web-tls")
+    marks = {"cert-manager.io/certificate-name": "web", "cert-manager.io/issuer-name": "ca"}
+    secret = c.create("Secret", "web-tls", by="cert-manager-certificates-issuing", annotations=marks)
+    c.condition(web, "Ready", "True", reason="Ready", by="cert-manager-certificates-readiness")
+    c.first_list()
+    c.update(web, by="kubectl-edit", dnsNames=["www.example.com"])
+    c.wait(60)
+    c.gone(secret)
+    c.condition(web, "Issuing", "True", reason="DoesNotExist", by="cert-manager-certificates-trigger")
+    seen, message = web.version, "Issuing certificate as Secret does not exist"
+    c.event(web, "Issuing", message, by="cert-manager-certificates-trigger", seen=seen)
+    c.condition(web, "Ready", "False", reason="DoesNotExist", by="cert-manager-certificates-readiness")
+    request = c.create("CertificateRequest", "web-3", owner=web, by="cert-manager-certificates-request-manager")
+    message = 'Created new CertificateRequest resource "web-3"'
+    c.event(web, "Requested", message, by="cert-manager-certificates-request-manager", seen=seen)
+    c.wait(30)
+    c.condition(request, "Ready", "True", reason="Issued", by="cert-manager-certificaterequests-issuer-ca")
+    c.create("Secret", "web-tls", by="cert-manager-certificates-issuing", annotations=marks)
+    c.condition(web, "Issuing", "False", reason="Issued", by="cert-manager-certificates-issuing")
+    c.condition(web, "Ready", "True", reason="Ready", by="cert-manager-certificates-readiness")
+    shows(
+        c,
+        """
+        Certificate.Update web  by kubectl  [root]
+
+        Secret.Delete web-tls  by unknown  [root]
+          Certificate.Issuing web  by cert-manager-certificates-trigger  [own]
+          Certificate.Issuing web  by cert-manager-certificates-trigger  [own]
+          Certificate.Ready=False web  by cert-manager-certificates-trigger  [own]
+          Certificate.Requested web  by cert-manager-certificates-request-manager  [owner]
+            CertificateRequest.Create web-3  by cert-manager-certificates-request-manager  [subject]
+              CertificateRequest.Ready web-3  by cert-manager-certificaterequests-issuer-ca  [own]
+                Certificate.Ready web  by cert-manager-certificates-readiness  [owner]
+          Secret.Create web-tls  by cert-manager-certificates-issuing  [owner]
+          Certificate.Issuing=False web  by cert-manager-certificates-issuing  [own]
+        """,
+    )

@@ -1,6 +1,6 @@
 """Changes so close together that the newest is not always the cause."""
 
-from tests.causality.actors import done, new_pod, new_replicas, rolled_out, scale, scaled, settled, take_up
+from tests.causality.actors import done, kill, new_pod, new_replicas, rolled_out, scale, scaled, settled, take_up
 from tests.causality.cluster import Cluster
 from tests.causality.drawing import shows
 
@@ -286,5 +286,43 @@ def test_the_recreate_strategy_scales_down_before_the_new_template_has_a_revisio
         Deployment.Update web  by kubectl  [root]
           ReplicaSet.Update web-2  by deployment-controller  [owner]
           ReplicaSet.Create web-3  by deployment-controller  [owner]
+        """,
+    )
+
+
+def test_the_start_of_a_pod_that_is_already_being_deleted_belongs_to_its_creation() -> None:
+    """An undo in the middle of a rollout deletes a Pod while its kubelet starts it."""
+    c, web, one, _ = settled("web", 1)
+    c.update(web, by="kubectl-set", image="app:v2")
+    two = new_replicas(c, web, "web-2", 1)
+    pod = new_pod(c, two, "web-2-a")
+    c.bind(pod, "node-a")
+    seen = pod.version
+    c.wait(1.5)
+    c.update(web, by="kubectl-rollout", image="app:v1")
+    scale(c, web, two, 0)
+    kill(c, pod, by=two)
+    c.event(pod, "Pulled", "Container image already present on machine", by="kubelet", seen=seen)
+    c.event(pod, "Started", "Container started", by="kubelet", seen=seen)
+    c.gone(pod)
+    done(c, one, two, web)
+    shows(
+        c,
+        """
+         (superseded)
+         Deployment.Update web  by kubectl  [root]
+           Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+             ReplicaSet.Create web-2  by deployment-controller  [subject]
+               ReplicaSet.SuccessfulCreate web-2  by replicaset-controller  [owner]
+                 Pod.Create web-2-a  by replicaset-controller  [subject]
+                   Pod.Pulled web-2-a  by kubelet  [own]
+                   Pod.Started web-2-a  by kubelet  [own]
+
+         Deployment.Update web  by kubectl  [root]
+           Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+             ReplicaSet.Update web-2  by deployment-controller  [subject]
+               ReplicaSet.SuccessfulDelete web-2  by replicaset-controller  [owner]
+                 Pod.Delete web-2-a  by replicaset-controller  [subject]
+                   Pod.Killing web-2-a  by kubelet  [own]
         """,
     )

@@ -244,7 +244,7 @@ def test_a_rollout_that_was_resumed_says_what_was_changed_while_it_was_paused(
     answer = ask(made(store), "rs/web-2")
     assert chain(answer)[-1] == "kubectl: Deployment.Update web"
     assert reading.summary_of(answer.links[-1].span) == "paused: true → false", "the resume is the root cause"
-    assert [reading.manager(span) for span in answer.resumed] == ["kubectl-set"]
+    assert [reading.manager_of(span) for span in answer.resumed] == ["kubectl-set"]
     assert answer.related is None
     (line,) = (line for line in text_of(answer, capsys) if "while it was paused" in line)
     assert line.startswith("  rolls out what kubectl-set changed while it was paused at 10:02:0")

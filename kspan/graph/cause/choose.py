@@ -45,8 +45,15 @@ class Chooser:
 
     def of_transition(self, occ: Occurrence) -> Choice:
         """The cause of a condition transition."""
+        if occ.revision and (choice := self._of_revision(occ)) is not None:
+            return choice
         choice = self.transitions.of_transition(occ)
         return choice if occ.warning else self.news.or_newer(occ, choice)
+
+    def _of_revision(self, occ: Occurrence) -> Choice | None:
+        """The cause of what an object does for a revision of its source, if ``occ`` is about that."""
+        obj = self.state.object(occ.uid)
+        return self.news.of_revision(obj, occ) if obj is not None else None
 
     def of_container_turn(self, occ: Occurrence) -> Choice:
         """The cause of the end of a container, or of its restart."""
@@ -63,7 +70,9 @@ class Chooser:
             choice = self.deletions.of_deletion(occ, obj)
             return self._pruned(occ, choice) if occ.applier and choice.cause is None else choice
         if (applied := self.news.of_applier(occ)) is not None:
-            return applied
+            return self._reverted(occ, applied, self.settings.max_trace_age) or applied
+        if occ.revision:
+            return self.news.of_publication(occ, obj)
         # A person or a tool made it. An object that is created with an owner is the work of the owner's controller.
         if occ.verb == "Create" and not obj.owner and (occ.by_controller or not occ.manager):
             made = self._of_new_namespace(occ, obj)
@@ -77,10 +86,15 @@ class Chooser:
             return bound
         if occ.verb == "Create" and (requested := self.news.of_request(occ)) is not None:
             return requested
-        by_owner = self._triggered(evidence.controlling(self.state, obj), occ)
+        by_owner = self._triggered(evidence.controlling(self.state, obj) or self._whole_of(occ), occ)
         choice = self._or_own_change(occ, obj, by_owner)
         # The owner of an object explains what its controller does.
         return choice if not occ.probable_manager or obj.owner or _explains(choice, occ) else UNEXPLAINED
+
+    def _whole_of(self, occ: Occurrence) -> ObjectState | None:
+        """The object of which a changed object without an owner is a part."""
+        named = self.state.objects.named(*occ.whole) if len(occ.whole) == 3 else ()
+        return next(reversed(named), None)
 
     def _of_new_namespace(self, occ: Occurrence, obj: ObjectState) -> Choice | None:
         """The creation, just before, of the namespace in which a controller creates an object without an owner.
@@ -256,9 +270,12 @@ class Chooser:
                 return Choice(self.prerequisites.require_cause(transition), OWN, 0.95)
             if not subject.starts:
                 return self.of_event(event)
-        published = self.news.of_source(reporter, event) if reporter is not None else None
+        published = self.news.of_revision(reporter, event) if reporter is not None else None
+        if published is None:
+            published = self.news.of_source(reporter, event) if reporter is not None else None
         if published is not None:
-            return published
+            longest = self.settings.max_trace_age
+            return (self._reverted(change, published, longest) if published.cause is not None else None) or published
         if subject is not None and subject.starts:
             tick = self._of_tick(reporter, change or event) if reporter is not None else UNKNOWN
             return tick if tick.cause is not None else self._reverted(change) or Choice(None, ROOT, 0.9)
@@ -274,17 +291,27 @@ class Chooser:
                 return Choice.event(earlier, OWN, 0.8)
         return self._of_action(event, reporter, change)
 
-    def _reverted(self, change: Occurrence | None) -> Choice | None:
-        """The deletion or manual change that a controller without a cause of its own undoes; None if there is none."""
+    def _reverted(
+        self, change: Occurrence | None, other: Choice | None = None, within: int = evidence.MATCH
+    ) -> Choice | None:
+        """The deletion or manual change that a controller without a cause of its own undoes; None if there is none.
+
+        Args:
+            change: what the controller did.
+            other: a cause of its own. Only what came after that counts, and was not done by the controller.
+            within: how long before it can have been (ns).
+        """
         if change is None or change.verb == "Delete":
             return None
         named = self.state.objects.named(change.kind, change.namespace, change.name)
+        floor = other.cause.order if other is not None and other.cause is not None else (0, 0)
         undone = evidence.newest(
             c
             for obj in named
             for c in obj.changes
-            if c.verb == "Delete" or (c.manual and c.verb == "Update")
-            if evidence.before(c, change) and change.earliest - c.latest <= evidence.MATCH
+            if c.verb == "Delete"
+            or (c.manual and c.verb == "Update" and (other is None or c.manager != change.manager))
+            if c.order > floor and evidence.before(c, change) and change.earliest - c.latest <= within
         )
         return Choice(undone, OWN, 0.8) if undone is not None else None
 
@@ -325,6 +352,8 @@ class Chooser:
 
     def of_event(self, occ: Occurrence) -> Choice:
         """The cause of an Event about its own object. What starts a trace has one only if that was just before."""
+        if occ.revision and (of_revision := self._of_revision(occ)) is not None:
+            return of_revision
         choice, obj = self.news.or_newer(occ, self._of_own_event(occ)), self.state.object(occ.uid)
         starts = occ.subject is not None and occ.subject.means == "publishes" and occ.subject.starts
         if starts and (choice.cause is None or occ.time - choice.cause.time > NEWS_WINDOW):

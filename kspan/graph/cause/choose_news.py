@@ -9,7 +9,7 @@ yet: time decides, with a low confidence.
 from collections.abc import Iterable
 
 from kspan.graph.cause import evidence
-from kspan.graph.cause.choice import PLACE, SUBJECT, Choice
+from kspan.graph.cause.choice import OWN, PLACE, ROOT, SUBJECT, UNKNOWN, Choice
 from kspan.graph.cause.prerequisites import Prerequisites
 from kspan.graph.rules.rules import Rules, Subject
 from kspan.graph.state.records import KnownChange, News, ObjectState, Occurrence, Refusal
@@ -120,8 +120,54 @@ class NewsChooser:
         same = [s for kind in kinds for s in self.state.objects.named(kind, obj.namespace, obj.name)]
         return self._newest_news(same, occ, 0.5)
 
+    def of_revision(self, obj: ObjectState, occ: Occurrence) -> Choice | None:
+        """The cause of what an object does for a revision of its source; None if ``occ`` is about no revision.
+
+        The first occurrence for a revision is caused by the news of that, or by a change of the object since the
+        revision before; the others by the first, or by a change of the object since then.
+        """
+        if not occ.revision or obj.kind not in self.rules.sources or obj.kind in self.rules.status_fields:
+            return None
+        began = [n for n in obj.news if n.rv <= occ.rv]
+        run = max((n for n in began if n.revision == occ.revision), key=lambda n: n.rv, default=None)
+        is_first = run is None or run.span == occ.id
+        since = max((n.rv for n in began if n is not run or not is_first), default=0)
+        seen = (c for c in obj.changes if evidence.seen_by(c, occ)) if occ.event_uid else obj.changes
+        own = evidence.newest(c for c in seen if c.verb != "Delete" and since < c.rv <= occ.rv)
+        found = [Choice(own, OWN, 0.9)] if own is not None else []
+        if run is not None and not is_first and run.span:
+            self.prerequisites.require_decided([run.span])
+            found.append(Choice(run.as_cause(), OWN, 0.95))
+        elif is_first and (published := self._published(obj, occ)) is not None:
+            found.append(published)
+        # What the first list showed as applied is only applied again.
+        return max(found, key=_order, default=Choice(None, ROOT, 0.8) if is_first else UNKNOWN)
+
+    def _published(self, obj: ObjectState, occ: Occurrence) -> Choice | None:
+        """The news of the source of an object that states the revision of ``occ``, or else the newest."""
+        choice = self.of_source(obj, occ)
+        news = [n for s in self.state.objects.named(*obj.source) for n in s.news] if len(obj.source) == 3 else []
+        stated = [
+            n.revision for n in news if choice is not None and choice.cause is not None and n.span == choice.cause.span
+        ]
+        return choice if not any(stated) or occ.revision in stated else None
+
+    def of_publication(self, occ: Occurrence, obj: ObjectState) -> Choice:
+        """The cause of a change of the status that publishes a revision: the Event that reports it or, if a controller
+        made it, a change of the object since the last revision."""
+        for news in obj.news:
+            event = self.state.occurrence(news.span)
+            if news.revision == occ.revision and event is not None and event.event_uid and event.seen_rv < occ.rv:
+                self.prerequisites.require_decided([news.span])
+                return Choice(news.as_cause(), OWN, 0.95)
+        if not occ.by_controller:
+            return Choice(None, ROOT, 0.95 if occ.manager else 0.5)
+        since = max((n.rv for n in obj.news if n.rv < occ.rv), default=0)
+        own = evidence.newest(c for c in obj.changes if c.manual and since < c.rv < occ.rv)
+        return Choice(own, OWN, 0.8) if own is not None else Choice(None, ROOT, 0.8)
+
     def _newest_news(self, publishers: Iterable[ObjectState], occ: Occurrence, confidence: float) -> Choice | None:
-        known = [n for obj in publishers for n in obj.news if not n.wanted and _is_news(n, occ)]
+        known = [n for obj in publishers for n in obj.news if n.span and not n.wanted and _is_news(n, occ)]
         if occ.revision and (same := [n for n in known if n.revision == occ.revision]):
             known, confidence = same, 0.95
         known = [n for n in known if occ.time - n.time <= NEWS_WINDOW or n.revision]

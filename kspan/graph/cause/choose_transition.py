@@ -12,10 +12,14 @@ from kspan.graph.cause.prerequisites import Prerequisites
 from kspan.graph.observe.condition_diff import PHASE
 from kspan.graph.state.records import ContainerTurn, KnownChange, ObjectState, Occurrence, Transition
 from kspan.graph.state.state import State
+from kspan.k8s.objects import decode_selector, decode_spec
+from kspan.k8s.workloads import selects
 from kspan.times import SECOND
 
 _ENDED_BY_NODE = frozenset(["Evicted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated"])
 """Reasons of a failed Pod that its kubelet ended because of the node (pkg/kubelet eviction, nodeshutdown)."""
+
+_CONTROLLERS_OF_PODS = ("ReplicaSet", "ReplicationController", "StatefulSet")
 
 DECISION = 5 * SECOND
 """A controller writes what it decided into the status at once, at the end of the same pass."""
@@ -108,7 +112,7 @@ class TransitionChooser:
         )
         # A deadline is exceeded because of the change that set it, not because of a dependent.
         timed_out = occ.condition_reason.endswith("DeadlineExceeded")
-        find = evidence.newest_guarded if obj.kind == "PodDisruptionBudget" else evidence.newest_below
+        find = _newest_guarded if obj.kind == "PodDisruptionBudget" else evidence.newest_below
         # What a Pod owns are its claims, which do not run it.
         below = None if timed_out or obj.kind == "Pod" else find(self.state, obj, transition)
         if below is not None and (own is None or own.rv < below.rv):
@@ -162,3 +166,18 @@ def _turn_before(pod: ObjectState, occ: Occurrence, transition: Transition) -> C
         return None
     turns = (t for t in pod.containers if t.ended == ended and since <= t.rv <= transition.rv)
     return max(turns, key=lambda t: (t.rv, t.time, t.span), default=None)
+
+
+def _newest_guarded(state: State, budget: ObjectState, transition: Transition) -> Transition | KnownChange | None:
+    """The newest occurrence before the transition of a PodDisruptionBudget to a Pod that it guards: of those with a
+    controller, whose pod template has the labels. All objects of the cluster are looked at."""
+    selector = decode_selector(budget.spec)
+    if selector is None:
+        return None
+    found = (
+        evidence.newest_below(state, owner, transition)
+        for owner in state.objects.all()
+        if owner.namespace == budget.namespace and owner.kind in _CONTROLLERS_OF_PODS
+        if selects(selector, bytes(decode_spec(owner.spec).template))
+    )
+    return max((f for f in found if f is not None), key=lambda f: (f.rv, f.span), default=None)

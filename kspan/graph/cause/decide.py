@@ -57,10 +57,12 @@ class Decider:
             self._decide_event_about(occ)
         else:
             choice = self._choose(self.chooser.of_event, occ)
-            if occ.subject is not None and occ.subject.means == "routine" and not self._is_live(choice):
+            if self._is_routine(occ, choice):
                 self.placer.place_quietly(occ, choice)
             elif not self.placer.merge_repeat(occ, _span(choice)):
-                self._place(occ, choice)
+                self._place(
+                    occ, choice, root_of=occ if occ.revision and choice.confidence > UNKNOWN.confidence else None
+                )
 
     def _is_live(self, choice: Choice) -> bool:
         """True if the cause is known, and its trace is open."""
@@ -77,6 +79,18 @@ class Decider:
         if min(occ.time, cause.received) - cause.latest <= self.settings.max_trace_age:
             return choice
         return UNKNOWN._replace(actor=choice.actor, message=choice.message)
+
+    def _is_routine(self, occ: Occurrence, choice: Choice) -> bool:
+        """True for a heartbeat that nothing in an open trace explains: an Event that a rule calls so, or that an object
+        which is well applies a revision again."""
+        if self._is_live(choice):
+            return False
+        if occ.subject is not None and occ.subject.means == "routine":
+            return True
+        obj, cause = self.state.object(occ.uid), choice.cause
+        if not occ.revision or occ.warning or obj is None or obj.failures or obj.kind not in self.chooser.rules.sources:
+            return False
+        return choice == UNKNOWN if cause is None else self.state.objects.continuation(cause.trace) is None
 
     # prerequisites ---------------------------------------------------------------------------------------------------
 
@@ -192,7 +206,9 @@ class Decider:
     def _decide_transition(self, occ: Occurrence) -> None:
         choice = self._choose(self.chooser.of_transition, occ)
         self.state.describe(occ, choice.actor, choice.message)
-        if not self.placer.merge_repeated_transition(occ, _span(choice)):
+        if self._is_routine(occ, choice):
+            self.placer.place_quietly(occ, choice)
+        elif not self.placer.merge_repeated_transition(occ, _span(choice)):
             # A node's failure is a root of its own; transitions without a known cause share a trace of their object.
             self._place(occ, choice, root_of=occ if choice.confidence > UNKNOWN.confidence else None)
 

@@ -19,9 +19,8 @@ from kspan.graph.state.records import (
     Transition,
 )
 from kspan.graph.state.state import State
-from kspan.k8s.objects import decode_selector, decode_spec
+from kspan.k8s.objects import decode_spec
 from kspan.k8s.resource_version import version_number
-from kspan.k8s.workloads import selects
 from kspan.times import SECOND
 
 SLACK = SECOND
@@ -46,7 +45,8 @@ VERBS = {
     "turns": ("Update",),
 }
 
-_CONTROLLERS_OF_PODS = ("ReplicaSet", "ReplicationController", "StatefulSet")
+_BEGINNINGS = frozenset(["Created", "Pulled", "Pulling", "Scheduled", "Started", "SuccessfulAttachVolume"])
+"""Reasons of Events about the beginning of a Pod (pkg/kubelet/events/event.go): its deletion leads to none of them."""
 
 MOST_BELOW = 5_000
 """Dependents that are enough to look at for one transition of their owner. Those of an owner with many are indexed."""
@@ -75,7 +75,7 @@ def is_later(change: KnownChange, event: Occurrence) -> bool:
 
 def seen_by(cause: KnownChange, occ: Occurrence) -> bool:
     """True if the reporter of the Event ``occ`` can have known a change of the Event's own object."""
-    if is_later(cause, occ):
+    if is_later(cause, occ) or (cause.verb == "Delete" and occ.kind == "Pod" and occ.reason in _BEGINNINGS):
         return False
     if cause.verb == "Delete" and (cause.range or not cause.exact):
         return cause.latest <= occ.latest  # The object still existed when most Events about it were reported.
@@ -292,7 +292,9 @@ def trigger(
     if obj is None or len(known) < 2:
         return newest(known)
     if obj.kind == "ReplicaSet":
-        return newest(known) if seen_rv else _for_replicas(state, owner, made_by(obj, occ), known)
+        if seen_rv or owner.kind != "Deployment":  # A Rollout also lets the old ReplicaSet grow again.
+            return newest(known)
+        return _for_replicas(state, owner, made_by(obj, occ), known)
     if obj.revision and occ.verb == "Create":
         known = _up_to_revision(state, owner, obj.revision, known)
     return newest(known)
@@ -482,18 +484,3 @@ def newest_below(state: State, obj: ObjectState, transition: Transition) -> Tran
         level = sorted(below - seen)
         seen |= below
     return max(found, key=lambda f: (f.rv, f.span), default=None)
-
-
-def newest_guarded(state: State, budget: ObjectState, transition: Transition) -> Transition | KnownChange | None:
-    """The newest occurrence before the transition of a PodDisruptionBudget to a Pod that it guards: of those with a
-    controller, whose pod template has the labels. All objects of the cluster are looked at."""
-    selector = decode_selector(budget.spec)
-    if selector is None:
-        return None
-    found = (
-        newest_below(state, owner, transition)
-        for owner in state.objects.all()
-        if owner.namespace == budget.namespace and owner.kind in _CONTROLLERS_OF_PODS
-        if selects(selector, bytes(decode_spec(owner.spec).template))
-    )
-    return max((f for f in found if f is not None), key=lambda f: (f.rv, f.span), default=None)

@@ -6,10 +6,20 @@ from kspan.graph.observe.diff import join_summaries
 from kspan.graph.observe.field_managers import NO_WRITER, ContentChange, Writer
 from kspan.graph.observe.object_state import ObservedObject
 from kspan.graph.observe.timing import clock_error, estimate_time, middle
-from kspan.graph.rules.references import applier_of
+from kspan.graph.rules.references import applier_of, whole_of
 from kspan.graph.rules.rules import Rules
+from kspan.graph.rules.status_fields import ChangedFields, changed_fields, revision_of
 from kspan.graph.state.objects import PAUSED_KEPT
-from kspan.graph.state.records import Finalizer, Gap, KnownChange, LostDependent, ObjectState, Occurrence, Replacement
+from kspan.graph.state.records import (
+    Finalizer,
+    Gap,
+    KnownChange,
+    LostDependent,
+    News,
+    ObjectState,
+    Occurrence,
+    Replacement,
+)
 from kspan.graph.state.state import State
 from kspan.ids import span_id
 from kspan.k8s.objects import ObjectMeta, decode_spec
@@ -42,6 +52,8 @@ class ChangeObserver:
         entry = entry or field_managers.newest_entry(new.field_managers)
         writer = Writer(entry.manager, entry.subresource) if entry is not None else NO_WRITER
         occ, change = self._written(seen, new, "Create", writer, new.created)
+        self._publish(new, None, occ, change)
+        occ.whole = whole_of(self.rules.parts, seen.meta.annotations, new.namespace)
         _set_context(occ, new.traceparent, changed=bool(new.traceparent))
         if new.kind == "Node":
             change.effect = "opened"
@@ -67,6 +79,7 @@ class ChangeObserver:
         elif not new.spec and (content := _content_change(seen, new, old)) is not None:
             summary = join_summaries(content.summary, summary)
         occ, change = self._written(seen, new, "Update", writer, writer.time)
+        self._publish(new, old, occ, change)
         _set_context(occ, new.traceparent, changed=new.traceparent != old.traceparent)
         occ.patch, occ.summary = patch, summary
         change.replicas_before, change.template_changed = old.replicas, old.template != new.template
@@ -78,6 +91,8 @@ class ChangeObserver:
         elif new.kind == "Deployment" and decode_spec(old.spec).paused:
             change.effect, occ.resumes = "resumed", _made_while_paused(old)
         self._date_in_gap(seen.record, occ, change, old, writer.time)
+        if change.manual:
+            self._tell_whole(seen.meta, occ, change)
         self.state.add_change(new, occ, change)
 
     def content_changed(self, seen: ObservedObject, new: ObjectState, old: ObjectState) -> None:
@@ -97,6 +112,54 @@ class ChangeObserver:
             if not by_person and (heartbeat or not content.certain):
                 return
         self.updated(seen, new, old, content)
+
+    def signalled(self, seen: ObservedObject, new: ObjectState, old: ObjectState) -> None:
+        """Add a change of fields of the status that make controllers act: somebody wrote a request there, or published
+        a revision. What the controller of the object writes there does not count."""
+        fields = self.rules.status_fields[new.kind]
+        changed = changed_fields(old.signals, new.signals, fields)
+        writer = self._signal_writer(seen, changed)
+        by_controller = self._is_controller_of(writer.manager, seen.meta)
+        # A controller never writes such a field alone. Who removes one leaves no trace in managedFields.
+        requested = not by_controller if changed.written and writer.manager else changed.alone
+        if not changed.exist or not (revision_of(new.signals) if fields.publishes else requested):
+            return
+        occ, change = self._written(seen, new, "Update", writer, writer.time, by_version=True)
+        occ.by_controller, change.manual = by_controller, not by_controller
+        occ.patch, occ.summary = diff.describe_status(changed.before, changed.after)
+        change.interrupts = any(changed.after.get(name) is True for name in fields.cancels)
+        self._date_in_gap(seen.record, occ, change, old, writer.time)
+        self._publish(new, old, occ, change)
+        self.state.add_change(new, occ, change)
+
+    def _publish(self, new: ObjectState, old: ObjectState | None, occ: Occurrence, change: KnownChange) -> None:
+        """Note the revision that an object publishes since a change, if that is new."""
+        fields = self.rules.status_fields.get(new.kind) if new.signals else None
+        if fields is None or not fields.publishes or (old is not None and old.signals[:1] == new.signals[:1]):
+            return
+        occ.revision = revision_of(new.signals)
+        if occ.revision:
+            self.state.objects.add_news(new, News(occ.id, change.rv, occ.time, occ.revision))
+
+    def _signal_writer(self, seen: ObservedObject, changed: ChangedFields) -> Writer:
+        """Return who wrote the fields of a status that have a new value: their manager.
+
+        Who only removed fields was probably the person that wrote into this status before.
+        """
+        entries = seen.meta.managedFields
+        for name in changed.written:
+            found = field_managers.field_writer(entries, f"f:{name.partition('.')[0]}")
+            if found is not None:
+                return found
+        people = (e.manager for e in entries or () if e.subresource == "status" and self.rules.is_person(e.manager))
+        manager = max(people, default="") if not changed.written else ""
+        return Writer(manager, "status", probable=True) if manager else NO_WRITER
+
+    def _is_controller_of(self, manager: str, meta: ObjectMeta) -> bool:
+        """True if a manager is a known controller, or writes the conditions of the object."""
+        if not manager or self.rules.is_person(manager):
+            return False
+        return self.rules.is_controller(manager) or field_managers.writes_conditions(manager, meta.managedFields)
 
     def relabelled(self, seen: ObservedObject, new: ObjectState, old: ObjectState) -> None:
         """Keep a change of labels by a person or tool. It is added when it turns out to be the cause of something.
@@ -137,6 +200,7 @@ class ChangeObserver:
         change.effect = "deleted" if new.kind == "Node" else "ended" if ended else ""
         change.interrupts = old is not None and old.progressing
         self._date_in_gap(record, occ, change, old, floor)
+        self._tell_whole(seen.meta, occ, change)
         self.state.add_change(new, occ, change)
         if not ended:  # A finished Pod was already counted as lost when it finished.
             self.lost(new, occ, change.rv)
@@ -158,6 +222,13 @@ class ChangeObserver:
         added = tuple(Finalizer(name) for name in dict.fromkeys(present) if name not in known)
         found = (f if f.removed or f.name in present else Finalizer(f.name, now) for f in deletion.finalizers)
         self.state.set_finalizers(deletion, (*found, *added)[:FINALIZERS_KEPT])
+
+    def _tell_whole(self, meta: ObjectMeta, occ: Occurrence, change: KnownChange) -> None:
+        """Make a change of an object a possible cause of what is done for the one of which it is a part."""
+        occ.whole = whole_of(self.rules.parts, meta.annotations, occ.namespace)
+        for obj in self.state.objects.named(*occ.whole) if len(occ.whole) == 3 else ():
+            if not obj.deleting and not self.state.holds(occ.id):
+                self.state.objects.add_change_of_part(obj, change)
 
     def removed_at(self, seen: ObservedObject, new: ObjectState) -> int:
         """When an object was removed from storage (ns): if nobody saw that, the earliest possible time."""
@@ -185,10 +256,10 @@ class ChangeObserver:
         )
 
     def _written(
-        self, seen: ObservedObject, new: ObjectState, verb: str, writer: Writer, floor: int
+        self, seen: ObservedObject, new: ObjectState, verb: str, writer: Writer, floor: int, *, by_version: bool = False
     ) -> tuple[Occurrence, KnownChange]:
         """Return a creation or update with its writer, and what is kept of it as a possible cause."""
-        occ = self._occurrence(new, verb, seen.record, floor)
+        occ = self._occurrence(new, verb, seen.record, floor, by_version=by_version)
         occ.manager, occ.subresource, occ.probable_manager = writer.manager, writer.subresource, writer.probable
         occ.by_controller = self._is_by_controller(new, occ.manager, seen.meta)
         occ.actor = self._actor(new, occ)

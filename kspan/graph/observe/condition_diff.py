@@ -62,6 +62,9 @@ _KINDS = {
     "Job": KindConditions(quiet=frozenset(["SuccessCriteriaMet", "FailureTarget"])),  # precede Complete and Failed
     "PersistentVolume": KindConditions(phases=frozenset(["Bound", "Released", "Failed"])),
     "PersistentVolumeClaim": KindConditions(phases=frozenset(["Bound", "Lost"])),
+    # Argo Rollouts
+    "AnalysisRun": KindConditions(phases=frozenset(["Error", "Failed", "Inconclusive", "Successful"])),
+    "Rollout": KindConditions(expected=frozenset(["Progressing"])),
 }
 
 _BAD_IF_TRUE = re.compile(
@@ -78,7 +81,7 @@ _POD_CONDITIONS = 8
 _REASONS_OF_AN_ENDED_POD = frozenset(["PodCompleted", "PodFailed"])
 """Reasons for which a Pod is not ready because it ended, as its phase shows (pkg/kubelet/status/generate.go)."""
 
-_BAD_PHASES = frozenset(["Failed", "Lost"])
+_BAD_PHASES = frozenset(["Error", "Failed", "Lost"])
 
 
 class ConditionTransition(NamedTuple):

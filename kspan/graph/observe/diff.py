@@ -82,6 +82,17 @@ def join_summaries(*summaries: str) -> str:
     return _shorten(", ".join(filter(None, summaries)), SUMMARY_LIMIT)
 
 
+def describe_status(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, str]:
+    """Return the JSON patch and the summary of a change of fields of the status, by their names with dots."""
+    described: list[_Described] = []
+    for operation in make_patch(before, after):
+        pointer: Pointer = ("status", *str(operation.pointer[0]).split("."), *operation.pointer[1:])
+        names = tuple(name for name in pointer if isinstance(name, str))
+        described.append((operation._replace(pointer=pointer), names))
+    patch = msgspec.json.encode([operation.as_json() for operation, _ in described])
+    return (patch.decode() if len(patch) <= PATCH_LIMIT else ""), _summary(described)
+
+
 def first_pointer(patch: str) -> Pointer:
     """Return where the first operation of a JSON patch is; empty if there is none. Indexes of arrays are left out."""
     if not patch:

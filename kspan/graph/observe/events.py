@@ -149,6 +149,8 @@ class EventObserver:
         occ.subject = self._subject(occ, event, obj)
         if occ.subject is not None:
             self._note_meaning(occ, occ.subject, obj)
+        if occ.revision and occ.kind in self.rules.sources:
+            self._note_revision(occ, obj)
 
     def _subject(self, occ: Occurrence, event: Event, obj: ObjectState) -> Subject | None:
         """Return the other object that an Event is about, if a rule reads one."""
@@ -190,6 +192,12 @@ class EventObserver:
         elif subject.means in ("publishes", "requests"):
             wanted = subject.kind if subject.means == "requests" else ""
             self.state.objects.add_news(obj, News(occ.id, occ.rv, occ.time, occ.revision or subject.by, wanted))
+
+    def _note_revision(self, occ: Occurrence, obj: ObjectState) -> None:
+        """Note that an object does something for a revision of its source."""
+        routine = occ.subject is not None and occ.subject.means in ("publishes", "routine")
+        if not routine and occ.kind not in self.rules.status_fields:
+            self.state.objects.note_revision(obj, News(occ.id, occ.rv, occ.time, occ.revision))
 
     def _note_refusal(self, occ: Occurrence, subject: Subject, obj: ObjectState) -> None:
         """Note from when until when an object, or its controller, could not act because of the subject."""

@@ -115,6 +115,19 @@ def writes_status(manager: str, entries: Sequence[ManagedFieldsEntry] | None) ->
     return any(e.manager == manager and _is_of_status(e) for e in entries or ())
 
 
+def field_writer(entries: Sequence[ManagedFieldsEntry] | None, field: str) -> Writer | None:
+    """Return who set the value of a field that no other one has (``f:abort``): its manager; None without one."""
+    key = f'"{field}"'.encode()
+    found = [e for e in entries or () if key in bytes(e.fieldsV1)]
+    last = max(found, key=lambda e: (e.time or "", e.manager), default=None)
+    return Writer(last.manager, last.subresource, parse_time_or_zero(last.time)) if last is not None else None
+
+
+def writes_conditions(manager: str, entries: Sequence[ManagedFieldsEntry] | None) -> bool:
+    """True if a manager writes conditions of an object, as its controller does."""
+    return any(e.manager == manager and b'"f:conditions"' in bytes(e.fieldsV1) for e in entries or ())
+
+
 def status_writer(entries: Sequence[ManagedFieldsEntry] | None, field: str) -> tuple[str, int]:
     """Return the manager and the time (ns) of the newest write to a field of the status.
 

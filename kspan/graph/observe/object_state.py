@@ -185,7 +185,7 @@ def _replicas(kind: str, spec: Spec) -> int:
     """Return spec.replicas, or its default; -1 if the kind has none."""
     if spec.replicas is not None:
         return spec.replicas
-    return 1 if kind in ("Deployment", "ReplicaSet", "StatefulSet") else -1
+    return 1 if kind in ("Deployment", "ReplicaSet", "Rollout", "StatefulSet") else -1
 
 
 def spec_changed(old: ObjectState, new: ObjectState) -> bool:

@@ -21,6 +21,7 @@ from kspan.graph.observe.object_state import (
 from kspan.graph.observe.transitions import TransitionObserver
 from kspan.graph.rules.references import source_of
 from kspan.graph.rules.rules import Rules
+from kspan.graph.rules.status_fields import read_signals
 from kspan.graph.state.records import ObjectState
 from kspan.graph.state.state import State
 from kspan.k8s.objects import decode_object
@@ -61,6 +62,8 @@ class Observer:
             self.state.objects.set_baseline(new, deleting=bool(seen.meta.deletionTimestamp))
             if new.kind == "Pod":
                 self.containers.remember(seen, new)
+            elif new.kind in self.rules.sources:
+                self.transitions.remember_revision(seen, new)
             return
         # An object that is only known from references has no version.
         self._observe_change(seen, new, known if known is not None and known.rv else None)
@@ -81,6 +84,8 @@ class Observer:
         new = next_state(seen, known, self.state.clock.now, self.settings)
         if new.kind in self.rules.sources and (known is None or known.spec != new.spec):
             new.source = source_of(new.spec, self.rules.sources[new.kind].reference, new.namespace)
+        if (fields := self.rules.status_fields.get(new.kind)) is not None and seen.obj.status:
+            new.signals = read_signals(bytes(seen.obj.status), fields)
         new.failures = self.failures.after_status(seen, new, self.state.clock.now)
         self.state.objects.put(new)
         if known is not None and known.progressing and not new.progressing:
@@ -105,6 +110,8 @@ class Observer:
             self.changes.created(seen, new)
         elif spec_changed(old, new):
             self.changes.updated(seen, new, old)
+        elif new.signals != old.signals:
+            self.changes.signalled(seen, new, old)
         elif new.kind in LABELLED:
             self.changes.relabelled(seen, new, old)
         elif not new.spec and not new.generation and new.resource_version != old.resource_version:

@@ -7,6 +7,7 @@ cycles of Pods and Jobs.
 from typing import NamedTuple
 
 from kspan.k8s.objects import Condition, KubeObject, ObjectStatus, Spec
+from kspan.k8s.workloads import is_scaled_down_later, pause_ends
 from kspan.times import parse_time_or_zero
 
 
@@ -106,7 +107,37 @@ def _node(_obj: KubeObject, _spec: Spec, status: ObjectStatus) -> Progress:
     return PROGRESSING if ready is not None and ready.status != "True" else SETTLED
 
 
+def _rollout(obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
+    """That of Argo Rollouts (utils/rollout/rolloututil.go, GetRolloutPhase); others have none."""
+    if not obj.apiVersion.startswith("argoproj.io/"):
+        return SETTLED
+    if 0 < status.observedGeneration < obj.metadata.generation:
+        return PROGRESSING
+    if status.phase == "Degraded":
+        return Progress(progressing=True, failed=True)
+    if spec.paused or status.phase == "Paused":
+        ends = not spec.paused and pause_ends(bytes(obj.spec), bytes(obj.status))
+        return Progress(progressing=ends, failed=False)
+    if status.phase == "Healthy":
+        old = status.replicas > status.updatedReplicas
+        return Progress(progressing=old and is_scaled_down_later(bytes(obj.spec)), failed=False)
+    return PROGRESSING
+
+
+def _analysis_run(obj: KubeObject, _spec: Spec, status: ObjectStatus) -> Progress:
+    ends = not obj.apiVersion.startswith("argoproj.io/") or status.phase not in ("", "Pending", "Running")
+    return Progress(progressing=not ends, failed=status.phase in ("Failed", "Error"))
+
+
+def _reconciled(obj: KubeObject, status: ObjectStatus) -> Progress:
+    kind, reason = _CONDITIONS[obj.kind]
+    found = _condition(status, kind)
+    progressing = found is not None and found.status == "True" and reason in ("", found.reason)
+    return Progress(progressing, failed=False)
+
+
 _KINDS = {
+    "AnalysisRun": _analysis_run,
     "Deployment": _deployment,
     "ReplicaSet": _replica_set,
     "StatefulSet": _stateful_set,
@@ -114,14 +145,23 @@ _KINDS = {
     "Job": _job,
     "Node": _node,
     "Pod": _pod,
+    "Rollout": _rollout,
 }
 
 ASSESSED = frozenset(_KINDS)
 """Kinds whose status shows whether they are healthy."""
 
+_CONDITIONS = {
+    "Certificate": ("Issuing", ""),  # cert-manager pkg/apis/certmanager/v1
+    "HelmRelease": ("Reconciling", "Progressing"),  # kstatus; after a failure its reason is ProgressingWithRetry
+    "Kustomization": ("Reconciling", "Progressing"),
+}
+"""Conditions, and their reasons, of custom resources that are progressing."""
+
 BUILT_IN = frozenset(
     [
         *_KINDS,
+        *_CONDITIONS,
         "CronJob",
         "HorizontalPodAutoscaler",
         "Namespace",
@@ -137,6 +177,8 @@ def assess(obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
     """Return the state of an object. One that is being deleted is progressing."""
     if obj.metadata.deletionTimestamp:
         return PROGRESSING
+    if obj.kind in _CONDITIONS:
+        return _reconciled(obj, status)
     assess_kind = _KINDS.get(obj.kind)
     return assess_kind(obj, spec, status) if assess_kind else SETTLED
 

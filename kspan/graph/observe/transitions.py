@@ -12,8 +12,9 @@ from kspan.graph.observe.condition_diff import (
 )
 from kspan.graph.observe.object_state import ObservedObject
 from kspan.graph.observe.timing import PROMPT, clock_error, estimate_time, middle
+from kspan.graph.rules.references import revision_of
 from kspan.graph.rules.rules import Rules
-from kspan.graph.state.records import Note, ObjectState, Occurrence, Transition
+from kspan.graph.state.records import News, Note, ObjectState, Occurrence, Transition
 from kspan.graph.state.state import State
 from kspan.ids import span_id
 from kspan.k8s.objects import ObjectStatus
@@ -59,6 +60,26 @@ class TransitionObserver:
         if quiet:
             self._add_quiet(seen, obj, quiet, news)
         return news
+
+    def remember_revision(self, seen: ObservedObject, obj: ObjectState) -> None:
+        """Note the revision that a listed object had applied: it only applies that again."""
+        revision = self._revision(seen)
+        if revision:
+            self.state.objects.note_revision(obj, News("", obj.rv, obj.written, revision))
+
+    def _revision(self, seen: ObservedObject) -> str:
+        """Return the revision of its source that an object applies; empty for other kinds."""
+        source = self.rules.sources.get(seen.obj.kind)
+        if source is None or seen.obj.kind in self.rules.status_fields:
+            return ""
+        pattern = self.rules.progress.get(seen.obj.kind)
+        messages = (
+            (c.message for c in seen.status.conditions or () if c.status == "True") if pattern is not None else ()
+        )
+        stated = (found for m in messages if pattern is not None and (found := pattern.match(m)) is not None)
+        return next((f.get("revision") or "" for f in stated), "") or revision_of(
+            bytes(seen.obj.status), source.revision
+        )
 
     def _add_quiet(
         self, seen: ObservedObject, obj: ObjectState, quiet: list[ConditionTransition], news: list[Occurrence]
@@ -115,6 +136,9 @@ class TransitionObserver:
         occ = self._occurrence(seen, obj, transition)
         occ.manager, _ = self._written(seen, obj, transition)
         occ.actor = self._actor(obj, occ.manager)
+        if obj.kind in self.rules.sources and (revision := self._revision(seen)):
+            occ.revision = revision
+            self.state.objects.note_revision(obj, News(occ.id, occ.rv, occ.time, revision))
         if transition.status == PHASE:
             occ.notes = [*occ.notes, *self.state.objects.take_announcements(obj)]
         by_other_component = obj.kind == "Pod" and occ.manager == field_managers.SHARED

@@ -15,11 +15,11 @@ from kspan.errors import RulesError
 from kspan.graph.rules.checks import Checks, Mistake, suggestion, type_of
 from kspan.graph.rules.failure_entry import KEYS, read_failure
 from kspan.graph.rules.failures import FailureRule, FailureRules
-from kspan.graph.rules.rule_entry import read_rule
-from kspan.graph.rules.rules import Applier, Disruption, Managers, Rule, Rules, Source
+from kspan.graph.rules.rule_entry import read_pattern, read_rule
+from kspan.graph.rules.rules import Applier, Disruption, Managers, Part, Rule, Rules, Source, StatusFields
 from kspan.toml_positions import Path
 
-TABLES = ("rule", "failure", "managers", "actors", "disruptions", "appliers", "sources")
+TABLES = ("rule", "failure", "managers", "actors", "disruptions", "appliers", "sources", "status_fields", "parts")
 NODE_CHANGES = ("evicts", "closed", "deleted", "opened", "labelled")
 """Values of ``node`` in ``[disruptions]``."""
 
@@ -93,7 +93,8 @@ class _FileReader:
         others = [f for f in self._base.failures.rules if f.name not in {*self._failures, *self._disabled["failure"]}]
         failures = FailureRules([*self._failures.values(), *others])
         rules = [*(rule for rule, _ in self._added.values()), *kept]
-        return Rules(rules, managers, actors, disruptions, failures, self._appliers(data), self._sources(data))
+        references = self._appliers(data), self._sources(data), self._status_fields(data), self._parts(data)
+        return Rules(rules, managers, actors, disruptions, failures, *references)
 
     # [[rule]] and [[failure]] -----------------------------------------------------------------------------------------
 
@@ -207,11 +208,44 @@ class _FileReader:
             if isinstance(entry, dict):
                 self.checks.keys(path, entry, Source.__struct_fields__)
                 reference = self.checks.names(path, entry, "reference", needed=True)
-                merged[kind] = Source(reference, self.checks.names(path, entry, "kind"))
+                revision, message = self.checks.names(path, entry, "revision"), entry.get("message", "")
+                pattern = read_pattern(self.checks, path, entry, ("revision",))
+                if pattern is not None:
+                    merged[kind] = Source(reference, self.checks.names(path, entry, "kind"), revision, str(message))
             elif entry is not False:
                 self.checks.wrong(path, f"{kind} must be a table, or false to remove it, not {type_of(entry)}")
             elif merged.pop(kind, None) is None:
                 self.checks.wrong(path, f"unknown built-in kind {kind!r}{suggestion(kind, merged)}")
+        return merged
+
+    def _status_fields(self, data: dict[str, Any]) -> dict[str, StatusFields]:
+        merged = dict(self._base.status_fields)
+        for kind, entry in self.checks.table(data, "status_fields").items():
+            path: Path = ("status_fields", kind)
+            if isinstance(entry, dict):
+                self.checks.keys(path, entry, StatusFields.__struct_fields__)
+                fields = self.checks.names(path, entry, "field", needed=True)
+                cancels = self.checks.names(path, entry, "cancels")
+                self.checks.keys((*path, "cancels"), cancels, fields, "field")
+                publishes = self.checks.boolean(path, entry, "publishes", default=False)
+                merged[kind] = StatusFields(fields, cancels, publishes)
+            elif entry is not False:
+                self.checks.wrong(path, f"{kind} must be a table, or false to remove it, not {type_of(entry)}")
+            elif merged.pop(kind, None) is None:
+                self.checks.wrong(path, f"unknown built-in kind {kind!r}{suggestion(kind, merged)}")
+        return merged
+
+    def _parts(self, data: dict[str, Any]) -> dict[str, Part]:
+        merged = dict(self._base.parts)
+        for mark, entry in self.checks.table(data, "parts").items():
+            path: Path = ("parts", mark)
+            if isinstance(entry, dict):
+                self.checks.keys(path, entry, Part.__struct_fields__)
+                merged[mark] = Part(self.checks.string(path, entry, "kind", missing="kind is missing"))
+            elif entry is not False:
+                self.checks.wrong(path, f"{mark} must be a table, or false to remove it, not {type_of(entry)}")
+            elif merged.pop(mark, None) is None:
+                self.checks.wrong(path, f"unknown built-in mark {mark!r}{suggestion(mark, merged)}")
         return merged
 
     def _disruption(self, path: Path, entry: dict[str, Any]) -> Disruption:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from kspan.graph.rules.rules import Applier
+from kspan.graph.rules.rules import Applier, Part
 
 Name = tuple[str, str, str]
 """Kind, namespace (empty: unknown, or none) and name of an object."""
@@ -53,6 +53,30 @@ def _named(applier: Applier, value: str, namespace: str) -> Name:
     return applier.kind, namespace or head, name
 
 
+def whole_of(parts: Mapping[str, Part], annotations: Mapping[str, str] | None, namespace: str) -> Name | tuple[()]:
+    """Return the object whose controller makes an object again when it is deleted; empty without such a mark."""
+    for mark, part in parts.items() if annotations else ():
+        if annotations is not None and annotations.get(mark):
+            return part.kind, namespace, annotations[mark]
+    return ()
+
+
+def revision_of(status: bytes, paths: Sequence[str]) -> str:
+    """Return the text at the first of some paths in a status (JSON) that has one; empty without one."""
+    try:
+        fields = _spec.decode(status) if status else {}
+    except msgspec.MsgspecError:
+        return ""
+    found = (_at(fields, path) for path in paths)
+    return next((text for text in found if isinstance(text, str) and text), "")
+
+
+def _at(fields: Any, path: str) -> Any:
+    for name in path.split("."):
+        fields = fields.get(name) if isinstance(fields, dict) else None
+    return fields
+
+
 def source_of(spec: bytes, paths: Sequence[str], namespace: str) -> Name | tuple[()]:
     """Return the object to which a spec refers at the first of some paths; empty without a reference.
 
@@ -66,9 +90,7 @@ def source_of(spec: bytes, paths: Sequence[str], namespace: str) -> Name | tuple
     except msgspec.MsgspecError:
         return ()
     for path in paths:
-        found: Any = fields
-        for name in path.split("."):
-            found = found.get(name) if isinstance(found, dict) else None
+        found = _at(fields, path)
         if isinstance(found, dict) and isinstance(found.get("name"), str):
             return str(found.get("kind", "")), str(found.get("namespace") or namespace), found["name"]
     return ()

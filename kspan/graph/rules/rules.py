@@ -88,6 +88,29 @@ class Source(msgspec.Struct, frozen=True):
     """Fields of its spec with kind and name (and namespace); the first one that exists counts."""
     kind: tuple[str, ...] = ()
     """Kinds of that object. If the spec does not name one, an object of these kinds with the same name counts."""
+    revision: tuple[str, ...] = ()
+    """Fields of the status with the revision of the content that is applied; the first one that is set counts."""
+    message: str = ""
+    """Regular expression for the beginning of the message of a condition; its group ``revision`` counts before them."""
+
+
+class Part(msgspec.Struct, frozen=True):
+    """An annotation with the name of another object in the namespace, not of its owner. Its controller made the object
+    that has the annotation, and makes it again when somebody changes or deletes it."""
+
+    kind: str
+
+
+class StatusFields(msgspec.Struct, frozen=True):
+    """Fields of the status of a kind that make controllers act, as its spec does."""
+
+    field: tuple[str, ...]
+    """Names, with dots between them."""
+    cancels: tuple[str, ...] = ()
+    """Those of them that end what the object is doing when they become true."""
+    publishes: bool = False
+    """The first field is the revision of what the object publishes. Otherwise people write the fields: if the
+    controller of the object does, that does not count."""
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -173,6 +196,8 @@ class Rules:
         failures: FailureRules | None = None,
         appliers: Mapping[str, Applier] | None = None,
         sources: Mapping[str, Source] | None = None,
+        status_fields: Mapping[str, StatusFields] | None = None,
+        parts: Mapping[str, Part] | None = None,
     ) -> None:
         self.rules = tuple(rules)
         self.managers = managers
@@ -181,6 +206,10 @@ class Rules:
         self.failures = failures or FailureRules()
         self.appliers = dict(appliers or {})
         self.sources = dict(sources or {})
+        self.status_fields = dict(status_fields or {})
+        self.parts = dict(parts or {})
+        self.progress = {kind: Pattern(source.message) for kind, source in self.sources.items() if source.message}
+        """Messages of conditions that state the revision, by kind."""
         self._controllers = NamePatterns(managers.controllers)
         self._people = NamePatterns(managers.people)
         self._by_reason: dict[str, list[Rule]] = {}
@@ -223,7 +252,7 @@ class Rules:
     def _digest(self) -> str:
         failures = [rule.as_row() for rule in self.failures.rules]
         content = [[rule.as_row() for rule in self.rules], self.managers, self.actors, self.disruptions, failures]
-        content += [self.appliers, self.sources]
+        content += [self.appliers, self.sources, self.status_fields, self.parts]
         return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]
 
 

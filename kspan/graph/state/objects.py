@@ -156,6 +156,19 @@ class Objects:
         self._index.set_news(obj, (*kept[1 - NEWS_KEPT :], news))
         self._delta.objects[obj.uid] = None
 
+    def note_revision(self, obj: ObjectState, news: News) -> None:
+        """Note what an object does for a revision of its source, if it is the first for that revision since another.
+
+        Whatever the order of arrival: of what follows each other with the same revision, the oldest is kept.
+        """
+        before = max((n for n in obj.news if n.rv <= news.rv), key=lambda n: n.rv, default=None)
+        if before is not None and before.revision == news.revision:
+            return
+        after = min((n for n in obj.news if n.rv > news.rv), key=lambda n: n.rv, default=None)
+        kept = [n for n in obj.news if n is not after or n.revision != news.revision]
+        self._index.set_news(obj, tuple(sorted([*kept, news], key=lambda n: n.rv)[-NEWS_KEPT:]))
+        self._delta.objects[obj.uid] = None
+
     def merge_news(self, occ: Occurrence, earlier: Occurrence) -> None:
         """Note that an Event became a repeat of an earlier one."""
         obj = self.get(occ.reported_uid)
@@ -279,6 +292,12 @@ class Objects:
         self._index_happened(obj, change)
         self._delta.objects[obj.uid] = None
 
+    def add_change_of_part(self, obj: ObjectState, change: KnownChange) -> None:
+        """Add a change of another object for which the controller of this one acts."""
+        part = KnownChange(change.span, "", change.rv, change.time, exact=change.exact, range=change.range)
+        obj.changes = sorted([*obj.changes, part], key=lambda c: c.rv)
+        self._delta.objects[obj.uid] = None
+
     def _index_happened(self, obj: ObjectState, what: KnownChange | Transition) -> None:
         for above in self._index.happenings_above(obj.uid):
             above.add(obj.uid, what)
@@ -359,6 +378,9 @@ class Objects:
 
     def merge_transition(self, obj: ObjectState, transition: Transition, earlier: Occurrence) -> None:
         """Note that a transition became a repeat of an earlier one."""
+        for news in obj.news:
+            if news.span == transition.span:
+                news.span, news.trace = earlier.id, earlier.place.trace
         transition.span, transition.trace = earlier.id, earlier.place.trace
         self._index_happened(obj, transition)
         self._delta.objects[obj.uid] = None
@@ -418,6 +440,10 @@ class Objects:
                 self._set_trace(reporter, reporter.news, occ)
         elif (occ.verb or occ.condition) and (known := self.get(occ.uid)) is not None:
             self._set_trace(known, known.changes if occ.verb else known.transitions, occ)
+            if occ.revision and known.news:
+                self._set_trace(known, known.news, occ)
+            for whole in self.named(*occ.whole) if occ.whole else ():
+                self._set_trace(whole, whole.changes, occ)
         elif occ.run is not None and (known := self.get(occ.uid)) is not None:
             self._set_trace(known, known.containers, occ)
 

@@ -132,9 +132,12 @@ class Refusal(msgspec.Struct, array_like=True, gc=False):
 
 
 class News(msgspec.Struct, array_like=True, gc=False):
-    """An Event that is the cause of what other objects do next: it names none of them, they refer to its object."""
+    """An Event that is the cause of what other objects do next: it names none of them, they refer to its object.
 
-    span: str  # that of an earlier Event if this one became its repeat
+    It can also be the change of a status that publishes a revision, or the first that an object did for a revision.
+    """
+
+    span: str  # that of an earlier Event if this one became its repeat; empty: a revision that the first list showed
     rv: int
     time: int
     revision: str = ""  # of what was published; the group in which an object was requested
@@ -279,6 +282,7 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     summary: str = ""
     reported_by: str = ""  # span of the Event that reports the change
     applier: tuple[str, ...] = ()  # kind, namespace (empty: unknown) and name of the object for which a tool made it
+    whole: tuple[str, ...] = ()  # kind, namespace and name of the object whose controller makes this one again
     inferred_from: str = ""  # resourceVersion of the object from which it was inferred that nobody saw: a change from a
     # listed object, the first occurrence of an Event from a repeat
 
@@ -300,7 +304,7 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     reported_uid: str = ""  # of the object under which the Event is tracked: ``uid`` as the reporter gave it
     field_path: str = ""  # part of the object (a container)
     seen_rv: int = 0  # version of the object that the reporter looked at; 0: unknown, or outdated in a repeat
-    revision: str = ""  # of the content that was published or applied
+    revision: str = ""  # of the content that was published or applied; changes and transitions can have one as well
     top_level: bool = False  # its annotation topLevelSpan starts a trace
     subject: Subject | None = None  # what a rule found that it reports, about which object
 
@@ -395,11 +399,21 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     refusals: tuple[Refusal, ...] = ()  # the newest ones, by subject
     news: tuple[News, ...] = ()  # newest last
     source: tuple[str, ...] = ()  # kind, namespace and name of the object whose content it applies
+    signals: tuple[str, ...] = ()  # fields of its status that make controllers act, and a checksum of the others
     quiet: str = ""  # trace of its routine Events
     episodes: tuple[str, ...] = ()  # traces of what follows its closed traces, or no known cause; open ones, mostly
     failures: tuple[Failure, ...] = ()
     continuations: tuple[Continuation, ...] = ()  # of traces that were closed while failing; kept on one object of each
     span_labels: tuple[tuple[str, str], ...] = ()  # of a Pod, those that its spans carry
+
+    @property
+    def last_act(self) -> KnownChange | News | None:
+        """Its newest change, or what it does since then for a new revision of its source."""
+        last = self.changes[-1] if self.changes else None
+        run = self.news[-1] if self.news else None
+        if run is None or run.wanted or not (run.revision and run.span) or (last is not None and run.rv < last.rv):
+            return last
+        return run
 
 
 class Trace(msgspec.Struct, array_like=True, gc=False):

@@ -360,7 +360,8 @@ class State:
 
     def check_traces_of(self, obj: ObjectState) -> None:
         """Check the open traces of an object soon: it began or ceased to fail."""
-        name = obj.changes[-1].trace if obj.changes else ""
+        act = obj.last_act
+        name = act.trace if act is not None else ""
         kept = self.objects.continuation(name)
         for found in (name, *obj.episodes, kept[1].trace if kept is not None else ""):
             self.check_soon(found)

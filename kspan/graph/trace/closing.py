@@ -274,7 +274,8 @@ class TraceCloser:
 
 def _concerns(trace: Trace, obj: ObjectState) -> bool:
     # A newer change without a trace is not decided yet.
-    if not obj.changes or obj.changes[-1].trace in ("", trace.id):
+    act = obj.last_act
+    if act is None or act.trace in ("", trace.id):
         return True
     # Newer transitions, without a trace, are not decided yet.
     last = next((t for t in reversed(obj.transitions) if t.trace), None)

@@ -170,4 +170,5 @@ def _goes_on(obj: ObjectState) -> bool:
 
 def _belongs(obj: ObjectState, traces: set[str]) -> bool:
     """True if the newest change of an object is in one of these traces."""
-    return not obj.changes or obj.changes[-1].trace in traces
+    act = obj.last_act
+    return act is None or act.trace in traces

@@ -134,6 +134,9 @@ class Placer:
         members = self.state.members(obj.quiet) if obj is not None and self.state.is_open(obj.quiet) else []
         same = next((other for other in members if other.reason == occ.reason), None)
         if same is not None:
+            this = next((t for t in obj.transitions if t.span == occ.id), None) if obj is not None else None
+            if obj is not None and this is not None:
+                self.state.objects.merge_transition(obj, this, same)
             self.state.add_routine(same, occ)
             return
         name = members[0].place.trace if members else self._id_from(occ)

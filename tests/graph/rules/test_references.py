@@ -7,7 +7,7 @@ import pytest
 from kspan.graph import built_in_rules
 from kspan.graph.rules.loader import check_rules, parse_rules
 from kspan.graph.rules.references import applier_of, source_of
-from kspan.graph.rules.rules import Applier, Source
+from kspan.graph.rules.rules import Applier, Part, Source, StatusFields
 
 TRACKING = "argocd.argoproj.io/tracking-id"
 FLUX = {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
@@ -66,8 +66,19 @@ def test_marks_and_sources_are_added_overridden_and_removed() -> None:
         [sources]
         App = { reference = "from", kind = "Template" }
         HelmChart = false
+
+        [status_fields]
+        App = { field = ["halt", "target"], cancels = "halt" }
+        Rollout = false
+
+        [parts]
+        "deploybot.example.com/made-for" = { kind = "App" }
+        "cert-manager.io/certificate-name" = false
         """,
     )
+    assert rules.status_fields["App"] == StatusFields(("halt", "target"), ("halt",))
+    assert "Rollout" not in rules.status_fields
+    assert rules.parts == {"deploybot.example.com/made-for": Part("App")}
     assert rules.appliers["deploybot.example.com/app"] == Applier("App", ("deploybot",), "deploybot.example.com/team")
     assert "velero.io/restore-name" not in rules.appliers
     assert rules.sources["App"] == Source(("from",), ("Template",))
@@ -86,6 +97,14 @@ def test_marks_and_sources_are_added_overridden_and_removed() -> None:
         ("[sources]\nK = 1", "2: K must be a table, or false to remove it, not a number"),
         ("[sources]\nK = false", "2: unknown built-in kind 'K'"),
         ('[sources]\nK = { kind = "L" }', "2: reference is missing"),
+        ('[sources]\nK = { reference = "r", message = "(" }', "2: invalid regular expression in message"),
+        ("[status_fields]\nK = 1", "2: K must be a table, or false to remove it, not a number"),
+        ("[status_fields]\nK = false", "2: unknown built-in kind 'K'"),
+        ("[status_fields]\nK = { publishes = true }", "2: field is missing"),
+        ('[status_fields]\nK = { field = "a", cancels = "b" }', "2: unknown field 'b'"),
+        ("[parts]\nx = 1", "2: x must be a table, or false to remove it, not a number"),
+        ("[parts]\nx = false", "2: unknown built-in mark 'x'"),
+        ("[parts]\nx = { }", "2: kind is missing"),
     ],
 )
 def test_each_mistake_is_reported_with_its_line(text: str, mistake: str) -> None:

@@ -268,6 +268,23 @@ CASES: list[Case] = [
         subject("scales", "ReplicaSet", "webapp-579884787f", replicas_from=0, replicas_to=4),
     ),
     (
+        "rollout-creates-replicaset", "rollouts-controller", "Rollout", "NewReplicaSetCreated",
+        'Created new replica set "webapp-579884787f"', subject("creates", "ReplicaSet", "webapp-579884787f"),
+    ),
+    (
+        "rollout-scales-replicaset", "rollouts-controller", "Rollout", "ScalingReplicaSet",
+        "Scaled up replica set webapp-579884787f to 4", subject("scales", "ReplicaSet", "webapp-579884787f", replicas_to=4),
+    ),
+    (
+        "rollout-switches-service", "rollouts-controller", "Rollout", "SwitchService",
+        "Switched selector for service 'webapp' from '' to '579884787f'", subject("applies", "Service", "webapp"),
+    ),
+    (
+        "rollout-sees-analysis", "rollouts-controller", "Rollout", "AnalysisRunFailed",
+        "Background Analysis Run 'webapp-579884787f-2' Status New: 'Failed' Previous: 'Running'",
+        subject("observes", "AnalysisRun", "webapp-579884787f-2"),
+    ),
+    (
         "kustomization-applies-workload", "kustomize-controller", "Kustomization", "Progressing",
         "Namespace/auth created\nService/auth/rauthy configured\nHelmRelease/auth/rauthy created\nDeployment/auth/x created",
         subject("applies", "HelmRelease", "rauthy", "auth", starts=True),

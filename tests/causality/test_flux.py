@@ -1,0 +1,401 @@
+"""Traces of Flux: everything that is done for a revision, until it is healthy or not, is in the trace of the commit.
+
+The statuses, messages and annotations are those of fluxcd/kustomize-controller
+(internal/controller/kustomization_controller.go) and fluxcd/helm-controller (internal/reconcile).
+"""
+
+from typing import Any
+
+import pytest
+
+from kspan.vocabulary import OUTCOME
+from tests.causality.actors import done
+from tests.causality.cluster import Cluster, Thing, second
+from tests.causality.drawing import CLUSTER, shows
+from tests.recordings import fold
+
+SOURCES, KUSTOMIZE, HELM = "source-controller", "kustomize-controller", "helm-controller"
+ONE, TWO, THREE = (f"main@sha1:{digit * 8}" for digit in "123")
+LABELS = {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
+FAILED = "health check failed after 20s: timeout waiting for: [Deployment/shop/web status: 'InProgress']"
+
+
+def outcomes(c: Cluster) -> list[tuple[str, str]]:
+    """The name of the root, and the outcome, of each trace."""
+    roots = [row for row in fold(CLUSTER, c.records)["spans"] if OUTCOME in row["attributes"]]
+    roots.sort(key=lambda row: row["start_time"])
+    return [(f"{row['name']} {row['object_name']}", row["attributes"][OUTCOME]) for row in roots]
+
+
+def publish(c: Cluster, repo: Thing, revision: str, *, by: str = "kubectl-patch") -> None:
+    """Somebody, or the source-controller, stores an artifact."""
+    c.patch_status(repo, by=by, artifact={"revision": revision, "url": f"http://source/{revision}.tar.gz"})
+
+
+def conditions(c: Cluster, apps: Thing, *changed: tuple[str, str, str, str]) -> list[dict[str, Any]]:
+    old = {x["type"]: x for x in apps.raw["status"].get("conditions", [])}
+    for kind, status, reason, message in changed:
+        before = old.pop(kind, None)
+        if not status:
+            continue
+        at = before["lastTransitionTime"] if before is not None and before["status"] == status else second(c.now)
+        old[kind] = {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": at}
+    return list(old.values())
+
+
+def begin(c: Cluster, apps: Thing, revision: str) -> None:
+    doing = f"manifests for revision {revision} with a timeout of 30s"
+    ready = ("Ready", "Unknown", "Progressing", "Reconciliation in progress")
+    found = conditions(c, apps, ready, ("Reconciling", "True", "Progressing", f"Fetching {doing}"))
+    c.patch_status(apps, by=KUSTOMIZE, conditions=found)
+    found = conditions(c, apps, ("Reconciling", "True", "Progressing", f"Building {doing}"))
+    c.patch_status(apps, by=KUSTOMIZE, conditions=found, lastAttemptedRevision=revision)
+
+
+def check(c: Cluster, apps: Thing, revision: str) -> None:
+    doing = f"Running health checks for revision {revision} with a timeout of 20s"
+    changed = (("Reconciling", "True", "Progressing", doing), ("Healthy", "Unknown", "Progressing", doing))
+    c.patch_status(apps, by=KUSTOMIZE, conditions=conditions(c, apps, *changed))
+
+
+def succeed(c: Cluster, apps: Thing, revision: str, *, drifted: bool = True) -> None:
+    if drifted:
+        c.event(apps, "Progressing", "Health check passed in 20.01s", by=KUSTOMIZE, revision=revision)
+    healthy = ("Healthy", "True", "Succeeded", "Health check passed in 20.01s")
+    c.patch_status(apps, by=KUSTOMIZE, conditions=conditions(c, apps, healthy))
+    ready = ("Ready", "True", "ReconciliationSucceeded", f"Applied revision: {revision}")
+    found = conditions(c, apps, ready, ("Reconciling", "", "", ""))
+    c.patch_status(apps, by=KUSTOMIZE, conditions=found, lastAppliedRevision=revision)
+    message = "Reconciliation finished in 20.2s, next run in 5m0s"
+    c.event(apps, "ReconciliationSucceeded", message, by=KUSTOMIZE, revision=revision)
+
+
+def fail(c: Cluster, apps: Thing, revision: str, reason: str = "HealthCheckFailed", message: str = FAILED) -> None:
+    c.event(apps, reason, message, by=KUSTOMIZE, warning=True, revision=revision)
+    changed = [("Ready", "False", reason, message), ("Reconciling", "True", "ProgressingWithRetry", message)]
+    changed += [("Healthy", "False", reason, message)] if reason == "HealthCheckFailed" else []
+    c.patch_status(apps, by=KUSTOMIZE, conditions=conditions(c, apps, *changed))
+
+
+def apply(c: Cluster, apps: Thing, web: Thing, revision: str, image: str) -> None:
+    c.update(web, by=KUSTOMIZE, image=image)
+    c.event(apps, "Progressing", "Deployment/shop/web configured", by=KUSTOMIZE, revision=revision)
+    done(c, web)
+
+
+def watched(*, applied: str = ONE, source: str = "GitRepository") -> tuple[Cluster, Thing, Thing, Thing]:
+    """A source, a Kustomization that applied the first revision of it, and what it applied."""
+    c = Cluster()
+    repo = c.create(source, "repo", by="kubectl-create", namespace="flux-system")
+    reference = {"kind": source, "name": "repo"}
+    apps = c.create("Kustomization", "apps", by="kubectl-create", namespace="flux-system", sourceRef=reference)
+    web = c.create("Deployment", "web", by=KUSTOMIZE, labels=dict(LABELS), replicas=0)
+    done(c, web)
+    publish(c, repo, applied)
+    begin(c, apps, applied)
+    succeed(c, apps, applied)
+    c.first_list()
+    return c, repo, apps, web
+
+
+def test_a_commit_is_the_root_of_all_that_is_done_for_it_until_it_is_healthy() -> None:
+    c, repo, apps, web = watched()
+    publish(c, repo, TWO)
+    begin(c, apps, TWO)
+    c.create("ConfigMap", "settings", by=KUSTOMIZE, labels=dict(LABELS))
+    apply(c, apps, web, TWO, "app:v2")
+    check(c, apps, TWO)
+    c.wait(20)
+    succeed(c, apps, TWO)
+    shows(
+        c,
+        """
+        GitRepository.Update repo  by kubectl  [root]
+          Kustomization.Ready=Unknown apps  by kustomize-controller  [subject]
+            Kustomization.Reconciling apps  by kustomize-controller  [own]
+            ConfigMap.Create settings  by kustomize-controller  [subject]
+            Kustomization.Progressing apps  by kustomize-controller  [own]
+              Deployment.Update web  by kustomize-controller  [subject]
+            Kustomization.Healthy=Unknown apps  by kustomize-controller  [own]
+            Kustomization.Progressing apps  by kustomize-controller  [own]
+            Kustomization.Healthy apps  by kustomize-controller  [own]
+            Kustomization.Ready apps  by kustomize-controller  [own]
+            Kustomization.Reconciling=False apps  by kustomize-controller  [own]
+            Kustomization.ReconciliationSucceeded apps  by kustomize-controller  [own]
+        """,
+    )
+
+
+def test_a_bad_commit_is_failing_and_its_health_check_is_in_its_trace() -> None:
+    c, repo, apps, web = watched()
+    publish(c, repo, TWO)
+    begin(c, apps, TWO)
+    apply(c, apps, web, TWO, "app:broken")
+    check(c, apps, TWO)
+    c.wait(20)
+    fail(c, apps, TWO)
+    assert outcomes(c) == [("GitRepository.Update repo", "failing")]
+    shows(
+        c,
+        """
+        (failing)
+        GitRepository.Update repo  by kubectl  [root] error
+          Kustomization.Ready=Unknown apps  by kustomize-controller  [subject]
+            Kustomization.Reconciling apps  by kustomize-controller  [own]
+            Kustomization.Progressing apps  by kustomize-controller  [own]
+              Deployment.Update web  by kustomize-controller  [subject]
+            Kustomization.Healthy=Unknown apps  by kustomize-controller  [own]
+            Kustomization.HealthCheckFailed apps  by kustomize-controller  [own] error
+            Kustomization.Healthy=False apps  by kustomize-controller  [own] error
+            Kustomization.Ready=False apps  by kustomize-controller  [own] error
+        """,
+    )
+
+
+def test_a_commit_that_cannot_be_built_is_failing_until_the_next_one() -> None:
+    c, repo, apps, web = watched()
+    publish(c, repo, TWO)
+    begin(c, apps, TWO)
+    fail(c, apps, TWO, "BuildFailed", "kustomize build failed: accumulating resources")
+    c.wait(100)
+    publish(c, repo, THREE)
+    begin(c, apps, THREE)
+    apply(c, apps, web, THREE, "app:v3")
+    check(c, apps, THREE)
+    c.wait(20)
+    succeed(c, apps, THREE)
+    assert outcomes(c) == [("GitRepository.Update repo", "failing"), ("GitRepository.Update repo", "ok")]
+
+
+def test_commits_that_overlap_are_told_apart_by_their_revisions() -> None:
+    c, repo, apps, web = watched()
+    publish(c, repo, TWO)
+    begin(c, apps, TWO)
+    apply(c, apps, web, TWO, "app:v2")
+    check(c, apps, TWO)
+    c.wait(5)
+    publish(c, repo, THREE)
+    c.wait(5)
+    succeed(c, apps, TWO)
+    begin(c, apps, THREE)
+    apply(c, apps, web, THREE, "app:v3")
+    check(c, apps, THREE)
+    c.wait(5)
+    succeed(c, apps, THREE)
+    shows(
+        c,
+        """
+        GitRepository.Update repo  by kubectl  [root]
+          Kustomization.Ready=Unknown apps  by kustomize-controller  [subject]
+            Kustomization.Reconciling apps  by kustomize-controller  [own]
+            Kustomization.Progressing apps  by kustomize-controller  [own]
+              Deployment.Update web  by kustomize-controller  [subject]
+            Kustomization.Healthy=Unknown apps  by kustomize-controller  [own]
+            Kustomization.Progressing apps  by kustomize-controller  [own]
+            Kustomization.Healthy apps  by kustomize-controller  [own]
+            Kustomization.Ready apps  by kustomize-controller  [own]
+            Kustomization.Reconciling=False apps  by kustomize-controller  [own]
+            Kustomization.ReconciliationSucceeded apps  by kustomize-controller  [own]
+
+        GitRepository.Update repo  by kubectl  [root]
+          Kustomization.Ready=Unknown apps  by kustomize-controller  [subject]
+            Kustomization.Reconciling apps  by kustomize-controller  [own]
+            Kustomization.Progressing apps  by kustomize-controller  [own]
+              Deployment.Update web  by kustomize-controller  [subject]
+            Kustomization.Healthy=Unknown apps  by kustomize-controller  [own]
+            Kustomization.Progressing apps  by kustomize-controller  [own]
+            Kustomization.Healthy apps  by kustomize-controller  [own]
+            Kustomization.Ready apps  by kustomize-controller  [own]
+            Kustomization.Reconciling=False apps  by kustomize-controller  [own]
+            Kustomization.ReconciliationSucceeded apps  by kustomize-controller  [own]
+        """,
+    )
+
+
+def test_a_commit_whose_source_is_not_watched_begins_with_the_first_that_is_done_for_it() -> None:
+    c, _, apps, web = watched()
+    begin(c, apps, TWO)
+    apply(c, apps, web, TWO, "app:v2")
+    check(c, apps, TWO)
+    c.wait(20)
+    fail(c, apps, TWO)
+    c.wait(300)
+    begin(c, apps, THREE)
+    apply(c, apps, web, THREE, "app:v3")
+    check(c, apps, THREE)
+    c.wait(20)
+    succeed(c, apps, THREE)
+    shows(
+        c,
+        """
+        (failing)
+        Kustomization.Ready=Unknown apps  by kustomize-controller  [root] error
+          Kustomization.Reconciling apps  by kustomize-controller  [own]
+          Kustomization.Progressing apps  by kustomize-controller  [own]
+            Deployment.Update web  by kustomize-controller  [subject]
+          Kustomization.Healthy=Unknown apps  by kustomize-controller  [own]
+          Kustomization.HealthCheckFailed apps  by kustomize-controller  [own] error
+          Kustomization.Healthy=False apps  by kustomize-controller  [own] error
+          Kustomization.Ready=False apps  by kustomize-controller  [own] error
+
+        Kustomization.Ready=Unknown apps  by kustomize-controller  [root]
+          Kustomization.Progressing apps  by kustomize-controller  [own]
+            Deployment.Update web  by kustomize-controller  [subject]
+          Kustomization.Healthy=Unknown apps  by kustomize-controller  [own]
+          Kustomization.Progressing apps  by kustomize-controller  [own]
+          Kustomization.Healthy apps  by kustomize-controller  [own]
+          Kustomization.Ready apps  by kustomize-controller  [own]
+          Kustomization.Reconciling=False apps  by kustomize-controller  [own]
+          Kustomization.ReconciliationSucceeded apps  by kustomize-controller  [own]
+        """,
+    )
+
+
+def test_reconciliations_that_apply_nothing_new_are_one_quiet_trace() -> None:
+    c, _, apps, _ = watched()
+    for _ in range(12):
+        begin(c, apps, ONE)
+        check(c, apps, ONE)
+        c.wait(1)
+        succeed(c, apps, ONE, drifted=False)
+        c.wait(300)
+    shows(
+        c,
+        """
+        Kustomization.Reconciling apps  by kustomize-controller  [root] +11
+          Kustomization.Ready=Unknown apps  by kustomize-controller  [root] +11
+          Kustomization.Healthy=Unknown apps  by kustomize-controller  [root] +11
+          Kustomization.Healthy apps  by kustomize-controller  [root] +11
+          Kustomization.Ready apps  by kustomize-controller  [root] +11
+          Kustomization.Reconciling=False apps  by kustomize-controller  [root] +11
+          Kustomization.ReconciliationSucceeded apps  by kustomize-controller  [root] +11
+        """,
+    )
+
+
+def test_what_a_new_kustomization_does_goes_back_to_its_creation() -> None:
+    c, *_ = watched()
+    reference = {"kind": "GitRepository", "name": "repo"}
+    more = c.create("Kustomization", "more", by="kubectl-create", namespace="flux-system", sourceRef=reference)
+    begin(c, more, ONE)
+    check(c, more, ONE)
+    c.wait(20)
+    fail(c, more, ONE)
+    assert outcomes(c) == [("Kustomization.Create more", "failing")]
+
+
+def test_a_change_of_the_kustomization_is_the_cause_of_what_is_done_for_the_same_revision() -> None:
+    c, _, apps, web = watched()
+    c.wait(60)
+    c.update(apps, by="kubectl-edit", path="./other")
+    begin(c, apps, ONE)
+    apply(c, apps, web, ONE, "app:v2")
+    succeed(c, apps, ONE)
+    assert outcomes(c) == [("Kustomization.Update apps", "ok")]
+
+
+def test_what_is_changed_by_hand_is_the_cause_of_its_correction() -> None:
+    c, repo, apps, web = watched()
+    publish(c, repo, TWO)
+    begin(c, apps, TWO)
+    apply(c, apps, web, TWO, "app:v2")
+    succeed(c, apps, TWO)
+    c.wait(120)
+    c.update(web, by="kubectl-edit", image="app:v9")
+    done(c, web)
+    c.wait(100)
+    begin(c, apps, TWO)
+    apply(c, apps, web, TWO, "app:v2")
+    succeed(c, apps, TWO)
+    shows(
+        c,
+        """
+        GitRepository.Update repo  by kubectl  [root]
+          Kustomization.Ready=Unknown apps  by kustomize-controller  [subject]
+            Kustomization.Reconciling apps  by kustomize-controller  [own]
+            Kustomization.Progressing apps  by kustomize-controller  [own]
+              Deployment.Update web  by kustomize-controller  [subject]
+            Kustomization.Progressing apps  by kustomize-controller  [own]
+            Kustomization.Ready apps  by kustomize-controller  [own]
+            Kustomization.Reconciling=False apps  by kustomize-controller  [own]
+            Kustomization.ReconciliationSucceeded apps  by kustomize-controller  [own]
+
+        Deployment.Update web  by kubectl  [root]
+
+        Kustomization.Reconciling apps  by kustomize-controller  [root]
+          Kustomization.Ready=Unknown apps  by kustomize-controller  [root]
+          Kustomization.Progressing apps  by kustomize-controller  [root]
+          Kustomization.Ready apps  by kustomize-controller  [root]
+          Kustomization.Reconciling=False apps  by kustomize-controller  [root]
+          Kustomization.ReconciliationSucceeded apps  by kustomize-controller  [root]
+
+        (continues Deployment.Update web trace)
+        Kustomization.Progressing apps  by kustomize-controller  [own]
+          Deployment.Update web  by kustomize-controller  [subject]
+        """,
+    )
+
+
+@pytest.mark.parametrize("source", ["OCIRepository", "Bucket"])
+def test_an_artifact_of_any_source_is_a_commit(source: str) -> None:
+    c, repo, apps, web = watched(applied="latest@sha256:1111", source=source)
+    publish(c, repo, "latest@sha256:2222", by=SOURCES)
+    c.condition(repo, "Ready", "True", reason="Succeeded", by=SOURCES)
+    begin(c, apps, "latest@sha256:2222")
+    apply(c, apps, web, "latest@sha256:2222", "app:v2")
+    check(c, apps, "latest@sha256:2222")
+    c.wait(20)
+    fail(c, apps, "latest@sha256:2222")
+    assert outcomes(c) == [(f"{source}.Update repo", "failing")]
+
+
+def test_the_status_of_a_source_is_below_the_event_that_reports_the_same_revision() -> None:
+    c, repo, apps, web = watched()
+    c.event(repo, "NewArtifact", "stored artifact for commit 'change image'", by=SOURCES, revision=TWO)
+    publish(c, repo, TWO, by=SOURCES)
+    begin(c, apps, TWO)
+    apply(c, apps, web, TWO, "app:v2")
+    succeed(c, apps, TWO)
+    shows(
+        c,
+        """
+        GitRepository.NewArtifact repo  by source-controller  [root]
+          GitRepository.Update repo  by source-controller  [own]
+            Kustomization.Ready=Unknown apps  by kustomize-controller  [subject]
+              Kustomization.Reconciling apps  by kustomize-controller  [own]
+              Kustomization.Progressing apps  by kustomize-controller  [own]
+                Deployment.Update web  by kustomize-controller  [subject]
+              Kustomization.Progressing apps  by kustomize-controller  [own]
+              Kustomization.Ready apps  by kustomize-controller  [own]
+              Kustomization.Reconciling=False apps  by kustomize-controller  [own]
+              Kustomization.ReconciliationSucceeded apps  by kustomize-controller  [own]
+        """,
+    )
+
+
+def test_a_release_belongs_to_the_version_of_its_chart() -> None:
+    c = Cluster()
+    chart = c.create("HelmChart", "store", by="helm-controller", namespace="flux-system", chart="podinfo")
+    reference = {"kind": "HelmChart", "name": "store", "namespace": "flux-system"}
+    store = c.create("HelmRelease", "store", by="kubectl-create", chartRef=reference)
+    c.patch_status(chart, by=SOURCES, artifact={"revision": "6.5.3"})
+    c.patch_status(store, by=HELM, lastAttemptedRevision="6.5.3", conditions=[])
+    c.first_list()
+    c.patch_status(chart, by=SOURCES, artifact={"revision": "6.5.4"})
+    c.patch_status(
+        store,
+        by=HELM,
+        lastAttemptedRevision="6.5.4",
+        conditions=conditions(
+            c,
+            store,
+            ("Ready", "Unknown", "Progressing", "Running 'upgrade' action with timeout of 5m0s"),
+            ("Reconciling", "True", "Progressing", "Running 'upgrade' action with timeout of 5m0s"),
+        ),
+    )
+    c.wait(30)
+    message = "Helm upgrade failed for release shop/store with chart podinfo@6.5.4: context deadline exceeded"
+    c.event(store, "UpgradeFailed", message, by=HELM, warning=True, revision="6.5.4")
+    stalled = (("Ready", "False", "UpgradeFailed", message), ("Reconciling", "", "", ""))
+    c.patch_status(store, by=HELM, conditions=conditions(c, store, *stalled))
+    assert outcomes(c) == [("HelmChart.Update store", "failing")]
