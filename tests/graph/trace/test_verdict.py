@@ -14,8 +14,6 @@ from kspan.settings import FoldSettings
 from kspan.times import SECOND
 from tests.graph.making import change, occurrence, state_of, thing
 
-ROOT = {"parent": ""}
-
 
 def event(span: str, seconds: float = 100, *, parent: str = "a", **more: Any) -> Occurrence:
     """An Event of a Pod in the trace."""
@@ -24,15 +22,17 @@ def event(span: str, seconds: float = 100, *, parent: str = "a", **more: Any) ->
 
 
 def warning(span: str, seconds: float = 100, **more: Any) -> Occurrence:
-    return event(span, seconds, **({"reason": "Unhealthy", "message": "no answer", "warning": True} | more))
+    fields: dict[str, Any] = {"reason": "Unhealthy", "message": "no answer", "warning": True}
+    return event(span, seconds, **(fields | more))
 
 
 def made(span: str, seconds: float = 100, *, verb: str = "Create", parent: str = "", **more: Any) -> Occurrence:
-    return event(span, seconds, **({"verb": verb, "reason": verb, "parent": parent, "event_uid": ""} | more))
+    fields: dict[str, Any] = {"verb": verb, "reason": verb, "parent": parent, "event_uid": ""}
+    return event(span, seconds, **(fields | more))
 
 
 def turned(span: str, seconds: float, condition: str, status: str, **more: Any) -> Occurrence:
-    fields = {"condition": condition, "condition_status": status, "reason": condition, "event_uid": ""}
+    fields: dict[str, Any] = {"condition": condition, "condition_status": status, "reason": condition, "event_uid": ""}
     return event(span, seconds, **(fields | more))
 
 
@@ -91,7 +91,7 @@ def test_a_trace_without_a_warning_is_ok() -> None:
 
 def test_a_quiet_trace_is_ok_whatever_it_has() -> None:
     pod = thing("pod", failed=True)
-    assert ended(warning("a", **ROOT), objects=[pod], quiet=True) == "ok"
+    assert ended(warning("a", parent=""), objects=[pod], quiet=True) == "ok"
 
 
 @pytest.mark.parametrize(
@@ -299,19 +299,19 @@ def test_of_an_object_whose_warning_began_the_trace_only_a_later_health_counts(
     fields: dict[str, Any], expected: str
 ) -> None:
     begins = event("b", 101, reason="Pulling")
-    assert outcome(warning("a", **ROOT), begins, objects=[thing("pod", **fields)]) == expected
+    assert outcome(warning("a", parent=""), begins, objects=[thing("pod", **fields)]) == expected
 
 
 def test_of_another_object_an_earlier_health_counts_also_in_a_trace_that_a_warning_began() -> None:
-    members = [warning("a", **ROOT), event("c", 101), warning("b", uid="other", name="other")]
+    members = [warning("a", parent=""), event("c", 101), warning("b", uid="other", name="other")]
     objects = [thing("pod"), thing("other", reached=50 * SECOND)]
     assert outcome(*members, objects=objects) == "recovered"
 
 
 def test_a_trace_that_a_warning_began_has_recovered_when_that_is_over() -> None:
     pod = thing("pod", progressing=True)
-    assert outcome(warning("a", **ROOT), event("b", 101), objects=[pod]) == "recovered"
-    assert outcome(event("a", **ROOT), warning("b"), event("c", 101), objects=[pod]) == "ok"
+    assert outcome(warning("a", parent=""), event("b", 101), objects=[pod]) == "recovered"
+    assert outcome(event("a", parent=""), warning("b"), event("c", 101), objects=[pod]) == "ok"
 
 
 # objects that are gone -----------------------------------------------------------------------------------------------
@@ -515,7 +515,7 @@ def test_an_episode_that_continues_a_failing_trace_has_recovered_when_nothing_fa
     for episode, expected in (("trace", "recovered"), ("later", "ok")):
         pod = thing("pod", changes=[create(trace="before")])
         kept = continuation("pod", trace=episode)
-        assert outcome(event("a", **ROOT), objects=[pod], continued=kept) == expected
+        assert outcome(event("a", parent=""), objects=[pod], continued=kept) == expected
 
 
 @pytest.mark.parametrize(
@@ -529,7 +529,7 @@ def test_an_episode_that_continues_a_failing_trace_has_recovered_when_nothing_fa
 def test_an_episode_is_superseded_if_what_failed_was_deleted(fields: dict[str, Any], expected: str) -> None:
     holder = thing("web", "Deployment")
     pod = thing("pod", changes=[deletion(trace="before")], **fields)
-    begun = event("a", uid="web", kind="Deployment", **ROOT)
+    begun = event("a", uid="web", kind="Deployment", parent="")
     assert ended(begun, objects=[holder], others=[pod], continued=continuation("pod")) == expected
 
 
@@ -537,7 +537,7 @@ def test_an_episode_is_superseded_if_what_failed_was_deleted(fields: dict[str, A
 def test_an_episode_has_recovered_if_one_of_those_that_failed_is_left(left: tuple[str, ...], expected: str) -> None:
     pods = [thing(uid, changes=[create(trace="before" if uid in left else "other")]) for uid in ("x", "y")]
     holder = thing("web", "Deployment")
-    begun = event("a", uid="web", kind="Deployment", **ROOT)
+    begun = event("a", uid="web", kind="Deployment", parent="")
     assert outcome(begun, objects=[holder], others=pods, continued=continuation("x", "y")) == expected
 
 
