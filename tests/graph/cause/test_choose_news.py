@@ -170,7 +170,7 @@ def test_a_pod_of_a_rollout_of_which_no_change_is_known_stays_where_it_is() -> N
     assert or_newer(state_of(thing("rs", "ReplicaSet"), pod, conf)) == "own own 0.8"
 
 
-# Nodes that admit a Pod ------------------------------------------------------------------------------------------------
+# Nodes that admit a Pod -----------------------------------------------------------------------------------------------
 
 
 def admitted(*, changes: Sequence[KnownChange] = (), node: str = "node-a", **more: Any) -> str:
