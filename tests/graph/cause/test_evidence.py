@@ -466,3 +466,90 @@ def test_the_losses_before_are_sorted_by_version() -> None:
     owner.replacements = (replacement("this", 20),)
     assert [one.span for one in evidence.lost_before(owner, occurrence("this"), (-1, 0))] == ["a", "b"]
     assert [one.span for one in evidence.lost_before(owner, occurrence("this"), (10, 0))] == ["b"]
+
+
+@pytest.mark.parametrize(
+    "kind, gone, made, since, expected",
+    [
+        ("ReplicaSet", [lost("a", 10, 95)], [], -1, ["a"]),
+        ("ReplicaSet", [lost("a", 10, 95), lost("b", 12, 96)], [], -1, ["a", "b"]),
+        ("ReplicaSet", [lost("b", 12, 96), lost("a", 10, 95)], [], -1, ["a", "b"]),
+        # The controller deleted it.
+        ("ReplicaSet", [lost("a", 10, 95, ordered=1)], [], -1, []),
+        ("ReplicaSet", [lost("a", 10, 95, ordered=0)], [], -1, ["a"]),
+        # Before the Event.
+        ("ReplicaSet", [lost("a", 50, 95)], [], -1, []),
+        ("ReplicaSet", [lost("a", 49, 101)], [], -1, ["a"]),
+        ("ReplicaSet", [lost("a", 49, 101.1)], [], -1, []),
+        # After the owner's newest change.
+        ("ReplicaSet", [lost("a", 10, 95)], [], 9, ["a"]),
+        ("ReplicaSet", [lost("a", 10, 95)], [], 10, []),
+        # Replaced already.
+        ("ReplicaSet", [lost("a", 10, 95), lost("b", 12, 96)], [replacement("r", 20, 97)], -1, ["b"]),
+        ("ReplicaSet", [lost("a", 10, 95)], [replacement("r", 9, 97)], -1, ["a"]),
+        ("ReplicaSet", [lost("a", 10, 95)], [replacement("r", 20, 100)], -1, []),
+        ("ReplicaSet", [lost("a", 10, 95)], [replacement("r", 20, 100.1)], -1, ["a"]),
+        ("ReplicaSet", [lost("a", 10, 95)], [replacement("r", 49, 97)], -1, []),
+        ("ReplicaSet", [lost("a", 10, 95)], [replacement("r", 50, 97)], -1, ["a"]),
+        ("ReplicaSet", [lost("a", 10, 95)], [replacement("r", 20, 97), replacement("s", 21, 98)], -1, []),
+        ("StatefulSet", [lost("a", 10, 95)], [replacement("r", 20, 97)], -1, []),
+        ("StatefulSet", [lost("a", 10, 95)], [replacement("r", 20, 97, name="web-1")], -1, ["a"]),
+    ],
+)
+def test_which_lost_dependents_had_no_replacement_when_an_event_was_reported(
+    kind: str, gone: list[LostDependent], made: list[Replacement], since: int, expected: list[str]
+) -> None:
+    owner = thing("owner", kind, lost_dependents=tuple(gone), replacements=tuple(made))
+    event = occurrence("this", 50, 100, uid="owner", event_uid="event")
+    assert [one.span for one in evidence.unreplaced(owner, event, (since, 0))] == expected
+
+
+@pytest.mark.parametrize(
+    "dependent, found",
+    [(lost("a", 10, 200), True), (lost("a", 10, 199.9), False), (lost("a", 10, 90, gone=200 * SECOND), True)],
+)
+def test_a_loss_explains_a_refusal_for_five_minutes(dependent: LostDependent, found: bool) -> None:
+    owner = thing("owner", "ReplicaSet", lost_dependents=(dependent,))
+    event = occurrence("this", 50, 500, uid="owner", event_uid="event")
+    assert bool(evidence.unreplaced(owner, event, (-1, 0))) is found
+
+
+# updates on which a kubelet acted ------------------------------------------------------------------------------------
+
+RESIZED = '{"generation": 2, "message": "resized"}'
+
+
+@pytest.mark.parametrize(
+    "fields, expected",
+    [
+        ({"message": RESIZED}, "u2"),
+        ({"message": RESIZED.replace("2", "3")}, "u3"),
+        ({"message": RESIZED.replace("2", "4")}, ""),
+        ({"message": '{"generation":3}'}, "u3"),
+        ({"message": "Started container"}, ""),
+        ({"message": "Container app definition changed, will be restarted"}, "u3"),
+        ({"message": "Started container", "field_path": "spec.ephemeralContainers{debug}"}, "u3"),
+        ({"message": "Started container", "field_path": "spec.containers{app}"}, ""),
+        # Of its kubelet, about a Pod.
+        ({"message": RESIZED, "actor": "scheduler"}, ""),
+        ({"message": RESIZED, "kind": "Widget"}, ""),
+    ],
+)
+def test_an_event_of_a_kubelet_shows_on_which_update_it_acted(fields: dict[str, Any], expected: str) -> None:
+    made = change("made", 10, 50, "Create", generation=1)
+    pod = thing("pod", changes=[made, change("u2", 20, 60, generation=2), change("u3", 30, 70, generation=3)])
+    event = occurrence("this", 50, 100, **({"actor": "kubelet", "event_uid": "event"} | fields))
+    assert span(evidence.acted_on(pod, event)) == expected
+
+
+@pytest.mark.parametrize("seconds, expected", [(101, "u"), (101.1, "")])
+def test_a_kubelet_acts_on_an_update_of_before(seconds: float, expected: str) -> None:
+    pod = thing("pod", changes=[change("made", 10, 50, "Create"), change("u", 20, seconds, generation=2)])
+    event = occurrence("this", 50, 100, actor="kubelet", event_uid="event", message=RESIZED)
+    assert span(evidence.acted_on(pod, event)) == expected
+
+
+def test_a_pod_that_was_only_created_was_not_updated() -> None:
+    changes = [change("made", 10, 50, "Create", generation=2), change("gone", 20, 60, "Delete", generation=2)]
+    event = occurrence("this", 50, 100, actor="kubelet", event_uid="event", message=RESIZED)
+    assert evidence.acted_on(thing("pod", changes=changes), event) is None
