@@ -218,6 +218,49 @@ def test_without_a_change_between_the_versions_the_nearest_unordered_one_is_repo
     assert reported(about("creates"), [cause], seen_rv=20, event_count=1) == expected
 
 
+@pytest.mark.parametrize(
+    "changes, expected",
+    [
+        # At any time in its range.
+        ([change("a", 20, 60, range=40 * SECOND)], "a"),
+        ([change("a", 20, 60, range=10 * SECOND)], "a"),
+        ([change("a", 20, 60, range=9 * SECOND)], ""),
+        ([change("a", 20, 60, range=90 * SECOND)], "a"),
+        # One in whose range the Event is is as near as one at its time.
+        ([change("b", 20, 60, range=90 * SECOND), change("a", 30, 100)], "a"),
+        ([change("b", 20, 60, range=39 * SECOND), change("a", 30, 98)], "b"),
+    ],
+)
+def test_a_change_that_nobody_watched_is_as_near_as_it_can_be(changes: list[KnownChange], expected: str) -> None:
+    for one in changes:
+        one.verb = "Create"
+    assert reported(about("creates"), changes, seen_rv=0) == expected
+
+
+@pytest.mark.parametrize(
+    "fields, replicas_from, expected",
+    [
+        # It is not known how many replicas there were.
+        ({"rv": 2, "replicas_before": -1, "replicas": -1}, 3, "a"),
+        ({"rv": 2, "replicas_before": 3, "replicas": -1}, 3, "a"),
+        ({"rv": 3, "replicas_before": 3, "replicas": -1}, 3, ""),
+        ({"rv": 2, "replicas_before": 2, "replicas": -1}, 3, ""),
+        ({"rv": 2, "replicas_before": 3, "replicas": 4}, 3, ""),
+        # A creation that nobody saw is reported as one from no replicas.
+        ({"rv": 1, "verb": "Create"}, 0, "a"),
+        ({"rv": 1, "verb": "Create"}, -1, "a"),
+        ({"rv": 1, "verb": "Create"}, 1, ""),
+        ({"rv": 3, "verb": "Create", "replicas_before": 1, "replicas": 5}, 1, "a"),
+    ],
+)
+def test_the_numbers_of_a_change_that_nobody_saw_may_be_unknown(
+    fields: dict[str, Any], replicas_from: int, expected: str
+) -> None:
+    subject = about("scales", replicas_from=replicas_from, replicas_to=5)
+    made = change("a", fields.pop("rv"), 100, fields.pop("verb", "Update"), **fields)
+    assert reported(subject, [made], seen_rv=0) == expected
+
+
 def test_an_event_about_nothing_reports_nothing() -> None:
     assert reported(None, [change("a", 20, 100, "Create")]) == ""
 
@@ -466,52 +509,6 @@ def test_the_losses_before_are_sorted_by_version() -> None:
     owner.replacements = (replacement("this", 20),)
     assert [one.span for one in evidence.lost_before(owner, occurrence("this"), (-1, 0))] == ["a", "b"]
     assert [one.span for one in evidence.lost_before(owner, occurrence("this"), (10, 0))] == ["b"]
-
-
-@pytest.mark.parametrize(
-    "kind, gone, made, since, expected",
-    [
-        ("ReplicaSet", [lost("a", 10, 95)], [], -1, ["a"]),
-        ("ReplicaSet", [lost("a", 10, 95), lost("b", 12, 96)], [], -1, ["a", "b"]),
-        ("ReplicaSet", [lost("b", 12, 96), lost("a", 10, 95)], [], -1, ["a", "b"]),
-        # The controller deleted it.
-        ("ReplicaSet", [lost("a", 10, 95, ordered=1)], [], -1, []),
-        ("ReplicaSet", [lost("a", 10, 95, ordered=0)], [], -1, ["a"]),
-        # Before the Event.
-        ("ReplicaSet", [lost("a", 50, 95)], [], -1, []),
-        ("ReplicaSet", [lost("a", 49, 101)], [], -1, ["a"]),
-        ("ReplicaSet", [lost("a", 49, 101.1)], [], -1, []),
-        # After the owner's newest change.
-        ("ReplicaSet", [lost("a", 10, 95)], [], 9, ["a"]),
-        ("ReplicaSet", [lost("a", 10, 95)], [], 10, []),
-        # Replaced already.
-        ("ReplicaSet", [lost("a", 10, 95), lost("b", 12, 96)], [replacement("r", 20, 97)], -1, ["b"]),
-        ("ReplicaSet", [lost("a", 10, 95)], [replacement("r", 9, 97)], -1, ["a"]),
-        ("ReplicaSet", [lost("a", 10, 95)], [replacement("r", 20, 100)], -1, []),
-        ("ReplicaSet", [lost("a", 10, 95)], [replacement("r", 20, 100.1)], -1, ["a"]),
-        ("ReplicaSet", [lost("a", 10, 95)], [replacement("r", 49, 97)], -1, []),
-        ("ReplicaSet", [lost("a", 10, 95)], [replacement("r", 50, 97)], -1, ["a"]),
-        ("ReplicaSet", [lost("a", 10, 95)], [replacement("r", 20, 97), replacement("s", 21, 98)], -1, []),
-        ("StatefulSet", [lost("a", 10, 95)], [replacement("r", 20, 97)], -1, []),
-        ("StatefulSet", [lost("a", 10, 95)], [replacement("r", 20, 97, name="web-1")], -1, ["a"]),
-    ],
-)
-def test_which_lost_dependents_had_no_replacement_when_an_event_was_reported(
-    kind: str, gone: list[LostDependent], made: list[Replacement], since: int, expected: list[str]
-) -> None:
-    owner = thing("owner", kind, lost_dependents=tuple(gone), replacements=tuple(made))
-    event = occurrence("this", 50, 100, uid="owner", event_uid="event")
-    assert [one.span for one in evidence.unreplaced(owner, event, (since, 0))] == expected
-
-
-@pytest.mark.parametrize(
-    "dependent, found",
-    [(lost("a", 10, 200), True), (lost("a", 10, 199.9), False), (lost("a", 10, 90, gone=200 * SECOND), True)],
-)
-def test_a_loss_explains_a_refusal_for_five_minutes(dependent: LostDependent, found: bool) -> None:
-    owner = thing("owner", "ReplicaSet", lost_dependents=(dependent,))
-    event = occurrence("this", 50, 500, uid="owner", event_uid="event")
-    assert bool(evidence.unreplaced(owner, event, (-1, 0))) is found
 
 
 # updates on which a kubelet acted ------------------------------------------------------------------------------------
