@@ -131,6 +131,8 @@ def reported(*objects: ObjectState, choice: Choice = KNOWN, subject: Subject | N
         ("Pod", [pod("web", 30)], "subject web"),
         ("Pod", [pod("web", 29)], "own known"),
         ("Pod", [pod("web", 50)], "own known"),
+        ("Pod", [thing("web", claims=("data",), changes=[change("web", 40, 51, "Create")])], "subject web"),
+        ("Pod", [thing("web", claims=("data",), changes=[change("web", 40, 51.1, "Create")])], "own known"),
         ("Pod", [], "own known"),
         ("", [pod("web", 31)], "own known"),
     ],
