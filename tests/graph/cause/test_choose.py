@@ -60,6 +60,25 @@ def test_a_change_by_a_person_is_a_root_and_one_by_a_controller_follows_its_owne
     assert of_change(rs, thing("pod", owner=owner), **fields) == expected
 
 
+@pytest.mark.parametrize(
+    "cause, more, expected",
+    [
+        (change("a", 40, 70), {}, "owner a 0.8 by replicaset-controller"),
+        (change("a", 40, 69.9), {}, "root - 0.5"),
+        (change("a", 40, 60, range=10 * SECOND), {}, "owner a 0.8 by replicaset-controller"),
+        (change("a", 40, 65), {"uncertainty": 5 * SECOND}, "owner a 0.8 by replicaset-controller"),
+        (change("a", 50, 90), {}, "root - 0.5"),
+        (change("a", 40, 90), {"manager": "odd"}, "root - 0.95"),
+    ],
+)
+def test_an_update_of_a_dependent_that_names_nobody_is_the_controllers_if_the_owner_was_changed_just_before(
+    cause: KnownChange, more: dict[str, Any], expected: str
+) -> None:
+    rs = thing("rs", "ReplicaSet", changes=[cause])
+    fields: dict[str, Any] = {"by_controller": False, "manager": ""} | more
+    assert of_change(rs, thing("pod", owner="rs"), **fields) == expected
+
+
 def test_a_change_of_an_unknown_object_has_no_cause() -> None:
     assert of_change() == "root - 0.3"
 

@@ -6,8 +6,10 @@ import msgspec
 import pytest
 
 from kspan.graph import built_in_rules
+from kspan.graph.cause.choice import Choice
 from kspan.graph.cause.choose_binding import SCHEDULER, BindingChooser
 from kspan.graph.cause.prerequisites import Prerequisites
+from kspan.graph.rules.rules import Subject
 from kspan.graph.state.records import KnownChange, ObjectState
 from kspan.settings import FoldSettings
 from tests.graph.making import change, occurrence, state_of, thing
@@ -41,7 +43,11 @@ def bound(*objects: ObjectState, of: str = "pvc", **more: Any) -> str:
     fields: dict[str, Any] = {"uid": of, "kind": obj.kind, "verb": "Update", "by_controller": True} | more
     chooser = BindingChooser(state, Prerequisites(state, rules, settings))
     choice = chooser.of_binding(occurrence("bound", 50, 50, **fields), obj)
-    return f"{choice.rule} {choice.cause.span}" if choice is not None and choice.cause is not None else ""
+    return text(choice)
+
+
+def text(choice: Choice | None) -> str:
+    return f"{choice.rule} {choice.cause.span if choice.cause is not None else '-'}" if choice is not None else ""
 
 
 @pytest.mark.parametrize(
@@ -93,9 +99,61 @@ def test_a_volume_is_bound_because_of_its_claim_or_of_itself() -> None:
         ([claim()], "pvc", {"by_controller": False}),
         ([claim()], "pvc", {"verb": "Delete"}),
         ([claim()], "pvc", {"verb": "Create"}),
+        # Nobody saw how the claim and its volume were made.
+        ([claim(changes=[change("bound", 50, 50)])], "pvc", {}),
         ([volume()], "pv", {}),
         ([thing("w", "Widget", claim="pvc"), claim()], "w", {}),
     ],
 )
 def test_other_changes_are_no_bindings(objects: list[ObjectState], of: str, more: dict[str, Any]) -> None:
     assert bound(*objects, of=of, **more) == ""
+
+
+# Events of a claim ---------------------------------------------------------------------------------------------------
+
+
+KNOWN = Choice(change("known", 30, 30), "own", 0.8)
+
+
+def reported(*objects: ObjectState, choice: Choice = KNOWN, subject: Subject | None = None) -> str:
+    """The cause of an Event of the claim with version 50, at second 50, of which ``choice`` is known."""
+    rules, settings = built_in_rules(), FoldSettings()
+    state = state_of(*objects)
+    chooser = BindingChooser(state, Prerequisites(state, rules, settings))
+    event = occurrence("this", 50, 50, uid="pvc", event_uid="event", subject=subject)
+    return text(chooser.of_event(event, objects[0], choice))
+
+
+@pytest.mark.parametrize(
+    "waits_for, pods, expected",
+    [
+        ("Pod", [pod("web", 31)], "subject web"),
+        ("Pod", [pod("web", 30)], "subject web"),
+        ("Pod", [pod("web", 29)], "own known"),
+        ("Pod", [pod("web", 50)], "own known"),
+        ("Pod", [thing("web", claims=("data",), changes=[change("web", 40, 51, "Create")])], "subject web"),
+        ("Pod", [thing("web", claims=("data",), changes=[change("web", 40, 51.1, "Create")])], "own known"),
+        ("Pod", [], "own known"),
+        ("", [pod("web", 31)], "own known"),
+    ],
+)
+def test_an_event_of_a_claim_that_waited_follows_the_pod_that_uses_it_if_that_is_newer(
+    waits_for: str, pods: list[ObjectState], expected: str
+) -> None:
+    assert reported(claim(awaits=waits_for), *pods) == expected
+
+
+def test_without_another_cause_the_pod_counts_however_old_it_is() -> None:
+    assert reported(claim(awaits="Pod"), pod("web", 5), choice=Choice(None, "root", 0.3)) == "subject web"
+
+
+@pytest.mark.parametrize(
+    "subject, expected",
+    [
+        (Subject("awaits"), "own known"),
+        (Subject("awaits", "Pod", "shop", "web"), "subject web"),
+        (Subject("creates"), "subject web"),
+    ],
+)
+def test_an_event_that_a_claim_waits_for_any_pod_follows_none(subject: Subject, expected: str) -> None:
+    assert reported(claim(awaits="Pod"), pod("web", 31), subject=subject) == expected

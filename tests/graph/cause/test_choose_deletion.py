@@ -175,3 +175,25 @@ def test_a_volume_is_deleted_with_its_claim_if_its_policy_says_so(
     spec = msgspec.json.encode({"persistentVolumeReclaimPolicy": policy})
     volume = thing("pv", "PersistentVolume", namespace="", claim="claim", spec=spec)
     assert deleted(volume, thing("claim", "PersistentVolumeClaim", changes=[claim])) == expected
+
+
+@pytest.mark.parametrize(
+    "own, cause, expected",
+    [
+        ({}, {}, "owner d 0.95 by garbage-collector"),
+        ({"exact": False}, {}, "owner d 0.85 by garbage-collector"),
+        ({}, {"exact": False}, "owner d 0.85 by garbage-collector"),
+        ({"exact": False}, {"exact": False}, "owner d 0.85 by garbage-collector"),
+    ],
+)
+def test_a_deletion_is_less_certain_if_it_or_its_cause_was_not_watched(
+    own: dict[str, Any], cause: dict[str, Any], expected: str
+) -> None:
+    owner = thing("owner", "Widget", changes=[change("d", 40, 90, "Delete", **cause)])
+    obj = thing("obj", owners=("owner",), changes=[change("this", 50, 100, "Delete", **own)])
+    assert deleted(obj, owner) == expected
+
+
+def test_a_deletion_without_a_cause_is_less_certain_if_it_was_not_watched() -> None:
+    assert deleted(thing("obj", changes=[change("this", 50, 100, "Delete")])) == "root - 0.7"
+    assert deleted(thing("obj", changes=[change("this", 50, 100, "Delete", exact=False)])) == "root - 0.6"

@@ -11,7 +11,7 @@ from kspan.graph.state.records import ObjectState, Occurrence, Place
 from kspan.ids import unnamed
 from kspan.settings import FoldSettings
 from kspan.times import SECOND
-from tests.graph.making import change, lost, occurrence, state_of, thing
+from tests.graph.making import change, lost, occurrence, state_of, thing, transition
 
 CREATES = Subject("creates", "Pod", "shop", "pod", rule="a rule")
 
@@ -225,3 +225,60 @@ def test_a_top_level_event_stands_for_a_change_that_is_not_known(rv: int, assume
     assert obj is not None
     found = [c for c in obj.changes if c.span == "event"]
     assert [(c.time, c.rv, c.exact, c.verb) for c in found] == ([(95 * SECOND, 2, False, "")] if assumed else [])
+
+
+# routine Events and transitions --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("placed", [False, True])
+def test_a_routine_event_joins_the_trace_of_its_cause_also_if_that_waits_itself(placed: bool) -> None:
+    d = Deciding(rs(), pod())
+    scaled = d.add("scaled", 40, 90, uid="rs", kind="ReplicaSet", name="rs", verb="Update")
+    if placed:
+        d.decide(scaled)
+    event = d.told(subject=Subject("routine"))
+    d.decide(event)
+    assert parents(event) == ["own scaled"]
+
+
+def test_a_routine_event_after_a_trace_was_closed_is_quiet() -> None:
+    d = Deciding(rs(changes=[change("scaled", 40, 90, trace="closed")]), pod())
+    event = d.told(subject=Subject("routine"))
+    d.decide(event)
+    trace = d.state.trace(event.place.trace)
+    assert trace is not None
+    assert (trace.quiet, event.place.link_trace) == (True, "")
+
+
+@pytest.mark.parametrize("kind, bad, episodic", [("Node", True, False), ("Node", False, False), ("Widget", True, True)])
+def test_a_transition_of_a_node_starts_a_trace_and_others_without_a_cause_share_one(
+    kind: str, bad: bool, episodic: bool
+) -> None:
+    d = Deciding(thing("pod", kind, transitions=[transition("t", 50, 100, bad=bad)]))
+    turned = d.add("t", kind=kind, condition="Ready", condition_status="False")
+    d.decide(turned)
+    assert turned.place.episodic is episodic
+
+
+# deletions that are decided late -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb, claims", [("Delete", True), ("Update", False)])
+def test_only_a_deletion_that_is_decided_late_claims_those_of_its_dependents(verb: str, claims: bool) -> None:
+    gone = change("gone", 60, 100, "Delete")
+    owner = rs(changes=[], lost_dependents=(lost("gone", 60, 100, uid="pod"),))
+    d = Deciding(owner, pod(changes=[gone], owners=("rs",), deleting=True))
+    deletion = d.add("gone", 60, verb="Delete", by_controller=True)
+    d.decide(deletion)
+    assert parents(deletion) == ["root "]
+    owner.changes = [change("late", 50, 95, verb, exact=False, replicas_before=1, replicas=0)]
+    late = d.add("late", 50, 95, uid="rs", kind="ReplicaSet", name="rs", verb=verb, uncertainty=SECOND)
+    d.decide(late)
+    assert parents(deletion) == (["owner late"] if claims else ["root "])
+
+
+def test_a_deletion_that_its_object_does_not_remember_claims_nothing() -> None:
+    d = Deciding(rs(changes=[]))
+    deletion = d.add("unknown", 50, uid="rs", kind="ReplicaSet", name="rs", verb="Delete")
+    d.decide(deletion)
+    assert parents(deletion) == ["root "]

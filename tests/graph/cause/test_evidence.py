@@ -218,6 +218,49 @@ def test_without_a_change_between_the_versions_the_nearest_unordered_one_is_repo
     assert reported(about("creates"), [cause], seen_rv=20, event_count=1) == expected
 
 
+@pytest.mark.parametrize(
+    "changes, expected",
+    [
+        # At any time in its range.
+        ([change("a", 20, 60, range=40 * SECOND)], "a"),
+        ([change("a", 20, 60, range=10 * SECOND)], "a"),
+        ([change("a", 20, 60, range=9 * SECOND)], ""),
+        ([change("a", 20, 60, range=90 * SECOND)], "a"),
+        # One in whose range the Event is is as near as one at its time.
+        ([change("b", 20, 60, range=90 * SECOND), change("a", 30, 100)], "a"),
+        ([change("b", 20, 60, range=39 * SECOND), change("a", 30, 98)], "b"),
+    ],
+)
+def test_a_change_that_nobody_watched_is_as_near_as_it_can_be(changes: list[KnownChange], expected: str) -> None:
+    for one in changes:
+        one.verb = "Create"
+    assert reported(about("creates"), changes, seen_rv=0) == expected
+
+
+@pytest.mark.parametrize(
+    "fields, replicas_from, expected",
+    [
+        # It is not known how many replicas there were.
+        ({"rv": 2, "replicas_before": -1, "replicas": -1}, 3, "a"),
+        ({"rv": 2, "replicas_before": 3, "replicas": -1}, 3, "a"),
+        ({"rv": 3, "replicas_before": 3, "replicas": -1}, 3, ""),
+        ({"rv": 2, "replicas_before": 2, "replicas": -1}, 3, ""),
+        ({"rv": 2, "replicas_before": 3, "replicas": 4}, 3, ""),
+        # A creation that nobody saw is reported as one from no replicas.
+        ({"rv": 1, "verb": "Create"}, 0, "a"),
+        ({"rv": 1, "verb": "Create"}, -1, "a"),
+        ({"rv": 1, "verb": "Create"}, 1, ""),
+        ({"rv": 3, "verb": "Create", "replicas_before": 1, "replicas": 5}, 1, "a"),
+    ],
+)
+def test_the_numbers_of_a_change_that_nobody_saw_may_be_unknown(
+    fields: dict[str, Any], replicas_from: int, expected: str
+) -> None:
+    subject = about("scales", replicas_from=replicas_from, replicas_to=5)
+    made = change("a", fields.pop("rv"), 100, fields.pop("verb", "Update"), **fields)
+    assert reported(subject, [made], seen_rv=0) == expected
+
+
 def test_an_event_about_nothing_reports_nothing() -> None:
     assert reported(None, [change("a", 20, 100, "Create")]) == ""
 
@@ -466,3 +509,44 @@ def test_the_losses_before_are_sorted_by_version() -> None:
     owner.replacements = (replacement("this", 20),)
     assert [one.span for one in evidence.lost_before(owner, occurrence("this"), (-1, 0))] == ["a", "b"]
     assert [one.span for one in evidence.lost_before(owner, occurrence("this"), (10, 0))] == ["b"]
+
+
+# updates on which a kubelet acted ------------------------------------------------------------------------------------
+
+RESIZED = '{"generation": 2, "message": "resized"}'
+
+
+@pytest.mark.parametrize(
+    "fields, expected",
+    [
+        ({"message": RESIZED}, "u2"),
+        ({"message": RESIZED.replace("2", "3")}, "u3"),
+        ({"message": RESIZED.replace("2", "4")}, ""),
+        ({"message": '{"generation":3}'}, "u3"),
+        ({"message": "Started container"}, ""),
+        ({"message": "Container app definition changed, will be restarted"}, "u3"),
+        ({"message": "Started container", "field_path": "spec.ephemeralContainers{debug}"}, "u3"),
+        ({"message": "Started container", "field_path": "spec.containers{app}"}, ""),
+        # Of its kubelet, about a Pod.
+        ({"message": RESIZED, "actor": "scheduler"}, ""),
+        ({"message": RESIZED, "kind": "Widget"}, ""),
+    ],
+)
+def test_an_event_of_a_kubelet_shows_on_which_update_it_acted(fields: dict[str, Any], expected: str) -> None:
+    made = change("made", 10, 50, "Create", generation=1)
+    pod = thing("pod", changes=[made, change("u2", 20, 60, generation=2), change("u3", 30, 70, generation=3)])
+    event = occurrence("this", 50, 100, **({"actor": "kubelet", "event_uid": "event"} | fields))
+    assert span(evidence.acted_on(pod, event)) == expected
+
+
+@pytest.mark.parametrize("seconds, expected", [(101, "u"), (101.1, "")])
+def test_a_kubelet_acts_on_an_update_of_before(seconds: float, expected: str) -> None:
+    pod = thing("pod", changes=[change("made", 10, 50, "Create"), change("u", 20, seconds, generation=2)])
+    event = occurrence("this", 50, 100, actor="kubelet", event_uid="event", message=RESIZED)
+    assert span(evidence.acted_on(pod, event)) == expected
+
+
+def test_a_pod_that_was_only_created_was_not_updated() -> None:
+    changes = [change("made", 10, 50, "Create", generation=2), change("gone", 20, 60, "Delete", generation=2)]
+    event = occurrence("this", 50, 100, actor="kubelet", event_uid="event", message=RESIZED)
+    assert evidence.acted_on(thing("pod", changes=changes), event) is None

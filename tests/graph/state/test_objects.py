@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from kspan.graph.state.objects import ANNOUNCEMENTS_KEPT, DEPENDENTS_KEPT, TRANSITIONS_KEPT
-from kspan.graph.state.records import Note, Place
+from kspan.graph.state.records import Continuation, Note, Place
 from kspan.graph.state.state import NOTES_KEPT, REPEATS_KEPT, State
 from kspan.times import SECOND
 from tests.graph.making import change, lost, occurrence, replacement, state_of, thing, transition
@@ -87,6 +87,20 @@ def test_the_newest_announcements_of_a_deletion_are_kept() -> None:
     assert [note.time for note in state.objects.take_announcements(pod)] == list(range(1, ANNOUNCEMENTS_KEPT + 1))
     assert pod.announcements == ()
     assert ANNOUNCEMENTS_KEPT == 8
+
+
+def test_an_object_keeps_the_newest_eight_continuations() -> None:
+    pod = thing("pod")
+    objects = state_of(pod).objects
+    for number in range(9):
+        objects.continue_trace(pod, None, Continuation("", (f"t{number}",), "", (), (), 1, 0))
+    assert [kept.follows for kept in pod.continuations] == [(f"t{number}",) for number in range(1, 9)]
+    assert objects.continuation("t0") is None
+    second = objects.continuation("t2")
+    assert second is not None
+    objects.continue_trace(pod, second[1], None)
+    assert [kept.follows for kept in pod.continuations] == [(f"t{number}",) for number in (1, *range(3, 9))]
+    assert objects.continuation("t2") is None
 
 
 def test_an_object_that_is_only_referenced_is_remembered_for_the_age_of_a_trace() -> None:

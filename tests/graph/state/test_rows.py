@@ -13,6 +13,7 @@ from kspan.graph.state.rows import (
     open_span_row,
     open_trace_row,
     pending_row,
+    pending_span_so_far,
     span_so_far,
 )
 from kspan.model import Outcome, SpanEvent, SpanLink, SpanRow, SpanState, TraceState, Verdict
@@ -65,6 +66,26 @@ def test_what_is_known_so_far_of_an_open_span() -> None:
     assert span_so_far(row).attributes["k8s.event.count"] == 3
     final = closed(placed())
     assert span_so_far(final) is final
+
+
+def test_what_is_known_so_far_of_an_occurrence_that_waits() -> None:
+    row = pending_span_so_far(pending_row(occurrence("span", seconds=5, event_uid="e", event_count=3)))
+    assert (row.span_id, row.state, row.trace_id, row.start_time) == ("span", SpanState.PENDING, "", 5 * SECOND)
+    assert row.attributes["k8s.event.count"] == 3
+
+
+@pytest.mark.parametrize(
+    "fields, expected",
+    [
+        ({}, 5),
+        ({"repeats": [Repeat(7 * SECOND, 2, "", 3), Repeat(6 * SECOND, 3, "", 4)]}, 7),
+        ({"notes": [Note(8 * SECOND, "Ready", "Ready", "True", "", "")]}, 8),
+        ({"notes": [Note(4 * SECOND, "Ready", "Ready", "True", "", "")]}, 5),
+    ],
+)
+def test_so_far_a_span_lasts_until_its_last_repeat_or_note(fields: dict[str, Any], expected: float) -> None:
+    row = span_so_far(open_span_row(placed(seconds=5, **fields)))
+    assert (row.start_time, row.end_time) == (5 * SECOND, expected * SECOND)
 
 
 def test_the_row_of_an_open_trace() -> None:

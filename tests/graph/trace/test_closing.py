@@ -135,6 +135,16 @@ def test_a_trace_does_not_wait_for_what_its_object_begins_in_another_trace() -> 
     assert traced.check(114) == "closed"
 
 
+@pytest.mark.parametrize("uncertainty, seconds, expected", [(1, 129.5, "10"), (1, 130, "closed"), (0, 110, "closed")])
+def test_a_deletion_that_a_list_showed_waits_30_s_for_the_list_of_its_owner(
+    uncertainty: int, seconds: float, expected: str
+) -> None:
+    owned = pod(owner="rs", owners=("rs",))
+    traced = Traced(owned, thing("rs", "ReplicaSet"))
+    traced.add("a", verb="Delete", uncertainty=uncertainty * SECOND)
+    assert traced.check(seconds) == expected
+
+
 def test_an_occurrence_that_waits_on_another_object_keeps_no_trace_open() -> None:
     traced = Traced(pod(), thing("other"))
     traced.add("a", verb="Create")

@@ -170,6 +170,16 @@ def test_a_closing_trace_is_named_after_its_root_in_every_place_that_refers_to_i
     assert delta.dropped_traces == [], "it was never written"
 
 
+def test_a_trace_is_named_after_its_root_also_if_an_effect_has_an_earlier_time() -> None:
+    placed = Placed()
+    root = placed.add("root", Place("preliminary"), seconds=2, rv=9)
+    effect = placed.add("effect", Place("preliminary", parent="root"), seconds=1, rv=10)
+    trace = placed.state.trace("preliminary")
+    assert trace is not None
+    placed.placer.name_trace(trace, [effect, root])
+    assert trace.id == trace_id(CLUSTER, "root", "9")
+
+
 def test_the_row_of_a_trace_that_gets_another_id_is_dropped() -> None:
     placed = Placed()
     occ = placed.add("a", Place("preliminary"), seconds=1)
