@@ -226,6 +226,22 @@ def test_a_deletion_says_which_finalizer_held_it(store: Store, capsys: pytest.Ca
     assert as_json(answer)["chain"][0]["held"] == "held by kubernetes.io/pvc-protection for 14.0s"
 
 
+def test_a_namespace_that_hangs_says_once_what_remains_in_it(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    cluster = Cluster()
+    shop = cluster.create("Namespace", "shop", by="kubectl-create")
+    cluster.wait(60)
+    cluster.delete(shop)
+    message = "Some content in the namespace has finalizers remaining: example.com/hold in 1 resource instances"
+    cluster.condition(shop, "NamespaceFinalizersRemaining", "True", reason="SomeFinalizersRemain", message=message)
+    cluster.wait(1000)
+    cluster.apply("ConfigMap", "other", data={})
+    watched(store, cluster)
+    text = text_of(ask(made(store), "ns/shop"), capsys)
+    verdict = f"incomplete: Namespace shop is still being deleted: {message}"
+    assert text[2] == f"outcome: {verdict}"
+    assert text[4].endswith(f"Namespace.Delete shop  root 0.70  {verdict}")
+
+
 def test_a_rollout_that_was_resumed_says_what_was_changed_while_it_was_paused(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,7 +18,14 @@ def note_of(span: SpanRow) -> str:
     root how its trace ended."""
     change = harmless(summary_of(span))
     own = change or ("" if _tells_outcome(span) else harmless(span.message))
-    return "; ".join(filter(None, [own, held_text(span), _outcome_of(span)]))
+    return "; ".join(filter(None, [own, held_of(span), _outcome_of(span)]))
+
+
+def held_of(span: SpanRow) -> str:
+    """Return what a deletion waited for; empty if the outcome of its trace says the same."""
+    unfinished = f"{span.object_kind} {span.object_name} is still being deleted"
+    known = str(span.attributes.get(vocabulary.OUTCOME_REASON, "")).startswith(unfinished)
+    return "" if known else held_text(span)
 
 
 def _tells_outcome(span: SpanRow) -> bool:

@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from kspan.cli.render.span_text import note_of, object_text, repeats_text
+from kspan.cli.render.span_text import held_of, note_of, object_text, repeats_text
 from kspan.model import ObjectRow, Outcome, SpanRow, TraceRow, TraceState
 from kspan.query import spans as reading
 from kspan.query.why import CERTAIN, Effect, Link, Why
@@ -64,7 +64,7 @@ def _headline(answer: Why) -> list[list[Piece]]:
     for span in answer.resumed:
         before = f"{clock(span.start_time)}: {harmless(reading.summary_of(span)) or harmless(span.reason)}"
         lines.append([(f"  rolls out what {_who(span)} changed while it was paused at {before}", "")])
-    if held := held_text(first):
+    if held := held_of(first):
         lines.append([(held, "bold")])
     ends = (link.span for link in answer.links[1:] if link.span.reason == TERMINATED)
     lines += [[(_event(end), "bold red" if end.error else "bold")] for end in ends]

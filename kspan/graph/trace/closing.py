@@ -97,7 +97,8 @@ class TraceCloser:
         # What happens now may be the beginning of another trace, to which the object belongs from then on.
         waiting = [self.state.occurrence(span) for o in objects for span in self.state.pending_of(o.uid)]
         if waiting:
-            return max(now + 1, *(occ.received + self.settings.hold for occ in waiting if occ is not None))
+            decided = max(occ.received for occ in waiting if occ is not None) + self.settings.hold
+            return decided if decided > now else now + self.settings.hold
         # An object that stopped progressing just now may have caused something that was not received yet.
         quiet_until = max([o.settled for o in objects], default=0) + self._settle(trace)
         if now < quiet_until:
