@@ -1,4 +1,4 @@
-"""A view of the containers that ended, the container in the view of failures, and finalizers that are not repeats."""
+"""A view of the containers that ended, and the container in the view of failures."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,19 +16,16 @@ class Syntax(NamedTuple):
 
     between: Callable[[str, str], str]
     integer: Callable[[str, str], str]
-    lacks: Callable[[str], str]
 
 
 _SYNTAX = {
     "sqlite": Syntax(
         between=lambda start, end: f"strftime('%s', {end}) - strftime('%s', {start})",
         integer=lambda span, name: f"json_extract({span}.attributes, '$.\"{name}\"')",
-        lacks=lambda name: f"json_type(e.value, '$.attributes.\"{name}\"') IS NULL",
     ),
     "postgresql": Syntax(
         between=lambda start, end: f"extract(epoch FROM ({end})::timestamptz - ({start})::timestamptz)",
         integer=lambda span, name: f"({span}.attributes ->> '{name}')::bigint",
-        lacks=lambda name: f"e -> 'attributes' -> '{name}' IS NULL",
     ),
 }
 
@@ -39,8 +36,6 @@ def upgrade() -> None:
     dialect = connection.dialect.name
     statements = [
         "DROP VIEW failures",
-        "DROP VIEW occurrences",
-        f"CREATE VIEW occurrences AS {_occurrences(first, dialect)}",
         f"CREATE VIEW failures AS {_failures(first, dialect)}",
         f"CREATE VIEW terminations AS {_terminations(first, dialect)}",
     ]
@@ -52,22 +47,10 @@ def upgrade() -> None:
         connection.exec_driver_sql(text)
 
 
-def _without_finalizers(view: str, dialect: str) -> str:
-    """A view in which the removal of a finalizer does not count as a repeat."""
-    lacks = _SYNTAX[dialect].lacks
-    condition = lacks("kspan.condition.type")
-    assert condition in view
-    return view.replace(condition, f"{condition} AND {lacks('kspan.deletion.finalizer')}")
-
-
-def _occurrences(first: Any, dialect: str) -> str:
-    return _without_finalizers(first._occurrences(first._SYNTAX[dialect]), dialect)  # noqa: SLF001
-
-
 def _failures(first: Any, dialect: str) -> str:
     """The view of the first release, with the container."""
     shared, syntax = first._SYNTAX[dialect], _SYNTAX[dialect]  # noqa: SLF001
-    before, after = _without_finalizers(first._failures(shared), dialect).split(_FATAL)  # noqa: SLF001
+    before, after = first._failures(shared).split(_FATAL)  # noqa: SLF001
     return f"""{before} AS fatal,
             {first._attribute(shared, "s", "k8s.container.name")} AS container,
             {syntax.integer("s", "kspan.container.exit_code")} AS exit_code,

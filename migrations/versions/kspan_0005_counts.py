@@ -1,4 +1,7 @@
-"""Views count what an Event counts: not all repeats of an Event that was first seen with a count are received."""
+"""Views count what an Event counts: not all repeats of an Event that was first seen with a count are received.
+
+The removal of a finalizer is a span event too, and does not count.
+"""
 
 from typing import Any
 
@@ -29,9 +32,20 @@ def upgrade() -> None:
 
 def _times(first: Any, dialect: str) -> str:
     """As ``kspan.vocabulary.count_occurrences``: repeats can be fewer than the count of the Event, but not more."""
-    received = f"1 + {first._repeats(first._SYNTAX[dialect])}"  # noqa: SLF001
+    received = f"1 + {_without_finalizers(first._repeats(first._SYNTAX[dialect]), dialect)}"  # noqa: SLF001
     if dialect == "sqlite":
         newest = "SELECT max(json_extract(e.value, '$.attributes.\"k8s.event.count\"')) FROM json_each(s.events) e"
         return f"max({received}, coalesce(({newest}) - s.event_count + 1, 1))"
     newest = "SELECT max((e -> 'attributes' ->> 'k8s.event.count')::bigint) FROM jsonb_array_elements(s.events) e"
     return f"greatest({received}, coalesce(({newest}) - s.event_count + 1, 1))"
+
+
+def _without_finalizers(repeats: str, dialect: str) -> str:
+    """Without the span events that say when a finalizer was removed."""
+    lacks = {
+        "sqlite": "json_type(e.value, '$.attributes.\"{}\"') IS NULL",
+        "postgresql": "e -> 'attributes' -> '{}' IS NULL",
+    }[dialect]
+    condition = lacks.format("kspan.condition.type")
+    assert condition in repeats
+    return repeats.replace(condition, f"{condition} AND {lacks.format('kspan.deletion.finalizer')}")

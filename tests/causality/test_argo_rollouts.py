@@ -149,7 +149,7 @@ def test_who_removed_the_pause_before_a_promotion_is_the_person_that_wrote_the_s
     promoted = max(roots, key=lambda row: row["start_time"])
     assert (promoted["service"], promoted["attributes"]["kspan.change.summary"]) == (
         "kubectl",
-        "pauseConditions removed",
+        "status.pauseConditions removed",
     )
 
 
@@ -160,7 +160,7 @@ def test_an_aborted_rollout_failed_and_the_person_who_aborted_it_is_the_root() -
     c.wait(60)
     c.patch_status(web, by=PLUGIN, abort=True)
     abort(c, web, stable, canary, "Rollout aborted update to revision 2")
-    assert outcomes(c) == {"image: app:v1 → app:v2": "ok", "abort: true": "failed"}
+    assert outcomes(c) == {"app.image: app:v1 → app:v2": "ok", "status.abort: true": "failed"}
     shows(
         c,
         """
@@ -186,7 +186,7 @@ def test_a_rollout_that_is_aborted_at_once_is_superseded_by_the_abort() -> None:
     c.wait(2)
     c.patch_status(web, by=PLUGIN, abort=True)
     abort(c, web, stable, canary, "Rollout aborted update to revision 2")
-    assert outcomes(c) == {"image: app:v1 → app:v2": "superseded", "abort: true": "failed"}
+    assert outcomes(c) == {"app.image: app:v1 → app:v2": "superseded", "status.abort: true": "failed"}
 
 
 def test_a_retry_is_a_request_and_ends_the_failure() -> None:
@@ -201,7 +201,7 @@ def test_a_retry_is_a_request_and_ends_the_failure() -> None:
     state(c, web, "Progressing", 2, 0, conditions=retried, abortedAt=None)
     pods(c, web, canary, 0, 1)
     finish(c, web, stable, canary)
-    assert list(outcomes(c).items())[2:] == [("abort: true → false", "ok")]
+    assert list(outcomes(c).items())[2:] == [("status.abort: true → false", "ok")]
 
 
 def test_the_failure_of_an_analysis_aborts_the_rollout() -> None:
@@ -221,7 +221,7 @@ def test_the_failure_of_an_analysis_aborts_the_rollout() -> None:
     c.event(web, "AnalysisRunFailed", analysis("Failed", "Running"), by=CONTROLLER, warning=True)
     message = 'Rollout aborted update to revision 2: Metric "ok" assessed Failed'
     abort(c, web, stable, canary, message, abort=True)
-    assert outcomes(c) == {"image: app:v1 → app:v2": "failed"}
+    assert outcomes(c) == {"app.image: app:v1 → app:v2": "failed"}
     shows(
         c,
         """
@@ -247,7 +247,7 @@ def test_the_trace_of_a_rollout_stays_open_while_a_pause_ends_by_itself() -> Non
     c.wait(45)
     state(c, web, "Progressing", 3, 1, currentStepIndex=2, pauseConditions=None, controllerPause=None)
     finish(c, web, stable, canary)
-    assert outcomes(c) == {"image: app:v1 → app:v2": "ok"}
+    assert outcomes(c) == {"app.image: app:v1 → app:v2": "ok"}
 
 
 def test_a_promotion_of_a_blue_green_rollout_ends_when_the_old_replicas_are_gone() -> None:
@@ -299,7 +299,7 @@ def test_without_managed_fields_only_a_patch_of_these_fields_alone_is_a_request(
     state(c, web, "Paused", 2, 2, currentStepIndex=1)
     c.patch_status(web, by=PLUGIN, currentStepIndex=2)
     found = fold(CLUSTER, [without_managed_fields(record) for record in c.records])["spans"]
-    assert [row["attributes"]["kspan.change.summary"] for row in found] == ["currentStepIndex: 1 → 2"]
+    assert [row["attributes"]["kspan.change.summary"] for row in found] == ["status.currentStepIndex: 1 → 2"]
 
 
 def without_managed_fields(record: LogRecord) -> LogRecord:

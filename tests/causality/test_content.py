@@ -80,7 +80,7 @@ def test_a_label_is_no_change_of_the_content_and_nobody_knows_what_a_writer_of_b
     c.wait(30)
     c.label(thing, by="kubectl-create", tier="back")
     assert changes(c) == [
-        ("ConfigMap.Update", "kubectl-create", "perhaps data.mode changed, tier: front → back"),
+        ("ConfigMap.Update", "kubectl-create", "perhaps data.mode changed, labels.tier: front → back"),
     ]
 
 
