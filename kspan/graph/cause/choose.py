@@ -184,13 +184,15 @@ class Chooser:
             return None
         if cause is None and owner.changes:
             return None
-        event = evidence.newest_event_about(self.state, owner, occ)
-        if event is None or occ.time - event.time > evidence.MATCH:
-            return None
         if cause is None:
-            return event
-        reported = evidence.reported_change(self.state, event)
-        return event if event.time > cause.time + evidence.SLACK and reported is None else None
+            event = evidence.newest_event_about(self.state, owner, occ)
+            return event if event is not None and occ.time - event.time <= evidence.MATCH else None
+        return evidence.newest_event(
+            e
+            for e in self.state.events_about(owner.kind, owner.namespace, owner.name)
+            if cause.time + evidence.SLACK < e.time <= occ.latest and occ.time - e.time <= evidence.MATCH
+            if e.id not in (occ.id, cause.span) and evidence.reported_change(self.state, e) is None
+        )
 
     def _of_tick(self, cron: ObjectState, occ: Occurrence) -> Choice:
         """A CronJob starts a Job by schedule. To replace one that still runs, it first deletes that in the same pass
