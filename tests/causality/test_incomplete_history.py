@@ -101,6 +101,63 @@ def test_three_rollouts_in_a_first_list_are_three_traces(minutes: int) -> None:
         assert {row["object_name"] for row in trace if row["object_kind"] == "Pod"} >= {f"{name}-a"}
 
 
+def test_a_rollout_just_after_the_creation_goes_back_to_its_own_change() -> None:
+    """The ReplicaSet of the creation is the first one; that of the next change is created seconds later."""
+    c = Cluster()
+    web, rs, _ = rolled_out(c, "web")
+    c.wait(20)
+    rs = rollout(c, web, rs, "web-2", "app:v2")
+    c.wait(25)
+    rollout(c, web, rs, "web-3", "app:v3")
+    c.first_list(after=30)
+    roots = [(row["name"], row["actor"]) for row in roots_of(c)]
+    assert roots == [
+        ("Deployment.Create", "kubectl"),
+        ("Deployment.Update", "unknown"),
+        ("Deployment.Update", "kubectl"),
+    ]
+
+
+def roots_of(c: Cluster) -> list[dict[str, Any]]:
+    roots = [row for trace in traces_of(c) for row in trace if not row["parent_span_id"]]
+    return [row | {"actor": row["service"]} for row in roots]
+
+
+def test_a_change_of_a_listed_object_that_only_an_event_reports_is_the_cause_of_what_follows() -> None:
+    """Of a ReplicaSet that was scaled several times, managedFields show the last time only."""
+    c = Cluster()
+    web, rs, _ = rolled_out(c, "web")
+    c.wait(600)
+    c.update(web, by="kubectl-scale", replicas=2)
+    scale(c, web, rs, 2)
+    second = new_pod(c, rs, "web-1-b")
+    c.wait(300)
+    c.update(web, by="kubectl-scale", replicas=1)
+    scale(c, web, rs, 1)
+    kill(c, second, by=rs)
+    c.gone(second)
+    done(c, rs, web)
+    c.first_list(after=30)
+    found = {row["span_id"]: row for row in fold(CLUSTER, c.records)["spans"]}
+    (created,) = [row for row in found.values() if row["message"] == "Created pod: web-1-b"]
+    assert found[created["parent_span_id"]]["message"] == "Scaled up replica set web-1 from 1 to 2"
+
+
+def test_what_is_scaled_down_does_not_go_back_to_the_creation() -> None:
+    c = Cluster()
+    web, rs, (pod,) = rolled_out(c, "web")
+    c.wait(100)
+    c.remove(web, replicas=0)
+    scale(c, web, rs, 0)
+    kill(c, pod, by=rs)
+    c.gone(pod)
+    done(c, rs, web)
+    c.first_list(after=30)
+    found = {row["span_id"]: row for row in fold(CLUSTER, c.records)["spans"]}
+    (down,) = [row for row in found.values() if row["message"].startswith("Scaled down")]
+    assert (down["parent_span_id"], down["rule"]) == ("", "root")
+
+
 def without_events(c: Cluster) -> None:
     """No Event is left in the first list."""
     c.events.clear()

@@ -6,8 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kspan.times import SECOND
+from kspan.vocabulary import EVENT_COUNT, is_repeat
 from tests.causality.cluster import Cluster, Thing
-from tests.causality.drawing import CLUSTER
+from tests.causality.drawing import CLUSTER, fold_with_restarts
 from tests.recordings import fold
 
 KINDS = ("Pod", "Deployment", "ConfigMap")
@@ -116,3 +117,26 @@ def line(spans: dict[str, dict[str, Any]], row: dict[str, Any]) -> list[dict[str
         row = spans[row["parent_span_id"]]
         found.append(row)
     return found
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(before=st.lists(actions, max_size=12), after=st.lists(actions, max_size=8), pause=st.sampled_from([1, 40, 3000]))
+def test_no_occurrence_of_an_event_comes_twice_and_restarts_change_nothing(
+    before: list[tuple[Any, ...]], after: list[tuple[Any, ...]], pause: int
+) -> None:
+    history = History()
+    for name, *about in before:
+        getattr(history, name)(*about)
+    history.cluster.first_list(after=pause)
+    for name, *about in after:
+        getattr(history, name)(*about)
+    if not history.cluster.records:
+        return
+    found = fold(CLUSTER, history.cluster.records)
+    events = [row for row in found["spans"] if row["event_uid"]]
+    known = [(row["event_uid"], row["event_count"]) for row in events]
+    known += [
+        (r["event_uid"], e.attributes[EVENT_COUNT]) for r in events for e in r["events"] if is_repeat(e.attributes)
+    ]
+    assert len(known) == len(set(known))
+    assert fold_with_restarts(history.cluster.records) == found

@@ -13,7 +13,14 @@ from kspan.graph.cause.choose_news import NEWS_WINDOW, NewsChooser
 from kspan.graph.cause.choose_transition import TransitionChooser
 from kspan.graph.cause.prerequisites import Prerequisites
 from kspan.graph.rules.rules import Rules
-from kspan.graph.state.records import KnownChange, LostDependent, ObjectState, Occurrence, Refusal
+from kspan.graph.state.records import (
+    SYNTHETIC_UPDATE,
+    KnownChange,
+    LostDependent,
+    ObjectState,
+    Occurrence,
+    Refusal,
+)
 from kspan.graph.state.state import State
 from kspan.k8s.objects import decode_spec
 from kspan.settings import FoldSettings
@@ -176,14 +183,30 @@ class Chooser:
                 reason = self._reason_to_create(owner, obj, occ, cause)
                 if reason is not None:
                     return reason
+            if (event := self._newer_event_about(owner, occ, cause)) is not None:
+                return Choice.event(event, SUBJECT, 0.8)
             if cause is not None:
                 return Choice(cause, OWNER, confidence)
-            event = evidence.newest_event_about(self.state, owner, occ) if not owner.changes else None
-            if event is not None and occ.time - event.time <= evidence.MATCH:
-                return Choice.event(event, SUBJECT, 0.8)
             visited.add(owner.uid)
             owner, seen_rv, confidence = evidence.controlling(self.state, owner), 0, confidence - 0.1
         return UNKNOWN
+
+    def _newer_event_about(self, owner: ObjectState, occ: Occurrence, cause: KnownChange | None) -> Occurrence | None:
+        """The Event just before ``occ`` that reports a change of an owner which is not known: of an owner that was
+        listed, only the newest change is. None if there is none since ``cause``."""
+        if cause is not None and (not owner.baseline or cause.rv > SYNTHETIC_UPDATE):
+            return None
+        if cause is None and owner.changes:
+            return None
+        if cause is None:
+            event = evidence.newest_event_about(self.state, owner, occ)
+            return event if event is not None and occ.time - event.time <= evidence.MATCH else None
+        return evidence.newest_event(
+            e
+            for e in self.state.events_about(owner.kind, owner.namespace, owner.name)
+            if cause.time + evidence.SLACK < e.time <= occ.latest and occ.time - e.time <= evidence.MATCH
+            if e.id not in (occ.id, cause.span) and evidence.reported_change(self.state, e) is None
+        )
 
     def _of_tick(self, cron: ObjectState, occ: Occurrence) -> Choice:
         """A CronJob starts a Job by schedule. To replace one that still runs, it first deletes that in the same pass

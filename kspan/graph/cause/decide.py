@@ -70,15 +70,19 @@ class Decider:
         return cause is not None and (not cause.place.trace or self.state.is_open(cause.place.trace))
 
     def _choose(self, question: Callable[[Occurrence, *About], Choice], occ: Occurrence, *about: *About) -> Choice:
-        """The choice of a chooser, unless the cause is an unseen change that is older than a trace can be, both before
-        the occurrence and before it was inferred. An old Event of the object is why it was inferred."""
+        """The choice of a chooser, unless the cause is an unseen change that does not explain the occurrence.
+
+        It may be older than a trace can be, both before the occurrence and before it was inferred: an old Event of the
+        object is why it was inferred. And of a listed object, only few changes are known.
+        """
         choice = self._ask(question, occ, *about)
         cause = self.state.occurrence(_span(choice))
         if cause is None or not cause.inferred_from:
             return choice
-        if min(occ.time, cause.received) - cause.latest <= self.settings.max_trace_age:
-            return choice
-        return UNKNOWN._replace(actor=choice.actor, message=choice.message)
+        is_old = min(occ.time, cause.received) - cause.latest > self.settings.max_trace_age
+        if is_old or (cause.verb == "Create" and _scales_again(occ)):
+            return UNKNOWN._replace(actor=choice.actor, message=choice.message)
+        return choice
 
     def _is_routine(self, occ: Occurrence, choice: Choice) -> bool:
         """True for a heartbeat that nothing in an open trace explains: an Event that a rule calls so, or that an object
@@ -278,6 +282,12 @@ class Decider:
         if cause is not None:
             self.decide(cause)
         self.placer.place(occ, choice, cause, root_of)
+
+
+def _scales_again(event: Occurrence) -> bool:
+    """True for an Event about a change of replicas that a new owner does not lead to: it creates, and scales up."""
+    subject = event.subject
+    return subject is not None and subject.means == "scales" and (subject.replicas_from > 0 or subject.replicas_to == 0)
 
 
 def _span(choice: Choice) -> str:

@@ -246,20 +246,21 @@ def newest_event_about(state: State, obj: Occurrence | ObjectState, occ: Occurre
     known."""
     events = state.events_about(obj.kind, obj.namespace, obj.name)
     earlier = [e for e in events if e.time <= occ.latest + SLACK and (e.uid != occ.uid or _is_earlier(e, occ))]
-    return _newest_event(earlier)
+    return newest_event(earlier)
 
 
 def _is_earlier(event: Occurrence, occ: Occurrence) -> bool:
     return (event.time, event.id) < (occ.time, occ.id)
 
 
-def _newest_event(events: Iterable[Occurrence]) -> Occurrence | None:
+def newest_event(events: Iterable[Occurrence]) -> Occurrence | None:
+    """The newest of some Events."""
     return max(events, key=lambda e: (e.time, e.id), default=None)
 
 
 def reported_transition(state: State, kind: str, namespace: str, name: str, occ: Occurrence) -> Occurrence | None:
     """The newest Event before ``occ`` that reports a condition transition of an object."""
-    return _newest_event(
+    return newest_event(
         e
         for e in state.events_about(kind, namespace, name)
         if e.subject is not None and e.subject.means == "turns" and e.time <= occ.latest + SLACK
@@ -268,7 +269,7 @@ def reported_transition(state: State, kind: str, namespace: str, name: str, occ:
 
 def reported_before(state: State, event: Occurrence, reason: str) -> Occurrence | None:
     """The newest earlier Event with this reason of the same object as ``event``, about one of its dependents."""
-    return _newest_event(
+    return newest_event(
         e
         for dependent in state.objects.dependents(event.uid)
         for e in state.events_about(dependent.kind, dependent.namespace, dependent.name)

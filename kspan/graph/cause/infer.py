@@ -67,11 +67,15 @@ def _revisions(
     """
     kind = _REVISION_KINDS.get(obj.kind)
     changes = []
-    for revision in state.objects.dependents(obj.uid) if kind else ():
+    revisions = [other for other in state.objects.dependents(obj.uid) if other.kind == kind] if kind else []
+    first = min(((other.created, other.uid) for other in revisions), default=(0, ""))
+    for revision in revisions:
         at = revision.created
-        if revision.kind != kind or at < max(since, obj.created + NEARBY) or _was_seen(revision):
+        # That of the creation is the first one. Others can have been deleted since (revisionHistoryLimit).
+        made_with_it = (at, revision.uid) == first and at <= obj.created + NEARBY
+        if at < since or made_with_it or _was_seen(revision):
             continue
-        if any(abs(at - other) <= NEARBY for other in updates):
+        if any(0 <= at - other <= NEARBY for other in updates):
             continue
         occ = _occurrence(state, rules, obj, "Update", "", at, 0, revision=revision.uid)
         template = revision.template if kind == "ReplicaSet" else 0

@@ -259,7 +259,7 @@ class Placer:
         return True
 
     def _went_on(self, first: Occurrence, last: Occurrence) -> bool:
-        """True if an Event did not cease between two occurrences of which one record tells. It was repeated all the
+        """True if an Event did not cease between two occurrences that one record shows. It was repeated all the
         time, or another Event of the object was: a container in a crash loop is started ever more seldom."""
         if _is_frequent(last.event_start, last.time, last.event_count):
             return True

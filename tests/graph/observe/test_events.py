@@ -40,7 +40,7 @@ class Observed:
     def event(
         self, received: float = 100, kind: RecordType = RecordType.ADDED, epoch: int = 0, **fields: Any
     ) -> Occurrence | None:
-        """The occurrence that the Event adds; None if it adds none."""
+        """The occurrence that the Event adds, the newest if it adds two; None if it adds none."""
         meta = {"uid": "event", "name": "web.odd", "namespace": "shop", "resourceVersion": "50"}
         meta |= fields.pop("metadata", {})
         pod = {"kind": "Pod", "namespace": "shop", "name": "web", "uid": "pod", "resourceVersion": "40"}
@@ -57,8 +57,8 @@ class Observed:
         before = set(self.state._occurrences)
         self.state.clock.advance(now)
         self.observer.observe(record)
-        added = set(self.state._occurrences) - before
-        return self.state.occurrence(added.pop()) if added else None
+        added = (occ for span, occ in self.state._occurrences.items() if span not in before)
+        return max(added, key=lambda occ: occ.arrival, default=None)
 
 
 def observed(**fields: Any) -> Occurrence:

@@ -69,3 +69,17 @@ def test_the_newest_closed_traces_of_remote_contexts_are_kept() -> None:
     assert [clock.was_closed(f"t{number}") for number in (0, 1, 2)] == [False, True, True]
     clock.note_closed("t1")
     assert clock.was_closed("t2"), "one that is known takes no room"
+
+
+def test_what_the_list_before_the_newest_one_showed_was_seen() -> None:
+    clock = EventClock()
+    for at in (100, 101, 130, 1000, 1030):
+        clock.note_listed_event(at * SECOND)
+        assert clock.events_listed_before == (130 * SECOND if at >= 1000 else 0)
+
+
+def test_event_time_begins_with_the_first_record() -> None:
+    clock = EventClock()
+    clock.advance(7)
+    clock.advance(9)
+    assert clock.began == 7
