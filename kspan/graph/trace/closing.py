@@ -149,7 +149,7 @@ class TraceCloser:
         members = with_estimated_times(members)
         children = children_of(members)
         starts = start_times(children)
-        ends = end_times(members, starts)
+        ends = end_times(members, starts, self.state.clock.now)
         root = children[""][0]
         verdict = self.judge.closed(trace, members, self._objects(trace), failing, incomplete=incomplete)
         spans: list[tuple[Occurrence, SpanRow]] = []

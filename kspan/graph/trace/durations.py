@@ -10,7 +10,8 @@ last as long as the thing itself took, which need not be as long as its effects:
 - An Event in the table below lasts until the Event or condition that ends it, or as long as the message of that states.
 - Ends and restarts of containers are moments. So are repeats: they do not make a span longer.
 
-What has not ended when its trace is closed lasts until the last thing that the trace shows.
+What has not ended when its trace is closed lasts until the last thing that the trace shows. A deletion lasts until the
+trace is closed: the object is still there.
 """
 
 from collections import defaultdict
@@ -98,12 +99,13 @@ def _last(occ: Occurrence, start: int) -> int:
     return last
 
 
-def end_times(members: Iterable[Occurrence], starts: Mapping[str, int]) -> dict[str, int]:
+def end_times(members: Iterable[Occurrence], starts: Mapping[str, int], now: int = 0) -> dict[str, int]:
     """Return the end of each span (ns).
 
     Args:
         members: the occurrences of a trace.
         starts: the start of each by span id (ns).
+        now: event time, if the trace is being closed.
     """
     members = list(members)
     last = last_time(members, starts)
@@ -112,7 +114,7 @@ def end_times(members: Iterable[Occurrence], starts: Mapping[str, int]) -> dict[
     for occ in members:
         start = starts[occ.id]
         if occ.verb or occ.condition:
-            ends[occ.id] = max(start, occ.until or last)
+            ends[occ.id] = max(start, occ.until or (max(last, now) if occ.verb == "Delete" else last))
         elif until := _UNTIL.get((occ.kind, occ.reason)) if occ.run is None else None:
             open_ended.append((occ, until))
         else:

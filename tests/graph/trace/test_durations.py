@@ -150,6 +150,12 @@ def test_a_change_and_a_condition_last_until_they_are_over_or_else_until_the_end
     assert lasts(occurrence("a", 1, 100, **what), later)["a"] == 3
 
 
+def test_an_object_that_is_still_there_is_being_deleted_until_now() -> None:
+    members = [occurrence("a", 1, 100, verb="Delete"), occurrence("b", 2, 103, verb="Create")]
+    ends = end_times(members, {"a": until(100), "b": until(103)}, now=until(130))
+    assert ends == {"a": until(130), "b": until(103)}
+
+
 def test_a_trace_shows_things_until_its_last_repeat_and_note() -> None:
     a = occurrence("a", 1, 100, repeats=[Repeat(until(140), 2, "", 2)])
     b = occurrence("b", 1, 101, notes=[Note(until(150), "Initialized", "Initialized", "True", "", "")])
