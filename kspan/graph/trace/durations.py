@@ -6,7 +6,7 @@ last as long as the thing itself took, which need not be as long as its effects:
 - A change lasts until its object has done what it asks for, or until it is given up for a later change: a rollout until
   it is complete, the creation of a Pod until it is ready, of a Job until it is complete, a deletion until the object is
   gone. The change of an object that has nothing to do is a moment.
-- A condition that is bad lasts until it changes again. One that is good, and a phase, is a moment.
+- A condition that is bad lasts until it changes again. One that is good or final is a moment, and so is a phase.
 - An Event in the table below lasts until the Event or condition that ends it, or as long as the message of that states.
 - Ends and restarts of containers are moments. So are repeats: they do not make a span longer.
 
@@ -18,10 +18,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from kspan.graph.observe.condition_diff import PHASE, is_bad
 from kspan.graph.state.records import Occurrence
-from kspan.graph.state.rows import occurrence_of, span_so_far
 from kspan.k8s.containers import image_facts
-from kspan.model import SpanRow
 
 
 def _table(entries: Mapping[str, str]) -> dict[tuple[str, str], frozenset[str]]:
@@ -74,6 +73,9 @@ _UNTIL = _table(
 """Reasons that begin something → reasons and conditions of the same object that end it; of the same container, if it is
 about one."""
 
+_FINAL = frozenset([("Failed", "True"), ("FailureTarget", "True"), ("Succeeded", "False")])
+"""Conditions (of Jobs, of the runs of Tekton) that never change again: type and status."""
+
 _STEPS = frozenset(["Pulling", "Pulled", "Created", "Started"])
 """Events about any container of a Pod that show that the init container before is done, or started."""
 
@@ -87,13 +89,26 @@ class _Sign(NamedTuple):
     message: str
 
 
+def lasts(occ: Occurrence) -> bool:
+    """True for a change, and for a condition that is no moment: they last until ``until``."""
+    if not occ.condition:
+        return bool(occ.verb)
+    state = occ.condition, occ.condition_status
+    return occ.condition_status != PHASE and is_bad(*state) and state not in _FINAL
+
+
+def end_so_far(occ: Occurrence) -> int:
+    """Return the end of a span (ns), as far as the occurrence alone shows it."""
+    return max(occ.time, occ.until) if lasts(occ) else occ.time
+
+
 def last_time(members: Iterable[Occurrence], starts: Mapping[str, int]) -> int:
     """Return the time of the last thing that the occurrences of a trace show (ns)."""
     return max((_last(occ, starts[occ.id]) for occ in members), default=0)
 
 
 def _last(occ: Occurrence, start: int) -> int:
-    last = max(start, occ.until)
+    last = max(start, occ.until) if lasts(occ) else start
     if occ.repeats or occ.notes:
         last = max(last, *(r.time for r in occ.repeats), *(n.time for n in occ.notes))
     return last
@@ -113,7 +128,7 @@ def end_times(members: Iterable[Occurrence], starts: Mapping[str, int], now: int
     open_ended: list[tuple[Occurrence, frozenset[str]]] = []
     for occ in members:
         start = starts[occ.id]
-        if occ.verb or occ.condition:
+        if lasts(occ):
             ends[occ.id] = max(start, occ.until or (max(last, now) if occ.verb == "Delete" else last))
         elif until := _UNTIL.get((occ.kind, occ.reason)) if occ.run is None else None:
             open_ended.append((occ, until))
@@ -124,13 +139,6 @@ def end_times(members: Iterable[Occurrence], starts: Mapping[str, int], now: int
         for occ, until in open_ended:
             ends[occ.id] = _end(occ, until, starts[occ.id], signs[occ.uid], ends)
     return ends
-
-
-def so_far(rows: list[SpanRow]) -> list[SpanRow]:
-    """Return the spans of an open trace as they are so far."""
-    members = [occurrence_of(row) for row in rows if row.fold]
-    ends = end_times(members, {occ.id: occ.time for occ in members})
-    return [span_so_far(row, ends.get(row.span_id, 0)) for row in rows]
 
 
 def _signs_by_object(

@@ -150,6 +150,28 @@ def test_a_change_and_a_condition_last_until_they_are_over_or_else_until_the_end
     assert lasts(occurrence("a", 1, 100, **what), later)["a"] == 3
 
 
+@pytest.mark.parametrize(
+    "condition, status, expected",
+    [
+        ("Ready", "False", 9),
+        ("Ready", "Unknown", 9),
+        ("MemoryPressure", "True", 9),
+        ("Ready", "True", 0),
+        ("MemoryPressure", "False", 0),
+        ("Failed", "True", 0),  # of a Job
+        ("Succeeded", "False", 0),  # of a TaskRun
+        ("Failed", "phase", 0),
+        ("Bound", "phase", 0),
+    ],
+)
+def test_a_bad_condition_lasts_and_a_good_or_final_one_is_a_moment(
+    condition: str, status: str, expected: float
+) -> None:
+    what = {"condition": condition, "condition_status": status, "reason": condition}
+    assert lasts(occurrence("a", 1, 100, until=until(109), **what))["a"] == expected
+    assert lasts(occurrence("a", 1, 100, **what), occurrence("b", 2, 109, uid="other"))["a"] == expected
+
+
 def test_an_object_that_is_still_there_is_being_deleted_until_now() -> None:
     members = [occurrence("a", 1, 100, verb="Delete"), occurrence("b", 2, 103, verb="Create")]
     ends = end_times(members, {"a": until(100), "b": until(103)}, now=until(130))
