@@ -86,7 +86,7 @@ def of_trace(connection: Connection, cluster: str, trace_id: str) -> list[SpanRo
     query = rows.select_rows(spans, SpanRow).where(spans.c.cluster == cluster, spans.c.trace_id == trace_id)
     found = rows.fetch(connection, query, SpanRow)
     if any(span.state is not SpanState.CLOSED for span in found):
-        from kspan.graph.trace.durations import so_far
+        from kspan.graph.trace.so_far import so_far
 
         _check_fold_version(connection, cluster)
         found = so_far(found)

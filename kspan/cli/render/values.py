@@ -11,6 +11,9 @@ _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 Row = Sequence[Any]
 
+_EXACT: Final = 2**53
+"""Below it, floats are exact."""
+
 
 def encode_json(value: Any) -> bytes:
     """Encode a value as JSON: bytes as hexadecimal ``\\x…``, as in PostgreSQL, and times in RFC 3339."""
@@ -26,6 +29,8 @@ def _plain(value: Any) -> Any:
         return Decimal(_shortest(value)) if value.is_finite() else None
     if isinstance(value, str):
         return str(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        return int(value)  # As a NUMERIC of PostgreSQL, where SQLite has a float: durations of 0.
     if isinstance(value, int | float | datetime | date | time) or value is None:
         return value
     return to_text(value)

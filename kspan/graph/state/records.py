@@ -313,9 +313,7 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     place: Place = NOT_PLACED
     repeats: list[Repeat] = []
     notes: list[Note] = []
-    until: int = (
-        0  # when a change was done, or a condition was over; for a moment its own time; 0: not yet; no Event has it
-    )
+    until: int = 0  # when a change was done or given up, or a condition changed again; 0: not yet
 
     # Only deletions.
     finalizers: tuple[Finalizer, ...] = ()  # of the object since the request

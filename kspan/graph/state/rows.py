@@ -8,6 +8,7 @@ import msgspec
 
 from kspan import vocabulary as words
 from kspan.graph.state.records import ObjectState, Occurrence, Trace
+from kspan.graph.trace.durations import end_so_far, lasts
 from kspan.graph.trace.trace_context import read_context
 from kspan.k8s.containers import Ended, Restarted, image_facts, image_name
 from kspan.model import (
@@ -81,7 +82,7 @@ def pending_span_so_far(row: PendingRow) -> SpanRow:
 
 
 def _so_far(occ: Occurrence, state: SpanState, end: int = 0) -> SpanRow:
-    return _span_row(occ, state, occ.time, end or max(occ.time, occ.until), _attributes(occ, {}), b"")
+    return _span_row(occ, state, occ.time, end or end_so_far(occ), _attributes(occ, {}), b"")
 
 
 def closed_span_row(occ: Occurrence, start: int, end: int, where: dict[str, Any]) -> SpanRow:
@@ -213,7 +214,7 @@ def _attributes(occ: Occurrence, where: dict[str, Any]) -> dict[str, Any]:
         kept |= _run_attributes(occ.run)
     elif occ.field_path:
         kept |= _image_attributes(occ.message)
-    elif not occ.until and (occ.verb or occ.condition):
+    elif not occ.until and lasts(occ):
         kept[words.UNFINISHED] = True
     if occ.repeats:
         kept |= _repeat_attributes(occ)

@@ -15,7 +15,6 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from kspan.graph.observe.condition_diff import PHASE
 from kspan.graph.rules.rules import Subject
 from kspan.graph.state.delta_builder import DeltaBuilder
 from kspan.graph.state.event_clock import EventClock
@@ -108,8 +107,6 @@ class State:
 
     def add_transition(self, obj: ObjectState, occ: Occurrence, transition: Transition) -> None:
         """Add a condition transition of an object as an occurrence that waits for its cause."""
-        if not transition.bad or occ.condition_status == PHASE:
-            occ.until = occ.time
         self.objects.add_transition(obj, transition)
         self.add_occurrence(occ)
 

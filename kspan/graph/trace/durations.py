@@ -6,21 +6,23 @@ last as long as the thing itself took, which need not be as long as its effects:
 - A change lasts until its object has done what it asks for, or until it is given up for a later change: a rollout until
   it is complete, the creation of a Pod until it is ready, of a Job until it is complete, a deletion until the object is
   gone. The change of an object that has nothing to do is a moment.
-- A condition that is bad lasts until it changes again. One that is good, and a phase, is a moment.
+- A condition that is bad, or names an activity (``Issuing``), lasts until it changes again. One that is good or final is a
+  moment, and so is a phase.
 - An Event in the table below lasts until the Event or condition that ends it, or as long as the message of that states.
 - Ends and restarts of containers are moments. So are repeats: they do not make a span longer.
 
-What has not ended when its trace is closed lasts until the last thing that the trace shows; a deletion until then.
+What has not ended when its trace is closed lasts until the last thing that the trace shows. A deletion lasts until the
+trace is closed: the object is still there.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from kspan.graph.observe.condition_diff import PHASE, is_bad
 from kspan.graph.state.records import Occurrence
-from kspan.graph.state.rows import occurrence_of, span_so_far
 from kspan.k8s.containers import image_facts
-from kspan.model import SpanRow
+from kspan.times import SECOND
 
 
 def _table(entries: Mapping[str, str]) -> dict[tuple[str, str], frozenset[str]]:
@@ -73,6 +75,12 @@ _UNTIL = _table(
 """Reasons that begin something → reasons and conditions of the same object that end it; of the same container, if it is
 about one."""
 
+_FINAL = frozenset([("Failed", "True"), ("FailureTarget", "True"), ("Succeeded", "False")])
+"""Conditions (of Jobs, of the runs of Tekton) that never change again: type and status."""
+
+_ROLLED_OUT = ("Deployment", "Progressing")
+"""This condition stays true when the rollout is complete (pkg/controller/deployment/progress.go)."""
+
 _STEPS = frozenset(["Pulling", "Pulled", "Created", "Started"])
 """Events about any container of a Pod that show that the init container before is done, or started."""
 
@@ -86,13 +94,30 @@ class _Sign(NamedTuple):
     message: str
 
 
+def lasts(occ: Occurrence) -> bool:
+    """True for a change, and for a condition that is not a moment: they last until ``until``."""
+    if not occ.condition:
+        return bool(occ.verb)
+    state = occ.condition, occ.condition_status
+    if occ.condition_status == PHASE or state in _FINAL:
+        return False
+    if occ.condition.endswith("ing") and (occ.kind, occ.condition) != _ROLLED_OUT:
+        return occ.condition_status == "True"
+    return is_bad(*state)
+
+
+def end_so_far(occ: Occurrence) -> int:
+    """Return the end of a span (ns), as far as the occurrence alone shows it."""
+    return max(occ.time, occ.until) if lasts(occ) else occ.time
+
+
 def last_time(members: Iterable[Occurrence], starts: Mapping[str, int]) -> int:
     """Return the time of the last thing that the occurrences of a trace show (ns)."""
     return max((_last(occ, starts[occ.id]) for occ in members), default=0)
 
 
 def _last(occ: Occurrence, start: int) -> int:
-    last = max(start, occ.until)
+    last = max(start, occ.until) if lasts(occ) else start
     if occ.repeats or occ.notes:
         last = max(last, *(r.time for r in occ.repeats), *(n.time for n in occ.notes))
     return last
@@ -104,7 +129,7 @@ def end_times(members: Iterable[Occurrence], starts: Mapping[str, int], now: int
     Args:
         members: the occurrences of a trace.
         starts: the start of each by span id (ns).
-        now: when the trace is closed (ns); 0: it is open.
+        now: event time, if the trace is being closed.
     """
     members = list(members)
     last = last_time(members, starts)
@@ -112,8 +137,8 @@ def end_times(members: Iterable[Occurrence], starts: Mapping[str, int], now: int
     open_ended: list[tuple[Occurrence, frozenset[str]]] = []
     for occ in members:
         start = starts[occ.id]
-        if occ.verb or occ.condition:
-            ends[occ.id] = max(start, occ.until or last, now if occ.verb == "Delete" and not occ.until else 0)
+        if lasts(occ):
+            ends[occ.id] = max(start, occ.until or (max(last, now) if occ.verb == "Delete" else last))
         elif until := _UNTIL.get((occ.kind, occ.reason)) if occ.run is None else None:
             open_ended.append((occ, until))
         else:
@@ -123,13 +148,6 @@ def end_times(members: Iterable[Occurrence], starts: Mapping[str, int], now: int
         for occ, until in open_ended:
             ends[occ.id] = _end(occ, until, starts[occ.id], signs[occ.uid], ends)
     return ends
-
-
-def so_far(rows: list[SpanRow]) -> list[SpanRow]:
-    """Return the spans of an open trace as they are so far."""
-    members = [occurrence_of(row) for row in rows if row.fold]
-    ends = end_times(members, {occ.id: occ.time for occ in members})
-    return [span_so_far(row, ends.get(row.span_id, 0)) for row in rows]
 
 
 def _signs_by_object(
@@ -151,7 +169,7 @@ def _end(occ: Occurrence, until: frozenset[str], start: int, signs: list[_Sign],
     later = [sign for sign in signs if sign[:2] > (start, occ.arrival)]
     for sign in later:
         if sign.occ is not occ and _ends(occ, until, sign.occ):
-            return start + _stated(occ, sign) if _stated(occ, sign) else max(start, sign.time)
+            return max(start, _ended_at(occ, start, sign))
     # A Pod that is not ready yet is still waiting for what it waited for. When it is gone, its containers are stopped.
     verbs = ("Delete",) if occ.reason == "Killing" else ("Create", "Update")
     change = max((ends[sign.occ.id] for sign in signs if sign.occ.verb in verbs), default=0)
@@ -170,9 +188,12 @@ def _ends(occ: Occurrence, until: frozenset[str], later: Occurrence) -> bool:
     return is_init and later.reason in _STEPS and later.field_path != occ.field_path
 
 
-def _stated(occ: Occurrence, sign: _Sign) -> int:
-    """Return how long something took (ns), as the message states that ends it; 0 if it does not."""
-    if (occ.reason, sign.occ.reason) != ("Pulling", "Pulled"):
-        return 0
-    facts = image_facts(sign.message)
-    return (facts.waited or facts.pulled_in) if facts is not None else 0
+def _ended_at(occ: Occurrence, start: int, sign: _Sign) -> int:
+    """Return when something ended (ns), by the occurrence that ends it or what its message states."""
+    if (occ.reason, sign.occ.reason) == ("Pulling", "Pulled") and (facts := image_facts(sign.message)) is not None:
+        stated = facts.waited or facts.pulled_in
+        return start + stated if stated else sign.time
+    if sign.occ.run is not None and sign.occ.time <= start:
+        # The status of a Pod has whole seconds.
+        return min(sign.occ.time + SECOND, sign.occ.received)
+    return sign.time

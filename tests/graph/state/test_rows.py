@@ -250,7 +250,15 @@ def test_an_event_about_a_container_has_what_its_message_states_about_the_image(
     assert found["k8s.container.name"] == "web"
 
 
-@pytest.mark.parametrize("more, expected", [({"verb": "Update"}, True), ({"condition": "Ready"}, True), ({}, None)])
+@pytest.mark.parametrize(
+    "more, expected",
+    [
+        ({"verb": "Update"}, True),
+        ({"condition": "Ready", "condition_status": "False"}, True),
+        ({"condition": "Ready", "condition_status": "True"}, None),
+        ({}, None),
+    ],
+)
 def test_a_change_or_condition_that_is_not_over_says_so(more: dict[str, Any], expected: bool | None) -> None:
     assert closed(placed(**more)).attributes.get("kspan.unfinished") is expected
     assert "kspan.unfinished" not in closed(placed(until=1, **more)).attributes
