@@ -156,3 +156,12 @@ def test_an_object_with_a_generation_changed_only_if_that_grew() -> None:
     c.wait(30)
     c.update(hook, by="kubectl-create", size=2)
     assert changes(c) == [("ValidatingWebhookConfiguration.Update", "kubectl-create", "spec.size changed")]
+
+
+def test_before_kubernetes_1_22_an_entry_with_the_status_says_nothing() -> None:
+    c = Cluster()
+    thing = c.create("Secret", "odd", by="kube-controller-manager", data={"a": "1"})
+    thing.meta["managedFields"][0]["fieldsV1"]["f:status"] = {}
+    c.first_list()
+    c.update(thing, by="kube-controller-manager", data={"a": "2"})
+    assert changes(c) == []

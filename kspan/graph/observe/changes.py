@@ -408,6 +408,8 @@ def _last_known(obj: ObjectState, gap: Gap) -> int:
 
 
 def _content_change(seen: ObservedObject, new: ObjectState, old: ObjectState) -> ContentChange | None:
+    if field_managers.mixes_status(seen.meta.managedFields):
+        return None
     return field_managers.content_change(
         old.field_managers,
         new.field_managers,

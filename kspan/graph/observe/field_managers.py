@@ -31,6 +31,9 @@ _BEFORE_FIRST_APPLY = "before-first-apply"
 """Manager of the fields that were written before the first server-side apply (apimachinery pkg/util/managedfields)."""
 
 
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
 class FieldManagerEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An entry of managedFields outside ``status``."""
 
@@ -89,12 +92,25 @@ def _is_of_status(entry: ManagedFieldsEntry) -> bool:
     if entry.subresource:
         return entry.subresource == "status"
     fields = bytes(entry.fieldsV1)
-    return b'"f:status"' in fields and b'"f:spec"' not in fields
+    return b'"f:status"' in fields and b'"f:spec"' not in fields and _has_status(fields)
+
+
+def _has_status(fields: bytes) -> bool:
+    """True if fieldsV1 has the status of an object, and not only a key of that name somewhere."""
+    try:
+        return "f:status" in _decode_members(fields)
+    except DECODE_ERRORS:
+        return False
 
 
 def has_status(entries: Sequence[ManagedFieldsEntry] | None) -> bool:
     """True if somebody has written the status of an object."""
     return any(_is_of_status(e) for e in entries or ())
+
+
+def mixes_status(entries: Sequence[ManagedFieldsEntry] | None) -> bool:
+    """True if an entry is of the status and of something else (before Kubernetes 1.22)."""
+    return any(not e.subresource and _has_status(bytes(e.fieldsV1)) for e in entries or ())
 
 
 def last_write(entries: Sequence[ManagedFieldsEntry] | None) -> int:
@@ -251,7 +267,7 @@ def service_of(manager: str) -> str:
 
 # Objects of which only the metadata are known ------------------------------------------------------------------------
 
-HEARTBEAT: Final = 60 * SECOND
+HEARTBEAT: Final = 120 * SECOND
 """Fields that a program writes again within this time (ns) are a heartbeat, such as the status in a ConfigMap."""
 
 _FIELDS_KEPT = 10_000

@@ -358,3 +358,9 @@ def test_if_nothing_is_new_the_content_was_written_again_unless_it_was_the_statu
     assert change((), ()) is None
     entries = contents(("kubectl", "", 1, data("a")), ("helm", "", 1, data("b")))
     assert change(entries, entries) == ContentChange("data changed (a or b)", named=False)
+
+
+def test_a_key_with_the_name_status_is_not_the_status_of_an_object() -> None:
+    entries = managed(("autoscaler", "", 1, data("status")), ("kubectl-edit", "", 2, data("mode")))
+    assert [entry.manager for entry in field_manager_entries(entries)] == ["autoscaler", "kubectl-edit"]
+    assert not writes_status("autoscaler", entries)

@@ -212,6 +212,7 @@ def test_an_additional_kind_that_is_refused_is_asked_for_again_and_watched_once_
             until(lambda: ("refused", "v1/configmaps", "403") in got.events, "the refusal")
             server.allow("v1/configmaps")
             agree(server, got, "v1/configmaps")
+            until(lambda: ("connected", "v1/configmaps", "") in got.events, "a watch")
             server.forbid("v1/configmaps")
             with server.faults.add(Break(), "v1/configmaps"):
                 until(lambda: got.events.count(("refused", "v1/configmaps", "403")) == 2, "the second refusal")
