@@ -24,8 +24,8 @@ DOCUMENT = ROOT / "docs" / "why.md"
 _HEAD = """# Answers of `kspan why`
 
 Written by `make docs`. The first three lines say what failed, why, and the state of the object now; the others are the
-chain of causes and the other effects. The inputs are in `tests/data/`; all but those in `stories/*.jsonl` are recordings
-of a real cluster.
+chain of causes and the other effects. The inputs are in `tests/data/`; all but those in `stories/*.jsonl` are
+recordings of a real cluster.
 """
 
 
