@@ -26,6 +26,7 @@ accuracy: $(STAMP)
 
 docs: $(STAMP)
 	@$(BIN)/python -m tests.query.sql
+	@$(BIN)/python -m tests.cli.render.why_document
 
 # Records what the current version of the fold writes; after a raise of FOLD_VERSION.
 fold-version: $(STAMP)

@@ -12,10 +12,11 @@ from kspan.model import ObjectRow, SpanLink, SpanRow, TraceRow
 from kspan.query import spans as reading
 from kspan.query.objects.find import Found, find
 from kspan.query.objects.names import ObjectName
+from kspan.query.objects.status import state_of
 from kspan.query.traces import summarise
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
-from kspan.times import LATEST, format_time
+from kspan.times import LATEST, SECOND, format_time
 
 spans, traces = schema.spans, schema.traces
 
@@ -34,6 +35,9 @@ FOLLOWED: Final = 5
 
 PROBES: Final = ("Liveness", "Readiness", "Startup")
 """How messages of the Event Unhealthy begin (pkg/kubelet/prober/prober.go)."""
+
+RECENT: Final = 900 * SECOND
+"""An error of an object explains what it does next for as long as this (the default of ``--max-trace-age``)."""
 
 CERTAIN: Final = 0.6
 """Confidence from which a root counts as a root cause. Below it, the cause is unknown."""
@@ -82,6 +86,9 @@ class Why(msgspec.Struct, frozen=True):
     effects: list[Effect]  # other occurrences in that trace
     more_effects: int  # number of groups that ``effects`` leaves out
     followed: list[TraceRow]  # the traces that continue that trace
+    state: str = ""  # what the object says of its state
+    problem: SpanRow | None = None  # the newest error of the object, if it happened recently and is not in ``links``
+    at: int = 0  # the time that was asked about (Unix ns; 0: now)
 
 
 def why(connection: Connection, cluster: str, wanted: ObjectName, *, at: int = 0, uid: str = "") -> Why:
@@ -112,6 +119,9 @@ def why(connection: Connection, cluster: str, wanted: ObjectName, *, at: int = 0
         effects=effects[:EFFECTS],
         more_effects=max(len(effects) - EFFECTS, 0),
         followed=_followed(connection, cluster, trace) if trace else [],
+        state=state_of(connection, cluster, found.object, at=at),
+        problem=_problem(connection, cluster, found.object, newest, links) if newest else None,
+        at=at,
     )
 
 
@@ -139,6 +149,29 @@ def _newest(connection: Connection, cluster: str, found: Found, until: int) -> S
     # Of several with the same start, take the one that the others caused.
     causes = {span.parent_span_id for span in together}
     return next((span for span in together if span.span_id not in causes), None)
+
+
+def _problem(
+    connection: Connection, cluster: str, here: ObjectRow, newest: SpanRow, links: list[Link]
+) -> SpanRow | None:
+    """The newest error of an object within ``RECENT`` before its newest occurrence, if the chain has none of it."""
+    if any(link.span.error and link.span.object_uid == here.uid for link in links):
+        return None
+    query = (
+        rows.select_rows(spans, SpanRow)
+        .where(
+            spans.c.cluster == cluster,
+            spans.c.object_kind == here.kind,
+            spans.c.object_namespace == here.namespace,
+            spans.c.object_name == here.name,
+            spans.c.object_uid == here.uid,
+            spans.c.start_time.between(newest.start_time - RECENT, newest.start_time),
+            spans.c.error,
+        )
+        .order_by(spans.c.start_time.desc())
+        .limit(1)
+    )
+    return next(reading.fetch(connection, cluster, query), None)
 
 
 def _undecided(connection: Connection, cluster: str, here: ObjectRow, until: int) -> list[SpanRow]:

@@ -38,7 +38,7 @@ def _outcome_of(span: SpanRow) -> str:
     if outcome in ("", Outcome.OK):
         return ""
     reason = harmless(str(span.attributes.get(vocabulary.OUTCOME_REASON, "")))
-    return f"{outcome}: {reason}" if reason else outcome
+    return reason if reason.startswith(outcome) else f"{outcome}: {reason}" if reason else outcome
 
 
 def repeats_text(span: SpanRow) -> str:

@@ -4,26 +4,24 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from kspan.cli.render.span_text import held_of, note_of, object_text, repeats_text
-from kspan.model import ObjectRow, Outcome, SpanRow, TraceRow, TraceState
+from kspan.cli.render.span_text import note_of, repeats_text
+from kspan.cli.render.why_headline import headline, is_root
+from kspan.model import ObjectRow, SpanRow, TraceRow, TraceState
 from kspan.query import spans as reading
-from kspan.query.why import CERTAIN, Effect, Link, Why
+from kspan.query.why import Effect, Link, Why
 from kspan.terminal.deletions import held_text
 from kspan.terminal.screen import Piece, Screen, clock
-from kspan.terminal.text import duration, harmless
+from kspan.terminal.text import harmless
 from kspan.times import format_time
 from kspan.vocabulary import CONTAINER_NAME, with_container
 
 _GAP = "  "
 _TIMES = "\u00d7"
-TERMINATED, RESTARTED = "ContainerTerminated", "ContainerRestarted"
-WIDEST = 300
-_VERBS = {"Create": "created", "Update": "changed", "Delete": "deleted"}
 
 
 def as_text(answer: Why, out: Screen) -> None:
-    """Print a sentence with the root cause, the chain of causes, and other effects of the root cause."""
-    for pieces in _headline(answer):
+    """Print what happened with its root cause, the chain of causes, and other effects of the root cause."""
+    for pieces in headline(answer):
         out.line(*pieces)
     for note in _notes(answer):
         out.line(note)
@@ -41,87 +39,7 @@ def as_text(answer: Why, out: Screen) -> None:
         out.line(("  whole trace: ", "dim"), (f"kspan trace {answer.trace.trace_id[:12]}", ""))
 
 
-# The sentence
-
-
-def _headline(answer: Why) -> list[list[Piece]]:
-    here = answer.found.object
-    lines: list[list[Piece]] = [
-        [(object_text(here.kind, here.namespace, here.name), "bold"), (f"  {_lifetime(here)}", "dim")]
-    ]
-    if not answer.links:
-        return lines
-    first, last = answer.links[0].span, answer.links[-1].span
-    style = "bold red" if first.error else "bold"
-    sentence: list[Piece] = [(_event(first), style), (f" at {clock(first.start_time, day=True)} UTC", "")]
-    if len(answer.links) > 1:
-        earlier = f" {duration(first.start_time - last.start_time)} earlier"
-        sentence += _root_cause(last, earlier) if _is_root(answer) else _first_known(last, earlier)
-        change = harmless(reading.summary_of(last)) or ("" if last.reason in _VERBS else note_of(last))
-        lines += [sentence + ([(":", "")] if change else []), *([[(f"  {change}", "bold")]] if change else [])]
-    else:
-        lines.append([*sentence, (" by ", ""), (_who(last), "bold")] if _is_root(answer) else sentence)
-    for span in answer.resumed:
-        before = f"{clock(span.start_time)}: {harmless(reading.summary_of(span)) or harmless(span.reason)}"
-        lines.append([(f"  rolls out what {_who(span)} changed while it was paused at {before}", "")])
-    if held := held_of(first):
-        lines.append([(held, "bold")])
-    ends = (link.span for link in answer.links[1:] if link.span.reason == TERMINATED)
-    lines += [[(_event(end), "bold red" if end.error else "bold")] for end in ends]
-    if answer.trace is not None:
-        lines += _outcome(answer.trace)
-    return lines
-
-
-def _outcome(trace: TraceRow) -> list[list[Piece]]:
-    """The line that says how the whole trace ended, unless that is obvious."""
-    verdict = ", ".join(trace.verdicts)
-    if not trace.reason:
-        return [] if trace.outcome in ("", Outcome.OK) else [[(f"outcome: {verdict}", "")]]
-    return [[(f"outcome: {verdict}: {harmless(trace.reason)}", "red" if trace.error else "")]]
-
-
-def _event(span: SpanRow) -> str:
-    """The reason of an occurrence, and the container that it is about; of the end of a container, how it ended."""
-    is_turn = span.object_kind == "Pod" and span.reason in (TERMINATED, RESTARTED) and not span.event_uid
-    if is_turn:
-        return harmless(span.message)[:WIDEST]
-    container = span.attributes.get(CONTAINER_NAME)
-    return harmless(f"{span.reason} of container {container}" if container else span.reason)
-
-
-def _root_cause(root: SpanRow, earlier: str) -> list[Piece]:
-    name = with_container(root.object_name, root.attributes)
-    what = object_text(root.object_kind, root.object_namespace, name)
-    if verb := _VERBS.get(root.reason):
-        return [(", because ", ""), (_who(root), "bold"), (f" {verb} ", ""), (what, "bold"), (earlier, "")]
-    cause: list[Piece] = [(", because of ", ""), (harmless(root.reason), "bold"), (" on ", ""), (what, "bold")]
-    return [*cause, (f" by {_who(root)}{earlier}", "")]
-
-
-def _first_known(first_known: SpanRow, earlier: str) -> list[Piece]:
-    name = with_container(first_known.object_name, first_known.attributes)
-    what = object_text(first_known.object_kind, first_known.object_namespace, name)
-    return [(f", after {harmless(first_known.reason)} of {what}{earlier}", "")]
-
-
-def _who(span: SpanRow) -> str:
-    """The service that acted, and its field manager if that says more: ``kubectl (kubectl-set)``."""
-    if span.service in ("", "unknown"):
-        return "someone"
-    manager = reading.manager_of(span)
-    return harmless(f"{span.service} ({manager})" if manager.startswith(f"{span.service}-") else span.service)
-
-
-def _lifetime(here: ObjectRow) -> str:
-    born = f"created {clock(here.created_at, day=True)[:19]}" if here.created_at else "known from Events only"
-    return f"{born}, deleted {clock(here.deleted_at, day=True)[:19]}" if here.deleted_at else born
-
-
-def _is_root(answer: Why) -> bool:
-    """Return whether the chain ends at a root cause, and not at an occurrence whose cause is unknown."""
-    last = answer.links[-1].span
-    return answer.remote is None and not answer.lost and last.confidence >= CERTAIN
+# Notes
 
 
 def _notes(answer: Why) -> list[Piece]:
@@ -198,7 +116,7 @@ def _end(answer: Why, out: Screen) -> None:
         out.line(
             (f"  ⋮ related to span {span} of trace {trace}, which an older annotation of the object names", "cyan")
         )
-    elif not _is_root(answer):
+    elif not is_root(answer):
         out.line(("  ⋮ cause unknown (it may be older than what kspan has seen)", "cyan"))
 
 
@@ -246,6 +164,7 @@ def as_json(answer: Why) -> dict[str, Any]:
     trace = answer.trace
     return {
         "object": _object(answer.found.object),
+        "state": answer.state,
         "others": [_object(other) for other in answer.found.others],
         "undecided": [span_json(span) for span in answer.undecided],
         "chain": [_link_json(link) for link in answer.links],

@@ -43,12 +43,10 @@ def test_why_prints_a_sentence_and_the_chain_of_causes(db: Path) -> None:
     done = kspan("why", POD, "-n", "rolling-update", "--db", db)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("Pod rolling-update/web-854b7f4f-9xzlt  created 2026-11-22 10:25:05, deleted 2026-11-22")
-    assert lines[1] == (
-        "container web completed (0) at 2026-11-22 10:25:52.054 UTC, "
-        "because kubectl changed Deployment rolling-update/web 2.3s earlier:"
-    )
-    assert lines[2] == "  web.image: registry.example.com/shop/web:v2 → registry.example.com/shop/web:v1"
+    assert lines[0] == "Pod rolling-update/web-854b7f4f-9xzlt, 2026-11-22 10:25:52.049 UTC: deleted"
+    assert lines[1].startswith("because kubectl changed Deployment rolling-update/web 2.3s earlier: ")
+    assert lines[1].endswith("image: registry.example.com/shop/web:v2 → registry.example.com/shop/web:v1")
+    assert lines[2] == "now: deleted at 2026-11-22 10:25:53 UTC (created 2026-11-22 10:25:05)"
     steps = [line for line in lines if line.startswith(("├╴", "└╴"))]
     assert len(steps) == 7
     assert steps[0].split()[:3] == ["├╴10:25:52.054", "kubelet", "Pod.ContainerTerminated"]
