@@ -6,7 +6,8 @@ last as long as the thing itself took, which need not be as long as its effects:
 - A change lasts until its object has done what it asks for, or until it is given up for a later change: a rollout until
   it is complete, the creation of a Pod until it is ready, of a Job until it is complete, a deletion until the object is
   gone. The change of an object that has nothing to do is a moment.
-- A condition that is bad lasts until it changes again. One that is good or final is a moment, and so is a phase.
+- A condition that is bad, or names an activity (``Issuing``), lasts until it changes again. A good or final one is a
+  moment, and so is a phase.
 - An Event in the table below lasts until the Event or condition that ends it, or as long as the message of that states.
 - Ends and restarts of containers are moments. So are repeats: they do not make a span longer.
 
@@ -21,6 +22,7 @@ from typing import NamedTuple
 from kspan.graph.observe.condition_diff import PHASE, is_bad
 from kspan.graph.state.records import Occurrence
 from kspan.k8s.containers import image_facts
+from kspan.times import SECOND
 
 
 def _table(entries: Mapping[str, str]) -> dict[tuple[str, str], frozenset[str]]:
@@ -76,6 +78,9 @@ about one."""
 _FINAL = frozenset([("Failed", "True"), ("FailureTarget", "True"), ("Succeeded", "False")])
 """Conditions (of Jobs, of the runs of Tekton) that never change again: type and status."""
 
+_ROLLED_OUT = ("Deployment", "Progressing")
+"""This condition stays true when the rollout is complete (pkg/controller/deployment/progress.go)."""
+
 _STEPS = frozenset(["Pulling", "Pulled", "Created", "Started"])
 """Events about any container of a Pod that show that the init container before is done, or started."""
 
@@ -90,11 +95,15 @@ class _Sign(NamedTuple):
 
 
 def lasts(occ: Occurrence) -> bool:
-    """True for a change, and for a condition that is no moment: they last until ``until``."""
+    """True for a change, and for a condition that is not a moment: they last until ``until``."""
     if not occ.condition:
         return bool(occ.verb)
     state = occ.condition, occ.condition_status
-    return occ.condition_status != PHASE and is_bad(*state) and state not in _FINAL
+    if occ.condition_status == PHASE or state in _FINAL:
+        return False
+    if occ.condition.endswith("ing") and (occ.kind, occ.condition) != _ROLLED_OUT:
+        return occ.condition_status == "True"
+    return is_bad(*state)
 
 
 def end_so_far(occ: Occurrence) -> int:
@@ -160,7 +169,7 @@ def _end(occ: Occurrence, until: frozenset[str], start: int, signs: list[_Sign],
     later = [sign for sign in signs if sign[:2] > (start, occ.arrival)]
     for sign in later:
         if sign.occ is not occ and _ends(occ, until, sign.occ):
-            return start + _stated(occ, sign) if _stated(occ, sign) else max(start, sign.time)
+            return max(start, _ended_at(occ, start, sign))
     # A Pod that is not ready yet is still waiting for what it waited for. When it is gone, its containers are stopped.
     verbs = ("Delete",) if occ.reason == "Killing" else ("Create", "Update")
     change = max((ends[sign.occ.id] for sign in signs if sign.occ.verb in verbs), default=0)
@@ -179,9 +188,12 @@ def _ends(occ: Occurrence, until: frozenset[str], later: Occurrence) -> bool:
     return is_init and later.reason in _STEPS and later.field_path != occ.field_path
 
 
-def _stated(occ: Occurrence, sign: _Sign) -> int:
-    """Return how long something took (ns), as the message states that ends it; 0 if it does not."""
-    if (occ.reason, sign.occ.reason) != ("Pulling", "Pulled"):
-        return 0
-    facts = image_facts(sign.message)
-    return (facts.waited or facts.pulled_in) if facts is not None else 0
+def _ended_at(occ: Occurrence, start: int, sign: _Sign) -> int:
+    """Return when something ended (ns), by the occurrence that ends it or what its message states."""
+    if (occ.reason, sign.occ.reason) == ("Pulling", "Pulled") and (facts := image_facts(sign.message)) is not None:
+        stated = facts.waited or facts.pulled_in
+        return start + stated if stated else sign.time
+    if sign.occ.run is not None and sign.occ.time <= start:
+        # The status of a Pod has whole seconds.
+        return min(sign.occ.time + SECOND, sign.occ.received)
+    return sign.time

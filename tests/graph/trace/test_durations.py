@@ -6,6 +6,7 @@ import pytest
 
 from kspan.graph.state.records import Note, Occurrence, Repeat
 from kspan.graph.trace.durations import end_times, last_time
+from kspan.k8s.containers import Ended
 from kspan.times import SECOND
 from tests.graph.making import occurrence
 
@@ -132,6 +133,20 @@ def test_what_has_no_end_lasts_as_long_as_the_change_that_waits_for_it() -> None
     assert lasts(create, event("a", "BackOff", 130))["a"] == 0, "it had been ready before"
 
 
+@pytest.mark.parametrize("received, expected", [(100.75, 0.35), (107, 0.6), (100.3, 0)])
+def test_a_container_that_ended_in_the_second_of_its_end_was_stopped_before_that_was_received(
+    received: float, expected: float
+) -> None:
+    """The status of a Pod has whole seconds."""
+    ended = Ended("app", APP, 0, "", "Error", 1, 0, "", "", "")
+    more: dict[str, Any] = {"run": ended, "received": until(received), "time": until(100), "arrival": 200_000}
+    found = end_times(
+        [event("a", "Killing", 100.4), event("b", "ContainerTerminated", 100.4, **more)],
+        {"a": until(100.4), "b": until(100.4)},
+    )
+    assert (found["a"] - until(100.4)) / SECOND == pytest.approx(expected)
+
+
 def test_its_own_repeats_show_that_something_still_waits_but_not_that_it_still_works() -> None:
     again = [Repeat(until(130), 2, "", 200_000)]
     assert lasts(event("a", "FailedScheduling", 100, "", repeats=again))["a"] == 30
@@ -160,6 +175,8 @@ def test_a_change_and_a_condition_last_until_they_are_over_or_else_until_the_end
         ("MemoryPressure", "False", 0),
         ("Failed", "True", 0),  # of a Job
         ("Succeeded", "False", 0),  # of a TaskRun
+        ("Issuing", "True", 9),  # of a Certificate
+        ("Issuing", "False", 0),
         ("Failed", "phase", 0),
         ("Bound", "phase", 0),
     ],
@@ -184,3 +201,10 @@ def test_a_trace_shows_things_until_its_last_repeat_and_note() -> None:
     assert last_time([a], {"a": a.time}) == until(140)
     assert last_time([a, b], {"a": a.time, "b": b.time}) == until(150)
     assert last_time([], {}) == 0
+
+
+def test_a_deployment_that_is_progressing_is_not_said_to_go_on() -> None:
+    """Its condition stays true when the rollout is complete."""
+    what = {"kind": "Deployment", "condition": "Progressing", "reason": "Progressing", "until": until(109)}
+    assert lasts(occurrence("a", 1, 100, condition_status="True", **what))["a"] == 0
+    assert lasts(occurrence("a", 1, 100, condition_status="False", **what))["a"] == 9
