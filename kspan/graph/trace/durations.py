@@ -6,7 +6,7 @@ last as long as the thing itself took, which need not be as long as its effects:
 - A change lasts until its object has done what it asks for, or until it is given up for a later change: a rollout until
   it is complete, the creation of a Pod until it is ready, of a Job until it is complete, a deletion until the object is
   gone. The change of an object that has nothing to do is a moment.
-- A condition that is bad, or names an activity (``Issuing``), lasts until it changes again. One that is good or final is a
+- A condition that is bad, or names an activity (``Issuing``), lasts until it changes again. A good or final one is a
   moment, and so is a phase.
 - An Event in the table below lasts until the Event or condition that ends it, or as long as the message of that states.
 - Ends and restarts of containers are moments. So are repeats: they do not make a span longer.
