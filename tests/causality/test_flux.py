@@ -167,6 +167,39 @@ def test_a_commit_that_cannot_be_built_is_failing_until_the_next_one() -> None:
     assert outcomes(c) == [("GitRepository.Update repo", "failing"), ("GitRepository.Update repo", "ok")]
 
 
+def test_the_next_commit_supersedes_the_retries_of_a_bad_one() -> None:
+    c, repo, apps, web = watched()
+    publish(c, repo, TWO)
+    for _ in range(3):
+        begin(c, apps, TWO)
+        check(c, apps, TWO)
+        c.wait(20)
+        fail(c, apps, TWO)
+        c.wait(70)
+    publish(c, repo, THREE)
+    begin(c, apps, THREE)
+    apply(c, apps, web, THREE, "app:v3")
+    succeed(c, apps, THREE)
+    retry = "Kustomization.Ready=Unknown apps"
+    commit = "GitRepository.Update repo"
+    assert outcomes(c) == [(commit, "failing"), (retry, "failing"), (retry, "superseded"), (commit, "ok")]
+
+
+def test_a_retry_that_succeeds_recovers() -> None:
+    c, repo, apps, _ = watched()
+    publish(c, repo, TWO)
+    begin(c, apps, TWO)
+    check(c, apps, TWO)
+    c.wait(20)
+    fail(c, apps, TWO)
+    c.wait(120)
+    begin(c, apps, TWO)
+    check(c, apps, TWO)
+    c.wait(5)
+    succeed(c, apps, TWO)
+    assert [outcome for _, outcome in outcomes(c)][:2] == ["failing", "recovered"]
+
+
 def test_commits_that_overlap_are_told_apart_by_their_revisions() -> None:
     c, repo, apps, web = watched()
     publish(c, repo, TWO)
