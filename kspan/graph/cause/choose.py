@@ -410,6 +410,8 @@ class Chooser:
         place = subject.source == "nodeName"
         name = ("Node", "", obj.node) if place else (subject.kind, subject.namespace, subject.name)
         objects = self.state.objects.named(*name)
+        if not (place or subject.name):
+            objects = [o for o in self.state.objects.dependents(obj.uid) if o.kind == subject.kind]
         changes = [c for o in objects for c in o.changes if evidence.before_event(c, occ)]
         if subject.after:
             cause = evidence.newest(c for c in changes if c.verb == subject.after)
