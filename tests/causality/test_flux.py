@@ -406,19 +406,29 @@ def test_the_status_of_a_source_is_below_the_event_that_reports_the_same_revisio
     )
 
 
-def test_a_release_belongs_to_the_version_of_its_chart() -> None:
+@pytest.mark.parametrize(
+    "kind, name, published, applied",
+    [
+        ("HelmChart", "store", "6.5.{}", "6.5.{}"),
+        ("HelmChart", "shop-store", "6.5.{}", "6.5.{}"),
+        ("OCIRepository", "store", "6.5.{}@sha256:0a1b2c3d4e5f", "6.5.{}+0a1b2c3d4e5f"),
+    ],
+    ids=["chart", "chart of a template", "OCI"],
+)
+def test_a_release_belongs_to_the_version_of_its_chart(kind: str, name: str, published: str, applied: str) -> None:
     c = Cluster()
-    chart = c.create("HelmChart", "store", by="helm-controller", namespace="flux-system", chart="podinfo")
-    reference = {"kind": "HelmChart", "name": "store", "namespace": "flux-system"}
-    store = c.create("HelmRelease", "store", by="kubectl-create", chartRef=reference)
-    c.patch_status(chart, by=SOURCES, artifact={"revision": "6.5.3"})
-    c.patch_status(store, by=HELM, lastAttemptedRevision="6.5.3", conditions=[])
+    chart = c.create(kind, name, by="helm-controller", namespace="flux-system", chart="podinfo")
+    reference = {"kind": kind, "name": name, "namespace": "flux-system"}
+    spec: dict[str, Any] = {"chartRef": reference} if name == "store" else {"chart": {"spec": {"chart": "podinfo"}}}
+    store = c.create("HelmRelease", "store", by="kubectl-create", **spec)
+    c.patch_status(chart, by=SOURCES, artifact={"revision": published.format(3)})
+    c.patch_status(store, by=HELM, lastAttemptedRevision=applied.format(3), conditions=[])
     c.first_list()
-    c.patch_status(chart, by=SOURCES, artifact={"revision": "6.5.4"})
+    c.patch_status(chart, by=SOURCES, artifact={"revision": published.format(4)})
     c.patch_status(
         store,
         by=HELM,
-        lastAttemptedRevision="6.5.4",
+        lastAttemptedRevision=applied.format(4),
         conditions=conditions(
             c,
             store,
@@ -428,7 +438,7 @@ def test_a_release_belongs_to_the_version_of_its_chart() -> None:
     )
     c.wait(30)
     message = "Helm upgrade failed for release shop/store with chart podinfo@6.5.4: context deadline exceeded"
-    c.event(store, "UpgradeFailed", message, by=HELM, warning=True, revision="6.5.4")
+    c.event(store, "UpgradeFailed", message, by=HELM, warning=True, revision=applied.format(4))
     stalled = (("Ready", "False", "UpgradeFailed", message), ("Reconciling", "", "", ""))
     c.patch_status(store, by=HELM, conditions=conditions(c, store, *stalled))
-    assert outcomes(c) == [("HelmChart.Update store", "failing")]
+    assert outcomes(c) == [(f"{kind}.Update {name}", "failing")]
