@@ -382,10 +382,14 @@ def test_an_artifact_of_any_source_is_a_commit(source: str) -> None:
     assert outcomes(c) == [(f"{source}.Update repo", "failing")]
 
 
-def test_the_status_of_a_source_is_below_the_event_that_reports_the_same_revision() -> None:
+@pytest.mark.parametrize("order, revision", [("before", TWO), ("before", ""), ("after", "")])
+def test_the_status_of_a_source_is_below_the_event_that_reports_it(order: str, revision: str) -> None:
     c, repo, apps, web = watched()
-    c.event(repo, "NewArtifact", "stored artifact for commit 'change image'", by=SOURCES, revision=TWO)
-    publish(c, repo, TWO, by=SOURCES)
+    if order == "after":
+        publish(c, repo, TWO, by=SOURCES)
+    c.event(repo, "NewArtifact", "stored artifact for commit 'change image'", by=SOURCES, revision=revision)
+    if order == "before":
+        publish(c, repo, TWO, by=SOURCES)
     begin(c, apps, TWO)
     apply(c, apps, web, TWO, "app:v2")
     succeed(c, apps, TWO)
@@ -404,6 +408,16 @@ def test_the_status_of_a_source_is_below_the_event_that_reports_the_same_revisio
               Kustomization.ReconciliationSucceeded apps  by kustomize-controller  [own]
         """,
     )
+
+
+def test_an_event_about_an_artifact_that_was_stored_before_is_the_root_as_well() -> None:
+    c, repo, apps, web = watched()
+    publish(c, repo, TWO, by=SOURCES)
+    c.event(repo, "NewArtifact", "stored artifact for commit 'change image'", by=SOURCES, revision=TWO)
+    begin(c, apps, TWO)
+    apply(c, apps, web, TWO, "app:v2")
+    succeed(c, apps, TWO)
+    assert outcomes(c) == [("GitRepository.NewArtifact repo", "ok")]
 
 
 @pytest.mark.parametrize(

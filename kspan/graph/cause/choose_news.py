@@ -157,9 +157,10 @@ class NewsChooser:
         made it, a change of the object since the last revision."""
         for news in obj.news:
             event = self.state.occurrence(news.span)
-            if news.revision == occ.revision and event is not None and event.event_uid and event.seen_rv < occ.rv:
+            near = news.revision or abs(news.time - occ.time) <= evidence.MATCH
+            if news.revision in ("", occ.revision) and near and event is not None and event.event_uid:
                 self.prerequisites.require_decided([news.span])
-                return Choice(news.as_cause(), OWN, 0.95)
+                return Choice(news.as_cause(), OWN, 0.95, actor="" if occ.manager else event.actor)
         if not occ.by_controller:
             return Choice(None, ROOT, 0.95 if occ.manager else 0.5)
         since = max((n.rv for n in obj.news if n.rv < occ.rv), default=0)

@@ -27,7 +27,7 @@ class KnownChange(msgspec.Struct, array_like=True, gc=False):
     replicas_before: int = -1
     template: int = 0  # fingerprint of the pod template after the change
     template_changed: bool = False
-    effect: str = ""  # on a Node, see ``field_managers.node_change``; on a Pod: "joined" an owner, deleted once "ended"
+    effect: str = ""  # on a Node, see ``field_managers.node_change``; on a Pod: "joined" or "ended"; "published"
     manual: bool = False  # made by somebody else than a controller
     exact: bool = True  # False: made while nobody was watching
     trace: str = ""  # set once the occurrence is placed
