@@ -231,9 +231,9 @@ def test_the_failure_of_an_analysis_aborts_the_rollout() -> None:
             Rollout.AnalysisRunRunning web  by rollouts-controller  [subject]
             AnalysisRun.Failed web-2-2-1  by rollouts-controller  [own] error
               Rollout.AnalysisRunFailed web  by rollouts-controller  [subject] error
+              Rollout.RolloutAborted web  by rollouts-controller  [subject] error
               Rollout.Progressing=False web  by rollouts-controller  [owner]
             AnalysisRun.AnalysisRunFailed web-2-2-1  by rollouts-controller  [own] error
-          Rollout.RolloutAborted web  by rollouts-controller  [own] error
           Rollout.ScalingReplicaSet web  by rollouts-controller  [owner]
             ReplicaSet.Update web-2  by rollouts-controller  [subject]
         """,

@@ -167,6 +167,39 @@ def test_a_commit_that_cannot_be_built_is_failing_until_the_next_one() -> None:
     assert outcomes(c) == [("GitRepository.Update repo", "failing"), ("GitRepository.Update repo", "ok")]
 
 
+def test_the_next_commit_supersedes_the_retries_of_a_bad_one() -> None:
+    c, repo, apps, web = watched()
+    publish(c, repo, TWO)
+    for _ in range(3):
+        begin(c, apps, TWO)
+        check(c, apps, TWO)
+        c.wait(20)
+        fail(c, apps, TWO)
+        c.wait(70)
+    publish(c, repo, THREE)
+    begin(c, apps, THREE)
+    apply(c, apps, web, THREE, "app:v3")
+    succeed(c, apps, THREE)
+    retry = "Kustomization.Ready=Unknown apps"
+    commit = "GitRepository.Update repo"
+    assert outcomes(c) == [(commit, "failing"), (retry, "failing"), (retry, "superseded"), (commit, "ok")]
+
+
+def test_a_retry_that_succeeds_recovers() -> None:
+    c, repo, apps, _ = watched()
+    publish(c, repo, TWO)
+    begin(c, apps, TWO)
+    check(c, apps, TWO)
+    c.wait(20)
+    fail(c, apps, TWO)
+    c.wait(120)
+    begin(c, apps, TWO)
+    check(c, apps, TWO)
+    c.wait(5)
+    succeed(c, apps, TWO)
+    assert [outcome for _, outcome in outcomes(c)][:2] == ["failing", "recovered"]
+
+
 def test_commits_that_overlap_are_told_apart_by_their_revisions() -> None:
     c, repo, apps, web = watched()
     publish(c, repo, TWO)
@@ -349,10 +382,14 @@ def test_an_artifact_of_any_source_is_a_commit(source: str) -> None:
     assert outcomes(c) == [(f"{source}.Update repo", "failing")]
 
 
-def test_the_status_of_a_source_is_below_the_event_that_reports_the_same_revision() -> None:
+@pytest.mark.parametrize("order, revision", [("before", TWO), ("before", ""), ("after", "")])
+def test_the_status_of_a_source_is_below_the_event_that_reports_it(order: str, revision: str) -> None:
     c, repo, apps, web = watched()
-    c.event(repo, "NewArtifact", "stored artifact for commit 'change image'", by=SOURCES, revision=TWO)
-    publish(c, repo, TWO, by=SOURCES)
+    if order == "after":
+        publish(c, repo, TWO, by=SOURCES)
+    c.event(repo, "NewArtifact", "stored artifact for commit 'change image'", by=SOURCES, revision=revision)
+    if order == "before":
+        publish(c, repo, TWO, by=SOURCES)
     begin(c, apps, TWO)
     apply(c, apps, web, TWO, "app:v2")
     succeed(c, apps, TWO)
@@ -373,19 +410,39 @@ def test_the_status_of_a_source_is_below_the_event_that_reports_the_same_revisio
     )
 
 
-def test_a_release_belongs_to_the_version_of_its_chart() -> None:
+def test_an_event_about_an_artifact_that_was_stored_before_is_the_root_as_well() -> None:
+    c, repo, apps, web = watched()
+    publish(c, repo, TWO, by=SOURCES)
+    c.event(repo, "NewArtifact", "stored artifact for commit 'change image'", by=SOURCES, revision=TWO)
+    begin(c, apps, TWO)
+    apply(c, apps, web, TWO, "app:v2")
+    succeed(c, apps, TWO)
+    assert outcomes(c) == [("GitRepository.NewArtifact repo", "ok")]
+
+
+@pytest.mark.parametrize(
+    "kind, name, published, applied",
+    [
+        ("HelmChart", "store", "6.5.{}", "6.5.{}"),
+        ("HelmChart", "shop-store", "6.5.{}", "6.5.{}"),
+        ("OCIRepository", "store", "6.5.{}@sha256:0a1b2c3d4e5f", "6.5.{}+0a1b2c3d4e5f"),
+    ],
+    ids=["chart", "chart of a template", "OCI"],
+)
+def test_a_release_belongs_to_the_version_of_its_chart(kind: str, name: str, published: str, applied: str) -> None:
     c = Cluster()
-    chart = c.create("HelmChart", "store", by="helm-controller", namespace="flux-system", chart="podinfo")
-    reference = {"kind": "HelmChart", "name": "store", "namespace": "flux-system"}
-    store = c.create("HelmRelease", "store", by="kubectl-create", chartRef=reference)
-    c.patch_status(chart, by=SOURCES, artifact={"revision": "6.5.3"})
-    c.patch_status(store, by=HELM, lastAttemptedRevision="6.5.3", conditions=[])
+    chart = c.create(kind, name, by="helm-controller", namespace="flux-system", chart="podinfo")
+    reference = {"kind": kind, "name": name, "namespace": "flux-system"}
+    spec: dict[str, Any] = {"chartRef": reference} if name == "store" else {"chart": {"spec": {"chart": "podinfo"}}}
+    store = c.create("HelmRelease", "store", by="kubectl-create", **spec)
+    c.patch_status(chart, by=SOURCES, artifact={"revision": published.format(3)})
+    c.patch_status(store, by=HELM, lastAttemptedRevision=applied.format(3), conditions=[])
     c.first_list()
-    c.patch_status(chart, by=SOURCES, artifact={"revision": "6.5.4"})
+    c.patch_status(chart, by=SOURCES, artifact={"revision": published.format(4)})
     c.patch_status(
         store,
         by=HELM,
-        lastAttemptedRevision="6.5.4",
+        lastAttemptedRevision=applied.format(4),
         conditions=conditions(
             c,
             store,
@@ -395,7 +452,7 @@ def test_a_release_belongs_to_the_version_of_its_chart() -> None:
     )
     c.wait(30)
     message = "Helm upgrade failed for release shop/store with chart podinfo@6.5.4: context deadline exceeded"
-    c.event(store, "UpgradeFailed", message, by=HELM, warning=True, revision="6.5.4")
+    c.event(store, "UpgradeFailed", message, by=HELM, warning=True, revision=applied.format(4))
     stalled = (("Ready", "False", "UpgradeFailed", message), ("Reconciling", "", "", ""))
     c.patch_status(store, by=HELM, conditions=conditions(c, store, *stalled))
-    assert outcomes(c) == [("HelmChart.Update store", "failing")]
+    assert outcomes(c) == [(f"{kind}.Update {name}", "failing")]

@@ -405,7 +405,7 @@ class Chooser:
         cause = evidence.newest(c for c in obj.changes if evidence.seen_by(c, occ)) if obj.changes else None
         if cause is not None:
             return Choice(cause, OWN, 0.95 if occ.seen_rv else 0.8)
-        first = obj.changes[0] if obj.changes else None
+        first = next((c for c in obj.changes if not evidence.is_reported(c, occ)), None)
         watched = first is not None and (first.exact or first.verb != "Delete") and not evidence.is_later(first, occ)
         if first is not None and watched and not occ.seen_rv and first.time - occ.latest <= self.settings.hold:
             return Choice(first, OWN, 0.6)  # The change was received after the Event that it caused.
@@ -433,6 +433,8 @@ class Chooser:
         place = subject.source == "nodeName"
         name = ("Node", "", obj.node) if place else (subject.kind, subject.namespace, subject.name)
         objects = self.state.objects.named(*name)
+        if not (place or subject.name):
+            objects = [o for o in self.state.objects.dependents(obj.uid) if o.kind == subject.kind]
         changes = [c for o in objects for c in o.changes if evidence.before_event(c, occ)]
         if subject.after:
             cause = evidence.newest(c for c in changes if c.verb == subject.after)

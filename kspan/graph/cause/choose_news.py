@@ -118,6 +118,8 @@ class NewsChooser:
         # The spec is not known. People give one name to what belongs together.
         kinds = self.rules.sources[obj.kind].kind
         same = [s for kind in kinds for s in self.state.objects.named(kind, obj.namespace, obj.name)]
+        # The chart of a release (fluxcd/helm-controller api/v2, GetHelmChartName), in the namespace of its source.
+        same += [s for kind in kinds for s in self.state.objects.publishers(kind, f"{obj.namespace}-{obj.name}")]
         return self._newest_news(same, occ, 0.5)
 
     def of_revision(self, obj: ObjectState, occ: Occurrence) -> Choice | None:
@@ -150,16 +152,17 @@ class NewsChooser:
         stated = [
             n.revision for n in news if choice is not None and choice.cause is not None and n.span == choice.cause.span
         ]
-        return choice if not any(stated) or occ.revision in stated else None
+        return choice if not any(stated) or any(_is_same(one, occ.revision) for one in stated) else None
 
     def of_publication(self, occ: Occurrence, obj: ObjectState) -> Choice:
         """The cause of a change of the status that publishes a revision: the Event that reports it or, if a controller
         made it, a change of the object since the last revision."""
         for news in obj.news:
             event = self.state.occurrence(news.span)
-            if news.revision == occ.revision and event is not None and event.event_uid and event.seen_rv < occ.rv:
+            near = news.revision or abs(news.time - occ.time) <= evidence.MATCH
+            if news.revision in ("", occ.revision) and near and event is not None and event.event_uid:
                 self.prerequisites.require_decided([news.span])
-                return Choice(news.as_cause(), OWN, 0.95)
+                return Choice(news.as_cause(), OWN, 0.95, actor="" if occ.manager else event.actor)
         if not occ.by_controller:
             return Choice(None, ROOT, 0.95 if occ.manager else 0.5)
         since = max((n.rv for n in obj.news if n.rv < occ.rv), default=0)
@@ -168,7 +171,7 @@ class NewsChooser:
 
     def _newest_news(self, publishers: Iterable[ObjectState], occ: Occurrence, confidence: float) -> Choice | None:
         known = [n for obj in publishers for n in obj.news if n.span and not n.wanted and _is_news(n, occ)]
-        if occ.revision and (same := [n for n in known if n.revision == occ.revision]):
+        if occ.revision and (same := [n for n in known if _is_same(n.revision, occ.revision)]):
             known, confidence = same, 0.95
         known = [n for n in known if occ.time - n.time <= NEWS_WINDOW or n.revision]
         if not known:
@@ -234,6 +237,15 @@ class NewsChooser:
 
 def _order(choice: Choice) -> tuple[int, int]:
     return choice.cause.order if choice.cause is not None else (-1, 0)
+
+
+def _is_same(published: str, applied: str) -> bool:
+    """True if two texts state the same revision. A chart has a version (``6.5.4+0a1b2c``), the artifact with the chart
+    also a digest (``6.5.4@sha256:…``)."""
+    if ("@" in published) == ("@" in applied):
+        return published == applied
+    first, second = (text.partition("@")[0].partition("+")[0] for text in (published, applied))
+    return first == second
 
 
 def _first_since(changes: Iterable[KnownChange], refusal: Refusal) -> KnownChange | None:

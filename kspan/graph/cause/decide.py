@@ -87,12 +87,13 @@ class Decider:
     def _is_routine(self, occ: Occurrence, choice: Choice) -> bool:
         """True for a heartbeat that nothing in an open trace explains: an Event that a rule calls so, or that an object
         which is well applies a revision again."""
-        if self._is_live(choice):
+        stated = occ.subject is not None and occ.subject.means == "routine"
+        if not (stated or occ.revision) or self._is_live(choice):
             return False
-        if occ.subject is not None and occ.subject.means == "routine":
+        if stated:
             return True
         obj, cause = self.state.object(occ.uid), choice.cause
-        if not occ.revision or occ.warning or obj is None or obj.failures or obj.kind not in self.chooser.rules.sources:
+        if occ.warning or obj is None or obj.failures or obj.kind not in self.chooser.rules.sources:
             return False
         return choice == UNKNOWN if cause is None else self.state.objects.continuation(cause.trace) is None
 

@@ -73,9 +73,16 @@ def is_later(change: KnownChange, event: Occurrence) -> bool:
     return 0 < version_number(event.resource_version) < event.rv
 
 
+def is_reported(change: KnownChange, event: Occurrence) -> bool:
+    """True if an Event reports that its object publishes what it publishes since a change of its status."""
+    return change.effect == "published" and event.subject is not None and event.subject.means == "publishes"
+
+
 def seen_by(cause: KnownChange, occ: Occurrence) -> bool:
     """True if the reporter of the Event ``occ`` can have known a change of the Event's own object."""
     if is_later(cause, occ) or (cause.verb == "Delete" and occ.kind == "Pod" and occ.reason in _BEGINNINGS):
+        return False
+    if is_reported(cause, occ):
         return False
     if cause.verb == "Delete" and (cause.range or not cause.exact):
         return cause.latest <= occ.latest  # The object still existed when most Events about it were reported.

@@ -139,6 +139,7 @@ class ChangeObserver:
             return
         occ.revision = revision_of(new.signals)
         if occ.revision:
+            change.effect = "published" if occ.verb == "Update" else ""
             self.state.objects.add_news(new, News(occ.id, change.rv, occ.time, occ.revision))
 
     def _signal_writer(self, seen: ObservedObject, changed: ChangedFields) -> Writer:

@@ -81,7 +81,7 @@ def _check_subject(checks: Checks, path: Path, entry: dict[str, Any], message: P
         if subject:
             checks.wrong((*path, "subject"), "subject and subject_from cannot be used together")
     elif message is not None:
-        if "name" not in message.groups and means not in ("waits", "awaits", "requests"):
+        if "name" not in message.groups and means not in ("observes", "waits", "awaits", "requests"):
             checks.wrong((*path, "message"), "message needs a group (?P<name>...) for the name of the subject")
         if not subject and "kind" not in message.groups:
             checks.wrong(path, "subject is missing: set it to the kind of the object that the message names")

@@ -28,7 +28,7 @@ class KnownChange(msgspec.Struct, array_like=True, gc=False):
     template: int = 0  # fingerprint of the pod template after the change
     template_changed: bool = False
     # On a Node, see ``field_managers.node_change``; on a Pod: "joined" an owner, deleted once "ended"; on a Deployment:
-    # made while it was "paused", or "resumed" it.
+    # made while it was "paused", or "resumed" it; on a source: "published" a revision.
     effect: str = ""
     manual: bool = False  # made by somebody else than a controller
     exact: bool = True  # False: made while nobody was watching

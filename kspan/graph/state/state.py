@@ -357,10 +357,9 @@ class State:
 
     def check_traces_of(self, obj: ObjectState) -> None:
         """Check the open traces of an object soon: it began or ceased to fail."""
-        act = obj.last_act
-        name = act.trace if act is not None else ""
-        kept = self.objects.continuation(name)
-        for found in (name, *obj.episodes, kept[1].trace if kept is not None else ""):
+        acts = {change.trace for change in obj.changes} | {news.trace for news in obj.news}
+        continued = (kept[1].trace for name in acts if (kept := self.objects.continuation(name)) is not None)
+        for found in sorted({*acts, *obj.episodes, *continued}):
             self.check_soon(found)
 
     def note_failing(self, trace: Trace, uids: Iterable[str]) -> None:

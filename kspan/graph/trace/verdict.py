@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from kspan.graph.observe.condition_diff import PHASE, is_bad
 from kspan.graph.observe.field_managers import service_of
 from kspan.graph.observe.rollout_status import ASSESSED
-from kspan.graph.state.records import KnownChange, ObjectState, Occurrence, Trace
+from kspan.graph.state.records import KnownChange, News, ObjectState, Occurrence, Trace
 from kspan.graph.state.state import State
 from kspan.graph.trace.deletions import unfinished
 from kspan.graph.trace.failing import Failing, FailingTraces
@@ -185,6 +185,10 @@ class Judge:
     def _replaced(self, uids: list[str], members: list[Occurrence]) -> Verdict:
         """The verdict if the objects that failed were deleted or changed by another trace."""
         for obj in map(self.state.object, uids):
+            act = obj.last_act if obj is not None else None
+            if obj is not None and isinstance(act, News):
+                reason = f"superseded by revision {act.revision}, which {obj.kind} {obj.name} applies"
+                return Verdict(Outcome.SUPERSEDED, reason, act.span)
             if obj is not None and obj.changes and obj.changes[-1].verb:
                 return _superseded_by(obj.changes[-1], obj, members)
         return Verdict(Outcome.SUPERSEDED, "what failed was deleted")
@@ -218,7 +222,8 @@ def _is_dropped(obj: ObjectState, warning: Occurrence, known: dict[str, ObjectSt
     """True if an object was deleted, or changed in another trace, after a Warning about it."""
     if obj.deleting or obj.deleted:
         return True
-    return obj.uid not in known and bool(obj.changes) and obj.changes[-1].time > _moment(warning)[0]
+    act = obj.last_act
+    return obj.uid not in known and act is not None and act.time > _moment(warning)[0]
 
 
 def _is_healed(warning: Occurrence, obj: ObjectState, known: dict[str, ObjectState], *, began: bool) -> bool:

@@ -285,6 +285,11 @@ CASES: list[Case] = [
         subject("observes", "AnalysisRun", "webapp-579884787f-2"),
     ),
     (
+        "rollout-aborts-for-analysis", "rollouts-controller", "Rollout", "RolloutAborted",
+        'Rollout aborted update to revision 2: Metric "ok" assessed Failed due to failed (1) > failureLimit (0)',
+        subject("observes", "AnalysisRun", ""),
+    ),
+    (
         "kustomization-applies-workload", "kustomize-controller", "Kustomization", "Progressing",
         "Namespace/auth created\nService/auth/rauthy configured\nHelmRelease/auth/rauthy created\nDeployment/auth/x created",
         subject("applies", "HelmRelease", "rauthy", "auth", starts=True),

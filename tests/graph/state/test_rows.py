@@ -83,7 +83,9 @@ def test_what_is_known_so_far_of_an_occurrence_that_waits() -> None:
         ({"notes": [Note(8 * SECOND, "Ready", "Ready", "True", "", "")]}, 5),
     ],
 )
-def test_so_far_a_span_lasts_until_its_known_end_and_no_repeat_or_note_makes_it_longer(fields: dict[str, Any], expected: float) -> None:
+def test_so_far_a_span_lasts_until_its_known_end_and_no_repeat_or_note_makes_it_longer(
+    fields: dict[str, Any], expected: float
+) -> None:
     row = span_so_far(open_span_row(placed(seconds=5, **fields)))
     assert (row.start_time, row.end_time) == (5 * SECOND, expected * SECOND)
 
