@@ -63,6 +63,7 @@ def test_while_changes_may_be_missing_a_transition_without_a_time_is_dated_in_th
         (95, 97, ("operator", 97)),
         (99, 99, ("operator", 100)),
         # The entry is that of an earlier write: nobody wrote this one, as far as is known.
+        (98, 98, ("operator", 100)),
         (97, 97, ("operator", 100)),
         (98, 97, ("operator", 100)),
     ],
