@@ -77,6 +77,13 @@ def test_a_tool_prunes_what_it_applied_just_after_its_object_was_changed(
     assert of_change(app, thing("pod"), verb="Delete") == "root - 0.7", "nothing says that the tool had applied it"
 
 
+def test_a_deletion_with_another_cause_is_no_pruning() -> None:
+    app = thing("app", "Application", "store", namespace="argocd", changes=[change("a", 45, 95)])
+    owner = thing("w", "Widget", changes=[change("d", 40, 90, "Delete")])
+    fields: dict[str, Any] = {"verb": "Delete", "applier": ("Application", "argocd", "store")}
+    assert of_change(app, owner, thing("pod", owners=("w",)), **fields) == "owner d 0.95 by garbage-collector"
+
+
 # changes without a reason --------------------------------------------------------------------------------------------
 
 
