@@ -308,3 +308,21 @@ def test_a_failing_transition_has_no_newer_cause_in_what_was_published() -> None
 
     assert of_transition(warning=False) == "subject p 0.8"
     assert of_transition(warning=True) == "own c 0.9"
+
+
+# updates on which a kubelet acted ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "message, seen_rv, expected",
+    [
+        ("Container app definition changed, will be restarted", 10, "own u 0.95"),
+        ("Started container app", 10, "own made 0.95"),
+        ("Started container app", 0, "own u 0.8"),
+    ],
+)
+def test_an_event_that_shows_an_update_follows_it_whatever_version_its_kubelet_saw(
+    message: str, seen_rv: int, expected: str
+) -> None:
+    pod = thing("pod", changes=[change("made", 10, 50, "Create"), change("u", 20, 60)])
+    assert of_event(pod, actor="kubelet", message=message, seen_rv=seen_rv) == expected

@@ -34,3 +34,9 @@ def test_each_change_of_labels_is_another_one_although_the_generation_stays() ->
         assert w.obj.unpublished is not None
         spans.append(w.obj.unpublished.id)
     assert len(set(spans)) == 2
+
+
+def test_an_object_of_a_kind_that_nobody_assesses_neither_progresses_nor_ends() -> None:
+    w = Watched("Widget")
+    w.see(RecordType.ADDED, status={"succeeded": 1, "completionTime": "2026-11-22T10:00:00Z"})
+    assert (w.obj.progressing, w.obj.failed, w.obj.ended) == (False, False, 0)
