@@ -12,6 +12,7 @@ from kspan.graph.cause.prerequisites import Prerequisites
 from kspan.graph.rules.rules import Subject
 from kspan.graph.state.records import KnownChange, ObjectState
 from kspan.settings import FoldSettings
+from kspan.times import SECOND
 from tests.graph.making import change, occurrence, state_of, thing
 
 BOUND = msgspec.json.encode({"volumeName": "disk"})
@@ -77,6 +78,8 @@ def test_a_claim_is_bound_because_of_what_was_made_last(others: list[ObjectState
         ([pod("web", 60)], "own claim"),
         ([pod("old", 20), pod("web", 30)], "subject old"),
         ([pod("old", 20), pod("web", 30, node="node-a")], "subject web"),
+        ([pod("old", 20), pod("web", 60, node="node-a", created=60 * SECOND)], "subject old"),
+        ([pod("old", 20), pod("web", 49, node="node-a", created=50 * SECOND)], "subject web"),
         ([thing("other", claims=("files",), changes=[made("other", 30)])], "own claim"),
         ([pod("elsewhere", 30, namespace="lab")], "own claim"),
         ([], "own claim"),

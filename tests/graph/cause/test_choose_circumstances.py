@@ -77,6 +77,13 @@ def test_a_tool_prunes_what_it_applied_just_after_its_object_was_changed(
     assert of_change(app, thing("pod"), verb="Delete") == "root - 0.7", "nothing says that the tool had applied it"
 
 
+def test_a_deletion_with_another_cause_is_no_pruning() -> None:
+    app = thing("app", "Application", "store", namespace="argocd", changes=[change("a", 45, 95)])
+    owner = thing("w", "Widget", changes=[change("d", 40, 90, "Delete")])
+    fields: dict[str, Any] = {"verb": "Delete", "applier": ("Application", "argocd", "store")}
+    assert of_change(app, owner, thing("pod", owners=("w",)), **fields) == "owner d 0.95 by garbage-collector"
+
+
 # changes without a reason --------------------------------------------------------------------------------------------
 
 
@@ -301,3 +308,21 @@ def test_a_failing_transition_has_no_newer_cause_in_what_was_published() -> None
 
     assert of_transition(warning=False) == "subject p 0.8"
     assert of_transition(warning=True) == "own c 0.9"
+
+
+# updates on which a kubelet acted ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "message, seen_rv, expected",
+    [
+        ("Container app definition changed, will be restarted", 10, "own u 0.95"),
+        ("Started container app", 10, "own made 0.95"),
+        ("Started container app", 0, "own u 0.8"),
+    ],
+)
+def test_an_event_that_shows_an_update_follows_it_whatever_version_its_kubelet_saw(
+    message: str, seen_rv: int, expected: str
+) -> None:
+    pod = thing("pod", changes=[change("made", 10, 50, "Create"), change("u", 20, 60)])
+    assert of_event(pod, actor="kubelet", message=message, seen_rv=seen_rv) == expected

@@ -197,3 +197,77 @@ def test_a_deletion_is_less_certain_if_it_or_its_cause_was_not_watched(
 def test_a_deletion_without_a_cause_is_less_certain_if_it_was_not_watched() -> None:
     assert deleted(thing("obj", changes=[change("this", 50, 100, "Delete")])) == "root - 0.7"
     assert deleted(thing("obj", changes=[change("this", 50, 100, "Delete", exact=False)])) == "root - 0.6"
+
+
+# Pods that are missing from a list -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes, fields, expected",
+    [
+        ([change("n", 40, 60, effect="deleted")], {}, "place n 0.8 by pod-garbage-collector"),
+        ([change("n", 40, 60, effect="evicts")], {}, "place n 0.8"),
+        ([change("n", 40, 60, effect="closed")], {}, "place n 0.8"),
+        ([change("n", 40, 60, effect="labelled")], {}, ROOT),
+        ([change("n", 40, 60, effect="evicts"), change("o", 45, 61, effect="opened")], {}, ROOT),
+        # Before the earliest time at which the Pod can have been deleted, and not long before.
+        ([change("n", 40, 59.9, effect="evicts")], {}, ROOT),
+        ([change("n", 40, 59.9, effect="deleted")], {}, ROOT),
+        ([change("n", 50, 60, effect="evicts")], {}, ROOT),
+        # It was watched: then a disruption would have been seen.
+        ([change("n", 40, 60, effect="evicts")], {"uncertainty": 0}, ROOT),
+        ([change("n", 40, 60, effect="deleted")], {"uncertainty": 0}, ROOT),
+    ],
+)
+def test_a_pod_that_is_missing_from_a_list_was_removed_with_what_happened_to_its_node(
+    changes: list[KnownChange], fields: dict[str, Any], expected: str
+) -> None:
+    node = thing("n", "Node", "node-a", namespace="", changes=changes)
+    more: dict[str, Any] = {"uncertainty": 10 * SECOND} | fields
+    assert deleted(thing("pod", node="node-a"), node, **more) == expected
+    assert deleted(thing("pod", node="node-b"), node, **more) == ROOT
+    assert deleted(thing("pod"), thing("n", "Node", "", namespace="", changes=changes), **more) == ROOT
+
+
+@pytest.mark.parametrize("kind, expected", [("DaemonSet", ROOT), ("ReplicaSet", "place n 0.8")])
+def test_evictions_spare_the_pods_of_a_daemon_set(kind: str, expected: str) -> None:
+    node = thing("n", "Node", "node-a", namespace="", changes=[change("n", 40, 90, effect="closed")])
+    pod = thing("pod", owner="owner", node="node-a")
+    assert deleted(pod, thing("owner", kind), node, uncertainty=10 * SECOND) == expected
+
+
+def test_of_two_nodes_with_one_name_the_newer_one_counts() -> None:
+    old, new = (
+        thing(uid, "Node", "node-a", namespace="", created=at, changes=[change(uid, rv, 90, effect="evicts")])
+        for uid, at, rv in (("old", 1, 41), ("new", 2, 40))
+    )
+    pod = thing("pod", node="node-a")
+    assert deleted(pod, new, old, uncertainty=10 * SECOND) == "place new 0.8"
+
+
+@pytest.mark.parametrize(
+    "created, namespaces, expected",
+    [
+        (50, [(49, "first")], "place first 0.9 by namespace-controller"),
+        (50, [(51, "first")], "place first 0.9 by namespace-controller"),
+        (50, [(52, "first")], ROOT),
+        # The name was used again since.
+        (50, [(10, "first"), (40, "second")], "place second 0.9 by namespace-controller"),
+        (50, [(10, "first"), (60, "second")], "place first 0.9 by namespace-controller"),
+    ],
+)
+def test_an_object_is_deleted_with_the_namespace_in_which_it_was_created(
+    created: int, namespaces: list[tuple[int, str]], expected: str
+) -> None:
+    named = [
+        thing(name, "Namespace", "shop", namespace="", created=at * SECOND, changes=[change(name, 40, 90, "Delete")])
+        for at, name in namespaces
+    ]
+    assert deleted(thing("obj", created=created * SECOND), *named) == expected
+
+
+def test_a_deletion_has_the_reason_of_the_disruption_as_its_message() -> None:
+    pod = thing("pod", disruption="PreemptionByScheduler", node="node-a")
+    state, settings, rules = state_of(pod), FoldSettings(), built_in_rules()
+    chooser = DeletionChooser(state, rules, settings, Prerequisites(state, rules, settings))
+    assert chooser.of_deletion(occurrence("this", 50, 100, verb="Delete"), pod).message == "PreemptionByScheduler"

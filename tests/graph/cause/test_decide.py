@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from kspan.graph import built_in_rules
 from kspan.graph.cause.decide import Decider
@@ -275,6 +276,55 @@ def test_only_a_deletion_that_is_decided_late_claims_those_of_its_dependents(ver
     late = d.add("late", 50, 95, uid="rs", kind="ReplicaSet", name="rs", verb=verb, uncertainty=SECOND)
     d.decide(late)
     assert parents(deletion) == (["owner late"] if claims else ["root "])
+
+
+@pytest.mark.parametrize(
+    "fields, claimed",
+    [
+        ({}, True),
+        ({"rule": "owner"}, True),
+        ({"rule": "place"}, True),
+        # An Event reports who deleted it, or it belongs to an episode.
+        ({"rule": "subject"}, False),
+        ({"rule": "own"}, False),
+        ({"rule": "carried"}, False),
+        ({"episodic": True}, False),
+    ],
+)
+def test_only_a_deletion_whose_place_objects_determined_is_claimed(fields: dict[str, Any], claimed: bool) -> None:
+    owner = rs(changes=[])
+    d = Deciding(owner, pod(changes=[change("gone", 60, 100, "Delete")], owners=("rs",), deleting=True))
+    deletion = d.add("gone", 60, verb="Delete", by_controller=True)
+    d.decide(deletion)
+    deletion.place = replace(deletion.place, **fields)
+    owner.changes = [change("late", 50, 95, "Delete", exact=False)]
+    d.decide(d.add("late", 50, 95, uid="rs", kind="ReplicaSet", name="rs", verb="Delete", uncertainty=SECOND))
+    assert (parents(deletion) == ["owner late"]) is claimed
+
+
+@pytest.mark.parametrize("exact, claimed", [(False, True), (True, False)])
+def test_a_deletion_that_was_watched_was_received_before_those_that_follow_from_it(exact: bool, claimed: bool) -> None:
+    owner = rs(changes=[])
+    d = Deciding(owner, pod(changes=[change("gone", 60, 100, "Delete")], owners=("rs",), deleting=True))
+    deletion = d.add("gone", 60, verb="Delete", by_controller=True)
+    d.decide(deletion)
+    owner.changes = [change("late", 50, 95, "Delete", exact=exact)]
+    d.decide(d.add("late", 50, 95, uid="rs", kind="ReplicaSet", name="rs", verb="Delete"))
+    assert (parents(deletion) == ["owner late"]) is claimed
+
+
+@pytest.mark.parametrize(
+    "seen_rv, expected", [(40, ["owner first", "subject event"]), (0, ["owner second", "subject event"])]
+)
+def test_a_late_event_without_a_version_shows_no_other_cause(seen_rv: int, expected: list[str]) -> None:
+    d = Deciding(rs(changes=[change("first", 40, 90), change("second", 45, 95)]), pod())
+    for name, rv, seconds in (("first", 40, 90), ("second", 45, 95)):
+        d.decide(d.add(name, rv, seconds, uid="rs", kind="ReplicaSet", verb="Update"))
+    made = d.made()
+    d.decide(made)
+    event = d.told(seen_rv=seen_rv)
+    d.decide(event)
+    assert parents(event, made) == expected
 
 
 def test_a_deletion_that_its_object_does_not_remember_claims_nothing() -> None:

@@ -12,7 +12,7 @@ from kspan.graph.state.records import Baseline, KnownChange, ObjectState, Occurr
 from kspan.ids import span_id
 from kspan.settings import FoldSettings
 from kspan.times import SECOND
-from tests.graph.making import CLUSTER, state_of, thing
+from tests.graph.making import CLUSTER, change, state_of, thing
 
 CONTROLLER = "kube-controller-manager"
 
@@ -186,3 +186,71 @@ def test_a_manager_is_a_controller_by_its_name_or_as_that_of_the_owner(
     obj = listed([entry(manager, 100)], owner=owner, owner_manager="owner-controller")
     (occ, change), *_ = inferred(obj, 150, thing("web", "Deployment"))
     assert (occ.by_controller, occ.actor, change.manual) == (by_controller, actor, not by_controller)
+
+
+# revisions -----------------------------------------------------------------------------------------------------------
+
+
+def revision(uid: str, seconds: float, **more: Any) -> ObjectState:
+    kind = more.pop("kind", "ReplicaSet")
+    return thing(uid, kind, owner="obj", created=int(seconds * SECOND), **({"template": 9} | more))
+
+
+@pytest.mark.parametrize(
+    "kind, made, now, expected",
+    [
+        ("Deployment", revision("r", 135), 150, [135]),
+        # Of the creation itself.
+        ("Deployment", revision("r", 129.9), 150, []),
+        ("Deployment", revision("r", 130), 150, [130]),
+        # Next to an update that is known already: that one has a better time.
+        ("Deployment", revision("r", 330), 400, []),
+        ("Deployment", revision("r", 330.5), 400, [330.5]),
+        ("Deployment", revision("r", 270), 400, []),
+        ("Deployment", revision("r", 269.5), 400, [269.5]),
+        # Its creation was seen, and so the change before it.
+        ("Deployment", revision("r", 135, changes=[change("c", 3, 135, "Create")]), 150, []),
+        ("Deployment", revision("r", 135, changes=[change("c", 1, 135, "Create")]), 150, [135]),
+        ("Deployment", revision("r", 135, changes=[change("c", 3, 135, "Update")]), 150, [135]),
+        ("Deployment", revision("r", 135, kind="ControllerRevision"), 150, []),
+        ("StatefulSet", revision("r", 135, kind="ControllerRevision"), 150, [135]),
+        ("DaemonSet", revision("r", 135, kind="ControllerRevision"), 150, [135]),
+        ("StatefulSet", revision("r", 135), 150, []),
+        ("Widget", revision("r", 135), 150, []),
+    ],
+)
+def test_each_revision_shows_a_change_of_the_template(
+    kind: str, made: ObjectState, now: float, expected: list[float]
+) -> None:
+    updated = 300 if now > 300 else 0
+    entries = [entry("kubectl", 100), *([entry("kubectl-set", updated)] if updated else [])]
+    obj = listed(entries, kind=kind, generation=2)
+    found = [c for occ, c in inferred(obj, now, made) if occ.verb == "Update" and c.time != updated * SECOND]
+    assert [c.time / SECOND for c in found] == expected
+    assert all(c.manual and c.template == (9 if kind == "Deployment" else 0) for c in found)
+
+
+def test_an_object_that_was_never_updated_has_no_change_of_its_template() -> None:
+    obj = listed([entry("kubectl", 100)], generation=1)
+    assert [occ.verb for occ, _ in inferred(obj, 150, revision("r", 135))] == ["Create"]
+
+
+@pytest.mark.parametrize(
+    "near, now, made, expected",
+    [
+        # Events in the first list are at most an hour old.
+        (5000, 5000, 1400, True),
+        (5000, 5000, 1399, False),
+        # A late occurrence can have a cause as old as a trace can be.
+        (2000, 5000, 1100, True),
+        (2000, 5000, 1099, False),
+    ],
+)
+def test_a_revision_counts_if_something_that_a_first_list_shows_may_follow_from_it(
+    near: int, now: int, made: float, expected: bool
+) -> None:
+    obj, owned = listed([entry("kubectl", 100)], generation=2), revision("r", made)
+    state = state_of(obj, owned)
+    state.clock.advance(now * SECOND)
+    found = infer_changes(state, built_in_rules(), FoldSettings(), obj, near * SECOND)
+    assert bool(found) is expected

@@ -50,7 +50,8 @@ class Watched:
         raw = {"kind": self.kind, "apiVersion": "v1", "metadata": metadata | (meta or {}), **more}
         now = T + int(at * SECOND)
         resource = RESOURCES.get(self.kind, "example.com/v1/xs")
-        self.state.clock.advance(now)
+        if not self.state.clock.is_held:
+            self.state.clock.advance(now)
         before = set(self.state._occurrences)
         self.observer.observe(LogRecord(kind, now, resource, kind=self.kind, payload=msgspec.json.encode(raw)))
         added = [occ for span, occ in self.state._occurrences.items() if span not in before]

@@ -145,6 +145,45 @@ def test_a_deletion_that_a_list_showed_waits_30_s_for_the_list_of_its_owner(
     assert traced.check(seconds) == expected
 
 
+@pytest.mark.parametrize(
+    "last, opened, resumed, now, expected",
+    [
+        # Nothing routine for as long as another trace may last: 900 s.
+        (100, 100, 0, 999.5, "0.5"),
+        (100, 100, 0, 1000, "closed"),
+        (500, 100, 0, 1000, "400"),
+        # At most a day: 96 times as long.
+        (86_000, 100, 0, 86_400, "100"),
+        (86_000, 100, 0, 86_500, "closed"),
+        (100, 100, 995, 1000, "5"),
+        (100, 100, 995, 1005, "closed"),
+    ],
+)
+def test_a_quiet_trace_is_closed_after_a_quarter_of_an_hour_or_a_day(
+    last: float, opened: float, resumed: float, now: float, expected: str
+) -> None:
+    traced = Traced(pod())
+    traced.add("a", event_uid="e")
+    trace = traced.state.trace("trace")
+    assert trace is not None
+    trace.quiet, trace.opened, trace.last = True, int(opened * SECOND), int(last * SECOND)
+    if resumed:
+        traced.to(resumed - 1)
+        traced.state.clock.hold()
+        traced.state.clock.resume(int(resumed * SECOND))
+    assert traced.check(now) == expected
+
+
+def test_what_a_list_showed_long_after_it_happened_is_closed_after_ten_quiet_seconds() -> None:
+    traced = Traced(pod())
+    traced.add("a", event_uid="e")
+    trace = traced.state.trace("trace")
+    assert trace is not None
+    trace.quiet, trace.last, trace.active = True, 100 * SECOND, 5000 * SECOND
+    assert traced.check(5005) == "5"
+    assert traced.check(5010) == "closed"
+
+
 def test_an_occurrence_that_waits_on_another_object_keeps_no_trace_open() -> None:
     traced = Traced(pod(), thing("other"))
     traced.add("a", verb="Create")
