@@ -131,3 +131,14 @@ def test_what_the_first_list_shows_is_remembered_and_starts_nothing() -> None:
     found = pod.see(RecordType.LISTED, 100, {"creationTimestamp": second(50)}, status=status(running(), 1, ended()))
     assert [occ for occ in found if occ.run is not None] == []
     assert [(turn.ended, turn.number) for turn in pod.obj.containers] == [(True, 0), (False, 1)]
+
+
+def test_of_several_known_ends_the_last_counts() -> None:
+    pod = Pod()
+    for number in range(3):
+        (end,) = [
+            occ.run
+            for occ in pod.show(status(ended(identity=f"containerd://{number}"), number))
+            if isinstance(occ.run, Ended)
+        ]
+        assert (end.number, end.missed) == (number, 0)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from kspan.model import LogRecord, RecordType
+from kspan.k8s.resource_version import EPOCH_STEP
+from kspan.model import VANISHED, LogRecord, RecordType
 from kspan.times import SECOND
 from tests.graph.observe.test_object_state import T, Watched
 
@@ -40,3 +41,24 @@ def test_an_object_of_a_kind_that_nobody_assesses_neither_progresses_nor_ends() 
     w = Watched("Widget")
     w.see(RecordType.ADDED, status={"succeeded": 1, "completionTime": "2026-11-22T10:00:00Z"})
     assert (w.obj.progressing, w.obj.failed, w.obj.ended) == (False, False, 0)
+
+
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_an_object_that_is_missing_from_a_list_without_a_gap_was_deleted_at_the_latest_version_of_its_epoch(
+    epoch: int,
+) -> None:
+    w = Watched()
+    w.see(RecordType.ADDED)
+    payload = b'{"metadata": {"uid": "uid", "name": "web", "namespace": "shop", "resourceVersion": "41"}}'
+    gone = LogRecord(
+        RecordType.DELETED,
+        T + 110 * SECOND,
+        "x/v1/xs",
+        kind="Deployment",
+        payload=payload,
+        reason=VANISHED,
+        epoch=epoch,
+    )
+    w.observer.observe(gone)
+    (deletion,) = [occ for occ in map(w.state.occurrence, w.state.pending_of("uid")) if occ and occ.verb == "Delete"]
+    assert deletion.rv == (epoch + 1) * EPOCH_STEP - 1

@@ -135,3 +135,11 @@ def test_an_episode_of_another_closed_trace_is_not_shared() -> None:
     third = placed.add("c")
     placed.placer.place(third, Choice(change("x", 9, trace="closed"), "own", 0.8), None, None)
     assert third.place.trace == first.place.trace
+
+
+def test_the_confidence_in_a_place_has_two_digits() -> None:
+    placed = Placed()
+    root, episode = placed.add("a", verb="Create"), placed.add("b")
+    placed.placer.place(root, Choice(None, "root", 0.9499), None, None)
+    placed.placer.place(episode, Choice(None, "root", 0.3499), None, None)
+    assert (root.place.confidence, episode.place.confidence) == (0.95, 0.35)
