@@ -143,6 +143,7 @@ def test_what_a_controller_reports_again_and_again_is_one_quiet_trace(name: str,
             "flux-source.jsonl",
             """
             GitRepository.NewArtifact apps  by source-controller  [root]
+              GitRepository.Update apps  by source-controller  [own]
               Kustomization.Ready=Unknown apps  by unknown  [subject]
               Kustomization.Reconciling apps  by unknown  [subject]
               Kustomization.Progressing apps  by kustomize-controller  [subject]

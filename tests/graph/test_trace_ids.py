@@ -46,9 +46,11 @@ class History:
         self.records: list[LogRecord] = []
         self.counts: Counter[int] = Counter()
         self.generations: Counter[int] = Counter()
+        self.about: dict[int, tuple[int, bool]] = {}
 
     def event(self, number: int, event: int, again: bool, named: bool) -> None:
         """An Event about a Lease that nobody watches, or about a ConfigMap: counted up, or only written again."""
+        number, named = self.about.setdefault(event, (number, named))  # An Event is about one object.
         self.counts[event] += again or not self.counts[event]
         about = {"kind": "Lease", "name": f"lease-{number}", "namespace": "shop", "uid": "" if named else f"l{number}"}
         if event % 2:

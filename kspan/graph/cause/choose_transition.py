@@ -112,7 +112,7 @@ class TransitionChooser:
         )
         # A deadline is exceeded because of the change that set it, not because of a dependent.
         timed_out = occ.condition_reason.endswith("DeadlineExceeded")
-        find = _newest_guarded if obj.kind == "PodDisruptionBudget" else evidence.newest_below
+        find = newest_guarded if obj.kind == "PodDisruptionBudget" else evidence.newest_below
         # What a Pod owns are its claims, which do not run it.
         below = None if timed_out or obj.kind == "Pod" else find(self.state, obj, transition)
         if below is not None and (own is None or own.rv < below.rv):
@@ -168,7 +168,7 @@ def _turn_before(pod: ObjectState, occ: Occurrence, transition: Transition) -> C
     return max(turns, key=lambda t: (t.rv, t.time, t.span), default=None)
 
 
-def _newest_guarded(state: State, budget: ObjectState, transition: Transition) -> Transition | KnownChange | None:
+def newest_guarded(state: State, budget: ObjectState, transition: Transition) -> Transition | KnownChange | None:
     """The newest occurrence before the transition of a PodDisruptionBudget to a Pod that it guards: of those with a
     controller, whose pod template has the labels. All objects of the cluster are looked at."""
     selector = decode_selector(budget.spec)

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kspan.graph.cause import evidence
+from kspan.graph.cause import choose_transition, evidence
 from kspan.graph.state.records import Transition
 from tests.graph.cause.test_evidence import span
 from tests.graph.making import change, occurrence, state_of, thing, transition
@@ -88,9 +88,11 @@ def test_a_budget_changes_because_of_the_pods_that_it_guards(
     controller = thing("rs", **({"kind": "ReplicaSet", "spec": template} | fields))
     pod = thing("pod", owner="rs", transitions=[transition("a", 40)])
     state = state_of(budget, controller, pod)
-    assert span(evidence.newest_guarded(state, budget, transition("t", 50, kind="DisruptionAllowed"))) == expected
+    assert (
+        span(choose_transition.newest_guarded(state, budget, transition("t", 50, kind="DisruptionAllowed"))) == expected
+    )
     without = thing("other", "PodDisruptionBudget")
-    assert evidence.newest_guarded(state, without, transition("t", 50)) is None
+    assert choose_transition.newest_guarded(state, without, transition("t", 50)) is None
 
 
 def test_of_the_pods_of_two_controllers_the_newest_counts() -> None:
@@ -100,4 +102,7 @@ def test_of_the_pods_of_two_controllers_the_newest_counts() -> None:
     pods = [
         thing(f"of-{name}", owner=name, transitions=[transition(name, rv)]) for name, rv in (("one", 41), ("two", 40))
     ]
-    assert span(evidence.newest_guarded(state_of(budget, *controllers, *pods), budget, transition("t", 50))) == "one"
+    assert (
+        span(choose_transition.newest_guarded(state_of(budget, *controllers, *pods), budget, transition("t", 50)))
+        == "one"
+    )

@@ -202,12 +202,13 @@ def revision(uid: str, seconds: float, **more: Any) -> ObjectState:
         ("Deployment", revision("r", 135), 150, [135]),
         # Of the creation itself.
         ("Deployment", revision("r", 129.9), 150, []),
-        ("Deployment", revision("r", 130), 150, [130]),
+        ("Deployment", revision("r", 130), 150, []),
+        ("Deployment", revision("r", 130.1), 150, [130.1]),
         # Next to an update that is known already: that one has a better time.
         ("Deployment", revision("r", 330), 400, []),
         ("Deployment", revision("r", 330.5), 400, [330.5]),
-        ("Deployment", revision("r", 270), 400, []),
-        ("Deployment", revision("r", 269.5), 400, [269.5]),
+        ("Deployment", revision("r", 300), 400, []),
+        ("Deployment", revision("r", 299.5), 400, [299.5]),
         # Its creation was seen, and so the change before it.
         ("Deployment", revision("r", 135, changes=[change("c", 3, 135, "Create")]), 150, []),
         ("Deployment", revision("r", 135, changes=[change("c", 1, 135, "Create")]), 150, [135]),

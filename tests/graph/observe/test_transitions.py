@@ -101,7 +101,7 @@ def test_a_transition_that_a_list_showed_has_the_time_of_an_entry_of_the_same_se
         entry = {"managedFields": [managed("operator", 97, "status", **{"f:status": {}})]}
         w.see(RecordType.ADDED, at=98, meta=entry, **ready("True"))
         if end:
-            w.state.clock.add_gap("x/v1/xs", Gap(30, end, T + 98 * SECOND, T + 100 * SECOND))
+            w.state.clock.add_gap("example.com/v1/xs", Gap(30, end, T + 98 * SECOND, T + 100 * SECOND))
         (occ,) = w.see(at=100, meta=entry, **ready("False"))
         assert (occ.time - T) / SECOND == expected
 

@@ -78,7 +78,7 @@ def test_what_is_known_so_far_of_an_occurrence_that_waits() -> None:
     "fields, expected",
     [
         ({}, 5),
-        ({"until": 7 * SECOND}, 7),
+        ({"verb": "Update", "until": 7 * SECOND}, 7),
         ({"repeats": [Repeat(7 * SECOND, 2, "", 3), Repeat(6 * SECOND, 3, "", 4)]}, 5),
         ({"notes": [Note(8 * SECOND, "Ready", "Ready", "True", "", "")]}, 5),
     ],

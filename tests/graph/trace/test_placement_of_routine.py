@@ -72,9 +72,6 @@ def test_the_quiet_trace_of_an_unknown_object_is_not_kept() -> None:
         ({"seconds": 160.1}, 300, False),
         ({"seconds": 40}, 300, True),
         ({"seconds": 39.9}, 300, False),
-        # One that is repeated counts from its first time to its last.
-        ({"seconds": 170, "event_start": 160 * SECOND}, 300, True),
-        ({"seconds": 170, "event_start": 161 * SECOND}, 300, False),
         # It is received later: then time has passed, and ``settle`` separates them.
         ({"seconds": 290}, 359.9, False),
         ({"seconds": 290}, 360, True),

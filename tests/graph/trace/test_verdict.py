@@ -487,7 +487,7 @@ def test_the_reason_says_who_interrupted_a_trace_and_how_far_it_came() -> None:
     members = [made("a", uid="web", kind="Deployment"), *pods, *ready, other]
     judged = Judged(*members, objects=[web])
     assert judged.closed == Verdict(
-        Outcome.SUPERSEDED, "superseded by Deployment.Delete web by helm, when 2 of 3 new Pods were ready", "d"
+        Outcome.SUPERSEDED, "superseded by Deployment.Delete web by helm, when 2 of 3 new Pods were ready", "d", "other"
     )
     judged = Judged(members[0], objects=[web])
     assert judged.closed.reason == "superseded by Deployment.Delete web by helm"
