@@ -214,7 +214,7 @@ def test_a_deletion_says_which_finalizer_held_it(store: Store, capsys: pytest.Ca
     cluster.apply("ConfigMap", "other", data={})
     watched(store, cluster)
     answer = ask(made(store), "pvc/data")
-    assert text_of(answer, capsys)[2:3] == ["still held by kubernetes.io/pvc-protection"], "as long as it is there"
+    assert text_of(answer, capsys)[3:4] == ["still held by kubernetes.io/pvc-protection"], "as long as it is there"
     cluster.records.clear()
     cluster.wait(8)
     cluster.gone(data)
@@ -222,7 +222,7 @@ def test_a_deletion_says_which_finalizer_held_it(store: Store, capsys: pytest.Ca
     cluster.apply("ConfigMap", "another", data={})
     watched(store, cluster)
     answer = ask(made(store), "pvc/data")
-    assert text_of(answer, capsys)[2:3] == ["held by kubernetes.io/pvc-protection for 14.0s"]
+    assert text_of(answer, capsys)[3:4] == ["held by kubernetes.io/pvc-protection for 14.0s"]
     assert as_json(answer)["chain"][0]["held"] == "held by kubernetes.io/pvc-protection for 14.0s"
 
 
@@ -238,8 +238,8 @@ def test_a_namespace_that_hangs_says_once_what_remains_in_it(store: Store, capsy
     watched(store, cluster)
     text = text_of(ask(made(store), "ns/shop"), capsys)
     verdict = f"incomplete: Namespace shop is still being deleted: {message}"
-    assert text[2] == f"outcome: {verdict}"
-    assert text[4].endswith(f"Namespace.Delete shop  root 0.70  {verdict}")
+    assert text[3] == f"outcome: {verdict}"
+    assert text[5].endswith(f"Namespace.Delete shop  root 0.70  {verdict}")
 
 
 def test_a_rollout_that_was_resumed_says_what_was_changed_while_it_was_paused(
@@ -263,7 +263,7 @@ def test_a_rollout_that_was_resumed_says_what_was_changed_while_it_was_paused(
     assert [reading.manager_of(span) for span in answer.resumed] == ["kubectl-set"]
     assert answer.related is None
     (line,) = (line for line in text_of(answer, capsys) if "while it was paused" in line)
-    assert line.startswith("  rolls out what kubectl-set changed while it was paused at 10:02:0")
+    assert line.startswith("  rolls out what kubectl (kubectl-set) changed while it was paused at 10:02:0")
     assert "app:v1 → app:v2" in line
 
 

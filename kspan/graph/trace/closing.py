@@ -62,6 +62,10 @@ class TraceCloser:
         # meanwhile gets the time to join the trace.
         opened, resumed = max(trace.opened, trace.failing_until), self.state.clock.resumed
         expires = max(opened + self.settings.max_trace_age, resumed + self.settings.settle)
+        quiet_until = self._quiet_until(trace)
+        if now < min(quiet_until, expires) and not (trace.warning or trace.failing or trace.outcome):
+            self.state.check_again(trace, min(quiet_until, expires))  # Nearly every trace, at its first check.
+            return
         objects = self._objects(trace)
         if now >= expires:
             self._close(trace, NOTHING, incomplete=any(o.progressing or self._is_left_with_pods(o) for o in objects))
@@ -87,11 +91,14 @@ class TraceCloser:
         else:
             self._close(trace, NOTHING)
 
+    def _quiet_until(self, trace: Trace) -> int:
+        """Until when something may still join the trace that had happened before now (ns)."""
+        # What happened in an outage is received at its end.
+        return max(trace.active + self._settle(trace), self.state.clock.resumed + self.settings.settle)
+
     def _check_again_at(self, trace: Trace, objects: list[ObjectState]) -> int:
         """When to check the trace again (ns); 0 if it is resolved."""
-        now = self.state.clock.now
-        # What happened in an outage is received at its end.
-        quiet_until = max(trace.active + self._settle(trace), self.state.clock.resumed + self.settings.settle)
+        now, quiet_until = self.state.clock.now, self._quiet_until(trace)
         if now < quiet_until:
             return quiet_until
         # What happens now may be the beginning of another trace, to which the object belongs from then on.
