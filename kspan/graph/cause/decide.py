@@ -76,7 +76,7 @@ class Decider:
         object is why it was inferred. And of a listed object, only few changes are known.
         """
         choice = self._ask(question, occ, *about)
-        cause = self.state.occurrence(_span(choice))
+        cause = self.state.occurrence(choice.cause.span) if choice.cause is not None else None
         if cause is None or not cause.inferred_from:
             return choice
         is_old = min(occ.time, cause.received) - cause.latest > self.settings.max_trace_age

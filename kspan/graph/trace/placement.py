@@ -175,14 +175,14 @@ class Placer:
         trace = self.state.trace(name)
         if trace is None:
             return name
-        return self._implied_id(trace, sorted(self.state.members(name), key=lambda occ: (occ.time, occ.id)))
+        return self._implied_id(trace, self.state.members(name))
 
     def _implied_id(self, trace: Trace, members: list[Occurrence]) -> str:
         if trace.remote:
             return trace.id
-        root = next(occ for occ in members if not occ.place.parent)
-        reported = (occ for occ in members if occ.reported_by == occ.place.parent == root.id)
-        return self._id_from(next(reported, root))
+        root = min([occ for occ in members if not occ.place.parent], key=_by_time)
+        reported = [occ for occ in members if occ.place.parent == root.id and occ.reported_by == root.id]
+        return self._id_from(min(reported, key=_by_time, default=root))
 
     def resumed(self, occ: Occurrence) -> list[SpanLink]:
         """Links from the resume of a rollout to the changes that were made while it was paused."""
@@ -307,3 +307,7 @@ def _covers(event: Occurrence, start: int, end: int) -> bool:
 
 def _count(occ: Occurrence) -> int:
     return occ.repeats[-1].count if occ.repeats else 1
+
+
+def _by_time(occ: Occurrence) -> tuple[int, str]:
+    return occ.time, occ.id
