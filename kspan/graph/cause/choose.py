@@ -24,6 +24,7 @@ from kspan.graph.state.records import (
 from kspan.graph.state.state import State
 from kspan.k8s.objects import decode_spec
 from kspan.settings import FoldSettings
+from kspan.times import MILLISECOND
 
 ADMITS_PODS, REMOVES_PODS = ("opened", "labelled"), ("evicts", "labelled")
 """Effects of a change of a Node (``KnownChange.effect``). After ADMITS_PODS the DaemonSet controller creates a
@@ -31,6 +32,10 @@ Pod on the Node; after REMOVES_PODS it deletes its Pod there."""
 
 UNEXPLAINED = Choice(None, ROOT, 0.5, actor="unknown")
 """For the removal of what a controller had set, without a reason for the controller: anybody can have done that."""
+
+
+LATE = 300 * MILLISECOND
+"""By how much later than an Event its cause may be received (on a real cluster 256 ms at most)."""
 
 
 class Chooser:
@@ -407,7 +412,7 @@ class Chooser:
             return Choice(cause, OWN, 0.95 if occ.seen_rv else 0.8)
         first = next((c for c in obj.changes if not evidence.is_reported(c, occ)), None)
         watched = first is not None and (first.exact or first.verb != "Delete") and not evidence.is_later(first, occ)
-        if first is not None and watched and not occ.seen_rv and first.time - occ.latest <= self.settings.hold:
+        if first is not None and watched and not occ.seen_rv and first.time <= occ.latest + _lateness(occ):
             return Choice(first, OWN, 0.6)  # The change was received after the Event that it caused.
         event = evidence.newest_event_about(self.state, occ, occ)
         if event is not None:
@@ -460,6 +465,12 @@ class Chooser:
                 return Choice(cause, OWNER, 0.6)
             owner = evidence.controlling(self.state, owner)
         return UNKNOWN
+
+
+def _lateness(event: Occurrence) -> int:
+    """By how much the receipt of a change may be later than the Event that it caused (ns). An Event whose time is a
+    whole second has that second for it."""
+    return LATE if event.latest == event.time else 0
 
 
 def _replaces_jobs(owner: ObjectState) -> bool:

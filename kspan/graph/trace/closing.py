@@ -12,7 +12,7 @@ from kspan import vocabulary as words
 from kspan.graph.state.records import ObjectState, Occurrence, Trace
 from kspan.graph.state.rows import closed_root_row, closed_span_row, with_image
 from kspan.graph.state.state import State
-from kspan.graph.trace.durations import end_times, last_time
+from kspan.graph.trace.durations import end_times, last_addition
 from kspan.graph.trace.estimated_times import with_estimated_times
 from kspan.graph.trace.failing import NOTHING, Failing, FailingTraces
 from kspan.graph.trace.late_lists import awaits_owner
@@ -70,7 +70,7 @@ class TraceCloser:
         if now >= expires:
             self._close(trace, NOTHING, incomplete=any(o.progressing or self._is_left_with_pods(o) for o in objects))
             return
-        again = self._check_again_at(trace, objects)
+        again = self._check_again_at(trace, objects, quiet_until)
         if again:
             self.state.note_verdict(trace, self.judge.so_far(trace, failing, objects))
             soon = now + self.settings.settle if trace.failing else expires
@@ -96,9 +96,9 @@ class TraceCloser:
         # What happened in an outage is received at its end.
         return max(trace.active + self._settle(trace), self.state.clock.resumed + self.settings.settle)
 
-    def _check_again_at(self, trace: Trace, objects: list[ObjectState]) -> int:
+    def _check_again_at(self, trace: Trace, objects: list[ObjectState], quiet_until: int) -> int:
         """When to check the trace again (ns); 0 if it is resolved."""
-        now, quiet_until = self.state.clock.now, self._quiet_until(trace)
+        now = self.state.clock.now
         if now < quiet_until:
             return quiet_until
         # What happens now may be the beginning of another trace, to which the object belongs from then on.
@@ -211,7 +211,7 @@ class TraceCloser:
             opened_at=trace.opened,
             closed_at=self.state.clock.now,
             start_time=min(starts.values()),
-            end_time=max(*ends.values(), last_time(members, starts)),
+            end_time=max([*ends.values(), *(last_addition(occ) for occ in members if occ.repeats or occ.notes)]),
             span_count=len(members),
             incomplete=incomplete,
             error=bool(verdict.error),

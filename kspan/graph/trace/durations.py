@@ -118,9 +118,12 @@ def last_time(members: Iterable[Occurrence], starts: Mapping[str, int]) -> int:
 
 def _last(occ: Occurrence, start: int) -> int:
     last = max(start, occ.until) if lasts(occ) else start
-    if occ.repeats or occ.notes:
-        last = max(last, *(r.time for r in occ.repeats), *(n.time for n in occ.notes))
-    return last
+    return max(last, last_addition(occ)) if occ.repeats or occ.notes else last
+
+
+def last_addition(occ: Occurrence) -> int:
+    """Return the time of the last repeat or note of an occurrence (ns); 0 if it has none."""
+    return max([*(r.time for r in occ.repeats), *(n.time for n in occ.notes)], default=0)
 
 
 def end_times(members: Iterable[Occurrence], starts: Mapping[str, int], now: int = 0) -> dict[str, int]:
@@ -131,13 +134,14 @@ def end_times(members: Iterable[Occurrence], starts: Mapping[str, int], now: int
         starts: the start of each by span id (ns).
         now: event time, if the trace is being closed.
     """
-    members = list(members)
-    last = last_time(members, starts)
+    members, last = list(members), 0
     ends: dict[str, int] = {}
     open_ended: list[tuple[Occurrence, frozenset[str]]] = []
     for occ in members:
         start = starts[occ.id]
         if lasts(occ):
+            if not occ.until:
+                last = last or last_time(members, starts)
             ends[occ.id] = max(start, occ.until or (max(last, now) if occ.verb == "Delete" else last))
         elif until := _UNTIL.get((occ.kind, occ.reason)) if occ.run is None else None:
             open_ended.append((occ, until))

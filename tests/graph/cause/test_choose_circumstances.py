@@ -261,12 +261,15 @@ def test_a_controller_that_cannot_replace_a_dependent_reports_it_because_of_the_
 @pytest.mark.parametrize(
     "first, fields, expected",
     [
-        (change("c", 10, 105), {}, "own c 0.6"),
-        (change("c", 10, 105.1), {}, "root - 0.3"),
-        (change("c", 10, 104, "Delete", exact=False), {}, "root - 0.3"),
-        (change("c", 10, 104, "Update", exact=False), {}, "own c 0.6"),
-        (change("c", 10, 104), {"seen_rv": 5}, "root - 0.3"),
-        (change("c", 60, 104), {"resource_version": "5"}, "root - 0.3"),
+        (change("c", 10, 100.3), {}, "own c 0.6"),
+        (change("c", 10, 100.31), {}, "root - 0.3"),
+        # The Event was some time within that second.
+        (change("c", 10, 101), {"latest": 101 * SECOND}, "own c 0.8"),
+        (change("c", 10, 101.1), {"latest": 101 * SECOND}, "root - 0.3"),
+        (change("c", 10, 100.2, "Delete", exact=False), {}, "root - 0.3"),
+        (change("c", 10, 100.2, "Update", exact=False), {}, "own c 0.6"),
+        (change("c", 10, 100.2), {"seen_rv": 5}, "root - 0.3"),
+        (change("c", 60, 100.2), {"resource_version": "5"}, "root - 0.3"),
     ],
 )
 def test_an_event_may_be_received_before_the_change_that_caused_it(
