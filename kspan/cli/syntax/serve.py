@@ -20,10 +20,10 @@ def serve(
     insecure_no_auth: InsecureNoAuth = False,
     cluster: Cluster = "",
 ) -> None:
-    """Serve the history in a database to Jaeger UI and Grafana, until Ctrl-C.
+    """Serve the history to Jaeger UI and Grafana.
 
-    The database is only read: it may be a copy from another machine, or one that 'kspan run' is writing, which serves
-    the same at its own address. Beyond this machine, a token is needed.
+    Runs until Ctrl-C. The database is only read: it may be a copy from another machine, or one that 'kspan run' is
+    writing, which serves the same at its own address. Beyond this machine, a token is needed.
 
     \b
     Examples:
