@@ -73,6 +73,8 @@ def run(
         if not cluster:
             finish_all(exports if leads else [], time.time_ns(), STOP_S)
             return supervisor.exit_code
+        if options.history is not None:
+            options.history.cluster = cluster
         if cluster != known:
             finish_all(exports if leads else [], time.time_ns(), OTHER_CLUSTER_S)
             exports = open_export_jobs(store, cluster, options.cluster_name, targets, metrics, options.max_trace_spans)

@@ -38,12 +38,18 @@ class NotThereError(Exception):
 class History:
     """The history of one cluster in a store that is read.
 
-    ``find`` returns the store and the uid of the cluster; it raises NotThereError while there is none.
+    Args:
+        find: returns the store and the uid of the cluster; raises NotThereError while there is none. Its argument is
+            ``cluster``.
+        at_once: number of questions that the database answers at the same time.
+        seconds: time limit of a question.
     """
 
     def __init__(
-        self, find: Callable[[], tuple[Store, str]], *, at_once: int = AT_ONCE, seconds: float = SECONDS
+        self, find: Callable[[str], tuple[Store, str]], *, at_once: int = AT_ONCE, seconds: float = SECONDS
     ) -> None:
+        self.cluster = ""
+        """uid of the cluster that is asked about; empty: the only one. ``kspan run`` sets it when it knows it."""
         self._find = find
         self._seconds = seconds
         self._most = at_once + WAITING
@@ -67,7 +73,7 @@ class History:
             self._asked -= 1
 
     def _ask(self, question: Callable[[Connection, str], Answer]) -> Answer:
-        store, cluster = self._find()
+        store, cluster = self._find(self.cluster)
         until = time.monotonic() + self._seconds
         try:
             with store.reading("answer", seconds=self._seconds) as connection:

@@ -79,7 +79,7 @@ def run_daemon(
                 Options(
                     listen=listen,
                     access=access,
-                    history=later(database_url(db), cluster),
+                    history=later(database_url(db)),
                     cluster=cluster,
                     cluster_name=cluster_name,
                     max_trace_spans=max_trace_spans,

@@ -43,7 +43,7 @@ def run_serve(
     logging_setup.set_up("warning")
     with open_existing(db, read_only=True) as store:
         name = the_cluster(store, cluster)
-        history = History(lambda: (store, name))
+        history = History(lambda _: (store, name))
         fine = {"/healthz": lambda _: verdict([]), "/readyz": lambda _: verdict([])}
         server = Server(listen, make_app(fine, access, history))
         stop = threading.Event()
@@ -71,7 +71,7 @@ def make_access(host: str, token_file: Path | None, *, insecure: bool) -> "Acces
     return Access(hosts=hosts, token=token, closed=closed, public=PUBLIC)
 
 
-def later(url: str, cluster: str) -> "History":
+def later(url: str) -> "History":
     """Return the history in a database that this process is about to create or migrate."""
     from kspan.store import open_store
     from kspan.web.history import History, NotThereError
@@ -79,7 +79,7 @@ def later(url: str, cluster: str) -> "History":
     opened: list[Store] = []
     lock = threading.Lock()
 
-    def find() -> "tuple[Store, str]":
+    def find(cluster: str) -> "tuple[Store, str]":
         with lock:
             try:
                 if not opened:

@@ -25,7 +25,7 @@ AROUND = {"query.startTimeMin": TEN, "query.startTimeMax": ELEVEN}
 @pytest.fixture
 def address(histories: Histories) -> Iterator[tuple[str, int]]:  # noqa: F811
     known = histories(SCENARIO)
-    server = Server("127.0.0.1:0", make_app({}, Access(hosts=None), History(lambda: (known.store, known.cluster))))
+    server = Server("127.0.0.1:0", make_app({}, Access(hosts=None), History(lambda _: (known.store, known.cluster))))
     server.start()
     yield server.address
     server.stop()
@@ -192,7 +192,7 @@ def test_a_service_with_a_slash_and_hostile_names_are_only_names(address: tuple[
 
 def test_a_question_that_takes_too_long_is_504(histories: Histories) -> None:  # noqa: F811
     known = histories(SCENARIO)
-    slow = History(lambda: (known.store, known.cluster), seconds=1e-9)
+    slow = History(lambda _: (known.store, known.cluster), seconds=1e-9)
     server = Server("127.0.0.1:0", make_app({}, Access(hosts=None), slow))
     server.start()
     try:
