@@ -24,7 +24,7 @@ PAGE_SIZE: Final = 16384
 
 _BUSY_TIMEOUT_S: Final = 10.0
 
-_STEPS: Final = 10_000
+STEPS: Final = 10_000
 """Instructions of SQLite's virtual machine between two looks at the time: about a millisecond."""
 
 _WRITER: Final = (
@@ -131,7 +131,7 @@ def limited(connection: Connection, seconds: float) -> Iterator[None]:
     else:
         driver: Any = connection.connection.driver_connection
         until = time.monotonic() + seconds
-        driver.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
+        driver.set_progress_handler(lambda: time.monotonic() > until, STEPS)
         try:
             yield
         finally:

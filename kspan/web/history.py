@@ -32,7 +32,7 @@ class TooSlowError(Exception):
 
 
 class NotThereError(Exception):
-    """There is no history to ask yet; the text says why."""
+    """The database cannot be asked yet; the text says why."""
 
 
 class History:

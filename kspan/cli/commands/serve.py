@@ -86,7 +86,7 @@ def later(url: str) -> "History":
                     opened.append(open_store(url, read_only=True))
                 return opened[0], the_cluster(opened[0], cluster)
             except KspanError as error:
-                raise NotThereError("there is no history yet") from error
+                raise NotThereError("the database has no records of this cluster yet") from error
 
     return History(find)
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection
+from sqlalchemy import ColumnElement, Connection, TextClause
 
 from kspan.errors import QueryError
 from kspan.model import LogRecord, ObjectRow, RecordType
@@ -76,12 +76,7 @@ def _read(
         select_rows(table, LogRecord)
         .add_columns(table.c.seq)
         .where(
-            table.c.cluster == cluster,
-            table.c.kind == found.kind,
-            table.c.namespace == found.namespace,
-            table.c.name == found.name,
-            table.c.uid == found.uid,
-            schema.HAS_UID,
+            *_records_of(cluster, found),
             table.c.payload.is_not(None),
             until,
         )
@@ -89,6 +84,19 @@ def _read(
         .limit(limit)
     )
     return [Version(found, row[-1], LogRecord(*row[:-1])) for row in connection.execute(query)]
+
+
+def _records_of(cluster: str, found: ObjectRow) -> tuple[ColumnElement[bool] | TextClause, ...]:
+    """The conditions of all records of an object; an index has them."""
+    table = schema.journal.c
+    return (
+        table.cluster == cluster,
+        table.kind == found.kind,
+        table.namespace == found.namespace,
+        table.name == found.name,
+        table.uid == found.uid,
+        schema.HAS_UID,
+    )
 
 
 def _no_version(connection: Connection, cluster: str, found: ObjectRow, at: int) -> str:
@@ -106,12 +114,7 @@ def _first(connection: Connection, cluster: str, found: ObjectRow) -> str:
     query = (
         select_rows(table, LogRecord)
         .where(
-            table.c.cluster == cluster,
-            table.c.kind == found.kind,
-            table.c.namespace == found.namespace,
-            table.c.name == found.name,
-            table.c.uid == found.uid,
-            schema.HAS_UID,
+            *_records_of(cluster, found),
         )
         .order_by(table.c.seq)
         .limit(1)

@@ -8,11 +8,9 @@ from typing import Any, Final
 from kspan.errors import QueryError
 from kspan.query.sql.lexer import Statement
 from kspan.query.sql.result import Budget, Result, Row
+from kspan.store.engine import STEPS
 from kspan.store.schema.column_types import decompress
 from kspan.times import format_time
-
-_STEPS: Final = 10_000
-"""Instructions of SQLite's virtual machine between two checks of the time limit: about a millisecond."""
 
 _READING: Final = frozenset(
     {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
@@ -65,7 +63,7 @@ def _guarded(driver: sqlite3.Connection, budget: Budget) -> Iterator[None]:
     # On PostgreSQL, the migrations create these functions.
     driver.create_function("payload_json", 1, _payload_json, deterministic=True)
     driver.create_function("utc", 1, _utc, deterministic=True)
-    driver.set_progress_handler(lambda: budget.spent, _STEPS)
+    driver.set_progress_handler(lambda: budget.spent, STEPS)
     longest = driver.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
     if budget.max_bytes:
         # For all of the process, and it can only be lowered.
