@@ -9,12 +9,12 @@ from rich.console import Console
 from sqlalchemy import text
 
 from kspan.cli.render.span_text import note_of
-from kspan.cli.render.traces import TRACE_COLUMNS, trace_row
-from kspan.cli.render.why import as_json
 from kspan.graph import built_in_rules
 from kspan.ingest.journal_builder import JournalBatch
 from kspan.model import Outcome, SpanRow, TraceRow, TraceState
 from kspan.pipeline.projector import Projector
+from kspan.query.answers import why as answers
+from kspan.query.answers.trace import item
 from kspan.query.objects.names import ObjectName, parse_kind
 from kspan.query.timeline import TimelineFilter, timeline
 from kspan.query.traces import Status, TraceFilter, TraceSummary, find_trace, list_traces
@@ -84,10 +84,10 @@ def assert_is_in_the_root(root: SpanRow, trace: TraceRow) -> None:
 
 
 def assert_is_in_the_list(summary: TraceSummary) -> None:
-    row = dict(zip(TRACE_COLUMNS, trace_row(summary), strict=True))
-    assert (row["outcome"], row["warnings"]) == (summary.trace.outcome, summary.trace.warnings)
+    row = item(summary)
+    assert (row.outcome, row.warnings) == (summary.trace.outcome, summary.trace.warnings)
     assert (Status.ERROR in summary.statuses) == summary.trace.error
-    assert ("open" in row["status"]) == (summary.trace.state is TraceState.OPEN)
+    assert ("open" in row.status) == (summary.trace.state is TraceState.OPEN)
 
 
 def assert_is_drawn(trace: TraceRow, spans: list[SpanRow]) -> None:
@@ -105,8 +105,9 @@ def assert_why_says_it(store: Store, cluster: str, root: SpanRow, trace: TraceRo
     if answer.links[-1].span.span_id != root.span_id:
         return  # An earlier trace caused it.
     assert answer.links[-1].span == root or trace.state is TraceState.OPEN
-    found = as_json(answer)["trace"]
-    assert (found["outcome"], found["reason"], found["warnings"]) == (trace.outcome, trace.reason, trace.warnings)
+    found = answers.why(answer).trace
+    assert found is not None
+    assert (found.outcome, found.reason, found.warnings) == (trace.outcome, trace.reason, trace.warnings)
 
 
 @pytest.mark.parametrize("scenario", [*SCENARIOS, DRAIN])

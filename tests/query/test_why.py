@@ -5,13 +5,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from kspan.cli.render.why import as_json, as_text
+from kspan.cli.render.why import as_text
 from kspan.errors import QueryError
 from kspan.graph import built_in_rules
 from kspan.ingest.journal_builder import JournalBatch
 from kspan.model import SpanLink, TraceState
 from kspan.pipeline.projector import Projector
 from kspan.query import spans as reading
+from kspan.query.answers import why as answers
 from kspan.query.objects.names import parse_object
 from kspan.query.why import EFFECTS, Why, why
 from kspan.store import Store
@@ -223,7 +224,7 @@ def test_a_deletion_says_which_finalizer_held_it(store: Store, capsys: pytest.Ca
     watched(store, cluster)
     answer = ask(made(store), "pvc/data")
     assert text_of(answer, capsys)[3:4] == ["held by kubernetes.io/pvc-protection for 14.0s"]
-    assert as_json(answer)["chain"][0]["held"] == "held by kubernetes.io/pvc-protection for 14.0s"
+    assert answers.why(answer).chain[0].held == "held by kubernetes.io/pvc-protection for 14.0s"
 
 
 def test_a_namespace_that_hangs_says_once_what_remains_in_it(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 
 from kspan.cli.common import open_existing, the_cluster
 from kspan.cli.options import parse_duration
-from kspan.cli.render.table import check_format, write_rows
+from kspan.cli.render.table import check_format, write_structs
+from kspan.cli.render.values import encode_json
 from kspan.errors import SettingsError
 from kspan.model import TraceState
 from kspan.query.objects.names import parse_kind, parse_object
@@ -22,7 +23,7 @@ from kspan.terminal.stdout import silence_stdout
 from kspan.times import SECOND
 
 if TYPE_CHECKING:
-    from kspan.query.timeline import TimelineFilter
+    from kspan.query.timeline import TimelineFilter, TimelineLine
     from kspan.query.traces import TraceFilter
 
 POLL: Final = 1.0
@@ -43,6 +44,7 @@ def run_why(
 ) -> None:
     """Print the chain of causes of the latest occurrence of an object."""
     from kspan.cli.render import why as render_why
+    from kspan.query.answers import why as answers
     from kspan.query.why import why
 
     check_format(output, ("table", "json"))
@@ -51,7 +53,7 @@ def run_why(
     with snapshot(db, cluster, "look for the cause") as (connection, name):
         answer = why(connection, name, wanted, at=moment, uid=uid)
     if output == "json":
-        print_json(render_why.as_json(answer))
+        print_json(answers.why(answer))
         return
     with screen() as out:
         render_why.as_text(answer, out)
@@ -60,6 +62,7 @@ def run_why(
 def run_traces(db: str | None, *, limit: int, cluster: str, output: str, **filters: str) -> None:
     """Print the newest traces that match the filters (the option values as they were given)."""
     from kspan.cli.render import traces as render_traces
+    from kspan.query.answers.trace import TraceItem, item
     from kspan.query.traces import list_traces
 
     check_format(output, ("table", "json", "csv"))
@@ -72,7 +75,7 @@ def run_traces(db: str | None, *, limit: int, cluster: str, output: str, **filte
         if not found:
             print("kspan: no trace matches", file=sys.stderr)
     else:
-        write_rows(render_traces.TRACE_COLUMNS, map(render_traces.trace_row, found), output)
+        write_structs(TraceItem, map(item, found), output)
 
 
 def _trace_filter(
@@ -99,6 +102,7 @@ def _trace_filter(
 def run_trace(prefix: str, db: str | None, *, cluster: str, output: str) -> None:
     """Print one trace."""
     from kspan.cli.render import traces as render_traces
+    from kspan.query.answers.trace import whole
     from kspan.query.traces import find_trace
 
     check_format(output, ("table", "json", "otlp"))
@@ -110,7 +114,7 @@ def run_trace(prefix: str, db: str | None, *, cluster: str, output: str) -> None
         with screen() as out:
             render_traces.tree(trace, spans, out)
     elif output == "json":
-        print_json(render_traces.trace_json(trace, spans))
+        print_json(whole(trace, spans))
     else:
         _write(render_traces.otlp(spans, name))
 
@@ -130,6 +134,7 @@ def print_trees(db: str, cluster: str) -> None:
 def run_timeline(db: str | None, *, follow: bool, errors: bool, cluster: str, output: str, **filters: str) -> None:
     """Print occurrences, oldest first; with ``follow`` also new ones, until Ctrl-C (exit code 130)."""
     from kspan.cli.render import traces as render_traces
+    from kspan.query.answers.occurrence import LineAnswer, line
     from kspan.query.timeline import timeline
 
     check_format(output, ("table", "json") if follow else ("table", "json", "csv"))
@@ -142,14 +147,14 @@ def run_timeline(db: str | None, *, follow: bool, errors: bool, cluster: str, ou
             _follow(store, name, wanted, output)
         lines = timeline(store, name, wanted)
         if output != "table":
-            write_rows(render_traces.LINE_COLUMNS, map(render_traces.line_row, lines), output)
+            write_structs(LineAnswer, map(line, lines), output)
             return
         with screen() as out:
             table = render_traces.Timeline(out)
             found = False
-            for line in lines:
+            for each in lines:
                 found = True
-                table.show(line)
+                table.show(each)
         if not found:
             print("kspan: no occurrence matches", file=sys.stderr)
 
@@ -178,7 +183,7 @@ def _follow(store: Store, cluster: str, wanted: "TimelineFilter", output: str) -
     seen: set[str] = set()
     try:
         with screen() as out:
-            show = render_traces.Timeline(out).show if output == "table" else render_traces.write_line
+            show = render_traces.Timeline(out).show if output == "table" else _write_line
             for line in timeline(store, cluster, wanted):
                 seen.add(line.span.span_id)
                 show(line)
@@ -192,6 +197,13 @@ def _follow(store: Store, cluster: str, wanted: "TimelineFilter", output: str) -
         # The usual exit code after Ctrl-C, without a message: this is how the command is meant to end.
         sys.exit(130)
     sys.exit(0)
+
+
+def _write_line(found: "TimelineLine") -> None:
+    """Write a JSON object and a newline."""
+    from kspan.query.answers.occurrence import line
+
+    sys.stdout.buffer.write(encode_json(msgspec.to_builtins(line(found))) + b"\n")
 
 
 def print_json(value: object) -> None:

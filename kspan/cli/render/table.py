@@ -12,6 +12,7 @@ from decimal import Decimal
 from itertools import chain
 from typing import IO, Any, Final, TextIO
 
+import msgspec
 from rich.cells import cell_len
 
 from kspan.cli.render.values import Row, encode_json, to_text
@@ -63,6 +64,11 @@ def write_rows(columns: Sequence[str], rows: Iterable[Row], output: str, *, noun
     if output in ("table", "record"):
         print(f"{counted.count} {noun}{'' if counted.count == 1 else 's'}", file=sys.stderr)
     return counted.count
+
+
+def write_structs(kind: type[msgspec.Struct], structs: Iterable[msgspec.Struct], output: str) -> int:
+    """Write structs of one kind as rows: a column for each field. See ``write_rows``."""
+    return write_rows(kind.__struct_fields__, map(msgspec.structs.astuple, structs), output)
 
 
 def _write(columns: Sequence[str], rows: Iterable[Row], output: str) -> None:

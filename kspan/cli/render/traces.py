@@ -1,54 +1,23 @@
-"""Formats lists of traces, single traces and timelines, as text and as rows."""
+"""Formats lists of traces, single traces and timelines as text."""
 
-import sys
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 from rich.cells import cell_len
 
 from kspan.cli.render.span_text import note_of, object_text, repeats_text
-from kspan.cli.render.values import encode_json
-from kspan.cli.render.why import span_json
 from kspan.model import SpanRow, TraceRow
 from kspan.query import spans as reading
 from kspan.query.timeline import TimelineLine
 from kspan.query.traces import Status, TraceSummary
 from kspan.terminal.screen import Screen, clock
 from kspan.terminal.text import cut, duration, harmless
-from kspan.times import MILLISECOND, format_time
-from kspan.vocabulary import CONTAINER_NAME, with_container
+from kspan.vocabulary import with_container
 
 _ID = 12
 """Digits of a trace id in tables. ``kspan trace`` accepts them."""
 
 _STYLES: Final = {Status.ERROR: "bold red", Status.INCOMPLETE: "yellow", Status.OPEN: "cyan", Status.OK: "green"}
-
-TRACE_COLUMNS: Final = (
-    *("trace_id", "start_time", "duration_ms", "spans", "warnings", "status", "outcome"),
-    *("service", "who", "manager"),
-    *("kind", "namespace", "name", "container", "reason", "change", "message", "previous_trace_id"),
-)
-"""Columns of ``kspan traces -o json|csv``."""
-
-
-def trace_row(summary: TraceSummary) -> tuple[Any, ...]:
-    """Return the values of ``TRACE_COLUMNS``."""
-    trace, root = summary.trace, summary.root
-    head = (
-        trace.trace_id,
-        format_time(trace.start_time),
-        summary.duration / MILLISECOND,
-        trace.span_count,
-        trace.warnings,
-    )
-    status = ",".join(summary.statuses), trace.outcome
-    if root is None:
-        return (*head, *status, *[""] * 10, trace.previous_trace_id)
-    container = root.attributes.get(CONTAINER_NAME, "")
-    what = (root.object_kind, root.object_namespace, root.object_name, container, root.reason)
-    who = (root.service, root.service, reading.manager_of(root))
-    return (*head, *status, *who, *what, reading.summary_of(root), root.message, trace.previous_trace_id)
 
 
 def traces_table(found: Sequence[TraceSummary], out: Screen) -> None:
@@ -95,17 +64,6 @@ def tree(trace: TraceRow, spans: Sequence[SpanRow], out: Screen) -> None:
         out.line((f"continues: kspan trace {trace.previous_trace_id[:_ID]}", "dim"))
 
 
-def trace_json(trace: TraceRow, spans: Sequence[SpanRow]) -> dict[str, Any]:
-    """Return the rows as in the tables (times in Unix ns), without internal columns."""
-    return {"trace": _table_row(trace), "spans": [_table_row(span) for span in spans]}
-
-
-def _table_row(row: TraceRow | SpanRow) -> dict[str, Any]:
-    values: dict[str, Any] = msgspec.to_builtins(row, builtin_types=(bytes,))
-    del values["fold"]
-    return values
-
-
 def otlp(spans: Sequence[SpanRow], cluster: str) -> bytes:
     """Return the line of OTLP/JSON that the file exporter would write."""
     from kspan.emit.otel_spans import ClusterIdentity, readable_span
@@ -116,37 +74,6 @@ def otlp(spans: Sequence[SpanRow], cluster: str) -> bytes:
 
 
 # The timeline
-
-LINE_COLUMNS: Final = (
-    *(
-        "time",
-        "start_time",
-        "end_time",
-        "who",
-        "service",
-        "manager",
-        "instance",
-        "kind",
-        "namespace",
-        "name",
-        "container",
-    ),
-    *("uid", "reason", "error", "message", "change", "count", "rule", "confidence", "state"),
-    *("trace_id", "span_id", "parent_span_id"),
-)
-"""Columns of ``kspan timeline -o json|csv``."""
-
-
-def line_row(line: TimelineLine) -> tuple[Any, ...]:
-    """Return the values of ``LINE_COLUMNS``."""
-    values = span_json(line.span)
-    values |= {"start_time": values["time"], "time": format_time(line.time)}
-    return tuple(values[column] for column in LINE_COLUMNS)
-
-
-def write_line(line: TimelineLine) -> None:
-    """Write a JSON object and a newline."""
-    sys.stdout.buffer.write(encode_json(dict(zip(LINE_COLUMNS, line_row(line), strict=True))) + b"\n")
 
 
 class Timeline:

@@ -1,19 +1,14 @@
-"""Formats the answer of ``kspan why`` as text and as JSON."""
-
-from typing import Any
+"""Formats the answer of ``kspan why`` as text."""
 
 from rich.cells import cell_len
 
 from kspan.cli.render.span_text import note_of, repeats_text
 from kspan.cli.render.why_headline import headline, is_root
-from kspan.model import ObjectRow, SpanRow, TraceRow, TraceState
-from kspan.query import spans as reading
-from kspan.query.why import Effect, Link, Why
-from kspan.terminal.deletions import held_text
+from kspan.model import SpanRow, TraceState
+from kspan.query.why import Effect, Why
 from kspan.terminal.screen import Piece, Screen, clock
 from kspan.terminal.text import harmless
-from kspan.times import format_time
-from kspan.vocabulary import CONTAINER_NAME, with_container
+from kspan.vocabulary import with_container
 
 _GAP = "  "
 _TIMES = "\u00d7"
@@ -154,101 +149,3 @@ def _followed(answer: Why, out: Screen) -> None:
             ("  " + clock(trace.start_time or trace.opened_at) + _GAP, "dim"),
             (f"trace {trace.trace_id[:12]}  {summary}", ""),
         )
-
-
-# JSON
-
-
-def as_json(answer: Why) -> dict[str, Any]:
-    """Return the answer as JSON values, with times in RFC 3339."""
-    trace = answer.trace
-    return {
-        "object": _object(answer.found.object),
-        "state": answer.state,
-        "others": [_object(other) for other in answer.found.others],
-        "undecided": [span_json(span) for span in answer.undecided],
-        "chain": [_link_json(link) for link in answer.links],
-        "remote_parent": dict(zip(("trace_id", "span_id"), answer.remote, strict=True)) if answer.remote else None,
-        "related": dict(zip(("trace_id", "span_id"), answer.related, strict=True)) if answer.related else None,
-        "lost_trace_id": answer.lost or None,
-        "trace": _trace(trace) if trace else None,
-        "resumed": [span_json(span) for span in answer.resumed],
-        "effects": [_effect(effect) for effect in answer.effects],
-        "more_effects": answer.more_effects,
-        "followed_by": [_trace(followed) for followed in answer.followed],
-    }
-
-
-def span_json(span: SpanRow) -> dict[str, Any]:
-    """Return an occurrence as JSON values."""
-    return {
-        "time": format_time(span.start_time),
-        "end_time": format_time(span.end_time),
-        "who": span.service,
-        "service": span.service,
-        "manager": reading.manager_of(span),
-        "instance": span.instance,
-        "kind": span.object_kind,
-        "namespace": span.object_namespace,
-        "name": span.object_name,
-        "container": span.attributes.get(CONTAINER_NAME, ""),
-        "uid": span.object_uid,
-        "reason": span.reason,
-        "error": span.error,
-        "message": span.message,
-        "change": reading.summary_of(span),
-        "held": held_text(span),
-        "count": reading.times(span),
-        "rule": span.rule,
-        "confidence": span.confidence,
-        "state": span.state.value,
-        "trace_id": span.trace_id,
-        "span_id": span.span_id,
-        "parent_span_id": span.parent_span_id,
-    }
-
-
-def _link_json(link: Link) -> dict[str, Any]:
-    return {**span_json(link.span), "continues_trace_id": link.continues or None}
-
-
-def _object(row: ObjectRow) -> dict[str, Any]:
-    return {
-        "kind": row.kind,
-        "namespace": row.namespace,
-        "name": row.name,
-        "uid": row.uid,
-        "api_version": row.api_version,
-        "created_at": format_time(row.created_at) if row.created_at else None,
-        "deleted_at": format_time(row.deleted_at) if row.deleted_at else None,
-    }
-
-
-def _trace(trace: TraceRow) -> dict[str, Any]:
-    return {
-        "trace_id": trace.trace_id,
-        "state": trace.state.value,
-        "start_time": format_time(trace.start_time) if trace.start_time else None,
-        "end_time": format_time(trace.end_time) if trace.end_time else None,
-        "spans": trace.span_count,
-        "outcome": trace.outcome,
-        "reason": trace.reason,
-        "warnings": trace.warnings,
-        "error": trace.error,
-        "incomplete": trace.incomplete,
-        "previous_trace_id": trace.previous_trace_id or None,
-    }
-
-
-def _effect(effect: Effect) -> dict[str, Any]:
-    return {
-        "kind": effect.kind,
-        "reason": effect.reason,
-        "error": effect.error,
-        "count": effect.count,
-        "objects": effect.objects,
-        "first": format_time(effect.first),
-        "example": effect.example,
-        "message": effect.message if effect.error else "",
-        "probe": effect.probe,
-    }
