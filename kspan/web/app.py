@@ -14,22 +14,29 @@ from kspan.web.answer import Answer
 from kspan.web.guard import Access, Guard
 from kspan.web.history import History
 from kspan.web.jaeger import api as jaeger
+from kspan.web.pages import routes as pages
 
 Routes = Mapping[str, Callable[[str], Answer]]
 """Path -> what answers it. The argument is the Accept header."""
 
 
-def make_app(routes: Routes, access: Access, history: History | None = None) -> ASGIApp:
+def make_app(
+    routes: Routes,
+    access: Access,
+    history: History | None = None,
+    watching: Callable[[], tuple[int, int]] | None = None,
+) -> ASGIApp:
     """Return the application.
 
     Args:
         routes: paths that are answered without the history.
         access: who may ask.
         history: what is asked; None: nothing but ``routes`` is served.
+        watching: returns how many resources are watched and how many should be; None if nothing is watched.
     """
     found = [Route(path, _endpoint(answer), methods=["GET"]) for path, answer in routes.items()]
     if history is not None:
-        found += jaeger.routes(history)
+        found += [*jaeger.routes(history), *pages.routes(history, watching)]
     paths = [route.path for route in found]
 
     async def not_found(_request: Request, _error: Exception) -> Response:

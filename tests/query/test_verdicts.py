@@ -8,7 +8,6 @@ import pytest
 from rich.console import Console
 from sqlalchemy import text
 
-from kspan.cli.render.span_text import note_of
 from kspan.graph import built_in_rules
 from kspan.ingest.journal_builder import JournalBatch
 from kspan.model import Outcome, SpanRow, TraceRow, TraceState
@@ -16,6 +15,7 @@ from kspan.pipeline.projector import Projector
 from kspan.query.answers import why as answers
 from kspan.query.answers.trace import item
 from kspan.query.objects.names import ObjectName, parse_kind
+from kspan.query.span_text import note_of
 from kspan.query.timeline import TimelineFilter, timeline
 from kspan.query.traces import Status, TraceFilter, TraceSummary, find_trace, list_traces
 from kspan.query.why import why

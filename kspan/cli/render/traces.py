@@ -5,9 +5,9 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from kspan.cli.render.span_text import note_of, object_text, repeats_text
 from kspan.model import SpanRow, TraceRow
 from kspan.query import spans as reading
+from kspan.query.span_text import note_of, object_text, repeats_text
 from kspan.query.timeline import TimelineLine
 from kspan.query.traces import Status, TraceSummary
 from kspan.terminal.screen import Screen, clock

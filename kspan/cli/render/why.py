@@ -2,10 +2,10 @@
 
 from rich.cells import cell_len
 
-from kspan.cli.render.span_text import note_of, repeats_text
-from kspan.cli.render.why_headline import headline, is_root
 from kspan.model import SpanRow, TraceState
+from kspan.query.span_text import note_of, repeats_text
 from kspan.query.why import Effect, Why
+from kspan.query.why_headline import headline, is_root
 from kspan.terminal.screen import Piece, Screen, clock
 from kspan.terminal.text import harmless
 from kspan.vocabulary import with_container

@@ -3,9 +3,9 @@
 from typing import Final
 
 from kspan import vocabulary
-from kspan.cli.render.span_text import held_of, object_text, repeats_text
 from kspan.model import ObjectRow, Outcome, SpanRow, TraceRow
 from kspan.query import spans as reading
+from kspan.query.span_text import held_of, object_text, repeats_text
 from kspan.query.why import CERTAIN, Effect, Why
 from kspan.terminal.screen import Piece, clock
 from kspan.terminal.text import duration, harmless

@@ -1,0 +1,75 @@
+"""What all pages share: asking the history, the frame around a page, and pages about errors."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from kspan.errors import QueryError, StoreError
+from kspan.query.time_args import parse_moment
+from kspan.web.history import BusyError, History, NotThereError, TooSlowError
+from kspan.web.pages.html import render
+
+_logger = logging.getLogger(__name__)
+_Found = TypeVar("_Found")
+
+Page = Callable[[Request], Awaitable[Response]]
+
+_BUSY: Final = "Too many questions at once. Try again in a moment."
+
+
+class Frame:
+    """What stands around each page.
+
+    Args:
+        history: what the pages ask.
+        watching: returns how many resources are watched and how many should be; None if nothing is watched, as in
+            ``kspan serve``.
+    """
+
+    def __init__(self, history: History, watching: Callable[[], tuple[int, int]] | None = None) -> None:
+        self.history = history
+        self._watching = watching
+
+    async def ask(self, question: Callable[[Connection, str], _Found]) -> _Found:
+        """Return the answer of ``question``, which is called with a connection and the uid of the cluster."""
+        return await self.history.ask(question)
+
+    def route(self, path: str, page: Page) -> Route:
+        """Return the route of a page. Its errors become pages that say what is wrong."""
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await page(request)
+            except QueryError as error:
+                return self.problem(404, "Not found", str(error))
+            except TooSlowError as error:
+                return self.problem(504, "That took too long", str(error))
+            except BusyError:
+                return self.problem(503, "Busy", _BUSY)
+            except NotThereError as error:
+                return self.problem(503, "Nothing recorded yet", str(error))
+            except StoreError as error:
+                _logger.warning("cannot answer %s: %s", path, error)
+                return self.problem(503, "The history cannot be read", "The database does not answer at the moment.")
+
+        return Route(path, answer)
+
+    def render(self, template: str, status: int = 200, *, here: str = "", **values: Any) -> Response:
+        """Return a page. ``here`` is its entry in the navigation."""
+        watching = self._watching() if self._watching is not None else None
+        return render(template, status, here=here, watching=watching, **values)
+
+    def problem(self, status: int, title: str, text: str) -> Response:
+        """Return a page about an error."""
+        return self.render("problem.html", status, title=title, text=text)
+
+
+def moment(text: str, option: str) -> int:
+    """Return the Unix nanoseconds of a time as the commands accept it; 0 if it is empty. Raises QueryError."""
+    return parse_moment(text, time.time_ns(), option) if text else 0
