@@ -1,5 +1,6 @@
 """``/why``: what caused the latest occurrence of an object."""
 
+from typing import Any
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -48,7 +49,7 @@ def _asked(wanted: ObjectName) -> str:
     return "/".join(part for part in (wanted.kind.written, wanted.namespace, wanted.name) if part)
 
 
-def _values(answer: Why) -> dict[str, object]:
+def _values(answer: Why) -> dict[str, Any]:
     notes = {link.span.span_id: note_of(link.span) for link in answer.links}
     return {
         "answer": answers.why(answer),
