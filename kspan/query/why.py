@@ -263,9 +263,13 @@ def _trace(connection: Connection, cluster: str, trace_id: str) -> TraceRow | No
 
 
 def _effects(connection: Connection, cluster: str, links: list[Link]) -> list[Effect]:
-    """Return the occurrences in the trace of the root cause that are not in the chain: errors first, then by time."""
     trace_id = links[-1].span.trace_id
     chain = [link.span.span_id for link in links if link.span.trace_id == trace_id]
+    return effects_in(connection, cluster, trace_id, chain)
+
+
+def effects_in(connection: Connection, cluster: str, trace_id: str, chain: list[str]) -> list[Effect]:
+    """Return the occurrences in a trace but for some spans (``chain``): errors first, then by time."""
     here = occurrences.c
     first = func.min(here.start_time)
     # An expression instead of the column: otherwise SQLite walks through all spans in the order of the index by kind

@@ -67,6 +67,18 @@ def version_before(connection: Connection, cluster: str, version: Version, *, st
     return None
 
 
+def version_numbered(
+    connection: Connection, cluster: str, wanted: ObjectName, resource_version: str, *, uid: str = ""
+) -> Version | None:
+    """Return the version of an object with a resourceVersion; None if the journal has none.
+
+    Raises QueryError if the object is unknown or its name is ambiguous.
+    """
+    found = find(connection, cluster, wanted, uid=uid).object
+    here = schema.journal.c.resource_version == resource_version
+    return next(iter(_read(connection, cluster, found, here, limit=1)), None)
+
+
 def _read(
     connection: Connection, cluster: str, found: ObjectRow, until: ColumnElement[bool], *, limit: int
 ) -> list[Version]:

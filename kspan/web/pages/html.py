@@ -137,7 +137,7 @@ def badge(kind: str) -> str:
     if kind in _BADGES:
         return _BADGES[kind]
     capitals = re.findall(r"[A-Z]", kind)
-    return "".join(capitals[:2]) if len(capitals) > 1 else kind[:2].capitalize()
+    return capitals[0] + capitals[1].lower() if len(capitals) > 1 else kind[:2].capitalize()
 
 
 def color(service: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from starlette.routing import Route
 
 from kspan.web.history import History
-from kspan.web.pages import static_files, traces, why
+from kspan.web.pages import home, rollouts, static_files, traces, why
 from kspan.web.pages.asking import Frame
 
 
@@ -14,6 +14,8 @@ def routes(history: History, watching: Callable[[], tuple[int, int]] | None = No
     frame = Frame(history, watching)
     return [
         *static_files.routes(),
+        *home.routes(frame),
+        *rollouts.routes(frame),
         *traces.routes(frame),
         *why.routes(frame),
     ]

@@ -1,0 +1,136 @@
+"""What is happening: open traces, failures, rollouts and gaps of the last hour."""
+
+from typing import Final
+
+import msgspec
+from sqlalchemy import BigInteger, Boolean, Connection, column, select, table
+
+from kspan.model import GapRow
+from kspan.query import spans as reading
+from kspan.query.rollouts import Rollout, RolloutFilter, list_rollouts, newest_time
+from kspan.query.traces import Status, TraceFilter, TraceSummary, list_traces
+from kspan.store.schema import tables as schema
+from kspan.store.tables import rows
+from kspan.times import SECOND
+
+HOUR: Final = 3_600 * SECOND
+
+_SHOWN: Final = 12
+_LOOKED_AT: Final = 500
+
+_NAMES: Final = ("trace_id", "span_id", "at", "kind", "namespace", "object", "container", "reason", "message")
+_CAUSES: Final = ("cause", "cause_object", "who", "change", "times")
+
+failures: Final = table(
+    "failures",
+    *map(column, ("cluster", *_NAMES, *_CAUSES[:-1])),
+    column("start_time", BigInteger),
+    column("times", BigInteger),
+    column("fatal", Boolean),
+)
+
+
+class FailureGroup(msgspec.Struct, frozen=True):
+    """Failures of one kind: the same reason, kind of object and root cause.
+
+    Args:
+        trace_id, span_id, at, kind, namespace, object, container, reason, message, cause, cause_object, who, change:
+            those of the newest one, as in the view ``failures``.
+        times: how often it happened.
+        objects: number of objects.
+    """
+
+    trace_id: str
+    span_id: str
+    at: str
+    kind: str
+    namespace: str
+    object: str
+    container: str
+    reason: str
+    message: str
+    cause: str
+    cause_object: str
+    who: str
+    change: str
+    times: int
+    objects: int
+
+
+class Now(msgspec.Struct, frozen=True):
+    """What is happening.
+
+    Args:
+        newest: time of the newest occurrence (Unix ns; 0: nothing is recorded).
+        since: what follows is not older (Unix ns). It is an hour before the question, or before the newest occurrence
+            if nothing happened since.
+        is_current: false if nothing happened in the last hour.
+        open: open traces.
+        failures: failures by reason and cause, the newest first.
+        rollouts: rollouts, the newest first.
+        gaps: intervals in which changes may have been missed, the newest first.
+        more_failures: true if there are more than were looked at.
+    """
+
+    newest: int
+    since: int
+    is_current: bool
+    open: list[TraceSummary]
+    failures: list[FailureGroup]
+    rollouts: list[Rollout]
+    gaps: list[GapRow]
+    more_failures: bool
+
+
+def what_happens(connection: Connection, cluster: str, now: int) -> Now:
+    """Return what happens at ``now`` (Unix ns)."""
+    newest = newest_time(connection, cluster)
+    is_current = newest >= now - HOUR
+    since = (now if is_current else newest) - HOUR
+    groups, more = _failures(connection, cluster, since)
+    return Now(
+        newest=newest,
+        since=since,
+        is_current=is_current,
+        open=list_traces(connection, cluster, TraceFilter(status=Status.OPEN), _SHOWN),
+        failures=groups,
+        rollouts=list_rollouts(connection, cluster, RolloutFilter(since=since), _SHOWN),
+        gaps=_gaps(connection, cluster, since),
+        more_failures=more,
+    )
+
+
+def _failures(connection: Connection, cluster: str, since: int) -> tuple[list[FailureGroup], bool]:
+    here = failures.c
+    query = select(*(here[name] for name in (*_NAMES, *_CAUSES)))
+    query = query.where(here.cluster == cluster, here.start_time >= since).order_by(here.start_time.desc())
+    found = [FailureGroup(**row, objects=1) for row in connection.execute(query.limit(_LOOKED_AT)).mappings()]
+    groups: dict[tuple[str, ...], FailureGroup] = {}
+    objects: dict[tuple[str, ...], set[tuple[str, str]]] = {}
+    for each in found:
+        key = (each.kind, each.reason, each.cause, each.cause_object, each.change)
+        objects.setdefault(key, set()).add((each.namespace, each.object))
+        newest = groups.get(key, each)
+        count = each.times if newest is each else newest.times + each.times
+        groups[key] = msgspec.structs.replace(newest, times=count, objects=len(objects[key]))
+    shown = [_with_cause(connection, cluster, group) for group in list(groups.values())[:_SHOWN]]
+    return shown, len(found) == _LOOKED_AT or len(groups) > _SHOWN
+
+
+def _with_cause(connection: Connection, cluster: str, group: FailureGroup) -> FailureGroup:
+    """Return a group with its root cause so far: the view leaves it open while the trace is."""
+    if group.cause:
+        return group
+    line = reading.ancestors(connection, cluster, group.trace_id, group.span_id)
+    if not line or (line[-1].span_id == group.span_id):
+        return group
+    root, change = line[-1], reading.summary_of(line[-1])
+    return msgspec.structs.replace(
+        group, cause=root.name, cause_object=root.object_name, who=root.service, change=change
+    )
+
+
+def _gaps(connection: Connection, cluster: str, since: int) -> list[GapRow]:
+    gaps = schema.gaps
+    query = rows.select_rows(gaps, GapRow).where(gaps.c.cluster == cluster).order_by(gaps.c.seq.desc())
+    return [gap for gap in rows.fetch(connection, query.limit(_SHOWN), GapRow) if gap.recorded_at >= since]
