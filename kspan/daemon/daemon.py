@@ -90,6 +90,9 @@ class Watching(Protocol):
     def watches_nothing(self) -> bool:
         """True if no resource is watched."""
 
+    def watched(self) -> tuple[int, int]:
+        """How many resources are watched, and how many should be."""
+
 
 MakeWatcher = Callable[[Callable[[Frame], None], Mapping[str, Cursor], "WatchEvents"], Watching]
 
@@ -182,6 +185,10 @@ class Daemon:
             yield "a watch", self._watcher.failure
         if self._scheduler.failure is not None or not self._scheduler.is_alive():
             yield "the scheduler", self._scheduler.failure
+
+    def watched(self) -> tuple[int, int]:
+        """How many resources are watched, and how many should be."""
+        return self._watcher.watched()
 
     def problems(self) -> list[str]:
         """Why the daemon is not ready, one line each."""

@@ -38,12 +38,13 @@ class Supervisor:
         self._stop = threading.Event()
         self._problems: Callable[[], list[str]] = lambda: ["cluster: the API server has not answered yet"]
         self._dead: list[str] = []
+        self._daemon: Daemon | None = None
         routes: Routes = {
             "/healthz": lambda _: verdict(self._dead),
             "/readyz": lambda _: verdict(["stopping"] if self._stop.is_set() else self._problems()),
             "/metrics": lambda accept: Answer(200, *metrics.text(accept)),
         }
-        self._server = Server(listen, make_app(routes, access, history))
+        self._server = Server(listen, make_app(routes, access, history, self._watched))
 
     @contextmanager
     def serving(self) -> Iterator[None]:
@@ -99,6 +100,7 @@ class Supervisor:
     def watch_over(self, daemon: Daemon) -> int:
         """Run the daemon until a signal or a death. Returns the exit code."""
         self._problems = daemon.problems
+        self._daemon = daemon
         daemon.start()
         while not self._stop.wait(CHECK_S):
             for part, error in daemon.failures():
@@ -116,6 +118,9 @@ class Supervisor:
     def exit_code(self) -> int:
         """The exit code if the process ended now."""
         return 1 if self._dead else 0
+
+    def _watched(self) -> tuple[int, int]:
+        return self._daemon.watched() if self._daemon is not None else (0, 0)
 
     def _died(self, part: str, error: BaseException | None) -> None:
         _logger.critical("%s died: %s", part, error or "it ended without an error", exc_info=error)

@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Connection, Select, column, func, select, table
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, column, select, table
 
 from kspan.errors import QueryError
 from kspan.query.objects.find import check_kind, kinds_meant
@@ -84,7 +84,8 @@ def one_rollout(connection: Connection, cluster: str, trace_id: str, span_id: st
 def newest_time(connection: Connection, cluster: str) -> int:
     """Return the start of the newest occurrence (Unix ns; 0: there is none)."""
     spans = schema.spans
-    return connection.execute(select(func.max(spans.c.start_time)).where(spans.c.cluster == cluster)).scalar() or 0
+    query = select(spans.c.start_time).where(spans.c.cluster == cluster, spans.c.start_time > 0)
+    return connection.execute(query.order_by(spans.c.start_time.desc()).limit(1)).scalar() or 0
 
 
 def _columns() -> Select[Any]:

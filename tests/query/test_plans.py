@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
+from kspan.query.home import what_happens
 from kspan.query.objects.names import parse_kind, parse_object
+from kspan.query.rollouts import RolloutFilter, list_rollouts
 from kspan.query.timeline import TimelineFilter, timeline
 from kspan.query.traces import TraceFilter, find_trace, list_traces
 from kspan.query.why import why
+from kspan.times import LATEST
 from tests.query.conftest import Histories, History
 from tests.store.engine import engine_of
 
@@ -32,6 +35,9 @@ QUESTIONS: dict[str, Question] = {
     "the timeline of a namespace": lambda h, _: list(
         timeline(h.store, h.cluster, TimelineFilter(namespace="rolling-update", since=1))
     ),
+    "what happens now": lambda h, c: what_happens(c, h.cluster, LATEST),
+    "the rollouts of a day": lambda h, c: list_rollouts(c, h.cluster, RolloutFilter(since=1), 10),
+    "the rollouts of a workload": lambda h, c: list_rollouts(c, h.cluster, RolloutFilter(name="web"), 10),
 }
 
 

@@ -154,6 +154,12 @@ class Watcher:
         """True if no resource is watched, except additional ones."""
         return not any(reflector.is_watched for _, reflector in self._required())
 
+    def watched(self) -> tuple[int, int]:
+        """How many resources are watched, and how many should be, except additional ones."""
+        required = self._required()
+        names = {name for name, _ in required}
+        return sum(reflector.is_watched for _, reflector in required), len(names | self._absent)
+
     def _required(self) -> list[tuple[str, Reflector]]:
         with self._lock:
             return [(name, item.reflector) for name, item in self._running.items() if name not in self._optional]
