@@ -1,21 +1,35 @@
 // The scatter plot above the list of traces: start against duration, color by outcome. A click opens the trace.
 
+import { keepLive } from "./live.js";
 import { duration, moment } from "./times.js";
 
+// A canvas does not understand light-dark(): an element with the color does.
+const probe = document.createElement("i");
+probe.hidden = true;
+document.body.append(probe);
+
 const figure = document.querySelector("[data-scatter]");
-const points = JSON.parse(document.getElementById("points").textContent).map((each) => ({
-  ...each,
-  at: Date.parse(each.start),
-}));
+let points = read();
 
 const TONES = { ok: "--ok", recovered: "--ok", failed: "--bad", failing: "--bad", open: "--accent", superseded: "--dim" };
 const LEFT = 46;
 const BOTTOM = 20;
 const TOP = 10;
 
-if (figure && points.length > 1) {
-  figure.hidden = false;
-  drawAlways(figure);
+const draw = drawAlways(figure);
+
+// Older pages do not change.
+if (!new URLSearchParams(location.search).has("until")) {
+  keepLive(["trace"], () => {
+    points = read();
+    figure.hidden = points.length < 2;
+    draw();
+  });
+}
+
+function read() {
+  const found = JSON.parse(document.getElementById("points").textContent);
+  return found.map((each) => ({ ...each, at: Date.parse(each.start) }));
 }
 
 function drawAlways(figure) {
@@ -25,6 +39,7 @@ function drawAlways(figure) {
   let places = [];
 
   function draw() {
+    if (figure.hidden) return;
     const { width, height } = canvas.getBoundingClientRect();
     const ratio = window.devicePixelRatio || 1;
     canvas.width = Math.round(width * ratio);
@@ -61,6 +76,7 @@ function drawAlways(figure) {
   new ResizeObserver(draw).observe(canvas);
   document.addEventListener("zone", draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  return draw;
 }
 
 function light(point) {
@@ -84,7 +100,7 @@ function nearest(places, x, y) {
 // Durations differ by orders of magnitude, so their axis is logarithmic, from one millisecond.
 function plot(pen, width, height, near) {
   const style = getComputedStyle(document.documentElement);
-  const color = (name) => resolved(style, name);
+  const color = resolved;
   const first = Math.min(...points.map((each) => each.at));
   const last = Math.max(...points.map((each) => each.at));
   const longest = Math.max(1000, ...points.map((each) => each.ms));
@@ -124,12 +140,7 @@ function plot(pen, width, height, near) {
   return places;
 }
 
-// A canvas does not understand light-dark(): an element with the color does.
-const probe = document.createElement("i");
-probe.hidden = true;
-document.body.append(probe);
-
-function resolved(_style, name) {
+function resolved(name) {
   probe.style.color = `var(${name})`;
   return getComputedStyle(probe).color;
 }
