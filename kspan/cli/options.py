@@ -207,6 +207,7 @@ ClusterName = Annotated[
     ),
 ]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Report invalid input and continue after it.")]
+NoHeaders = Annotated[bool, typer.Option("--no-headers", help="Print tables and CSV without their first line.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Show no progress bar.")]
 
 

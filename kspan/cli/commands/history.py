@@ -18,13 +18,14 @@ from kspan.model import TraceState
 from kspan.query.objects.names import parse_kind, parse_object
 from kspan.query.time_args import parse_moment
 from kspan.store import Store
-from kspan.terminal.screen import screen
+from kspan.terminal.screen import clock, screen
 from kspan.terminal.stdout import silence_stdout
-from kspan.times import SECOND
+from kspan.terminal.text import duration
+from kspan.times import SECOND, format_time
 
 if TYPE_CHECKING:
     from kspan.query.timeline import TimelineFilter, TimelineLine
-    from kspan.query.traces import TraceFilter
+    from kspan.query.traces import TraceFilter, TraceSummary
 
 POLL: Final = 1.0
 """Seconds between two reads of ``timeline --follow``. An occurrence waits five seconds for its cause anyway."""
@@ -59,23 +60,35 @@ def run_why(
         render_why.as_text(answer, out)
 
 
-def run_traces(db: str | None, *, limit: int, cluster: str, output: str, **filters: str) -> None:
+def run_traces(db: str | None, *, limit: int, headers: bool, cluster: str, output: str, **filters: str) -> None:
     """Print the newest traces that match the filters (the option values as they were given)."""
     from kspan.cli.render import traces as render_traces
     from kspan.query.answers.trace import TraceItem, item
-    from kspan.query.traces import list_traces
+    from kspan.query.traces import TraceFilter, list_traces
 
     check_format(output, ("table", "json", "csv"))
     wanted = _trace_filter(**filters)
     with snapshot(db, cluster, "list the traces") as (connection, name):
-        found = list_traces(connection, name, wanted, limit or None)
+        found = list_traces(connection, name, wanted, limit + 1 if limit else None)
+        newest = [] if found else list_traces(connection, name, TraceFilter(), 1)
+    shown = found[:limit] if limit else found
     if output == "table":
         with screen() as out:
-            render_traces.traces_table(found, out)
+            render_traces.traces_table(shown, out, headers=headers)
         if not found:
-            print("kspan: no trace matches", file=sys.stderr)
+            print(f"kspan: no trace matches{_newest(newest)}", file=sys.stderr)
     else:
-        write_structs(TraceItem, map(item, found), output)
+        write_structs(TraceItem, map(item, shown), output, headers=headers)
+    if len(found) > len(shown):
+        print(f"kspan: only the newest {limit} are shown; use --limit 0 for all", file=sys.stderr)
+
+
+def _newest(found: "Sequence[TraceSummary]") -> str:
+    """Say when the newest trace began: after a replay, nothing happened in the last hours."""
+    if not found:
+        return ": the history has no traces yet"
+    start = found[0].trace.start_time
+    return f"; the newest began at {clock(start, day=True)[:19]} UTC, {duration(time.time_ns() - start)} ago"
 
 
 def _trace_filter(
@@ -131,7 +144,17 @@ def print_trees(db: str, cluster: str) -> None:
             out.line()
 
 
-def run_timeline(db: str | None, *, follow: bool, errors: bool, cluster: str, output: str, **filters: str) -> None:
+def run_timeline(
+    db: str | None,
+    *,
+    follow: bool,
+    errors: bool,
+    limit: int,
+    headers: bool,
+    cluster: str,
+    output: str,
+    **filters: str,
+) -> None:
     """Print occurrences, oldest first; with ``follow`` also new ones, until Ctrl-C (exit code 130)."""
     from kspan.cli.render import traces as render_traces
     from kspan.query.answers.occurrence import LineAnswer, line
@@ -140,23 +163,44 @@ def run_timeline(db: str | None, *, follow: bool, errors: bool, cluster: str, ou
     check_format(output, ("table", "json") if follow else ("table", "json", "csv"))
     if follow and filters["until"]:
         raise SettingsError("--follow and --until exclude each other: remove one of them")
+    if follow and limit:
+        raise SettingsError("--follow and --limit exclude each other: remove one of them")
     wanted = _timeline_filter(follow=follow, errors=errors, **filters)
     with open_existing(db, read_only=True) as store:
         name = the_cluster(store, cluster)
         if follow:
             _follow(store, name, wanted, output)
-        lines = timeline(store, name, wanted)
+        lines = _Limited(timeline(store, name, wanted), limit)
         if output != "table":
-            write_structs(LineAnswer, map(line, lines), output)
-            return
-        with screen() as out:
-            table = render_traces.Timeline(out)
-            found = False
-            for each in lines:
-                found = True
-                table.show(each)
-        if not found:
-            print("kspan: no occurrence matches", file=sys.stderr)
+            write_structs(LineAnswer, map(line, lines), output, headers=headers)
+        else:
+            with screen() as out:
+                table = render_traces.Timeline(out)
+                for each in lines:
+                    table.show(each)
+    if lines.next_time:
+        at = format_time(lines.next_time)
+        print(f"kspan: only the first {limit} are shown; the next is at --since {at}", file=sys.stderr)
+    elif not lines.count and output == "table":
+        print("kspan: no occurrence matches", file=sys.stderr)
+
+
+class _Limited:
+    """The first ``limit`` lines (0: all). ``next_time`` is the time of the first one beyond them; 0: there is none."""
+
+    def __init__(self, lines: "Iterator[TimelineLine]", limit: int) -> None:
+        self._lines = lines
+        self._limit = limit
+        self.count = 0
+        self.next_time = 0
+
+    def __iter__(self) -> "Iterator[TimelineLine]":
+        for each in self._lines:
+            if self._limit and self.count == self._limit:
+                self.next_time = each.time
+                return
+            self.count += 1
+            yield each
 
 
 def _timeline_filter(

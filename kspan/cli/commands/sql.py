@@ -18,6 +18,7 @@ def run_sql(
     *,
     output: str,
     limit: int | None,
+    headers: bool,
     timeout: str,
     max_bytes: str,
     since: str,
@@ -31,7 +32,7 @@ def run_sql(
     seconds = parse_duration(timeout, "--timeout")
     memory = parse_size(max_bytes, "--max-bytes")
     values = {**_presets(since, until), **_parameters(parameters)}
-    options = SqlOptions(output, limit, seconds, memory, cluster, values)
+    options = SqlOptions(output, limit, seconds, memory, cluster, values, headers)
     if schema:
         with open_existing(db, read_only=True) as store:
             show_schema(store.dialect, statement, output)

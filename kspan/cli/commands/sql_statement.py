@@ -30,6 +30,7 @@ class SqlOptions(msgspec.Struct):
     max_bytes: int
     cluster: str
     parameters: dict[str, str | int]
+    headers: bool = True
 
     @property
     def rows(self) -> int:
@@ -46,7 +47,7 @@ def run_and_print(store: Store, text: str, options: SqlOptions) -> int:
     values = _with_cluster(store, statement, options)
     with run_statement(store, statement, values, options.timeout, limit, options.max_bytes) as result:
         rows = _Limited(result.rows, limit)
-        count = write_rows(result.columns, rows, options.output)
+        count = write_rows(result.columns, rows, options.output, headers=options.headers)
     if rows.cut:
         print(f"kspan: only the first {limit} rows are shown; use --limit 0 for all", file=sys.stderr)
     return count

@@ -28,8 +28,8 @@ _SAMPLE: Final = 1000
 
 _SAMPLE_BYTES: Final = 16 * 1024 * 1024
 
-_NARROWEST: Final = 6
-"""Minimum width of a column on a terminal, in cells. If the columns still do not fit, the line is cut."""
+_NARROWEST: Final = 10
+"""Minimum width of a column on a terminal, in cells. If the columns still do not fit, the last ones are left out."""
 
 
 def check_format(output: str, allowed: Sequence[str] = FORMATS) -> None:
@@ -42,7 +42,9 @@ def check_format(output: str, allowed: Sequence[str] = FORMATS) -> None:
         check_parquet(sys.stdout)
 
 
-def write_rows(columns: Sequence[str], rows: Iterable[Row], output: str, *, noun: str = "row") -> int:
+def write_rows(
+    columns: Sequence[str], rows: Iterable[Row], output: str, *, noun: str = "row", headers: bool = True
+) -> int:
     """Write rows to standard output and return their number.
 
     After a table and records, the number is also printed on standard error. If the reader of a pipe exits, the
@@ -53,37 +55,44 @@ def write_rows(columns: Sequence[str], rows: Iterable[Row], output: str, *, noun
         rows: the rows.
         output: one of ``FORMATS``.
         noun: the singular noun for the number.
+        headers: write the names of the columns above a table and CSV.
     """
     counted = _Counted(rows)
     try:
-        _write(columns, counted, output)
+        left_out = _write(columns, counted, output, headers=headers)
         sys.stdout.flush()
     except BrokenPipeError:
         silence_stdout()
         return counted.count
     if output in ("table", "record"):
         print(f"{counted.count} {noun}{'' if counted.count == 1 else 's'}", file=sys.stderr)
+    if left_out:
+        print(f"kspan: no room for {', '.join(left_out)}: use -o record, or select fewer columns", file=sys.stderr)
     return counted.count
 
 
-def write_structs(kind: type[msgspec.Struct], structs: Iterable[msgspec.Struct], output: str) -> int:
+def write_structs(
+    kind: type[msgspec.Struct], structs: Iterable[msgspec.Struct], output: str, *, headers: bool = True
+) -> int:
     """Write structs of one kind as rows: a column for each field. See ``write_rows``."""
-    return write_rows(kind.__struct_fields__, map(msgspec.structs.astuple, structs), output)
+    return write_rows(kind.__struct_fields__, map(msgspec.structs.astuple, structs), output, headers=headers)
 
 
-def _write(columns: Sequence[str], rows: Iterable[Row], output: str) -> None:
+def _write(columns: Sequence[str], rows: Iterable[Row], output: str, *, headers: bool) -> list[str]:
+    """Write rows. Return the columns that did not fit a terminal."""
     if output == "table":
-        _write_table(columns, rows)
-    elif output == "record":
+        return _write_table(columns, rows, headers=headers)
+    if output == "record":
         _write_records(columns, rows)
     elif output == "csv":
-        _write_csv(columns, rows)
+        _write_csv(columns, rows, headers=headers)
     elif output == "parquet":
         from kspan.cli.render.parquet import write_parquet
 
         write_parquet(unique_names(columns), rows, sys.stdout.buffer)
     else:
         _write_json(unique_names(columns), rows, lines=output == "jsonl")
+    return []
 
 
 class _Counted:
@@ -126,10 +135,11 @@ def _write_json(names: Sequence[str], rows: Iterable[Row], *, lines: bool) -> No
     out.write(("" if lines else "[]\n").encode() if empty else last.encode())
 
 
-def _write_csv(columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """Write CSV as in RFC 4180: CRLF, quotes where needed; NULL is empty."""
-    out = csv.writer(_Utf8Lines(_utf8(sys.stdout)), lineterminator="\r\n")
-    out.writerow(columns)
+def _write_csv(columns: Sequence[str], rows: Iterable[Row], *, headers: bool) -> None:
+    """Write CSV with quotes where needed; NULL is empty. Lines end as a shell expects, without a carriage return."""
+    out = csv.writer(_Utf8Lines(_utf8(sys.stdout)), lineterminator="\n")
+    if headers:
+        out.writerow(columns)
     for row in rows:
         out.writerow([to_text(value) for value in row])
 
@@ -151,7 +161,7 @@ def _utf8(stream: TextIO) -> IO[bytes]:
 # Tables
 
 
-def _write_table(columns: Sequence[str], rows: Iterable[Row]) -> None:
+def _write_table(columns: Sequence[str], rows: Iterable[Row], *, headers: bool) -> list[str]:
     source = iter(rows)
     sample = sized_head(source, _SAMPLE, _SAMPLE_BYTES)
     right = [_is_number(row[i] for row in sample) for i in range(len(columns))]
@@ -159,11 +169,25 @@ def _write_table(columns: Sequence[str], rows: Iterable[Row]) -> None:
     cells = [_cells(row) for row in sample]
     widths = [max((cell_len(line[i]) for line in (header, *cells)), default=0) for i in range(len(columns))]
     line_width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    fitting = len(columns)
     if line_width is not None:
         widths = fit(widths, line_width)
+        fitting = _fitting(widths, line_width)
+    top = (header, ["-" * width for width in widths]) if headers else ()
     with printable(sys.stdout):
-        for line in chain((header, ["-" * width for width in widths]), cells, map(_cells, source)):
-            print(_line(line, widths, right, line_width))
+        for line in chain(top, cells, map(_cells, source)):
+            print(_line(line[:fitting], widths[:fitting], right[:fitting], line_width))
+    return header[fitting:]
+
+
+def _fitting(widths: Sequence[int], line_width: int) -> int:
+    """Return how many columns fit a line, at least one."""
+    used = 0
+    for number, width in enumerate(widths):
+        used += width + (2 if number else 0)
+        if used > line_width:
+            return max(number, 1)
+    return len(widths)
 
 
 def _write_records(columns: Sequence[str], rows: Iterable[Row]) -> None:

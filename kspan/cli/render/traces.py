@@ -20,21 +20,63 @@ _ID = 12
 _STYLES: Final = {Status.ERROR: "bold red", Status.INCOMPLETE: "yellow", Status.OPEN: "cyan", Status.OK: "green"}
 
 
-def traces_table(found: Sequence[TraceSummary], out: Screen) -> None:
-    """Print one line for each trace."""
-    header = ("TRACE", "START (UTC)", "DURATION", "SPANS", "WARNINGS", "OUTCOME", "WHO", "WHAT")
-    lines = [_trace_cells(summary) for summary in found]
-    if not lines:
+def traces_table(found: Sequence[TraceSummary], out: Screen, *, headers: bool = True) -> None:
+    """Print one line for each trace. On a narrow terminal, columns are left out so that WHAT has room."""
+    if not found:
         return
-    widths = [max(cell_len(line[i]) for line in (header, *lines)) for i in range(len(header) - 1)]
-    out.line(("  ".join([h.ljust(w) for h, w in zip(header, [*widths, 0], strict=True)]), "bold"))
-    for summary, line in zip(found, lines, strict=True):
-        padded = [text + " " * (width - cell_len(text)) for text, width in zip(line, [*widths, 0], strict=False)]
-        padded[2:5] = [cell.rjust(width) for cell, width in zip(line[2:5], widths[2:5], strict=True)]
-        what = line[-1] if out.width is None else cut(line[-1], max(out.width - sum(widths) - 2 * len(widths), 20))
-        style = _STYLES[summary.statuses[0]]
-        before, after = "  ".join(padded[:5]) + "  ", "  " + padded[6] + "  "
-        out.line((before, ""), (padded[5], style), (after, ""), (what, ""))
+    cells = [_trace_cells(summary) for summary in found]
+    if out.width is not None:
+        cells = [_narrowed(line, out.width) for line in cells]
+    widths = [max(cell_len(line[i]) for line in (_HEADER, *cells)) for i in range(len(_HEADER))]
+    shown = _columns_that_fit(widths, out.width)
+    used = sum(widths[i] + 2 for i in shown[:-1])
+    room = None if out.width is None else max(out.width - used, 12)
+    if headers:
+        out.line((_joined(_HEADER, shown, widths, room), "bold"))
+    for summary, line in zip(found, cells, strict=True):
+        at = shown.index(_OUTCOME)
+        before, after = _joined(line, shown[:at], widths), _joined(line, shown[at + 1 :], widths, room)
+        outcome = line[_OUTCOME].ljust(widths[_OUTCOME])
+        out.line((before + "  " if before else "", ""), (outcome, _STYLES[summary.statuses[0]]), ("  " + after, ""))
+
+
+_HEADER: Final = ("TRACE", "START (UTC)", "DURATION", "SPANS", "WARNINGS", "OUTCOME", "WHO", "WHAT")
+_OUTCOME: Final = 5
+_WHAT: Final = 7
+_RIGHT: Final = frozenset({2, 3, 4})
+_LEFT_OUT: Final = (3, 4, 6, 2)
+"""The columns that a narrow terminal does without, the least important first."""
+
+_ROOM_FOR_WHAT: Final = 34
+_WIDEST_WHO: Final = 22
+_YEAR: Final = len("2026-")
+
+
+def _narrowed(line: tuple[str, ...], line_width: int) -> tuple[str, ...]:
+    """Return cells for a terminal: a long name of a component is cut, and the year left out where little room is."""
+    trace, start, *numbers, who, what = line
+    return trace, start[_YEAR:] if line_width < 100 else start, *numbers, cut(who, _WIDEST_WHO), what
+
+
+def _columns_that_fit(widths: Sequence[int], line_width: int | None) -> list[int]:
+    shown = list(range(len(widths)))
+    for column in _LEFT_OUT:
+        used = sum(widths[i] + 2 for i in shown if i != _WHAT)
+        if line_width is None or line_width - used >= min(widths[_WHAT], _ROOM_FOR_WHAT):
+            break
+        shown.remove(column)
+    return shown
+
+
+def _joined(line: Sequence[str], columns: Sequence[int], widths: Sequence[int], room: int | None = None) -> str:
+    parts = []
+    for i in columns:
+        text, blanks = line[i], " " * (widths[i] - cell_len(line[i]))
+        if i == _WHAT:
+            parts.append(text if room is None else cut(text, room))
+        else:
+            parts.append(blanks + text if i in _RIGHT else text + blanks)
+    return "  ".join(parts)
 
 
 def _trace_cells(summary: TraceSummary) -> tuple[str, ...]:

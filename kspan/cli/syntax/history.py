@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kspan.cli.help import ASK, Command
-from kspan.cli.options import TIMES_HELP, Cluster, Db
+from kspan.cli.options import TIMES_HELP, Cluster, Db, NoHeaders
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -72,6 +72,7 @@ def traces(
         str, typer.Option("--min-duration", metavar="DURATION", help="Only traces that lasted at least this long.")
     ] = "",
     limit: Annotated[int, typer.Option("--limit", min=0, metavar="N", help="Maximum number of traces (0: all).")] = 20,
+    no_headers: NoHeaders = False,
     db: Db = None,
     cluster: Cluster = "",
     output: Annotated[
@@ -99,6 +100,7 @@ def traces(
     run_traces(
         db,
         limit=limit,
+        headers=not no_headers,
         cluster=cluster,
         output=output,
         since=since,
@@ -152,6 +154,10 @@ def timeline(
         str, typer.Option("--name", metavar="NAME", help="Only occurrences of objects with this name.")
     ] = "",
     errors: Annotated[bool, typer.Option("--errors", help="Only errors.")] = False,
+    limit: Annotated[
+        int, typer.Option("--limit", min=0, metavar="N", help="Maximum number of occurrences (0: all).")
+    ] = 0,
+    no_headers: NoHeaders = False,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Print new occurrences as they arrive, until Ctrl-C.")
     ] = False,
@@ -183,6 +189,8 @@ def timeline(
         db,
         follow=follow,
         errors=errors,
+        limit=limit,
+        headers=not no_headers,
         cluster=cluster,
         output=output,
         since=since,
@@ -217,6 +225,7 @@ def sql(
             show_default=False,
         ),
     ] = None,
+    no_headers: NoHeaders = False,
     timeout: Annotated[
         str, typer.Option("--timeout", metavar="DURATION", help="Stop after this long, printing included (0: never).")
     ] = "30s",
@@ -265,6 +274,7 @@ def sql(
         db,
         output=output,
         limit=limit,
+        headers=not no_headers,
         timeout=timeout,
         max_bytes=max_bytes,
         since=since,

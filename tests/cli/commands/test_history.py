@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import re
 import signal
 import sqlite3
 import subprocess
@@ -118,9 +119,39 @@ def test_lines_about_a_container_have_its_name(db: Path) -> None:
 
 def test_no_matching_trace_or_occurrence_is_not_an_error(db: Path) -> None:
     done = kspan("traces", "-n", "nowhere", "--db", db)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "kspan: no trace matches\n")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "kspan: no trace matches; the newest began at 2026-11-22 10:25:49 UTC, " in done.stderr
     done = kspan("timeline", "-n", "nowhere", "--db", db)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "kspan: no occurrence matches\n")
+
+
+@pytest.mark.parametrize("output", ["table", "json", "csv"])
+def test_a_list_that_stops_at_its_limit_says_so(db: Path, output: str) -> None:
+    done = kspan("traces", "--limit", "2", "--db", db, "-o", output)
+    assert done.stderr == "kspan: only the newest 2 are shown; use --limit 0 for all\n"
+    assert kspan("traces", "--limit", "1000", "--db", db, "-o", output).stderr == ""
+    done = kspan("timeline", "--limit", "3", "--db", db, "-o", output)
+    assert "kspan: only the first 3 are shown; the next is at --since 2026-11-22T10:2" in done.stderr
+    since = done.stderr.split()[-1]
+    first = [row["time"] for row in json.loads(kspan("timeline", "--db", db, "-o", "json").stdout)][3]
+    assert first == since
+
+
+def test_csv_and_tables_can_be_without_headers(db: Path) -> None:
+    for command in (("traces",), ("timeline",), ("sql", "SELECT name FROM occurrences LIMIT 3")):
+        whole = kspan(*command, "-o", "csv", "--db", db).stdout
+        assert kspan(*command, "-o", "csv", "--no-headers", "--db", db).stdout == whole.split("\n", 1)[1]
+        assert "\r" not in whole
+    assert kspan("traces", "--db", db).stdout.split("\n", 1)[1] == kspan("traces", "--no-headers", "--db", db).stdout
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_the_list_of_traces_has_one_line_for_each_on_a_narrow_terminal(db: Path, width: int) -> None:
+    printed = on_a_terminal("traces", "--db", db, COLUMNS=str(width), NO_COLOR="1")
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", printed).splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert "WHAT" in lines[0]
+    assert all("Deployment" in line for line in lines[1:])
 
 
 def test_a_trace_is_printed_as_tree_rows_or_otlp(db: Path, tmp_path: Path) -> None:
