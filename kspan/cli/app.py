@@ -1,12 +1,15 @@
 """Assembles the command line: groups of commands, ``--version``, ``--config``."""
 
+import os
 from typing import Annotated, Any
 
 import typer
 
 from kspan import __version__
 from kspan.cli import config_file
+from kspan.cli.completion import add_completion
 from kspan.cli.help import MAINTAIN, SETTINGS, Group
+from kspan.cli.origins import warn_of_misspelt
 from kspan.cli.syntax import db, history, ingest, objects, rules, serve
 
 app = typer.Typer(
@@ -31,6 +34,8 @@ def program() -> Any:
     """Return the root command. Its options take their values from flags, the environment and the settings file."""
     command = typer.main.get_command(app)
     config_file.add_settings(command)
+    add_completion(config_file.commands(command))
+    warn_of_misspelt(os.environ, config_file.variable_names(command))
     return command
 
 

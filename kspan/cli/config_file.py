@@ -1,15 +1,17 @@
 """The settings file (TOML), and environment variables for every option.
 
-An option takes its value from the flag, the environment (``KSPAN_*``), the settings file or its default, in this
-order. The keys of the file are the flags without dashes: at the top level for all commands that have the flag, in a
-table named after a command (``[run]``, ``["db verify"]``) for that command only. The table ``[otlp]`` sets
-``OTEL_EXPORTER_OTLP_*``. The file is checked against the commands, so new commands and options need no code here.
+An option takes its value from the flag, the environment (``KSPAN_TRACES_OUTPUT`` for one command, ``KSPAN_OUTPUT`` for
+all), the settings file or its default, in this order. The keys of the file are the flags without dashes: at the top
+level for all commands that have the flag, in a table named after a command (``[run]``, ``[db.verify]``) for that
+command only. The table ``[otlp]`` sets ``OTEL_EXPORTER_OTLP_*``. The file is checked against the commands, so new
+commands and options need no code here.
 """
 
 import copy
 import os
+import re
 import types
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
 from difflib import get_close_matches
 from enum import Enum, EnumMeta
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Annotated, Any, Final, Literal, NoReturn, Union, get_args, ge
 import typer
 
 from kspan.cli.options import parse_duration, parse_size
+from kspan.cli.origins import ORIGINS, choices, variables
 from kspan.errors import SettingsError
 from kspan.paths import exists, expanded, why_unusable
 from kspan.toml_positions import Positions
@@ -80,7 +83,9 @@ def add_settings(group: Any) -> None:
     for name, command in commands(group):
         for key, option in settable(command).items():
             if name != DEMO:
-                option.envvar = option.envvar or PREFIX + key.replace("-", "_").upper()
+                option.envvar = [_variable(f"{name} {key}"), _variable(key)]
+                if accepted := choices(option):
+                    option.resolve_envvar_value = _usable(option, accepted)
             # Help pages name the pattern once: a variable behind each option makes them twice as long.
             option.show_envvar = False
         own_config = copy.copy(config)
@@ -90,6 +95,28 @@ def add_settings(group: Any) -> None:
         command.params.append(own_config)
 
 
+def _variable(words: str) -> str:
+    return PREFIX + re.sub(r"[ -]", "_", words).upper()
+
+
+def _usable(option: Any, accepted: Collection[str]) -> Callable[[Any], str | None]:
+    """Return how an option reads the environment. A value meant for other commands (``KSPAN_OUTPUT``) is ignored."""
+    read = option.resolve_envvar_value
+    own, _ = option.envvar
+
+    def resolve(context: Any) -> str | None:
+        value: str | None = read(context)
+        return value if value in accepted or os.environ.get(own) else None
+
+    return resolve
+
+
+def variable_names(group: Any) -> set[str]:
+    """Return the environment variables of all options below a group."""
+    options = (option for _, command in commands(group) for option in settable(command).values())
+    return {PREFIX + "CONFIG", *(name for option in options for name in variables(option))}
+
+
 def _reader(group: Any, name: str) -> Any:
     def read(context: Any, _param: Any, value: str | None) -> None:
         path = value or context.meta.get(_FILE)
@@ -97,6 +124,7 @@ def _reader(group: Any, name: str) -> Any:
             return
         settings = load(expanded(path or default_path()), group)
         context.default_map = settings.of(name)
+        context.meta[ORIGINS] = settings.places(name)
         settings.apply_otlp(os.environ)
 
     return read
@@ -105,13 +133,20 @@ def _reader(group: Any, name: str) -> Any:
 class Settings:
     """The checked content of a settings file: values by command and parameter name, and those of ``[otlp]``."""
 
-    def __init__(self, values: dict[str, dict[str, Any]], otlp: dict[str, Any]) -> None:
+    def __init__(
+        self, values: dict[str, dict[str, Any]], places: dict[str, dict[str, str]], otlp: dict[str, Any]
+    ) -> None:
         self._values = values
+        self._places = places
         self._otlp = otlp
 
     def of(self, command: str) -> dict[str, Any]:
         """Return the values for one command."""
         return self._values.get(command, {})
+
+    def places(self, command: str) -> dict[str, str]:
+        """Return where the values for one command are: ``FILE:LINE`` by parameter name."""
+        return self._places.get(command, {})
 
     def apply_otlp(self, environment: MutableMapping[str, str]) -> None:
         """Set the variables that are not set yet."""
@@ -154,17 +189,25 @@ class _Checker:
 
     def check(self, document: Mapping[str, Any]) -> Settings:
         values: dict[str, dict[str, Any]] = {name: {} for name in self._commands}
-        tables: dict[str, dict[str, Any]] = {}
+        places: dict[str, dict[str, str]] = {name: {} for name in self._commands}
         otlp: dict[str, Any] = {}
-        for key, value in document.items():
-            if key == "otlp" and isinstance(value, dict):
+        tables = []
+        for keys, value in _flat(document, self._commands):
+            if keys == ("otlp",) and isinstance(value, dict):
                 otlp = {name: self._otlp(name, item) for name, item in value.items()}
-            elif key in self._commands and isinstance(value, dict):
-                tables[key] = dict(self._option(key, name, item) for name, item in value.items())
+            elif " ".join(keys) in self._commands and isinstance(value, dict):
+                tables.append((keys, value))
             else:
-                for command, name in self._parameters(key, value):
+                for command, name in self._parameters(keys[-1], value):
                     values[command][name] = value
-        return Settings({name: found | tables.get(name, {}) for name, found in values.items()}, otlp)
+                    places[command][name] = f"{self._path}:{self._positions.line(keys)}"
+        for keys, table in tables:
+            command = " ".join(keys)
+            for key, value in table.items():
+                name = self._option(keys, key, value)
+                values[command][name] = value
+                places[command][name] = f"{self._path}:{self._positions.line((*keys, key))}"
+        return Settings(values, places, otlp)
 
     def _parameters(self, key: str, value: Any) -> list[tuple[str, str]]:
         """Return the commands, and their parameters, that a top-level key sets.
@@ -180,17 +223,21 @@ class _Checker:
             self._fail((key,), problems[owners[0]])
         return [(name, self._options[name][key].name) for name in owners if not problems[name]]
 
-    def _option(self, command: str, key: str, value: Any) -> tuple[str, Any]:
+    def _option(self, table: tuple[str, ...], key: str, value: Any) -> str:
+        command = " ".join(table)
         if key not in self._options[command]:
-            self._fail_unknown((command, key), set(self._options[command]))
+            self._fail_unknown((*table, key), set(self._options[command]))
         if problem := self._problem(command, key, value):
-            self._fail((command, key), problem)
-        return self._options[command][key].name, value
+            self._fail((*table, key), problem)
+        name: str = self._options[command][key].name
+        return name
 
     def _problem(self, command: str, key: str, value: Any) -> str:
         option = self._options[command][key]
         if problem := _problem(_hint(self._commands[command], option.name), value):
             return problem
+        if (accepted := choices(option)) and value not in accepted:
+            return f"must be one of {', '.join(accepted)}, not {_shown(value)}"
         try:
             if option.metavar == "DURATION":
                 parse_duration(value, key)
@@ -213,6 +260,17 @@ class _Checker:
 
     def _fail(self, keys: tuple[str, ...], problem: str) -> NoReturn:
         raise SettingsError(f"{self._path}:{self._positions.line(keys)}: {'.'.join(keys)}: {problem}")
+
+
+def _flat(document: Mapping[str, Any], known: Collection[str]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the keys of a document. A table of a table is one of a command with two words: ``[db.stats]``."""
+    for key, value in document.items():
+        below = {f"{key} {name}": name for name in value} if isinstance(value, dict) else {}
+        of_commands = {words: name for words, name in below.items() if words in known}
+        yield from (((key, name), value[name]) for name in of_commands.values())
+        if not of_commands or len(of_commands) < len(below):
+            rest = {name: value[name] for words, name in below.items() if words not in known}
+            yield (key,), rest if of_commands else value
 
 
 _TYPES: Final = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}

@@ -5,6 +5,9 @@ from typing import Any, Final
 
 from typer.core import TyperCommand, TyperGroup
 
+from kspan.cli.origins import origin, with_origin
+from kspan.errors import QueryError, SettingsError
+
 COLLECT: Final = "Collect"
 ASK: Final = "Ask"
 MAINTAIN: Final = "Maintain"
@@ -15,7 +18,25 @@ SETTINGS: Final = (
 
 
 class Command(TyperCommand):
-    """A command whose usage shows its arguments before ``[OPTIONS]``."""
+    """A command whose usage shows its arguments before ``[OPTIONS]``, and whose errors say where a value comes from."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments. An error about a value names the variable or file that it comes from."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            option = getattr(error, "param", None)
+            if option is not None and (place := origin(ctx, option)):
+                error.message = f"{error.message} (from {place})"  # type: ignore[attr-defined]
+            raise
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. An error about a value names the variable or file that it comes from."""
+        try:
+            return super().invoke(ctx)
+        except (SettingsError, QueryError) as error:
+            error.args = (with_origin(str(error), ctx),)
+            raise
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the words after the command's name in its usage line."""

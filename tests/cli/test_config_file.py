@@ -107,6 +107,9 @@ def test_help_does_not_need_a_valid_settings_file(tmp_path: Path) -> None:
         ("run = 3", ":1: run: unknown setting"),
         ('[run]\n["db stats"]\noutput = 4', ":3: db stats.output: must be a string, not 4"),
         ("db = true", ":1: db: must be a string, not true"),
+        ("[db.stats]\noutput = 'csv'", ":2: db.stats.output: must be one of table, json, not 'csv'"),
+        ("[db.stat]\noutput = 'json'", ":1: db: must be a string, not {'stat'"),
+        ("output = 'xml'", ":1: output: must be one of "),
         ('[otlp]\ntimeout = "10"', ":2: otlp.timeout: must be a whole number, not '10'"),
         ("[otlp]\nendpiont = ''", ":2: otlp.endpiont: unknown setting; did you mean 'endpoint'?"),
         ("max_trace_age = '1m'", ":1: max_trace_age: unknown setting; did you mean 'max-trace-age'?"),
@@ -167,8 +170,47 @@ def test_the_document_shows_the_defaults_of_the_daemon() -> None:
 def test_every_flag_has_an_environment_variable() -> None:
     for name, command in config_file.commands(program()):
         for key, option in config_file.settable(command).items():
-            variable = None if name == config_file.DEMO else "KSPAN_" + key.upper().replace("-", "_")
-            assert option.envvar == variable, f"{name} --{key}"
+            shared = "KSPAN_" + key.upper().replace("-", "_")
+            own = f"KSPAN_{name.replace(' ', '_').upper()}_{shared.removeprefix('KSPAN_')}"
+            assert option.envvar == (None if name == config_file.DEMO else [own, shared]), f"{name} --{key}"
+
+
+def test_a_value_in_the_environment_or_a_file_that_a_command_cannot_use_is_meant_for_others(tmp_path: Path) -> None:
+    assert kspan(tmp_path, "replay", RECORDING, "--db", "db.sqlite", "--export", "none").returncode == 0
+    config = write(tmp_path / "c.toml", 'output = "csv"\n')
+    for given in ({"KSPAN_OUTPUT": "csv"}, {"KSPAN_CONFIG": str(config)}):
+        assert kspan(tmp_path, "traces", "--db", "db.sqlite", **given).stdout.startswith("trace_id,")
+        assert kspan(tmp_path, "db", "stats", "--db", "db.sqlite", **given).stdout.startswith("database ")
+    both = {"KSPAN_OUTPUT": "csv", "KSPAN_TRACES_OUTPUT": "json"}
+    assert kspan(tmp_path, "traces", "--db", "db.sqlite", **both).stdout.startswith("[{")
+    assert kspan(tmp_path, "timeline", "--db", "db.sqlite", **both).stdout.startswith("time,")
+
+
+def test_an_error_names_the_variable_or_the_line_that_a_value_comes_from(tmp_path: Path) -> None:
+    config = write(tmp_path / "c.toml", '[traces]\nsince = "bad"\n')
+    cases: list[tuple[tuple[str, ...], dict[str, str], str]] = [
+        (("--since", "bad"), {"KSPAN_SINCE": "1h"}, "kspan: error: --since: invalid time 'bad'"),
+        ((), {"KSPAN_SINCE": "bad"}, "kspan: error: KSPAN_SINCE (--since): invalid time 'bad'"),
+        ((), {"KSPAN_CONFIG": str(config)}, f"kspan: error: {config}:2 (--since): invalid time 'bad'"),
+        ((), {"KSPAN_TRACES_LIMIT": "x"}, "(from KSPAN_TRACES_LIMIT)"),
+        ((), {"KSPAN_TRACES_OUTPUT": "yaml"}, "KSPAN_TRACES_OUTPUT (--output): invalid format 'yaml'"),
+    ]
+    for args, environment, expected in cases:
+        done = kspan(tmp_path, "traces", *args, "--db", "none.sqlite", **environment)
+        assert (done.returncode, expected in done.stderr) == (2, True), done.stderr
+
+
+def test_a_variable_that_resembles_one_is_reported_and_those_of_kubernetes_are_not(tmp_path: Path) -> None:
+    misspelt = {"KSPAN_OUTPT": "json", "KSPAN_SERVICE_HOST": "10.0.0.1", "KSPAN_PORT_8474_TCP": "x", "KSPAN_X": "y"}
+    done = kspan(tmp_path, "rules", "list", "-o", "json", **misspelt)
+    assert done.stderr == "kspan: unknown environment variable KSPAN_OUTPT; did you mean KSPAN_OUTPUT?\n"
+
+
+def test_a_table_of_a_command_of_two_words_is_written_with_or_without_quotes(tmp_path: Path) -> None:
+    for header in ('["db stats"]', "[db.stats]"):
+        settings = config_file.load(write(tmp_path / "c.toml", f'{header}\noutput = "json"\n'), program())
+        assert settings.of("db stats") == {"output": "json"}
+        assert settings.places("db stats") == {"output": f"{tmp_path / 'c.toml'}:2"}
 
 
 def test_the_document_names_every_otlp_key_with_its_variable() -> None:

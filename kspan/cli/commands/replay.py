@@ -14,8 +14,10 @@ from kspan.emit.otel_spans import ClusterIdentity
 from kspan.emit.targets import ExportTarget, TargetKind, open_exporter, parse_target
 from kspan.errors import ExportError, InputError
 from kspan.graph import Rules
+from kspan.ingest.files.bytes import STDIN
 from kspan.ingest.files.open import read_frames, total_size
 from kspan.ingest.frames import Frame
+from kspan.paths import is_missing
 from kspan.pipeline.replay import Replayed, replayed_with
 from kspan.pipeline.replay import replay as ingest
 from kspan.settings import MAX_TRACE_SPANS, FoldSettings
@@ -58,6 +60,10 @@ def run_replay(
     committed, and for a failed export after the other targets have their traces.
     """
     targets = [parse_target(text) for text in export]
+    missing = [path for path in files if path != STDIN and is_missing(Path(path))]
+    if missing and (len(missing) == len(files) or not skip_bad):
+        # A mistyped name must not leave an empty database.
+        raise InputError(missing[0], 0, "no such file")
     compiled, settings = load_rules(rules), replayed_with(contexts, span_labels)
     skipped = _Skipped()
     with open_store(database_url(db)) as store:

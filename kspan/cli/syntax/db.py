@@ -87,7 +87,9 @@ def rebuild(
 @app.command(cls=Command)
 def stats(
     db: Db = None,
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="Print table or json.")] = "table",
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="table|json", help="Print in this format.")
+    ] = "table",
 ) -> None:
     """Show the size of the database and the number of its rows.
 

@@ -22,7 +22,9 @@ def why(
     uid: Annotated[str, typer.Option("--uid", metavar="UID", help="uid of the object, if several had this name.")] = "",
     db: Db = None,
     cluster: Cluster = "",
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="Print table or json.")] = "table",
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="table|json", help="Print in this format.")
+    ] = "table",
 ) -> None:
     """Show what caused the latest occurrence of an object.
 
@@ -64,9 +66,7 @@ def traces(
     ] = "",
     status: Annotated[
         str,
-        typer.Option(
-            "--status", metavar="STATUS", help="Only traces that are ok, error, incomplete or open, or have a warning."
-        ),
+        typer.Option("--status", metavar="ok|error|incomplete|open|warning", help="Only traces with this status."),
     ] = "",
     min_duration: Annotated[
         str, typer.Option("--min-duration", metavar="DURATION", help="Only traces that lasted at least this long.")
@@ -76,7 +76,7 @@ def traces(
     db: Db = None,
     cluster: Cluster = "",
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FORMAT", help="Print table, json or csv.")
+        str, typer.Option("--output", "-o", metavar="table|json|csv", help="Print in this format.")
     ] = "table",
 ) -> None:
     """List traces, newest first.
@@ -120,7 +120,8 @@ def trace(
     db: Db = None,
     cluster: Cluster = "",
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FORMAT", help="Print table (the tree), json or otlp.")
+        str,
+        typer.Option("--output", "-o", metavar="table|json|otlp", help="Print in this format; a table is the tree."),
     ] = "table",
 ) -> None:
     """Show one trace as a tree.
@@ -164,7 +165,7 @@ def timeline(
     db: Db = None,
     cluster: Cluster = "",
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FORMAT", help="Print table, json or csv.")
+        str, typer.Option("--output", "-o", metavar="table|json|csv", help="Print in this format.")
     ] = "table",
 ) -> None:
     """List occurrences, oldest first.
@@ -213,7 +214,7 @@ def sql(
     ] = None,
     db: Db = None,
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FORMAT", help="Print table, record, json, jsonl, csv or parquet.")
+        str, typer.Option("--output", "-o", metavar="table|record|json|jsonl|csv|parquet", help="Print in this format.")
     ] = "table",
     limit: Annotated[
         int | None,

@@ -116,7 +116,10 @@ def run(
     log_level: Annotated[
         str,
         typer.Option(
-            "--log-level", envvar="KSPAN_LOG_LEVEL", metavar="LEVEL", help="Log debug, info, warning or error."
+            "--log-level",
+            envvar="KSPAN_LOG_LEVEL",
+            metavar="debug|info|warning|error",
+            help="Log this and what is worse.",
         ),
     ] = "info",
 ) -> None:

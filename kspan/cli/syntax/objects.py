@@ -27,7 +27,7 @@ def show(
     uid: Uid = "",
     db: Db = None,
     cluster: Cluster = "",
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="Print yaml or json.")] = "yaml",
+    output: Annotated[str, typer.Option("--output", "-o", metavar="yaml|json", help="Print in this format.")] = "yaml",
 ) -> None:
     """Show the manifest of an object, now or at an earlier time.
 
@@ -76,7 +76,7 @@ def diff(
     db: Db = None,
     cluster: Cluster = "",
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FORMAT", help="Print a unified diff, or json (JSON Patch).")
+        str, typer.Option("--output", "-o", metavar="diff|json", help="Print a unified diff, or a JSON Patch.")
     ] = "diff",
 ) -> None:
     """Show how the manifest of an object changed between two times.

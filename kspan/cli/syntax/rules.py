@@ -33,7 +33,7 @@ def check(
 def list_(
     rules: RulesFile = None,
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FORMAT", help="Print table, record, json, jsonl or csv.")
+        str, typer.Option("--output", "-o", metavar="table|record|json|jsonl|csv", help="Print in this format.")
     ] = "table",
 ) -> None:
     """List the rules in the order in which they are tried.
@@ -60,7 +60,7 @@ def explain(
         typer.Argument(metavar="FILE", help="Recordings, as for 'kspan replay'; - reads standard input."),
     ],
     rules: RulesFile = None,
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FORMAT", help="Print toml or json.")] = "toml",
+    output: Annotated[str, typer.Option("--output", "-o", metavar="toml|json", help="Print in this format.")] = "toml",
     skip_bad: SkipBad = False,
     no_progress: NoProgress = False,
 ) -> None:

@@ -195,6 +195,12 @@ def test_a_mistake_is_reported_in_one_line_with_exit_code_2(tmp_path: Path, args
     assert len(message) > 15
 
 
+def test_a_mistyped_file_leaves_no_database(tmp_path: Path) -> None:
+    message = refused(kspan("replay", "nope.gz", "--db", "db.sqlite", cwd=tmp_path))
+    assert message.endswith("nope.gz: no such file")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("args", [("run", "--db", "sqlite://"), ("record", "out.jsonl")], ids=" ".join)
 def test_an_invalid_namespace_is_refused_before_a_connection_is_needed(tmp_path: Path, args: tuple[str, ...]) -> None:
     message = refused(kspan(*args, "--namespace", "A B", "--kubeconfig", "no-such-file", cwd=tmp_path))

@@ -1,0 +1,71 @@
+"""Completion in a shell offers what the database has, and is silent if it cannot be read."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.recordings import recording
+
+
+@pytest.fixture(scope="module")
+def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("completion") / "db.sqlite"
+    command = [
+        sys.executable,
+        "-m",
+        "kspan",
+        "replay",
+        recording("02-rolling-update"),
+        "--db",
+        path,
+        "--export",
+        "none",
+    ]
+    subprocess.run([sys.executable, "-m", "kspan", *arguments], check=True, capture_output=True)
+    return path
+
+
+def offered(*words: str | Path) -> list[str]:
+    """What bash is offered for the last word."""
+    line = ["kspan", *map(str, words)]
+    environment = {
+        **os.environ,
+        "_KSPAN_COMPLETE": "complete_bash",
+        "COMP_WORDS": "\n".join(line),
+        "COMP_CWORD": str(len(line) - 1),
+    }
+    done = subprocess.run([sys.executable, "-m", "kspan"], check=False, capture_output=True, text=True, env=environment)
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        (("traces", "--status", ""), ["ok", "error", "incomplete", "open", "warning"]),
+        (("why", "-o", "j"), ["json"]),
+        (("traces", "--kind", "depl"), ["deployment"]),
+        (("traces", "--kind", "deploy", "--name", "w"), ["web"]),
+        (("why", "deploym"), ["deployment/"]),
+        (("why", "rs/web-f"), ["rs/web-f7b9868c4"]),
+        (("timeline", "-n", "roll"), ["rolling-update"]),
+    ],
+)
+def test_words_are_completed(db: Path, words: tuple[str, ...], expected: list[str]) -> None:
+    command, *rest = words
+    assert offered(command, "--db", db, *rest) == expected
+
+
+def test_a_trace_id_is_completed(db: Path) -> None:
+    found = offered("trace", "--db", db, "")
+    assert len(found) > 3
+    assert offered("trace", "--db", db, found[0][:10]) == [found[0]]
+
+
+def test_a_database_that_cannot_be_read_offers_nothing(tmp_path: Path) -> None:
+    (tmp_path / "broken.sqlite").write_text("nothing")
+    for name in ("missing.sqlite", "broken.sqlite"):
+        assert offered("why", "--db", tmp_path / name, "deploym") == []
