@@ -13,17 +13,7 @@ from tests.recordings import recording
 @pytest.fixture(scope="module")
 def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("completion") / "db.sqlite"
-    command = [
-        sys.executable,
-        "-m",
-        "kspan",
-        "replay",
-        recording("02-rolling-update"),
-        "--db",
-        path,
-        "--export",
-        "none",
-    ]
+    arguments = ("replay", str(recording("02-rolling-update")), "--db", str(path), "--export", "none")
     subprocess.run([sys.executable, "-m", "kspan", *arguments], check=True, capture_output=True)
     return path
 
@@ -37,7 +27,8 @@ def offered(*words: str | Path) -> list[str]:
         "COMP_WORDS": "\n".join(line),
         "COMP_CWORD": str(len(line) - 1),
     }
-    done = subprocess.run([sys.executable, "-m", "kspan"], check=False, capture_output=True, text=True, env=environment)
+    command = [sys.executable, "-m", "kspan"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     assert done.stderr == ""
     return done.stdout.split()
 
