@@ -2,6 +2,10 @@
 
 import os
 from pathlib import Path
+from typing import Final
+
+STDOUT: Final = Path("/dev/stdout")
+"""Standard output as a file, for what writes to a path."""
 
 
 def expanded(path: str | Path) -> Path:

@@ -194,7 +194,7 @@ Export = Annotated[
     typer.Option(
         "--export",
         metavar="TARGET",
-        help="Export traces to: console, otlp, file:PATH (OTLP/JSON lines) or none. Repeat it for more.",
+        help="Export traces to: console, otlp, file:PATH (OTLP/JSON lines; - is stdout) or none. Repeat it for more.",
     ),
 ]
 ClusterName = Annotated[

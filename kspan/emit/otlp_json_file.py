@@ -19,7 +19,7 @@ from opentelemetry.trace import SpanContext, StatusCode
 
 from kspan.emit.otel_spans import SCOPE, valid_text
 from kspan.emit.span_sender import SendFailure
-from kspan.paths import why_unwritable
+from kspan.paths import STDOUT, why_unwritable
 
 _HAS_REMOTE, _IS_REMOTE = 0x100, 0x200  # opentelemetry.proto.trace.v1.SpanFlags
 _LINE_START = b'{"resourceSpans":'
@@ -48,6 +48,8 @@ class JsonFileSender:
             self._append(data)
         except OSError as error:
             self.close()
+            if isinstance(error, BrokenPipeError) and self._path == STDOUT:
+                raise  # The reader (head, less) has exited, which ends the command quietly.
             return SendFailure(f"{self._path}: {why_unwritable(self._path, error)}")
         return None
 
@@ -91,13 +93,11 @@ class JsonFileSender:
 
 
 def _open_appending(path: str, flags: int) -> int:
-    try:
+    if not Path(path).exists() or Path(path).is_file():
         return os.open(path, flags, 0o666)
-    except OSError:
-        # A pipe or a terminal (/dev/stdout) may allow writing only.
-        if not Path(path).exists() or Path(path).is_file():
-            raise
-        return os.open(path, os.O_WRONLY | os.O_APPEND)
+    # A terminal may allow writing only. A pipe that is opened for reading too is never broken: when its reader has
+    # exited, this process would wait for itself.
+    return os.open(path, os.O_WRONLY | os.O_APPEND)
 
 
 def _sync_directory(path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kspan.errors import ExportError, SettingsError
-from kspan.paths import check_writable, expanded
+from kspan.paths import STDOUT, check_writable, expanded
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,16 +39,20 @@ class ExportTarget(msgspec.Struct, frozen=True):
 
 
 def parse_target(text: str) -> ExportTarget:
-    """Parse ``console``, ``none``, ``otlp`` or ``file:PATH`` (``~`` is the home directory). Raises SettingsError."""
+    """Parse ``console``, ``none``, ``otlp`` or ``file:PATH``. Raises SettingsError.
+
+    In a path, ``~`` is the home directory and ``-`` standard output.
+    """
     kind, colon, path = text.partition(":")
+    path = str(STDOUT) if path == "-" else path
     if kind == TargetKind.FILE and path:
         try:
             return ExportTarget(TargetKind.FILE, expanded(path).absolute())
         except RuntimeError as error:
-            raise SettingsError(f"--export {text!r}: {error}") from error
+            raise SettingsError(f"--export: {text!r}: {error}") from error
     if kind in (TargetKind.NONE, TargetKind.CONSOLE, TargetKind.OTLP) and not colon:
         return ExportTarget(TargetKind(kind))
-    raise SettingsError(f"invalid export target {text!r}: use console, none, otlp or file:PATH")
+    raise SettingsError(f"--export: invalid target {text!r}: use console, none, otlp or file:PATH")
 
 
 def open_exporter(

@@ -205,9 +205,9 @@ def _header(trace: TraceRow, lines: Sequence[_Line], length: int, width: int, gl
     root = next((line for line in lines if line.span.span_id == trace.root_span_id), lines[0] if lines else None)
     mark, marks = _outcome(trace, glyphs)
     facts = [(_when(trace.start_time), ""), (duration(length), ""), (_plural(len(lines), "span"), ""), marks[0]]
-    more = marks[1:]
+    more = [*marks[1:], (f"trace {harmless(trace.trace_id)[:12]}", "dim")]
     if trace.previous_trace_id:
-        more.append((f"continues trace {harmless(trace.previous_trace_id)[:8]}", "cyan"))
+        more.append((f"continues {harmless(trace.previous_trace_id)[:12]}", "cyan"))
     actor = f" by {cut(root.service, 30)}" if root and root.service else ""
     title = _title(root)
     dot = len(glyphs.dot)

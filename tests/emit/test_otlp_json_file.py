@@ -231,6 +231,18 @@ def test_a_pipe_can_be_written_to(tmp_path: Path) -> None:
         os.close(reader)
 
 
+def test_a_pipe_without_a_reader_is_broken_and_nothing_waits_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    sender = JsonFileSender(path)
+    assert sender.send([readable_span(make_span("Pod.One"), CLUSTER)]) is None
+    os.close(reader)
+    failure = sender.send([readable_span(make_span("Pod.Two"), CLUSTER)])
+    assert failure is not None
+    assert str(path) in failure.reason
+
+
 def test_text_that_utf8_cannot_encode_is_replaced(tmp_path: Path) -> None:
     hostile = "a\ud800b\x00\u202e"
     row = msgspec.structs.replace(

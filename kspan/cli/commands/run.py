@@ -11,7 +11,7 @@ from kspan.cli.commands.serve import later, make_access
 from kspan.cli.common import database_url, fold_settings, load_rules
 from kspan.cli.options import parse_duration
 from kspan.errors import SettingsError
-from kspan.paths import check_writable
+from kspan.paths import STDOUT, check_writable
 from kspan.times import SECOND
 
 _LEVELS: Final = ("debug", "info", "warning", "error")
@@ -108,9 +108,11 @@ def run_record(
 ) -> None:
     """Write a recording for ``duration`` (``0``: until SIGTERM or SIGINT)."""
     seconds = parse_duration(duration, "--for")
+    to_stdout = path == "-"
+    path = str(STDOUT) if to_stdout else path
     if problem := check_writable(Path(path)):
         raise SettingsError(f"{path}: {problem}")
-    if Path(path).exists() and not force:
+    if Path(path).exists() and not force and not to_stdout:
         raise SettingsError(f"{path}: file exists; use --force to overwrite it")
 
     from kspan.ingest.watch import Selection, check_names, connect, record

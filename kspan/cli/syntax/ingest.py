@@ -173,7 +173,9 @@ def run(
 
 @app.command(cls=Command, rich_help_panel=COLLECT)
 def record(
-    out: Annotated[str, typer.Argument(metavar="FILE", help="File to write; compressed if it ends in .gz.")],
+    out: Annotated[
+        str, typer.Argument(metavar="FILE", help="File to write; compressed if it ends in .gz; - is stdout.")
+    ],
     duration: Annotated[
         str, typer.Option("--for", metavar="DURATION", help="Stop after this long (0: on Ctrl-C).")
     ] = "0",

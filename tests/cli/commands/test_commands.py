@@ -21,6 +21,7 @@ from typer.main import get_command
 from kspan.cli.app import app
 from kspan.cli.config_file import commands
 from tests.emit.receivers import reserved_ports
+from tests.limits import HANG_S
 from tests.recordings import RECORDINGS, recording
 
 ROLLING_UPDATE = recording("02-rolling-update")
@@ -193,6 +194,17 @@ def test_a_mistake_is_reported_in_one_line_with_exit_code_2(tmp_path: Path, args
     extra = () if "--db" in args or args[0] == "record" else ("--db", "sqlite://")
     message = refused(kspan(*args, *extra, cwd=tmp_path))
     assert len(message) > 15
+
+
+@pytest.mark.parametrize("read", ["cat", "head -c 10"])
+def test_a_dash_is_standard_output_and_its_reader_may_exit_early(tmp_path: Path, read: str) -> None:
+    command = f'set -o pipefail; "$0" -m kspan replay "$1" --db sqlite:// --export file:- | {read} | wc -l'
+    arguments = [command, sys.executable, str(recording("02-rolling-update"))]
+    done = subprocess.run(
+        ["bash", "-c", *arguments], check=False, capture_output=True, text=True, timeout=HANG_S, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == (4 if read == "cat" else 0)
 
 
 def test_a_mistyped_file_leaves_no_database(tmp_path: Path) -> None:
