@@ -1,0 +1,54 @@
+"""Debian's Chromium, driven by Playwright. A machine without one of them fails with one line."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+EXECUTABLE: Final = Path("/usr/bin/chromium")
+
+FLAGS: Final = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+READER: Final[dict[str, Any]] = {
+    "viewport": {"width": 1400, "height": 900},
+    "locale": "en-GB",
+    "timezone_id": "Europe/Berlin",
+    "reduced_motion": "reduce",
+}
+"""The browser of a reader: options of a context. Nothing moves, so that a picture does not depend on its moment."""
+
+PHONE: Final = {"width": 390, "height": 844}
+"""Viewport of a phone in CSS pixels."""
+
+
+class NoBrowserError(Exception):
+    """Chromium or Playwright is missing; the text says which, and how to install it."""
+
+
+@contextmanager
+def launched(executable: Path = EXECUTABLE) -> Iterator["Browser"]:
+    """Start the browser, and stop it at the end. Raises NoBrowserError."""
+    if not executable.exists():
+        raise NoBrowserError(
+            f"{executable} is missing: apt-get install --no-install-recommends chromium fonts-dejavu-core"
+        )
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError as error:
+        raise NoBrowserError("Playwright is missing: pip install -c constraints.txt -e '.[dev]'") from error
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
+        try:
+            yield browser
+        finally:
+            browser.close()
