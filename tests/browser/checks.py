@@ -62,6 +62,11 @@ _SHIFT: Final = """() => new Promise(done => {
 })"""
 
 
+_BLOCKING: Final = """() => [...document.scripts]
+    .filter(script => script.src && !script.async && !script.defer && script.type !== "module")
+    .map(script => script.src)"""
+
+
 def overflow(page: Page) -> list[str]:
     """What makes the page wider than the window."""
     return [str(found) for found in page.evaluate(_OVERFLOW)]
@@ -122,3 +127,8 @@ def shifts(page: Page) -> list[str]:
     """Contents that moved while the page was built."""
     moved = float(page.evaluate(_SHIFT))
     return [f"the layout shifted by {moved:.3f}, more than {MOST_SHIFT}"] if moved > MOST_SHIFT else []
+
+
+def blocking(page: Page) -> list[str]:
+    """Scripts without which nothing is painted."""
+    return [f"{url} delays the first paint: use type=module or defer" for url in page.evaluate(_BLOCKING)]

@@ -1,12 +1,11 @@
-"""Debian's Chromium, driven by Playwright. A machine without one of them fails with one line."""
+"""Debian's Chromium, driven by Playwright."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+from playwright.sync_api import Browser, sync_playwright
 
 EXECUTABLE: Final = Path("/usr/bin/chromium")
 
@@ -32,20 +31,16 @@ PHONE: Final = {"width": 390, "height": 844}
 
 
 class NoBrowserError(Exception):
-    """Chromium or Playwright is missing; the text says which, and how to install it."""
+    """Chromium is missing; the text says how to install it."""
 
 
 @contextmanager
-def launched(executable: Path = EXECUTABLE) -> Iterator["Browser"]:
+def launched(executable: Path = EXECUTABLE) -> Iterator[Browser]:
     """Start the browser, and stop it at the end. Raises NoBrowserError."""
     if not executable.exists():
         raise NoBrowserError(
             f"{executable} is missing: apt-get install --no-install-recommends chromium fonts-dejavu-core"
         )
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError as error:
-        raise NoBrowserError("Playwright is missing: pip install -c constraints.txt -e '.[dev]'") from error
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
         try:

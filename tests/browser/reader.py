@@ -1,5 +1,6 @@
 """A reader with a browser: opens pages, and notes everything that a reader must not meet."""
 
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -30,9 +31,17 @@ class Reader:
         self._browser = browser
         self._contexts: list[BrowserContext] = []
 
-    def open(self, url: str, **options: Any) -> Page:
-        """Open a page and wait until it has its rows and is not busy. ``options`` are those of a browser context."""
+    def open(self, url: str, *, now: datetime | None = None, **options: Any) -> Page:
+        """Open a page and wait until it has its rows and is not busy.
+
+        Args:
+            url: its address.
+            now: the time at which the clock of the browser stands still; None: it has the time of the machine.
+            options: options of a browser context.
+        """
         page = self.blank(url, **options)
+        if now is not None:
+            page.clock.set_fixed_time(now)
         page.goto(url, wait_until="load")
         if options.get("java_script_enabled", True):
             page.wait_for_function(_SETTLED)

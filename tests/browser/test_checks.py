@@ -1,4 +1,4 @@
-"""The checks find the faults that they are for, on pages made to have one each."""
+"""The checks find the faults that they are for, on pages made to have one each, and pages can be measured."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,12 +11,15 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from benchmarks.pages import STEPS, open_trace, script_bytes
 from kspan.web.guard import Access, Guard
 from kspan.web.server import Server
 from tests.browser import checks
 from tests.browser.chromium import PHONE, NoBrowserError, launched
 from tests.browser.databases import BIDI, LONG
 from tests.browser.reader import Reader
+from tests.browser.screenshots import NoPictureError, _shoot
+from tests.limits import HANG_S
 
 TEXT: Final = "<p>Twelve Pods were replaced, one after the other.</p>"
 
@@ -27,6 +30,7 @@ BODIES: Final = {
     "inline-handler": f"<h1>Fine</h1>{TEXT}<img src=x onerror=alert(1) alt=''>",
     "other-host": f"<h1>Fine</h1>{TEXT}<img src='http://127.0.0.2:9/x.png' alt=''>",
     "missing-file": f"<h1>Fine</h1>{TEXT}<script type=module src=/missing.js></script>",
+    "blocks": f"<h1>Fine</h1><script src=/fills.js></script>{TEXT}",
     "throws": f"<h1>Fine</h1>{TEXT}<script type=module src=/throws.js></script>",
     "asks": f"<h1>Fine</h1>{TEXT}<script type=module src=/asks.js></script>",
     "shifts": f"<h1>Fine</h1>{TEXT}<script type=module src=/shifts.js></script>",
@@ -38,12 +42,14 @@ BODIES: Final = {
     "only-scripts": "<h1>Fine</h1><script type=module src=/fills.js></script>",
     "bidi": f"<h1>Fine</h1>{TEXT}<p><span>{BIDI}</span> by kubectl</p>",
     "bidi-kept": f"<h1>Fine</h1>{TEXT}<p><bdi>{BIDI}</bdi> by kubectl</p>",
+    "rows": "<h1>Fine</h1><div data-rows class=rows tabindex=0></div><script type=module src=/rows.js></script>",
     "long": f"<h1>Fine</h1>{TEXT}<pre class=wraps>{LONG * 2}</pre>",
 }
 
 FILES: Final = {
     "style.css": """
         .wide { width: 1600px } .scrolls { overflow-x: auto } .faint { color: #ccc } .tall { height: 300px }
+        .rows { height: 600px; overflow-y: auto } .inner { height: 400000px } .row { height: 20px }
         .wraps { white-space: pre-wrap; overflow-wrap: anywhere }""",
     "throws.js": "null.length",
     "asks.js": "alert(1)",
@@ -52,6 +58,21 @@ FILES: Final = {
         main.ariaBusy = "true";
         added.className = "tall";
         setTimeout(() => { main.prepend(added); main.ariaBusy = "false"; }, 300);""",
+    "rows.js": """
+        const rows = document.querySelector("[data-rows]"), inner = document.createElement("div");
+        inner.className = "inner";
+        const show = () => {
+            inner.replaceChildren(...Array.from({length: 40}, (_, number) => {
+                const row = document.createElement("div");
+                row.dataset.row = row.textContent = `row ${Math.floor(rows.scrollTop / 20) + number}`;
+                row.className = "row";
+                return row;
+            }));
+            inner.firstChild.style.marginTop = `${Math.floor(rows.scrollTop / 20) * 20}px`;
+        };
+        rows.addEventListener("scroll", show);
+        rows.append(inner);
+        show();""",
     "icon.svg": "<svg xmlns='http://www.w3.org/2000/svg'/>",
     "fills.js": "document.querySelector('main').append('Twelve Pods were replaced, one after the other.')",
 }
@@ -93,6 +114,7 @@ ALL: Final = (
     checks.unreadable,
     checks.overflow,
     checks.shifts,
+    checks.blocking,
     checks.too_long,
     checks.leaking_bidi,
     checks.markup,
@@ -131,6 +153,7 @@ def test_what_the_browser_reports_is_a_fault(careless: Reader, site: str, name: 
     [
         ("wide", checks.overflow, "div.wide ends at 1608 px"),
         ("shifts", checks.shifts, "the layout shifted by"),
+        ("blocks", checks.blocking, "/fills.js delays the first paint"),
         ("no-label", checks.inaccessible, "label (critical)"),
         ("faint", checks.inaccessible, "color-contrast (serious)"),
         ("two-headings", checks.unreadable, "2 h1, not 1"),
@@ -165,3 +188,30 @@ def test_without_chromium_there_is_one_clear_line(tmp_path: Path) -> None:
     assert str(error.value) == (
         f"{tmp_path}/chromium is missing: apt-get install --no-install-recommends chromium fonts-dejavu-core"
     )
+
+
+def test_the_first_paint_the_first_rows_and_each_step_of_scrolling_are_measured(browser: Browser, site: str) -> None:
+    opened = open_trace(browser, site + "rows")
+    assert 0 < opened.paint < HANG_S
+    assert 0 < opened.rows < HANG_S
+    assert len(opened.steps) == STEPS
+    assert min(opened.steps) > 0
+
+
+def test_the_bytes_of_all_scripts_are_counted(browser: Browser, site: str) -> None:
+    assert script_bytes(browser, site + "rows") == len(FILES["rows.js"])
+    assert script_bytes(browser, site + "good") == 0
+
+
+def test_a_page_that_cannot_be_measured_ends_the_benchmark_with_one_line(browser: Browser, site: str) -> None:
+    with pytest.raises(SystemExit, match="status 404"):
+        open_trace(browser, site + "nothing-here")
+    with pytest.raises(SystemExit, match="the page has no rows"):
+        open_trace(browser, site + "good")
+
+
+def test_a_picture_of_a_page_with_a_fault_is_refused(browser: Browser, site: str, tmp_path: Path) -> None:
+    with pytest.raises(NoPictureError, match="404"):
+        _shoot(browser, site + "missing-file", "light", tmp_path / "picture.png")
+    _shoot(browser, site + "good", "light", tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
