@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, func, select
 
 from kspan.store import open_store
 from kspan.store.schema import tables as schema
@@ -17,17 +17,17 @@ def addresses(db: Path) -> dict[str, str]:
     """Return name -> path of each page of ``PAGES``. ``trace`` is the trace with the most spans."""
     with open_store(str(db), read_only=True) as store, store.reading("choose what to look at") as connection:
         trace_id, root = _largest_trace(connection)
-        pod = _busiest_pod(connection)
+        uid, namespace, name = _busiest_pod(connection)
         return {
             "home": "/",
             "traces": "/traces",
             "trace": f"/traces/{trace_id}",
             "timeline": "/timeline",
             "rollouts": "/rollouts",
-            "why": "/why/" + "/".join(quote(part, safe="") for part in ("pod", pod.namespace, pod.name)),
+            "why": "/why/" + "/".join(quote(part, safe="") for part in ("pod", namespace, name)),
             "objects": "/objects",
             "object": object_address(root),
-            "pod": object_address(pod.uid),
+            "pod": object_address(uid),
         }
 
 
@@ -52,7 +52,8 @@ def _largest_trace(connection: Connection) -> tuple[str, str]:
     return trace_id, connection.execute(first.order_by(spans.c.start_time, spans.c.span_id).limit(1)).scalar_one()
 
 
-def _busiest_pod(connection: Connection) -> Row[tuple[str, str, str]]:
+def _busiest_pod(connection: Connection) -> tuple[str, str, str]:
+    """Return the uid, namespace and name of the Pod with the most spans."""
     objects, spans = schema.objects, schema.spans
     query = (
         select(objects.c.uid, objects.c.namespace, objects.c.name)
@@ -61,4 +62,5 @@ def _busiest_pod(connection: Connection) -> Row[tuple[str, str, str]]:
         .group_by(objects.c.uid, objects.c.namespace, objects.c.name)
         .order_by(func.count().desc(), objects.c.uid)
     )
-    return connection.execute(query.limit(1)).one()
+    uid, namespace, name = connection.execute(query.limit(1)).one()
+    return uid, namespace, name

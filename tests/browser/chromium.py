@@ -18,16 +18,19 @@ FLAGS: Final = (
     "--disable-sync",
 )
 
+DESK: Final = {"width": 1400, "height": 900}
+"""Viewport of a large window in CSS pixels."""
+
+PHONE: Final = {"width": 390, "height": 844}
+"""Viewport of a phone."""
+
 READER: Final[dict[str, Any]] = {
-    "viewport": {"width": 1400, "height": 900},
+    "viewport": DESK,
     "locale": "en-GB",
     "timezone_id": "Europe/Berlin",
     "reduced_motion": "reduce",
 }
 """The browser of a reader: options of a context. Nothing moves, so that a picture does not depend on its moment."""
-
-PHONE: Final = {"width": 390, "height": 844}
-"""Viewport of a phone in CSS pixels."""
 
 
 class NoBrowserError(Exception):

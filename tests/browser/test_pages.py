@@ -8,7 +8,7 @@ import pytest
 
 from tests.browser import checks
 from tests.browser.addresses import PAGES, objects_named
-from tests.browser.chromium import PHONE
+from tests.browser.chromium import DESK, PHONE
 from tests.browser.databases import NAME
 from tests.browser.reader import Reader
 
@@ -22,6 +22,16 @@ SHOWN: Final = [
 NAMED: Final = ("traces", "trace", "timeline", "why", "objects", "pod")
 """Pages of the hostile database on which the hostile name is shown."""
 
+AT_A_DESK: Final = (
+    checks.unreadable,
+    checks.overflow,
+    checks.shifts,
+    checks.blocking,
+    checks.too_long,
+    checks.leaking_bidi,
+    checks.markup,
+)
+
 Urls = Callable[[str, str], str]
 
 every_page = pytest.mark.parametrize("database_name, page_name", SHOWN, ids=["-".join(pair) for pair in SHOWN])
@@ -32,9 +42,7 @@ def test_a_page_has_one_heading_and_does_not_move_or_overflow(
     reader: Reader, url_of: Urls, database_name: str, page_name: str
 ) -> None:
     page = reader.open(url_of(database_name, page_name))
-    found = (checks.unreadable, checks.overflow, checks.shifts, checks.blocking)
-    found += (checks.too_long, checks.leaking_bidi, checks.markup)
-    assert [text for check in found for text in check(page)] == []
+    assert [text for check in AT_A_DESK for text in check(page)] == []
 
 
 @every_page
@@ -71,8 +79,8 @@ def test_the_pages_of_objects_with_hostile_names_and_contents_show_text(
 ) -> None:
     found = []
     for path in objects_named(database("hostile"), NAME):
-        for options in ({}, {"viewport": PHONE}):
-            page = reader.open(served("hostile") + path, **options)
+        for viewport in (DESK, PHONE):
+            page = reader.open(served("hostile") + path, viewport=viewport)
             assert NAME in checks.text(page)
             for check in (checks.markup, checks.leaking_bidi, checks.overflow, checks.too_long):
                 found += [f"{path}: {text}" for text in check(page)]
