@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,13 @@ def serving(db: Path, *, now: int | None = None) -> Iterator[str]:
             line = process.stderr.readline()
             match = _LINE.fullmatch(line)
             assert match is not None, f"kspan serve: {line or 'ended without a word'}"
-            yield match[1]
+            # A full pipe would stop the server at its next warning.
+            rest = threading.Thread(target=process.stderr.read)
+            rest.start()
+            try:
+                yield match[1]
+            finally:
+                process.terminate()
+                rest.join()
         finally:
             process.terminate()
