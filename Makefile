@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test torture accuracy docs fold-version bench growth mutants clean
+.PHONY: demo test torture accuracy docs screenshots fold-version bench growth mutants clean
 
 demo: $(STAMP)
 	@$(BIN)/kspan demo --db demo.sqlite
@@ -27,6 +27,10 @@ accuracy: $(STAMP)
 docs: $(STAMP)
 	@$(BIN)/python -m tests.query.sql
 	@$(BIN)/python -m tests.cli.render.why_document
+
+# Needs /usr/bin/chromium.
+screenshots: $(STAMP)
+	@$(BIN)/python -m tests.browser.screenshots
 
 # Records what the current version of the fold writes; after a raise of FOLD_VERSION.
 fold-version: $(STAMP)

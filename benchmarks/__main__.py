@@ -3,14 +3,15 @@
     python -m benchmarks RECORDING [--events 300000] [--pods 60000] [--seconds 30] [--objects 100000] [--folder DIR]
 
 RECORDING should have many Events and Pods (a storm); the default is a short one of the tests. Another process serves
-its lines over a loopback HTTP watch. The table shows each figure, its limit and their ratio.
+its lines over a loopback HTTP watch. The pages are measured in /usr/bin/chromium (alone: ``python -m
+benchmarks.pages``). The table shows each figure, its limit and their ratio.
 """
 
 import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import living, sending, watching
+from benchmarks import living, pages, sending, watching
 from benchmarks.table import head, machine, row, say
 from kspan.daemon.main import tune_garbage_collection
 from tests.recordings import all_files
@@ -28,6 +29,7 @@ def main() -> None:
     head("", "figure", "limit", "ratio")
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
+        pages.measure(folder)
         _throughput(
             options.recording, folder, {"v1/events": (options.events, 12_000), "v1/pods": (options.pods, 7_000)}
         )

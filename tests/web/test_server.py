@@ -1,5 +1,6 @@
 """The HTTP server, over real sockets."""
 
+import asyncio
 import http.client
 import socket
 from collections.abc import Iterator, Mapping
@@ -68,6 +69,23 @@ def test_head_has_the_headers_of_get_and_no_body() -> None:
     with serving() as address:
         status, body, headers = ask(address, "/fine", "HEAD")
         assert (status, body, headers["content-length"]) == (200, "", "3")
+
+
+def test_the_body_of_an_answer_does_not_wait_for_the_acknowledgement_of_its_head(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = server_module._Protocol.connection_made
+    options = []
+
+    def connection_made(self: server_module._Protocol, transport: asyncio.Transport) -> None:
+        connection = transport.get_extra_info("socket")
+        options.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        made(self, transport)
+
+    monkeypatch.setattr(server_module._Protocol, "connection_made", connection_made)
+    with serving() as address:
+        assert ask(address, "/fine")[0] == 200
+    assert options == [1]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE"])

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from kspan.times import LATEST, SECOND, parse_time
+from kspan.times import LATEST, MILLISECOND, SECOND, parse_time
 from kspan.web.jaeger.search import MOST, Wanted
 
 MICROSECOND: Final = 1_000
@@ -57,8 +57,8 @@ def legacy_search(given: Parameters) -> Wanted:
     return Wanted(
         service=given.get("service", ""),
         operation=given.get("operation", ""),
-        since=_number(given, "start", 0) * MICROSECOND,
-        until=_number(given, "end", LATEST // MICROSECOND) * MICROSECOND,
+        since=min(_number(given, "start", 0) * MICROSECOND, LATEST),
+        until=min(_number(given, "end", LATEST) * MICROSECOND, LATEST),
         shortest=_duration(given, "minDuration"),
         longest=_duration(given, "maxDuration"),
         tags=_tags(given, "tags"),
@@ -72,7 +72,7 @@ def dependency_window(given: Parameters) -> tuple[int, int]:
         raise BadRequestError("endTs is required: milliseconds since 1970")
     end = _number(given, "endTs", 0)
     lookback = _number(given, "lookback", 24 * 3_600_000)
-    return max(end - lookback, 0) * 1_000_000, min(end * 1_000_000, LATEST)
+    return min(max(end - lookback, 0) * MILLISECOND, LATEST), min(end * MILLISECOND, LATEST)
 
 
 def v3_search(given: Parameters) -> Wanted:
@@ -111,9 +111,10 @@ def _number(given: Parameters, name: str, default: int) -> int:
 
 
 def _time(given: Parameters, name: str) -> int:
+    """Return the nearest time that the database can hold. Not 0: that stands for any time."""
     text = given[name]
     try:
-        return parse_time(text)
+        return min(max(parse_time(text), 1), LATEST)
     except (ValueError, OverflowError):
         raise BadRequestError(f"invalid query.{name} {text[:64]!r}: use a time such as 2026-11-22T10:00:00Z") from None
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kspan.times import MILLISECOND, SECOND, parse_time
+from kspan.times import LATEST, MILLISECOND, SECOND, parse_time
 from kspan.web.jaeger.requests import BadRequestError, dependency_window, legacy_search, trace_id, v3_search
 from kspan.web.jaeger.search import Wanted
 
@@ -47,6 +47,16 @@ def test_tags_are_a_json_object_of_texts() -> None:
 def test_dependencies_have_milliseconds() -> None:
     window = dependency_window({"endTs": "1795345200000", "lookback": "3600000"})
     assert window == (1795341600 * SECOND, 1795345200 * SECOND)
+
+
+def test_times_that_the_database_cannot_hold_are_the_nearest_that_it_can() -> None:
+    asked = {"query.startTimeMin": "0001-01-01T00:00:00+14:00", "query.startTimeMax": "9999-12-31T23:59:59Z"}
+    assert (v3_search(asked).since, v3_search(asked).until) == (1, LATEST)
+    far = "9" * 18
+    found = legacy_search({"start": far, "end": far})
+    assert (found.since, found.until) == (LATEST, LATEST)
+    assert dependency_window({"endTs": far, "lookback": "1"}) == (LATEST, LATEST)
+    assert legacy_search({}).until == LATEST
 
 
 def test_a_short_trace_id_is_padded() -> None:
