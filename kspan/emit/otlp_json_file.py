@@ -49,7 +49,8 @@ class JsonFileSender:
         except OSError as error:
             self.close()
             if isinstance(error, BrokenPipeError) and self._path == STDOUT:
-                raise  # The reader (head, less) has exited, which ends the command quietly.
+                # The reader (head, less) has exited, which ends the command quietly, as on the console.
+                raise SystemExit(0) from error
             return SendFailure(f"{self._path}: {why_unwritable(self._path, error)}")
         return None
 

@@ -204,7 +204,7 @@ def test_a_dash_is_standard_output_and_its_reader_may_exit_early(tmp_path: Path,
         ["bash", "-c", *arguments], check=False, capture_output=True, text=True, timeout=HANG_S, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) == (4 if read == "cat" else 0)
+    assert int(done.stdout) == (10 if read == "cat" else 0)
 
 
 def test_a_mistyped_file_leaves_no_database(tmp_path: Path) -> None:
