@@ -89,7 +89,9 @@ def _load(certificate: Path, key: Path) -> ssl.SSLContext:
             raise SettingsError(f"{KEY_OPTION} {key}: the key is encrypted: {remedy}") from error
         reason = getattr(error, "reason", None) or ""
         if reason == "KEY_VALUES_MISMATCH":
-            raise SettingsError(f"{KEY_OPTION} {key}: the key does not belong to the certificate {certificate}") from error
+            raise SettingsError(
+                f"{KEY_OPTION} {key}: the key does not belong to the certificate {certificate}"
+            ) from error
         text = reason.lower().replace("_", " ") or why_unusable(error)
         raise SettingsError(f"{CERT_OPTION} {certificate}, {KEY_OPTION} {key}: {text}") from error
     return context

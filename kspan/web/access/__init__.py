@@ -1,0 +1,1 @@
+"""Who may ask, and about which namespaces: tokens, reviews by the API server, sessions of browsers."""
