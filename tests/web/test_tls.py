@@ -155,7 +155,17 @@ def test_files_that_cannot_be_used_are_refused_in_one_line(
 ) -> None:
     first, second = certificates
     encrypted, missing, broken = tmp_path / "encrypted.key", tmp_path / "missing", tmp_path / "broken.crt"
-    command = ["openssl", "pkey", "-aes256", "-passout", "pass:secret", "-in", first.key_path, "-out", encrypted]
+    command = [
+        "openssl",
+        "pkey",
+        "-aes256",
+        "-passout",
+        "pass:secret",
+        "-in",
+        str(first.key_path),
+        "-out",
+        str(encrypted),
+    ]
     subprocess.run(command, check=True, capture_output=True)
     broken.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
     for certificate, key, expected in [

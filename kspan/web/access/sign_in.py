@@ -167,7 +167,7 @@ async def _body(receive: Receive) -> bytes | None:
     with anyio.move_on_after(FORM_S):
         while True:
             message = await receive()
-            body += message.get("body", b"")
+            body += bytes(message.get("body", b""))
             if message["type"] != "http.request" or len(body) > LARGEST_FORM:
                 return None
             if not message.get("more_body"):
