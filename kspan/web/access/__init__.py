@@ -1,1 +1,1 @@
-"""Who may ask, and about which namespaces: tokens, reviews by the API server, sessions of browsers."""
+"""Access to the web server: tokens, reviews by the API server, sessions of browsers, visible namespaces."""
