@@ -9,9 +9,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kspan.query.visible import EVERYTHING, NOTHING, Visible
+from kspan.web.access.asker import asking
 from kspan.web.access.doors import Door, unauthorized
 from kspan.web.access.sign_in import LOGIN, SignIn, page
-from kspan.web.access.visible import EVERYTHING, NOTHING, Visible, asking
 
 _logger = logging.getLogger(__name__)
 

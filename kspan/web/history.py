@@ -10,8 +10,9 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 
 from kspan.errors import StoreError
+from kspan.query.visible import Visible
 from kspan.store import Store
-from kspan.web.access.visible import Visible, of_asker
+from kspan.web.access.asker import of_asker
 
 Answer = TypeVar("Answer")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kspan.web.guard import Access
     from kspan.web.history import History
 
-PUBLIC: Final = ("/healthz", "/readyz", "/metrics", "/static/")
+PUBLIC: Final = ("/healthz", "/readyz", "/metrics", "/favicon.ico", "/static/")
 """Paths that show nothing of the history. Probes and scrapers have no token, nor do the files of the pages need one."""
 
 SHORTEST_TOKEN: Final = 16

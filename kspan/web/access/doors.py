@@ -14,9 +14,9 @@ import msgspec
 from starlette.exceptions import HTTPException
 
 from kspan.errors import KspanError
+from kspan.query.visible import EVERYTHING, Visible
 from kspan.terminal.text import harmless
 from kspan.web.access.bounded import Bounded
-from kspan.web.access.visible import EVERYTHING, Visible
 
 if TYPE_CHECKING:
     from kspan.ingest.watch.client.reviews import User

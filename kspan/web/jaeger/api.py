@@ -17,7 +17,7 @@ from kspan.emit.otlp_json_file import encode_lines
 from kspan.errors import QueryError, StoreError
 from kspan.model import SpanRow, TraceRow
 from kspan.query.traces import read_traces
-from kspan.web.access.visible import Visible
+from kspan.query.visible import Visible
 from kspan.web.history import BusyError, History, NotThereError, TooSlowError
 from kspan.web.jaeger import legacy, v3
 from kspan.web.jaeger import requests as reading

@@ -14,11 +14,11 @@ from sqlalchemy import ColumnElement, Connection, Subquery, case, func, select, 
 from kspan.model import SpanRow, TraceRow
 from kspan.query import spans as reading
 from kspan.query.traces import summarise
+from kspan.query.visible import Visible
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
 from kspan.store.tables.rows import chunks
 from kspan.times import LATEST
-from kspan.web.access.visible import Visible
 
 spans, traces = schema.spans, schema.traces
 

@@ -1,5 +1,6 @@
-"""An asker sees only namespaces whose Events the asker may list: both query APIs of Jaeger, on both databases."""
+"""An asker sees only namespaces whose Events the asker may list: query APIs and pages, on both databases."""
 
+import html
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +18,12 @@ from starlette.routing import Route
 from kspan.ingest.watch import connect
 from kspan.ingest.watch.client.reviews import Reviews
 from kspan.model import SpanLink
+from kspan.query.rollouts import RolloutFilter, list_rollouts
 from kspan.query.traces import read_traces
+from kspan.query.visible import EVERYTHING, NOTHING, Visible
 from kspan.store.schema import tables as schema
 from kspan.times import parse_time
 from kspan.web.access.doors import CACHED_S, PREFIX, Delegated
-from kspan.web.access.visible import EVERYTHING, NOTHING, Visible
 from kspan.web.app import make_app
 from kspan.web.guard import Access, Guard
 from kspan.web.history import History
@@ -107,7 +109,8 @@ def everything(setup: Setup, token: str) -> str:
     return "\n".join(body for _, body in answers)
 
 
-def test_nothing_of_another_namespace_is_in_any_answer(setup: Setup) -> None:
+def words_of(setup: Setup) -> tuple[set[str], set[str]]:
+    """The ids of the visible traces, and the ids, names and texts that only other traces have."""
     namespaces = setup.traces()
     mine = {trace_id for trace_id, found in namespaces.items() if found == {MINE}}
     with setup.known.store.reading("test") as connection:
@@ -123,11 +126,85 @@ def test_nothing_of_another_namespace_is_in_any_answer(setup: Setup) -> None:
     # A Pod of a namespace names its Node, and the components that wrote to it.
     hidden = {word for word in words if word not in own}
     assert len(hidden) > 50, "the history has something to hide"
+    return mine, hidden
+
+
+def test_nothing_of_another_namespace_is_in_any_answer(setup: Setup) -> None:
+    mine, hidden = words_of(setup)
     seen = json.dumps(everything(setup, ALICE))
     assert [word for word in hidden if json.dumps(json.dumps(word))[3:-3] in seen] == []
     assert all(trace_id in seen for trace_id in mine), "and nothing else is hidden"
     all_of_it = json.dumps(everything(setup, ADMIN))
-    assert [trace_id for trace_id in namespaces if trace_id not in all_of_it] == []
+    assert [trace_id for trace_id in setup.traces() if trace_id not in all_of_it] == []
+
+
+def test_nothing_of_another_namespace_is_on_any_page(setup: Setup) -> None:
+    mine, hidden = words_of(setup)
+    namespaces = {namespace for found in setup.traces().values() for namespace in found if namespace != MINE}
+    assert {"kube-system", "default"} <= namespaces
+    pages = ["/", "/traces", "/traces?status=open", "/traces?actor=kubelet", "/traces?min_duration=1ms", "/rollouts"]
+    pages += [f"{page}?since=2026-11-01T00:00:00Z" for page in ("/traces", "/rollouts")]
+    pages += [
+        f"{page}?{query}" for page in ("/traces", "/rollouts") for query in ("kind=deploy", "kind=node", "kind=x")
+    ]
+    pages += ["/traces?kind=deploy&name=web", f"/traces?namespace={MINE}", f"/why/deploy/{MINE}/web"]
+    text = ""
+    for page in pages:
+        status, body = setup.ask(page)
+        assert status == 200, page
+        text += body
+    seen = html.unescape(text)
+    assert [word for word in hidden if word in seen] == []
+    assert sum(trace_id in seen for trace_id in mine) > 1
+    assert "registry.example.com/shop/web:v2" in seen
+    of_admin = html.unescape("".join(setup.ask(page, ADMIN)[1] for page in pages))
+    assert sum(word in of_admin for word in hidden) > 10
+
+
+def test_a_filter_for_another_namespace_finds_nothing(setup: Setup) -> None:
+    for page in ("/traces", "/rollouts"):
+        missing = setup.ask(f"{page}?namespace=nowhere&since=2026-11-01T00:00:00Z")
+        for namespace in ("kube-system", "default"):
+            status, body = setup.ask(f"{page}?namespace={namespace}&since=2026-11-01T00:00:00Z")
+            assert (status, body.replace(namespace, "nowhere")) == missing
+
+
+def test_why_answers_for_another_namespace_as_for_what_does_not_exist(setup: Setup) -> None:
+    with setup.known.store.reading("test") as connection:
+        objects = schema.objects.c
+        query = select(objects.kind, objects.namespace, objects.name).where(objects.cluster == setup.known.cluster)
+        known = {(kind, inside, name) for kind, inside, name in connection.execute(query)}
+    others = {place for place in known if place[1] != MINE}
+    assert len(others) > 10
+    assert "Node" in {kind for kind, namespace, _ in others if not namespace}
+
+    for kind, namespace, name in sorted(others):
+        for inside in {namespace, MINE} - {""}:
+            if (kind, inside, name) not in known - others:
+                status, missing = setup.ask(f"/why/{kind}/{inside}/no-such-object")
+                assert status == 404
+                assert setup.ask(f"/why/{kind}/{inside}/{name}") == (404, missing.replace("no-such-object", name))
+        status, body = setup.ask(f"/why/{kind}/{name}")
+        assert status == 404
+        assert "is not known: name its namespace" in body
+
+
+def test_a_rollout_of_another_namespace_is_not_compared(setup: Setup) -> None:
+    with setup.known.store.reading("test") as connection:
+        rollouts = list_rollouts(connection, setup.known.cluster, RolloutFilter(), 100)
+    assert rollouts
+    chosen = f"rollout={rollouts[0].trace_id}.{rollouts[0].span_id}"
+    assert setup.ask(f"/rollouts/compare?{chosen}&{chosen}")[0] == 200
+    setup.api.reviewed.lists.clear()
+    setup.now += CACHED_S
+    status, body = setup.ask(f"/rollouts/compare?{chosen}&{chosen}")
+    assert status == 404
+    assert f"no rollout is span {rollouts[0].span_id}" in body
+    missing = setup.ask(f"/rollouts/compare?rollout={'0' * 32}.{'0' * 16}&{chosen}")
+    assert missing[0] == 404
+    for known, zeros in ((rollouts[0].trace_id, "0" * 32), (rollouts[0].span_id, "0" * 16)):
+        body = body.replace(known, zeros)
+    assert body == missing[1]
 
 
 def test_a_trace_of_another_namespace_is_answered_like_one_that_does_not_exist(setup: Setup) -> None:

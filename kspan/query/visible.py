@@ -4,15 +4,14 @@ A trace is visible if the objects of all of its spans are. Objects without a nam
 visible only to an asker who may list Events in the whole cluster.
 """
 
-import contextlib
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextvars import ContextVar
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from msgspec.structs import replace
 from sqlalchemy import Connection, select
 
 from kspan.model import SpanRow
+from kspan.query import spans as reading
 from kspan.store.schema import tables as schema
 from kspan.store.tables.rows import chunks
 
@@ -26,18 +25,13 @@ class Visible:
     """Answers whether an asker may see something.
 
     Args:
-        may_list: returns True if the asker may list Events in a namespace, or in the whole ``CLUSTER``. It may ask the
-            API server, so it is called in threads of questions only. It raises HTTPException if the API server does not
-            answer. None: the asker may see everything.
+        may_list: returns True if the asker may list Events in a namespace, or in the whole ``CLUSTER``. It may ask an
+            API server, so the methods of this class are for threads that may wait, and raise what it raises if there is
+            no answer. None: the asker may see everything.
     """
 
     def __init__(self, may_list: MayList | None = None) -> None:
         self._may_list = may_list
-
-    @property
-    def unlimited(self) -> bool:
-        """True if no namespaces are distinguished for this asker. Asks nobody."""
-        return self._may_list is None
 
     def everything(self) -> bool:
         """True if the asker may see all namespaces, and objects without one."""
@@ -46,6 +40,12 @@ class Visible:
     def namespace(self, name: str) -> bool:
         """True if the asker may see the objects of a namespace; empty: those without one."""
         return self.everything() or (name != CLUSTER and self._may_list is not None and self._may_list(name))
+
+    def namespaces(self, connection: Connection, cluster: str) -> list[str]:
+        """Return the namespaces in the history that the asker may see, sorted, without ``CLUSTER``."""
+        spans = schema.spans
+        query = reading.distinct(spans.c.object_namespace, spans.c.cluster == cluster, name="namespaces")
+        return [name for name in connection.execute(query).scalars().all() if name and self.namespace(name)]
 
     def traces(self, connection: Connection, cluster: str, trace_ids: Sequence[str]) -> list[str]:
         """Return those of these traces that the asker may see, in this order. Unknown ones are kept.
@@ -104,20 +104,3 @@ def _unlinked(span: SpanRow, hidden: Collection[str]) -> SpanRow:
 
 EVERYTHING: Final = Visible()
 NOTHING: Final = Visible(lambda _: False)
-
-_asker: ContextVar[Visible] = ContextVar("kspan_asker", default=EVERYTHING)
-
-
-def of_asker() -> Visible:
-    """Return what the sender of the current request may see."""
-    return _asker.get()
-
-
-@contextlib.contextmanager
-def asking(visible: Visible) -> Iterator[None]:
-    """Let ``of_asker`` return ``visible`` inside the block."""
-    token = _asker.set(visible)
-    try:
-        yield
-    finally:
-        _asker.reset(token)
