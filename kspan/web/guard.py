@@ -35,6 +35,10 @@ _HEADERS: Final = {
 VISIBLE: Final = "kspan.visible"
 """Key of the ASGI scope with a Visible: what the asker may see."""
 
+CHECK: Final = "kspan.check"
+"""Key of the ASGI scope with an asynchronous function for answers that take long, such as streams of events. It raises
+HTTPException once the asker may not ask any more."""
+
 TOKEN_HEADER: Final = "X-Kspan-Token"  # noqa: S105
 """Carries a token where a proxy (the API server's for Services) removes ``Authorization``."""
 
@@ -132,9 +136,14 @@ class Guard:
         if answer is not None:
             await answer(scope, receive, send_guarded)
             return
-        scope[VISIBLE] = visible
+        path = scope["path"]
+
+        async def check() -> None:
+            await self._access.admit(path, self._token(path, headers))
+
+        scope[VISIBLE], scope[CHECK] = visible, check
         try:
-            with asking(visible):
+            with asking(visible, session=self._has_session(path, headers)):
                 await self._app(scope, receive, send_guarded)
         except Exception:
             # It was answered. What is raised again is meant for the log of the server.
@@ -158,14 +167,16 @@ class Guard:
         return None, await self._access.admit(scope["path"], self._token(scope["path"], headers))
 
     def _token(self, path: str, headers: Headers) -> str | None:
-        if (given := headers.get(TOKEN_HEADER)) is not None:
-            return given.strip()
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            return token.strip()
+        sent = _sent_token(headers)
+        return sent if sent is not None else self._session_token(path, headers)
+
+    def _session_token(self, path: str, headers: Headers) -> str | None:
         if self._sign_in is None or _is_below(path, _NO_SESSION):
             return None
         return self._sign_in.token_of(headers)
+
+    def _has_session(self, path: str, headers: Headers) -> bool:
+        return _sent_token(headers) is None and self._session_token(path, headers) is not None
 
     def _refusal(self, scope: Scope, headers: Headers, error: HTTPException) -> Response:
         status, extra = error.status_code, dict(error.headers or {})
@@ -180,6 +191,14 @@ class Guard:
         found = page(target, again=headers.get("sec-fetch-site") == "cross-site")
         found.headers.update(extra)
         return found
+
+
+def _sent_token(headers: Headers) -> str | None:
+    """The token of a request; None if it has none. It takes the place of a session, also if it is wrong."""
+    if (given := headers.get(TOKEN_HEADER)) is not None:
+        return given.strip()
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def _check_size(scope: Scope, headers: Headers, *, has_body: bool) -> None:

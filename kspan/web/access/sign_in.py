@@ -135,7 +135,8 @@ def page(target: str, *, status: int = 401, problem: str = "", again: bool = Fal
 <input name="next" type="hidden" value="{target}">
 <button>Sign in</button>
 </form>
-<p>The token is that of --auth-token-file, or one of the cluster: kubectl create token NAME.</p>
+<p>The token is that of <code>--auth-token-file</code>, or one of the cluster:
+<code>kubectl create token NAME</code></p>
 </main>
 </html>
 """

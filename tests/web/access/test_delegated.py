@@ -7,13 +7,18 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
 from kspan.ingest.watch import connect
 from kspan.ingest.watch.client.reviews import Reviews
 from kspan.web.access.doors import BROKEN_S, CACHED_S, LONGEST_TOKEN, Delegated
 from kspan.web.answer import verdict
 from kspan.web.app import make_app
-from kspan.web.guard import TOKEN_HEADER, Access
+from kspan.web.guard import CHECK, TOKEN_HEADER, Access, Guard
 from kspan.web.server import Server
 from tests.apiserver import ApiServer, Refuse
 from tests.web.access.test_sign_in import FORM
@@ -34,7 +39,8 @@ class Setup:
         self.connection = connect(str(kubeconfig))
         door = Delegated(Reviews(self.connection), by_namespace=False, clock=lambda: self.now)
         routes = dict.fromkeys(["/healthz", "/traces", "/v1/traces", "/api/services"], lambda _: verdict([]))
-        self.server = Server("127.0.0.1:0", make_app(routes, Access(hosts=None, door=door, public=["/healthz"])))
+        self.access = Access(hosts=None, door=door, public=["/healthz"])
+        self.server = Server("127.0.0.1:0", make_app(routes, self.access))
 
     def ask(self, path: str = "/v1/traces", token: str = ALICE) -> tuple[int, str]:
         return ask(self.server.address, path, headers={"Authorization": f"Bearer {token}"})[:2]
@@ -189,3 +195,24 @@ def test_a_browser_signs_in_with_a_token_of_the_cluster_and_its_rights_are_check
     status, body, _ = ask(address, "/login", "POST", FORM, urlencode({"token": ALICE}))
     assert status == 503
     assert "does not answer kspan at the moment" in body
+
+
+def test_a_long_answer_can_ask_whether_its_reader_may_still_read(both: Setup) -> None:
+    """As a stream of events does, which lasts longer than a decision."""
+    both.api.reviewed.paths.add(("alice", "/kspan/*"))
+
+    async def endpoint(request: Request) -> Response:
+        await request.scope[CHECK]()
+        del both.api.reviewed.tokens[ALICE]
+        await request.scope[CHECK]()
+        both.now += CACHED_S
+        with pytest.raises(HTTPException) as refused:
+            await request.scope[CHECK]()
+        return PlainTextResponse(str(refused.value.status_code))
+
+    server = Server("127.0.0.1:0", Guard(Starlette(routes=[Route("/long", endpoint)]), both.access))
+    server.start()
+    try:
+        assert ask(server.address, "/long", headers={"Authorization": f"Bearer {ALICE}"})[:2] == (200, "401")
+    finally:
+        server.stop()

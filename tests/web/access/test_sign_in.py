@@ -14,8 +14,10 @@ from kspan.web.access.sign_in import LARGEST_FORM, local_path
 from kspan.web.answer import verdict
 from kspan.web.app import make_app
 from kspan.web.guard import Access
+from kspan.web.history import History
 from kspan.web.server import Server
 from tests.limits import HANG_S
+from tests.query.conftest import Histories, histories  # noqa: F401
 from tests.web.test_server import TOKEN, ask
 
 PAGE = {"Accept": "text/html,application/xhtml+xml"}
@@ -106,6 +108,24 @@ def test_another_site_cannot_sign_anybody_out(address: Address) -> None:
     headers = ask(address, "/logout", headers=of_session | {"Sec-Fetch-Site": "cross-site"})[2]
     assert "set-cookie" not in headers
     assert ask(address, "/traces", headers=of_session)[0] == 200
+
+
+def test_a_page_has_a_link_to_sign_out_only_in_a_session(histories: Histories) -> None:  # noqa: F811
+    known = histories("02-rolling-update")
+    access = Access(hosts=None, door=SharedToken(TOKEN))
+    server = Server("127.0.0.1:0", make_app({}, access, History(lambda _: (known.store, known.cluster))))
+    server.start()
+    try:
+        assert 'href="/logout"' in ask(server.address, "/traces", headers=session(server.address))[1]
+        status, body, _ = ask(server.address, "/traces", headers={"Authorization": f"Bearer {TOKEN}"})
+        assert (status, "/logout" in body) == (200, False)
+    finally:
+        server.stop()
+
+
+def test_a_token_that_is_sent_takes_the_place_of_the_session(address: Address) -> None:
+    headers = session(address) | {"Authorization": "Bearer wrong-token"}
+    assert ask(address, "/traces", headers=headers)[0] == 401
 
 
 def test_a_wrong_token_opens_nothing_and_is_not_shown(address: Address) -> None:
