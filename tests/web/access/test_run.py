@@ -16,9 +16,13 @@ from kspan.errors import SettingsError
 from kspan.web.guard import TOKEN_HEADER
 from tests.apiserver import ApiServer
 from tests.apiserver.certificate import Certificate
+from tests.cli.commands.test_commands import kspan
+from tests.cli.commands.test_commands import refused as refused_command
+from tests.cli.commands.test_serve import db, serving  # noqa: F401
 from tests.daemon.small_cluster import Process, wait_until
 from tests.limits import HANG_S
 from tests.web.access.test_sign_in import FORM
+from tests.web.test_server import ask as plainly
 
 ALICE, BOB = "token-of-alice", "token-of-bob"
 
@@ -72,6 +76,29 @@ def test_the_daemon_answers_the_users_of_its_cluster_over_tls(tmp_path: Path, ce
             assert (status, "; Secure" in cookie) == (303, True)
             assert daemon.ends() == 0
             assert ALICE not in daemon.log
+
+
+def test_a_copy_of_the_history_is_served_to_the_users_of_a_cluster(db: Path, tmp_path: Path) -> None:  # noqa: F811
+    with ApiServer(token="own") as api:
+        api.reviewed.add(ALICE, "alice")
+        api.reviewed.add(BOB, "bob")
+        api.reviewed.paths.add(("alice", "/kspan/api/*"))
+        kubeconfig = api.kubeconfig(tmp_path / "kubeconfig", token="own")
+        options = ("--listen", "127.0.0.1:0", "--auth", "kubernetes", "--kubeconfig", kubeconfig)
+        with serving("--db", db, *options) as (_, address):
+            of_alice = plainly(address, "/api/services", headers={TOKEN_HEADER: ALICE})
+            assert "kubectl" in of_alice[1]
+            assert plainly(address, "/api/services", headers={TOKEN_HEADER: BOB})[0] == 403
+            assert plainly(address, "/traces", headers={TOKEN_HEADER: ALICE})[0] == 403
+            assert plainly(address, "/traces", headers={"Accept": "text/html"})[0] == 401
+
+
+def test_contradictions_and_unusable_certificates_end_the_command(db: Path, tmp_path: Path) -> None:  # noqa: F811
+    message = refused_command(kspan("serve", "--db", db, "--tls-cert", tmp_path / "tls.crt"))
+    assert message == "--tls-cert needs --tls-key: TLS takes a certificate and its key"
+    message = refused_command(kspan("run", "--db", tmp_path / "new.sqlite", "--auth", "none", "--listen", ":0"))
+    assert message.startswith("--listen :0 can be reached from other machines: give ")
+    assert not (tmp_path / "new.sqlite").exists()
 
 
 def check(listen: str, asking: Asking) -> None:
