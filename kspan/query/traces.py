@@ -210,7 +210,7 @@ def _newest(
     limit: int | None,
     visible: Visible,
 ) -> list[TraceSummary]:
-    """Return the matching closed traces that are visible and whose root span is by ``actor`` (empty: any)."""
+    """Return the matching visible closed traces whose root span is by ``actor`` (empty: any), newest first."""
     found: list[TraceSummary] = []
     key = tuple_(traces.c.start_time, traces.c.trace_id)
     query = rows.select_rows(traces, TraceRow).where(*conditions, schema.CLOSED)
