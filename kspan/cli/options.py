@@ -1,6 +1,7 @@
 """Options shared by several commands."""
 
 import re
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -126,6 +127,44 @@ RecordedContexts = Annotated[
         show_default=False,
     ),
 ]
+RecordedSpanLabels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--span-label",
+        metavar="KEY",
+        help=f"Put this label of a Pod on the spans about it. Repeat it for more. {_RECORDED}",
+        show_default=False,
+    ),
+]
+CONTEXTS = ["tracing.k8s.io/traceparent"]
+
+# Who may ask
+
+
+class Auth(StrEnum):
+    """How askers are recognized."""
+
+    TOKEN = "token"  # noqa: S105
+    KUBERNETES = "kubernetes"
+    NONE = "none"
+
+
+class Authorize(StrEnum):
+    """The part of the history that an asker sees."""
+
+    ALL = "all"
+    NAMESPACES = "namespaces"
+
+
+AuthMode = Annotated[
+    Auth | None,
+    typer.Option(
+        "--auth",
+        help="Who may ask: everybody with the token of --auth-token-file, users and service accounts of the cluster "
+        "with a role for it, or everybody. [default: token with --auth-token-file, else none]",
+        show_default=False,
+    ),
+]
 AuthTokenFile = Annotated[
     Path | None,
     typer.Option(
@@ -138,16 +177,27 @@ AuthTokenFile = Annotated[
 InsecureNoAuth = Annotated[
     bool, typer.Option("--insecure-no-auth", help="Answer questions from other machines without a token.")
 ]
-RecordedSpanLabels = Annotated[
-    list[str] | None,
+AuthorizeBy = Annotated[
+    Authorize,
     typer.Option(
-        "--span-label",
-        metavar="KEY",
-        help=f"Put this label of a Pod on the spans about it. Repeat it for more. {_RECORDED}",
+        "--authorize",
+        help="Show an asker the whole history, or with --auth kubernetes only namespaces whose Events the asker may "
+        "list.",
+    ),
+]
+TlsCert = Annotated[
+    Path | None,
+    typer.Option(
+        "--tls-cert",
+        metavar="FILE",
+        help="Serve HTTPS with this certificate (PEM, with its chain). It is read again when it changes.",
         show_default=False,
     ),
 ]
-CONTEXTS = ["tracing.k8s.io/traceparent"]
+TlsKey = Annotated[
+    Path | None,
+    typer.Option("--tls-key", metavar="FILE", help="Key of that certificate (PEM, not encrypted).", show_default=False),
+]
 
 # The cluster
 

@@ -24,6 +24,7 @@ from kspan.times import SECOND
 from kspan.web.guard import Access
 from kspan.web.history import History
 from kspan.web.server import DEFAULT_LISTEN
+from kspan.web.tls import CertificateFiles
 
 _logger = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Options(msgspec.Struct, frozen=True):
 
     listen: str = DEFAULT_LISTEN
     access: Access = Access(hosts=None)
+    tls: CertificateFiles | None = None
     history: History | None = None
     """The history that query APIs show; None: only health and metrics are served."""
     cluster: str = ""

@@ -59,7 +59,7 @@ def run(
 
     tune_garbage_collection()
     metrics = Metrics()
-    supervisor = Supervisor(options.listen, metrics, options.access, options.history)
+    supervisor = Supervisor(options.listen, metrics, options.access, options.history, options.tls)
     known = options.cluster or only_cluster(store)
     # Opened before the API server is asked, so that an invalid target is reported at once.
     exports = open_export_jobs(store, known, options.cluster_name, targets, metrics, options.max_trace_spans)

@@ -20,6 +20,7 @@ from kspan.web.app import Routes, make_app
 from kspan.web.guard import Access
 from kspan.web.history import History
 from kspan.web.server import Server
+from kspan.web.tls import CertificateFiles
 
 _logger = logging.getLogger(__name__)
 
@@ -34,7 +35,14 @@ CHECK_S: Final = 0.25
 class Supervisor:
     """Runs from the first signal handler to the exit code: 0 after SIGTERM or SIGINT, 1 if a part died."""
 
-    def __init__(self, listen: str, metrics: Metrics, access: Access, history: History | None = None) -> None:
+    def __init__(
+        self,
+        listen: str,
+        metrics: Metrics,
+        access: Access,
+        history: History | None = None,
+        tls: CertificateFiles | None = None,
+    ) -> None:
         self._stop = threading.Event()
         self._problems: Callable[[], list[str]] = lambda: ["cluster: the API server has not answered yet"]
         self._dead: list[str] = []
@@ -44,14 +52,14 @@ class Supervisor:
             "/readyz": lambda _: verdict(["stopping"] if self._stop.is_set() else self._problems()),
             "/metrics": lambda accept: Answer(200, *metrics.text(accept)),
         }
-        self._server = Server(listen, make_app(routes, access, history, self._watched))
+        self._server = Server(listen, make_app(routes, access, history, self._watched), tls)
 
     @contextmanager
     def serving(self) -> Iterator[None]:
         """Serve HTTP and handle signals inside the block. For the main thread."""
         before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         self._server.start()
-        _logger.info("listening on http://%s:%d", *self._server.address)
+        _logger.info("listening on %s", self._server.url)
         try:
             yield
         finally:

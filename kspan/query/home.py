@@ -9,6 +9,7 @@ from kspan.model import GapRow
 from kspan.query import spans as reading
 from kspan.query.rollouts import Rollout, RolloutFilter, list_rollouts, newest_time
 from kspan.query.traces import Status, TraceFilter, TraceSummary, list_traces
+from kspan.query.visible import EVERYTHING, Visible
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
 from kspan.times import SECOND
@@ -82,29 +83,35 @@ class Now(msgspec.Struct, frozen=True):
     more_failures: bool
 
 
-def what_happens(connection: Connection, cluster: str, now: int) -> Now:
-    """Return what happens at ``now`` (Unix ns)."""
-    newest = newest_time(connection, cluster)
+def what_happens(connection: Connection, cluster: str, now: int, visible: Visible = EVERYTHING) -> Now:
+    """Return what happens at ``now`` (Unix ns), as far as the asker may see it."""
+    newest = newest_time(connection, cluster, visible)
     is_current = newest >= now - HOUR
     since = (now if is_current else newest) - HOUR
-    groups, more = _failures(connection, cluster, since)
+    groups, more = _failures(connection, cluster, since, visible)
     return Now(
         newest=newest,
         since=since,
         is_current=is_current,
-        open=list_traces(connection, cluster, TraceFilter(status=Status.OPEN), _SHOWN),
+        open=list_traces(connection, cluster, TraceFilter(status=Status.OPEN), _SHOWN, visible),
         failures=groups,
-        rollouts=list_rollouts(connection, cluster, RolloutFilter(since=since), _SHOWN),
-        gaps=_gaps(connection, cluster, since),
+        rollouts=list_rollouts(connection, cluster, RolloutFilter(since=since), _SHOWN, visible),
+        # A gap is about a resource in all namespaces.
+        gaps=_gaps(connection, cluster, since) if visible.everything() else [],
         more_failures=more,
     )
 
 
-def _failures(connection: Connection, cluster: str, since: int) -> tuple[list[FailureGroup], bool]:
+def _failures(connection: Connection, cluster: str, since: int, visible: Visible) -> tuple[list[FailureGroup], bool]:
     here = failures.c
     query = select(*(here[name] for name in (*_NAMES, *_CAUSES)))
     query = query.where(here.cluster == cluster, here.start_time >= since).order_by(here.start_time.desc())
+    if not visible.everything():
+        query = query.where(here.namespace.in_(visible.namespaces(connection, cluster)))
     found = [FailureGroup(**row, objects=1) for row in connection.execute(query.limit(_LOOKED_AT)).mappings()]
+    is_full = len(found) == _LOOKED_AT
+    seen = set(visible.traces(connection, cluster, list(dict.fromkeys(each.trace_id for each in found))))
+    found = [each for each in found if each.trace_id in seen]
     groups: dict[tuple[str, ...], FailureGroup] = {}
     objects: dict[tuple[str, ...], set[tuple[str, str]]] = {}
     for each in found:
@@ -114,7 +121,7 @@ def _failures(connection: Connection, cluster: str, since: int) -> tuple[list[Fa
         count = each.times if newest is each else newest.times + each.times
         groups[key] = msgspec.structs.replace(newest, times=count, objects=len(objects[key]))
     shown = [_with_cause(connection, cluster, group) for group in list(groups.values())[:_SHOWN]]
-    return shown, len(found) == _LOOKED_AT or len(groups) > _SHOWN
+    return shown, is_full or len(groups) > _SHOWN
 
 
 def _with_cause(connection: Connection, cluster: str, group: FailureGroup) -> FailureGroup:

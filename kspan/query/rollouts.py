@@ -9,9 +9,13 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, Select, column, se
 from kspan.errors import QueryError
 from kspan.query.objects.find import check_kind, kinds_meant
 from kspan.query.objects.names import KindName
+from kspan.query.visible import EVERYTHING, Visible
 from kspan.store.schema import tables as schema
 
 WORKLOADS: Final = ("DaemonSet", "Deployment", "StatefulSet")
+
+MOST: Final = 5_000
+"""Rollouts that are looked at for an asker who may not see everything."""
 
 
 class Rollout(msgspec.Struct, frozen=True):
@@ -55,37 +59,53 @@ class RolloutFilter(msgspec.Struct, frozen=True):
     name: str = ""
 
 
-def list_rollouts(connection: Connection, cluster: str, wanted: RolloutFilter, limit: int) -> list[Rollout]:
-    """Return rollouts, newest first. Raises QueryError for an unknown kind.
+def list_rollouts(
+    connection: Connection, cluster: str, wanted: RolloutFilter, limit: int, visible: Visible = EVERYTHING
+) -> list[Rollout]:
+    """Return rollouts in traces that the asker may see, newest first. Raises QueryError for an unknown kind.
 
     All occurrences since ``wanted.since`` are looked at, or all of the workloads of a name.
     """
-    kinds = list(WORKLOADS)
+    kinds, limited = list(WORKLOADS), not visible.everything()
     if wanted.kind:
-        check_kind(connection, cluster, wanted.kind)
+        if not limited:
+            # The error names other kinds.
+            check_kind(connection, cluster, wanted.kind)
         kinds = [kind for kind in kinds_meant(connection, cluster, wanted.kind) if kind in WORKLOADS]
     conditions: list[ColumnElement[bool]] = [view.c.cluster == cluster, view.c.kind.in_(kinds)]
     conditions += [view.c.start_time >= wanted.since] if wanted.since else []
     conditions += [view.c.start_time < wanted.until] if wanted.until else []
     conditions += [view.c.namespace == wanted.namespace] if wanted.namespace else []
     conditions += [view.c.name == wanted.name] if wanted.name else []
-    return _read(connection, _columns().where(*conditions).order_by(view.c.start_time.desc()).limit(limit))
+    query = _columns().where(*conditions).order_by(view.c.start_time.desc())
+    if not limited:
+        return _read(connection, query.limit(limit))
+    inside = visible.namespaces(connection, cluster)
+    found = _read(connection, query.where(view.c.namespace.in_(inside)).limit(MOST))
+    seen = set(visible.traces(connection, cluster, list(dict.fromkeys(each.trace_id for each in found))))
+    return [each for each in found if each.trace_id in seen][:limit]
 
 
-def one_rollout(connection: Connection, cluster: str, trace_id: str, span_id: str) -> Rollout:
-    """Return a rollout by the ids of the span of its change. Raises QueryError if there is none."""
+def one_rollout(
+    connection: Connection, cluster: str, trace_id: str, span_id: str, visible: Visible = EVERYTHING
+) -> Rollout:
+    """Return a rollout by the ids of the span of its change. Raises QueryError if the asker may see none."""
     here = (view.c.cluster == cluster, view.c.trace_id == trace_id, view.c.span_id == span_id)
     found = _read(connection, _columns().where(*here))
-    if not found:
+    if not found or not visible.traces(connection, cluster, [trace_id]):
         raise QueryError(f"no rollout is span {span_id} of trace {trace_id}")
     return found[0]
 
 
-def newest_time(connection: Connection, cluster: str) -> int:
-    """Return the start of the newest occurrence (Unix ns; 0: there is none)."""
+def newest_time(connection: Connection, cluster: str, visible: Visible = EVERYTHING) -> int:
+    """Return the start of the newest occurrence in the namespaces of the asker (Unix ns; 0: there is none)."""
     spans = schema.spans
     query = select(spans.c.start_time).where(spans.c.cluster == cluster, spans.c.start_time > 0)
-    return connection.execute(query.order_by(spans.c.start_time.desc()).limit(1)).scalar() or 0
+    query = query.order_by(spans.c.start_time.desc()).limit(1)
+    if visible.everything():
+        return connection.execute(query).scalar() or 0
+    inside = [query.where(spans.c.object_namespace == name) for name in visible.namespaces(connection, cluster)]
+    return max((connection.execute(each).scalar() or 0 for each in inside), default=0)
 
 
 def _columns() -> Select[Any]:

@@ -13,6 +13,7 @@ from kspan.model import SpanRow, TraceRow, TraceState
 from kspan.query import spans as reading
 from kspan.query.objects.find import Place, at_places, check_kind, kinds_meant, places, places_of
 from kspan.query.objects.names import KindName
+from kspan.query.visible import EVERYTHING, Visible
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
 from kspan.store.tables.rows import CHUNK, chunks
@@ -86,21 +87,34 @@ class _Objects(msgspec.Struct, frozen=True):
     by_time: bool
 
 
-def list_traces(connection: Connection, cluster: str, wanted: TraceFilter, limit: int | None) -> list[TraceSummary]:
-    """Return the matching traces, newest first, at most ``limit`` (None: all).
+def list_traces(
+    connection: Connection,
+    cluster: str,
+    wanted: TraceFilter,
+    limit: int | None,
+    visible: Visible = EVERYTHING,
+) -> list[TraceSummary]:
+    """Return the matching traces that the asker may see, newest first, at most ``limit`` (None: all).
 
     Raises QueryError for an unknown kind.
     """
-    if wanted.kind:
+    limited = not visible.everything()
+    if limited and wanted.namespace and not visible.namespace(wanted.namespace):
+        return []
+    if wanted.kind and not limited:
+        # The error names other kinds.
         check_kind(connection, cluster, wanted.kind)
     objects = _objects(connection, cluster, wanted)
+    if objects is None and limited:
+        inside = visible.namespaces(connection, cluster)
+        objects = _Objects([spans.c.object_namespace == name for name in inside], by_time=True)
     if objects is not None and not objects.conditions:
         return []
     found = []
     if wanted.status in (None, Status.OPEN, Status.ERROR, Status.WARNING):
-        found += _open(connection, cluster, wanted, objects, limit)
+        found += _open(connection, cluster, wanted, objects, limit, visible)
     if wanted.status is not Status.OPEN:
-        found += _closed(connection, cluster, wanted, objects, limit)
+        found += _closed(connection, cluster, wanted, objects, limit, visible)
     found.sort(key=lambda summary: (summary.trace.start_time, summary.trace.trace_id), reverse=True)
     return found[:limit]
 
@@ -131,18 +145,25 @@ def _objects(connection: Connection, cluster: str, wanted: TraceFilter) -> _Obje
 
 
 def _closed(
-    connection: Connection, cluster: str, wanted: TraceFilter, objects: _Objects | None, limit: int | None
+    connection: Connection,
+    cluster: str,
+    wanted: TraceFilter,
+    objects: _Objects | None,
+    limit: int | None,
+    visible: Visible,
 ) -> list[TraceSummary]:
     conditions = [traces.c.cluster == cluster, *_conditions(wanted)]
     if objects is None:
-        return _newest(connection, cluster, conditions, wanted.actor, limit)
+        return _newest(connection, cluster, conditions, wanted.actor, limit, visible)
     ids, since = _recent(connection, cluster, objects)
     recent = [*conditions, traces.c.start_time >= since]
     found: list[TraceSummary] = []
     for run in chunks(ids):
-        found += _newest(connection, cluster, [*recent, traces.c.trace_id.in_(run)], wanted.actor, limit)
+        found += _newest(connection, cluster, [*recent, traces.c.trace_id.in_(run)], wanted.actor, limit, visible)
     if since > wanted.since and (limit is None or len(found) < limit):
-        return _newest(connection, cluster, [*conditions, _any_span(or_(*objects.conditions))], wanted.actor, limit)
+        return _newest(
+            connection, cluster, [*conditions, _any_span(or_(*objects.conditions))], wanted.actor, limit, visible
+        )
     return found
 
 
@@ -182,19 +203,25 @@ def _any_span(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
 
 
 def _newest(
-    connection: Connection, cluster: str, conditions: Sequence[ColumnElement[bool]], actor: str, limit: int | None
+    connection: Connection,
+    cluster: str,
+    conditions: Sequence[ColumnElement[bool]],
+    actor: str,
+    limit: int | None,
+    visible: Visible,
 ) -> list[TraceSummary]:
-    """Return the matching closed traces whose root span is by ``actor`` (empty: any), newest first."""
+    """Return the matching visible closed traces whose root span is by ``actor`` (empty: any), newest first."""
     found: list[TraceSummary] = []
     key = tuple_(traces.c.start_time, traces.c.trace_id)
     query = rows.select_rows(traces, TraceRow).where(*conditions, schema.CLOSED)
     # In pages, with the roots read by trace id: in a join, a query planner may start with all root spans.
     query = query.order_by(traces.c.start_time.desc(), traces.c.trace_id.desc())
-    size = limit if limit is not None and not actor else CHUNK
+    size = limit if limit is not None and not actor and visible.everything() else CHUNK
     page = rows.fetch(connection, query.limit(size), TraceRow)
     while page:
-        roots = _roots(connection, cluster, [trace.trace_id for trace in page], actor)
-        wanted = (trace for trace in page if not actor or trace.trace_id in roots)
+        ids = visible.traces(connection, cluster, [trace.trace_id for trace in page])
+        roots, seen = _roots(connection, cluster, ids, actor), set(ids)
+        wanted = (trace for trace in page if trace.trace_id in (roots if actor else seen))
         found += [TraceSummary(trace, roots.get(trace.trace_id)) for trace in wanted]
         if len(page) < size or (limit is not None and len(found) >= limit):
             break
@@ -223,9 +250,14 @@ def _roots(connection: Connection, cluster: str, trace_ids: Sequence[str], actor
 
 
 def _open(
-    connection: Connection, cluster: str, wanted: TraceFilter, objects: _Objects | None, limit: int | None
+    connection: Connection,
+    cluster: str,
+    wanted: TraceFilter,
+    objects: _Objects | None,
+    limit: int | None,
+    visible: Visible,
 ) -> list[TraceSummary]:
-    """Return the matching open traces among the newest ``limit``.
+    """Return the matching open traces among the newest ``limit``, or among all if some are hidden.
 
     The row of an open trace has only its opening time; the other values are computed from its spans.
     """
@@ -233,8 +265,10 @@ def _open(
     if objects:
         conditions.append(_any_span(or_(*objects.conditions)))
     query = rows.select_rows(traces, TraceRow).where(*conditions, schema.OPEN)
-    query = query.order_by(traces.c.opened_at.desc()).limit(limit)
-    found = (summarise(connection, cluster, trace) for trace in rows.fetch(connection, query, TraceRow))
+    query = query.order_by(traces.c.opened_at.desc()).limit(limit if visible.everything() else None)
+    newest = {trace.trace_id: trace for trace in rows.fetch(connection, query, TraceRow)}
+    seen = visible.traces(connection, cluster, list(newest))
+    found = (summarise(connection, cluster, newest[trace_id]) for trace_id in seen)
     return [summary for summary in found if _passes(summary, wanted)]
 
 

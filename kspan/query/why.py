@@ -14,6 +14,7 @@ from kspan.query.objects.find import Found, find
 from kspan.query.objects.names import ObjectName
 from kspan.query.objects.status import state_of
 from kspan.query.traces import summarise
+from kspan.query.visible import EVERYTHING, Visible
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
 from kspan.times import LATEST, SECOND, format_time
@@ -91,12 +92,21 @@ class Why(msgspec.Struct, frozen=True):
     at: int = 0  # the time that was asked about (Unix ns; 0: now)
 
 
-def why(connection: Connection, cluster: str, wanted: ObjectName, *, at: int = 0, uid: str = "") -> Why:
+def why(
+    connection: Connection,
+    cluster: str,
+    wanted: ObjectName,
+    *,
+    at: int = 0,
+    uid: str = "",
+    visible: Visible = EVERYTHING,
+) -> Why:
     """Return the chain of causes of an object's newest occurrence, or of the newest at ``at`` (Unix ns; 0: now).
 
-    Raises QueryError if the object is unknown, if its name is ambiguous, and if it has no occurrence.
+    Raises QueryError if the object is unknown, if its name is ambiguous, if it has no occurrence, and if the asker may
+    not see the whole chain.
     """
-    found = find(connection, cluster, wanted, uid=uid, at=at)
+    found = find(connection, cluster, wanted, uid=uid, at=at, visible=visible)
     until = at or LATEST
     undecided = _undecided(connection, cluster, found.object, until)
     newest = _newest(connection, cluster, found, until)
@@ -105,6 +115,10 @@ def why(connection: Connection, cluster: str, wanted: ObjectName, *, at: int = 0
     links = _chain(connection, cluster, newest) if newest else []
     trace = _trace(connection, cluster, links[-1].span.trace_id) if links else None
     resumed = _resumed(connection, cluster, links[-1].span) if links else []
+    problem = _problem(connection, cluster, found.object, newest, links) if newest else None
+    shown = {span.trace_id for span in (*(link.span for link in links), *resumed, *([problem] if problem else []))}
+    if len(visible.traces(connection, cluster, sorted(shown))) < len(shown):
+        raise QueryError(f"{found.object.kind} {found.object.name}: you may not see everything that led to its state")
     remote, lost, related = _end(links[-1].span, trace, resumed) if links else (None, "", None)
     effects = _effects(connection, cluster, links) if links else []
     return Why(
@@ -118,9 +132,9 @@ def why(connection: Connection, cluster: str, wanted: ObjectName, *, at: int = 0
         resumed=resumed,
         effects=effects[:EFFECTS],
         more_effects=max(len(effects) - EFFECTS, 0),
-        followed=_followed(connection, cluster, trace) if trace else [],
+        followed=_followed(connection, cluster, trace, visible) if trace else [],
         state=state_of(connection, cluster, found.object, at=at),
-        problem=_problem(connection, cluster, found.object, newest, links) if newest else None,
+        problem=problem,
         at=at,
     )
 
@@ -296,7 +310,7 @@ def effects_in(connection: Connection, cluster: str, trace_id: str, chain: list[
     return [Effect(*row) for row in connection.execute(query)]
 
 
-def _followed(connection: Connection, cluster: str, trace: TraceRow) -> list[TraceRow]:
+def _followed(connection: Connection, cluster: str, trace: TraceRow, visible: Visible) -> list[TraceRow]:
     query = (
         rows.select_rows(traces, TraceRow)
         .where(
@@ -305,4 +319,6 @@ def _followed(connection: Connection, cluster: str, trace: TraceRow) -> list[Tra
         .order_by(traces.c.opened_at)
         .limit(FOLLOWED)
     )
-    return [summarise(connection, cluster, trace).trace for trace in rows.fetch(connection, query, TraceRow)]
+    found = {trace.trace_id: trace for trace in rows.fetch(connection, query, TraceRow)}
+    seen = visible.traces(connection, cluster, list(found))
+    return [summarise(connection, cluster, found[trace_id]).trace for trace_id in seen]

@@ -7,9 +7,12 @@ from typing import Final, TypeVar
 import anyio
 import anyio.to_thread
 from sqlalchemy import Connection
+from starlette.exceptions import HTTPException
 
 from kspan.errors import StoreError
+from kspan.query.visible import Visible
 from kspan.store import Store
+from kspan.web.access.asker import of_asker
 
 Answer = TypeVar("Answer")
 
@@ -60,7 +63,26 @@ class History:
     async def ask(self, question: Callable[[Connection, str], Answer]) -> Answer:
         """Return the answer of ``question``, which is called with a connection and the uid of the cluster.
 
-        Raises what the question raises, BusyError, TooSlowError, NotThereError or StoreError.
+        The question does not distinguish namespaces, so it is not asked for somebody who may not see all of them.
+
+        Raises what ``ask_visible`` raises, and HTTPException 403 for such an asker.
+        """
+
+        def checked(connection: Connection, cluster: str, visible: Visible) -> Answer:
+            if not visible.everything():
+                raise HTTPException(403, "this is shown only to those who may list the Events of all namespaces")
+            return question(connection, cluster)
+
+        return await self.ask_visible(checked)
+
+    async def ask_visible(self, question: Callable[[Connection, str, Visible], Answer]) -> Answer:
+        """Return the answer of ``question``, to what the asker of the current request may see.
+
+        It is called with a connection, the uid of the cluster and what the asker may see. It returns nothing else, and
+        for what the asker may not see the same as for what does not exist.
+
+        Raises what the question raises, BusyError, TooSlowError, NotThereError or StoreError, and HTTPException 503 if
+        the API server does not say what the asker may see.
         """
         if self._asked >= self._most:
             raise BusyError
@@ -68,17 +90,26 @@ class History:
             self._limiter = anyio.CapacityLimiter(self._at_once)
         self._asked += 1
         try:
-            return await anyio.to_thread.run_sync(self._ask, question, limiter=self._limiter)
+            return await anyio.to_thread.run_sync(self._ask, question, of_asker(), limiter=self._limiter)
         finally:
             self._asked -= 1
 
-    def _ask(self, question: Callable[[Connection, str], Answer]) -> Answer:
+    def _ask(self, question: Callable[[Connection, str, Visible], Answer], visible: Visible) -> Answer:
         store, cluster = self._find(self.cluster)
         until = time.monotonic() + self._seconds
+
+        def check_time() -> None:
+            if time.monotonic() >= until:
+                raise TooSlowError(self._too_slow)
+
         try:
             with store.reading("answer", seconds=self._seconds) as connection:
-                return question(connection, cluster)
+                return question(connection, cluster, visible.until(check_time))
         except StoreError as error:
             if time.monotonic() >= until:
-                raise TooSlowError(f"stopped after {self._seconds:g} s: ask for less") from error
+                raise TooSlowError(self._too_slow) from error
             raise
+
+    @property
+    def _too_slow(self) -> str:
+        return f"stopped after {self._seconds:g} s: ask for less"

@@ -3,13 +3,14 @@
 import asyncio
 import socket
 import threading
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from kspan.errors import SettingsError
+from kspan.web.tls import CertificateFiles
 
 DEFAULT_LISTEN: Final = "127.0.0.1:8474"
 
@@ -35,12 +36,12 @@ def parse_listen(text: str) -> tuple[str, int]:
 
 
 class Server:
-    """Serves ``app`` on ``listen``.
+    """Serves ``app`` on ``listen``, with ``tls`` over TLS.
 
     The constructor opens the socket and raises SettingsError if that fails; ``start`` starts answering in a thread.
     """
 
-    def __init__(self, listen: str, app: ASGIApp) -> None:
+    def __init__(self, listen: str, app: ASGIApp, tls: CertificateFiles | None = None) -> None:
         host, port = parse_listen(listen)
         try:
             self._socket = _open(host, port)
@@ -61,8 +62,10 @@ class Server:
                 limit_concurrency=_CONNECTIONS,
                 h11_max_incomplete_event_size=_LARGEST_HEAD,
                 timeout_graceful_shutdown=_STOP_S,
+                ssl_context_factory=None if tls is None else lambda *_: tls.context,
             )
         )
+        self._scheme = "http" if tls is None else "https"
         self.failure: Exception | None = None
         """The error that ended it; None if there was none."""
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
@@ -72,6 +75,12 @@ class Server:
         """Host and port. For port 0 the system has chosen one."""
         host, port = self._socket.getsockname()[:2]
         return str(host), int(port)
+
+    @property
+    def url(self) -> str:
+        """The address as a URL."""
+        host, port = self.address
+        return f"{self._scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
     def start(self) -> None:
         """Start answering."""
@@ -90,9 +99,19 @@ class Server:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._server.serve(sockets=[self._socket]))
+            with asyncio.Runner(loop_factory=_Loop) as runner:
+                runner.run(self._server.serve(sockets=[self._socket]))
         except Exception as error:
             self.failure = error
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Limits handshakes: uvicorn leaves a client that is silent a minute, and does not count it as a connection."""
+
+    async def create_server(self, *args: Any, **options: Any) -> asyncio.Server:
+        if options.get("ssl") is not None:
+            options |= {"ssl_handshake_timeout": _SLOW_S, "ssl_shutdown_timeout": _STOP_S}
+        return await super().create_server(*args, **options)
 
 
 class _Uvicorn(uvicorn.Server):

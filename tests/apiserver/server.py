@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.apiserver import control, handlers, statuses, views
+from tests.apiserver import control, handlers, reviews, statuses, views
 from tests.apiserver import faults as f
 from tests.apiserver.certificate import Authority
 from tests.apiserver.http import BadRequestError, Connection, Request
@@ -47,6 +47,7 @@ class ApiServer:
             as its common name if that is in ``users``; one with a certificate of another CA fails the handshake, as at
             a proxy that verifies certificates. A new ``authority`` is used from the next ``start`` on.
         bookmark_interval: seconds.
+        reviewed (attribute): the users that reviews know, and their rights.
         too_large_wait: seconds before the answer to a list at a future version (3 in a real server).
         clock: the current time (Unix ns).
     """
@@ -75,6 +76,7 @@ class ApiServer:
         self.failures: list[BaseException] = []
         self.replays: list[Replay] = []
         self.users: set[str] = set()
+        self.reviewed = reviews.Users()
         self.authority = Authority() if https else None
         self._counts: Counter[tuple[str, str]] = Counter()
         self._watches: dict[str, set[Watch]] = {}
@@ -345,6 +347,9 @@ class ApiServer:
         if request.path in _UNAUTHENTICATED:
             await connection.respond(request, 200, b"ok", _TEXT)
             return
+        if (review := reviews.find_review(request)) is not None:
+            await self._review(connection, request, review)
+            return
         try:
             target = handlers.find_target(self.storage, request.path)
         except handlers.NoRouteError:
@@ -365,6 +370,14 @@ class ApiServer:
             verb = "list" if request.verb == "continue" else request.verb
             raise statuses.forbidden(target.resource, verb, target.namespace, target.name)
         await self._serve_target(connection, request, target)
+
+    async def _review(self, connection: Connection, request: Request, resource: Resource) -> None:
+        self._count(request, resource.name, "create")
+        self._authenticate(request)
+        if (resource.name, "create", "*") in self.forbidden:
+            raise statuses.forbidden(resource, "create", "")
+        if not await self._refused(connection, request):
+            await connection.respond(request, 201, reviews.answer(self.reviewed, resource, request))
 
     def _count(self, request: Request, resource: str, verb: str) -> None:
         request.resource, request.verb = resource, verb

@@ -10,6 +10,7 @@ import pytest
 
 from kspan.errors import SettingsError
 from kspan.web import server as server_module
+from kspan.web.access.doors import SharedToken
 from kspan.web.answer import Answer, verdict
 from kspan.web.app import make_app
 from kspan.web.guard import LONGEST_TARGET, Access, local_hosts
@@ -126,7 +127,7 @@ def test_another_host_name_is_refused_on_a_loopback_address(host: str) -> None:
 
 
 def test_with_a_token_only_public_paths_are_answered_without_it() -> None:
-    with serving(Access(hosts=None, token=TOKEN, public=["/fine"])) as address:
+    with serving(Access(hosts=None, door=SharedToken(TOKEN), public=["/fine"])) as address:
         assert ask(address, "/fine")[0] == 200
         for header in ({}, {"Authorization": f"Bearer {TOKEN}x"}, {"Authorization": f"Basic {TOKEN}"}):
             status, _, headers = ask(address, "/accept", headers=header)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from kspan.cli.commands.serve import later, make_access
+from kspan.cli.commands.serve import Asking, later, make_access
 from kspan.cli.common import database_url, fold_settings, load_rules
 from kspan.cli.options import parse_duration
 from kspan.errors import SettingsError
@@ -33,8 +33,7 @@ def run_daemon(
     cluster_name: str,
     rules: str | None,
     listen: str,
-    auth_token_file: Path | None,
-    insecure_no_auth: bool,
+    asking: Asking,
     retention: str,
     redact_env: bool,
     hold: str,
@@ -52,6 +51,10 @@ def run_daemon(
     if log_level not in _LEVELS:
         raise SettingsError(f"--log-level: invalid level {log_level!r}: use {', '.join(_LEVELS[:-1])} or {_LEVELS[-1]}")
     retention_s = parse_duration(retention, "--retention")
+    asking.check()
+    if asking.auth is not None:
+        # Without any option, health and metrics are served, which a Pod needs.
+        asking.check_reach(listen)
     settings = fold_settings(hold, settle, max_trace_age, report_failure_after, contexts, span_labels)
 
     from kspan.daemon.daemon import Options
@@ -61,14 +64,17 @@ def run_daemon(
     from kspan.store import open_store
     from kspan.terminal import logging_setup
     from kspan.web.server import parse_listen
+    from kspan.web.tls import certificate_files
 
     targets = list({target.name: target for target in map(parse_target, export)}.values())
-    access = make_access(parse_listen(listen)[0], auth_token_file, insecure=insecure_no_auth)
+    host, _ = parse_listen(listen)
+    tls = certificate_files(asking.tls_cert, asking.tls_key)
     selection = Selection(tuple(watch), tuple(namespaces), all_kinds, additional_kinds, watch_secrets)
     compiled = load_rules(rules)
     logging_setup.set_up(log_level)
     connection = connect(kubeconfig, context)
     try:
+        access = make_access(host, asking, connection)
         with open_store(database_url(db)) as store:
             return run(
                 store,
@@ -79,6 +85,7 @@ def run_daemon(
                 Options(
                     listen=listen,
                     access=access,
+                    tls=tls,
                     history=later(database_url(db)),
                     cluster=cluster,
                     cluster_name=cluster_name,

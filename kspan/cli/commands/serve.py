@@ -6,52 +6,108 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from kspan.cli.common import open_existing, the_cluster
+from kspan.cli.options import Auth, Authorize
 from kspan.errors import KspanError, SettingsError
 from kspan.paths import why_unusable
 
 if TYPE_CHECKING:
+    from kspan.ingest.watch.client.connection import Connection as ApiConnection
     from kspan.store import Store
     from kspan.web.guard import Access
     from kspan.web.history import History
 
-PUBLIC: Final = ("/healthz", "/readyz", "/metrics")
-"""Paths that show nothing of the history. Probes and scrapers have no token."""
+PUBLIC: Final = ("/healthz", "/readyz", "/metrics", "/favicon.ico", "/static/")
+"""Paths that show nothing of the history. Probes and scrapers have no token, nor do the files of the pages need one."""
 
 SHORTEST_TOKEN: Final = 16
 _LARGEST_FILE: Final = 4096
 
 
+class Asking(msgspec.Struct, frozen=True):
+    """The options about who may ask."""
+
+    auth: Auth | None = None
+    token_file: Path | None = None
+    insecure: bool = False
+    authorize: Authorize = Authorize.ALL
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+    @property
+    def mode(self) -> Auth:
+        """How askers are recognized."""
+        if self.auth is not None:
+            return self.auth
+        return Auth.TOKEN if self.token_file is not None else Auth.NONE
+
+    def check(self) -> None:
+        """Raise SettingsError if options contradict each other."""
+        mode, given = self.mode, f"--auth {self.mode}" if self.auth is not None else "--auth-token-file"
+        if mode is Auth.TOKEN and self.token_file is None:
+            raise SettingsError("--auth token needs --auth-token-file")
+        if mode is not Auth.TOKEN and self.token_file is not None:
+            raise SettingsError(f"{given} and --auth-token-file exclude each other")
+        if mode is not Auth.NONE and self.insecure:
+            raise SettingsError(f"{given} and --insecure-no-auth exclude each other")
+        if mode is not Auth.KUBERNETES and self.authorize is Authorize.NAMESPACES:
+            raise SettingsError("--authorize namespaces needs --auth kubernetes: only the cluster knows who asks")
+
+    def check_reach(self, listen: str) -> None:
+        """Raise SettingsError if everybody on other machines may ask, and nobody wanted that."""
+        from kspan.web.guard import local_hosts
+        from kspan.web.server import parse_listen
+
+        if local_hosts(parse_listen(listen)[0]) is None and self.mode is Auth.NONE and not self.insecure:
+            raise SettingsError(
+                f"--listen {listen} can be reached from other machines: give --auth-token-file, --auth kubernetes, or "
+                "--insecure-no-auth if everybody may read the history"
+            )
+
+
 def run_serve(
-    db: str | None, *, listen: str, auth_token_file: Path | None, insecure_no_auth: bool, cluster: str
+    db: str | None, *, listen: str, asking: Asking, cluster: str, kubeconfig: str | None, context: str | None
 ) -> None:
     """Serve the history of a cluster until SIGTERM or SIGINT."""
     from kspan.terminal import logging_setup
+
+    asking.check()
+    asking.check_reach(listen)
+    if asking.mode is not Auth.KUBERNETES:
+        logging_setup.set_up("warning")
+        _serve(db, listen, asking, cluster, None)
+        return
+    from kspan.ingest.watch import connect
+
+    logging_setup.set_up("warning")
+    connection = connect(kubeconfig, context)
+    try:
+        _serve(db, listen, asking, cluster, connection)
+    finally:
+        connection.close()
+
+
+def _serve(db: str | None, listen: str, asking: Asking, cluster: str, api: "ApiConnection | None") -> None:
     from kspan.web.answer import verdict
     from kspan.web.app import make_app
-    from kspan.web.guard import local_hosts
     from kspan.web.history import History
     from kspan.web.server import Server, parse_listen
+    from kspan.web.tls import certificate_files
 
-    host, _ = parse_listen(listen)
-    if local_hosts(host) is None and auth_token_file is None and not insecure_no_auth:
-        raise SettingsError(
-            f"--listen {listen} can be reached from other machines: give --auth-token-file, or --insecure-no-auth if "
-            "everybody may read the history"
-        )
-    access = make_access(host, auth_token_file, insecure=insecure_no_auth)
-    logging_setup.set_up("warning")
+    access = make_access(parse_listen(listen)[0], asking, api)
+    tls = certificate_files(asking.tls_cert, asking.tls_key)
     with open_existing(db, read_only=True) as store:
         name = the_cluster(store, cluster)
         history = History(lambda _: (store, name))
         fine = {"/healthz": lambda _: verdict([]), "/readyz": lambda _: verdict([])}
-        server = Server(listen, make_app(fine, access, history))
+        server = Server(listen, make_app(fine, access, history), tls)
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         server.start()
-        address, port = server.address
-        print(f"kspan: serving {store.name} at http://{_in_url(address)}:{port} until Ctrl-C", file=sys.stderr)
+        print(f"kspan: serving {store.name} at {server.url} until Ctrl-C", file=sys.stderr)
         while server.is_alive() and not stop.wait(0.5):
             pass
         server.stop()
@@ -59,16 +115,29 @@ def run_serve(
         raise KspanError(f"the HTTP server ended: {server.failure}")
 
 
-def make_access(host: str, token_file: Path | None, *, insecure: bool) -> "Access":
-    """Return who may ask a server on ``host``. Raises SettingsError for an unusable token."""
+def make_access(host: str, asking: Asking, api: "ApiConnection | None") -> "Access":
+    """Return who may ask a server on ``host``. Raises SettingsError for an unusable token.
+
+    ``api`` is a connection to the API server, for ``--auth kubernetes``.
+    """
+    from kspan.web.access.doors import Delegated, Door, SharedToken
     from kspan.web.guard import Access, local_hosts
 
     hosts = local_hosts(host)
-    token = _read_token(token_file) if token_file is not None else None
+    door: Door | None = None
     closed = ""
-    if hosts is None and token is None and not insecure:
-        closed = "the history is served to other machines only with --auth-token-file, or with --insecure-no-auth"
-    return Access(hosts=hosts, token=token, closed=closed, public=PUBLIC)
+    if asking.mode is Auth.KUBERNETES and api is not None:
+        from kspan.ingest.watch.client.reviews import Reviews
+
+        door = Delegated(Reviews(api), by_namespace=asking.authorize is Authorize.NAMESPACES)
+    elif asking.token_file is not None:
+        door = SharedToken(_read_token(asking.token_file))
+    elif hosts is None and not asking.insecure:
+        closed = (
+            "the history is served to other machines only with --auth-token-file or --auth kubernetes, or with "
+            "--insecure-no-auth"
+        )
+    return Access(hosts=hosts, door=door, closed=closed, public=PUBLIC)
 
 
 def later(url: str) -> "History":
@@ -106,7 +175,3 @@ def _read_token(path: Path) -> str:
             "make one with 'openssl rand -hex 32'"
         )
     return token
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -9,6 +9,9 @@ from kspan.cli.options import (
     CONTEXTS,
     AdditionalKinds,
     AllKinds,
+    AuthMode,
+    Authorize,
+    AuthorizeBy,
     AuthTokenFile,
     ClusterName,
     Context,
@@ -28,6 +31,8 @@ from kspan.cli.options import (
     Settle,
     SkipBad,
     SpanLabels,
+    TlsCert,
+    TlsKey,
     Watch,
     WatchSecrets,
 )
@@ -85,8 +90,12 @@ def run(
             help="Serve health, metrics and the query APIs here.",
         ),
     ] = "127.0.0.1:8474",
+    auth: AuthMode = None,
     auth_token_file: AuthTokenFile = None,
     insecure_no_auth: InsecureNoAuth = False,
+    authorize: AuthorizeBy = Authorize.ALL,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
     retention: Annotated[
         str,
         typer.Option(
@@ -140,6 +149,7 @@ def run(
       kspan run -w deploy -w rs -w pods -w events --export file:traces.jsonl
     """
     from kspan.cli.commands.run import run_daemon
+    from kspan.cli.commands.serve import Asking
 
     code = run_daemon(
         db,
@@ -156,8 +166,7 @@ def run(
         cluster_name=cluster_name,
         rules=rules,
         listen=listen,
-        auth_token_file=auth_token_file,
-        insecure_no_auth=insecure_no_auth,
+        asking=Asking(auth, auth_token_file, insecure_no_auth, authorize, tls_cert, tls_key),
         retention=retention,
         redact_env=redact_env,
         hold=hold,

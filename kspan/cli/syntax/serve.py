@@ -5,7 +5,19 @@ from typing import Annotated
 import typer
 
 from kspan.cli.help import ASK, Command
-from kspan.cli.options import AuthTokenFile, Cluster, Db, InsecureNoAuth
+from kspan.cli.options import (
+    AuthMode,
+    Authorize,
+    AuthorizeBy,
+    AuthTokenFile,
+    Cluster,
+    Context,
+    Db,
+    InsecureNoAuth,
+    Kubeconfig,
+    TlsCert,
+    TlsKey,
+)
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -16,22 +28,30 @@ def serve(
     listen: Annotated[
         str, typer.Option("--listen", envvar="KSPAN_LISTEN", metavar="ADDRESS", help="Serve here.")
     ] = "127.0.0.1:8474",
+    auth: AuthMode = None,
     auth_token_file: AuthTokenFile = None,
     insecure_no_auth: InsecureNoAuth = False,
+    authorize: AuthorizeBy = Authorize.ALL,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
     cluster: Cluster = "",
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
 ) -> None:
     """Serve the history to Jaeger UI and Grafana.
 
     Runs until Ctrl-C. The database is only read: it may be a copy from another machine, or one that 'kspan run' is
-    writing, which serves the same at its own address. Beyond this machine, a token is needed.
+    writing, which serves the same at its own address. Beyond this machine, a token is needed. A cluster is asked only
+    with --auth kubernetes.
 
     \b
     Examples:
       kspan serve --db incident.sqlite
     \b
       # For Grafana in the same network
-      kspan serve --listen :8474 --auth-token-file token
+      kspan serve --listen :8474 --auth-token-file token --tls-cert tls.crt --tls-key tls.key
     """
-    from kspan.cli.commands.serve import run_serve
+    from kspan.cli.commands.serve import Asking, run_serve
 
-    run_serve(db, listen=listen, auth_token_file=auth_token_file, insecure_no_auth=insecure_no_auth, cluster=cluster)
+    asking = Asking(auth, auth_token_file, insecure_no_auth, authorize, tls_cert, tls_key)
+    run_serve(db, listen=listen, asking=asking, cluster=cluster, kubeconfig=kubeconfig, context=context)

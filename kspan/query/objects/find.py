@@ -11,6 +11,7 @@ from kspan.errors import QueryError
 from kspan.model import ObjectRow
 from kspan.query.objects.names import KindName, ObjectName, group_of, kubectl_names
 from kspan.query.spans import distinct
+from kspan.query.visible import EVERYTHING, Visible
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
 from kspan.times import format_time
@@ -39,11 +40,23 @@ class Found(msgspec.Struct, frozen=True):
     namespace_given: bool
 
 
-def find(connection: Connection, cluster: str, wanted: ObjectName, *, uid: str = "", at: int = 0) -> Found:
+def find(
+    connection: Connection,
+    cluster: str,
+    wanted: ObjectName,
+    *,
+    uid: str = "",
+    at: int = 0,
+    visible: Visible = EVERYTHING,
+) -> Found:
     """Return the newest object of this name, or the newest at ``at`` (Unix ns; 0: now).
+
+    An asker who may not see everything has to name the namespace, and learns nothing about other objects.
 
     Raises QueryError if there is none, or if objects of the name are in several namespaces or API groups.
     """
+    if not visible.everything():
+        return _find_visible(connection, cluster, wanted, uid, at, visible)
     candidates = _candidates(connection, cluster, wanted)
     if not candidates:
         raise QueryError(_not_found(connection, cluster, wanted))
@@ -54,6 +67,22 @@ def find(connection: Connection, cluster: str, wanted: ObjectName, *, uid: str =
     chosen = next((c for c in candidates if at and 0 < c.created_at <= at), candidates[0])
     others = [c for c in candidates if c.uid != chosen.uid and not is_nameless(c)]
     return Found(chosen, others, bool(wanted.namespace) or not chosen.namespace)
+
+
+def _find_visible(
+    connection: Connection, cluster: str, wanted: ObjectName, uid: str, at: int, visible: Visible
+) -> Found:
+    unknown = f"{_written(wanted)} is not known{'' if wanted.namespace else ': name its namespace'}"
+    if not wanted.namespace or not visible.namespace(wanted.namespace):
+        raise QueryError(unknown)
+    try:
+        found = find(connection, cluster, wanted, uid=uid, at=at)
+    except QueryError:
+        # Its text can have names of other namespaces.
+        raise QueryError(unknown) from None
+    if found.object.namespace != wanted.namespace:
+        raise QueryError(unknown)
+    return found
 
 
 def is_nameless(found: ObjectRow) -> bool:

@@ -10,6 +10,7 @@ from kspan.model import LogRecord, ObjectRow, RecordType
 from kspan.query.objects.find import find, is_nameless
 from kspan.query.objects.manifest import comparable, decode
 from kspan.query.objects.names import ObjectName
+from kspan.query.visible import EVERYTHING, Visible
 from kspan.store.schema import tables as schema
 from kspan.store.tables.rows import select_rows
 from kspan.times import LATEST, format_time
@@ -36,12 +37,20 @@ class Version(msgspec.Struct, frozen=True):
         return self.record.type is RecordType.DELETED
 
 
-def version_at(connection: Connection, cluster: str, wanted: ObjectName, *, at: int = 0, uid: str = "") -> Version:
+def version_at(
+    connection: Connection,
+    cluster: str,
+    wanted: ObjectName,
+    *,
+    at: int = 0,
+    uid: str = "",
+    visible: Visible = EVERYTHING,
+) -> Version:
     """Return the newest version of an object that was received until ``at`` (Unix ns; 0: now).
 
     Raises QueryError if the object is unknown, if its name is ambiguous, and if the journal has no such version.
     """
-    found = find(connection, cluster, wanted, uid=uid, at=at).object
+    found = find(connection, cluster, wanted, uid=uid, at=at, visible=visible).object
     newest = _read(connection, cluster, found, schema.journal.c.recorded_at <= (at or LATEST), limit=1)
     if newest:
         return newest[0]
@@ -68,13 +77,19 @@ def version_before(connection: Connection, cluster: str, version: Version, *, st
 
 
 def version_numbered(
-    connection: Connection, cluster: str, wanted: ObjectName, resource_version: str, *, uid: str = ""
+    connection: Connection,
+    cluster: str,
+    wanted: ObjectName,
+    resource_version: str,
+    *,
+    uid: str = "",
+    visible: Visible = EVERYTHING,
 ) -> Version | None:
     """Return the version of an object with a resourceVersion; None if the journal has none.
 
     Raises QueryError if the object is unknown or its name is ambiguous.
     """
-    found = find(connection, cluster, wanted, uid=uid).object
+    found = find(connection, cluster, wanted, uid=uid, visible=visible).object
     here = schema.journal.c.resource_version == resource_version
     return next(iter(_read(connection, cluster, found, here, limit=1)), None)
 

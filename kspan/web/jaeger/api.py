@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -14,7 +15,9 @@ from kspan import vocabulary
 from kspan.emit.otel_spans import ClusterIdentity, readable_span
 from kspan.emit.otlp_json_file import encode_lines
 from kspan.errors import QueryError, StoreError
+from kspan.model import SpanRow, TraceRow
 from kspan.query.traces import read_traces
+from kspan.query.visible import Visible
 from kspan.web.history import BusyError, History, NotThereError, TooSlowError
 from kspan.web.jaeger import legacy, v3
 from kspan.web.jaeger import requests as reading
@@ -64,6 +67,8 @@ class _Api:
             body, status = self._failure(400, str(error)), 400
         except NoTraceError as error:
             body, status = self._failure(404, str(error)), 404
+        except HTTPException as error:
+            body, status = self._failure(error.status_code, error.detail), error.status_code
         except TooSlowError as error:
             body, status = self._failure(504, str(error)), 504
         except (BusyError, NotThereError) as error:
@@ -76,8 +81,8 @@ class _Api:
     def _failure(self, status: int, text: str) -> bytes:
         raise NotImplementedError
 
-    async def _ask(self, question: Callable[[Connection, str], _Found]) -> _Found:
-        return await self._history.ask(question)
+    async def _ask(self, question: Callable[[Connection, str, Visible], _Found]) -> _Found:
+        return await self._history.ask_visible(question)
 
 
 class _Legacy(_Api):
@@ -94,7 +99,9 @@ class _Legacy(_Api):
 
     async def operations_of(self, request: Request) -> Response:
         async def work() -> bytes:
-            return _listed(await self._ask(lambda c, name: operations(c, name, request.path_params["service"])))
+            return _listed(
+                await self._ask(lambda c, name, seen: operations(c, name, seen, request.path_params["service"]))
+            )
 
         return await self._answer(work)
 
@@ -103,7 +110,7 @@ class _Legacy(_Api):
             service = request.query_params.get("service", "")
             if not service:
                 raise BadRequestError("service is required")
-            names = await self._ask(lambda c, name: operations(c, name, service))
+            names = await self._ask(lambda c, name, seen: operations(c, name, seen, service))
             return _listed([v3.Operation(name) for name in names])
 
         return await self._answer(work)
@@ -113,23 +120,23 @@ class _Legacy(_Api):
             given = request.query_params
             if ids := given.getlist("traceID"):
                 wanted = [reading.trace_id(text) for text in ids[:100]]
-                return await self._ask(lambda c, name: _traces(c, name, wanted))
+                return await self._ask(lambda c, name, seen: _traces(c, name, seen, wanted))
             asked = reading.legacy_search(given)
-            return await self._ask(lambda c, name: _traces(c, name, search(c, name, asked)))
+            return await self._ask(lambda c, name, seen: _traces(c, name, seen, search(c, name, seen, asked)))
 
         return await self._answer(work)
 
     async def trace(self, request: Request) -> Response:
         async def work() -> bytes:
             wanted = reading.trace_id(request.path_params["trace_id"])
-            return await self._ask(lambda c, name: _one(c, name, wanted))
+            return await self._ask(lambda c, name, seen: _one(c, name, seen, wanted))
 
         return await self._answer(work)
 
     async def dependencies(self, request: Request) -> Response:
         async def work() -> bytes:
             since, until = reading.dependency_window(request.query_params)
-            return _listed(await self._ask(lambda c, name: legacy.dependencies(newest_spans(c, name, since, until))))
+            return await self._ask(lambda c, name, seen: _dependencies(newest_spans(c, name, seen, since, until)))
 
         return await self._answer(work)
 
@@ -149,7 +156,7 @@ class _V3(_Api):
     async def operations(self, request: Request) -> Response:
         async def work() -> bytes:
             service = request.query_params.get("service", "")
-            names = await self._ask(lambda c, name: operations(c, name, service))
+            names = await self._ask(lambda c, name, seen: operations(c, name, seen, service))
             return _encode(v3.Operations([v3.Operation(name) for name in names]))
 
         return await self._answer(work)
@@ -157,21 +164,21 @@ class _V3(_Api):
     async def summaries(self, request: Request) -> Response:
         async def work() -> bytes:
             asked = reading.v3_search(request.query_params)
-            return await self._ask(lambda c, name: _encode(v3.summaries(summarised(c, name, search(c, name, asked)))))
+            return await self._ask(lambda c, name, seen: _summaries(c, name, search(c, name, seen, asked)))
 
         return await self._answer(work)
 
     async def search(self, request: Request) -> Response:
         async def work() -> bytes:
             asked = reading.v3_search(request.query_params)
-            return await self._ask(lambda c, name: _otlp(c, name, search(c, name, asked)))
+            return await self._ask(lambda c, name, seen: _otlp(c, name, seen, search(c, name, seen, asked)))
 
         return await self._answer(work)
 
     async def trace(self, request: Request) -> Response:
         async def work() -> bytes:
             wanted = reading.trace_id(request.path_params["trace_id"])
-            return await self._ask(lambda c, name: _otlp(c, name, [wanted]))
+            return await self._ask(lambda c, name, seen: _otlp(c, name, seen, [wanted]))
 
         return await self._answer(work)
 
@@ -180,20 +187,37 @@ def _listed(found: list[Any]) -> bytes:
     return _encode(legacy.Envelope(found, total=len(found)))
 
 
-def _traces(connection: Connection, cluster: str, trace_ids: list[str]) -> bytes:
+def _dependencies(spans: list[SpanRow]) -> bytes:
+    return _listed(legacy.dependencies(spans))
+
+
+def _summaries(connection: Connection, cluster: str, trace_ids: list[str]) -> bytes:
+    return _encode(v3.summaries(summarised(connection, cluster, trace_ids)))
+
+
+def _traces(connection: Connection, cluster: str, visible: Visible, trace_ids: list[str]) -> bytes:
     identity = {vocabulary.CLUSTER_UID: cluster}
-    return _listed([legacy.trace_json(*each, identity) for each in read_traces(connection, cluster, trace_ids)])
+    found = _read(connection, cluster, visible, trace_ids)
+    return _listed([legacy.trace_json(*each, identity) for each in found])
 
 
-def _one(connection: Connection, cluster: str, trace_id: str) -> bytes:
-    if not (found := read_traces(connection, cluster, [trace_id])):
+def _one(connection: Connection, cluster: str, visible: Visible, trace_id: str) -> bytes:
+    if not (found := _read(connection, cluster, visible, [trace_id])):
         raise NoTraceError("trace not found")
     return _listed([legacy.trace_json(*found[0], {vocabulary.CLUSTER_UID: cluster})])
 
 
-def _otlp(connection: Connection, cluster: str, trace_ids: list[str]) -> bytes:
-    if not (found := read_traces(connection, cluster, trace_ids)):
+def _otlp(connection: Connection, cluster: str, visible: Visible, trace_ids: list[str]) -> bytes:
+    if not (found := _read(connection, cluster, visible, trace_ids)):
         raise NoTraceError("No traces found")
     identity = ClusterIdentity(cluster)
     lines = [line for _, spans in found for line in encode_lines([readable_span(span, identity) for span in spans])]
     return v3.traces_json(lines)
+
+
+def _read(
+    connection: Connection, cluster: str, visible: Visible, trace_ids: list[str]
+) -> list[tuple[TraceRow, list[SpanRow]]]:
+    """Return the visible ones of these traces. Links into other ones are left out."""
+    found = read_traces(connection, cluster, visible.traces(connection, cluster, trace_ids))
+    return [(trace, visible.spans(connection, cluster, spans)) for trace, spans in found]

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Subquery, case, func, select, 
 from kspan.model import SpanRow, TraceRow
 from kspan.query import spans as reading
 from kspan.query.traces import summarise
+from kspan.query.visible import Visible
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
 from kspan.store.tables.rows import chunks
@@ -64,21 +65,37 @@ class Found(msgspec.Struct, frozen=True):
     orphans: int
 
 
-def services(connection: Connection, cluster: str) -> list[str]:
+def services(connection: Connection, cluster: str, visible: Visible) -> list[str]:
     """Return the components of the newest spans, sorted."""
     newest = _newest(cluster, Wanted())
-    return list(connection.execute(select(newest.c.service).distinct().order_by(newest.c.service)).scalars())
+    return _values(connection, cluster, visible, newest, newest.c.service)
 
 
-def operations(connection: Connection, cluster: str, service: str) -> list[str]:
+def operations(connection: Connection, cluster: str, visible: Visible, service: str) -> list[str]:
     """Return the names of the newest spans of a component (empty: of all), sorted."""
     newest = _newest(cluster, Wanted())
-    query = select(newest.c.name).distinct().order_by(newest.c.name)
-    return list(connection.execute(query.where(newest.c.service == service) if service else query).scalars())
+    mine = [newest.c.service == service] if service else []
+    return _values(connection, cluster, visible, newest, newest.c.name, *mine)
 
 
-def search(connection: Connection, cluster: str, wanted: Wanted) -> list[str]:
-    """Return the ids of the matching traces, those with the newest matching span first."""
+def _values(
+    connection: Connection,
+    cluster: str,
+    visible: Visible,
+    newest: Subquery,
+    column: ColumnElement[str],
+    *where: ColumnElement[bool],
+) -> list[str]:
+    """Return the values of a column of the newest spans in visible traces, sorted."""
+    if visible.everything():
+        return list(connection.execute(select(column).where(*where).distinct().order_by(column)).scalars())
+    pairs = connection.execute(select(newest.c.trace_id, column).where(*where).distinct()).all()
+    seen = set(visible.traces(connection, cluster, list(dict.fromkeys(trace_id for trace_id, _ in pairs))))
+    return sorted({value for trace_id, value in pairs if trace_id in seen})
+
+
+def search(connection: Connection, cluster: str, visible: Visible, wanted: Wanted) -> list[str]:
+    """Return the ids of the visible traces that match, those with the newest matching span first."""
     newest = _newest(cluster, wanted)
     length = newest.c.end_time - newest.c.start_time
     given: list[tuple[object, ColumnElement[bool]]] = [
@@ -95,6 +112,8 @@ def search(connection: Connection, cluster: str, wanted: Wanted) -> list[str]:
     ids: dict[str, None] = {}
     pairs = iter([(trace_id, span_id) for trace_id, span_id in connection.execute(matching)])
     while len(ids) < most and (page := list(islice(pairs, PAGE))):
+        seen = set(visible.traces(connection, cluster, list(dict.fromkeys(trace_id for trace_id, _ in page))))
+        page = [pair for pair in page if pair[0] in seen]
         if wanted.tags:
             page = _tagged(connection, cluster, page, wanted.tags)
         ids |= dict.fromkeys(trace_id for trace_id, _ in page)
@@ -128,15 +147,15 @@ def summarised(connection: Connection, cluster: str, trace_ids: Sequence[str]) -
     return found
 
 
-def newest_spans(connection: Connection, cluster: str, since: int, until: int) -> list[SpanRow]:
-    """Return the newest spans that started between two times (Unix ns)."""
+def newest_spans(connection: Connection, cluster: str, visible: Visible, since: int, until: int) -> list[SpanRow]:
+    """Return those of the newest spans between two times (Unix ns) that are in visible traces."""
     query = (
         rows.select_rows(spans, SpanRow)
         .where(spans.c.cluster == cluster, spans.c.start_time >= since, spans.c.start_time <= until)
         .order_by(spans.c.start_time.desc())
         .limit(LOOKED_AT)
     )
-    return rows.fetch(connection, query, SpanRow)
+    return visible.spans(connection, cluster, rows.fetch(connection, query, SpanRow))
 
 
 def _newest(cluster: str, wanted: Wanted) -> Subquery:

@@ -6,12 +6,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from kspan.errors import QueryError, StoreError
 from kspan.query.time_args import parse_moment
+from kspan.query.visible import Visible
 from kspan.web.history import BusyError, History, NotThereError, TooSlowError
 from kspan.web.pages.html import render
 
@@ -37,8 +39,15 @@ class Frame:
         self._watching = watching
 
     async def ask(self, question: Callable[[Connection, str], _Found]) -> _Found:
-        """Return the answer of ``question``, which is called with a connection and the uid of the cluster."""
+        """Return the answer of ``question``, which is called with a connection and the uid of the cluster.
+
+        It is refused to askers who may not see all namespaces.
+        """
         return await self.history.ask(question)
+
+    async def ask_visible(self, question: Callable[[Connection, str, Visible], _Found]) -> _Found:
+        """Return the answer of ``question``, which is also called with what the asker may see."""
+        return await self.history.ask_visible(question)
 
     def route(self, path: str, page: Page) -> Route:
         """Return the route of a page. Its errors become pages that say what is wrong."""
@@ -46,6 +55,10 @@ class Frame:
         async def answer(request: Request) -> Response:
             try:
                 return await page(request)
+            except HTTPException as error:
+                return self.problem(
+                    error.status_code, "Not now" if error.status_code >= 500 else "Not allowed", error.detail
+                )
             except QueryError as error:
                 return self.problem(404, "Not found", str(error))
             except TooSlowError as error:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from kspan import __version__
 from kspan.terminal.text import duration, harmless
 from kspan.times import parse_time
+from kspan.web.access.asker import signed_in
 
 STATIC: Final = files("kspan.web") / "static"
 TEMPLATES: Final = files("kspan.web") / "templates"
@@ -83,6 +84,7 @@ def _environment() -> jinja2.Environment:
     environment.globals |= {
         "asset": asset,
         "object_url": object_url,
+        "signed_in": signed_in,
         "trace_url": trace_url,
         "version": __version__,
         "why_url": why_url,

@@ -16,6 +16,7 @@ from kspan.query.objects.manifest import comparable, decode, unified_diff
 from kspan.query.objects.names import ObjectName, parse_kind
 from kspan.query.objects.versions import version_numbered
 from kspan.query.rollouts import Rollout, RolloutFilter, list_rollouts, newest_time, one_rollout
+from kspan.query.visible import Visible
 from kspan.query.why import Effect, effects_in
 from kspan.times import SECOND, format_time
 from kspan.web.pages.asking import Frame, moment
@@ -40,11 +41,11 @@ def routes(frame: Frame) -> list[Route]:
     async def page(request: Request) -> Response:
         given = request.query_params
 
-        def question(connection: Connection, cluster: str) -> tuple[list[Rollout], int]:
-            wanted = _filter(given, newest_time(connection, cluster))
-            return list_rollouts(connection, cluster, wanted, SHOWN + 1), wanted.since
+        def question(connection: Connection, cluster: str, visible: Visible) -> tuple[list[Rollout], int]:
+            wanted = _filter(given, newest_time(connection, cluster, visible))
+            return list_rollouts(connection, cluster, wanted, SHOWN + 1, visible), wanted.since
 
-        found, since = await frame.ask(question)
+        found, since = await frame.ask_visible(question)
         return frame.render(
             "rollouts.html",
             here="Rollouts",
@@ -58,7 +59,7 @@ def routes(frame: Frame) -> list[Route]:
         chosen = request.query_params.getlist("rollout")
         if len(chosen) != 2:
             return frame.problem(400, "Choose two rollouts", f"{len(chosen)} are chosen: mark two of one workload.")
-        sides, lines = await frame.ask(lambda connection, cluster: _compared(connection, cluster, chosen))
+        sides, lines = await frame.ask_visible(lambda c, cluster, seen: _compared(c, cluster, seen, chosen))
         return frame.render("rollouts_compare.html", here="Rollouts", sides=sides, lines=lines)
 
     return [frame.route("/rollouts", page), frame.route("/rollouts/compare", compare)]
@@ -85,9 +86,13 @@ def _by_workload(found: list[Rollout]) -> list[tuple[Rollout, list[Rollout]]]:
     return [(group[0], group) for _, members in grouped if (group := list(members))]
 
 
-def _compared(connection: Connection, cluster: str, chosen: list[str]) -> tuple[list[Side], list[str] | None]:
+def _compared(
+    connection: Connection, cluster: str, visible: Visible, chosen: list[str]
+) -> tuple[list[Side], list[str] | None]:
     """Return two rollouts, the earlier one first, and how their manifests differ (None: unknown)."""
-    sides = sorted((_side(connection, cluster, each) for each in chosen), key=lambda side: side.rollout.start_time)
+    sides = sorted(
+        (_side(connection, cluster, visible, each) for each in chosen), key=lambda side: side.rollout.start_time
+    )
     before, after = (side.manifest for side in sides)
     if before is None or after is None:
         return sides, None
@@ -95,12 +100,14 @@ def _compared(connection: Connection, cluster: str, chosen: list[str]) -> tuple[
     return sides, unified_diff(before, after, (first, last))
 
 
-def _side(connection: Connection, cluster: str, chosen: str) -> Side:
+def _side(connection: Connection, cluster: str, visible: Visible, chosen: str) -> Side:
     trace_id, _, span_id = chosen.partition(".")
-    rollout = one_rollout(connection, cluster, trace_id, span_id)
+    rollout = one_rollout(connection, cluster, trace_id, span_id, visible)
     span = reading.one(connection, cluster, trace_id, span_id)
     number = span.attributes.get(vocabulary.OBJECT_RESOURCE_VERSION, "") if span is not None else ""
     name = ObjectName(parse_kind(rollout.kind), rollout.namespace, rollout.name)
-    version = version_numbered(connection, cluster, name, str(number), uid=rollout.uid) if number else None
+    version = (
+        version_numbered(connection, cluster, name, str(number), uid=rollout.uid, visible=visible) if number else None
+    )
     manifest = comparable(decode(version.record.payload)) if version is not None else None
     return Side(rollout, effects_in(connection, cluster, trace_id, []), manifest)

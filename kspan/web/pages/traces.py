@@ -29,7 +29,7 @@ def routes(frame: Frame) -> list[Route]:
     async def page(request: Request) -> Response:
         given = request.query_params
         wanted = trace_filter(given)
-        found = await frame.ask(lambda connection, cluster: list_traces(connection, cluster, wanted, SHOWN + 1))
+        found = await frame.ask_visible(lambda c, cluster, seen: list_traces(c, cluster, wanted, SHOWN + 1, seen))
         items = [item(each) for each in found[:SHOWN]]
         older = ""
         if len(found) > SHOWN:

@@ -77,7 +77,7 @@ def test_with_a_token_file_the_token_is_needed(db: Path, tmp_path: Path) -> None
 def test_other_machines_are_served_only_if_that_is_said(db: Path) -> None:
     message = refused(kspan("serve", "--db", db, "--listen", ":0"))
     assert message.startswith(
-        "--listen :0 can be reached from other machines: give --auth-token-file, or --insecure-no"
+        "--listen :0 can be reached from other machines: give --auth-token-file, --auth kubernetes, or --insecure-no"
     )
     with serving("--db", db, "--listen", ":0", "--insecure-no-auth") as (_, (_, port)):
         assert ask(("127.0.0.1", port), "/api/services", headers={"Host": "kspan.example"})[0] == 200

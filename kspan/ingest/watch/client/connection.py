@@ -35,6 +35,7 @@ CHUNK = 64 * 1024
 JSON = "application/json"
 
 _UNAUTHORIZED = 401
+_OK = (200, 201)
 _KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 
 
@@ -105,6 +106,17 @@ class Connection:
         """Return a document. Raises ApiError."""
         return _read_all(self._send(path, query or {}, accept, self.timing.answer), path)
 
+    def post_json(self, path: str, document: Mapping[str, Any], seconds: float) -> Any:
+        """Send a document (a review) and return the decoded answer. Raises ApiError.
+
+        ``seconds`` is the longest time without data.
+        """
+        body = _read_all(self._send(path, {}, JSON, seconds, document), path)
+        try:
+            return msgspec.json.decode(body)
+        except DECODE_ERRORS as error:
+            raise ServerError(f"POST {path}: the answer is not valid JSON") from error
+
     def list_page(
         self, target: WatchTarget, namespace: str = "", *, limit: int = 0, token: str = "", version: str = ""
     ) -> Page:
@@ -158,11 +170,14 @@ class Connection:
 
     # requests --------------------------------------------------------------------------------------------------------
 
-    def _send(self, path: str, query: Mapping[str, str], accept: str, read_timeout: float) -> Any:
-        """Return the response to a GET with its body unread. After a 401, retry once with reloaded credentials."""
+    def _send(self, path: str, query: Mapping[str, str], accept: str, read_timeout: float, body: Any = None) -> Any:
+        """Return the response with its body unread. After a 401, retry once with reloaded credentials.
+
+        A request with a ``body`` is a POST, others are GETs.
+        """
         client, generation = self._client, self._generation
         try:
-            response = self._request(client, path, query, accept, read_timeout)
+            response = self._request(client, path, query, accept, read_timeout, body)
         except DisconnectedError:
             self._reload_if_changed(generation)
             raise
@@ -173,22 +188,30 @@ class Connection:
             except KubeconfigError as error:
                 text = f"401 Unauthorized, and the credentials cannot be reloaded: {error}"
                 raise UnauthorizedError(text, status=401) from error
-            response = self._request(client, path, query, accept, read_timeout)
-        if response.status != 200:
+            response = self._request(client, path, query, accept, read_timeout, body)
+        if response.status not in _OK:
             raise _error_of_response(response, path)
         return response
 
-    def _request(self, client: _Client, path: str, query: Mapping[str, str], accept: str, read_timeout: float) -> Any:
+    def _request(
+        self,
+        client: _Client,
+        path: str,
+        query: Mapping[str, str],
+        accept: str,
+        read_timeout: float,
+        body: Any = None,
+    ) -> Any:
         from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
-        request = self._authorized(client, path, query, accept)
+        request = self._authorized(client, path, query, accept, body)
         try:
             return client.api.call_api(*request, _request_timeout=(self.timing.connect, read_timeout)).response
         except ApiException as error:  # the client raises this for TLS failures
-            raise DisconnectedError(f"GET {path}: {one_line(error.reason)}") from error
+            raise DisconnectedError(f"{request[0]} {path}: {one_line(error.reason)}") from error
         except (HTTPError, OSError) as error:
-            broken = _error_of_transport(error, path)
+            broken = _error_of_transport(error, path, request[0])
             if isinstance(broken, StalledError):
                 client.api.close()  # The connections that are idle may be as dead as this one.
             raise broken from error
@@ -196,17 +219,18 @@ class Connection:
             # The text of this error contains the header, and thereby the token.
             raise UnauthorizedError("the token contains characters that are not allowed in a header") from None
 
-    def _authorized(self, client: _Client, path: str, query: Mapping[str, str], accept: str) -> Any:
+    def _authorized(self, client: _Client, path: str, query: Mapping[str, str], accept: str, body: Any) -> Any:
         """Return the arguments of the client's ``call_api``, with credentials that are renewed if necessary."""
         # One thread at a time, as a renewal runs a plugin or sends a request.
         with self._lock:
             try:
                 problem = client.renew()
                 method, url, headers, *others = client.api.param_serialize(
-                    "GET",
+                    "GET" if body is None else "POST",
                     path,
                     query_params=list(query.items()),
-                    header_params={"Accept": accept},
+                    header_params={"Accept": accept} | ({} if body is None else {"Content-Type": JSON}),
+                    body=body,
                     auth_settings=["BearerToken"],
                 )
             except Exception as error:
@@ -380,10 +404,10 @@ def _error_of_response(response: Any, path: str) -> ApiError:
     return error_of(response.status, f"{response.status} {one_line(text)}", body, retry_after)
 
 
-def _error_of_transport(error: Exception, path: str) -> ApiError:
+def _error_of_transport(error: Exception, path: str, method: str = "GET") -> ApiError:
     from urllib3.exceptions import ConnectTimeoutError
     from urllib3.exceptions import TimeoutError as UrllibTimeoutError
 
     if isinstance(error, UrllibTimeoutError) and not isinstance(error, ConnectTimeoutError):
-        return StalledError(f"GET {path}: timed out waiting for data")
-    return DisconnectedError(f"GET {path}: {one_line(error)}")
+        return StalledError(f"{method} {path}: timed out waiting for data")
+    return DisconnectedError(f"{method} {path}: {one_line(error)}")
