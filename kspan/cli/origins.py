@@ -1,4 +1,4 @@
-"""Where the value of an option comes from: errors name the variable, or the file and the line."""
+"""Origins of the values of options: errors name the variable, or the file and the line."""
 
 import os
 import re
@@ -50,7 +50,7 @@ def with_origin(message: str, context: Any) -> str:
 
 
 def warn_of_misspelt(environment: Mapping[str, str], known: Iterable[str]) -> None:
-    """Warn on standard error about variables that resemble one of ``known`` and are none."""
+    """Warn on standard error about variables that look like a misspelt one of ``known``."""
     names = sorted(known)
     for name in sorted(environment):
         if not name.startswith("KSPAN_") or name in names or _OF_A_SERVICE.search(name):

@@ -1,4 +1,4 @@
-"""What is happening: open traces, failures, rollouts and gaps of the last hour."""
+"""The state of a cluster: open traces, failures, rollouts and gaps of the last hour."""
 
 from typing import Final
 
@@ -59,7 +59,7 @@ class FailureGroup(msgspec.Struct, frozen=True):
 
 
 class Now(msgspec.Struct, frozen=True):
-    """What is happening.
+    """The state of a cluster.
 
     Args:
         newest: time of the newest occurrence (Unix ns; 0: nothing is recorded).

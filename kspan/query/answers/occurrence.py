@@ -14,7 +14,7 @@ from kspan.vocabulary import CONTAINER_NAME
 
 
 class OccurrenceAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened to an object.
+    """An occurrence: an Event, a change or a transition of an object.
 
     Args:
         time, end_time: first and last moment.

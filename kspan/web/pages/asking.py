@@ -1,4 +1,4 @@
-"""What all pages share: asking the history, the frame around a page, and pages about errors."""
+"""Shared by all pages: questions to the history, the frame around a page, and pages about errors."""
 
 import logging
 import time
@@ -26,7 +26,7 @@ _BUSY: Final = "Too many questions at once. Try again in a moment."
 
 
 class Frame:
-    """What stands around each page.
+    """The frame around each page.
 
     Args:
         history: what the pages ask.

@@ -105,7 +105,7 @@ def _finalize(value: Any) -> Any:
 
 
 def asset(name: str) -> str:
-    """Return the address of a file of ``kspan/web/static``, with its digest: it may be kept for ever."""
+    """Return the address of a file of ``kspan/web/static``, with its digest: it never changes."""
     return f"/static/{name}?v={asset_digest(name)}"
 
 
