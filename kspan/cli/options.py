@@ -11,7 +11,7 @@ from kspan import times
 from kspan.errors import SettingsError
 
 TIMES_HELP = (
-    "TIME is RFC 3339 (2026-11-22T10:25:05Z), '2026-11-22 10:25' or 10:25 (UTC; the most recent one), "
+    "TIME is RFC 3339 (2026-11-22T10:25:05Z), '2026-11-22 10:25' or 10:25 (in --time-zone; the most recent one), "
     "or an age such as 15m or '2h ago'."
 )
 
@@ -257,6 +257,24 @@ ClusterName = Annotated[
     ),
 ]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Report invalid input and continue after it.")]
+
+
+def _set_zone(value: str) -> str:
+    from kspan.terminal.zone import set_zone
+
+    set_zone(value)
+    return value
+
+
+TimeZone = Annotated[
+    str,
+    typer.Option(
+        "--time-zone",
+        metavar="ZONE",
+        callback=_set_zone,
+        help="Print times in this zone: local, UTC or a name such as Europe/Berlin. JSON and CSV stay in UTC.",
+    ),
+]
 NoHeaders = Annotated[bool, typer.Option("--no-headers", help="Print tables and CSV without their first line.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Show no progress bar.")]
 

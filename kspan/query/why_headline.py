@@ -9,6 +9,7 @@ from kspan.query.span_text import held_of, object_text, repeats_text
 from kspan.query.why import CERTAIN, Effect, Why
 from kspan.terminal.screen import Piece, clock
 from kspan.terminal.text import duration, harmless
+from kspan.terminal.zone import zone_label
 
 TERMINATED, RESTARTED = "ContainerTerminated", "ContainerRestarted"
 WIDEST: Final = 300
@@ -30,7 +31,7 @@ def headline(answer: Why) -> list[list[Piece]]:
     effect = _failed_effect(answer, chain[shown])
     since = effect.first if effect is not None else chain[shown].start_time
     what = _effect(effect) if effect is not None else _what(answer, chain, shown)
-    first: list[Piece] = [name, (f", {clock(since, day=True)} UTC: ", "")]
+    first: list[Piece] = [name, (f", {clock(since, day=True)} {zone_label(since)}: ", "")]
     lines = [[*first, *what], _because(answer, chain, shown), _now(answer)]
     lines += [[(_resumed(span), "")] for span in answer.resumed]
     lines += [[(held, "bold")]] if (held := held_of(chain[0])) else []
@@ -253,7 +254,8 @@ def is_root(answer: Why) -> bool:
 def _now(answer: Why) -> list[Piece]:
     here = answer.found.object
     if here.deleted_at and (not answer.at or here.deleted_at <= answer.at):
-        return [(f"now: deleted at {clock(here.deleted_at, day=True)[:19]} UTC", ""), (f" ({_born(here)})", "dim")]
+        at = f"{clock(here.deleted_at, day=True)[:19]} {zone_label(here.deleted_at)}"
+        return [(f"now: deleted at {at}", ""), (f" ({_born(here)})", "dim")]
     word = "then" if answer.at else "now"
     return [(f"{word}: {harmless(answer.state) or 'state unknown'}", ""), (f" ({_born(here)})", "dim")]
 

@@ -3,14 +3,13 @@
 import contextlib
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from shutil import get_terminal_size
 
 from rich.console import Console, RenderableType
 from rich.text import Text
 
 from kspan.terminal.stdout import printable, silence_stdout
-from kspan.times import LATEST
+from kspan.terminal.zone import in_zone
 
 Piece = tuple[str, str]
 """A text and its style."""
@@ -58,6 +57,5 @@ def screen() -> Iterator[Screen]:
 
 
 def clock(ns: int, *, day: bool = False) -> str:
-    """Format a time (Unix ns) as ``10:25:05.290`` in UTC; with ``day``, the date is put before it."""
-    moment = datetime.fromtimestamp(min(max(ns, 0), LATEST) // 1_000_000 / 1000, UTC)
-    return moment.strftime("%Y-%m-%d %H:%M:%S.%f" if day else "%H:%M:%S.%f")[:-3]
+    """Format a time (Unix ns) as ``10:25:05.290`` in the zone of the reader; with ``day``, the date comes first."""
+    return in_zone(ns).strftime("%Y-%m-%d %H:%M:%S.%f" if day else "%H:%M:%S.%f")[:-3]

@@ -3,7 +3,6 @@
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 
 import msgspec
 from rich.cells import cell_len
@@ -14,6 +13,7 @@ from kspan import vocabulary
 from kspan.model import Outcome, SpanRow, TraceRow, TraceState
 from kspan.terminal.deletions import held_text
 from kspan.terminal.text import cut, cut_middle, duration, harmless, pad
+from kspan.terminal.zone import in_zone, zone_label
 
 # The services of nearly every trace have fixed colors; others get one by the hash of their name.
 _KNOWN_COLORS = {
@@ -253,8 +253,8 @@ def _outcome(trace: TraceRow, glyphs: _Glyphs) -> tuple[str, list[tuple[str, str
 
 
 def _when(time: int) -> str:
-    seconds = min(max(time, 0) // 1_000_000_000, 253_402_300_799)  # the end of the year 9999
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    label = zone_label(time)
+    return in_zone(time).strftime("%Y-%m-%d %H:%M:%S") + ("Z" if label == "UTC" else f" {label}")
 
 
 def _span_lines(line: _Line, columns: _Columns, start: int, end: int, width: int, glyphs: _Glyphs) -> Iterator[Text]:

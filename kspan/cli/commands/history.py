@@ -21,6 +21,7 @@ from kspan.store import Store
 from kspan.terminal.screen import clock, screen
 from kspan.terminal.stdout import silence_stdout
 from kspan.terminal.text import duration
+from kspan.terminal.zone import zone, zone_label
 from kspan.times import SECOND, format_time
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def run_why(
 
     check_format(output, ("table", "json"))
     wanted = parse_object(tuple(words), namespace)
-    moment = parse_moment(at, time.time_ns(), "--at") if at else 0
+    moment = parse_moment(at, time.time_ns(), "--at", zone()) if at else 0
     with snapshot(db, cluster, "look for the cause") as (connection, name):
         answer = why(connection, name, wanted, at=moment, uid=uid)
     if output == "json":
@@ -88,7 +89,8 @@ def _newest(found: "Sequence[TraceSummary]") -> str:
     if not found:
         return ": the history has no traces yet"
     start = found[0].trace.start_time
-    return f"; the newest began at {clock(start, day=True)[:19]} UTC, {duration(time.time_ns() - start)} ago"
+    at = f"{clock(start, day=True)[:19]} {zone_label(start)}"
+    return f"; the newest began at {at}, {duration(time.time_ns() - start)} ago"
 
 
 def _trace_filter(
@@ -101,8 +103,8 @@ def _trace_filter(
         raise SettingsError(f"--status: invalid status {status!r}: use {', '.join(first)} or {last}")
     now = time.time_ns()
     return TraceFilter(
-        since=parse_moment(since, now, "--since") if since else 0,
-        until=parse_moment(until, now, "--until") if until else 0,
+        since=parse_moment(since, now, "--since", zone()) if since else 0,
+        until=parse_moment(until, now, "--until", zone()) if until else 0,
         kind=parse_kind(kind) if kind else None,
         namespace=namespace,
         name=name,
@@ -210,8 +212,8 @@ def _timeline_filter(
 
     now = time.time_ns()
     return TimelineFilter(
-        since=parse_moment(since or ("5m" if follow else "0"), now, "--since") if since or follow else 0,
-        until=parse_moment(until, now, "--until") if until else 0,
+        since=parse_moment(since or ("5m" if follow else "0"), now, "--since", zone()) if since or follow else 0,
+        until=parse_moment(until, now, "--until", zone()) if until else 0,
         kind=parse_kind(kind) if kind else None,
         namespace=namespace,
         name=name,

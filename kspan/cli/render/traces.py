@@ -12,6 +12,7 @@ from kspan.query.timeline import TimelineLine
 from kspan.query.traces import Status, TraceSummary
 from kspan.terminal.screen import Screen, clock
 from kspan.terminal.text import cut, duration, harmless
+from kspan.terminal.zone import zone_label
 from kspan.vocabulary import with_container
 
 _ID = 12
@@ -27,12 +28,13 @@ def traces_table(found: Sequence[TraceSummary], out: Screen, *, headers: bool = 
     cells = [_trace_cells(summary) for summary in found]
     if out.width is not None:
         cells = [_narrowed(line, out.width) for line in cells]
-    widths = [max(cell_len(line[i]) for line in (_HEADER, *cells)) for i in range(len(_HEADER))]
+    header = [f"START ({zone_label(found[0].trace.start_time)})" if name == "START" else name for name in _HEADER]
+    widths = [max(cell_len(line[i]) for line in (header, *cells)) for i in range(len(header))]
     shown = _columns_that_fit(widths, out.width)
     used = sum(widths[i] + 2 for i in shown[:-1])
     room = None if out.width is None else max(out.width - used, 12)
     if headers:
-        out.line((_joined(_HEADER, shown, widths, room), "bold"))
+        out.line((_joined(header, shown, widths, room), "bold"))
     for summary, line in zip(found, cells, strict=True):
         at = shown.index(_OUTCOME)
         before, after = _joined(line, shown[:at], widths), _joined(line, shown[at + 1 :], widths, room)
@@ -40,7 +42,7 @@ def traces_table(found: Sequence[TraceSummary], out: Screen, *, headers: bool = 
         out.line((before + "  " if before else "", ""), (outcome, _STYLES[summary.statuses[0]]), ("  " + after, ""))
 
 
-_HEADER: Final = ("TRACE", "START (UTC)", "DURATION", "SPANS", "WARNINGS", "OUTCOME", "WHO", "WHAT")
+_HEADER: Final = ("TRACE", "START", "DURATION", "SPANS", "WARNINGS", "OUTCOME", "WHO", "WHAT")
 _OUTCOME: Final = 5
 _WHAT: Final = 7
 _RIGHT: Final = frozenset({2, 3, 4})

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kspan.cli.help import ASK, Command
-from kspan.cli.options import TIMES_HELP, Cluster, Db, NoHeaders
+from kspan.cli.options import TIMES_HELP, Cluster, Db, NoHeaders, TimeZone
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -20,6 +20,7 @@ def why(
         str, typer.Option("--at", metavar="TIME", help="Answer as of this time. [default: now]", show_default=False)
     ] = "",
     uid: Annotated[str, typer.Option("--uid", metavar="UID", help="uid of the object, if several had this name.")] = "",
+    time_zone: TimeZone = "UTC",  # noqa: ARG001 - its callback sets it
     db: Db = None,
     cluster: Cluster = "",
     output: Annotated[
@@ -73,6 +74,7 @@ def traces(
     ] = "",
     limit: Annotated[int, typer.Option("--limit", min=0, metavar="N", help="Maximum number of traces (0: all).")] = 20,
     no_headers: NoHeaders = False,
+    time_zone: TimeZone = "UTC",  # noqa: ARG001 - its callback sets it
     db: Db = None,
     cluster: Cluster = "",
     output: Annotated[
@@ -117,6 +119,7 @@ def traces(
 @app.command(cls=Command, rich_help_panel=ASK)
 def trace(
     trace_id: Annotated[str, typer.Argument(metavar="ID", help="Trace id, or its first digits.")],
+    time_zone: TimeZone = "UTC",  # noqa: ARG001 - its callback sets it
     db: Db = None,
     cluster: Cluster = "",
     output: Annotated[
@@ -162,6 +165,7 @@ def timeline(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Print new occurrences as they arrive, until Ctrl-C.")
     ] = False,
+    time_zone: TimeZone = "UTC",  # noqa: ARG001 - its callback sets it
     db: Db = None,
     cluster: Cluster = "",
     output: Annotated[
