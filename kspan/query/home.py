@@ -7,11 +7,10 @@ from sqlalchemy import BigInteger, Boolean, Connection, column, select, table
 
 from kspan.model import GapRow
 from kspan.query import spans as reading
+from kspan.query.gaps import newest_gaps
 from kspan.query.rollouts import Rollout, RolloutFilter, list_rollouts, newest_time
 from kspan.query.traces import Status, TraceFilter, TraceSummary, list_traces
 from kspan.query.visible import EVERYTHING, Visible
-from kspan.store.schema import tables as schema
-from kspan.store.tables import rows
 from kspan.times import SECOND
 
 HOUR: Final = 3_600 * SECOND
@@ -138,6 +137,4 @@ def _with_cause(connection: Connection, cluster: str, group: FailureGroup) -> Fa
 
 
 def _gaps(connection: Connection, cluster: str, since: int) -> list[GapRow]:
-    gaps = schema.gaps
-    query = rows.select_rows(gaps, GapRow).where(gaps.c.cluster == cluster).order_by(gaps.c.seq.desc())
-    return [gap for gap in rows.fetch(connection, query.limit(_SHOWN), GapRow) if gap.recorded_at >= since]
+    return [gap for gap in newest_gaps(connection, cluster, _SHOWN) if gap.recorded_at >= since]

@@ -17,6 +17,7 @@ from kspan.model import SpanRow, SpanState
 from kspan.query import spans as reading
 from kspan.query.objects.find import at_places, check_kind, kinds_meant, places, places_of
 from kspan.query.objects.names import KindName
+from kspan.query.visible import EVERYTHING, Visible
 from kspan.store import Store
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
@@ -32,6 +33,10 @@ _FEW: Final = 32
 
 _OLDEST: Final = 1_200 * SECOND
 """How long before ``since`` (ns) a span can start and still repeat: traces stay open for max_trace_age (15 min)."""
+
+
+Position = tuple[int, str, str]
+"""Time (Unix ns), trace id and span id: the place of an occurrence in a timeline."""
 
 
 class TimelineFilter(msgspec.Struct, frozen=True):
@@ -68,6 +73,51 @@ def timeline(store: Store, cluster: str, wanted: TimelineFilter) -> Iterator[Tim
     waiting = {line.span.span_id for line in early}
     placed = (line for line in merge(*pages, key=_order) if line.span.span_id not in waiting)
     return merge(sorted(early, key=_order), placed, key=_order)
+
+
+def page_of_timeline(
+    connection: Connection,
+    cluster: str,
+    wanted: TimelineFilter,
+    limit: int,
+    after: Position | None = None,
+    visible: Visible = EVERYTHING,
+) -> tuple[list[TimelineLine], Position | None]:
+    """Return occurrences that the asker may see, oldest first, and where the timeline goes on (None: it is complete).
+
+    ``after`` continues a timeline. Raises QueryError for an unknown kind.
+    """
+    limited = not visible.everything()
+    if limited and wanted.namespace and not visible.namespace(wanted.namespace):
+        return [], None
+    if wanted.kind and not limited:
+        # The error names other kinds.
+        check_kind(connection, cluster, wanted.kind)
+    sources = _sources(connection, cluster, wanted)
+    if limited and sources == [[]]:
+        inside = visible.namespaces(connection, cluster)
+        sources = [[spans.c.object_namespace == name] for name in inside]
+    early = [line for where in sources for line in _before(connection, cluster, wanted, where)]
+    early += _undecided(connection, cluster, wanted)
+    waiting = {line.span.span_id for line in early}
+    found = [line for line in early if after is None or _order(line) > after]
+    start = after or (wanted.since, "", "")
+    for where in sources:
+        rows_of = reading.fetch(connection, cluster, _page(cluster, wanted, where, start, limit + 1))
+        placed = reading.with_outcomes(connection, cluster, rows_of)
+        found += [TimelineLine(span.start_time, span) for span in placed if span.span_id not in waiting]
+    found.sort(key=_order)
+    position = _order(found[limit - 1]) if len(found) > limit else None
+    shown = found[:limit]
+    if limited:
+        # What waits for its cause is in no trace yet, so nobody knows what else belongs to it.
+        seen = {span.span_id: span for span in visible.spans(connection, cluster, [line.span for line in shown])}
+        shown = [
+            TimelineLine(line.time, seen[line.span.span_id])
+            for line in shown
+            if line.span.span_id in seen and line.span.state is not SpanState.PENDING
+        ]
+    return shown, position
 
 
 def _order(line: TimelineLine) -> tuple[int, str, str]:
@@ -125,7 +175,7 @@ def _pages(
 
 
 def _page(
-    cluster: str, wanted: TimelineFilter, where: list[ColumnElement[bool]], after: tuple[int, str, str]
+    cluster: str, wanted: TimelineFilter, where: list[ColumnElement[bool]], after: Position, limit: int = PAGE
 ) -> Select[Any]:
     time, trace_id, span_id = after
     beyond = or_(spans.c.start_time > time, tuple_(spans.c.trace_id, spans.c.span_id) > tuple_(trace_id, span_id))
@@ -134,7 +184,7 @@ def _page(
     conditions += [spans.c.start_time < wanted.until] if wanted.until else []
     query = rows.select_rows(spans, SpanRow).where(*conditions)
     query = query.where(schema.FAILED) if wanted.errors else query
-    return query.order_by(spans.c.start_time, spans.c.trace_id, spans.c.span_id).limit(PAGE)
+    return query.order_by(spans.c.start_time, spans.c.trace_id, spans.c.span_id).limit(limit)
 
 
 def _before(

@@ -27,6 +27,9 @@ _LOOKED_AT: Final = 500
 _FEW: Final = 32
 """Maximum number of objects of a kind that are looked up one by one."""
 
+_MOST: Final = 10_000
+"""Number of traces whose roots are looked at for a page."""
+
 _SHOWN: Final = 5
 
 
@@ -40,11 +43,17 @@ class Status(StrEnum):
     WARNING = "warning"
 
 
+Position = tuple[int, str]
+"""Start (Unix ns) and id of a trace: its place in the order of lists."""
+
+
 class TraceFilter(msgspec.Struct, frozen=True):
     """Selects traces that started at or after ``since`` and before ``until`` (Unix ns; 0: unbounded).
 
     ``kind``, ``namespace`` and ``name`` describe one object that any span is about. ``actor`` is the service of the
-    root span. ``min_duration`` is in nanoseconds.
+    root span. ``min_duration`` is in nanoseconds. ``outcome`` is an ``Outcome``. ``text`` is a part, in any case, of
+    the name of the root's object, its reason, change or message, or of the reason of the outcome. ``before`` continues
+    a list: only traces that are older than this position.
     """
 
     since: int = 0
@@ -55,6 +64,14 @@ class TraceFilter(msgspec.Struct, frozen=True):
     actor: str = ""
     status: Status | None = None
     min_duration: int = 0
+    outcome: str = ""
+    text: str = ""
+    before: Position | None = None
+
+    @property
+    def of_root(self) -> bool:
+        """True if it depends on root spans, which are read trace by trace."""
+        return bool(self.actor or self.text)
 
 
 class TraceSummary(msgspec.Struct, frozen=True):
@@ -67,6 +84,11 @@ class TraceSummary(msgspec.Struct, frozen=True):
     def duration(self) -> int:
         """Nanoseconds from the earliest start to the latest end."""
         return self.trace.end_time - self.trace.start_time
+
+    @property
+    def position(self) -> Position:
+        """The place of the trace in the order of lists."""
+        return self.trace.start_time, self.trace.trace_id
 
     @property
     def statuses(self) -> list[Status]:
@@ -87,6 +109,17 @@ class _Objects(msgspec.Struct, frozen=True):
     by_time: bool
 
 
+class TracePage(msgspec.Struct, frozen=True):
+    """Traces, newest first. ``next`` is the position after which the list goes on (None: it is complete).
+
+    There can be fewer traces than asked for, even none, and a ``next``: the number of traces that are looked at for a
+    page is limited.
+    """
+
+    traces: list[TraceSummary]
+    next: Position | None
+
+
 def list_traces(
     connection: Connection,
     cluster: str,
@@ -98,9 +131,29 @@ def list_traces(
 
     Raises QueryError for an unknown kind.
     """
+    found: list[TraceSummary] = []
+    while True:
+        page = page_of_traces(connection, cluster, wanted, None if limit is None else limit - len(found), visible)
+        found += page.traces
+        if page.next is None or (limit is not None and len(found) >= limit):
+            return found
+        wanted = msgspec.structs.replace(wanted, before=page.next)
+
+
+def page_of_traces(
+    connection: Connection,
+    cluster: str,
+    wanted: TraceFilter,
+    limit: int | None,
+    visible: Visible = EVERYTHING,
+) -> TracePage:
+    """Return the first matching traces that the asker may see, at most ``limit`` (None: all).
+
+    Raises QueryError for an unknown kind.
+    """
     limited = not visible.everything()
     if limited and wanted.namespace and not visible.namespace(wanted.namespace):
-        return []
+        return TracePage([], None)
     if wanted.kind and not limited:
         # The error names other kinds.
         check_kind(connection, cluster, wanted.kind)
@@ -109,14 +162,20 @@ def list_traces(
         inside = visible.namespaces(connection, cluster)
         objects = _Objects([spans.c.object_namespace == name for name in inside], by_time=True)
     if objects is not None and not objects.conditions:
-        return []
-    found = []
+        return TracePage([], None)
+    more = None if limit is None else limit + 1
+    found, stopped = [], None
     if wanted.status in (None, Status.OPEN, Status.ERROR, Status.WARNING):
-        found += _open(connection, cluster, wanted, objects, limit, visible)
+        found += _open(connection, cluster, wanted, objects, more, visible)
     if wanted.status is not Status.OPEN:
-        found += _closed(connection, cluster, wanted, objects, limit, visible)
-    found.sort(key=lambda summary: (summary.trace.start_time, summary.trace.trace_id), reverse=True)
-    return found[:limit]
+        closed, stopped = _closed(connection, cluster, wanted, objects, more, visible)
+        found += closed
+    found.sort(key=lambda summary: summary.position, reverse=True)
+    if stopped is not None:
+        found = [summary for summary in found if summary.position >= stopped]
+    if limit is not None and len(found) > limit:
+        return TracePage(found[:limit], found[limit - 1].position if limit else wanted.before)
+    return TracePage(found, stopped)
 
 
 def _objects(connection: Connection, cluster: str, wanted: TraceFilter) -> _Objects | None:
@@ -151,20 +210,21 @@ def _closed(
     objects: _Objects | None,
     limit: int | None,
     visible: Visible,
-) -> list[TraceSummary]:
+) -> tuple[list[TraceSummary], Position | None]:
+    """Return the newest matching closed traces, and where the search stopped (None: at its end)."""
     conditions = [traces.c.cluster == cluster, *_conditions(wanted)]
     if objects is None:
-        return _newest(connection, cluster, conditions, wanted.actor, limit, visible)
+        return _newest(connection, cluster, conditions, wanted, limit, visible)
     ids, since = _recent(connection, cluster, objects)
     recent = [*conditions, traces.c.start_time >= since]
     found: list[TraceSummary] = []
     for run in chunks(ids):
-        found += _newest(connection, cluster, [*recent, traces.c.trace_id.in_(run)], wanted.actor, limit, visible)
+        newest, _ = _newest(connection, cluster, [*recent, traces.c.trace_id.in_(run)], wanted, limit, visible)
+        found += newest
     if since > wanted.since and (limit is None or len(found) < limit):
-        return _newest(
-            connection, cluster, [*conditions, _any_span(or_(*objects.conditions))], wanted.actor, limit, visible
-        )
-    return found
+        anywhere = [*conditions, _any_span(or_(*objects.conditions))]
+        return _newest(connection, cluster, anywhere, wanted, limit, visible)
+    return found, None
 
 
 def _recent(connection: Connection, cluster: str, objects: _Objects) -> tuple[list[str], int]:
@@ -193,8 +253,16 @@ def _conditions(wanted: TraceFilter) -> list[ColumnElement[bool]]:
         (wanted.status is Status.ERROR, traces.c.error),
         (wanted.status is Status.INCOMPLETE, traces.c.incomplete),
         (wanted.status is Status.WARNING, traces.c.warnings > 0),
+        (wanted.outcome, traces.c.outcome == wanted.outcome),
     ]
-    return [condition for is_given, condition in given if is_given]
+    found = [condition for is_given, condition in given if is_given]
+    return [*found, *_older(wanted.before)] if wanted.before is not None else found
+
+
+def _older(position: Position) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    # Also the start alone, for which SQLite can use the index.
+    start, trace_id = position
+    return traces.c.start_time <= start, tuple_(traces.c.start_time, traces.c.trace_id) < tuple_(start, trace_id)
 
 
 def _any_span(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -206,29 +274,46 @@ def _newest(
     connection: Connection,
     cluster: str,
     conditions: Sequence[ColumnElement[bool]],
-    actor: str,
+    wanted: TraceFilter,
     limit: int | None,
     visible: Visible,
-) -> list[TraceSummary]:
-    """Return the matching visible closed traces whose root span is by ``actor`` (empty: any), newest first."""
+) -> tuple[list[TraceSummary], Position | None]:
+    """Return the visible closed traces that match ``conditions`` and the filter on roots, newest first.
+
+    Also returns where the search stopped: at the end (None), or after ``_MOST`` traces.
+    """
     found: list[TraceSummary] = []
-    key = tuple_(traces.c.start_time, traces.c.trace_id)
+    looked_at, actor = 0, wanted.actor
     query = rows.select_rows(traces, TraceRow).where(*conditions, schema.CLOSED)
     # In pages, with the roots read by trace id: in a join, a query planner may start with all root spans.
     query = query.order_by(traces.c.start_time.desc(), traces.c.trace_id.desc())
-    size = limit if limit is not None and not actor and visible.everything() else CHUNK
+    size = limit if limit is not None and not wanted.of_root and visible.everything() else CHUNK
     page = rows.fetch(connection, query.limit(size), TraceRow)
     while page:
         ids = visible.traces(connection, cluster, [trace.trace_id for trace in page])
         roots, seen = _roots(connection, cluster, ids, actor), set(ids)
-        wanted = (trace for trace in page if trace.trace_id in (roots if actor else seen))
-        found += [TraceSummary(trace, roots.get(trace.trace_id)) for trace in wanted]
+        matching = (trace for trace in page if trace.trace_id in (roots if actor else seen))
+        summaries = (TraceSummary(trace, roots.get(trace.trace_id)) for trace in matching)
+        found += [summary for summary in summaries if _says(summary, wanted.text)]
         if len(page) < size or (limit is not None and len(found) >= limit):
             break
-        last = page[-1]
-        before = (traces.c.start_time <= last.start_time, key < tuple_(last.start_time, last.trace_id))
-        page = rows.fetch(connection, query.where(*before).limit(size), TraceRow)
-    return found[:limit]
+        looked_at += len(page)
+        last = page[-1].start_time, page[-1].trace_id
+        if looked_at >= _MOST and limit is not None:
+            return found, last
+        page = rows.fetch(connection, query.where(*_older(last)).limit(size), TraceRow)
+    return found[:limit], None
+
+
+def _says(summary: TraceSummary, text: str) -> bool:
+    """Return whether a trace has a text (see ``TraceFilter``)."""
+    if not text:
+        return True
+    root, part = summary.root, text.casefold()
+    said = [summary.trace.reason]
+    if root is not None:
+        said += [root.object_name, root.reason, root.message, reading.summary_of(root)]
+    return any(part in each.casefold() for each in said)
 
 
 def _roots(connection: Connection, cluster: str, trace_ids: Sequence[str], actor: str) -> dict[str, SpanRow]:
@@ -265,7 +350,9 @@ def _open(
     if objects:
         conditions.append(_any_span(or_(*objects.conditions)))
     query = rows.select_rows(traces, TraceRow).where(*conditions, schema.OPEN)
-    query = query.order_by(traces.c.opened_at.desc()).limit(limit if visible.everything() else None)
+    newest_first = query.order_by(traces.c.opened_at.desc())
+    all_of_them = not visible.everything() or wanted.before is not None or wanted.of_root or wanted.outcome
+    query = newest_first.limit(None if all_of_them else limit)
     newest = {trace.trace_id: trace for trace in rows.fetch(connection, query, TraceRow)}
     seen = visible.traces(connection, cluster, list(newest))
     found = (summarise(connection, cluster, newest[trace_id]) for trace_id in seen)
@@ -276,6 +363,9 @@ def _passes(summary: TraceSummary, wanted: TraceFilter) -> bool:
     start = summary.trace.start_time
     return (
         start >= wanted.since
+        and (wanted.before is None or summary.position < wanted.before)
+        and wanted.outcome in ("", summary.trace.outcome)
+        and _says(summary, wanted.text)
         and (wanted.status is not Status.ERROR or summary.trace.error)
         and (wanted.status is not Status.WARNING or summary.trace.warnings > 0)
         and (not wanted.until or start < wanted.until)

@@ -15,6 +15,7 @@ from kspan.web.guard import Access, Guard
 from kspan.web.history import History
 from kspan.web.jaeger import api as jaeger
 from kspan.web.pages import routes as pages
+from kspan.web.v1 import routes as v1
 
 Routes = Mapping[str, Callable[[str], Answer]]
 """Path -> what answers it. The argument is the Accept header."""
@@ -36,7 +37,7 @@ def make_app(
     """
     found = [Route(path, _endpoint(answer), methods=["GET"]) for path, answer in routes.items()]
     if history is not None:
-        found += [*jaeger.routes(history), *pages.routes(history, watching)]
+        found += [*jaeger.routes(history), *v1.routes(history), *pages.routes(history, watching)]
     paths = [route.path for route in found]
 
     async def not_found(_request: Request, _error: Exception) -> Response:

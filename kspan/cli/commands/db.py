@@ -8,6 +8,7 @@ import msgspec
 from kspan.cli.common import counted, fold_settings, load_rules, open_existing, progress_bar, the_cluster
 from kspan.errors import SettingsError
 from kspan.pipeline import rebuild as rebuilding
+from kspan.query.answers.objects import stats_answer
 from kspan.settings import FoldSettings
 from kspan.store import ClusterStats, Store
 from kspan.times import format_time
@@ -102,16 +103,9 @@ def run_stats(db: str | None, output: str) -> None:
     with open_existing(db, read_only=True) as store:
         stats = store.stats()
         if output == "json":
-            print(msgspec.json.format(msgspec.json.encode([_as_json(s) for s in stats]), indent=2).decode())
+            print(msgspec.json.format(msgspec.json.encode([stats_answer(s) for s in stats]), indent=2).decode())
             return
         _print_table(store, stats)
-
-
-def _as_json(stats: ClusterStats) -> dict[str, object]:
-    found = msgspec.to_builtins(stats)
-    for key in ("first_recorded_at", "last_recorded_at"):
-        found[key] = format_time(found[key]) if found[key] else None
-    return found  # type: ignore[no-any-return]
 
 
 def _print_table(store: Store, stats: list[ClusterStats]) -> None:

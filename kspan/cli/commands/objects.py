@@ -3,15 +3,15 @@
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from kspan.cli.commands.history import print_json, snapshot
 from kspan.cli.render.table import check_format
 from kspan.errors import QueryError
-from kspan.k8s.json_patch import make_patch
-from kspan.query.objects.manifest import comparable, decode, readable, to_yaml, unified_diff
+from kspan.query.objects.compare import compare, diff_answer
+from kspan.query.objects.manifest import decode, readable, to_yaml, unified_diff
 from kspan.query.objects.names import parse_object
-from kspan.query.objects.versions import Version, version_at, version_before
+from kspan.query.objects.versions import Version, version_at
 from kspan.query.time_args import parse_moment
 from kspan.terminal.screen import Screen, screen
 from kspan.terminal.text import harmless
@@ -64,24 +64,19 @@ def run_diff(
     if first and last and first > last:
         raise QueryError("--from is later than --to: exchange them")
     with snapshot(db, cluster, "read the object") as (connection, name):
-        new = version_at(connection, name, wanted, at=last, uid=uid)
-        if first:
-            old: Version | None = version_at(connection, name, wanted, at=first, uid=uid)
-        else:
-            old = version_before(connection, name, new, status=status)
+        found = compare(connection, name, wanted, first=first, last=last, uid=uid, status=status)
+    old, new = found.old, found.new
     _note_deletion(new)
     if old is None:
         also = "" if status else ": use --show-status to compare the status too"
         print(f"kspan: the journal has no earlier version of {_name(new)} that differs{also}", file=sys.stderr)
-    before = comparable(decode((old or new).record.payload), status=status)
-    after = comparable(decode(new.record.payload), status=status)
-    if old is not None and before == after:
+    elif found.before == found.after:
         print(f"kspan: no difference between {_time(old)} and {_time(new)}", file=sys.stderr)
     if output == "json":
-        print_json({"from": _side(old or new), "to": _side(new), "patch": _patch(before, after)})
+        print_json(diff_answer(found))
         return
     with screen() as out:
-        _print_lines(unified_diff(before, after, (_label(old or new), _label(new))), out)
+        _print_lines(unified_diff(found.before, found.after, (_label(old or new), _label(new))), out)
 
 
 def _moment(text: str, option: str) -> int:
@@ -111,17 +106,3 @@ def _time(version: Version) -> str:
 def _label(version: Version) -> str:
     record = version.record
     return harmless(f"{record.kind}/{record.name} {_time(version)} (resourceVersion {record.resource_version})")
-
-
-def _side(version: Version) -> dict[str, Any]:
-    record = version.record
-    return {
-        "time": format_time(record.recorded_at),
-        "resource_version": record.resource_version,
-        "uid": record.uid,
-        "deleted": version.deleted,
-    }
-
-
-def _patch(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, Any]]:
-    return [operation.as_json() for operation in make_patch(before, after)]

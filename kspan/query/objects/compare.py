@@ -1,0 +1,83 @@
+"""Compares two versions of an object."""
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from kspan.k8s.json_patch import make_patch
+from kspan.query.objects.manifest import comparable, decode
+from kspan.query.objects.names import ObjectName
+from kspan.query.objects.versions import Version, version_at, version_before
+from kspan.query.visible import EVERYTHING, Visible
+from kspan.times import format_time
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """Two versions of an object, and what is compared of them.
+
+    ``old`` is None if the journal has no earlier version that differs; ``before`` is the same as ``after`` then.
+    """
+
+    old: Version | None
+    new: Version
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+
+class SideAnswer(msgspec.Struct, frozen=True):
+    """One of the compared versions. ``time`` is when it was received; ``deleted``: it is the last one."""
+
+    time: str
+    resource_version: str
+    uid: str
+    deleted: bool
+
+
+class DiffAnswer(msgspec.Struct, frozen=True, rename={"from_": "from"}):
+    """The difference of two versions as a JSON Patch (RFC 6902)."""
+
+    from_: SideAnswer
+    to: SideAnswer
+    patch: list[dict[str, Any]]
+
+
+def compare(
+    connection: Connection,
+    cluster: str,
+    wanted: ObjectName,
+    *,
+    first: int = 0,
+    last: int = 0,
+    uid: str = "",
+    status: bool = False,
+    visible: Visible = EVERYTHING,
+) -> Comparison:
+    """Compare the versions of an object at two times (Unix ns).
+
+    Args:
+        first: 0: compare with the newest version before ``last`` that differs.
+        last: 0: now.
+        uid: uid of the object, if several had this name.
+        status: compare the status, too.
+
+    Raises QueryError if the object is unknown or ambiguous, or the journal has no such version.
+    """
+    new = version_at(connection, cluster, wanted, at=last, uid=uid, visible=visible)
+    if first:
+        old: Version | None = version_at(connection, cluster, wanted, at=first, uid=uid, visible=visible)
+    else:
+        old = version_before(connection, cluster, new, status=status)
+    before = comparable(decode((old or new).record.payload), status=status)
+    return Comparison(old, new, before, comparable(decode(new.record.payload), status=status))
+
+
+def diff_answer(found: Comparison) -> DiffAnswer:
+    """Return the difference for programs."""
+    patch = [operation.as_json() for operation in make_patch(found.before, found.after)]
+    return DiffAnswer(_side(found.old or found.new), _side(found.new), patch)
+
+
+def _side(version: Version) -> SideAnswer:
+    record = version.record
+    return SideAnswer(format_time(record.recorded_at), record.resource_version, record.uid, version.deleted)

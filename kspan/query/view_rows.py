@@ -1,0 +1,120 @@
+"""Rows of the views ``failures``, ``terminations`` and ``rollouts``, newest first, in pages."""
+
+from decimal import Decimal
+from typing import Any, Final, TypeVar
+
+import msgspec
+from sqlalchemy import BigInteger, Boolean, ColumnElement, Connection, column, or_, select, table, tuple_
+
+from kspan.query.rollouts import Rollout
+from kspan.query.visible import EVERYTHING, Visible
+from kspan.store.schema.views import VIEWS
+
+Position = tuple[int, str, str]
+"""Start (Unix ns), trace id and span id: the place of a row in the order of lists."""
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A row of the view ``failures``. Its columns are described there (``kspan sql --schema failures``)."""
+
+    trace_id: str
+    span_id: str
+    at: str
+    start_time: int
+    kind: str
+    namespace: str
+    object: str
+    node: str | None
+    reason: str
+    times: int
+    actor: str
+    message: str
+    cause: str
+    cause_object: str
+    cause_span: str
+    who: str
+    change: str
+    after_seconds: float | None
+    fatal: bool
+    container: str | None
+    exit_code: int | None
+    restart: int | None
+
+
+class Termination(msgspec.Struct, frozen=True):
+    """A row of the view ``terminations``. Its columns are described there (``kspan sql --schema terminations``)."""
+
+    trace_id: str
+    span_id: str
+    at: str
+    start_time: int
+    namespace: str
+    pod: str
+    uid: str
+    node: str
+    container: str
+    restart: int | None
+    reason: str
+    exit_code: int | None
+    signal: int | None
+    message: str
+    ran_seconds: float | None
+    missed: int | None
+    error: bool
+    cause: str
+    cause_message: str
+
+
+Row = TypeVar("Row", Failure, Termination, Rollout)
+
+_NAMES: Final[dict[type, str]] = {Failure: "failures", Termination: "terminations", Rollout: "rollouts"}
+_TYPES: Final[dict[str, Any]] = {"BIGINT": BigInteger, "BOOLEAN": Boolean}
+
+
+class RowFilter(msgspec.Struct, frozen=True):
+    """Selects rows of a view that began at or after ``since`` and before ``until`` (Unix ns; 0: unbounded).
+
+    ``before`` continues a list: only rows that are older than this position.
+    """
+
+    since: int = 0
+    until: int = 0
+    namespace: str = ""
+    before: Position | None = None
+
+
+def page_of_rows(
+    connection: Connection,
+    cluster: str,
+    kind: type[Row],
+    wanted: RowFilter,
+    limit: int,
+    visible: Visible = EVERYTHING,
+) -> tuple[list[Row], Position | None]:
+    """Return rows of the view of ``kind`` that the asker may see, newest first, and where the list goes on."""
+    view = next(each for each in VIEWS if each.name == _NAMES[kind])
+    types = {name: _TYPES.get(sql_type) for name, sql_type, _ in view.columns}
+    here = table(view.name, *(column(name, types[name]) for name in types)).c
+    conditions: list[ColumnElement[bool]] = [here.cluster == cluster, here.start_time > 0]
+    conditions += [here.start_time >= wanted.since] if wanted.since else []
+    conditions += [here.start_time < wanted.until] if wanted.until else []
+    conditions += [here.namespace == wanted.namespace] if wanted.namespace else []
+    if not visible.everything():
+        conditions.append(here.namespace.in_(visible.namespaces(connection, cluster)))
+    if wanted.before is not None:
+        # Also the start alone, for which SQLite can use the index.
+        start, trace_id, span_id = wanted.before
+        earlier = tuple_(here.trace_id, here.span_id) < tuple_(trace_id, span_id)
+        conditions += [here.start_time <= start, or_(here.start_time < start, earlier)]
+    query = select(*(here[name] for name in kind.__struct_fields__)).where(*conditions)
+    query = query.order_by(here.start_time.desc(), here.trace_id.desc(), here.span_id.desc())
+    found = [kind(*map(_plain, row)) for row in connection.execute(query.limit(limit + 1))]
+    last = found[limit - 1] if len(found) > limit else None
+    found = found[:limit]
+    seen = set(visible.traces(connection, cluster, list(dict.fromkeys(each.trace_id for each in found))))
+    position = (last.start_time, last.trace_id, last.span_id) if last is not None else None
+    return [each for each in found if each.trace_id in seen], position
+
+
+def _plain(value: Any) -> Any:
+    return float(value) if isinstance(value, Decimal) else value
