@@ -15,6 +15,7 @@ from kspan.web.guard import Access, Guard
 from kspan.web.history import History
 from kspan.web.jaeger import api as jaeger
 from kspan.web.pages import routes as pages
+from kspan.web.problem import problem, refusal
 from kspan.web.v1 import routes as v1
 
 Routes = Mapping[str, Callable[[str], Answer]]
@@ -40,15 +41,17 @@ def make_app(
         found += [*jaeger.routes(history), *v1.routes(history), *pages.routes(history, watching)]
     paths = [route.path for route in found]
 
-    async def not_found(_request: Request, _error: Exception) -> Response:
+    async def not_found(request: Request, _error: Exception) -> Response:
+        if request.url.path.startswith("/v1/"):
+            return problem(404, "no such address: /v1/openapi.json lists them")
         return PlainTextResponse("".join(f"{path}\n" for path in paths), 404)
 
-    async def failed(_request: Request, _error: Exception) -> Response:
-        return PlainTextResponse("internal error\n", 500)
+    async def failed(request: Request, _error: Exception) -> Response:
+        return refusal(request.url.path, 500, "internal error")
 
-    async def refused(_request: Request, error: Exception) -> Response:
+    async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return PlainTextResponse(f"{error.detail}\n", error.status_code)
+        return refusal(request.url.path, error.status_code, error.detail, error.headers)
 
     handlers = {404: not_found, HTTPException: refused, Exception: failed}
     return Guard(Starlette(routes=found, exception_handlers=handlers), access)

@@ -6,13 +6,14 @@ from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kspan.query.visible import EVERYTHING, NOTHING, Visible
 from kspan.web.access.asker import asking
 from kspan.web.access.doors import Door, unauthorized
 from kspan.web.access.sign_in import LOGIN, SignIn, page
+from kspan.web.problem import refusal
 
 _logger = logging.getLogger(__name__)
 
@@ -181,11 +182,11 @@ class Guard:
     def _refusal(self, scope: Scope, headers: Headers, error: HTTPException) -> Response:
         status, extra = error.status_code, dict(error.headers or {})
         if status != 401:
-            return PlainTextResponse(f"{error.detail}\n", status, extra)
+            return refusal(scope["path"], status, error.detail, extra)
         extra["WWW-Authenticate"] = 'Bearer realm="kspan"'
         for_programs = any(_is_below(scope["path"], each) for each in _PROGRAMS)
         if for_programs or "text/html" not in headers.get("accept", ""):
-            return PlainTextResponse(f"{error.detail}\n", 401, extra)
+            return refusal(scope["path"], 401, error.detail, extra)
         query = scope["query_string"].decode("latin-1")
         target = scope["raw_path"].decode("latin-1") + (f"?{query}" if query else "")
         found = page(target, again=headers.get("sec-fetch-site") == "cross-site")

@@ -6,10 +6,9 @@ from typing import Any, Final
 import msgspec
 
 from kspan import __version__
-from kspan.web.v1 import problems
+from kspan.web.problem import MEDIA_TYPE, Problem
 from kspan.web.v1.endpoints import ENDPOINTS, Endpoint
 from kspan.web.v1.parameters import Parameter
-from kspan.web.v1.problems import Problem
 
 _Json = dict[str, Any]
 
@@ -18,6 +17,9 @@ _ERRORS: Final = {
     "401": "A token is needed.",
     "403": "The asker may not see this.",
     "404": "There is no such thing, or the asker may not see it.",
+    "414": "The address is too long.",
+    "421": "The server is not known by this name.",
+    "431": "The headers are too long.",
     "503": "The history cannot be read at the moment.",
     "504": "The answer took too long.",
 }
@@ -45,7 +47,7 @@ STREAM: Final[_Json] = {
             **{
                 status: {
                     "description": _ERRORS[status],
-                    "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+                    "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
                 }
                 for status in ("400", "401", "403", "503")
             },
@@ -85,7 +87,7 @@ def _operation(endpoint: Endpoint, schema: _Json) -> _Json:
     errors = {
         status: {
             "description": about,
-            "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
         for status, about in _ERRORS.items()
     }

@@ -1,5 +1,6 @@
 """Signing in with a browser: real requests to a server with a token."""
 
+import json
 import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -59,10 +60,18 @@ def test_a_browser_without_a_session_sees_the_form(address: Address) -> None:
     assert ask(address, "/login.css")[2]["content-type"] == "text/css; charset=utf-8"
 
 
-@pytest.mark.parametrize("path", ["/v1/traces", "/api/services", "/api", "/v1"])
+@pytest.mark.parametrize("path", ["/api/services", "/api", "/v1"])
 def test_a_program_gets_text_and_no_form(address: Address, path: str) -> None:
     for headers in ({}, PAGE):
         assert ask(address, path, headers=headers)[:2] == (401, "a token is needed: Authorization: Bearer TOKEN\n")
+
+
+def test_a_program_that_asks_v1_gets_a_problem_and_no_form(address: Address) -> None:
+    for headers in ({}, PAGE):
+        status, body, answered = ask(address, "/v1/traces", headers=headers)
+        assert (status, answered["content-type"]) == (401, "application/problem+json")
+        assert json.loads(body)["detail"] == "a token is needed: Authorization: Bearer TOKEN"
+        assert answered["www-authenticate"] == 'Bearer realm="kspan"'
 
 
 def test_the_form_opens_a_session_and_leads_back(address: Address) -> None:
