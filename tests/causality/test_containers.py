@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from kspan import vocabulary as words
-from kspan.model import LogRecord
+from kspan.model import HELD, LogRecord, RecordType
 from kspan.times import SECOND
 from tests.causality.actors import new_pod
 from tests.causality.cluster import Cluster, Thing, second
@@ -360,3 +360,21 @@ def test_a_pod_that_is_not_ready_for_another_reason_does_not_go_back_to_an_older
     drawn = draw(fold(CLUSTER, c.records))
     assert "\n  Pod.Ready=False lone  by kubelet  [own]" in drawn
     assert drawn.count("Pod.Ready=False") == 2
+
+
+def test_many_ends_while_nothing_can_be_decided_have_the_same_causes_as_in_peace() -> None:
+    c = Cluster()
+    web = running(c)
+    first = len(c.records)
+    for _ in range(6):
+        c.wait(1.5)
+        web.end(1)
+        c.wait(0.4)
+        web.restart()
+    last = c.records[-1].recorded_at
+    held = LogRecord(RecordType.TICK, c.records[first].recorded_at, reason=HELD)
+    released = LogRecord(RecordType.TICK, last + SECOND)
+    peace = draw(fold(CLUSTER, c.records))
+    assert peace.count("\n    Pod.ContainerRestarted lone") == 6, "each restart has the end before it as its cause"
+    assert peace.count("\n      Pod.Ready lone") == 6, "and is the cause of the Pod's being ready"
+    assert draw(fold(CLUSTER, [*c.records[:first], held, *c.records[first:], released])) == peace

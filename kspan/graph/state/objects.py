@@ -345,9 +345,14 @@ class Objects:
         """Drop old transitions of an object. False if too many of the others still wait for their cause."""
         horizon, live = self._clock.now - self._settings.max_trace_age, self._occurrences.__contains__
         kept = [t for t in obj.transitions if t.time >= horizon or live(t.span)]
-        waiting = sum((occ := self._occurrences.get(t.span)) is not None and not occ.decided for t in kept)
+        waiting = sum(self._waits(t.span) for t in kept)
         obj.transitions = kept[-2 * TRANSITIONS_KEPT :]
         return waiting < TRANSITIONS_KEPT
+
+    def _waits(self, span: str) -> bool:
+        """Return whether an occurrence waits for its cause."""
+        occ = self._occurrences.get(span)
+        return occ is not None and not occ.decided
 
     def add_transition(self, obj: ObjectState, transition: Transition) -> None:
         """Add a condition transition of an object, which ends the state that the condition had before."""
@@ -359,9 +364,14 @@ class Objects:
         self._delta.objects[obj.uid] = None
 
     def add_container_turn(self, obj: ObjectState, turn: ContainerTurn) -> None:
-        """Add the end or the restart of a container, and drop the oldest ones of that container."""
+        """Add the end or the restart of a container, and drop the oldest ones of that container.
+
+        One that waits for its cause stays: what happened since waits, too, and it can be the cause of that. A container
+        ends often while nothing can be decided, because a stream is not connected.
+        """
         alike = [t for t in obj.containers if (t.field_path, t.ended) == (turn.field_path, turn.ended)]
-        dropped = {t.span for t in alike[: 1 - TURNS_KEPT]} if len(alike) >= TURNS_KEPT else set()
+        old, most = alike[: max(len(alike) + 1 - TURNS_KEPT, 0)], len(alike) + 1 - TRANSITIONS_KEPT
+        dropped = {t.span for number, t in enumerate(old) if number < most or not self._waits(t.span)}
         obj.containers = (*(t for t in obj.containers if t.span not in dropped), turn)
         self._delta.objects[obj.uid] = None
 
