@@ -379,6 +379,12 @@ def summarise(connection: Connection, cluster: str, trace: TraceRow) -> TraceSum
     return _summary(trace, reading.of_trace(connection, cluster, trace.trace_id))
 
 
+def summarise_closed(connection: Connection, cluster: str, closed: Sequence[TraceRow]) -> list[TraceSummary]:
+    """Return closed traces with their root spans."""
+    roots = _roots(connection, cluster, [trace.trace_id for trace in closed], "")
+    return [TraceSummary(trace, roots.get(trace.trace_id)) for trace in closed]
+
+
 def _summary(trace: TraceRow, members: Sequence[SpanRow]) -> TraceSummary:
     known = {span.span_id for span in members}
     tops = (span for span in members if span.span_id == trace.root_span_id or span.parent_span_id not in known)

@@ -60,6 +60,10 @@ class History:
         self._at_once = at_once
         self._limiter: anyio.CapacityLimiter | None = None
 
+    def store(self) -> tuple[Store, str]:
+        """Return the store and the uid of the cluster. Raises NotThereError while there is none. It may wait."""
+        return self._find(self.cluster)
+
     async def ask(self, question: Callable[[Connection, str], Answer]) -> Answer:
         """Return the answer of ``question``, which is called with a connection and the uid of the cluster.
 
@@ -95,7 +99,7 @@ class History:
             self._asked -= 1
 
     def _ask(self, question: Callable[[Connection, str, Visible], Answer], visible: Visible) -> Answer:
-        store, cluster = self._find(self.cluster)
+        store, cluster = self.store()
         until = time.monotonic() + self._seconds
 
         def check_time() -> None:

@@ -9,6 +9,7 @@ from kspan import __version__
 from kspan.web.problem import MEDIA_TYPE, Problem
 from kspan.web.v1.endpoints import ENDPOINTS, Endpoint
 from kspan.web.v1.parameters import Parameter
+from kspan.web.v1.stream import PARAMETERS
 
 _Json = dict[str, Any]
 
@@ -24,37 +25,6 @@ _ERRORS: Final = {
     "504": "The answer took too long.",
 }
 
-STREAM: Final[_Json] = {
-    "get": {
-        "operationId": "stream",
-        "summary": "News: traces when they open and close, and occurrences.",
-        "description": "Server-sent events `trace` (TraceItem) and `occurrence` (LineAnswer). A client that comes back "
-        "with Last-Event-ID gets what it missed; `reset` says that this is not possible.",
-        "parameters": [
-            {
-                "name": "kinds",
-                "in": "query",
-                "description": "Kinds of news, separated by commas.",
-                "schema": {"type": "string", "maxLength": 64},
-                "example": "trace,occurrence",
-            }
-        ],
-        "responses": {
-            "200": {
-                "description": "A stream without an end.",
-                "content": {"text/event-stream": {"schema": {"type": "string"}}},
-            },
-            **{
-                status: {
-                    "description": _ERRORS[status],
-                    "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-                }
-                for status in ("400", "401", "403", "503")
-            },
-        },
-    }
-}
-
 
 @cache
 def document() -> bytes:
@@ -63,7 +33,7 @@ def document() -> bytes:
         [*(endpoint.answer for endpoint in ENDPOINTS), Problem], ref_template="#/components/schemas/{name}"
     )
     paths = {each.path: {"get": _operation(each, schema)} for each, schema in zip(ENDPOINTS, schemas, strict=False)}
-    paths["/v1/stream"] = STREAM
+    paths["/v1/stream"] = _stream()
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
@@ -111,4 +81,29 @@ def _parameter(parameter: Parameter) -> _Json:
         "description": parameter.about,
         "schema": dict(parameter.schema),
         "example": parameter.example,
+    }
+
+
+def _stream() -> _Json:
+    return {
+        "get": {
+            "operationId": "stream",
+            "summary": "News: traces when they open and close, and occurrences.",
+            "description": "Server-sent events `trace` (TraceItem) and `occurrence` (LineAnswer). A client that comes "
+            "back with Last-Event-ID gets what it missed; `reset` says that this is not possible.",
+            "parameters": [_parameter(each) for each in PARAMETERS],
+            "responses": {
+                "200": {
+                    "description": "A stream without an end.",
+                    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                },
+                **{
+                    status: {
+                        "description": _ERRORS[status],
+                        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+                    }
+                    for status in ("400", "401", "403", "503")
+                },
+            },
+        }
     }

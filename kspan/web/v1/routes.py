@@ -12,7 +12,9 @@ from starlette.routing import Route
 
 from kspan.query.visible import Visible
 from kspan.web.history import History
+from kspan.web.v1 import stream
 from kspan.web.v1.endpoints import ENDPOINTS, Endpoint
+from kspan.web.v1.news import Newsroom
 from kspan.web.v1.openapi import document
 from kspan.web.v1.parameters import Given
 from kspan.web.v1.problems import with_problems
@@ -24,7 +26,12 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 def routes(history: History) -> list[Route]:
     """Return the routes of ``/v1``."""
-    return [Route("/v1/openapi.json", _document), *(_route(history, endpoint) for endpoint in ENDPOINTS)]
+    newsroom = Newsroom(history)
+    return [
+        Route("/v1/openapi.json", _document),
+        stream.route(history, newsroom),
+        *(_route(history, endpoint) for endpoint in ENDPOINTS),
+    ]
 
 
 async def _document(request: Request) -> Response:

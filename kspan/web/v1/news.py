@@ -1,0 +1,183 @@
+"""Tells listeners what is new. One thread polls the database for all of them, and only while somebody listens."""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import secrets
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from kspan.errors import KspanError
+from kspan.model import SpanState
+from kspan.query.answers import occurrence, trace
+from kspan.query.news import News, NewsReader
+from kspan.web.history import BusyError, History, NotThereError
+
+_logger = logging.getLogger(__name__)
+
+POLL_S: Final = 1.0
+LINGER_S: Final = 60.0
+"""Seconds that the thread goes on after the last listener has left, so that one that comes back misses nothing."""
+
+KEPT: Final = 5_000
+"""Items that a listener who comes back can still get."""
+
+WAITING: Final = 2_000
+"""Items that wait for a slow listener. One with more is sent away and can come back."""
+
+LISTENERS: Final = 32
+
+TRACE, OCCURRENCE, RESET = "trace", "occurrence", "reset"
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Item(msgspec.Struct, frozen=True):
+    """A piece of news.
+
+    Args:
+        number: its place in the order of news.
+        kind: trace, occurrence or reset.
+        data: its content as JSON.
+        namespace: the namespace of its object.
+        trace_id: its trace; empty for a reset, and for an occurrence that is in no trace yet.
+    """
+
+    number: int
+    kind: str
+    data: bytes
+    namespace: str = ""
+    trace_id: str = ""
+
+
+class Listener:
+    """Receives news in the event loop in which it was made."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._items: deque[Item] = deque()
+        self._wake = asyncio.Event()
+        self.is_late = False
+        """True if too much waits: the listener has to come back."""
+
+    def push(self, items: list[Item]) -> None:
+        """Add items; from any thread."""
+        with contextlib.suppress(RuntimeError):  # The server has ended.
+            self._loop.call_soon_threadsafe(self._push, items)
+
+    def _push(self, items: list[Item]) -> None:
+        if len(self._items) + len(items) > WAITING:
+            self.is_late = True
+        else:
+            self._items.extend(items)
+        self._wake.set()
+
+    async def next(self, seconds: float) -> list[Item]:
+        """Return what has come, at the latest after ``seconds``; empty if nothing has."""
+        try:
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        except TimeoutError:
+            return []
+        self._wake.clear()
+        found, self._items = list(self._items), deque()
+        return found
+
+
+class Newsroom:
+    """Polls for news while there are listeners.
+
+    Args:
+        history: what is polled.
+    """
+
+    def __init__(self, history: History) -> None:
+        self.epoch = secrets.token_hex(4)
+        """Numbers of items are those of this process only."""
+        self._history = history
+        self._lock = threading.Lock()
+        self._listeners: set[Listener] = set()
+        self._kept: deque[Item] = deque(maxlen=KEPT)
+        self._numbers = itertools.count(1)
+        self._last = 0
+        self._thread: threading.Thread | None = None
+
+    def join(self, listener: Listener, after: int | None) -> None:
+        """Add a listener. It first gets the items after number ``after`` (None: only what comes from now on).
+
+        Raises BusyError if there are too many.
+        """
+        with self._lock:
+            if len(self._listeners) >= LISTENERS:
+                raise BusyError
+            if after is not None:
+                listener.push(self._since(after))
+            self._listeners.add(listener)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="news", daemon=True)
+                self._thread.start()
+
+    def leave(self, listener: Listener) -> None:
+        """Remove a listener."""
+        with self._lock:
+            self._listeners.discard(listener)
+
+    def _since(self, after: int) -> list[Item]:
+        oldest = self._kept[0].number if self._kept else self._last + 1
+        if after > self._last or after < oldest - 1:
+            return [self._reset()]
+        return [item for item in self._kept if item.number > after]
+
+    def _reset(self) -> Item:
+        return Item(self._last, RESET, b"{}")
+
+    def _run(self) -> None:
+        reader: NewsReader | None = None
+        alone = 0.0
+        pause = threading.Event()
+        while True:
+            try:
+                if reader is None:
+                    reader = NewsReader(*self._history.store())
+                self.publish(reader.poll())
+            except (KspanError, NotThereError) as error:
+                _logger.debug("cannot look for news: %s", error)
+            with self._lock:
+                alone = 0.0 if self._listeners else alone + POLL_S
+                if alone > LINGER_S:
+                    # What happens while nobody polls is not kept.
+                    self._kept.clear()
+                    self._last = next(self._numbers)
+                    self._thread = None
+                    return
+            pause.wait(POLL_S)
+
+    def publish(self, news: News) -> None:
+        """Tell all listeners."""
+        with self._lock:
+            items = list(self._items(news))
+            if not items:
+                return
+            self._kept.extend(items)
+            for listener in self._listeners:
+                listener.push(items)
+
+    def _items(self, news: News) -> Iterator[Item]:
+        for summary in news.traces:
+            item = trace.item(summary)
+            yield self._item(TRACE, _encode(item), item.namespace, item.trace_id)
+        for line in news.occurrences:
+            span = line.span
+            trace_id = "" if span.state is SpanState.PENDING else span.trace_id
+            yield self._item(OCCURRENCE, _encode(occurrence.line(line)), span.object_namespace, trace_id)
+        if not news.complete:
+            self._kept.clear()
+            yield self._item(RESET, b"{}", "", "")
+
+    def _item(self, kind: str, data: bytes, namespace: str, trace_id: str) -> Item:
+        self._last = next(self._numbers)
+        return Item(self._last, kind, data, namespace, trace_id)

@@ -1,0 +1,111 @@
+"""``/v1/stream``: news as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+
+import re
+from collections.abc import AsyncIterator, Collection
+from typing import Any, Final
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from kspan.query.visible import EVERYTHING, Visible
+from kspan.web.access.asker import of_asker
+from kspan.web.history import History
+from kspan.web.v1.news import OCCURRENCE, RESET, TRACE, Item, Listener, Newsroom
+from kspan.web.v1.parameters import Given, Parameter
+from kspan.web.v1.problems import BadRequestError, with_problems
+
+BEAT_S: Final = 15.0
+"""Seconds between two comments, by which both sides notice a connection that is gone."""
+
+RETRY_MS: Final = 2_000
+
+KINDS: Final = Parameter(
+    "kinds", "Kinds of news, separated by commas.", {"type": "string", "maxLength": 64}, "trace,occurrence"
+)
+INSIDE: Final = Parameter(
+    "namespace", "Only news about objects in this namespace.", {"type": "string", "maxLength": 253}, "rolling-update"
+)
+PARAMETERS: Final = (KINDS, INSIDE)
+
+_ID: Final = re.compile(r"([0-9a-f]{8})-(\d{1,15})", re.ASCII)
+_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+_MEDIA_TYPE: Final = "text/event-stream"
+
+
+def route(history: History, newsroom: Newsroom) -> Route:
+    """Return the route of the stream."""
+
+    async def answer(request: Request) -> Response:
+        given = Given({}, request.query_params, PARAMETERS)
+        kinds = _kinds(given.text("kinds"))
+        if request.method == "HEAD":
+            return Response(None, headers=_HEADERS, media_type=_MEDIA_TYPE)
+        listener = Listener()
+        newsroom.join(listener, _resumed(request, newsroom))
+        told = _told(request, history, newsroom, listener, kinds, given.text("namespace"))
+        return StreamingResponse(told, headers=_HEADERS, media_type=_MEDIA_TYPE)
+
+    return Route("/v1/stream", with_problems(answer))
+
+
+async def _told(
+    request: Request,
+    history: History,
+    newsroom: Newsroom,
+    listener: Listener,
+    kinds: Collection[str],
+    namespace: str,
+) -> AsyncIterator[bytes]:
+    visible = of_asker()
+    check: Any = request.scope.get("kspan.check")
+    try:
+        yield f"retry: {RETRY_MS}\n\n".encode()
+        while not listener.is_late:
+            items = await listener.next(BEAT_S)
+            if check is not None:
+                await check()
+            wanted = [item for item in items if item.kind == RESET or _matches(item, kinds, namespace)]
+            seen = await _visible(history, visible, wanted)
+            yield b"".join(_event(newsroom, item) for item in seen) if seen else b": still here\n\n"
+    finally:
+        newsroom.leave(listener)
+
+
+def _matches(item: Item, kinds: Collection[str], namespace: str) -> bool:
+    return item.kind in kinds and namespace in ("", item.namespace)
+
+
+async def _visible(history: History, visible: Visible, items: list[Item]) -> list[Item]:
+    """Return the items that the asker may see: resets, and what is in traces that the asker may see."""
+    ids = list(dict.fromkeys(item.trace_id for item in items if item.trace_id))
+    if visible is EVERYTHING or not items:
+        return items
+
+    def question(connection: Connection, cluster: str, seen: Visible) -> set[str] | None:
+        return None if seen.everything() else set(seen.traces(connection, cluster, ids))
+
+    known = await history.ask_visible(question)
+    return items if known is None else [item for item in items if item.kind == RESET or item.trace_id in known]
+
+
+def _event(newsroom: Newsroom, item: Item) -> bytes:
+    head = f"id: {newsroom.epoch}-{item.number}\nevent: {item.kind}\ndata: "
+    return head.encode() + item.data + b"\n\n"
+
+
+def _kinds(text: str) -> frozenset[str]:
+    kinds = frozenset(text.split(",")) if text else frozenset({TRACE, OCCURRENCE})
+    if unknown := kinds - {TRACE, OCCURRENCE}:
+        raise BadRequestError(f"kinds: unknown kind {min(unknown)[:64]!r}: use {TRACE} or {OCCURRENCE}")
+    return kinds
+
+
+def _resumed(request: Request, newsroom: Newsroom) -> int | None:
+    """Return the number of the last item that a client who comes back has; -1 if it is of another process."""
+    last = request.headers.get("last-event-id", "")
+    if not last:
+        return None
+    found = _ID.fullmatch(last)
+    return int(found[2]) if found is not None and found[1] == newsroom.epoch else -1
