@@ -1,0 +1,299 @@
+// The rows of the waterfall: only those in sight are elements. Each has a name and a lane with its bar or moment.
+
+import { badgeOf, colorOf } from "./colors.js";
+import { duration } from "./times.js";
+import { make, nameOf } from "./trace-dom.js";
+import { CHANGE, ERROR, UNFINISHED } from "./trace-model.js";
+
+const BEYOND = 8;
+const BUCKETS = 160;
+const MOST_MARKS = 200;
+const INDENT = 15;
+const MOST_INDENT = 180;
+const LEAST_LETTERS = 11;
+const LETTER_PX = 6.4;
+const PAD_PX = 12;
+
+export class Rows {
+  /** `scroller` is the element that scrolls, `lanes` one that is as wide as the lanes. */
+  constructor(scroller, lanes, view) {
+    this.scroller = scroller;
+    this.lanes = lanes;
+    this.view = view;
+    this.rows = [];
+    this.selected = -1;
+    this.path = null;
+    this.height = matchMedia("(pointer: coarse)").matches ? 34 : 27;
+    scroller.style.setProperty("--row", `${this.height}px`);
+    this.space = make("div", "space");
+    this.space.setAttribute("role", "presentation");
+    scroller.append(this.space);
+    this.elements = new Map();
+    this.width = 0;
+    scroller.addEventListener("scroll", () => this.draw(), { passive: true });
+  }
+
+  /** Shows other rows. `path` is the critical path, or null. */
+  show(tree, rows, path) {
+    this.tree = tree;
+    this.rows = rows;
+    this.path = path;
+    this.space.style.height = `${rows.length * this.height}px`;
+    this.redraw();
+  }
+
+  /** Draws all rows in sight again. */
+  redraw() {
+    this.width = this.lanes.clientWidth;
+    this.space.replaceChildren();
+    this.elements.clear();
+    this.draw();
+  }
+
+  /** Adds the rows that came into sight, and removes those that left it. */
+  draw() {
+    const { scrollTop, clientHeight } = this.scroller;
+    const from = Math.max(0, Math.floor(scrollTop / this.height) - BEYOND);
+    const to = Math.min(this.rows.length, Math.ceil((scrollTop + clientHeight) / this.height) + BEYOND);
+    for (const [i, element] of this.elements) {
+      if (i >= from && i < to) continue;
+      element.remove();
+      this.elements.delete(i);
+    }
+    const added = document.createDocumentFragment();
+    for (let i = from; i < to; i++) {
+      if (this.elements.has(i)) continue;
+      const element = this.#row(i);
+      this.elements.set(i, element);
+      added.append(element);
+    }
+    if (added.childNodes.length) this.space.append(added);
+    this.#pointAtSelected();
+  }
+
+  select(index) {
+    this.#mark(this.selected, false);
+    this.selected = index;
+    this.#mark(index, true);
+    this.#pointAtSelected();
+  }
+
+  #mark(index, isSelected) {
+    const element = this.elements.get(index);
+    if (!element) return;
+    element.setAttribute("aria-selected", String(isSelected));
+  }
+
+  #pointAtSelected() {
+    if (this.elements.has(this.selected)) this.scroller.setAttribute("aria-activedescendant", `row-${this.selected}`);
+    else this.scroller.removeAttribute("aria-activedescendant");
+  }
+
+  /** Scrolls a row into sight; with `center` into the middle if it was not in sight. */
+  reveal(index, { center = false } = {}) {
+    if (index < 0) return;
+    const { scrollTop, clientHeight } = this.scroller;
+    const top = index * this.height;
+    if (top >= scrollTop && top + this.height <= scrollTop + clientHeight) return;
+    if (center) this.scroller.scrollTop = top - clientHeight / 2;
+    else this.scroller.scrollTop = top < scrollTop ? top : top + this.height - clientHeight;
+    this.draw();
+  }
+
+  /** Returns the number of the first row in sight, and how far it is scrolled beyond the edge. */
+  get anchor() {
+    const index = Math.floor(this.scroller.scrollTop / this.height);
+    return { index, offset: this.scroller.scrollTop - index * this.height };
+  }
+
+  #row(i) {
+    const row = this.rows[i];
+    const { spans } = this.tree;
+    const { node } = row;
+    const element = make("div", `row ${colorOf(spans.text("service", node))}`);
+    element.id = `row-${i}`;
+    element.dataset.row = String(i);
+    element.style.transform = `translateY(${i * this.height}px)`;
+    element.setAttribute("role", "treeitem");
+    element.setAttribute("aria-level", String(row.level));
+    element.setAttribute("aria-selected", String(i === this.selected));
+    if (row.hasMore) element.setAttribute("aria-expanded", String(row.isOpen));
+    if (this.tree.isError(node)) element.classList.add("error");
+    else if (row.hasMore && !row.isOpen && !row.members && this.tree.errorBelow[node]) element.classList.add("hides-error");
+    if (this.path && !this.#onPath(row)) element.classList.add("aside");
+    element.append(this.#title(row), this.#lane(row));
+    return element;
+  }
+
+  #onPath(row) {
+    return row.members ? row.members.some((node) => this.path.on[node]) : this.path.on[row.node];
+  }
+
+  #title(row) {
+    const { spans } = this.tree;
+    const { node } = row;
+    const title = make("div", "title");
+    title.append(this.#guides(row));
+    const twist = make("i", row.hasMore ? `twist${row.isOpen ? " open" : ""}` : row.level > 1 ? "stem" : "twist none");
+    if (row.hasMore) twist.dataset.twist = "";
+    title.append(twist);
+    const kind = spans.text("kind", node);
+    const badge = make("span", "kind", badgeOf(kind));
+    badge.title = `${kind}, by ${spans.text("service", node)}`;
+    title.append(badge);
+    if (row.members) title.append(make("b", "verb", `${row.members.length.toLocaleString("en")}× ${spans.text("reason", node)}`));
+    else title.append(make("b", "verb", spans.text("reason", node)));
+    const name = nameOf(row.members ? shared(row.members.map((each) => spans.text("name", each))) : this.#subject(node));
+    name.style.minWidth = `${Math.min(name.title.length, LEAST_LETTERS)}ch`;
+    title.append(name);
+    const count = row.members ? 0 : (spans.times.get(node) ?? 0);
+    if (count > 1) title.append(make("span", "times", `×${count}`));
+    const note = this.#note(row);
+    if (note) {
+      const short = make("span", "note", withoutRegistry(note));
+      short.title = note;
+      title.append(short);
+    }
+    return title;
+  }
+
+  /** The lines that join a row with its cause. Deep rows are indented less, so that their names have room. */
+  #guides(row) {
+    const found = document.createDocumentFragment();
+    const depth = row.level - 1;
+    const width = Math.min(INDENT, MOST_INDENT / Math.max(depth, 1));
+    const cells = [];
+    for (let each = row; each.above; each = each.above) {
+      cells.push(each === row ? (each.isLast ? "last" : "branch") : each.isLast ? "" : "rail");
+    }
+    for (const cell of cells.slice(0, 60).reverse()) {
+      const guide = make("i", `guide ${cell}`);
+      if (width < INDENT) guide.style.width = `${width}px`;
+      found.append(guide);
+    }
+    return found;
+  }
+
+  #subject(node) {
+    const { spans } = this.tree;
+    const container = spans.text("container", node);
+    return container ? `${spans.text("name", node)}/${container}` : spans.text("name", node);
+  }
+
+  #note(row) {
+    const { spans } = this.tree;
+    if (row.members) return shared(row.members.map((each) => spans.text("note", each)), "");
+    return spans.text("note", row.node) || (spans.is(row.node, ERROR) ? spans.text("message", row.node) : "");
+  }
+
+  // Lanes
+
+  #lane(row) {
+    const lane = make("div", "lane");
+    if (row.members && !row.isOpen) return this.#groupLane(lane, row);
+    if (row.members) return lane;
+    const { spans } = this.tree;
+    const { node } = row;
+    const from = this.view.place(spans.start[node]);
+    const to = this.view.place(spans.end[node]);
+    if (spans.lasts(node)) this.#bar(lane, node, from, to);
+    else if (from >= 0 && from <= 1) lane.append(at(make("i", "moment"), from));
+    this.#marks(lane, node);
+    if (this.path?.on[node]) this.#path(lane, node);
+    if (to < 0 || from > 1) lane.append(make("i", `beyond ${to < 0 ? "left" : "right"}`));
+    return lane;
+  }
+
+  #bar(lane, node, from, to) {
+    const { spans } = this.tree;
+    if (to < 0 || from > 1) return;
+    const left = Math.max(from, -0.01);
+    const right = Math.min(to, 1.01);
+    const kind = spans.is(node, CHANGE) ? "" : " waits";
+    const bar = at(make("i", `bar${kind}${spans.is(node, UNFINISHED) ? " unfinished" : ""}`), left);
+    bar.style.width = `${(right - left) * 100}%`;
+    lane.append(bar, this.#label(duration(spans.end[node] - spans.start[node]), Math.max(from, 0), Math.min(to, 1)));
+  }
+
+  /** The duration: behind the bar, inside if there is no room, before it if there is none either. */
+  #label(text, from, to) {
+    const needed = text.length * LETTER_PX + PAD_PX;
+    const label = make("span", "label", text);
+    if ((1 - to) * this.width >= needed) return at(label, to);
+    const isInside = (to - from) * this.width >= needed + 8;
+    if (isInside) label.classList.add("inside");
+    label.style.right = `${(1 - (isInside ? to : from)) * 100}%`;
+    return label;
+  }
+
+  #marks(lane, node) {
+    const { spans } = this.tree;
+    let drawn = 0;
+    for (let i = spans.markFrom[node]; i < spans.markFrom[node + 1] && drawn < MOST_MARKS; i++) {
+      const place = this.view.place(spans.markAt[i]);
+      if (place < 0 || place > 1) continue;
+      const tick = at(make("i", "tick"), place);
+      tick.title = spans.texts[spans.markName[i]];
+      lane.append(tick);
+      drawn++;
+    }
+  }
+
+  #path(lane, node) {
+    const from = Math.max(this.view.place(this.path.from[node]), 0);
+    const to = Math.min(this.view.place(this.path.until[node]), 1);
+    if (to < from) return;
+    const line = at(make("i", "path"), from);
+    line.style.width = `${(to - from) * 100}%`;
+    lane.append(line);
+  }
+
+  /** All members of a group in one lane: as many marks as there are places. */
+  #groupLane(lane, row) {
+    const { spans } = this.tree;
+    const counts = new Uint32Array(BUCKETS);
+    let lasting = false;
+    for (const node of row.members) {
+      const from = this.view.place(spans.start[node]);
+      const to = this.view.place(spans.end[node]);
+      if (to < 0 || from > 1) continue;
+      lasting ||= spans.lasts(node);
+      const first = Math.max(0, Math.floor(from * BUCKETS));
+      const last = Math.min(BUCKETS - 1, Math.floor(to * BUCKETS));
+      for (let i = Math.min(first, last); i <= last; i++) counts[i]++;
+    }
+    const most = counts.reduce((a, b) => Math.max(a, b), 1);
+    for (let i = 0; i < BUCKETS; i++) {
+      if (!counts[i]) continue;
+      let end = i + 1;
+      while (lasting && end < BUCKETS && counts[end] === counts[i]) end++;
+      const mark = at(make("i", lasting ? "crowd" : "moment"), (lasting ? i : i + 0.5) / BUCKETS);
+      if (lasting) mark.style.width = `${((end - i) / BUCKETS) * 100}%`;
+      mark.style.opacity = String(0.35 + 0.65 * (counts[i] / most));
+      lane.append(mark);
+      i = end - 1;
+    }
+    return lane;
+  }
+}
+
+function at(element, place) {
+  element.style.left = `${place * 100}%`;
+  return element;
+}
+
+/** Returns a note without the registries of images: shop/web:v1 instead of registry.example.com/shop/web:v1. */
+function withoutRegistry(note) {
+  return note.replace(/(^|[\s:])(?:[\w-]+\.)+[\w-]+(?::\d+)?\/(?=[\w./-]+[:@])/g, "$1");
+}
+
+/** Returns what texts have in common: the text, or its beginning with an ellipsis. */
+function shared(texts, none = "…") {
+  let common = texts[0];
+  for (const text of texts) {
+    let i = 0;
+    while (i < common.length && common[i] === text[i]) i++;
+    common = common.slice(0, i);
+  }
+  return texts.every((text) => text === texts[0]) ? texts[0] : common.length > 1 && none ? `${common}…` : none;
+}
