@@ -35,6 +35,19 @@ export class Spans {
     this.numbers = new Map(data.id.map((id, number) => [id, number]));
     this.root = this.numbers.get(data.root) ?? (this.count ? 0 : -1);
     this.words = null;
+    this.several = this.#namesWithSeveralContainers();
+  }
+
+  #namesWithSeveralContainers() {
+    const first = new Map();
+    const found = new Set();
+    for (let i = 0; i < this.count; i++) {
+      if (!this.container[i]) continue;
+      const known = first.get(this.name[i]);
+      if (known === undefined) first.set(this.name[i], this.container[i]);
+      else if (known !== this.container[i]) found.add(this.name[i]);
+    }
+    return found;
   }
 
   // Marks of span i are those from markFrom[i] to markFrom[i + 1]; they are given in the order of the spans.

@@ -11,7 +11,9 @@ const MOST_MARKS = 200;
 const INDENT = 15;
 const MOST_INDENT = 180;
 const LEAST_LETTERS = 11;
-const LETTER_PX = 6.4;
+const LETTER_PX = 7;
+const BESIDE_PX = 75;
+const LEAST_NOTE_PX = 40;
 const PAD_PX = 12;
 
 export class Rows {
@@ -23,14 +25,30 @@ export class Rows {
     this.rows = [];
     this.selected = -1;
     this.path = null;
-    this.height = matchMedia("(pointer: coarse)").matches ? 34 : 27;
-    scroller.style.setProperty("--row", `${this.height}px`);
+    /** Returns how many pixels at the bottom something else covers. */
+    this.covered = () => 0;
+    this.#size();
     this.space = make("div", "space");
     this.space.setAttribute("role", "presentation");
     scroller.append(this.space);
     this.elements = new Map();
     this.width = 0;
     scroller.addEventListener("scroll", () => this.draw(), { passive: true });
+  }
+
+  /** On a phone, a row has two lines. */
+  #size() {
+    this.height = matchMedia("(max-width: 900px)").matches ? 42 : matchMedia("(pointer: coarse)").matches ? 34 : 27;
+    this.scroller.style.setProperty("--row", `${this.height}px`);
+  }
+
+  /** Fits the rows to another size of the window. */
+  resize() {
+    const { index, offset } = this.anchor;
+    this.#size();
+    this.space.style.height = `${this.rows.length * this.height}px`;
+    this.scroller.scrollTop = index * this.height + offset;
+    this.redraw();
   }
 
   /** Shows other rows. `path` is the critical path, or null. */
@@ -45,6 +63,7 @@ export class Rows {
   /** Draws all rows in sight again. */
   redraw() {
     this.width = this.lanes.clientWidth;
+    this.names = this.scroller.clientWidth - this.width;
     this.space.replaceChildren();
     this.elements.clear();
     this.draw();
@@ -92,7 +111,8 @@ export class Rows {
   /** Scrolls a row into sight; with `center` into the middle if it was not in sight. */
   reveal(index, { center = false } = {}) {
     if (index < 0) return;
-    const { scrollTop, clientHeight } = this.scroller;
+    const { scrollTop } = this.scroller;
+    const clientHeight = this.scroller.clientHeight - this.covered();
     const top = index * this.height;
     if (top >= scrollTop && top + this.height <= scrollTop + clientHeight) return;
     if (center) this.scroller.scrollTop = top - clientHeight / 2;
@@ -141,20 +161,37 @@ export class Rows {
     const badge = make("span", "kind", badgeOf(kind));
     badge.title = `${kind}, by ${spans.text("service", node)}`;
     title.append(badge);
-    if (row.members) title.append(make("b", "verb", `${row.members.length.toLocaleString("en")}× ${spans.text("reason", node)}`));
-    else title.append(make("b", "verb", spans.text("reason", node)));
-    const name = nameOf(row.members ? shared(row.members.map((each) => spans.text("name", each))) : this.#subject(node));
+    const first = make("span");
+    const second = make("span");
+    const words = make("div", "words");
+    words.append(first, second);
+    title.append(words);
+    const times = row.members ? `${row.members.length.toLocaleString("en")}× ` : "";
+    first.append(make("b", "verb", times + spans.text("reason", node)));
+    const name = nameOf(row.members ? shared(row.members.map((each) => spans.text("name", each))) : spans.text("name", node));
     name.style.minWidth = `${Math.min(name.title.length, LEAST_LETTERS)}ch`;
-    title.append(name);
+    second.append(name);
+    if (!row.members && spans.several.has(spans.name[node]) && spans.container[node]) {
+      second.append(make("span", "container", spans.text("container", node)));
+    }
     const count = row.members ? 0 : (spans.times.get(node) ?? 0);
-    if (count > 1) title.append(make("span", "times", `×${count}`));
+    if (count > 1) first.append(make("span", "times", `×${count}`));
     const note = this.#note(row);
-    if (note) {
+    if (note && this.#hasRoom(row, title)) {
       const short = make("span", "note", withoutRegistry(note));
       short.title = note;
-      title.append(short);
+      second.append(short);
     }
     return title;
+  }
+
+  /** Whether a note has room for more than a few letters. The name gives way to the message of an error, within limits. */
+  #hasRoom(row, title) {
+    let letters = 0;
+    for (const part of title.querySelectorAll(".verb, .container, .times")) letters += part.textContent.length + 1;
+    const name = title.querySelector(".name").title.length;
+    letters += this.tree.isError(row.node) ? Math.min(name, LEAST_LETTERS) : name;
+    return this.names - letters * LETTER_PX - (row.level - 1) * INDENT - BESIDE_PX > LEAST_NOTE_PX;
   }
 
   /** The lines that join a row with its cause. Deep rows are indented less, so that their names have room. */
@@ -172,12 +209,6 @@ export class Rows {
       found.append(guide);
     }
     return found;
-  }
-
-  #subject(node) {
-    const { spans } = this.tree;
-    const container = spans.text("container", node);
-    return container ? `${spans.text("name", node)}/${container}` : spans.text("name", node);
   }
 
   #note(row) {
@@ -231,7 +262,8 @@ export class Rows {
     let drawn = 0;
     for (let i = spans.markFrom[node]; i < spans.markFrom[node + 1] && drawn < MOST_MARKS; i++) {
       const place = this.view.place(spans.markAt[i]);
-      if (place < 0 || place > 1) continue;
+      const isItself = !spans.lasts(node) && Math.abs(spans.markAt[i] - spans.start[node]) < 1;
+      if (place < 0 || place > 1 || isItself) continue;
       const tick = at(make("i", "tick"), place);
       tick.title = spans.texts[spans.markName[i]];
       lane.append(tick);
@@ -240,12 +272,14 @@ export class Rows {
   }
 
   #path(lane, node) {
-    const from = Math.max(this.view.place(this.path.from[node]), 0);
-    const to = Math.min(this.view.place(this.path.until[node]), 1);
-    if (to < from) return;
-    const line = at(make("i", "path"), from);
-    line.style.width = `${(to - from) * 100}%`;
-    lane.append(line);
+    for (const [from, to] of this.path.parts.get(node)) {
+      const left = Math.max(this.view.place(from), 0);
+      const right = Math.min(this.view.place(to), 1);
+      if (right < left) continue;
+      const line = at(make("i", "path"), left);
+      line.style.width = `${(right - left) * 100}%`;
+      lane.append(line);
+    }
   }
 
   /** All members of a group in one lane: as many marks as there are places. */

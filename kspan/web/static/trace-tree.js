@@ -242,15 +242,13 @@ export function placesOf(tree, rows) {
 /**
  * Returns the critical path: the steps that the end of the trace waited for.
  *
- * From the effect that ended last, the path goes back to the one that ended last before that began, and so on; a cause is
- * on it until its first such effect begins. `from` and `until` are the parts of the spans that are on it (milliseconds),
- * `on` is 1 for the nodes on it.
+ * From the effect that ended last, the path goes back to the one that ended last before that began, and so on. A cause is
+ * on it whenever none of these effects is. `on` is 1 for the nodes on it, `parts` has their times: pairs of milliseconds.
  */
 export function criticalPath(tree) {
   const { spans } = tree;
   const on = new Uint8Array(spans.count);
-  const from = new Float64Array(spans.count);
-  const until = new Float64Array(spans.count);
+  const parts = new Map();
   const ends = new Float64Array(spans.count);
   for (let i = tree.size - 1; i >= 0; i--) {
     const node = tree.order[i];
@@ -260,25 +258,26 @@ export function criticalPath(tree) {
   }
   let root = -1;
   for (const each of tree.roots) if (root < 0 || ends[each] > ends[root]) root = each;
-  const stack = root < 0 ? [] : [[root, ends[root]]];
+  const stack = root < 0 ? [] : [root];
   while (stack.length) {
-    const [node, limit] = stack.pop();
-    on[node] = 1;
-    from[node] = spans.start[node];
-    let now = limit;
+    const node = stack.pop();
+    const own = [];
+    let now = ends[node];
     let isFirst = true;
     const effects = [...tree.children[node]].sort((a, b) => ends[b] - ends[a] || spans.start[b] - spans.start[a]);
     for (const effect of effects) {
       // Of several that ended when the next step began, one is enough.
       if (ends[effect] > now || (!isFirst && spans.start[effect] >= now)) continue;
       isFirst = false;
-      stack.push([effect, ends[effect]]);
+      stack.push(effect);
+      if (ends[effect] < now) own.push([ends[effect], now]);
       now = Math.min(now, spans.start[effect]);
     }
-    until[node] = Math.max(now, spans.start[node]);
-    if (!tree.children[node].length) until[node] = Math.max(Math.min(limit, spans.end[node]), spans.start[node]);
+    own.push([Math.min(spans.start[node], now), now]);
+    on[node] = 1;
+    parts.set(node, own.reverse());
   }
-  return { on, from, until };
+  return { on, parts };
 }
 
 /** Returns the node of the next (`step` 1) or previous (-1) error that is shown, in the order of rows; -1 for none. */

@@ -111,7 +111,7 @@ function drawAxis() {
 function measure() {
   stage.style.setProperty("--gutter", `${scroller.offsetWidth - scroller.clientWidth}px`);
   drawAxis();
-  list.redraw();
+  list.resize();
 }
 
 // Selection
@@ -127,9 +127,9 @@ function select(span, { push = true, focus = false } = {}) {
   selectedGroup = "";
   reveal(span);
   list.select(selectedRow());
-  list.reveal(list.selected, { center: true });
   openPanel(focus);
   panel.show(tree, span);
+  list.reveal(list.selected, { center: true });
   const hash = `#${spans.ids[span]}`;
   if (location.hash !== hash) history[push ? "pushState" : "replaceState"](null, "", hash);
 }
@@ -144,9 +144,9 @@ function selectRow(index, how) {
   selected = row.node;
   selectedGroup = row.key;
   list.select(index);
-  list.reveal(index);
   openPanel(how?.focus);
   panel.showGroup(tree, row);
+  list.reveal(index);
 }
 
 /** Unfolds and opens what hides a span; clears the filter if that hides it. */
@@ -173,8 +173,16 @@ function clearFilter() {
   arrange();
 }
 
+// On a phone, the details are a sheet above the rows.
+list.covered = () => {
+  const sheet = find("panel");
+  if (getComputedStyle(sheet).position !== "fixed") return 0;
+  return Math.max(0, scroller.getBoundingClientRect().bottom - sheet.getBoundingClientRect().top);
+};
+
 function openPanel(focus) {
   stage.classList.add("with-details");
+  if (list.covered() > 0) stage.scrollIntoView({ block: "start" });
   if (focus) find("panel").focus({ preventScroll: true });
 }
 
@@ -195,7 +203,7 @@ function showRoot() {
   selected = spans.root;
   selectedGroup = "";
   list.select(selectedRow());
-  const isWide = matchMedia("(min-width: 1001px)").matches;
+  const isWide = matchMedia("(min-width: 901px)").matches;
   stage.classList.toggle("with-details", isWide);
   if (isWide) panel.show(tree, spans.root);
 }
