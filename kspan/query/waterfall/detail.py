@@ -24,8 +24,8 @@ _MISSING: Final = object()
 class Operation(msgspec.Struct, frozen=True, omit_defaults=True):
     """A difference between two versions of an object.
 
-    ``path`` is a JSON pointer. ``before`` and ``after`` are texts: JSON, or a string as it is. Null: there was no value,
-    or (of ``before``) the journal does not have that version any more.
+    ``path`` is a JSON pointer. ``before`` and ``after`` are texts: JSON, or a string as it is. Null: there was no
+    value, or (of ``before``) the journal does not have that version any more.
     """
 
     path: str

@@ -40,7 +40,10 @@ class _Threads:
         self._open: dict[tuple[str, str, int], list[int]] = {}
 
     def place(self, span: SpanRow) -> tuple[int, int]:
-        """Return the process and thread of a span. Spans must be given by start, of two with the same the longer first."""
+        """Return the process and thread of a span.
+
+        Spans must be given by start, and the longer first if two start together.
+        """
         subject = f"{span.object_kind} {f'{span.object_namespace}/' if span.object_namespace else ''}{span.object_name}"
         lane = 0
         while not self._fits(span, key := (span.service, subject, lane)):
