@@ -274,7 +274,10 @@ export class Panel {
       const text = typeof value === "string" ? value : JSON.stringify(value);
       const copy = button("copy", "plain copy", () => navigator.clipboard?.writeText(text));
       copy.setAttribute("aria-label", `Copy ${key}`);
-      line.append(make("dt", "", plain(key)), make("dd", "", plainLines(text).slice(0, LONGEST)), copy);
+      line.dataset.text = `${key}\n${text}`.toLowerCase();
+      const shown = make("dd");
+      shown.append(make("div", "value", plainLines(text).slice(0, LONGEST)), copy);
+      line.append(make("dt", "", plain(key)), shown);
       list.append(line);
     }
     if (entries.length > SEARCHED) {
@@ -283,7 +286,7 @@ export class Panel {
       search.setAttribute("aria-label", "Search attributes");
       search.addEventListener("input", () => {
         const words = search.value.toLowerCase();
-        for (const line of list.children) line.hidden = !line.textContent.toLowerCase().includes(words);
+        for (const line of list.children) line.hidden = !line.dataset.text.includes(words);
       });
       box.append(search);
     }
