@@ -18,6 +18,9 @@ from kspan.terminal.deletions import held_text
 MOST_LINKS: Final = 20
 """Links whose spans are read; a resume of a rollout can have many."""
 
+MOST_VERSIONS: Final = 2_000
+"""Versions of an object among which the one before a change is looked for, the newest. A Node has one a minute."""
+
 _MISSING: Final = object()
 
 
@@ -131,23 +134,30 @@ def _linked(connection: Connection, cluster: str, trace_id: str, span_id: str, r
 
 def _version_before(connection: Connection, cluster: str, span: SpanRow) -> dict[str, Any] | None:
     """Return the manifest that a change changed; None if the journal does not have it."""
-    table, version = schema.journal, span.attributes.get(vocabulary.OBJECT_RESOURCE_VERSION)
-    here = (
-        table.c.cluster == cluster,
-        table.c.kind == span.object_kind,
-        table.c.namespace == span.object_namespace,
-        table.c.name == span.object_name,
-        table.c.uid == span.object_uid,
-        schema.HAS_UID,
-        table.c.payload.is_not(None),
+    journal, version = schema.journal, span.attributes.get(vocabulary.OBJECT_RESOURCE_VERSION)
+    # The numbers are read from the index alone. In one statement, SQLite would walk through the whole journal instead.
+    numbers = (
+        select(journal.c.seq)
+        .where(
+            journal.c.cluster == cluster,
+            journal.c.kind == span.object_kind,
+            journal.c.namespace == span.object_namespace,
+            journal.c.name == span.object_name,
+            journal.c.uid == span.object_uid,
+            schema.HAS_UID,
+        )
+        .order_by(journal.c.seq.desc())
     )
-    changed = select(table.c.seq).where(*here, table.c.resource_version == str(version)).order_by(table.c.seq).limit(1)
-    number = connection.execute(changed).scalar_one_or_none()
-    if number is None:
+    own = (journal.c.cluster == cluster, journal.c.seq.in_(numbers.limit(MOST_VERSIONS).scalar_subquery()))
+    changed = connection.execute(select(journal.c.seq).where(*own, journal.c.resource_version == str(version))).first()
+    if changed is None:
         return None
-    earlier = select_rows(table, LogRecord).where(*here, table.c.seq < number).order_by(table.c.seq.desc()).limit(1)
-    row = connection.execute(earlier).first()
-    return decode(LogRecord(*row).payload) if row is not None else None
+    earlier = connection.execute(numbers.where(journal.c.seq < changed[0]).limit(1)).first()
+    if earlier is None:
+        return None
+    query = select_rows(journal, LogRecord).where(journal.c.cluster == cluster, journal.c.seq == earlier[0])
+    payload = LogRecord(*connection.execute(query).one()).payload
+    return decode(payload) if payload else None
 
 
 # JSON patches
