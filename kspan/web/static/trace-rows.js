@@ -137,12 +137,24 @@ export class Rows {
     element.setAttribute("role", "treeitem");
     element.setAttribute("aria-level", String(row.level));
     element.setAttribute("aria-selected", String(i === this.selected));
+    element.setAttribute("aria-label", this.#words(row));
     if (row.hasMore) element.setAttribute("aria-expanded", String(row.isOpen));
     if (this.tree.isError(node)) element.classList.add("error");
     else if (row.hasMore && !row.isOpen && !row.members && this.tree.errorBelow[node]) element.classList.add("hides-error");
     if (this.path && !this.#onPath(row)) element.classList.add("aside");
     element.append(this.#title(row), this.#lane(row));
     return element;
+  }
+
+  /** A row in words, for those who do not see it. */
+  #words(row) {
+    const { spans } = this.tree;
+    const { node, members } = row;
+    const many = members ? `${members.length} × ` : "";
+    const words = [`${many}${spans.text("kind", node)} ${spans.text("reason", node)}`, members ? "" : spans.text("name", node)];
+    const lasted = !members && spans.lasts(node) ? duration(spans.end[node] - spans.start[node]) : "";
+    const failed = this.tree.isError(node) ? "failed" : "";
+    return `${words.filter(Boolean).join(" ")}${[failed, this.#note(row), lasted].filter(Boolean).map((each) => `, ${each}`).join("")}`;
   }
 
   #onPath(row) {
