@@ -164,8 +164,10 @@ def _values(head: Head, total: int) -> dict[str, Any]:
 
 
 def _who(root: SpanRow) -> str:
-    """The component, and its field manager if that says more: ``kubectl · kubectl-set``."""
+    """The component, and its field manager if that says more: ``kubectl · kubectl-set``; empty if it is unknown."""
     manager = reading.manager_of(root)
+    if root.service in ("", "unknown") and not manager:
+        return ""
     return f"{root.service} · {manager}" if manager and manager != root.service else root.service
 
 
