@@ -11,7 +11,8 @@ from kspan.query.home import what_happens
 from kspan.query.objects.names import parse_kind, parse_object
 from kspan.query.rollouts import RolloutFilter, list_rollouts
 from kspan.query.timeline import TimelineFilter, timeline
-from kspan.query.traces import TraceFilter, find_trace, list_traces
+from kspan.query.traces import TraceFilter, find_trace, list_traces, trace_starting_with
+from kspan.query.visible import EVERYTHING
 from kspan.query.waterfall.detail import changes_of
 from kspan.query.waterfall.head import count_spans, read_head
 from kspan.query.why import why
@@ -33,7 +34,9 @@ QUESTIONS: dict[str, Question] = {
     "why a Pod is gone": lambda h, c: why(c, h.cluster, parse_object(("pod/web-854b7f4f-9xzlt",))),
     "why a Deployment changed": lambda h, c: why(c, h.cluster, parse_object(("deploy/web",))),
     "a trace": lambda h, c: find_trace(c, h.cluster, list_traces(c, h.cluster, TraceFilter(), 1)[0].trace.trace_id),
-    "the head of a trace": lambda h, c: read_head(c, h.cluster, _newest(h, c), 10),
+    "the head of a trace": lambda h, c: read_head(
+        c, h.cluster, EVERYTHING, trace_starting_with(c, h.cluster, _newest(h, c)), 10
+    ),
     "how many spans a trace has": lambda h, c: count_spans(c, h.cluster, _newest(h, c)),
     "a change and the version before": lambda h, c: changes_of(
         c, h.cluster, find_trace(c, h.cluster, _newest(h, c))[1][0]

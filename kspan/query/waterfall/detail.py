@@ -11,6 +11,7 @@ from kspan.k8s.redact import mask_values
 from kspan.model import LogRecord, SpanEvent, SpanRow
 from kspan.query import spans as reading
 from kspan.query.objects.manifest import decode
+from kspan.query.visible import Visible
 from kspan.store.schema import tables as schema
 from kspan.store.tables.rows import select_rows
 from kspan.terminal.deletions import held_text
@@ -77,11 +78,15 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True):
     links: list[Linked]
 
 
-def read_detail(connection: Connection, cluster: str, trace_id: str, span_id: str) -> Detail:
-    """Return a span in full. Raises QueryError if there is no such span."""
-    span = reading.one(connection, cluster, trace_id, span_id)
+def read_detail(connection: Connection, cluster: str, visible: Visible, trace_id: str, span_id: str) -> Detail:
+    """Return a span in full, without links into traces that the asker may not see.
+
+    Raises QueryError if there is no such span.
+    """
+    found = reading.one(connection, cluster, trace_id, span_id)
+    span = next(iter(visible.spans(connection, cluster, [found] if found is not None else [])), None)
     if span is None:
-        raise QueryError(f"trace {trace_id} has no span {span_id!r}")
+        raise QueryError(f"trace {trace_id} has no span {span_id[:64]!r}")
     return Detail(
         span_id=span.span_id,
         begin=_ms(span.start_time),

@@ -5,9 +5,11 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, func, select
 
+from kspan.errors import QueryError
 from kspan.model import SpanRow, TraceRow, TraceState
 from kspan.query import spans as reading
 from kspan.query.traces import trace_starting_with, whole_trace
+from kspan.query.visible import Visible
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
 
@@ -23,7 +25,8 @@ class Head(msgspec.Struct, frozen=True):
     Args:
         trace: the trace; of an open one with the values so far.
         root: its root span; None if it has no spans.
-        previous: the trace that it continues; None if it continues none, or that one was deleted.
+        previous: the trace that it continues; None if it continues none that the asker may see.
+        lost: true if it continues a trace that was deleted.
         following: the traces that continue it, oldest first, at most ``FOLLOWING``.
         first: its first spans by start.
     """
@@ -31,18 +34,31 @@ class Head(msgspec.Struct, frozen=True):
     trace: TraceRow
     root: SpanRow | None
     previous: TraceRow | None
+    lost: bool
     following: list[TraceRow]
     first: list[SpanRow]
 
 
-def find_id(connection: Connection, cluster: str, prefix: str) -> str:
-    """Return the id of the trace whose id starts with ``prefix``. Raises QueryError unless it is one."""
-    return trace_starting_with(connection, cluster, prefix).trace_id
+def visible_trace(connection: Connection, cluster: str, visible: Visible, prefix: str) -> TraceRow:
+    """Return the trace whose id starts with ``prefix``, as it is stored.
+
+    Raises QueryError unless it is one, and the same for a trace that the asker may not see as for one that does not
+    exist.
+    """
+    unknown = QueryError(f"no trace id starts with {prefix[:64]!r}")
+    try:
+        trace = trace_starting_with(connection, cluster, prefix)
+    except QueryError:
+        if visible.everything():
+            raise
+        raise unknown from None
+    if not visible.traces(connection, cluster, [trace.trace_id]):
+        raise unknown
+    return trace
 
 
-def read_head(connection: Connection, cluster: str, trace_id: str, most: int) -> Head:
-    """Return the head of a trace with at most ``most`` spans. Raises QueryError if there is no such trace."""
-    trace = trace_starting_with(connection, cluster, trace_id)
+def read_head(connection: Connection, cluster: str, visible: Visible, trace: TraceRow, most: int) -> Head:
+    """Return the head of a trace with at most ``most`` spans."""
     if trace.state is TraceState.OPEN:
         # How long an open span lasts so far depends on the others.
         trace, members = whole_trace(connection, cluster, trace)
@@ -50,11 +66,16 @@ def read_head(connection: Connection, cluster: str, trace_id: str, most: int) ->
     else:
         first = _first(connection, cluster, trace.trace_id, most)
         root = reading.one(connection, cluster, trace.trace_id, trace.root_span_id)
+    previous = _trace(connection, cluster, trace.previous_trace_id)
+    following = _following(connection, cluster, trace.trace_id)
+    near = [each.trace_id for each in (previous, *following) if each is not None]
+    seen = set(visible.traces(connection, cluster, near))
     return Head(
         trace,
         root or next(iter(first), None),
-        _trace(connection, cluster, trace.previous_trace_id),
-        _following(connection, cluster, trace.trace_id),
+        previous if previous is not None and previous.trace_id in seen else None,
+        bool(trace.previous_trace_id) and previous is None,
+        [each for each in following if each.trace_id in seen],
         first,
     )
 

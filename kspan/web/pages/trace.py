@@ -12,10 +12,11 @@ from starlette.routing import Route
 from kspan.model import SpanRow, TraceRow, TraceState
 from kspan.query import spans as reading
 from kspan.query.span_text import note_of
-from kspan.query.traces import find_trace, trace_starting_with, whole_trace
+from kspan.query.traces import whole_trace
+from kspan.query.visible import Visible
 from kspan.query.waterfall.columns import ERROR, columns, encode, flags
 from kspan.query.waterfall.detail import Detail, read_detail
-from kspan.query.waterfall.head import Head, count_spans, find_id, read_head
+from kspan.query.waterfall.head import Head, count_spans, read_head, visible_trace
 from kspan.query.waterfall.perfetto import trace_events
 from kspan.terminal.text import harmless
 from kspan.times import format_time
@@ -61,14 +62,14 @@ def routes(frame: Frame) -> list[Route]:
     async def page(request: Request) -> Response:
         given = request.path_params["trace_id"]
 
-        def question(connection: Connection, cluster: str) -> tuple[Head, int] | str:
-            trace_id = find_id(connection, cluster, given)
-            if trace_id != given:
-                return trace_id
-            head = read_head(connection, cluster, trace_id, FIRST)
-            return head, count_spans(connection, cluster, trace_id)
+        def question(connection: Connection, cluster: str, visible: Visible) -> tuple[Head, int] | str:
+            trace = visible_trace(connection, cluster, visible, given)
+            if trace.trace_id != given:
+                return trace.trace_id
+            head = read_head(connection, cluster, visible, trace, FIRST)
+            return head, count_spans(connection, cluster, trace.trace_id)
 
-        found = await frame.ask(question)
+        found = await frame.ask_visible(question)
         if isinstance(found, str):
             return RedirectResponse(trace_url(found), 307)
         return frame.render("trace.html", here="Traces", **_values(*found))
@@ -76,8 +77,8 @@ def routes(frame: Frame) -> list[Route]:
     async def rows(request: Request) -> Response:
         given, seen = request.path_params["trace_id"], request.headers.get("if-none-match", "")
 
-        def question(connection: Connection, cluster: str) -> tuple[bytes | None, str]:
-            trace = trace_starting_with(connection, cluster, given)
+        def question(connection: Connection, cluster: str, visible: Visible) -> tuple[bytes | None, str]:
+            trace = visible_trace(connection, cluster, visible, given)
             # A closed trace is final: its tag is known without its spans.
             tag = f'"{trace.trace_id}-{trace.closed_at}"'
             if trace.state is TraceState.CLOSED and seen == tag:
@@ -88,8 +89,8 @@ def routes(frame: Frame) -> list[Route]:
                 tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
             return (None if seen == tag else body), tag
 
-        body, tag = await frame.ask(question)
-        headers = {"ETag": tag, "Cache-Control": "no-cache"}
+        body, tag = await frame.ask_visible(question)
+        headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
         if body is None:
             return Response(status_code=304, headers=headers)
         return Response(body, media_type="application/json", headers=headers)
@@ -97,11 +98,11 @@ def routes(frame: Frame) -> list[Route]:
     async def span(request: Request) -> Response:
         given = request.path_params
 
-        def question(connection: Connection, cluster: str) -> Detail:
-            trace_id = find_id(connection, cluster, given["trace_id"])
-            return read_detail(connection, cluster, trace_id, given["span_id"])
+        def question(connection: Connection, cluster: str, visible: Visible) -> Detail:
+            trace = visible_trace(connection, cluster, visible, given["trace_id"])
+            return read_detail(connection, cluster, visible, trace.trace_id, given["span_id"])
 
-        return Response(encode(await frame.ask(question)), media_type="application/json")
+        return Response(encode(await frame.ask_visible(question)), media_type="application/json")
 
     async def otlp(request: Request) -> Response:
         # Imported here: the OpenTelemetry SDK takes a tenth of a second, and no other page needs it.
@@ -109,20 +110,20 @@ def routes(frame: Frame) -> list[Route]:
 
         given = request.path_params["trace_id"]
 
-        def question(connection: Connection, cluster: str) -> tuple[str, bytes]:
-            trace, spans = find_trace(connection, cluster, given)
-            return trace.trace_id, encode_trace(spans, cluster)
+        def question(connection: Connection, cluster: str, visible: Visible) -> tuple[str, bytes]:
+            trace_id, spans = _all_spans(connection, cluster, visible, given)
+            return trace_id, encode_trace(spans, cluster)
 
-        return _download(*await frame.ask(question), "otlp")
+        return _download(*await frame.ask_visible(question), "otlp")
 
     async def perfetto(request: Request) -> Response:
         given = request.path_params["trace_id"]
 
-        def question(connection: Connection, cluster: str) -> tuple[str, bytes]:
-            trace, spans = find_trace(connection, cluster, given)
-            return trace.trace_id, encode(trace_events(spans))
+        def question(connection: Connection, cluster: str, visible: Visible) -> tuple[str, bytes]:
+            trace_id, spans = _all_spans(connection, cluster, visible, given)
+            return trace_id, encode(trace_events(spans))
 
-        return _download(*await frame.ask(question), "perfetto")
+        return _download(*await frame.ask_visible(question), "perfetto")
 
     return [
         frame.route("/traces/{trace_id}", page),
@@ -131,6 +132,11 @@ def routes(frame: Frame) -> list[Route]:
         frame.route("/traces/{trace_id}/otlp.json", otlp),
         frame.route("/traces/{trace_id}/perfetto.json", perfetto),
     ]
+
+
+def _all_spans(connection: Connection, cluster: str, visible: Visible, given: str) -> tuple[str, list[SpanRow]]:
+    trace, spans = whole_trace(connection, cluster, visible_trace(connection, cluster, visible, given))
+    return trace.trace_id, visible.spans(connection, cluster, spans)
 
 
 def _download(trace_id: str, body: bytes, what: str) -> Response:
@@ -156,7 +162,7 @@ def _values(head: Head, total: int) -> dict[str, Any]:
         "reason": _reason(trace),
         "short_reason": len(trace.reason) <= _SHORT_REASON,
         "previous": _episode(head.previous) if head.previous else None,
-        "lost": trace.previous_trace_id if head.previous is None else "",
+        "lost": head.lost,
         "following": [_episode(each) for each in head.following],
         "lines": nested(head.first),
         "data": msgspec.to_builtins(columns(trace, head.first, total)),
