@@ -170,9 +170,10 @@ def test_other_effects_of_a_report_stay_below_the_merged_row(page: Page) -> None
     assert ask(page, "rows", [*ROLLOUT, more])[:5] == ["a", "  b", "    c", "      g", "      d"]
 
 
-def pulls(count: int, *, error: bool = False, note: str = "") -> list[dict[str, Any]]:
+def pulls(count: int, *, error: bool = False, note: str = "", message: str = "") -> list[dict[str, Any]]:
     return [
-        span(f"p{i}", "c", what="Pod.Pulled", on=f"web-{i}", start=i + 1, error=error, note=note) for i in range(count)
+        span(f"p{i}", "c", what="Pod.Pulled", on=f"web-{i}", start=i + 1, error=error, note=note, message=message)
+        for i in range(count)
     ]
 
 
@@ -192,6 +193,10 @@ def test_failures_and_what_changed_something_else_are_not_in_a_group_with_others
     other = [{**each, "id": f"n{i}"} for i, each in enumerate(pulls(2, note="replicas: 1 → 2"))]
     rows = ask(page, "rows", [root, *pulls(3), *failed, *other])
     assert rows == ["c", "  3x Pulled", "  3x Pulled", "  n0", "  n1"]
+    third = {**pulls(1, error=True, message="another reason")[0], "id": "g"}
+    assert ask(page, "rows", [root, *failed[:2], third]) == ["c", "  f0", "  g", "  f1"]
+    said = {**pulls(1, message="in other words")[0], "id": "g"}
+    assert ask(page, "rows", [root, *pulls(2), said]) == ["c", "  3x Pulled"]
 
 
 def test_siblings_with_effects_are_a_group_only_if_they_are_many_and_nothing_failed_below(page: Page) -> None:

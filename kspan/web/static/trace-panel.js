@@ -272,7 +272,9 @@ export class Panel {
     for (const [key, value] of entries) {
       const line = make("div");
       const text = typeof value === "string" ? value : JSON.stringify(value);
-      const copy = button("copy", "plain copy", () => navigator.clipboard?.writeText(text));
+      const copy = button("copy", "plain copy", () => navigator.clipboard.writeText(text));
+      // A page over plain HTTP from another machine has no clipboard.
+      copy.hidden = !navigator.clipboard;
       copy.setAttribute("aria-label", `Copy ${key}`);
       line.dataset.text = `${key}\n${text}`.toLowerCase();
       const shown = make("dd");

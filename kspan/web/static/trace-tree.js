@@ -207,7 +207,8 @@ function grouping(tree, shown, siblings) {
     const isLeaf = !tree.children[node].some((each) => shown[each]);
     // What contains an error stays visible.
     if (!isLeaf && tree.errorBelow[node]) return null;
-    const says = isLeaf ? 0 : spans.message[node];
+    // Failures are equal only if their messages are.
+    const says = isLeaf && !tree.isError(node) ? 0 : spans.message[node];
     const parts = [spans.kind[node], spans.reason[node], spans.service[node], spans.note[node], isLeaf, says, tree.isError(node)];
     const key = parts.join(".");
     if (!groups.has(key)) groups.set(key, { least: isLeaf ? FEW : MANY, members: [] });
