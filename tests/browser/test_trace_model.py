@@ -194,7 +194,7 @@ def test_failures_and_what_changed_something_else_are_not_in_a_group_with_others
     rows = ask(page, "rows", [root, *pulls(3), *failed, *other])
     assert rows == ["c", "  3x Pulled", "  3x Pulled", "  n0", "  n1"]
     third = {**pulls(1, error=True, message="another reason")[0], "id": "g"}
-    assert ask(page, "rows", [root, *failed[:2], third]) == ["c", "  f0", "  g", "  f1"]
+    assert ask(page, "rows", [root, *failed[:2], third]) == ["c", "  f0", "  f1", "  g"]
     said = {**pulls(1, message="in other words")[0], "id": "g"}
     assert ask(page, "rows", [root, *pulls(2), said]) == ["c", "  3x Pulled"]
 
