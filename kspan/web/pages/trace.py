@@ -75,19 +75,20 @@ def routes(frame: Frame) -> list[Route]:
         return frame.render("trace.html", here="Traces", **_values(*found))
 
     async def rows(request: Request) -> Response:
-        given, seen = request.path_params["trace_id"], request.headers.get("if-none-match", "")
+        given = request.path_params["trace_id"]
+        seen = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
 
         def question(connection: Connection, cluster: str, visible: Visible) -> tuple[bytes | None, str]:
             trace = visible_trace(connection, cluster, visible, given)
             # A closed trace is final: its tag is known without its spans.
             tag = f'"{trace.trace_id}-{trace.closed_at}"'
-            if trace.state is TraceState.CLOSED and seen == tag:
+            if trace.state is TraceState.CLOSED and tag in seen:
                 return None, tag
             trace, spans = whole_trace(connection, cluster, trace)
             body = encode(columns(trace, spans, len(spans)))
             if trace.state is TraceState.OPEN:
                 tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-            return (None if seen == tag else body), tag
+            return (None if tag in seen else body), tag
 
         body, tag = await frame.ask_visible(question)
         headers = {"ETag": tag, "Cache-Control": "private, no-cache"}

@@ -146,7 +146,8 @@ def test_rows_that_have_not_changed_are_not_sent_again(history: History, address
     trace, _ = rollback(history)
     path = f"/traces/{trace.trace_id}/rows.json"
     tag = ask(address, path)[2]["etag"]
-    assert ask(address, path, headers={"If-None-Match": tag})[:2] == (304, "")
+    for known in (tag, f"W/{tag}", f'"other", {tag}'):
+        assert ask(address, path, headers={"If-None-Match": known})[:2] == (304, "")
     assert ask(address, path, headers={"If-None-Match": '"other"'})[0] == 200
 
 
