@@ -343,6 +343,33 @@ def test_a_span_in_a_closed_group_is_shown_when_a_link_names_it(
     expect(selected(page)).to_contain_text("Started")
 
 
+def test_an_address_with_an_unknown_span_shows_the_root(reader: Reader, url_of: Urls) -> None:
+    page = reader.open(url_of("recordings", "trace") + "#0123456789abcdef")
+    expect(selected(page)).to_have_attribute("data-row", "0")
+    expect(page.locator("[data-panel]").get_by_role("heading", name="Deployment.Update")).to_be_visible()
+
+
+def test_the_line_between_names_and_lanes_can_be_dragged_and_stays_there(page: Page) -> None:
+    box = lane(page)
+    page.mouse.move(box["x"], box["y"] + 200)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 120, box["y"] + 200, steps=4)
+    page.mouse.up()
+    assert lane(page)["x"] == pytest.approx(box["x"] + 120, abs=6)
+    page.reload()
+    expect(page.locator("[data-rows][aria-busy=false] [data-row]").first).to_be_visible()
+    assert lane(page)["x"] == pytest.approx(box["x"] + 120, abs=6)
+
+
+def test_times_follow_the_zone_of_the_reader(page: Page) -> None:
+    rows(page).first.click()
+    start = page.locator("[data-panel] .pairs dd").first
+    expect(start).to_have_text("2026-11-22 10:25:49.727")
+    page.get_by_role("button", name="UTC", exact=True).click()
+    expect(start).to_have_text("2026-11-22 11:25:49.727")
+    expect(page.locator(".facts time").first).to_have_text("2026-11-22 11:25:49")
+
+
 def test_on_a_phone_the_details_are_a_sheet_from_below(reader: Reader, url_of: Urls) -> None:
     page = reader.open(url_of("recordings", "trace"), viewport=PHONE, is_mobile=True, has_touch=True)
     panel = page.locator("[data-panel]")

@@ -20,7 +20,7 @@ def trace_events(spans: Sequence[SpanRow]) -> _Json:
     """Return the trace. Times are in microseconds since its first span, whose time is in ``otherData``."""
     begin = min((span.start_time for span in spans), default=0)
     threads = _Threads()
-    ordered = sorted(spans, key=lambda span: (span.start_time, -span.end_time))
+    ordered = sorted(spans, key=lambda span: (span.start_time, -_end(span)))
     places = {span.span_id: threads.place(span) for span in ordered}
     events = [_slice(span, places[span.span_id], begin) for span in ordered]
     events += _arrows(ordered, places, begin)
@@ -55,9 +55,9 @@ class _Threads:
         ends = self._open.setdefault(key, [])
         while ends and ends[-1] <= span.start_time:
             ends.pop()
-        if ends and ends[-1] < span.end_time:
+        if ends and ends[-1] < _end(span):
             return False
-        ends.append(span.end_time)
+        ends.append(_end(span))
         return True
 
     def names(self) -> Iterator[_Json]:
@@ -67,6 +67,11 @@ class _Threads:
         for (service, subject, lane), number in self._threads.items():
             text = harmless(subject) + (f" ({lane + 1})" if lane else "")
             yield _name("thread_name", text, self._processes[service], number)
+
+
+def _end(span: SpanRow) -> int:
+    """Return the end of the slice. A moment lasts a microsecond: arrows cannot end at a slice without a length."""
+    return max(span.end_time, span.start_time + _MICROSECOND)
 
 
 def _name(what: str, name: str, process: int, thread: int) -> _Json:
@@ -89,7 +94,7 @@ def _slice(span: SpanRow, place: tuple[int, int], begin: int) -> _Json:
         "pid": place[0],
         "tid": place[1],
         "ts": (span.start_time - begin) / _MICROSECOND,
-        "dur": max(span.end_time - span.start_time, 0) / _MICROSECOND,
+        "dur": (_end(span) - span.start_time) / _MICROSECOND,
         "args": {key: value for key, value in known.items() if value},
     }
 
@@ -101,7 +106,7 @@ def _arrows(spans: Sequence[SpanRow], places: dict[str, tuple[int, int]], begin:
         if cause is None:
             continue
         # An arrow starts within the slice of the cause.
-        start = min(max(span.start_time, cause.start_time), max(cause.end_time, cause.start_time))
+        start = min(max(span.start_time, cause.start_time), _end(cause))
         arrow = {"name": "causes", "cat": span.rule, "id": number}
         for phase, here, time in (("s", cause, start), ("f", span, span.start_time)):
             process, thread = places[here.span_id]

@@ -194,7 +194,7 @@ function closePanel() {
 function fromAddress() {
   const span = spans.numbers.get(location.hash.slice(1));
   if (span !== undefined) select(span, { push: false });
-  else if (!location.hash) showRoot();
+  else if (!location.hash || spans.count >= spans.total) showRoot();
 }
 
 /** Without a span in the address, a wide window shows the root. */

@@ -192,6 +192,7 @@ def test_perfetto_gets_slices_that_nest_and_an_arrow_for_each_cause(history: His
     events = exported["traceEvents"]
     slices = [event for event in events if event["ph"] == "X"]
     assert sorted(event["args"]["span"] for event in slices) == sorted(span.span_id for span in spans)
+    assert min(event["dur"] for event in slices) >= 1
     named = {(event["pid"], event["tid"]): event["args"]["name"] for event in events if event["ph"] == "M"}
     assert {named[event["pid"], 0] for event in slices} == {span.service for span in spans}
     threads = defaultdict(list)
@@ -212,6 +213,9 @@ def test_perfetto_gets_slices_that_nest_and_an_arrow_for_each_cause(history: His
     assert len(starts) == sum(bool(span.parent_span_id) for span in spans)
     at = {(event["pid"], event["tid"], event["ts"]) for event in slices}
     assert all((event["pid"], event["tid"], event["ts"]) in at for event in ends.values())
+    assert all(
+        any(first <= event["ts"] <= last for first, last in threads[event["tid"]]) for event in starts.values()
+    ), "an arrow starts within a slice"
 
 
 def test_an_episode_and_the_trace_before_it_link_to_each_other(histories: Histories) -> None:  # noqa: F811
