@@ -11,7 +11,8 @@ import { Rows } from "./trace-rows.js";
 import { applied, criticalPath, filterOf, nextError, placesOf, rowsOf, Tree } from "./trace-tree.js";
 import { since, ticks, View } from "./trace-view.js";
 
-const PAUSE_MS = 5000;
+const PAUSE_MS = 500;
+const POLL_MS = 5000;
 const TICK_PX = 84;
 const DRAG_PX = 5;
 const TYPING_MS = 120;
@@ -547,20 +548,61 @@ function replace(next) {
   else if (stage.classList.contains("with-details") && !selectedGroup) panel.show(tree, selected);
 }
 
-async function follow() {
-  let pause = PAUSE_MS;
+/** Reads an open trace again when the server has news of it. */
+function follow() {
+  if (!spans.open) return;
+  const source = new EventSource("/v1/stream?kinds=trace,occurrence");
+  let isDue = false;
+  let isReading = false;
+  const read = async () => {
+    isDue = true;
+    if (isReading) return;
+    isReading = true;
+    while (isDue && spans.open) {
+      if (document.hidden) await new Promise((done) => document.addEventListener("visibilitychange", done, { once: true }));
+      isDue = false;
+      const began = performance.now();
+      try {
+        if (await load()) await readAgain();
+      } catch {
+        // The next news try again.
+      }
+      // Of a large trace, the server needs time.
+      await pause(Math.max(PAUSE_MS, 5 * (performance.now() - began)));
+    }
+    isReading = false;
+    if (!spans.open) source.close();
+  };
+  const hear = (event) => {
+    if (JSON.parse(event.data).trace_id === spans.traceId) read();
+  };
+  source.addEventListener("trace", hear);
+  source.addEventListener("occurrence", hear);
+  source.addEventListener("reset", read);
+  // What happened between the page and the beginning of the stream.
+  source.addEventListener("open", read);
+  source.addEventListener("error", () => {
+    if (source.readyState === EventSource.CLOSED) poll();
+  });
+  addEventListener("pagehide", () => source.close(), { once: true });
+  addEventListener("pageshow", (event) => event.persisted && follow(), { once: true });
+}
+
+/** Without a stream, an open trace is read again and again. */
+async function poll() {
   while (spans.open) {
-    await new Promise((done) => setTimeout(done, pause));
+    await pause(POLL_MS);
     if (document.hidden) continue;
-    const begin = performance.now();
     try {
       if (await load()) await readAgain();
-      // Of a large trace, the server needs time.
-      pause = Math.max(PAUSE_MS, 10 * (performance.now() - begin));
     } catch {
-      pause = Math.min(2 * pause, 60_000);
+      // The next time.
     }
   }
+}
+
+function pause(ms) {
+  return new Promise((done) => setTimeout(done, ms));
 }
 
 async function begin() {
