@@ -14,6 +14,7 @@ const LEAST_LETTERS = 10;
 const LETTER_PX = 7;
 const BESIDE_PX = 75;
 const LEAST_NOTE_PX = 40;
+const LEAST_MESSAGE_PX = 90;
 const PAD_PX = 12;
 
 export class Rows {
@@ -202,8 +203,10 @@ export class Rows {
     let letters = 0;
     for (const part of title.querySelectorAll(".verb, .container, .times")) letters += part.textContent.length + 1;
     const name = title.querySelector(".name").title.length;
-    letters += this.tree.isError(row.node) ? Math.min(name, LEAST_LETTERS) : name;
-    return this.names - letters * LETTER_PX - (row.level - 1) * INDENT - BESIDE_PX > LEAST_NOTE_PX;
+    const isError = this.tree.isError(row.node);
+    letters += isError ? Math.min(name, LEAST_LETTERS) : name;
+    const room = this.names - letters * LETTER_PX - (row.level - 1) * INDENT - BESIDE_PX;
+    return room > (isError ? LEAST_MESSAGE_PX : LEAST_NOTE_PX);
   }
 
   /** The lines that join a row with its cause. Deep rows are indented less, so that their names have room. */
