@@ -5,7 +5,7 @@ from collections.abc import Callable
 from starlette.routing import Route
 
 from kspan.web.history import History
-from kspan.web.pages import home, rollouts, static_files, traces, why
+from kspan.web.pages import home, rollouts, static_files, trace, traces, why
 from kspan.web.pages.asking import Frame
 
 
@@ -17,5 +17,6 @@ def routes(history: History, watching: Callable[[], tuple[int, int]] | None = No
         *home.routes(frame),
         *rollouts.routes(frame),
         *traces.routes(frame),
+        *trace.routes(frame),
         *why.routes(frame),
     ]
