@@ -2,21 +2,18 @@
 
 import { colorOf } from "./colors.js";
 import { readAgain } from "./live.js";
-import { clock } from "./times.js";
 import { make } from "./trace-dom.js";
 import { Minimap } from "./trace-minimap.js";
 import { servicesOf, Spans } from "./trace-model.js";
+import { followTrace } from "./trace-news.js";
 import { Panel } from "./trace-panel.js";
+import { Pointer } from "./trace-pointer.js";
 import { Rows } from "./trace-rows.js";
 import { applied, criticalPath, filterOf, nextError, placesOf, rowsOf, Tree } from "./trace-tree.js";
 import { since, ticks, View } from "./trace-view.js";
 
-const PAUSE_MS = 500;
-const POLL_MS = 5000;
 const TICK_PX = 84;
-const DRAG_PX = 5;
 const TYPING_MS = 120;
-const NAMES = "kspan.trace.names";
 
 const find = (name) => document.querySelector(`[data-${name}]`);
 const stage = find("trace");
@@ -26,17 +23,7 @@ const help = find("help");
 const axis = find("ticks");
 const grid = find("grid");
 const lines = make("div", "lines");
-const over = make("div", "lines over");
-const cursor = make("div", "cursor");
-const range = make("div", "range");
-const divider = make("div", "divider");
-const moments = make("span", "at");
-cursor.append(moments);
-cursor.hidden = true;
-range.hidden = true;
 grid.append(lines);
-find("over").append(over, divider);
-over.append(cursor, range);
 
 const options = { errors: false, reports: false, collapse: true, critical: false };
 const hiddenServices = new Set();
@@ -55,6 +42,13 @@ let tag = "";
 const view = new View(spans.first, spans.last);
 const list = new Rows(scroller, axis, view);
 const minimap = new Minimap(find("minimap"), view, () => zoomed());
+const pointer = new Pointer({
+  stage,
+  scroller,
+  layer: find("over"),
+  view,
+  actions: { begin: () => spans.begin, zoomed: () => zoomed(), resized: () => measure() },
+});
 const panel = new Panel(find("panel"), { select: (span) => select(span), close: () => closePanel() });
 
 // What is shown
@@ -288,133 +282,19 @@ document.addEventListener("click", (event) => {
   if (menu && !menu.contains(event.target)) menu.open = false;
 });
 
-// Pointer
-
-function placeOf(event) {
-  const box = lines.getBoundingClientRect();
-  return (event.clientX - box.left) / box.width;
-}
+// Clicks
 
 scroller.addEventListener("click", (event) => {
   const element = event.target.closest("[data-row]");
-  if (!element || dragged) return;
+  if (!element || pointer.dragged) return;
   const index = Number(element.dataset.row);
   if (event.target.closest("[data-twist]")) toggle(index);
   else selectRow(index, { push: true });
 });
 scroller.addEventListener("dblclick", (event) => {
   const element = event.target.closest("[data-row]");
-  if (element && !event.target.closest("[data-twist]") && placeOf(event) < 0) toggle(Number(element.dataset.row));
+  if (element && !event.target.closest("[data-twist]") && pointer.placeOf(event) < 0) toggle(Number(element.dataset.row));
 });
-
-let dragged = false;
-scroller.addEventListener("pointerdown", (down) => {
-  dragged = false;
-  const start = placeOf(down);
-  if (down.button !== 0 || start < 0 || start > 1) return;
-  const move = (event) => {
-    if (!dragged && Math.abs(event.clientX - down.clientX) < DRAG_PX) return;
-    if (!dragged) scroller.setPointerCapture(down.pointerId);
-    dragged = true;
-    const now = Math.min(Math.max(placeOf(event), 0), 1);
-    range.hidden = false;
-    range.style.left = `${Math.min(start, now) * 100}%`;
-    range.style.width = `${Math.abs(now - start) * 100}%`;
-  };
-  const up = (event) => {
-    scroller.removeEventListener("pointermove", move);
-    scroller.removeEventListener("pointerup", up);
-    scroller.removeEventListener("pointercancel", up);
-    range.hidden = true;
-    if (!dragged || event.type === "pointercancel") return;
-    const now = Math.min(Math.max(placeOf(event), 0), 1);
-    view.show(view.moment(Math.min(start, now)), view.moment(Math.max(start, now)));
-    zoomed();
-  };
-  scroller.addEventListener("pointermove", move);
-  scroller.addEventListener("pointerup", up);
-  scroller.addEventListener("pointercancel", up);
-});
-
-scroller.addEventListener("pointermove", (event) => {
-  const place = placeOf(event);
-  cursor.hidden = place < 0 || place > 1 || event.pointerType === "touch";
-  if (cursor.hidden) return;
-  cursor.style.left = `${place * 100}%`;
-  cursor.classList.toggle("beyond", place > 0.7);
-  const ms = view.moment(place);
-  moments.textContent = `${since(ms, view.length / 200)} · ${clock(spans.begin + ms)}`;
-});
-scroller.addEventListener("pointerleave", () => (cursor.hidden = true));
-
-stage.addEventListener(
-  "wheel",
-  (event) => {
-    const inLanes = event.target.closest(".body, .minimap");
-    if (!inLanes || !(event.ctrlKey || event.metaKey || event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY))) return;
-    event.preventDefault();
-    if (event.ctrlKey || event.metaKey) view.zoom(1.0015 ** event.deltaY, view.moment(Math.min(Math.max(placeOf(event), 0), 1)));
-    else view.move(((event.deltaX || event.deltaY) / Math.max(axis.clientWidth, 1)) * view.length);
-    soon();
-  },
-  { passive: false },
-);
-
-let isDue = false;
-function soon() {
-  if (isDue) return;
-  isDue = true;
-  requestAnimationFrame(() => {
-    isDue = false;
-    zoomed();
-  });
-}
-
-// The width of the names
-
-function setNames(px) {
-  if (px) stage.style.setProperty("--names", `${px}px`);
-  else stage.style.removeProperty("--names");
-  measure();
-}
-
-divider.addEventListener("pointerdown", (down) => {
-  down.preventDefault();
-  divider.setPointerCapture(down.pointerId);
-  const left = scroller.getBoundingClientRect().left;
-  let px = 0;
-  const move = (event) => {
-    px = Math.round(Math.min(Math.max(event.clientX - left, 140), scroller.clientWidth - 120));
-    setNames(px);
-  };
-  const up = () => {
-    divider.removeEventListener("pointermove", move);
-    keep(px);
-  };
-  divider.addEventListener("pointermove", move);
-  divider.addEventListener("lostpointercapture", up, { once: true });
-});
-divider.addEventListener("dblclick", () => {
-  setNames(0);
-  keep(0);
-});
-
-function keep(px) {
-  try {
-    if (px) localStorage.setItem(NAMES, String(px));
-    else localStorage.removeItem(NAMES);
-  } catch {
-    // A browser that keeps nothing.
-  }
-}
-
-function keptNames() {
-  try {
-    return Number(localStorage.getItem(NAMES)) || 0;
-  } catch {
-    return 0;
-  }
-}
 
 // Keyboard
 
@@ -548,72 +428,13 @@ function replace(next) {
   else if (stage.classList.contains("with-details") && !selectedGroup) panel.show(tree, selected);
 }
 
-/** Reads an open trace again when the server has news of it. */
-function follow() {
-  if (!spans.open) return;
-  const source = new EventSource("/v1/stream?kinds=trace,occurrence");
-  let isDue = false;
-  let isReading = false;
-  const read = async () => {
-    isDue = true;
-    if (isReading) return;
-    isReading = true;
-    while (isDue && spans.open) {
-      if (document.hidden) await new Promise((done) => document.addEventListener("visibilitychange", done, { once: true }));
-      isDue = false;
-      const began = performance.now();
-      try {
-        if (await load()) await readAgain();
-      } catch {
-        // The next news try again.
-      }
-      // Of a large trace, the server needs time.
-      await pause(Math.max(PAUSE_MS, 5 * (performance.now() - began)));
-    }
-    isReading = false;
-    if (!spans.open) source.close();
-  };
-  const hear = (event) => {
-    if (JSON.parse(event.data).trace_id === spans.traceId) read();
-  };
-  source.addEventListener("trace", hear);
-  source.addEventListener("occurrence", hear);
-  source.addEventListener("reset", read);
-  // What happened between the page and the beginning of the stream.
-  source.addEventListener("open", read);
-  source.addEventListener("error", () => {
-    if (source.readyState === EventSource.CLOSED) poll();
-  });
-  addEventListener("pagehide", () => source.close(), { once: true });
-  addEventListener("pageshow", (event) => event.persisted && follow(), { once: true });
-}
-
-/** Without a stream, an open trace is read again and again. */
-async function poll() {
-  while (spans.open) {
-    await pause(POLL_MS);
-    if (document.hidden) continue;
-    try {
-      if (await load()) await readAgain();
-    } catch {
-      // The next time.
-    }
-  }
-}
-
-function pause(ms) {
-  return new Promise((done) => setTimeout(done, ms));
-}
-
 async function begin() {
-  if (keptNames() && matchMedia("(min-width: 901px)").matches) stage.style.setProperty("--names", `${keptNames()}px`);
   drawLegend();
   arrange();
   zoomed();
   fromAddress();
   new ResizeObserver(measure).observe(scroller);
   addEventListener("popstate", fromAddress);
-  document.addEventListener("zone", () => (cursor.hidden = true));
   if (spans.count < spans.total) {
     try {
       await load();
@@ -622,7 +443,9 @@ async function begin() {
     }
   }
   scroller.setAttribute("aria-busy", "false");
-  follow();
+  followTrace(spans.traceId, () => spans.open, async () => {
+    if (await load()) await readAgain();
+  });
 }
 
 begin();
