@@ -7,8 +7,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
+from kspan.model import ObjectRow
 from kspan.query.home import what_happens
+from kspan.query.objects.compare import compare
+from kspan.query.objects.find import find
+from kspan.query.objects.life import life_of
 from kspan.query.objects.names import parse_kind, parse_object
+from kspan.query.objects.status import state_of
+from kspan.query.objects.versions import version_at
 from kspan.query.rollouts import RolloutFilter, list_rollouts
 from kspan.query.timeline import TimelineFilter, timeline
 from kspan.query.traces import TraceFilter, find_trace, list_traces, trace_starting_with
@@ -20,8 +26,13 @@ from kspan.times import LATEST
 from tests.query.conftest import Histories, History
 from tests.store.engine import engine_of
 
-WALK = re.compile(r"SCAN spans|SEARCH spans USING .*\(cluster=\?\)")
+WALK = re.compile(r"SCAN (spans|journal)|SEARCH (spans|journal) USING .*\(cluster=\?\)")
 JOURNAL_WALK = re.compile(r"SCAN journal|SEARCH journal USING .*\(cluster=\?(?: AND seq[<>]\?)?\)")
+
+
+def the_deployment(history: History, connection: Connection) -> ObjectRow:
+    return find(connection, history.cluster, parse_object(("deploy/web",))).object
+
 
 Question = Callable[[History, Connection], object]
 
@@ -51,6 +62,10 @@ QUESTIONS: dict[str, Question] = {
     "the timeline of a namespace": lambda h, _: list(
         timeline(h.store, h.cluster, TimelineFilter(namespace="rolling-update", since=1))
     ),
+    "the life of an object": lambda h, c: life_of(c, h.cluster, the_deployment(h, c)),
+    "the state of an object": lambda h, c: state_of(c, h.cluster, the_deployment(h, c)),
+    "an object at a time": lambda h, c: version_at(c, h.cluster, parse_object(("deploy/web",)), at=LATEST),
+    "the difference of two versions": lambda h, c: compare(c, h.cluster, parse_object(("deploy/web",))),
     "what happens now": lambda h, c: what_happens(c, h.cluster, LATEST),
     "the rollouts of a day": lambda h, c: list_rollouts(c, h.cluster, RolloutFilter(since=1), 10),
     "the rollouts of a workload": lambda h, c: list_rollouts(c, h.cluster, RolloutFilter(name="web"), 10),
