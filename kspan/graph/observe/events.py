@@ -101,7 +101,7 @@ class EventObserver:
             event_count=count,
             event_start=name_time or parse_time_or_zero(event.eventTime) or parse_time_or_zero(event.firstTimestamp),
             revision=_revision(event),
-            top_level=(event.metadata.annotations or {}).get("topLevelSpan") == "true",
+            top_level=bool(event.metadata.annotations) and event.metadata.annotations.get("topLevelSpan") == "true",
         )
 
     def _missed_beginning(self, record: LogRecord, event: Event, last: Occurrence, obj: ObjectState) -> int:
@@ -265,9 +265,10 @@ def _name_time(event: Event) -> int:
 
 def _revision(event: Event) -> str:
     """Return the revision that an Event is about (Flux: an annotation of the API group of its object)."""
-    for key, value in (event.metadata.annotations or {}).items():
-        if key.endswith("/revision"):
-            return value
+    if event.metadata.annotations:
+        for key, value in event.metadata.annotations.items():
+            if key.endswith("/revision"):
+                return value
     return ""
 
 

@@ -283,9 +283,13 @@ class State:
         trace = self.trace(place.trace)
         if trace is None:
             trace = self._open_trace(place.trace, previous)
-        trace.active = max(trace.active, occ.received if self._is_last(occ) else now)
-        trace.first = min(trace.first, occ.time) if trace.first else occ.time
-        trace.last = max(trace.last, occ.time)
+        active, time = occ.received if occ.run is not None and self._is_last(occ) else now, occ.time
+        if active > trace.active:
+            trace.active = active
+        if time < trace.first or not trace.first:
+            trace.first = time
+        if time > trace.last:
+            trace.last = time
         trace.warning = trace.warning or occ.warning
         trace.remote = trace.remote or bool(place.remote_parent)
         occ.place = place
@@ -297,8 +301,8 @@ class State:
         self.objects.note_trace(occ)
 
     def _is_last(self, occ: Occurrence) -> bool:
-        """True for the end of a container of a Pod that is being deleted: nothing follows from it."""
-        pod = self.object(occ.uid) if occ.run is not None else None
+        """True for the end of a container (``occ``) of a Pod that is being deleted: nothing follows from it."""
+        pod = self.object(occ.uid)
         return pod is not None and pod.deleting
 
     def _open_trace(self, name: str, previous: str) -> Trace:

@@ -181,7 +181,7 @@ class Placer:
         if trace.remote:
             return trace.id
         root = min([occ for occ in members if not occ.place.parent], key=_by_time)
-        reported = [occ for occ in members if occ.place.parent == root.id and occ.reported_by == root.id]
+        reported = [occ for occ in members if occ.reported_by == root.id and occ.place.parent == root.id]
         return self._id_from(min(reported, key=_by_time, default=root))
 
     def resumed(self, occ: Occurrence) -> list[SpanLink]:

@@ -145,7 +145,8 @@ class Judge:
             if last is None:
                 continue
             happened = _moment(last)
-            if any(_moment(occ) > happened for occ in occurrences if _is_good(occ)):
+            # The newest last, mostly: looking there first, few are looked at.
+            if any(_moment(occ) > happened for occ in reversed(occurrences) if _is_good(occ)):
                 continue
             obj = self.state.object(uid)
             if obj is None or not obj.rv:
