@@ -360,7 +360,7 @@ class Chooser:
         choice = choice if choice.cause is not None else self.of_event(event)
         if reporter.awaits:
             choice = self.bindings.of_event(event, reporter, choice)
-        return choice._replace(actor=deletion.actor, message=deletion.message)
+        return Choice(choice.cause, choice.rule, choice.confidence, deletion.actor, deletion.message)
 
     def _requested_by(self, by: str, event: Occurrence) -> Choice | None:
         """The newest change of the object that a controller acted for (``by``: a uid, or namespace/name)."""
@@ -384,9 +384,9 @@ class Chooser:
             return of_revision
         choice, obj = self.news.or_newer(occ, self._of_own_event(occ)), self.state.object(occ.uid)
         subject = occ.subject
-        if subject is not None and subject.starts and subject.means == "publishes":
-            if choice.cause is None or occ.time - choice.cause.time > NEWS_WINDOW:
-                return Choice(None, ROOT, 0.9)
+        starts = subject is not None and subject.starts and subject.means == "publishes"
+        if starts and (choice.cause is None or occ.time - choice.cause.time > NEWS_WINDOW):
+            return Choice(None, ROOT, 0.9)
         return self.bindings.of_event(occ, obj, choice) if obj is not None and obj.awaits else choice
 
     def _of_own_event(self, occ: Occurrence) -> Choice:

@@ -72,18 +72,19 @@ class EventObserver:
         ref, first, name_time = event.involvedObject, track is None and count == 1, _name_time(event)
         time, latest, uncertainty = _received_by(record, *_event_time(record, event, name_time, first=first))
         return Occurrence(
-            id=span_id(self.state.cluster, event.metadata.uid, *_count_identity(track, count, event.message)),
-            uid=obj.uid,
-            kind=ref.kind,
-            namespace=ref.namespace,
-            name=ref.name,
-            reason=event.reason or "Event",
+            # By position as far as possible: most occurrences are Events, and keywords take twice the time.
+            span_id(self.state.cluster, event.metadata.uid, *_count_identity(track, count, event.message)),
+            obj.uid,
+            ref.kind,
+            ref.namespace,
+            ref.name,
+            event.reason or "Event",
+            self.state.clock.next_arrival(),
+            self.state.clock.now,
+            time,
+            latest,
+            uncertainty,
             reported_uid=obj.uid,
-            arrival=self.state.clock.next_arrival(),
-            received=self.state.clock.now,
-            time=time,
-            latest=latest,
-            uncertainty=uncertainty,
             rv=version_number(event.metadata.resourceVersion, record.epoch),
             # A repeat keeps the resourceVersion of the first occurrence. In a series it is that of each repeat, because
             # it is part of the key of the series (client-go tools/events/event_broadcaster.go, getKey).

@@ -167,6 +167,9 @@ def _owners(meta: ObjectMeta) -> tuple[str, tuple[str, ...]]:
     """Return the uid of the controlling owner, and those of all owners."""
     if not meta.ownerReferences:
         return "", ()
+    if len(meta.ownerReferences) == 1:  # Nearly always.
+        ref = meta.ownerReferences[0]
+        return ref.uid if ref.controller else "", (ref.uid,) if ref.uid else ()
     controller = next((ref.uid for ref in meta.ownerReferences if ref.controller), "")
     return controller, tuple(ref.uid for ref in meta.ownerReferences if ref.uid)
 

@@ -84,6 +84,13 @@ class EventTracks:
         if event.placed is occ:
             event.placed = None
 
+    def merged(self, occ: Occurrence) -> None:
+        """Remove an occurrence that became the newest repeat of another: the track is the same."""
+        event = self._events[occ.event_uid]
+        del event.live[occ.id]
+        if event.placed is occ:
+            event.placed = None
+
     def keep(self, occ: Occurrence, obj: ObjectState) -> bool:
         """Keep the track of an occurrence whose trace is closed on its object. True if that changed the object."""
         track, kept = _track(occ), obj.events.get(occ.event_uid)

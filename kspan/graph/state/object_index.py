@@ -189,8 +189,8 @@ class ObjectIndex:
             "owner_name": row.owner_name,
             "controller": row.controller,
         }
-        siblings = graph.succ[row.owner_uid] if row.owner_uid in graph else {}
-        sibling = next(iter(siblings.values()), None)
+        siblings = graph.succ[row.owner_uid].values() if row.owner_uid in graph else ()
+        sibling = next(iter(siblings), None)
         shared = sibling if sibling == named else named
         graph.edge_attr_dict_factory = lambda: shared
         graph.add_edge(row.owner_uid, row.uid)
@@ -239,7 +239,12 @@ class ObjectIndex:
 
     def named(self, kind: str, namespace: str, name: str) -> list[ObjectState]:
         """The objects that have or had this name, oldest first."""
-        found = map(self.by_uid.get, self._by_name.get((kind, namespace, name), ()))
+        uids = self._by_name.get((kind, namespace, name))
+        if uids is None:
+            return []
+        found = map(self.by_uid.get, uids)
+        if len(uids) == 1:  # Nearly always.
+            return [obj for obj in found if obj is not None]
         return sorted((obj for obj in found if obj is not None), key=lambda obj: (obj.created, obj.uid))
 
     def consumers(self, claim: ObjectState) -> list[ObjectState]:

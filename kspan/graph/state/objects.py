@@ -259,7 +259,7 @@ class Objects:
     def _end(self, span: str, at: int) -> None:
         occ = self._occurrences.get(span)
         if occ is not None and not occ.until:
-            occ.until = at if at > occ.time else occ.time
+            occ.until = max(at, occ.time)
             self._delta.spans[span] = occ
 
     def add_inferred_changes(self, obj: ObjectState, changes: list[KnownChange], near: int) -> None:

@@ -228,7 +228,8 @@ class State:
             repeat = max(last.repeats.pop(), repeat, key=lambda r: r.arrival)
         last.repeats.append(repeat)
         last.warning = last.warning or occ.warning
-        last.notes = [*last.notes, *occ.notes][:NOTES_KEPT]
+        if occ.notes:
+            last.notes = [*last.notes, *occ.notes][:NOTES_KEPT]
         self._delta.spans[last.id] = last
         trace = self._traces.by_id[last.place.trace]
         trace.active, trace.last = max(trace.active, self.clock.now), max(trace.last, occ.time)
@@ -236,7 +237,7 @@ class State:
         if occ.event_uid:
             self.objects.merge_news(occ, last)
         self._delta.drop_occurrence(occ)
-        self._remove_occurrence(occ)
+        self._remove_occurrence(occ, is_repeat=True)
 
     def add_routine(self, last: Occurrence, occ: Occurrence) -> None:
         """Make a routine Event a span event of another Event with this reason, and drop it."""
@@ -260,11 +261,12 @@ class State:
         self._delta.traces[trace.id] = None
         self.objects.set_quiet(obj, trace.id)
 
-    def _remove_occurrence(self, occ: Occurrence) -> None:
-        self._traces.remove_occurrence(occ.id)
+    def _remove_occurrence(self, occ: Occurrence, *, is_repeat: bool = False) -> None:
+        if occ.place.trace:
+            self._traces.remove_occurrence(occ.id)
         del self._occurrences[occ.id]
         if occ.event_uid:
-            self._events.remove(occ)
+            self._events.remove(occ, is_repeat=is_repeat)
 
     # traces ------------------------------------------------------------------------------------------------------
 

@@ -34,14 +34,14 @@ class TraceIndex:
 
     def connect(self, occ: Occurrence) -> None:
         """Add the edge parent -> occurrence, in place of the one that there may be."""
-        if occ.id in self.causality:
-            for old in list(self.causality.pred[occ.id]):
-                self.causality.remove_edge(old, occ.id)
+        graph, place = self.causality, occ.place
+        if occ.id in graph:
+            for old in list(graph.pred[occ.id]):
+                graph.remove_edge(old, occ.id)
+        if place.parent and place.parent in graph:  # An edge adds its nodes.
+            graph.add_edge(place.parent, occ.id, rule=place.rule, confidence=place.confidence)
         else:
-            self.causality.add_node(occ.id)
-        place = occ.place
-        if place.parent and place.parent in self.causality:
-            self.causality.add_edge(place.parent, occ.id, rule=place.rule, confidence=place.confidence)
+            graph.add_node(occ.id)
 
     def effects_of(self, span: str) -> list[str]:
         """All occurrences that follow from one, directly or not, sorted."""

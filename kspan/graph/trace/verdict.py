@@ -140,10 +140,10 @@ class Judge:
         known = {obj.uid: obj for obj in objects}
         lasting, dropped = [], []
         for uid, occurrences in by_object.items():
-            warnings = (occ for occ in occurrences if occ.warning and (occ.kind, occ.reason) not in _REMARKS)
-            last = max(warnings, key=_moment, default=None)
-            if last is None:
+            warnings = [occ for occ in occurrences if occ.warning and (occ.kind, occ.reason) not in _REMARKS]
+            if not warnings:
                 continue
+            last = max(warnings, key=_moment) if len(warnings) > 1 else warnings[0]
             happened = _moment(last)
             # The newest last, mostly: looking there first, few are looked at.
             if any(_moment(occ) > happened for occ in reversed(occurrences) if _is_good(occ)):
