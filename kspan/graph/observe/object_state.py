@@ -58,8 +58,8 @@ class ObservedObject(NamedTuple):
 
 def observed_object(record: LogRecord, obj: KubeObject) -> ObservedObject:
     """Decode the spec and the status of an object."""
-    spec = decode_spec(bytes(obj.spec)) if obj.kind in BUILT_IN else Spec()
-    return ObservedObject(record, obj, obj.metadata, spec, decode_status(bytes(obj.status)))
+    spec = decode_spec(obj.spec) if obj.kind in BUILT_IN else Spec()
+    return ObservedObject(record, obj, obj.metadata, spec, decode_status(obj.status))
 
 
 def next_state(seen: ObservedObject, known: ObjectState | None, now: int, settings: FoldSettings) -> ObjectState:

@@ -253,7 +253,7 @@ class Objects:
     def end_changes(self, obj: ObjectState, at: int) -> None:
         """Note that the changes of an object which were under way are done, or given up, since ``at`` (ns)."""
         for change in obj.changes:
-            if change.verb:
+            if change.verb and change.span in self._occurrences:
                 self._end(change.span, at)
 
     def _end(self, span: str, at: int) -> None:
