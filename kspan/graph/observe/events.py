@@ -130,8 +130,8 @@ class EventObserver:
             inferred_from=str(last.rv),
             seen_rv=version_number(event.involvedObject.resourceVersion, record.epoch),
             event_count=1,
-            repeats=[],
-            notes=[],
+            repeats=(),
+            notes=(),
         )
 
     def _was_missed(self, record: LogRecord, message: str, obj: ObjectState, began: int) -> bool:

@@ -140,7 +140,7 @@ class TransitionObserver:
             occ.revision = revision
             self.state.objects.note_revision(obj, News(occ.id, occ.rv, occ.time, revision))
         if transition.status == PHASE:
-            occ.notes = [*occ.notes, *self.state.objects.take_announcements(obj)]
+            occ.notes = (*occ.notes, *self.state.objects.take_announcements(obj))
         by_other_component = obj.kind == "Pod" and occ.manager == field_managers.SHARED
         self.state.add_transition(
             obj, occ, Transition(occ.id, transition.type, transition.bad, occ.rv, occ.time, by_other_component)

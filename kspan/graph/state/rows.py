@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Container
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -26,6 +26,11 @@ from kspan.model import (
 from kspan.times import SECOND, format_time
 
 _CONTAINER = re.compile(r"spec\.(?:initContainers|containers|ephemeralContainers)\{(.+)\}")
+# Of the rows of open spans, which are written most: rows never change.
+_NO_ATTRIBUTES: Final[dict[str, Any]] = {}
+_NO_EVENTS: Final[list[SpanEvent]] = []
+_NO_LINKS: Final[list[SpanLink]] = []
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Occurrence).decode
 
@@ -59,7 +64,7 @@ def pending_row(occ: Occurrence) -> PendingRow:
 
 def open_span_row(occ: Occurrence) -> SpanRow:
     """A row of ``spans`` for an occurrence whose trace is open."""
-    return _span_row(occ, SpanState.OPEN, occ.time, occ.time, {}, _encode(occ))
+    return _span_row(occ, SpanState.OPEN, occ.time, occ.time, _NO_ATTRIBUTES, _encode(occ))
 
 
 def occurrence_of(row: SpanRow) -> Occurrence:
@@ -128,10 +133,6 @@ def _span_row(
     occ: Occurrence, state: SpanState, start: int, end: int, attributes: dict[str, Any], fold: bytes
 ) -> SpanRow:
     place = occ.place
-    links = [SpanLink(place.link_trace, place.link_span, {words.LINK: place.link})] if place.link_trace else []
-    related = read_context(occ.related) if occ.related else None
-    if related is not None and related[0] not in (place.trace, place.link_trace):
-        links.append(SpanLink(*related, {words.LINK: words.RELATES}))
     # By position, which takes a third of the time: a span has a row in nearly every batch while its trace is open.
     return SpanRow(
         place.trace,
@@ -156,10 +157,18 @@ def _span_row(
         occ.event_uid,
         occ.event_count,
         attributes,
-        _span_events(occ) if attributes and (occ.repeats or occ.notes or occ.finalizers) else [],
-        links,
+        _span_events(occ) if attributes and (occ.repeats or occ.notes or occ.finalizers) else _NO_EVENTS,
+        _links(occ) if place.link_trace or occ.related else _NO_LINKS,
         fold,
     )
+
+
+def _links(occ: Occurrence) -> list[SpanLink]:
+    place, related = occ.place, read_context(occ.related)
+    links = [SpanLink(place.link_trace, place.link_span, {words.LINK: place.link})] if place.link_trace else []
+    if related is not None and related[0] not in (place.trace, place.link_trace):
+        links.append(SpanLink(*related, {words.LINK: words.RELATES}))
+    return links
 
 
 def _span_events(occ: Occurrence) -> list[SpanEvent]:

@@ -206,12 +206,12 @@ class State:
     def add_notes(self, occ: Occurrence, notes: Iterable[Note]) -> None:
         """Note transitions on the span of an occurrence, if there is room."""
         if len(occ.notes) < NOTES_KEPT:
-            occ.notes = [*occ.notes, *notes]
+            occ.notes = (*occ.notes, *notes)
             self._delta.spans[occ.id] = occ
 
     def replace_note(self, occ: Occurrence, old: Note, new: Note) -> None:
         """Replace a noted transition by one to the same status, with a newer message."""
-        occ.notes = [new if note is old else note for note in occ.notes]
+        occ.notes = tuple(new if note is old else note for note in occ.notes)
         self._delta.spans[occ.id] = occ
 
     def set_finalizers(self, occ: Occurrence, finalizers: tuple[Finalizer, ...]) -> None:
@@ -223,13 +223,14 @@ class State:
     def add_repeat(self, last: Occurrence, occ: Occurrence, count: int) -> None:
         """Make an occurrence a span event of an earlier one, and drop it."""
         repeat = Repeat(occ.time, count, occ.message, occ.arrival)
-        if len(last.repeats) == REPEATS_KEPT:
+        kept = last.repeats
+        if len(kept) == REPEATS_KEPT:
             # The newest one has the last time and the total count.
-            repeat = max(last.repeats.pop(), repeat, key=lambda r: r.arrival)
-        last.repeats.append(repeat)
+            repeat, kept = max(kept[-1], repeat, key=lambda r: r.arrival), kept[:-1]
+        last.repeats = (*kept, repeat)
         last.warning = last.warning or occ.warning
         if occ.notes:
-            last.notes = [*last.notes, *occ.notes][:NOTES_KEPT]
+            last.notes = (*last.notes, *occ.notes)[:NOTES_KEPT]
         self._delta.spans[last.id] = last
         trace = self._traces.by_id[last.place.trace]
         trace.active, trace.last = max(trace.active, self.clock.now), max(trace.last, occ.time)
@@ -243,8 +244,7 @@ class State:
         """Make a routine Event a span event of another Event with this reason, and drop it."""
         count = (last.repeats[-1].count if last.repeats else 1) + 1
         # It says nothing about the repeats of the other Event, hence no arrival.
-        del last.repeats[REPEATS_KEPT - 1 :]
-        last.repeats.append(Repeat(occ.time, count, occ.message, 0))
+        last.repeats = (*last.repeats[: REPEATS_KEPT - 1], Repeat(occ.time, count, occ.message, 0))
         last.warning = last.warning or occ.warning
         self._delta.spans[last.id] = last
         trace = self._traces.by_id[last.place.trace]
