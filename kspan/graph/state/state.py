@@ -71,6 +71,8 @@ class State:
         self.of_containers: Final = self._events.of_containers
         self.top_level_events: Final = self._events.top_level
         self.members: Final = self._traces.members
+        self.roots: Final = self._traces.roots
+        self.direct_effects_of: Final = self._traces.direct_effects_of
         self.effects_of: Final = self._traces.effects_of
 
     @property
