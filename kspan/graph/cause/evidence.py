@@ -177,7 +177,10 @@ def deletion_of_claim(state: State, occ: Occurrence, volume: ObjectState) -> Kno
 
 def made_by(obj: ObjectState, occ: Occurrence) -> KnownChange | None:
     """The change of ``obj`` that the occurrence ``occ`` is."""
-    return next((c for c in obj.changes if c.span == occ.id), None)
+    for change in obj.changes:
+        if change.span == occ.id:
+            return change
+    return None
 
 
 def had_ended(pod: ObjectState, deletion: Occurrence) -> bool:

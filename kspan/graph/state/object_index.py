@@ -118,13 +118,14 @@ class ObjectIndex:
             self._leave_node(old)
             if obj.node:
                 self._on_node.setdefault(obj.node, []).append(obj.uid)
-        if obj.name:
+        is_same = old is not None and _has_same_columns(old, obj)
+        if obj.name and not is_same:
             uids = self._by_name.setdefault((obj.kind, obj.namespace, obj.name), [])
             if obj.uid not in uids:
                 uids.append(obj.uid)
         for claim in obj.claims:
             self._consumers[obj.namespace, claim].add(obj.uid)
-        return old is None or not _has_same_columns(old, obj)
+        return not is_same
 
     def remove(self, obj: ObjectState) -> None:
         """Remove an object, and owners that are known only as its owners. Its dependents still name it as theirs, as
