@@ -172,8 +172,8 @@ def test_a_closing_trace_is_named_after_its_root_in_every_place_that_refers_to_i
 
 def test_a_trace_is_named_after_its_root_also_if_an_effect_has_an_earlier_time() -> None:
     placed = Placed()
-    root = placed.add("root", Place("preliminary"), seconds=2, rv=9)
-    effect = placed.add("effect", Place("preliminary", parent="root"), seconds=1, rv=10)
+    placed.add("root", Place("preliminary"), seconds=2, rv=9)
+    placed.add("effect", Place("preliminary", parent="root"), seconds=1, rv=10)
     trace = placed.state.trace("preliminary")
     assert trace is not None
     placed.placer.name_trace(trace)
@@ -182,7 +182,7 @@ def test_a_trace_is_named_after_its_root_also_if_an_effect_has_an_earlier_time()
 
 def test_the_row_of_a_trace_that_gets_another_id_is_dropped() -> None:
     placed = Placed()
-    occ = placed.add("a", Place("preliminary"), seconds=1)
+    placed.add("a", Place("preliminary"), seconds=1)
     placed.state.take_delta()
     trace = placed.state.trace("preliminary")
     assert trace is not None
@@ -221,7 +221,7 @@ def test_the_id_of_a_remote_context_stays_whatever_the_root_is() -> None:
 def test_the_trace_of_a_change_that_only_a_top_level_event_reports_is_that_of_the_event() -> None:
     placed = Placed()
     placed.state.objects.add_assumed_change(placed.pod, change("a", 2, trace="preliminary"))
-    occ = placed.add("a", Place("preliminary"), top_level=True, event_uid="e", name="pod")
+    placed.add("a", Place("preliminary"), top_level=True, event_uid="e", name="pod")
     trace = placed.state.trace("preliminary")
     assert trace is not None
     placed.placer.name_trace(trace)
