@@ -70,6 +70,7 @@ class EventObserver:
         self, record: LogRecord, event: Event, obj: ObjectState, count: int, track: EventTrack | None
     ) -> Occurrence:
         ref, first, name_time = event.involvedObject, track is None and count == 1, _name_time(event)
+        annotations = event.metadata.annotations
         time, latest, uncertainty = _received_by(record, *_event_time(record, event, name_time, first=first))
         return Occurrence(
             # By position as far as possible: most occurrences are Events, and keywords take twice the time.
@@ -102,7 +103,7 @@ class EventObserver:
             event_count=count,
             event_start=name_time or parse_time_or_zero(event.eventTime) or parse_time_or_zero(event.firstTimestamp),
             revision=_revision(event),
-            top_level=bool(event.metadata.annotations) and event.metadata.annotations.get("topLevelSpan") == "true",
+            top_level=annotations is not None and annotations.get("topLevelSpan") == "true",
         )
 
     def _missed_beginning(self, record: LogRecord, event: Event, last: Occurrence, obj: ObjectState) -> int:
