@@ -14,10 +14,11 @@ STORES = ("sqlite", "postgresql")
 
 
 class History(msgspec.Struct):
-    """A store, and the cluster in it that is asked about."""
+    """A store, the cluster in it that is asked about, and the URL of the store."""
 
     store: Store
     cluster: str
+    url: str = ""
 
 
 Histories = Callable[[str], History]
@@ -33,7 +34,7 @@ def histories(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         url = str(tmp_path_factory.mktemp("histories") / "kspan.sqlite")
     fill(url)
     with open_store(url, read_only=True) as opened:
-        yield lambda scenario: History(opened, scenario)
+        yield lambda scenario: History(opened, scenario, url)
 
 
 @pytest.fixture(params=STORES)

@@ -9,10 +9,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from kspan.errors import QueryError
+from kspan.model import Outcome
 from kspan.query.answers.trace import TraceItem, item
 from kspan.query.objects.names import parse_kind
-from kspan.query.traces import Status, TraceFilter, list_traces
-from kspan.times import parse_duration
+from kspan.query.traces import Position, Status, TraceFilter, page_of_traces
+from kspan.times import LATEST, parse_duration
 from kspan.web.pages.asking import Frame, moment
 
 SHOWN: Final = 100
@@ -20,7 +21,7 @@ SHOWN: Final = 100
 
 RANGES: Final = (("15m", "15 minutes"), ("1h", "hour"), ("6h", "6 hours"), ("24h", "day"), ("7d", "week"))
 
-_FIELDS: Final = ("namespace", "kind", "name", "actor", "min_duration")
+_FIELDS: Final = ("namespace", "kind", "name", "actor", "min_duration", "text")
 
 
 def routes(frame: Frame) -> list[Route]:
@@ -29,19 +30,20 @@ def routes(frame: Frame) -> list[Route]:
     async def page(request: Request) -> Response:
         given = request.query_params
         wanted = trace_filter(given)
-        found = await frame.ask_visible(lambda c, cluster, seen: list_traces(c, cluster, wanted, SHOWN + 1, seen))
-        items = [item(each) for each in found[:SHOWN]]
+        found = await frame.ask_visible(lambda c, cluster, seen: page_of_traces(c, cluster, wanted, SHOWN, seen))
+        items = [item(each) for each in found.traces]
         older = ""
-        if len(found) > SHOWN:
-            older = "?" + urlencode(_kept(given) | {"until": items[-1].start_time})
+        if found.next is not None:
+            older = "?" + urlencode(_kept(given) | {"before": "{}.{}".format(*found.next)})
         return frame.render(
             "traces.html",
             here="Traces",
             items=items,
             older=older,
-            given={name: given.get(name, "") for name in ("since", "until", "status", *_FIELDS)},
+            given={name: given.get(name, "") for name in ("since", "until", "status", "outcome", *_FIELDS)},
             ranges=RANGES,
             statuses=list(Status),
+            outcomes=list(Outcome),
             points=[_point(each) for each in items],
         )
 
@@ -53,6 +55,9 @@ def trace_filter(given: QueryParams) -> TraceFilter:
     status = given.get("status", "")
     if status and status not in list(Status):
         raise QueryError(f"status: unknown status {status!r}: use {', '.join(Status)}")
+    outcome = given.get("outcome", "")
+    if outcome and outcome not in list(Outcome):
+        raise QueryError(f"outcome: unknown outcome {outcome!r}: use {', '.join(Outcome)}")
     kind = given.get("kind", "").strip()
     return TraceFilter(
         since=moment(given.get("since", ""), "since"),
@@ -63,6 +68,9 @@ def trace_filter(given: QueryParams) -> TraceFilter:
         actor=given.get("actor", "").strip(),
         status=Status(status) if status else None,
         min_duration=_duration(given.get("min_duration", "").strip()),
+        outcome=outcome,
+        text=given.get("text", "").strip(),
+        before=_position(given.get("before", "")),
     )
 
 
@@ -73,8 +81,17 @@ def _duration(text: str) -> int:
         raise QueryError(f"min_duration: invalid duration {text!r}: use 500ms, 90s or 1h30m") from None
 
 
+def _position(text: str) -> Position | None:
+    if not text:
+        return None
+    start, _, trace_id = text.partition(".")
+    if not (start.isascii() and start.isdigit() and len(start) < 20):
+        raise QueryError("before: not a position that this page has given: begin again without it")
+    return min(int(start), LATEST), trace_id
+
+
 def _kept(given: QueryParams) -> dict[str, str]:
-    return {name: text for name, text in given.items() if text and name != "until"}
+    return {name: text for name, text in given.items() if text and name != "before"}
 
 
 def _point(found: TraceItem) -> dict[str, Any]:

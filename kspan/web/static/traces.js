@@ -19,7 +19,8 @@ const TOP = 10;
 const draw = drawAlways(figure);
 
 // Older pages do not change.
-if (!new URLSearchParams(location.search).has("until")) {
+const asked = new URLSearchParams(location.search);
+if (!asked.get("until") && !asked.get("before")) {
   keepLive(["trace"], () => {
     points = read();
     figure.hidden = points.length < 2;
