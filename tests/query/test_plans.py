@@ -8,16 +8,19 @@ import pytest
 from sqlalchemy import Connection, event
 
 from kspan.query.home import what_happens
+from kspan.query.objects.listing import ObjectFilter, list_objects
 from kspan.query.objects.names import parse_kind, parse_object
-from kspan.query.rollouts import RolloutFilter, list_rollouts
-from kspan.query.timeline import TimelineFilter, timeline
-from kspan.query.traces import TraceFilter, find_trace, list_traces
+from kspan.query.rollouts import Rollout, RolloutFilter, list_rollouts
+from kspan.query.timeline import TimelineFilter, page_of_timeline, timeline
+from kspan.query.traces import TraceFilter, find_trace, list_traces, page_of_traces
+from kspan.query.view_rows import Failure, RowFilter, Termination, page_of_rows
 from kspan.query.why import why
 from kspan.times import LATEST
 from tests.query.conftest import Histories, History
 from tests.store.engine import engine_of
 
-WALK = re.compile(r"SCAN spans|SEARCH spans USING .*\(cluster=\?\)")
+WALK = re.compile(r"SCAN (spans|s|p)|SEARCH (spans|s|p) USING .*\(cluster=\?\)|SEARCH p USING .* spans_start .*")
+"""Spans are ``s`` in views. ``p`` are the spans of the trace of one row, so they are never read by time."""
 
 Question = Callable[[History, Connection], object]
 
@@ -37,6 +40,12 @@ QUESTIONS: dict[str, Question] = {
     ),
     "what happens now": lambda h, c: what_happens(c, h.cluster, LATEST),
     "the rollouts of a day": lambda h, c: list_rollouts(c, h.cluster, RolloutFilter(since=1), 10),
+    "a page of rollouts": lambda h, c: page_of_rows(c, h.cluster, Rollout, RowFilter(), 10),
+    "a page of failures": lambda h, c: page_of_rows(c, h.cluster, Failure, RowFilter(namespace="rolling-update"), 10),
+    "a page of terminations": lambda h, c: page_of_rows(c, h.cluster, Termination, RowFilter(), 10),
+    "a page of the timeline of a node": lambda h, c: page_of_timeline(c, h.cluster, TimelineFilter(node="node-a"), 10),
+    "a page of objects": lambda h, c: list_objects(c, h.cluster, ObjectFilter(prefix="web"), 10),
+    "traces with a text": lambda h, c: page_of_traces(c, h.cluster, TraceFilter(text="web", outcome="ok"), 10).traces,
     "the rollouts of a workload": lambda h, c: list_rollouts(c, h.cluster, RolloutFilter(name="web"), 10),
 }
 
