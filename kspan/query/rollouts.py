@@ -76,8 +76,14 @@ def list_rollouts(
     conditions += [view.c.start_time >= wanted.since] if wanted.since else []
     conditions += [view.c.start_time < wanted.until] if wanted.until else []
     conditions += [view.c.namespace == wanted.namespace] if wanted.namespace else []
-    conditions += [view.c.name == wanted.name] if wanted.name else []
-    query = _columns().where(*conditions).order_by(view.c.start_time.desc())
+    order: ColumnElement[int] = view.c.start_time
+    if wanted.name:
+        # By object: the index has the namespace before the name. In order of time, all spans would be looked at.
+        objects = schema.objects
+        named = (objects.c.cluster == cluster, objects.c.kind.in_(kinds), objects.c.name == wanted.name)
+        conditions += [view.c.name == wanted.name, view.c.namespace.in_(select(objects.c.namespace).where(*named))]
+        order = view.c.start_time + 0
+    query = _columns().where(*conditions).order_by(order.desc())
     if not limited:
         return _read(connection, query.limit(limit))
     inside = visible.namespaces(connection, cluster)

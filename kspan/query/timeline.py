@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select, tuple_
 
 from kspan import vocabulary
 from kspan.model import SpanRow, SpanState
@@ -18,18 +18,22 @@ from kspan.query import spans as reading
 from kspan.query.objects.find import at_places, check_kind, kinds_meant, places, places_of
 from kspan.query.objects.names import KindName
 from kspan.query.visible import EVERYTHING, Visible
+from kspan.query.window import newer_edge
 from kspan.store import Store
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
 from kspan.store.tables.rows import chunks
 from kspan.times import LATEST, SECOND
 
-spans, traces = schema.spans, schema.traces
+objects, spans, traces = schema.objects, schema.spans, schema.traces
 
 PAGE: Final = 1_000
 
 _FEW: Final = 32
 """Maximum number of objects that are looked up one by one in the index by object."""
+
+_LOOKED_AT: Final = 20_000
+"""Spans among which a page looks for those of a node: no index has them in order of time."""
 
 _OLDEST: Final = 1_200 * SECOND
 """How long before ``since`` (ns) a span can start and still repeat: traces stay open for max_trace_age (15 min)."""
@@ -40,7 +44,10 @@ Position = tuple[int, str, str]
 
 
 class TimelineFilter(msgspec.Struct, frozen=True):
-    """Selects occurrences. ``since`` is inclusive, ``until`` exclusive (Unix ns; 0: unbounded)."""
+    """Selects occurrences. ``since`` is inclusive, ``until`` exclusive (Unix ns; 0: unbounded).
+
+    ``node`` selects those of a Node and of the Pods that ran on it.
+    """
 
     since: int = 0
     until: int = 0
@@ -48,6 +55,7 @@ class TimelineFilter(msgspec.Struct, frozen=True):
     namespace: str = ""
     name: str = ""
     errors: bool = False
+    node: str = ""
 
 
 class TimelineLine(msgspec.Struct, frozen=True):
@@ -65,7 +73,7 @@ def timeline(store: Store, cluster: str, wanted: TimelineFilter) -> Iterator[Tim
     with store.reading("read the timeline") as connection:
         if wanted.kind:
             check_kind(connection, cluster, wanted.kind)
-        sources = _sources(connection, cluster, wanted)
+        sources = [[*where, *_on_node(wanted)] for where in _sources(connection, cluster, wanted)]
         early = [line for where in sources for line in _before(connection, cluster, wanted, where)]
         early += _undecided(connection, cluster, wanted)
     pages = (_pages(store, cluster, wanted, where) for where in sources)
@@ -85,7 +93,8 @@ def page_of_timeline(
 ) -> tuple[list[TimelineLine], Position | None]:
     """Return occurrences that the asker may see, oldest first, and where the timeline goes on (None: it is complete).
 
-    ``after`` continues a timeline. Raises QueryError for an unknown kind.
+    ``after`` continues a timeline. There can be fewer occurrences than ``limit``, even none, although the timeline goes
+    on: the number of spans that are looked at for a node is limited. Raises QueryError for an unknown kind.
     """
     limited = not visible.everything()
     if limited and wanted.namespace and not visible.namespace(wanted.namespace):
@@ -97,17 +106,23 @@ def page_of_timeline(
     if limited and sources == [[]]:
         inside = visible.namespaces(connection, cluster)
         sources = [[spans.c.object_namespace == name] for name in inside]
+    start = after or (wanted.since, "", "")
+    edge = newer_edge(connection, cluster, start[0], _LOOKED_AT) if wanted.node else 0
+    edge = edge if edge < (wanted.until or LATEST) else 0
+    sources = [[*where, *_on_node(wanted)] for where in sources]
     early = [line for where in sources for line in _before(connection, cluster, wanted, where)]
     early += _undecided(connection, cluster, wanted)
     waiting = {line.span.span_id for line in early}
     found = [line for line in early if after is None or _order(line) > after]
-    start = after or (wanted.since, "", "")
+    if edge:
+        found = [line for line in found if line.time < edge]
+        wanted = msgspec.structs.replace(wanted, until=edge)
     for where in sources:
         rows_of = reading.fetch(connection, cluster, _page(cluster, wanted, where, start, limit + 1))
         placed = reading.with_outcomes(connection, cluster, rows_of)
         found += [TimelineLine(span.start_time, span) for span in placed if span.span_id not in waiting]
     found.sort(key=_order)
-    position = _order(found[limit - 1]) if len(found) > limit else None
+    position = _order(found[limit - 1]) if len(found) > limit else (edge, "", "") if edge else None
     shown = found[:limit]
     if limited:
         # What waits for its cause is in no trace yet, so nobody knows what else belongs to it.
@@ -145,6 +160,14 @@ def _sources(connection: Connection, cluster: str, wanted: TimelineFilter) -> li
         itself = at_places([("Namespace", "", wanted.namespace)], _columns(by_index=True))
         return [[spans.c.object_namespace == wanted.namespace], [itself]]
     return [[]]
+
+
+def _on_node(wanted: TimelineFilter) -> list[ColumnElement[bool]]:
+    if not wanted.node:
+        return []
+    itself = and_(spans.c.object_kind == "Node", spans.c.object_name == wanted.node)
+    mine = (objects.c.cluster == spans.c.cluster, objects.c.uid == spans.c.object_uid)
+    return [or_(itself, exists().where(*mine, objects.c.node == wanted.node).correlate(spans))]
 
 
 def _columns(*, by_index: bool) -> tuple[ColumnElement[str], ...]:
@@ -208,13 +231,26 @@ def _before(
 
 
 def _undecided(connection: Connection, cluster: str, wanted: TimelineFilter) -> Iterator[TimelineLine]:
-    for span in reading.waiting(connection, cluster):
+    waiting = list(reading.waiting(connection, cluster))
+    there = _uids_on(connection, cluster, wanted.node, waiting) if wanted.node else None
+    for span in waiting:
+        if there is not None and span.object_uid not in there:
+            continue
         if wanted.since <= span.start_time < (wanted.until or LATEST) and passes(wanted, span):
             yield TimelineLine(span.start_time, span)
 
 
+def _uids_on(connection: Connection, cluster: str, node: str, found: Sequence[SpanRow]) -> set[str]:
+    """Return the uids of a Node and of the Pods on it among the objects of some spans."""
+    there = {s.object_uid for s in found if (s.object_kind, s.object_name) == ("Node", node)}
+    for uids in chunks(sorted({span.object_uid for span in found})):
+        mine = (objects.c.cluster == cluster, objects.c.uid.in_(uids), objects.c.node == node)
+        there |= set(connection.execute(select(objects.c.uid).where(*mine)).scalars())
+    return there
+
+
 def passes(wanted: TimelineFilter, span: SpanRow) -> bool:
-    """Return whether a span matches the filter, apart from its time."""
+    """Return whether a span matches the filter, apart from its time and node."""
     kind = wanted.kind
     if not kind and not wanted.name and (span.object_kind, span.object_name) == ("Namespace", wanted.namespace):
         return span.error or not wanted.errors

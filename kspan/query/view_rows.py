@@ -9,7 +9,11 @@ from sqlalchemy import BigInteger, Boolean, ColumnElement, Connection, column, o
 from kspan.model import ObjectRow
 from kspan.query.rollouts import Rollout
 from kspan.query.visible import EVERYTHING, Visible
+from kspan.query.window import older_edge
 from kspan.store.schema.views import VIEWS
+
+LOOKED_AT: Final = 20_000
+"""Spans among which a page looks for its rows. Few spans are rollouts: without it, a page could read them all."""
 
 Position = tuple[int, str, str]
 """Start (Unix ns), trace id and span id: the place of a row in the order of lists."""
@@ -92,7 +96,11 @@ def page_of_rows(
     limit: int,
     visible: Visible = EVERYTHING,
 ) -> tuple[list[Row], Position | None]:
-    """Return rows of the view of ``kind`` that the asker may see, newest first, and where the list goes on."""
+    """Return rows of the view of ``kind`` that the asker may see, newest first, and where the list goes on.
+
+    There can be fewer rows than ``limit``, even none, although the list goes on: only the newest ``LOOKED_AT`` spans
+    before the position are looked at.
+    """
     view = next(each for each in VIEWS if each.name == _NAMES[kind])
     types = {name: _TYPES.get(sql_type) for name, sql_type, _ in view.columns}
     here = table(view.name, *(column(name, types[name]) for name in types)).c
@@ -107,6 +115,10 @@ def page_of_rows(
         start, trace_id, span_id = wanted.before
         earlier = tuple_(here.trace_id, here.span_id) < tuple_(trace_id, span_id)
         conditions += [here.start_time <= start, or_(here.start_time < start, earlier)]
+    newest = wanted.before[0] if wanted.before is not None else wanted.until
+    edge = older_edge(connection, cluster, newest, LOOKED_AT, wanted.namespace)
+    edge = edge if edge > wanted.since else 0
+    conditions += [here.start_time >= edge] if edge else []
     query = select(*(here[name] for name in kind.__struct_fields__)).where(*conditions)
     query = query.order_by(here.start_time.desc(), here.trace_id.desc(), here.span_id.desc())
     found = [kind(*map(_plain, row)) for row in connection.execute(query.limit(limit + 1))]
@@ -114,6 +126,8 @@ def page_of_rows(
     found = found[:limit]
     seen = set(visible.traces(connection, cluster, list(dict.fromkeys(each.trace_id for each in found))))
     position = (last.start_time, last.trace_id, last.span_id) if last is not None else None
+    if position is None and edge:
+        position = (edge, "", "")
     return [each for each in found if each.trace_id in seen], position
 
 

@@ -19,6 +19,7 @@ _MESSAGE = "CASE WHEN t.reason <> '' THEN t.reason WHEN s.error THEN s.message E
 _IS_TEMPLATE = """OR {patch} LIKE '%"/spec/template%'"""
 _IS_RESUME = """ OR ({patch} LIKE '%"/spec/paused"%' AND {patch} NOT LIKE '%"/spec/paused","value":true%')"""
 """A resume rolls out what was changed while the Deployment was paused."""
+_LATER = "p.start_time >= s.start_time"
 
 
 def upgrade() -> None:
@@ -55,4 +56,10 @@ def _rollouts(dialect: str) -> str:
     patch = first._SYNTAX[dialect].attribute("s", "kspan.change")  # noqa: SLF001
     template = _IS_TEMPLATE.format(patch=patch)
     after = after.replace(template, template + _IS_RESUME.format(patch=patch))
-    return f"CREATE VIEW rollouts AS {before}{_MESSAGE}{after}"
+    view = f"CREATE VIEW rollouts AS {before}{_MESSAGE}{after}"
+    if dialect == "sqlite":
+        # Without statistics SQLite reads the spans of a Pod's trace by time: all later ones, for every rollout. The
+        # plus keeps it from using that index.
+        assert _LATER in view
+        view = view.replace(_LATER, _LATER.replace("p.", "+p."))
+    return view

@@ -12,12 +12,14 @@ from kspan.query.home import what_happens
 from kspan.query.objects.compare import compare
 from kspan.query.objects.find import find
 from kspan.query.objects.life import life_of
+from kspan.query.objects.listing import ObjectFilter, list_objects
 from kspan.query.objects.names import parse_kind, parse_object
 from kspan.query.objects.status import state_of
 from kspan.query.objects.versions import version_at
-from kspan.query.rollouts import RolloutFilter, list_rollouts
-from kspan.query.timeline import TimelineFilter, timeline
-from kspan.query.traces import TraceFilter, find_trace, list_traces, trace_starting_with
+from kspan.query.rollouts import Rollout, RolloutFilter, list_rollouts
+from kspan.query.timeline import TimelineFilter, page_of_timeline, timeline
+from kspan.query.traces import TraceFilter, find_trace, list_traces, page_of_traces, trace_starting_with
+from kspan.query.view_rows import Failure, RowFilter, Termination, page_of_rows
 from kspan.query.visible import EVERYTHING
 from kspan.query.waterfall.detail import changes_of
 from kspan.query.waterfall.head import count_spans, read_head
@@ -26,7 +28,10 @@ from kspan.times import LATEST
 from tests.query.conftest import Histories, History
 from tests.store.engine import engine_of
 
-WALK = re.compile(r"SCAN (spans|journal)|SEARCH (spans|journal) USING .*\(cluster=\?\)")
+WALK = re.compile(
+    r"SCAN (spans|s|p|journal)|SEARCH (spans|s|p|journal) USING .*\(cluster=\?\)|SEARCH p USING .* spans_start .*"
+)
+"""Spans are ``s`` in views. ``p`` are the spans of the trace of one row, so they are never read by time."""
 JOURNAL_WALK = re.compile(r"SCAN journal|SEARCH journal USING .*\(cluster=\?(?: AND seq[<>]\?)?\)")
 
 
@@ -68,6 +73,12 @@ QUESTIONS: dict[str, Question] = {
     "the difference of two versions": lambda h, c: compare(c, h.cluster, parse_object(("deploy/web",))),
     "what happens now": lambda h, c: what_happens(c, h.cluster, LATEST),
     "the rollouts of a day": lambda h, c: list_rollouts(c, h.cluster, RolloutFilter(since=1), 10),
+    "a page of rollouts": lambda h, c: page_of_rows(c, h.cluster, Rollout, RowFilter(), 10),
+    "a page of failures": lambda h, c: page_of_rows(c, h.cluster, Failure, RowFilter(namespace="rolling-update"), 10),
+    "a page of terminations": lambda h, c: page_of_rows(c, h.cluster, Termination, RowFilter(), 10),
+    "a page of the timeline of a node": lambda h, c: page_of_timeline(c, h.cluster, TimelineFilter(node="node-a"), 10),
+    "a page of objects": lambda h, c: list_objects(c, h.cluster, ObjectFilter(prefix="web"), 10),
+    "traces with a text": lambda h, c: page_of_traces(c, h.cluster, TraceFilter(text="web", outcome="ok"), 10).traces,
     "the rollouts of a workload": lambda h, c: list_rollouts(c, h.cluster, RolloutFilter(name="web"), 10),
 }
 

@@ -114,6 +114,7 @@ def _timeline(connection: Connection, cluster: str, visible: Visible, given: Giv
         namespace=given.text("namespace"),
         name=given.text("name"),
         errors=given.flag("errors"),
+        node=given.text("node"),
     )
     after = from_cursor(cursor, TimelinePosition) if cursor else None
     found, position = page_of_timeline(connection, cluster, wanted, given.limit(), after, visible)
@@ -231,7 +232,7 @@ ENDPOINTS: Final = (
     Endpoint(
         "/v1/timeline",
         "Occurrences, oldest first.",
-        (*_RANGE, p.NAMESPACE, p.KIND, p.NAME, p.ERRORS, p.limit(10_000), p.CURSOR),
+        (*_RANGE, p.NAMESPACE, p.KIND, p.NAME, p.NODE, p.ERRORS, p.limit(10_000), p.CURSOR),
         Page[LineAnswer],
         _timeline,
     ),
