@@ -88,6 +88,9 @@ def open_trace(browser: Browser, url: str) -> Opened:
         if page.locator("[data-rows]").count() != 1:
             raise SystemExit(f"{url}: the page has no rows (one [data-rows] with [data-row] in it)")
         paint, first = page.wait_for_function(_PAINTED).json_value()
+        # Equal rows are one row at first; all of them are scrolled through.
+        for box in page.locator("[data-option=collapse]").all():
+            box.uncheck()
         steps: list[float] = page.evaluate(_SCROLL, STEPS)
     finally:
         reader.close()

@@ -17,8 +17,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, StatusCode
 
-from kspan.emit.otel_spans import SCOPE, valid_text
+from kspan.emit.otel_spans import SCOPE, ClusterIdentity, readable_span, valid_text
 from kspan.emit.span_sender import SendFailure
+from kspan.model import SpanRow
 from kspan.paths import STDOUT, why_unwritable
 
 _HAS_REMOTE, _IS_REMOTE = 0x100, 0x200  # opentelemetry.proto.trace.v1.SpanFlags
@@ -130,6 +131,12 @@ def _cut_torn_line(file: BinaryIO) -> None:
     if not _LINE_START.startswith(head):
         raise OSError("its last line is not OTLP/JSON, so nothing is appended")
     file.truncate(start)
+
+
+def encode_trace(spans: Iterable[SpanRow], cluster: str) -> bytes:
+    """Return the spans of a trace as the line that the file exporter writes. ``cluster`` is the uid of the cluster."""
+    identity = ClusterIdentity(cluster)
+    return b"".join(encode_lines([readable_span(span, identity) for span in spans]))
 
 
 def encode_lines(spans: Iterable[ReadableSpan]) -> Iterator[bytes]:

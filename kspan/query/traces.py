@@ -409,6 +409,11 @@ def _summary(trace: TraceRow, members: Sequence[SpanRow]) -> TraceSummary:
 
 def find_trace(connection: Connection, cluster: str, prefix: str) -> tuple[TraceRow, list[SpanRow]]:
     """Return the trace whose id starts with ``prefix`` and its spans by start. Raises QueryError unless it is one."""
+    return whole_trace(connection, cluster, trace_starting_with(connection, cluster, prefix))
+
+
+def trace_starting_with(connection: Connection, cluster: str, prefix: str) -> TraceRow:
+    """Return the trace whose id starts with ``prefix``, as it is stored. Raises QueryError unless it is one."""
     begin = prefix.strip().lower()
     if not begin or not set(begin) <= set("0123456789abcdef"):
         raise QueryError(f"invalid trace id {prefix!r}: use 32 hexadecimal digits, or the first of them")
@@ -422,7 +427,7 @@ def find_trace(connection: Connection, cluster: str, prefix: str) -> tuple[Trace
         listed = ", ".join(trace.trace_id for trace in islice(found, _SHOWN))
         more = " …" if len(found) > _SHOWN else ""
         raise QueryError(f"several trace ids start with {begin!r}: use more digits of {listed}{more}")
-    return _whole(connection, cluster, found[0])
+    return found[0]
 
 
 def read_traces(connection: Connection, cluster: str, trace_ids: Sequence[str]) -> list[tuple[TraceRow, list[SpanRow]]]:
@@ -431,10 +436,11 @@ def read_traces(connection: Connection, cluster: str, trace_ids: Sequence[str]) 
     for run in chunks(list(trace_ids)):
         query = rows.select_rows(traces, TraceRow).where(traces.c.cluster == cluster, traces.c.trace_id.in_(run))
         known |= {trace.trace_id: trace for trace in rows.fetch(connection, query, TraceRow)}
-    return [_whole(connection, cluster, known[each]) for each in trace_ids if each in known]
+    return [whole_trace(connection, cluster, known[each]) for each in trace_ids if each in known]
 
 
-def _whole(connection: Connection, cluster: str, found: TraceRow) -> tuple[TraceRow, list[SpanRow]]:
+def whole_trace(connection: Connection, cluster: str, found: TraceRow) -> tuple[TraceRow, list[SpanRow]]:
+    """Return a trace and its spans by start, with the values so far if it is open."""
     members = reading.of_trace(connection, cluster, found.trace_id)
     trace = _summary(found, members).trace
     if trace.state is TraceState.OPEN:

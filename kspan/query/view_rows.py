@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from sqlalchemy import BigInteger, Boolean, ColumnElement, Connection, column, or_, select, table, tuple_
 
+from kspan.model import ObjectRow
 from kspan.query.rollouts import Rollout
 from kspan.query.visible import EVERYTHING, Visible
 from kspan.query.window import older_edge
@@ -128,6 +129,21 @@ def page_of_rows(
     if position is None and edge:
         position = (edge, "", "")
     return [each for each in found if each.trace_id in seen], position
+
+
+def terminations_of(
+    connection: Connection, cluster: str, pod: ObjectRow, visible: Visible = EVERYTHING, limit: int = 50
+) -> list[Termination]:
+    """Return the newest ends of the containers of a Pod that the asker may see, newest first."""
+    names = ("cluster", *(name for name in Termination.__struct_fields__ if name not in ("start_time", "error")))
+    here = table("terminations", *map(column, names), column("start_time", BigInteger), column("error", Boolean)).c
+    query = select(*(here[name] for name in Termination.__struct_fields__)).where(
+        here.cluster == cluster, here.namespace == pod.namespace, here.pod == pod.name, here.uid == pod.uid
+    )
+    query = query.order_by(here.start_time.desc()).limit(limit)
+    found = [Termination(*map(_plain, row)) for row in connection.execute(query)]
+    seen = set(visible.traces(connection, cluster, list(dict.fromkeys(each.trace_id for each in found))))
+    return [each for each in found if each.trace_id in seen]
 
 
 def _plain(value: Any) -> Any:

@@ -12,8 +12,11 @@ from kspan.query.objects.listing import ObjectFilter, list_objects
 from kspan.query.objects.names import parse_kind, parse_object
 from kspan.query.rollouts import Rollout, RolloutFilter, list_rollouts
 from kspan.query.timeline import TimelineFilter, page_of_timeline, timeline
-from kspan.query.traces import TraceFilter, find_trace, list_traces, page_of_traces
+from kspan.query.traces import TraceFilter, find_trace, list_traces, page_of_traces, trace_starting_with
 from kspan.query.view_rows import Failure, RowFilter, Termination, page_of_rows
+from kspan.query.visible import EVERYTHING
+from kspan.query.waterfall.detail import changes_of
+from kspan.query.waterfall.head import count_spans, read_head
 from kspan.query.why import why
 from kspan.times import LATEST
 from tests.query.conftest import Histories, History
@@ -21,13 +24,26 @@ from tests.store.engine import engine_of
 
 WALK = re.compile(r"SCAN (spans|s|p)|SEARCH (spans|s|p) USING .*\(cluster=\?\)|SEARCH p USING .* spans_start .*")
 """Spans are ``s`` in views. ``p`` are the spans of the trace of one row, so they are never read by time."""
+JOURNAL_WALK = re.compile(r"SCAN journal|SEARCH journal USING .*\(cluster=\?(?: AND seq[<>]\?)?\)")
 
 Question = Callable[[History, Connection], object]
+
+
+def _newest(history: History, connection: Connection) -> str:
+    return list_traces(connection, history.cluster, TraceFilter(), 1)[0].trace.trace_id
+
 
 QUESTIONS: dict[str, Question] = {
     "why a Pod is gone": lambda h, c: why(c, h.cluster, parse_object(("pod/web-854b7f4f-9xzlt",))),
     "why a Deployment changed": lambda h, c: why(c, h.cluster, parse_object(("deploy/web",))),
     "a trace": lambda h, c: find_trace(c, h.cluster, list_traces(c, h.cluster, TraceFilter(), 1)[0].trace.trace_id),
+    "the head of a trace": lambda h, c: read_head(
+        c, h.cluster, EVERYTHING, trace_starting_with(c, h.cluster, _newest(h, c)), 10
+    ),
+    "how many spans a trace has": lambda h, c: count_spans(c, h.cluster, _newest(h, c)),
+    "a change and the version before": lambda h, c: changes_of(
+        c, h.cluster, find_trace(c, h.cluster, _newest(h, c))[1][0]
+    ),
     "the traces of an object": lambda h, c: list_traces(
         c, h.cluster, TraceFilter(namespace="rolling-update", kind=parse_kind("deploy"), name="web"), 20
     ),
@@ -53,7 +69,18 @@ QUESTIONS: dict[str, Question] = {
 @pytest.mark.parametrize("histories", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_no_query_scans_all_spans(histories: Histories, question: str) -> None:
-    history = histories("02-rolling-update")
+    for statement, plan in plans(histories("02-rolling-update"), question):
+        assert not any(WALK.fullmatch(step) for step in plan), (statement, plan)
+
+
+@pytest.mark.parametrize("histories", ["sqlite"], indirect=True)
+def test_the_version_before_a_change_is_found_by_its_object(histories: Histories) -> None:
+    for statement, plan in plans(histories("02-rolling-update"), "a change and the version before"):
+        assert not any(JOURNAL_WALK.fullmatch(step) for step in plan), (statement, plan)
+
+
+def plans(history: History, question: str) -> list[tuple[str, list[str]]]:
+    """The statements of a question, and the steps of their plans."""
     asked: list[tuple[str, Any]] = []
 
     def listen(_: object, _cursor: object, statement: str, parameters: Any, *_more: object) -> None:
@@ -69,6 +96,7 @@ def test_no_query_scans_all_spans(histories: Histories, question: str) -> None:
     selects = [each for each in asked if each[0].startswith(("SELECT", "WITH"))]
     assert selects
     with history.store.reading("look") as connection:
-        for statement, parameters in selects:
-            plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
-            assert not any(WALK.fullmatch(step) for step in plan), (statement, plan)
+        return [
+            (statement, [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)])
+            for statement, parameters in selects
+        ]

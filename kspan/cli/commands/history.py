@@ -131,7 +131,9 @@ def run_trace(prefix: str, db: str | None, *, cluster: str, output: str) -> None
     elif output == "json":
         print_json(whole(trace, spans))
     else:
-        _write(render_traces.otlp(spans, name))
+        from kspan.emit.otlp_json_file import encode_trace
+
+        _write(encode_trace(spans, name))
 
 
 def print_trees(db: str, cluster: str) -> None:

@@ -108,15 +108,6 @@ def tree(trace: TraceRow, spans: Sequence[SpanRow], out: Screen) -> None:
         out.line((f"continues: kspan trace {trace.previous_trace_id[:_ID]}", "dim"))
 
 
-def otlp(spans: Sequence[SpanRow], cluster: str) -> bytes:
-    """Return the line of OTLP/JSON that the file exporter would write."""
-    from kspan.emit.otel_spans import ClusterIdentity, readable_span
-    from kspan.emit.otlp_json_file import encode_lines
-
-    identity = ClusterIdentity(cluster)
-    return b"".join(encode_lines([readable_span(span, identity) for span in spans]))
-
-
 # The timeline
 
 

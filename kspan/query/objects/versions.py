@@ -76,6 +76,13 @@ def version_before(connection: Connection, cluster: str, version: Version, *, st
     return None
 
 
+def newest_versions(
+    connection: Connection, cluster: str, found: ObjectRow, limit: int, *, until: int = LATEST
+) -> list[Version]:
+    """Return the newest versions of an object that were received until a time (Unix ns), newest first."""
+    return _read(connection, cluster, found, schema.journal.c.recorded_at <= until, limit=limit)
+
+
 def version_numbered(
     connection: Connection,
     cluster: str,

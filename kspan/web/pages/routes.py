@@ -5,7 +5,7 @@ from collections.abc import Callable
 from starlette.routing import Route
 
 from kspan.web.history import History
-from kspan.web.pages import home, rollouts, static_files, traces, why
+from kspan.web.pages import home, objects, rollouts, static_files, trace, traces, why
 from kspan.web.pages.asking import Frame
 
 
@@ -15,7 +15,9 @@ def routes(history: History, watching: Callable[[], tuple[int, int]] | None = No
     return [
         *static_files.routes(),
         *home.routes(frame),
+        *objects.routes(frame),
         *rollouts.routes(frame),
         *traces.routes(frame),
+        *trace.routes(frame),
         *why.routes(frame),
     ]

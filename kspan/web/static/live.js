@@ -24,7 +24,8 @@ export function keepLive(kinds, changed = () => {}) {
   return source;
 }
 
-async function readAgain() {
+/** Reads the parts again; returns whether the page could be read. */
+export async function readAgain() {
   let answer;
   try {
     answer = await fetch(location.href, { headers: { Accept: "text/html" } });

@@ -307,3 +307,22 @@ def test_an_asker_with_rights_in_the_cluster_sees_objects_without_a_namespace() 
     assert not limited.namespace("")
     assert not limited.namespace("other")
     assert not NOTHING.namespace("shop")
+
+
+def test_the_page_of_a_trace_and_its_data_are_those_of_visible_traces(setup: Setup) -> None:
+    known = setup.traces()
+    assert {frozenset(namespaces) for namespaces in known.values()} > {frozenset({MINE})}
+    with setup.known.store.reading("test") as connection:
+        query = select(schema.spans.c.trace_id, schema.spans.c.span_id).where(
+            schema.spans.c.cluster == setup.known.cluster, schema.spans.c.parent_span_id == ""
+        )
+        roots = {row.trace_id: row.span_id for row in connection.execute(query)}
+    for trace_id, namespaces in known.items():
+        path = f"/traces/{trace_id}"
+        for rest in ("", "/rows.json", "/otlp.json", "/perfetto.json", f"/spans/{roots[trace_id]}.json"):
+            assert setup.ask(path + rest, ADMIN)[0] == 200
+            status, body = setup.ask(path + rest)
+            assert status == (200 if namespaces == {MINE} else 404), (path, rest, namespaces)
+            if status == 404:
+                other = setup.ask("/traces/" + "0" * 32 + rest)[1]
+                assert body.replace(trace_id, "0" * 32) == other

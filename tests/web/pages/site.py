@@ -59,8 +59,6 @@ class _Reader(HTMLParser):
             self._open.append(node)
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in ("path", "rect", "circle", "line"):
-            return
         assert self._open[-1].tag == tag, f"</{tag}> ends <{self._open[-1].tag}>"
         self._open.pop()
 

@@ -1,0 +1,138 @@
+"""``/objects``: finds objects, and shows the life of one."""
+
+import time
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from kspan.errors import QueryError
+from kspan.model import ObjectRow
+from kspan.query import spans as reading
+from kspan.query.answers import occurrence
+from kspan.query.answers.objects import object_answer
+from kspan.query.answers.trace import item
+from kspan.query.objects.find import find
+from kspan.query.objects.life import Life, Revision, life_of
+from kspan.query.objects.listing import ObjectFilter, list_objects, object_with_uid
+from kspan.query.objects.manifest import decode, readable, to_yaml
+from kspan.query.objects.names import ObjectName, parse_kind
+from kspan.query.objects.status import state_of
+from kspan.query.rollouts import newest_time
+from kspan.query.traces import TraceFilter, page_of_traces
+from kspan.query.visible import Visible
+from kspan.times import format_time
+from kspan.web.pages.asking import Frame, moment
+from kspan.web.pages.bars import draw
+from kspan.web.v1.cursors import from_cursor, to_cursor
+from kspan.web.v1.problems import BadRequestError
+
+SHOWN: Final = 100
+TRACES: Final = 10
+
+
+def routes(frame: Frame) -> list[Route]:
+    """Return the routes."""
+
+    async def listing(request: Request) -> Response:
+        given = request.query_params
+        wanted = _filter(dict(given))
+        found, position = await frame.ask_visible(
+            lambda c, cluster, seen: list_objects(c, cluster, wanted, SHOWN, seen)
+        )
+        kept = {name: text for name, text in given.items() if text and name != "cursor"}
+        return frame.render(
+            "objects.html",
+            here="Objects",
+            items=[object_answer(row) for row in found],
+            more="?" + urlencode(kept | {"cursor": to_cursor(position) or ""}) if position else "",
+            given={name: given.get(name, "") for name in ("kind", "namespace", "name", "deleted")},
+        )
+
+    async def named(request: Request) -> Response:
+        given = request.path_params
+        wanted = ObjectName(parse_kind(given["kind"]), given.get("namespace", ""), given["name"])
+        found = await frame.ask_visible(lambda c, cluster, seen: find(c, cluster, wanted, visible=seen))
+        return RedirectResponse(f"/objects/{quote(found.object.uid, safe='')}", 303)
+
+    async def page(request: Request) -> Response:
+        uid, at = request.path_params["uid"], moment(request.query_params.get("at", ""), "at")
+        values = await frame.ask_visible(lambda c, cluster, seen: _values(c, cluster, uid, at, seen))
+        return frame.render("object.html", here="Objects", at=format_time(at) if at else "", **values)
+
+    return [
+        frame.route("/objects", listing),
+        frame.route("/objects/{uid}", page),
+        frame.route("/objects/{kind}/{name}", named),
+        frame.route("/objects/{kind}/{namespace}/{name}", named),
+    ]
+
+
+def _filter(given: dict[str, str]) -> ObjectFilter:
+    """Return the filter that the query string asks for. ``name`` may be KIND/NAME."""
+    kind, name, cursor = given.get("kind", "").strip(), given.get("name", "").strip(), given.get("cursor", "")
+    if "/" in name and not kind:
+        kind, _, name = name.rpartition("/")
+    try:
+        after = from_cursor(cursor, tuple[str, str, str, str]) if cursor else None
+    except BadRequestError as error:
+        raise QueryError(str(error)) from None
+    return ObjectFilter(
+        kind=parse_kind(kind) if kind else None,
+        namespace=given.get("namespace", "").strip(),
+        prefix=name,
+        deleted=bool(given.get("deleted")),
+        after=after,
+    )
+
+
+def _values(connection: Connection, cluster: str, uid: str, at: int, visible: Visible) -> dict[str, Any]:
+    here = object_with_uid(connection, cluster, uid, visible)
+    if here is None:
+        raise QueryError(f"no object has uid {uid[:64]!r}")
+    life = life_of(connection, cluster, here, at=at, visible=visible)
+    wanted = TraceFilter(kind=parse_kind(here.kind), namespace=here.namespace, name=here.name, until=at)
+    traces = page_of_traces(connection, cluster, wanted, TRACES, visible).traces
+    now = min(at or time.time_ns(), max(newest_time(connection, cluster, visible), here.seen_at))
+    newest = life.revisions[0].version if life.revisions else None
+    return {
+        "object": object_answer(here, state_of(connection, cluster, here, at=at)),
+        "life": life,
+        "drawing": draw(life, now),
+        "revisions": [_revision(each) for each in life.revisions],
+        "occurrences": [occurrence.occurrence(span) for span in life.occurrences],
+        "dependents": [object_answer(row) for row in life.dependents],
+        "namesakes": [object_answer(row) for row in life.namesakes],
+        "traces": [item(each) for each in traces],
+        "manifest": to_yaml(readable(decode(newest.record.payload))).splitlines() if newest is not None else [],
+        "mentioned": _only_mentioned(here),
+        "created_by": _author(life, "Create"),
+        "deleted_by": _author(life, "Delete"),
+    }
+
+
+def _revision(found: Revision) -> dict[str, Any]:
+    record, change = found.version.record, found.change
+    return {
+        "at": format_time(record.recorded_at),
+        "version": record.resource_version,
+        "verb": str(record.type).lower(),
+        "lines": found.lines,
+        "who": (reading.manager_of(change) or change.service) if change is not None else "",
+        "summary": reading.summary_of(change) if change is not None else "",
+        "trace_id": change.trace_id if change is not None else "",
+        "span_id": change.span_id if change is not None else "",
+    }
+
+
+def _author(life: Life, reason: str) -> str:
+    found = next((span for span in life.occurrences if span.reason == reason and not span.event_uid), None)
+    return (reading.manager_of(found) or found.service) if found is not None else ""
+
+
+def _only_mentioned(here: ObjectRow) -> bool:
+    """True for an object that kspan knows only because others name it."""
+    return not here.resource_version

@@ -1,0 +1,90 @@
+"""The pages of objects without a browser, over histories of recordings on both databases."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.query.conftest import Histories, histories  # noqa: F401
+from tests.web.pages.site import Address, Node, read, site
+from tests.web.test_server import ask
+
+
+@pytest.fixture
+def update(histories: Histories) -> Iterator[Address]:  # noqa: F811
+    known = histories("02-rolling-update")
+    with site(known.store, known.cluster) as address:
+        yield address
+
+
+@pytest.fixture
+def crash(histories: Histories) -> Iterator[Address]:  # noqa: F811
+    known = histories("03-crashloop")
+    with site(known.store, known.cluster) as address:
+        yield address
+
+
+def follow(address: Address, path: str) -> Node:
+    """The page that an address with a name leads to."""
+    status, _, headers = ask(address, path)
+    assert status == 303
+    return read(address, headers["location"])
+
+
+def section(page: Node, heading: str) -> Node:
+    return next(each for each in page.all("section") if each.all("h2") and each.all("h2")[0].text.startswith(heading))
+
+
+def test_objects_are_listed_and_found_by_the_beginning_of_their_name(update: Address) -> None:
+    page = read(update, "/objects?name=web-f&kind=rs")
+    assert [link.text for link in page.all("tbody")[0].all("a")] == ["Rsweb-f7b9868c4 ReplicaSet"]
+    assert read(update, "/objects?name=deploy/web").all("tbody")[0].all("a")[0].text == "Deweb Deployment"
+    assert "No object matches." in read(update, "/objects?name=nothing").text
+    assert len(read(update, "/objects?deleted=1").all("tbody")[0].all("tr")) > 10
+    assert "not one that this list has returned" in read(update, "/objects?cursor=x", 404).text
+
+
+def test_a_deployment_has_revisions_with_author_and_difference(update: Address) -> None:
+    page = follow(update, "/objects/deploy/rolling-update/web")
+    assert page.all("h1")[0].text == "Deployment rolling-update/web"
+    revisions = page.all("details", class_="revision")
+    newest = revisions[0]
+    assert "by kubectl" in newest.all("summary")[0].text
+    assert "open" in newest.attributes
+    lines = [line.text for line in newest.all("div", class_="diff")[0].all("div")]
+    assert any(line.startswith("-") and line.endswith("web:v2") for line in lines)
+    assert any(line.startswith("+") and line.endswith("web:v1") for line in lines)
+    assert [track.text for track in page.all("div", class_="tracks")[0].all("span")][:2] == ["happened", "exists"]
+    dependents = section(page, "Dependents")
+    assert {"web-f7b9868c4", "web-854b7f4f"} <= {link.text.removeprefix("Rs") for link in dependents.all("a")}
+    assert "image: registry.example.com/shop/web:v1" in section(page, "Manifest").text
+    assert "managedFields" not in page.text
+
+
+def test_a_pod_that_is_gone_looks_like_one_that_exists_and_says_so(update: Address) -> None:
+    page = follow(update, "/objects/pod/rolling-update/web-854b7f4f-9xzlt")
+    assert page.all("h1")[0].text.endswith("gone")
+    assert [link.text for link in page.all("nav", class_="owners")[0].all("a")] == ["Deweb", "Rsweb-854b7f4f"]
+    assert "deleted by replicaset-controller" in page.all("div", class_="facts")[0].text
+    assert "Completed" in section(page, "Ends of containers").text
+    assert "Killing" in section(page, "What happened").text
+    assert section(page, "Traces").all("a")
+
+
+def test_an_object_is_shown_as_it_was_at_a_time(update: Address) -> None:
+    status, _, headers = ask(update, "/objects/deploy/web")
+    assert status == 303
+    page = read(update, headers["location"] + "?at=2026-11-22T10:25:20Z")
+    assert "image: registry.example.com/shop/web:v2" in section(page, "Manifest").text
+    assert "10:25:49" not in section(page, "Revisions").text
+
+
+def test_the_ends_of_a_container_that_crashes_are_listed_with_their_code(crash: Address) -> None:
+    pod = read(crash, "/objects?kind=pod&deleted=1").all("tbody")[0].all("a")[0].attributes["href"]
+    ends = section(read(crash, pod), "Ends of containers")
+    assert len(ends.all("tbody")[0].all("tr")) >= 3
+    assert "Error" in ends.text
+
+
+@pytest.mark.parametrize("path", ["/objects/nothing", "/objects/pod/nothing", "/objects/pod/a/b", "/objects/x?at=soon"])
+def test_what_is_not_there_is_a_page_that_says_so(update: Address, path: str) -> None:
+    assert read(update, path, 404).all("main")[0].text
