@@ -57,10 +57,13 @@ class Fold:
         """Apply the next record of the journal; ``sequence`` is its number there."""
         clock = self.state.clock
         if not clock.is_held:
-            until = max(clock.now, record.recorded_at)
+            now, until = clock.now, record.recorded_at
+            if until < now:
+                until = now
             if self.state.schedule.next_time <= until:
                 self._wake(until)
-            clock.advance(until)
+            if until != now:
+                clock.advance(until)
         if record.type is RecordType.TICK:
             self._tick(record)
         elif record.type is RecordType.GAP:

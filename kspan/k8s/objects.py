@@ -403,7 +403,7 @@ def decode_event(payload: bytes) -> Event | None:
         return None
 
 
-def decode_spec(raw: bytes) -> Spec:
+def decode_spec(raw: bytes | Raw) -> Spec:
     """Decode a spec; an empty Spec if a field does not match the schema (the spec of a custom resource)."""
     if not raw:
         return Spec()
@@ -421,7 +421,7 @@ def decode_selector(raw: bytes) -> LabelSelector | None:
         return None
 
 
-def decode_status(raw: bytes) -> ObjectStatus:
+def decode_status(raw: bytes | Raw) -> ObjectStatus:
     """Decode a status. If a field does not match the schema, only the valid conditions are returned."""
     if not raw:
         return ObjectStatus()
@@ -435,7 +435,7 @@ def decode_status(raw: bytes) -> ObjectStatus:
         return _lenient_status(raw)
 
 
-def _lenient_status(raw: bytes) -> ObjectStatus:
+def _lenient_status(raw: bytes | Raw) -> ObjectStatus:
     try:
         found = _any_status.decode(raw)
         entries = _entries.decode(found.conditions)

@@ -7,9 +7,15 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
+from kspan.model import ObjectRow
 from kspan.query.home import what_happens
+from kspan.query.objects.compare import compare
+from kspan.query.objects.find import find
+from kspan.query.objects.life import life_of
 from kspan.query.objects.listing import ObjectFilter, list_objects
 from kspan.query.objects.names import parse_kind, parse_object
+from kspan.query.objects.status import state_of
+from kspan.query.objects.versions import version_at
 from kspan.query.rollouts import Rollout, RolloutFilter, list_rollouts
 from kspan.query.timeline import TimelineFilter, page_of_timeline, timeline
 from kspan.query.traces import TraceFilter, find_trace, list_traces, page_of_traces, trace_starting_with
@@ -22,9 +28,17 @@ from kspan.times import LATEST
 from tests.query.conftest import Histories, History
 from tests.store.engine import engine_of
 
-WALK = re.compile(r"SCAN (spans|s|p)|SEARCH (spans|s|p) USING .*\(cluster=\?\)|SEARCH p USING .* spans_start .*")
+WALK = re.compile(
+    r"SCAN (spans|s|p|journal)|SEARCH (spans|s|p|journal) USING .*\(cluster=\?\)"
+    r"|SEARCH p USING .* spans_start .*|SEARCH s USING .* spans_namespace \(cluster=\? AND object_namespace=\?\)"
+)
 """Spans are ``s`` in views. ``p`` are the spans of the trace of one row, so they are never read by time."""
 JOURNAL_WALK = re.compile(r"SCAN journal|SEARCH journal USING .*\(cluster=\?(?: AND seq[<>]\?)?\)")
+
+
+def the_deployment(history: History, connection: Connection) -> ObjectRow:
+    return find(connection, history.cluster, parse_object(("deploy/web",))).object
+
 
 Question = Callable[[History, Connection], object]
 
@@ -54,6 +68,13 @@ QUESTIONS: dict[str, Question] = {
     "the timeline of a namespace": lambda h, _: list(
         timeline(h.store, h.cluster, TimelineFilter(namespace="rolling-update", since=1))
     ),
+    "the life of an object": lambda h, c: life_of(c, h.cluster, the_deployment(h, c)),
+    "the life of a Pod": lambda h, c: life_of(
+        c, h.cluster, find(c, h.cluster, parse_object(("pod/web-854b7f4f-9xzlt",))).object
+    ),
+    "the state of an object": lambda h, c: state_of(c, h.cluster, the_deployment(h, c)),
+    "an object at a time": lambda h, c: version_at(c, h.cluster, parse_object(("deploy/web",)), at=LATEST),
+    "the difference of two versions": lambda h, c: compare(c, h.cluster, parse_object(("deploy/web",))),
     "what happens now": lambda h, c: what_happens(c, h.cluster, LATEST),
     "the rollouts of a day": lambda h, c: list_rollouts(c, h.cluster, RolloutFilter(since=1), 10),
     "a page of rollouts": lambda h, c: page_of_rows(c, h.cluster, Rollout, RowFilter(), 10),

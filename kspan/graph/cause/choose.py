@@ -360,7 +360,7 @@ class Chooser:
         choice = choice if choice.cause is not None else self.of_event(event)
         if reporter.awaits:
             choice = self.bindings.of_event(event, reporter, choice)
-        return choice._replace(actor=deletion.actor, message=deletion.message)
+        return Choice(choice.cause, choice.rule, choice.confidence, deletion.actor, deletion.message)
 
     def _requested_by(self, by: str, event: Occurrence) -> Choice | None:
         """The newest change of the object that a controller acted for (``by``: a uid, or namespace/name)."""
@@ -383,7 +383,8 @@ class Chooser:
         if occ.revision and (of_revision := self._of_revision(occ)) is not None:
             return of_revision
         choice, obj = self.news.or_newer(occ, self._of_own_event(occ)), self.state.object(occ.uid)
-        starts = occ.subject is not None and occ.subject.means == "publishes" and occ.subject.starts
+        subject = occ.subject
+        starts = subject is not None and subject.starts and subject.means == "publishes"
         if starts and (choice.cause is None or occ.time - choice.cause.time > NEWS_WINDOW):
             return Choice(None, ROOT, 0.9)
         return self.bindings.of_event(occ, obj, choice) if obj is not None and obj.awaits else choice
@@ -397,9 +398,10 @@ class Chooser:
         if subject is not None and subject.means == "observes" and (seen := self._observed(occ, obj)) is not None:
             return seen
         self.prerequisites.require_inferred(obj, occ)
-        if (of_container := self.containers.of_event(occ, obj)) is not None:
+        if occ.field_path and (of_container := self.containers.of_event(occ, obj)) is not None:
             return of_container
-        if (update := evidence.acted_on(obj, occ)) is not None:
+        # Nearly all objects have one change, their creation.
+        if len(obj.changes) > 1 and (update := evidence.acted_on(obj, occ)) is not None:
             return Choice(update, OWN, 0.95)
         if occ.reason == "FailedCreate" and obj.lost_dependents and (lost := self._refused(obj, occ)) is not None:
             return lost

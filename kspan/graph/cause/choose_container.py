@@ -59,9 +59,10 @@ class ContainerChooser:
         return self._with_node(occ, run, pod) or self._of_pod(occ, pod)
 
     def of_event(self, occ: Occurrence, pod: ObjectState) -> Choice | None:
-        """The cause of an Event about a container: the failed probe for which it is stopped, the end after which it is
-        not started again at once. None for other Events, and if that was not seen."""
-        if not occ.field_path or occ.kind != "Pod":
+        """The cause of an Event with a field path, which is about a container: the failed probe for which it is
+        stopped, the end after which it is not started again at once. None for other Events, and if that was not
+        seen."""
+        if occ.kind != "Pod":
             return None
         if occ.reason == "BackOff" and _BACK_OFF in occ.message:
             before = [t for t in _ends(pod, occ.field_path) if t.time <= occ.latest + evidence.SLACK]

@@ -45,7 +45,7 @@ class Decider:
 
     def _decide(self, occ: Occurrence) -> None:
         self.state.start_deciding(occ)
-        if occ.event_uid and (occ.uid == unnamed(occ.kind, occ.namespace, occ.name) or self._is_of_old_node(occ)):
+        if occ.event_uid and self._is_unidentified(occ):
             self._identify(occ)
         if occ.verb:
             self._decide_change(occ)
@@ -76,7 +76,9 @@ class Decider:
         object is why it was inferred. And of a listed object, only few changes are known.
         """
         choice = self._ask(question, occ, *about)
-        cause = self.state.occurrence(choice.cause.span) if choice.cause is not None else None
+        if choice.cause is None:
+            return choice
+        cause = self.state.occurrence(choice.cause.span)
         if cause is None or not cause.inferred_from:
             return choice
         is_old = min(occ.time, cause.received) - cause.latest > self.settings.max_trace_age
@@ -88,7 +90,9 @@ class Decider:
         """True for a heartbeat that nothing in an open trace explains: an Event that a rule calls so, or that an object
         which is well applies a revision again."""
         stated = occ.subject is not None and occ.subject.means == "routine"
-        if not (stated or occ.revision) or self._is_live(choice):
+        if not stated and not occ.revision:
+            return False
+        if self._is_live(choice):
             return False
         if stated:
             return True
@@ -118,9 +122,14 @@ class Decider:
         else:
             self.state.publish_change(prerequisite.obj)
 
-    def _is_of_old_node(self, occ: Occurrence) -> bool:
-        """True if an Event has the uid of a Node that is gone or was never seen. A kubelet keeps the uid that its Node
-        had first, also if the Node is created again (pkg/kubelet/kubelet_node_status.go, nodeRefWithUID)."""
+    def _is_unidentified(self, occ: Occurrence) -> bool:
+        """True if an Event has only the name of its object, or the uid of a Node that is gone or was never seen.
+
+        A kubelet keeps the uid that its Node had first, also if the Node is created again
+        (pkg/kubelet/kubelet_node_status.go, nodeRefWithUID).
+        """
+        if "/" in occ.uid and occ.uid == unnamed(occ.kind, occ.namespace, occ.name):
+            return True
         node = self.state.object(occ.uid) if occ.kind == "Node" else None
         return node is not None and (bool(node.deleted) or not node.rv)
 

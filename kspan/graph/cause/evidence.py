@@ -80,9 +80,12 @@ def is_reported(change: KnownChange, event: Occurrence) -> bool:
 
 def seen_by(cause: KnownChange, occ: Occurrence) -> bool:
     """True if the reporter of the Event ``occ`` can have known a change of the Event's own object."""
-    if is_later(cause, occ) or (cause.verb == "Delete" and occ.kind == "Pod" and occ.reason in _BEGINNINGS):
+    # Each question for its own call is asked only if its first condition is true: this is asked for every Event.
+    if cause.rv > occ.rv and is_later(cause, occ):
         return False
-    if is_reported(cause, occ):
+    if cause.verb == "Delete" and occ.kind == "Pod" and occ.reason in _BEGINNINGS:
+        return False
+    if cause.effect and is_reported(cause, occ):
         return False
     if cause.verb == "Delete" and (cause.range or not cause.exact):
         return cause.latest <= occ.latest  # The object still existed when most Events about it were reported.
@@ -115,7 +118,7 @@ def acted_on(pod: ObjectState, event: Occurrence) -> KnownChange | None:
     A kubelet's Events have the version of the Pod that it synchronized first, for the Pod's whole life
     (pkg/kubelet/kubelet.go): a lower bound. Events about a resize state the generation.
     """
-    if event.kind != "Pod" or event.actor != "kubelet" or len(pod.changes) < 2:
+    if event.kind != "Pod" or event.actor != "kubelet":
         return None
     updates = [c for c in pod.changes if c.verb == "Update" and c.time <= event.latest + SLACK]
     stated = _OF_GENERATION.search(event.message) if updates else None
@@ -127,7 +130,11 @@ def acted_on(pod: ObjectState, event: Occurrence) -> KnownChange | None:
 
 def newest(changes: Iterable[KnownChange]) -> KnownChange | None:
     """The newest change. Of those with equal version and time the span decides, not the order of dependents."""
-    return max(changes, key=lambda c: (c.rv, c.time, c.span), default=None)
+    found: KnownChange | None = None
+    for c in changes:  # Mostly of one or two: this costs less than ``max`` with a key.
+        if found is None or (c.rv, c.time, c.span) > (found.rv, found.time, found.span):
+            found = c
+    return found
 
 
 def created_at(obj: ObjectState) -> int:
@@ -170,7 +177,10 @@ def deletion_of_claim(state: State, occ: Occurrence, volume: ObjectState) -> Kno
 
 def made_by(obj: ObjectState, occ: Occurrence) -> KnownChange | None:
     """The change of ``obj`` that the occurrence ``occ`` is."""
-    return next((c for c in obj.changes if c.span == occ.id), None)
+    for change in obj.changes:
+        if change.span == occ.id:
+            return change
+    return None
 
 
 def had_ended(pod: ObjectState, deletion: Occurrence) -> bool:

@@ -195,7 +195,7 @@ class ChangeObserver:
         occ.by_controller = True
         occ.related = new.traceparent
         occ.applier = self._applier(seen.meta, "")
-        occ.notes = [*occ.notes, *self.state.objects.take_announcements(new)]
+        occ.notes = (*occ.notes, *self.state.objects.take_announcements(new))
         ended = ended_phase(new.conditions)
         change = KnownChange(occ.id, occ.verb, occ.rv, occ.time)
         change.effect = "deleted" if new.kind == "Node" else "ended" if ended else ""

@@ -4,6 +4,8 @@ A status shows the same end twice, as the state and then as the last state, and 
 container's id in its runtime or, if there is none, the number of the run. A restart is identified by that number.
 """
 
+from functools import lru_cache
+
 from msgspec.structs import replace
 
 from kspan.graph.observe.object_state import ObservedObject
@@ -16,6 +18,10 @@ from kspan.times import SECOND, parse_time_or_zero
 
 TERMINATED, RESTARTED = "ContainerTerminated", "ContainerRestarted"
 """Reasons of these occurrences."""
+
+
+# The next versions of a Pod, within seconds mostly, show the same ends again.
+_span_id = lru_cache(maxsize=1024)(span_id)
 
 
 class ContainerObserver:
@@ -46,8 +52,8 @@ class ContainerObserver:
 
     def _span(self, pod: ObjectState, run: Ended | Restarted) -> str:
         if isinstance(run, Ended):
-            return span_id(self.state.cluster, pod.uid, "ended", run.id or f"{run.field_path}#{run.number}")
-        return span_id(self.state.cluster, pod.uid, "restarted", f"{run.field_path}#{run.number}")
+            return _span_id(self.state.cluster, pod.uid, "ended", run.id or f"{run.field_path}#{run.number}")
+        return _span_id(self.state.cluster, pod.uid, "restarted", f"{run.field_path}#{run.number}")
 
     def _turn(self, seen: ObservedObject, pod: ObjectState, run: Ended | Restarted, span: str) -> ContainerTurn:
         return ContainerTurn(

@@ -70,20 +70,22 @@ class EventObserver:
         self, record: LogRecord, event: Event, obj: ObjectState, count: int, track: EventTrack | None
     ) -> Occurrence:
         ref, first, name_time = event.involvedObject, track is None and count == 1, _name_time(event)
+        annotations = event.metadata.annotations
         time, latest, uncertainty = _received_by(record, *_event_time(record, event, name_time, first=first))
         return Occurrence(
-            id=span_id(self.state.cluster, event.metadata.uid, *_count_identity(track, count, event.message)),
-            uid=obj.uid,
-            kind=ref.kind,
-            namespace=ref.namespace,
-            name=ref.name,
-            reason=event.reason or "Event",
+            # By position as far as possible: most occurrences are Events, and keywords take twice the time.
+            span_id(self.state.cluster, event.metadata.uid, *_count_identity(track, count, event.message)),
+            obj.uid,
+            ref.kind,
+            ref.namespace,
+            ref.name,
+            event.reason or "Event",
+            self.state.clock.next_arrival(),
+            self.state.clock.now,
+            time,
+            latest,
+            uncertainty,
             reported_uid=obj.uid,
-            arrival=self.state.clock.next_arrival(),
-            received=self.state.clock.now,
-            time=time,
-            latest=latest,
-            uncertainty=uncertainty,
             rv=version_number(event.metadata.resourceVersion, record.epoch),
             # A repeat keeps the resourceVersion of the first occurrence. In a series it is that of each repeat, because
             # it is part of the key of the series (client-go tools/events/event_broadcaster.go, getKey).
@@ -101,7 +103,7 @@ class EventObserver:
             event_count=count,
             event_start=name_time or parse_time_or_zero(event.eventTime) or parse_time_or_zero(event.firstTimestamp),
             revision=_revision(event),
-            top_level=(event.metadata.annotations or {}).get("topLevelSpan") == "true",
+            top_level=annotations is not None and annotations.get("topLevelSpan") == "true",
         )
 
     def _missed_beginning(self, record: LogRecord, event: Event, last: Occurrence, obj: ObjectState) -> int:
@@ -129,8 +131,8 @@ class EventObserver:
             inferred_from=str(last.rv),
             seen_rv=version_number(event.involvedObject.resourceVersion, record.epoch),
             event_count=1,
-            repeats=[],
-            notes=[],
+            repeats=(),
+            notes=(),
         )
 
     def _was_missed(self, record: LogRecord, message: str, obj: ObjectState, began: int) -> bool:
@@ -265,9 +267,10 @@ def _name_time(event: Event) -> int:
 
 def _revision(event: Event) -> str:
     """Return the revision that an Event is about (Flux: an annotation of the API group of its object)."""
-    for key, value in (event.metadata.annotations or {}).items():
-        if key.endswith("/revision"):
-            return value
+    if event.metadata.annotations:
+        for key, value in event.metadata.annotations.items():
+            if key.endswith("/revision"):
+                return value
     return ""
 
 

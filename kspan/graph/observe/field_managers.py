@@ -84,7 +84,11 @@ def field_manager_entries(
             ]
         )
     return tuple(
-        [FieldManagerEntry(e.manager, e.subresource, parse_time_or_zero(e.time), zlib.crc32(e.fieldsV1)) for e in found]
+        [
+            # Interned: the objects of a cluster have a handful of managers.
+            FieldManagerEntry(intern(e.manager), e.subresource, parse_time_or_zero(e.time), zlib.crc32(e.fieldsV1))
+            for e in found
+        ]
     )
 
 

@@ -58,8 +58,8 @@ class ObservedObject(NamedTuple):
 
 def observed_object(record: LogRecord, obj: KubeObject) -> ObservedObject:
     """Decode the spec and the status of an object."""
-    spec = decode_spec(bytes(obj.spec)) if obj.kind in BUILT_IN else Spec()
-    return ObservedObject(record, obj, obj.metadata, spec, decode_status(bytes(obj.status)))
+    spec = decode_spec(obj.spec) if obj.kind in BUILT_IN else Spec()
+    return ObservedObject(record, obj, obj.metadata, spec, decode_status(obj.status))
 
 
 def next_state(seen: ObservedObject, known: ObjectState | None, now: int, settings: FoldSettings) -> ObjectState:
@@ -167,6 +167,9 @@ def _owners(meta: ObjectMeta) -> tuple[str, tuple[str, ...]]:
     """Return the uid of the controlling owner, and those of all owners."""
     if not meta.ownerReferences:
         return "", ()
+    if len(meta.ownerReferences) == 1:  # Nearly always.
+        ref = meta.ownerReferences[0]
+        return ref.uid if ref.controller else "", (ref.uid,) if ref.uid else ()
     controller = next((ref.uid for ref in meta.ownerReferences if ref.controller), "")
     return controller, tuple(ref.uid for ref in meta.ownerReferences if ref.uid)
 

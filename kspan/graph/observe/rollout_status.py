@@ -25,7 +25,10 @@ PROGRESSING = Progress(progressing=True, failed=False)
 
 
 def _condition(status: ObjectStatus, kind: str) -> Condition | None:
-    return next((c for c in status.conditions or () if c.type == kind), None)
+    for condition in status.conditions or ():
+        if condition.type == kind:
+            return condition
+    return None
 
 
 def _is_true(status: ObjectStatus, kind: str) -> bool:

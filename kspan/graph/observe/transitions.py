@@ -51,7 +51,7 @@ class TransitionObserver:
         """
         news, quiet = list[Occurrence](), list[ConditionTransition]()
         before = old.conditions if old is not None else ()
-        seen = seen._replace(written_before=old.written if old is not None else 0)
+        seen = ObservedObject(*seen[:-1], old.written if old is not None else 0)
         for transition in diff_conditions(obj.kind, before, obj.conditions, seen.status):
             if transition.quiet or obj.deleting:
                 quiet.append(transition)
@@ -140,7 +140,7 @@ class TransitionObserver:
             occ.revision = revision
             self.state.objects.note_revision(obj, News(occ.id, occ.rv, occ.time, revision))
         if transition.status == PHASE:
-            occ.notes = [*occ.notes, *self.state.objects.take_announcements(obj)]
+            occ.notes = (*occ.notes, *self.state.objects.take_announcements(obj))
         by_other_component = obj.kind == "Pod" and occ.manager == field_managers.SHARED
         self.state.add_transition(
             obj, occ, Transition(occ.id, transition.type, transition.bad, occ.rv, occ.time, by_other_component)

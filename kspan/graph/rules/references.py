@@ -26,6 +26,8 @@ def applier_of(
         annotations: those of the object.
         manager: who made the change; empty: unknown, which a deletion always is.
     """
+    if not labels and not annotations:
+        return ()
     for mark, applier in appliers.items():
         if (manager and manager not in applier.manager) or not (
             mark.encode() in labels or (annotations is not None and mark in annotations)

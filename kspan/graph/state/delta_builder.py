@@ -123,7 +123,8 @@ class DeltaBuilder:
         Returns:
             The key and the indexed columns of the row.
         """
-        self._drop_pending(occ)
+        if occ.arrival in self._stored_pending:
+            self._drop_pending(occ)
         columns = row.trace_id, row.start_time, row.error
         stored = self._stored_spans.pop(row.span_id, None)
         (self._delta.updated_spans if stored == columns else self._delta.spans).append(row)

@@ -46,9 +46,12 @@ class EventIndex:
         if occ.subject is not None and occ.subject.name:
             self._about[occ.subject.kind, occ.subject.namespace, occ.subject.name].append(occ)
 
-    def remove(self, occ: Occurrence) -> None:
-        """Remove an occurrence of an Event."""
-        self.tracks.forget(occ)
+    def remove(self, occ: Occurrence, *, is_repeat: bool = False) -> None:
+        """Remove an occurrence of an Event. ``is_repeat``: it became a repeat of another one."""
+        if is_repeat:
+            self.tracks.merged(occ)
+        else:
+            self.tracks.forget(occ)
         subject = occ.subject
         if subject is not None and subject.name:
             _remove(self._about, (subject.kind, subject.namespace, subject.name), occ)

@@ -68,8 +68,10 @@ class EventTracks:
         """The newest other occurrence of the same Event that is in a trace."""
         event = self._events.get(occ.event_uid)
         if event is not None and event.placed is None:
-            there = reversed(event.live.values())
-            event.placed = next((other for other in there if other.place.trace and other is not occ), None)
+            for other in reversed(event.live.values()):
+                if other.place.trace and other is not occ:
+                    event.placed = other
+                    break
         return event.placed if event is not None else None
 
     def forget(self, occ: Occurrence) -> None:
@@ -81,6 +83,13 @@ class EventTracks:
             return
         if event.newest is not None and (occ.repeats or event.newest.arrival == occ.arrival):
             event.newest = None
+        if event.placed is occ:
+            event.placed = None
+
+    def merged(self, occ: Occurrence) -> None:
+        """Remove an occurrence that became the newest repeat of another: the track is the same."""
+        event = self._events[occ.event_uid]
+        del event.live[occ.id]
         if event.placed is occ:
             event.placed = None
 

@@ -7,7 +7,7 @@ import msgspec
 
 from kspan.graph.state.delta_builder import DeltaBuilder
 from kspan.graph.state.event_clock import EventClock
-from kspan.graph.state.object_index import ObjectIndex
+from kspan.graph.state.object_index import ObjectIndex, share_loaded
 from kspan.graph.state.records import (
     Baseline,
     ContainerTurn,
@@ -172,7 +172,9 @@ class Objects:
     def merge_news(self, occ: Occurrence, earlier: Occurrence) -> None:
         """Note that an Event became a repeat of an earlier one."""
         obj = self.get(occ.reported_uid)
-        for news in obj.news if obj is not None else ():
+        if obj is None or not obj.news:
+            return
+        for news in obj.news:
             if news.span == occ.id:
                 news.span, news.trace = earlier.id, earlier.place.trace
                 self._delta.objects[occ.reported_uid] = None
@@ -206,7 +208,7 @@ class Objects:
         self._delta.replace_object(obj.uid)
         self.end_changes(obj, reached)
         for transition in obj.transitions:
-            self._end(transition, reached)
+            self._end(transition.span, reached)
         self._expire(obj, now + self._settings.max_trace_age)
         owner = self.get(obj.owner) if obj.owner else None
         for lost in owner.lost_dependents if owner is not None else ():
@@ -251,14 +253,14 @@ class Objects:
     def end_changes(self, obj: ObjectState, at: int) -> None:
         """Note that the changes of an object which were under way are done, or given up, since ``at`` (ns)."""
         for change in obj.changes:
-            if change.verb:
-                self._end(change, at)
+            if change.verb and change.span in self._occurrences:
+                self._end(change.span, at)
 
-    def _end(self, cause: KnownChange | Transition, at: int) -> None:
-        occ = self._occurrences.get(cause.span)
+    def _end(self, span: str, at: int) -> None:
+        occ = self._occurrences.get(span)
         if occ is not None and not occ.until:
             occ.until = max(at, occ.time)
-            self._delta.spans[occ.id] = occ
+            self._delta.spans[span] = occ
 
     def add_inferred_changes(self, obj: ObjectState, changes: list[KnownChange], near: int) -> None:
         """Add unseen changes, oldest first, that were inferred from an object's baseline for an occurrence at ``near``
@@ -358,7 +360,7 @@ class Objects:
         """Add a condition transition of an object, which ends the state that the condition had before."""
         for earlier in obj.transitions:
             if earlier.type == transition.type:
-                self._end(earlier, transition.time)
+                self._end(earlier.span, transition.time)
         obj.transitions.append(transition)
         self._index_happened(obj, transition)
         self._delta.objects[obj.uid] = None
@@ -468,6 +470,7 @@ class Objects:
     def load(self, raw: bytes) -> None:
         """Add an object from its row."""
         obj = msgspec.msgpack.decode(raw, type=ObjectState)
+        share_loaded(obj)
         self.put(obj)
         self._index_continuations(obj)
         self._index.set_refusals(obj, obj.refusals)

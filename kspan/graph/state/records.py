@@ -311,8 +311,8 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     # The span.
     decided: bool = False  # its cause is chosen, or being chosen
     place: Place = NOT_PLACED
-    repeats: list[Repeat] = []
-    notes: list[Note] = []
+    repeats: tuple[Repeat, ...] = ()  # most have none, and a list for each costs more than a new tuple for a few
+    notes: tuple[Note, ...] = ()
     until: int = 0  # when a change was done or given up, or a condition changed again; 0: not yet
 
     # Only deletions.

@@ -77,4 +77,6 @@ class Schedule:
         at = self._held[0][0] if self._held else NEVER
         if self._checks and self._checks[0][0] < at:
             at = self._checks[0][0]
-        self.next_time = min(at, self._expiries[0][0]) if self._expiries else at
+        if self._expiries and self._expiries[0][0] < at:
+            at = self._expiries[0][0]
+        self.next_time = at

@@ -71,6 +71,8 @@ class State:
         self.of_containers: Final = self._events.of_containers
         self.top_level_events: Final = self._events.top_level
         self.members: Final = self._traces.members
+        self.roots: Final = self._traces.roots
+        self.direct_effects_of: Final = self._traces.direct_effects_of
         self.effects_of: Final = self._traces.effects_of
 
     @property
@@ -206,12 +208,12 @@ class State:
     def add_notes(self, occ: Occurrence, notes: Iterable[Note]) -> None:
         """Note transitions on the span of an occurrence, if there is room."""
         if len(occ.notes) < NOTES_KEPT:
-            occ.notes = [*occ.notes, *notes]
+            occ.notes = (*occ.notes, *notes)
             self._delta.spans[occ.id] = occ
 
     def replace_note(self, occ: Occurrence, old: Note, new: Note) -> None:
         """Replace a noted transition by one to the same status, with a newer message."""
-        occ.notes = [new if note is old else note for note in occ.notes]
+        occ.notes = tuple(new if note is old else note for note in occ.notes)
         self._delta.spans[occ.id] = occ
 
     def set_finalizers(self, occ: Occurrence, finalizers: tuple[Finalizer, ...]) -> None:
@@ -223,12 +225,14 @@ class State:
     def add_repeat(self, last: Occurrence, occ: Occurrence, count: int) -> None:
         """Make an occurrence a span event of an earlier one, and drop it."""
         repeat = Repeat(occ.time, count, occ.message, occ.arrival)
-        if len(last.repeats) == REPEATS_KEPT:
+        kept = last.repeats
+        if len(kept) == REPEATS_KEPT:
             # The newest one has the last time and the total count.
-            repeat = max(last.repeats.pop(), repeat, key=lambda r: r.arrival)
-        last.repeats.append(repeat)
+            repeat, kept = max(kept[-1], repeat, key=lambda r: r.arrival), kept[:-1]
+        last.repeats = (*kept, repeat)
         last.warning = last.warning or occ.warning
-        last.notes = [*last.notes, *occ.notes][:NOTES_KEPT]
+        if occ.notes:
+            last.notes = (*last.notes, *occ.notes)[:NOTES_KEPT]
         self._delta.spans[last.id] = last
         trace = self._traces.by_id[last.place.trace]
         trace.active, trace.last = max(trace.active, self.clock.now), max(trace.last, occ.time)
@@ -236,14 +240,13 @@ class State:
         if occ.event_uid:
             self.objects.merge_news(occ, last)
         self._delta.drop_occurrence(occ)
-        self._remove_occurrence(occ)
+        self._remove_occurrence(occ, is_repeat=True)
 
     def add_routine(self, last: Occurrence, occ: Occurrence) -> None:
         """Make a routine Event a span event of another Event with this reason, and drop it."""
         count = (last.repeats[-1].count if last.repeats else 1) + 1
         # It says nothing about the repeats of the other Event, hence no arrival.
-        del last.repeats[REPEATS_KEPT - 1 :]
-        last.repeats.append(Repeat(occ.time, count, occ.message, 0))
+        last.repeats = (*last.repeats[: REPEATS_KEPT - 1], Repeat(occ.time, count, occ.message, 0))
         last.warning = last.warning or occ.warning
         self._delta.spans[last.id] = last
         trace = self._traces.by_id[last.place.trace]
@@ -260,11 +263,12 @@ class State:
         self._delta.traces[trace.id] = None
         self.objects.set_quiet(obj, trace.id)
 
-    def _remove_occurrence(self, occ: Occurrence) -> None:
-        self._traces.remove_occurrence(occ.id)
+    def _remove_occurrence(self, occ: Occurrence, *, is_repeat: bool = False) -> None:
+        if occ.place.trace:
+            self._traces.remove_occurrence(occ.id)
         del self._occurrences[occ.id]
         if occ.event_uid:
-            self._events.remove(occ)
+            self._events.remove(occ, is_repeat=is_repeat)
 
     # traces ------------------------------------------------------------------------------------------------------
 
@@ -283,9 +287,13 @@ class State:
         trace = self.trace(place.trace)
         if trace is None:
             trace = self._open_trace(place.trace, previous)
-        trace.active = max(trace.active, occ.received if self._is_last(occ) else now)
-        trace.first = min(trace.first, occ.time) if trace.first else occ.time
-        trace.last = max(trace.last, occ.time)
+        active, time = occ.received if occ.run is not None and self._is_last(occ) else now, occ.time
+        if active > trace.active:
+            trace.active = active
+        if time < trace.first or not trace.first:
+            trace.first = time
+        if time > trace.last:
+            trace.last = time
         trace.warning = trace.warning or occ.warning
         trace.remote = trace.remote or bool(place.remote_parent)
         occ.place = place
@@ -297,8 +305,8 @@ class State:
         self.objects.note_trace(occ)
 
     def _is_last(self, occ: Occurrence) -> bool:
-        """True for the end of a container of a Pod that is being deleted: nothing follows from it."""
-        pod = self.object(occ.uid) if occ.run is not None else None
+        """True for the end of a container (``occ``) of a Pod that is being deleted: nothing follows from it."""
+        pod = self.object(occ.uid)
         return pod is not None and pod.deleting
 
     def _open_trace(self, name: str, previous: str) -> Trace:

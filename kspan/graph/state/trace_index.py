@@ -14,6 +14,7 @@ class TraceIndex:
         self.by_id: dict[str, Trace] = {}
         self.causality: nx.DiGraph[str] = nx.DiGraph()
         self._members: dict[str, dict[str, Occurrence]] = defaultdict(dict)
+        self._roots: dict[str, dict[str, Occurrence]] = defaultdict(dict)  # members without a parent
 
     def join(self, occ: Occurrence) -> None:
         """Make an occurrence a member of its trace."""
@@ -23,10 +24,15 @@ class TraceIndex:
     def leave(self, occ: Occurrence) -> None:
         """Take an occurrence out of its trace. It stays in the graph."""
         self._members[occ.place.trace].pop(occ.id, None)
+        self._roots[occ.place.trace].pop(occ.id, None)
 
     def members(self, trace: str) -> list[Occurrence]:
         """The occurrences of a trace, in no particular order."""
         return list(self._members[trace].values())
+
+    def roots(self, trace: str) -> list[Occurrence]:
+        """The occurrences of a trace without a parent in it, in no particular order. A large trace has a few."""
+        return list(self._roots[trace].values())
 
     def size(self, trace: str) -> int:
         """The number of occurrences in a trace."""
@@ -34,14 +40,22 @@ class TraceIndex:
 
     def connect(self, occ: Occurrence) -> None:
         """Add the edge parent -> occurrence, in place of the one that there may be."""
-        if occ.id in self.causality:
-            for old in list(self.causality.pred[occ.id]):
-                self.causality.remove_edge(old, occ.id)
+        graph, place = self.causality, occ.place
+        if occ.id in graph:
+            for old in list(graph.pred[occ.id]):
+                graph.remove_edge(old, occ.id)
+        if place.parent and place.parent in graph:  # An edge adds its nodes.
+            graph.add_edge(place.parent, occ.id, rule=place.rule, confidence=place.confidence)
         else:
-            self.causality.add_node(occ.id)
-        place = occ.place
-        if place.parent and place.parent in self.causality:
-            self.causality.add_edge(place.parent, occ.id, rule=place.rule, confidence=place.confidence)
+            graph.add_node(occ.id)
+        if place.parent:
+            self._roots[place.trace].pop(occ.id, None)
+        else:
+            self._roots[place.trace][occ.id] = occ
+
+    def direct_effects_of(self, span: str) -> list[str]:
+        """The occurrences whose parent is this one, in no particular order."""
+        return list(self.causality.succ[span])
 
     def effects_of(self, span: str) -> list[str]:
         """All occurrences that follow from one, directly or not, sorted."""
@@ -56,10 +70,12 @@ class TraceIndex:
         """Give a trace another id."""
         self.by_id[name] = self.by_id.pop(trace)
         self._members[name] = self._members.pop(trace)
+        self._roots[name] = self._roots.pop(trace)
 
     def remove(self, trace: str) -> None:
         """Remove a trace."""
         del self._members[trace]
+        del self._roots[trace]
         del self.by_id[trace]
 
     def load(self, occurrences: list[Occurrence]) -> None:

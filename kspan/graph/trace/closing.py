@@ -176,7 +176,7 @@ class TraceCloser:
             self.state.discard_trace(trace)
             return
         self.placer.gather_roots(members)
-        self.placer.name_trace(trace, members)
+        self.placer.name_trace(trace)
         members = with_estimated_times(members)
         children = children_of(members)
         starts = start_times(children)

@@ -45,7 +45,8 @@ class FailingTraces:
 
     def watch(self, occ: Occurrence) -> None:
         """Have the trace of an occurrence checked in time if something in it is failing, or was."""
-        trace, obj = self.state.trace(occ.place.trace), self.state.object(occ.uid)
+        trace = self.state.trace(occ.place.trace)
+        obj = self.state.object(occ.uid) if trace is not None else None
         if trace is not None and obj is not None and (trace.failing or (obj.failures and _lasting(obj))):
             self.state.check_soon(trace.id)
 

@@ -156,17 +156,13 @@ class Placer:
         """
         return trace_id(self.state.cluster, first.id, first.inferred_from or str(first.rv))
 
-    def name_trace(self, trace: Trace, members: list[Occurrence]) -> None:
+    def name_trace(self, trace: Trace) -> None:
         """Give a trace that is being closed the id that its root implies, unless a remote context has set its id.
 
         Until now it has the id of the occurrence that was decided first, which need not be the earliest. If the root is
         an Event that reports a change, the change counts: the Event can be late.
-
-        Args:
-            trace: the trace.
-            members: its occurrences, sorted by time and id, of which one is the root.
         """
-        name = self._implied_id(trace, members)
+        name = self._implied_id(trace)
         if name != trace.id:
             self.state.rename_trace(trace, name)
 
@@ -175,13 +171,14 @@ class Placer:
         trace = self.state.trace(name)
         if trace is None:
             return name
-        return self._implied_id(trace, self.state.members(name))
+        return self._implied_id(trace)
 
-    def _implied_id(self, trace: Trace, members: list[Occurrence]) -> str:
+    def _implied_id(self, trace: Trace) -> str:
         if trace.remote:
             return trace.id
-        root = min([occ for occ in members if not occ.place.parent], key=_by_time)
-        reported = [occ for occ in members if occ.place.parent == root.id and occ.reported_by == root.id]
+        root = min(self.state.roots(trace.id), key=_by_time)
+        effects = map(self.state.occurrence, self.state.direct_effects_of(root.id))
+        reported = [occ for occ in effects if occ is not None and occ.reported_by == root.id]
         return self._id_from(min(reported, key=_by_time, default=root))
 
     def resumed(self, occ: Occurrence) -> list[SpanLink]:

@@ -36,7 +36,9 @@ def carried(annotations: Mapping[str, str], keys: Iterable[str]) -> str:
     itself can be of any size. Empty if no key is present.
     """
     values = [annotations[key] for key in keys if key in annotations]
+    if not values:
+        return ""
     valid = next((value for value in values if read_context(value) is not None), "")
-    if valid or not values:
+    if valid:
         return valid[:LENGTH]
     return f"invalid {zlib.crc32(values[0].encode(errors='replace')):08x}"

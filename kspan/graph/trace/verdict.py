@@ -129,25 +129,17 @@ class Judge:
         """The newest Warning of each object of which nothing shows that it is over, by time; and apart from them those
         whose object was deleted or changed by another trace."""
         members = list(members)
-        # Of a large trace, few objects have Warnings.
-        warned = {occ.uid for occ in members if occ.warning}
+        warnings = _newest_warnings(members)
+        if not warnings:
+            return [], []
         by_object: dict[str, list[Occurrence]] = defaultdict(list)
         for occ in members:
-            if occ.uid in warned:
+            if occ.uid in warnings:
                 by_object[occ.uid].append(occ)
-        if not warned:
-            return [], []
         known = {obj.uid: obj for obj in objects}
         lasting, dropped = [], []
         for uid, occurrences in by_object.items():
-            warnings = (occ for occ in occurrences if occ.warning and (occ.kind, occ.reason) not in _REMARKS)
-            last = max(warnings, key=_moment, default=None)
-            if last is None:
-                continue
-            happened = _moment(last)
-            if any(_moment(occ) > happened for occ in occurrences if _is_good(occ)):
-                continue
-            obj = self.state.object(uid)
+            last, obj = warnings[uid], self.state.object(uid)
             if obj is None or not obj.rv:
                 over = False
                 if any(_is_end(occ) for occ in occurrences):
@@ -245,6 +237,22 @@ def _reached(members: list[Occurrence]) -> str:
     pods = {occ.uid for occ in members if occ.kind == "Pod" and occ.verb == "Create"}
     ready = {occ.uid for occ in members if occ.kind == "Pod" and occ.reason == "Ready"}
     return f", when {len(pods & ready)} of {len(pods)} new Pods were ready" if pods else ""
+
+
+def _newest_warnings(members: list[Occurrence]) -> dict[str, Occurrence]:
+    """The newest Warning of each object, by uid, if no later occurrence shows that it is over."""
+    newest: dict[str, tuple[tuple[int, int], Occurrence]] = {}
+    for occ in members:
+        if occ.warning and (occ.kind, occ.reason) not in _REMARKS:
+            moment, known = _moment(occ), newest.get(occ.uid)
+            if known is None or moment > known[0]:
+                newest[occ.uid] = moment, occ
+    # What came last is last, mostly, and of a large trace few objects have Warnings: few occurrences are looked at.
+    for occ in reversed(members) if newest else ():
+        known = newest.get(occ.uid)
+        if known is not None and _is_good(occ) and _moment(occ) > known[0]:
+            del newest[occ.uid]
+    return {uid: occ for uid, (_, occ) in newest.items()}
 
 
 def _moment(occ: Occurrence) -> tuple[int, int]:

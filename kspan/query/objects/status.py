@@ -1,16 +1,14 @@
 """The state of an object in words, from the newest version in the journal."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from kspan.model import ObjectRow
-from kspan.store.schema import tables as schema
+from kspan.query.objects.versions import newest_versions
 from kspan.times import LATEST
-
-journal: Final = schema.journal
 
 _Json = dict[str, Any]
 
@@ -18,22 +16,8 @@ _Json = dict[str, Any]
 def state_of(connection: Connection, cluster: str, here: ObjectRow, *, at: int = 0) -> str:
     """Return what an object says of its state, at ``at`` (Unix ns; 0: now); empty if the journal has no version of it,
     or if its kind has no status that kspan reads."""
-    known = journal.c
-    query = (
-        select(known.payload)
-        .where(
-            known.cluster == cluster,
-            known.kind == here.kind,
-            known.namespace == here.namespace,
-            known.name == here.name,
-            known.uid == here.uid,
-            known.recorded_at <= (at or LATEST),
-        )
-        .order_by(known.seq.desc())
-        .limit(1)
-    )
-    payload = connection.execute(query).scalar()
-    return describe(here.kind, payload) if payload else ""
+    found = newest_versions(connection, cluster, here, 1, until=at or LATEST)
+    return describe(here.kind, found[0].record.payload) if found else ""
 
 
 def describe(kind: str, payload: bytes) -> str:

@@ -1,9 +1,10 @@
 """The versions of an object that the journal has: the one at a time, and the one before its last change."""
 
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, TextClause
+from sqlalchemy import ColumnElement, Connection, TextClause, select, true
 
 from kspan.errors import QueryError
 from kspan.model import LogRecord, ObjectRow, RecordType
@@ -12,7 +13,7 @@ from kspan.query.objects.manifest import comparable, decode
 from kspan.query.objects.names import ObjectName
 from kspan.query.visible import EVERYTHING, Visible
 from kspan.store.schema import tables as schema
-from kspan.store.tables.rows import select_rows
+from kspan.store.tables.rows import CHUNK, select_rows
 from kspan.times import LATEST, format_time
 
 _LOOKED_AT: Final = 1_000
@@ -66,7 +67,7 @@ def version_before(connection: Connection, cluster: str, version: Version, *, st
     """
     now, before = comparable(decode(version.record.payload), status=status), version.sequence
     for _ in range(0, _LOOKED_AT, _BATCH):
-        earlier = _read(connection, cluster, version.object, schema.journal.c.seq < before, limit=_BATCH)
+        earlier = _read(connection, cluster, version.object, true(), limit=_BATCH, below=before)
         for each in earlier:
             if comparable(decode(each.record.payload), status=status) != now:
                 return each
@@ -102,22 +103,36 @@ def version_numbered(
 
 
 def _read(
-    connection: Connection, cluster: str, found: ObjectRow, until: ColumnElement[bool], *, limit: int
+    connection: Connection, cluster: str, found: ObjectRow, until: ColumnElement[bool], *, limit: int, below: int = 0
 ) -> list[Version]:
-    """Return versions of an object, newest first."""
-    table = schema.journal
-    query = (
-        select_rows(table, LogRecord)
-        .add_columns(table.c.seq)
-        .where(
-            *_records_of(cluster, found),
-            table.c.payload.is_not(None),
-            until,
-        )
-        .order_by(table.c.seq.desc())
-        .limit(limit)
-    )
-    return [Version(found, row[-1], LogRecord(*row[:-1])) for row in connection.execute(query)]
+    """Return versions of an object that match a condition, newest first; with ``below`` those before that number."""
+    table, versions = schema.journal, list[Version]()
+    for numbers in _numbers(connection, cluster, found, below):
+        here = (table.c.cluster == cluster, table.c.seq.in_(numbers), table.c.payload.is_not(None), until)
+        query = select_rows(table, LogRecord).add_columns(table.c.seq).where(*here).order_by(table.c.seq.desc())
+        rows = connection.execute(query.limit(limit - len(versions)))
+        versions += [Version(found, row[-1], LogRecord(*row[:-1])) for row in rows]
+        if len(versions) == limit:
+            break
+    return versions
+
+
+def _numbers(connection: Connection, cluster: str, found: ObjectRow, below: int) -> Iterator[Sequence[int]]:
+    """Yield the sequence numbers of the records of an object in runs, newest first.
+
+    They are read from the index alone. In one statement with the records, SQLite walks through the whole journal.
+    """
+    seq = schema.journal.c.seq
+    size = _BATCH
+    while True:
+        query = select(seq).where(*_records_of(cluster, found))
+        query = query.where(seq < below) if below else query
+        run = connection.execute(query.order_by(seq.desc()).limit(size)).scalars().all()
+        if run:
+            yield run
+        if len(run) < size:
+            return
+        below, size = run[-1], min(size * 4, CHUNK)
 
 
 def _records_of(cluster: str, found: ObjectRow) -> tuple[ColumnElement[bool] | TextClause, ...]:
@@ -145,13 +160,8 @@ def _no_version(connection: Connection, cluster: str, found: ObjectRow, at: int)
 
 def _first(connection: Connection, cluster: str, found: ObjectRow) -> str:
     table = schema.journal
-    query = (
-        select_rows(table, LogRecord)
-        .where(
-            *_records_of(cluster, found),
-        )
-        .order_by(table.c.seq)
-        .limit(1)
-    )
+    oldest = select(table.c.seq).where(*_records_of(cluster, found)).order_by(table.c.seq).limit(1)
+    number = connection.execute(oldest).scalar()
+    query = select_rows(table, LogRecord).where(table.c.cluster == cluster, table.c.seq == number)
     row = connection.execute(query).first()
     return f"{format_time(LogRecord(*row).recorded_at)[:19]}Z" if row is not None else "no time that is known"

@@ -477,7 +477,7 @@ def test_the_announcement_of_a_failure_is_a_note_on_it_and_on_no_other_transitio
     assert w.see(status={"conditions": [{"type": "Ready", "status": "True"}, *disrupted]}) == []
     (unready,) = w.see(status={"conditions": [{"type": "Ready", "status": "False"}, *disrupted]})
     (failed,) = w.see(status={"phase": "Failed", "conditions": [{"type": "Ready", "status": "False"}, *disrupted]})
-    assert unready.notes == []
+    assert unready.notes == ()
     assert [note.name for note in failed.notes] == ["DisruptionTarget"]
 
 

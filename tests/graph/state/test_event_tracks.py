@@ -56,7 +56,8 @@ def test_an_updated_index_equals_a_new_one(given_steps: list[tuple[str, int, str
         elif verb == "repeat":
             last = tracks.placed_before(chosen)
             if last is not None and last is not chosen and not chosen.place.trace:
-                last.repeats.append(Repeat(chosen.time, chosen.event_count, chosen.message, chosen.arrival))
+                repeat = Repeat(chosen.time, chosen.event_count, chosen.message, chosen.arrival)
+                last.repeats = (*last.repeats, repeat)
                 tracks.forget(chosen)
                 del live[chosen.id]
         elif chosen.place.trace:

@@ -220,6 +220,29 @@ def test_effects_are_found_along_the_graph() -> None:
     assert index.effects_of("a") == ["b"]
 
 
+def test_the_roots_of_a_trace_are_its_members_without_a_parent() -> None:
+    index = TraceIndex()
+    index.by_id["t"] = Trace("t", 1, 1, 1)
+    a, b = member("a"), member("b")
+    index.join(a)
+    index.join(b)
+    assert index.roots("t") == [a, b]
+    b.place = Place("t", "own", 0.9, parent="a")
+    index.connect(b)
+    assert (index.roots("t"), index.direct_effects_of("a")) == ([a], ["b"])
+    index.rename("t", "u")
+    index.leave(member("a", trace="u"))
+    assert index.roots("u") == []
+
+
+def test_dependents_that_name_their_owner_differently_keep_their_own_row() -> None:
+    index = ObjectIndex()
+    rows = [OwnerRow(uid, "owner", "v1", "Kind", name, True) for uid, name in (("a", "x"), ("b", "x"), ("c", "y"))]
+    for row in rows:
+        assert index.own(row)
+    assert [index.owner_row("owner", row.uid) for row in rows] == rows
+
+
 def test_members_join_and_leave() -> None:
     index = TraceIndex()
     index.by_id["t"] = Trace("t", 1, 1, 1)

@@ -177,7 +177,7 @@ def test_a_span_keeps_so_many_notes() -> None:
     state.add_notes(occ, notes[:-1])
     state.add_notes(occ, notes[-1:])
     state.add_notes(occ, notes[:1])
-    assert occ.notes == notes
+    assert occ.notes == tuple(notes)
     assert NOTES_KEPT == 64
 
 

@@ -158,7 +158,7 @@ def test_a_closing_trace_is_named_after_its_root_in_every_place_that_refers_to_i
     ready = placed.add("c", Place(trace.id, parent="b"), condition="Ready", seconds=3)
     members = [early, later, ready]
     placed.placer.gather_roots(members)
-    placed.placer.name_trace(trace, members)
+    placed.placer.name_trace(trace)
     name = trace_id(CLUSTER, "a", "9")
     assert (trace.id, {occ.place.trace for occ in members}) == (name, {name})
     assert [c.trace for c in placed.pod.changes] == [name, "other"]
@@ -172,21 +172,21 @@ def test_a_closing_trace_is_named_after_its_root_in_every_place_that_refers_to_i
 
 def test_a_trace_is_named_after_its_root_also_if_an_effect_has_an_earlier_time() -> None:
     placed = Placed()
-    root = placed.add("root", Place("preliminary"), seconds=2, rv=9)
-    effect = placed.add("effect", Place("preliminary", parent="root"), seconds=1, rv=10)
+    placed.add("root", Place("preliminary"), seconds=2, rv=9)
+    placed.add("effect", Place("preliminary", parent="root"), seconds=1, rv=10)
     trace = placed.state.trace("preliminary")
     assert trace is not None
-    placed.placer.name_trace(trace, [effect, root])
+    placed.placer.name_trace(trace)
     assert trace.id == trace_id(CLUSTER, "root", "9")
 
 
 def test_the_row_of_a_trace_that_gets_another_id_is_dropped() -> None:
     placed = Placed()
-    occ = placed.add("a", Place("preliminary"), seconds=1)
+    placed.add("a", Place("preliminary"), seconds=1)
     placed.state.take_delta()
     trace = placed.state.trace("preliminary")
     assert trace is not None
-    placed.placer.name_trace(trace, [occ])
+    placed.placer.name_trace(trace)
     delta = placed.state.take_delta()
     assert delta.dropped_traces == [("preliminary",)]
     assert delta.dropped_spans == [("preliminary", "a")]
@@ -202,7 +202,7 @@ def test_a_trace_keeps_the_id_of_the_change_that_its_root_reports() -> None:
     placed.placer.insert_above(event, made)
     trace = placed.state.trace(name)
     assert trace is not None
-    placed.placer.name_trace(trace, [event, made])
+    placed.placer.name_trace(trace)
     assert trace.id == name == trace_id(CLUSTER, "made", "7")
 
 
@@ -214,17 +214,17 @@ def test_the_id_of_a_remote_context_stays_whatever_the_root_is() -> None:
     placed.placer.insert_above(event, made)
     trace = placed.state.trace(TRACE)
     assert trace is not None
-    placed.placer.name_trace(trace, [event, made])
+    placed.placer.name_trace(trace)
     assert trace.id == TRACE
 
 
 def test_the_trace_of_a_change_that_only_a_top_level_event_reports_is_that_of_the_event() -> None:
     placed = Placed()
     placed.state.objects.add_assumed_change(placed.pod, change("a", 2, trace="preliminary"))
-    occ = placed.add("a", Place("preliminary"), top_level=True, event_uid="e", name="pod")
+    placed.add("a", Place("preliminary"), top_level=True, event_uid="e", name="pod")
     trace = placed.state.trace("preliminary")
     assert trace is not None
-    placed.placer.name_trace(trace, [occ])
+    placed.placer.name_trace(trace)
     assert [c.trace for c in placed.pod.changes] == [trace.id] != ["preliminary"]
 
 

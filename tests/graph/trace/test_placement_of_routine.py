@@ -35,7 +35,7 @@ def test_routine_events_with_one_reason_share_a_span_and_others_their_trace() ->
     other = placed.quiet("c", seconds=30, reason="Progressing")
     name = trace_id(CLUSTER, "a", "0")
     assert first.place == other.place == Place(name, "root", 0.3, episodic=True)
-    assert first.repeats == [Repeat(20 * SECOND, 2, "2", 0)]
+    assert first.repeats == (Repeat(20 * SECOND, 2, "2", 0),)
     assert first.warning is True
     assert placed.pod.quiet == name
     trace = placed.trace(name)
