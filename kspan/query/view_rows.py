@@ -10,6 +10,7 @@ from kspan.model import ObjectRow
 from kspan.query.rollouts import Rollout
 from kspan.query.visible import EVERYTHING, Visible
 from kspan.query.window import older_edge
+from kspan.store.schema.tables import spans
 from kspan.store.schema.views import VIEWS
 
 LOOKED_AT: Final = 20_000
@@ -71,6 +72,9 @@ class Termination(msgspec.Struct, frozen=True):
 
 
 Row = TypeVar("Row", Failure, Termination, Rollout)
+
+_TERMINATED: Final = "Pod.ContainerTerminated"
+"""Name of the spans in the view ``terminations``."""
 
 _NAMES: Final[dict[type, str]] = {Failure: "failures", Termination: "terminations", Rollout: "rollouts"}
 _TYPES: Final[dict[str, Any]] = {"BIGINT": BigInteger, "BOOLEAN": Boolean}
@@ -135,13 +139,25 @@ def terminations_of(
     connection: Connection, cluster: str, pod: ObjectRow, visible: Visible = EVERYTHING, limit: int = 50
 ) -> list[Termination]:
     """Return the newest ends of the containers of a Pod that the asker may see, newest first."""
+    # Found by object first: the view alone would look at all spans of the namespace.
+    ended = select(spans.c.trace_id, spans.c.span_id).where(
+        spans.c.cluster == cluster,
+        spans.c.object_kind == pod.kind,
+        spans.c.object_namespace == pod.namespace,
+        spans.c.object_name == pod.name,
+        spans.c.object_uid == pod.uid,
+        spans.c.name == _TERMINATED,
+    )
+    keys = connection.execute(ended.order_by(spans.c.start_time.desc()).limit(limit)).all()
     names = ("cluster", *(name for name in Termination.__struct_fields__ if name not in ("start_time", "error")))
     here = table("terminations", *map(column, names), column("start_time", BigInteger), column("error", Boolean)).c
     query = select(*(here[name] for name in Termination.__struct_fields__)).where(
-        here.cluster == cluster, here.namespace == pod.namespace, here.pod == pod.name, here.uid == pod.uid
+        here.cluster == cluster,
+        here.trace_id.in_(sorted({key.trace_id for key in keys})),
+        here.span_id.in_(sorted({key.span_id for key in keys})),
     )
-    query = query.order_by(here.start_time.desc()).limit(limit)
     found = [Termination(*map(_plain, row)) for row in connection.execute(query)]
+    found.sort(key=lambda row: row.start_time, reverse=True)
     seen = set(visible.traces(connection, cluster, list(dict.fromkeys(each.trace_id for each in found))))
     return [each for each in found if each.trace_id in seen]
 

@@ -29,7 +29,8 @@ from tests.query.conftest import Histories, History
 from tests.store.engine import engine_of
 
 WALK = re.compile(
-    r"SCAN (spans|s|p|journal)|SEARCH (spans|s|p|journal) USING .*\(cluster=\?\)|SEARCH p USING .* spans_start .*"
+    r"SCAN (spans|s|p|journal)|SEARCH (spans|s|p|journal) USING .*\(cluster=\?\)"
+    r"|SEARCH p USING .* spans_start .*|SEARCH s USING .* spans_namespace \(cluster=\? AND object_namespace=\?\)"
 )
 """Spans are ``s`` in views. ``p`` are the spans of the trace of one row, so they are never read by time."""
 JOURNAL_WALK = re.compile(r"SCAN journal|SEARCH journal USING .*\(cluster=\?(?: AND seq[<>]\?)?\)")
@@ -68,6 +69,9 @@ QUESTIONS: dict[str, Question] = {
         timeline(h.store, h.cluster, TimelineFilter(namespace="rolling-update", since=1))
     ),
     "the life of an object": lambda h, c: life_of(c, h.cluster, the_deployment(h, c)),
+    "the life of a Pod": lambda h, c: life_of(
+        c, h.cluster, find(c, h.cluster, parse_object(("pod/web-854b7f4f-9xzlt",))).object
+    ),
     "the state of an object": lambda h, c: state_of(c, h.cluster, the_deployment(h, c)),
     "an object at a time": lambda h, c: version_at(c, h.cluster, parse_object(("deploy/web",)), at=LATEST),
     "the difference of two versions": lambda h, c: compare(c, h.cluster, parse_object(("deploy/web",))),
