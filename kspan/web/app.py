@@ -18,6 +18,7 @@ from kspan.web.jaeger import api as jaeger
 from kspan.web.pages import routes as pages
 from kspan.web.problem import problem, refusal
 from kspan.web.v1 import routes as v1
+from kspan.web.v1.news import Newsroom
 
 Routes = Mapping[str, Callable[[str], Answer]]
 """Path -> what answers it. The argument is the Accept header."""
@@ -38,8 +39,9 @@ def make_app(
         watching: returns how many resources are watched and how many should be; None if nothing is watched.
     """
     found = [Route(path, _endpoint(answer), methods=["GET"]) for path, answer in routes.items()]
-    if history is not None:
-        found += [*jaeger.routes(history), *v1.routes(history), *pages.routes(history, watching)]
+    newsroom = Newsroom(history) if history is not None else None
+    if history is not None and newsroom is not None:
+        found += [*jaeger.routes(history), *v1.routes(history, newsroom), *pages.routes(history, watching)]
     paths = [route.path for route in found]
 
     async def not_found(request: Request, _error: Exception) -> Response:
@@ -57,7 +59,7 @@ def make_app(
     handlers = {404: not_found, HTTPException: refused, Exception: failed}
     app: ASGIApp = Starlette(routes=found, exception_handlers=handlers)
     # Starlette leaves event streams alone. No answer mixes a secret with what a request says (BREACH).
-    return Guard(GZipMiddleware(app, minimum_size=1_000, compresslevel=6), access)
+    return Guard(GZipMiddleware(app, minimum_size=1_000, compresslevel=6), access, newsroom.close if newsroom else None)
 
 
 def _endpoint(answer: Callable[[str], Answer]) -> Callable[[Request], Awaitable[Response]]:

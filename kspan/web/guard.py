@@ -1,7 +1,7 @@
 """Checks every request: method, size, host, token. Adds the headers that protect a reader's browser."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -107,12 +107,24 @@ def _host(header: str) -> str:
 
 
 class Guard:
-    """An ASGI application in front of another one."""
+    """An ASGI application in front of another one.
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    Args:
+        app: the other one.
+        access: who may ask.
+        close: ends what the other one has begun, when the server stops.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access, close: Callable[[], None] | None = None) -> None:
         self._app = app
+        self._close = close
         self._access = access
         self._sign_in = SignIn(access.door) if access.door is not None else None
+
+    def close(self) -> None:
+        """End threads and streams."""
+        if self._close is not None:
+            self._close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

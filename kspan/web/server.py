@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from kspan.errors import SettingsError
+from kspan.web.guard import Guard
 from kspan.web.tls import CertificateFiles
 
 DEFAULT_LISTEN: Final = "127.0.0.1:8474"
@@ -42,6 +43,7 @@ class Server:
     """
 
     def __init__(self, listen: str, app: ASGIApp, tls: CertificateFiles | None = None) -> None:
+        self._app = app
         host, port = parse_listen(listen)
         try:
             self._socket = _open(host, port)
@@ -92,6 +94,8 @@ class Server:
 
     def stop(self) -> None:
         """Stop answering and listening. Calling it again does nothing."""
+        if isinstance(self._app, Guard):
+            self._app.close()
         self._server.stop()
         if self._thread.is_alive():
             self._thread.join()

@@ -1,4 +1,4 @@
-// Copies the manifest.
+// Copies the manifest; a click on a mark of the life opens its trace (the list below has the same links).
 
 const button = document.querySelector("[data-copy]");
 const manifest = document.querySelector("[data-manifest]");
@@ -10,3 +10,8 @@ if (button && manifest && navigator.clipboard) {
     button.textContent = "Copied";
   });
 }
+
+document.querySelector(".tracks")?.addEventListener("click", (event) => {
+  const { href } = event.target.dataset;
+  if (href) location.href = href;
+});

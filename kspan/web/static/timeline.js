@@ -54,11 +54,10 @@ async function read() {
   } while (cursor && data.start.length < MOST);
   const all = data.start.length.toLocaleString("en");
   count.textContent = cursor ? `the first ${all} occurrences; narrow the range` : `${all} occurrences`;
-  if (!data.start.length) return;
-  section.hidden = false;
   sortLanes();
   fit();
   resize();
+  section.removeAttribute("aria-busy");
 }
 
 // Begin with the time in which something happened.
@@ -66,7 +65,7 @@ function fit() {
   const first = data.start.reduce((least, each) => Math.min(least, each), Infinity);
   const last = data.end.reduce((most, each) => Math.max(most, each), -Infinity);
   const pad = Math.max((last - first) * 0.03, 500);
-  if (last - first + 2 * pad > (whole[1] - whole[0]) * 0.8) return;
+  if (!data.start.length || last - first + 2 * pad > (whole[1] - whole[0]) * 0.8) return;
   [from, to] = [Math.max(first - pad, whole[0]), Math.min(last + pad, whole[1])];
 }
 
@@ -481,6 +480,6 @@ function resize() {
   draw();
 }
 
-new ResizeObserver(() => section.hidden || redraw()).observe(view);
-document.addEventListener("zone", () => section.hidden || changed());
+new ResizeObserver(redraw).observe(view);
+document.addEventListener("zone", changed);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);

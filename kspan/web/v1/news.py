@@ -77,6 +77,15 @@ class Listener:
             self._items.extend(items)
         self._wake.set()
 
+    def dismiss(self) -> None:
+        """Send the listener away; from any thread."""
+        with contextlib.suppress(RuntimeError):  # The server has ended.
+            self._loop.call_soon_threadsafe(self._dismiss)
+
+    def _dismiss(self) -> None:
+        self.is_late = True
+        self._wake.set()
+
     async def next(self, seconds: float) -> list[Item]:
         """Return what has come, at the latest after ``seconds``; empty if nothing has."""
         try:
@@ -105,6 +114,17 @@ class Newsroom:
         self._numbers = itertools.count(1)
         self._last = 0
         self._thread: threading.Thread | None = None
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """End: send all listeners away, and poll no more. Calling it again does nothing."""
+        self._closed.set()
+        with self._lock:
+            thread = self._thread
+            for listener in self._listeners:
+                listener.dismiss()
+        if thread is not None:
+            thread.join()
 
     def join(self, listener: Listener, after: int | None) -> None:
         """Add a listener. It first gets the items after number ``after`` (None: only what comes from now on).
@@ -112,7 +132,7 @@ class Newsroom:
         Raises BusyError if there are too many.
         """
         with self._lock:
-            if len(self._listeners) >= LISTENERS:
+            if len(self._listeners) >= LISTENERS or self._closed.is_set():
                 raise BusyError
             if after is not None:
                 listener.push(self._since(after))
@@ -138,8 +158,7 @@ class Newsroom:
     def _run(self) -> None:
         reader: NewsReader | None = None
         alone = 0.0
-        pause = threading.Event()
-        while True:
+        while not self._closed.is_set():
             try:
                 if reader is None:
                     reader = NewsReader(*self._history.store())
@@ -154,7 +173,7 @@ class Newsroom:
                     self._last = next(self._numbers)
                     self._thread = None
                     return
-            pause.wait(POLL_S)
+            self._closed.wait(POLL_S)
 
     def publish(self, news: News) -> None:
         """Tell all listeners."""

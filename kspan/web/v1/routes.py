@@ -24,9 +24,8 @@ JSON: Final = "application/json"
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-def routes(history: History) -> list[Route]:
+def routes(history: History, newsroom: Newsroom) -> list[Route]:
     """Return the routes of ``/v1``."""
-    newsroom = Newsroom(history)
     return [
         Route("/v1/openapi.json", _document),
         stream.route(history, newsroom),

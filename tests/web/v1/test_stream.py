@@ -1,6 +1,7 @@
 """Server-sent events: news of a database that another connection writes, without loss or doubling."""
 
 import http.client
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -16,12 +17,16 @@ from kspan.pipeline.replay import replay
 from kspan.query.news import NewsReader
 from kspan.store import Store
 from kspan.web.v1 import news
+from tests.emit.rows import START
 from tests.limits import HANG_S
 from tests.query.conftest import store  # noqa: F401
 from tests.query.made import CLUSTER, commit, make_object, make_pending
 from tests.recordings import recording
 from tests.web.pages.site import Address, site
 from tests.web.test_server import ask
+
+
+NUMBERS = itertools.count()
 
 
 def update(into: Store) -> str:
@@ -160,5 +165,6 @@ def test_the_server_stops_although_somebody_listens(store: Store) -> None:  # no
 
 def happen(into: Store, name: str, namespace: str = "shop") -> None:
     """Something happens to an object."""
-    span = make_pending("Pod.Failed", key=name, subject=name, object_namespace=namespace)
+    start = START + next(NUMBERS)
+    span = make_pending("Pod.Failed", key=name, subject=name, object_namespace=namespace, start=start)
     commit(into, spans=[span], cluster="c")
