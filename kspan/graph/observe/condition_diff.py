@@ -73,8 +73,8 @@ _BAD_IF_TRUE = re.compile(
 """Types of conditions that are bad if they are true. All others are bad if they are not true."""
 
 _AT_WORK = frozenset(["Issuing", "Reconciling", "Updating"])
-"""Types of conditions that are true while a controller works (cert-manager, Flux, machine configs). That it has finished
-is not bad by itself."""
+"""Types of conditions that are true while a controller works (cert-manager, Flux, machine configs). That it has
+finished is not bad by itself."""
 
 _FAILURE_REASON = re.compile(r"fail|error|exceeded|backoff|invalid|denied|forbidden|notfound|timeout", re.IGNORECASE)
 """Reasons of a failure. With other reasons, a condition is only not true yet."""

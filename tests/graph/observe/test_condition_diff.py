@@ -148,7 +148,7 @@ def test_a_phase_that_is_a_condition_of_the_kind_comes_last() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "status", "bad"),
+    "name, status, bad",
     [
         ("Issuing", "False", False),  # The certificate was issued.
         ("Issuing", "True", False),
