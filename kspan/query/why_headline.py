@@ -35,7 +35,7 @@ def headline(answer: Why) -> list[list[Piece]]:
     lines = [[*first, *what], _because(answer, chain, shown), _now(answer)]
     lines += [[(_resumed(span), "")] for span in answer.resumed]
     lines += [[(held, "bold")]] if (held := held_of(chain[0])) else []
-    return lines + (_outcome(answer.trace) if answer.trace is not None else [])
+    return lines + (_outcome(answer.trace, then=bool(answer.at)) if answer.trace is not None else [])
 
 
 # What
@@ -271,10 +271,10 @@ def _born(here: ObjectRow) -> str:
     return f"created {clock(here.created_at, day=True)[:19]}" if seen else "known from Events only"
 
 
-def _outcome(trace: TraceRow) -> list[list[Piece]]:
-    """The line that says how the whole trace ended, unless that is obvious."""
-    verdict = ", ".join(trace.verdicts)
+def _outcome(trace: TraceRow, *, then: bool) -> list[list[Piece]]:
+    """The line that says how the whole trace ended, unless that is obvious. It is not known how it was ``then``."""
+    verdict, label = ", ".join(trace.verdicts), "outcome (as of now)" if then else "outcome"
     if not trace.reason:
-        return [] if trace.outcome in ("", Outcome.OK) else [[(f"outcome: {verdict}", "")]]
+        return [] if trace.outcome in ("", Outcome.OK) else [[(f"{label}: {verdict}", "")]]
     said = trace.reason if trace.reason.startswith(verdict) else f"{verdict}: {trace.reason}"
-    return [[(f"outcome: {harmless(said)}", "red" if trace.error else "")]]
+    return [[(f"{label}: {harmless(said)}", "red" if trace.error else "")]]

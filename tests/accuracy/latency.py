@@ -157,6 +157,8 @@ receiver takes is not included.
 
 - **Events**: from the delivery of each Event to the export of its span, in traces without a Warning. A trace waits for
   what is in progress: the first Events of a Job or of a rolling update wait for its end (07, 28, 37).
+  It also waits until the causes of what arrived for its objects meanwhile are known. That can be a change which begins
+  just before the trace would be closed, such as a second rollout (35), or the binding of a claim that waited (26).
 - **after the end**: from the end of the last span of such a trace to its export, p90. A Job that still runs keeps its
   trace open without a further span (37), and so do Events that arrive late (15).
 - **first trace of a failure**: from the first sign of the failure (an Event, or the status of the object) to the export

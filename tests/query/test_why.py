@@ -100,6 +100,15 @@ def test_a_deleted_namespace_explains_its_pods(histories: Histories) -> None:
     assert chain(answer)[-1] == "unknown: Namespace.Delete delete-cascade"
 
 
+def test_with_at_the_outcome_is_said_to_be_of_now(histories: Histories, capsys: pytest.CaptureFixture[str]) -> None:
+    history = histories("03-crashloop")
+    now = [line for line in text_of(ask(history, "deploy/crash"), capsys) if line.startswith("outcome")]
+    at = parse_time("2026-11-22T10:27:00Z")
+    then = [line for line in text_of(ask(history, "deploy/crash", at=at), capsys) if line.startswith("outcome")]
+    assert len(now) == 1
+    assert then == [now[0].replace("outcome:", "outcome (as of now):", 1)]
+
+
 def test_a_failed_job_leads_to_its_creation(histories: Histories) -> None:
     answer = ask(histories("07-job-cronjob"), "job/bad")
     assert chain(answer) == ["job-controller: Job.BackoffLimitExceeded bad", "kubectl: Job.Create bad"]
@@ -380,6 +389,17 @@ def test_the_first_groups_of_effects_are_shown_and_the_rest_counted(store: Store
     answer = ask(made(store), "deploy/web")
     assert len(answer.effects) == EFFECTS
     assert answer.more_effects == 20 - EFFECTS
+
+
+@pytest.mark.parametrize("more, said", [(1, "and 1 more kind of occurrences"), (2, "and 2 more kinds of occurrences")])
+def test_one_more_kind_of_effects_is_one_kind(
+    store: Store, capsys: pytest.CaptureFixture[str], more: int, said: str
+) -> None:
+    root = make_span("Deployment.Update", key="root")
+    others = (make_span(f"Pod.R{n:02}", parent="root", start=START + n, subject="p") for n in range(EFFECTS + more))
+    spans = [root, *others]
+    commit(store, [make_object("Deployment", "web")], spans, [make_trace(spans)])
+    assert f"  {said}" in text_of(ask(made(store), "deploy/web"), capsys)
 
 
 def watched(store: Store, cluster: Cluster) -> None:

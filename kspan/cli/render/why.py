@@ -129,7 +129,8 @@ def _effects(answer: Why, out: Screen) -> None:
         if effect.error and effect.message:
             out.line((" " * (widths[0] + 4) + " " * (widths[1] + 1) + harmless(effect.message)[:300], style))
     if answer.more_effects:
-        out.line((f"  and {answer.more_effects} more kinds of occurrences", "dim"))
+        kinds = "kind" if answer.more_effects == 1 else "kinds"
+        out.line((f"  and {answer.more_effects} more {kinds} of occurrences", "dim"))
 
 
 def _group(effect: Effect) -> tuple[str, str]:

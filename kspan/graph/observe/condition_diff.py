@@ -72,6 +72,10 @@ _BAD_IF_TRUE = re.compile(
 )
 """Types of conditions that are bad if they are true. All others are bad if they are not true."""
 
+_AT_WORK = frozenset(["Issuing", "Reconciling", "Updating"])
+"""Types of conditions that are true while a controller works (cert-manager, Flux, machine configs). That it has
+finished is not bad by itself."""
+
 _FAILURE_REASON = re.compile(r"fail|error|exceeded|backoff|invalid|denied|forbidden|notfound|timeout", re.IGNORECASE)
 """Reasons of a failure. With other reasons, a condition is only not true yet."""
 
@@ -207,6 +211,8 @@ def _transition(kind: str, name: str, value: str, condition: Condition | None, *
 
 def is_bad(name: str, value: str) -> bool:
     """True if a condition with this type is bad with this status."""
+    if name in _AT_WORK and value == "False":
+        return False
     return (_BAD_IF_TRUE.search(name) is not None) == (value == "True")
 
 

@@ -236,6 +236,7 @@ class State:
         self._delta.spans[last.id] = last
         trace = self._traces.by_id[last.place.trace]
         trace.active, trace.last = max(trace.active, self.clock.now), max(trace.last, occ.time)
+        trace.warning = trace.warning or occ.warning
         self._delta.traces[trace.id] = None
         if occ.event_uid:
             self.objects.merge_news(occ, last)
@@ -251,6 +252,7 @@ class State:
         self._delta.spans[last.id] = last
         trace = self._traces.by_id[last.place.trace]
         trace.active, trace.last = max(trace.active, self.clock.now), max(trace.last, occ.time)
+        trace.warning = trace.warning or occ.warning
         self._delta.traces[trace.id] = None
         self._keep_track(occ)
         self._delta.drop_occurrence(occ)

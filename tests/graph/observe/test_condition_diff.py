@@ -11,6 +11,7 @@ from kspan.graph.observe.condition_diff import (
     condition_set,
     diff_conditions,
     ended_phase,
+    is_bad,
     not_quiet,
 )
 from kspan.k8s.objects import ObjectStatus, decode_status
@@ -144,3 +145,19 @@ def test_a_phase_that_is_a_condition_of_the_kind_comes_last() -> None:
     assert condition_set("Widget", status(phase="Failed")) == ()
     assert ended_phase((("Ready", "True"), ("Failed", PHASE))) == "Failed"
     assert ended_phase((("Ready", "True"),)) == ""
+
+
+@pytest.mark.parametrize(
+    "name, status, bad",
+    [
+        ("Issuing", "False", False),  # The certificate was issued.
+        ("Issuing", "True", False),
+        ("Issuing", "Unknown", True),
+        ("Reconciling", "False", False),
+        ("Progressing", "False", True),  # A Deployment exceeded its deadline.
+        ("Ready", "False", True),
+        ("MemoryPressure", "False", False),
+    ],
+)
+def test_a_controller_that_finished_its_work_is_not_bad(name: str, status: str, bad: bool) -> None:
+    assert is_bad(name, status) is bad

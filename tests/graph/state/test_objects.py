@@ -196,6 +196,22 @@ def test_a_trace_is_active_when_it_gets_an_occurrence_or_a_repeat() -> None:
     assert not state.holds("r")
 
 
+@pytest.mark.parametrize("add", ["add_repeat", "add_routine"])
+def test_a_trace_whose_first_warning_is_a_repeat_has_a_warning(add: str) -> None:
+    state = state_of(thing("pod"))
+    first = placed(state, "a", event_uid="e")
+    trace = state.trace("trace")
+    assert trace is not None
+    assert not trace.warning
+    state.add_occurrence(occ := occurrence("r", event_uid="e", warning=True))
+    state.start_deciding(occ)
+    if add == "add_repeat":
+        state.add_repeat(first, occ, 2)
+    else:
+        state.add_routine(first, occ)
+    assert (first.warning, trace.warning) == (True, True)
+
+
 def test_an_occurrence_waits_for_its_hold() -> None:
     state = at(state_of(thing("pod")), 100)
     state.add_occurrence(occ := occurrence("a"))
