@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from kspan.times import SECOND, parse_time
 from tests.browser.addresses import addresses
@@ -53,12 +53,33 @@ def write(
 def _shoot(browser: Browser, url: str, scheme: str, file: Path) -> None:
     reader = Reader(browser)
     try:
-        page = reader.open(url, now=datetime.fromtimestamp(NOW / SECOND, UTC), color_scheme=scheme, timezone_id="UTC")
+        page = reader.open(
+            url,
+            now=datetime.fromtimestamp(NOW / SECOND, UTC),
+            color_scheme=scheme,
+            timezone_id="UTC",
+            reduced_motion="reduce",
+        )
         if reader.faults:
             raise NoPictureError(f"{url}: {'; '.join(reader.faults)}")
-        page.screenshot(path=file, animations="disabled", caret="hide")
+        _painted(page).screenshot(path=file, animations="disabled", caret="hide")
     finally:
         reader.close()
+
+
+def _painted(page: Page) -> Page:
+    """Paint the whole page at once: what was painted part by part has other shades at its edges."""
+    page.evaluate(
+        """() => new Promise((done) => {
+          const root = document.documentElement;
+          root.style.visibility = "hidden";
+          requestAnimationFrame(() => requestAnimationFrame(() => {
+            root.style.visibility = "";
+            requestAnimationFrame(() => requestAnimationFrame(done));
+          }));
+        })"""
+    )
+    return page
 
 
 def main() -> None:

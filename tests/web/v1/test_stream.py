@@ -25,7 +25,6 @@ from tests.recordings import recording
 from tests.web.pages.site import Address, site
 from tests.web.test_server import ask
 
-
 NUMBERS = itertools.count()
 
 
