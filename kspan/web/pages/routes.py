@@ -5,7 +5,7 @@ from collections.abc import Callable
 from starlette.routing import Route
 
 from kspan.web.history import History
-from kspan.web.pages import home, objects, rollouts, static_files, trace, traces, why
+from kspan.web.pages import home, objects, rollouts, static_files, timeline, trace, traces, why
 from kspan.web.pages.asking import Frame
 
 
@@ -17,6 +17,7 @@ def routes(history: History, watching: Callable[[], tuple[int, int]] | None = No
         *home.routes(frame),
         *objects.routes(frame),
         *rollouts.routes(frame),
+        *timeline.routes(frame),
         *traces.routes(frame),
         *trace.routes(frame),
         *why.routes(frame),

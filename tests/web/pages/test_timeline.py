@@ -1,0 +1,86 @@
+"""The timeline page without a browser, and the columns that its script reads."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.query.conftest import Histories, histories  # noqa: F401
+from tests.web.pages.site import Address, read, site
+from tests.web.test_server import ask
+
+WINDOW = "since=2026-11-22T10:24:00Z&until=2026-11-22T10:27:00Z"
+
+
+@pytest.fixture
+def update(histories: Histories) -> Iterator[Address]:  # noqa: F811
+    known = histories("02-rolling-update")
+    with site(known.store, known.cluster) as address:
+        yield address
+
+
+def columns(address: Address, query: str) -> dict[str, Any]:
+    status, body, headers = ask(address, f"/timeline/rows.json?{query}")
+    assert (status, headers["content-type"]) == (200, "application/json")
+    found: dict[str, Any] = json.loads(body)
+    return found
+
+
+def test_without_a_time_the_newest_hour_in_which_something_happened_is_shown(update: Address) -> None:
+    page = read(update, "/timeline")
+    assert "the newest hour in which something happened" in page.text
+    times = [each.attributes["datetime"] for each in page.all("tbody")[0].all("time")]
+    assert times == sorted(times)
+    assert len(times) > 50
+
+
+@pytest.mark.parametrize(
+    "query, found",
+    [
+        ("namespace=rolling-update", True),
+        ("namespace=elsewhere", False),
+        ("kind=pod&name=web-854b7f4f-9xzlt", True),
+        ("node=node-b", True),
+        ("node=nowhere", False),
+        ("since=2020-01-01&until=2020-01-02", False),
+    ],
+)
+def test_the_filters_select_occurrences(update: Address, query: str, found: bool) -> None:
+    assert bool(read(update, f"/timeline?{query}").all("tbody")) is found
+
+
+def test_the_page_goes_on_with_more_and_to_earlier_and_later_times(update: Address) -> None:
+    first = read(update, "/timeline?" + WINDOW)
+    links = {link.text: link.attributes["href"] for link in first.all("a", class_="button")}
+    assert "since=2026-11-22T10%3A21%3A00" in links["Earlier"]
+    assert "since=2026-11-22T10%3A27%3A00" in links["Later"]
+    assert "Nothing happened in this time." in read(update, "/timeline" + links["Later"]).text
+
+
+def test_the_columns_have_every_occurrence_of_the_range_once(update: Address) -> None:
+    found = columns(update, WINDOW)
+    length = len(found["start"])
+    assert length == len(read(update, "/timeline?" + WINDOW).all("tbody")[0].all("tr"))
+    names = ("lane", "start", "end", "reason", "who", "what", "flag", "times", "trace", "span")
+    assert {len(found[name]) for name in names} == {length}
+    assert len(set(found["span"])) == length
+    assert max(found["lane"]) < len(found["object"])
+    assert found["next"] is None
+    kinds = {found["texts"][kind] for kind, *_ in found["object"]}
+    assert {"Deployment", "ReplicaSet", "Pod"} <= kinds
+
+
+@pytest.mark.parametrize(
+    "path", ["/timeline?since=never", "/timeline?cursor=x", "/timeline?since=5m&until=10m", "/timeline?kind=gadget"]
+)
+def test_what_makes_no_sense_is_a_page_that_says_so(update: Address, path: str) -> None:
+    assert read(update, path, 404).all("main")[0].text
+
+
+@pytest.mark.parametrize("query", ["since=never", "cursor=x", "kind=gadget"])
+def test_columns_that_make_no_sense_are_a_problem(update: Address, query: str) -> None:
+    status, body, headers = ask(update, f"/timeline/rows.json?{query}")
+    assert status in (400, 404)
+    assert headers["content-type"] == "application/problem+json"
+    assert json.loads(body)["detail"]
