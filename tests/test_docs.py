@@ -86,6 +86,8 @@ class Shell:
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self._folder = folder
         self.environment = environment
+        self._server: subprocess.Popen[str] | None = None
+        self._address = ""
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end. Commands that watch a cluster are interrupted when they have seen a rollout."""
@@ -95,6 +97,8 @@ class Shell:
             return self._serve(command)
         if command == "kspan sql":
             return self._prompt(command)
+        # The server of the tests has a port that the system chose.
+        command = command.replace("127.0.0.1:8474", self._address) if "curl" in command else command
         state = self._folder / ".state"
         script = f"set -o pipefail\n{command}\ncode=$?\nenv -0 > {shlex.quote(str(state))}\nexit $code"
         done = subprocess.run(
@@ -133,6 +137,7 @@ class Shell:
         return subprocess.CompletedProcess(command, started.returncode, output, errors)
 
     def _serve(self, command: str) -> subprocess.CompletedProcess[str]:
+        self.stop_server()
         started = subprocess.Popen(
             ["bash", "-c", f"exec {command}"],
             cwd=self._folder,
@@ -143,9 +148,16 @@ class Shell:
         )
         assert started.stderr is not None
         first = started.stderr.readline()
-        started.send_signal(signal.SIGINT)
-        errors = started.communicate(timeout=LIMIT)[1]
-        return subprocess.CompletedProcess(command, started.returncode, "", first + errors)
+        self._server, self._address = started, "".join(re.findall(r"https?://(\S+)", first))
+        return subprocess.CompletedProcess(command, 0 if self._address else 1, "", first)
+
+    def stop_server(self) -> None:
+        """Interrupt ``kspan serve``, which went on for the commands after it."""
+        if self._server is not None:
+            self._server.send_signal(signal.SIGINT)
+            errors = self._server.communicate(timeout=LIMIT)[1]
+            assert self._server.returncode == 0, errors
+            self._server = None
 
     def _prompt(self, command: str) -> subprocess.CompletedProcess[str]:
         main, side = pty.openpty()
@@ -197,7 +209,9 @@ def shell(checkout: Path, request: pytest.FixtureRequest) -> Iterator[Shell]:
             "KSPAN_LISTEN": "127.0.0.1:0",
             "OTEL_EXPORTER_OTLP_ENDPOINT": rotel.http_endpoint,
         }
-        yield Shell(checkout, environment)
+        made = Shell(checkout, environment)
+        yield made
+        made.stop_server()
 
 
 @pytest.mark.timeout(1200)

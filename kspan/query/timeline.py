@@ -18,7 +18,6 @@ from kspan.query import spans as reading
 from kspan.query.objects.find import at_places, check_kind, kinds_meant, places, places_of
 from kspan.query.objects.names import KindName
 from kspan.query.visible import EVERYTHING, Visible
-from kspan.query.window import newer_edge
 from kspan.store import Store
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
@@ -107,7 +106,7 @@ def page_of_timeline(
         inside = visible.namespaces(connection, cluster)
         sources = [[spans.c.object_namespace == name] for name in inside]
     start = after or (wanted.since, "", "")
-    edge = newer_edge(connection, cluster, start[0], _LOOKED_AT) if wanted.node else 0
+    edge = reading.newer_edge(connection, cluster, start[0], _LOOKED_AT) if wanted.node else 0
     edge = edge if edge < (wanted.until or LATEST) else 0
     sources = [[*where, *_on_node(wanted)] for where in sources]
     early = [line for where in sources for line in _before(connection, cluster, wanted, where)]

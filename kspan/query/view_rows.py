@@ -1,4 +1,4 @@
-"""Rows of the views ``failures``, ``terminations`` and ``rollouts``, newest first, in pages."""
+"""Rows of the views ``failures``, ``terminations`` and ``rollouts``, and gaps: newest first, in pages."""
 
 from decimal import Decimal
 from typing import Any, Final, TypeVar
@@ -6,12 +6,13 @@ from typing import Any, Final, TypeVar
 import msgspec
 from sqlalchemy import BigInteger, Boolean, ColumnElement, Connection, column, or_, select, table, tuple_
 
-from kspan.model import ObjectRow
+from kspan.model import GapRow, ObjectRow
 from kspan.query.rollouts import Rollout
+from kspan.query.spans import older_edge
 from kspan.query.visible import EVERYTHING, Visible
-from kspan.query.window import older_edge
-from kspan.store.schema.tables import spans
+from kspan.store.schema import tables
 from kspan.store.schema.views import VIEWS
+from kspan.store.tables import rows
 
 LOOKED_AT: Final = 20_000
 """Spans among which a page looks for its rows. Few spans are rollouts: without it, a page could read them all."""
@@ -140,15 +141,15 @@ def terminations_of(
 ) -> list[Termination]:
     """Return the newest ends of the containers of a Pod that the asker may see, newest first."""
     # Found by object first: the view alone would look at all spans of the namespace.
-    ended = select(spans.c.trace_id, spans.c.span_id).where(
-        spans.c.cluster == cluster,
-        spans.c.object_kind == pod.kind,
-        spans.c.object_namespace == pod.namespace,
-        spans.c.object_name == pod.name,
-        spans.c.object_uid == pod.uid,
-        spans.c.name == _TERMINATED,
+    ended = select(tables.spans.c.trace_id, tables.spans.c.span_id).where(
+        tables.spans.c.cluster == cluster,
+        tables.spans.c.object_kind == pod.kind,
+        tables.spans.c.object_namespace == pod.namespace,
+        tables.spans.c.object_name == pod.name,
+        tables.spans.c.object_uid == pod.uid,
+        tables.spans.c.name == _TERMINATED,
     )
-    keys = connection.execute(ended.order_by(spans.c.start_time.desc()).limit(limit)).all()
+    keys = connection.execute(ended.order_by(tables.spans.c.start_time.desc()).limit(limit)).all()
     names = ("cluster", *(name for name in Termination.__struct_fields__ if name not in ("start_time", "error")))
     here = table("terminations", *map(column, names), column("start_time", BigInteger), column("error", Boolean)).c
     query = select(*(here[name] for name in Termination.__struct_fields__)).where(
@@ -160,6 +161,13 @@ def terminations_of(
     found.sort(key=lambda row: row.start_time, reverse=True)
     seen = set(visible.traces(connection, cluster, list(dict.fromkeys(each.trace_id for each in found))))
     return [each for each in found if each.trace_id in seen]
+
+
+def newest_gaps(connection: Connection, cluster: str, limit: int, before: int = 0) -> list[GapRow]:
+    """Return gaps, newest first. ``before`` continues a list: the ``seq`` of its last gap (0: from the newest)."""
+    query = rows.select_rows(tables.gaps, GapRow).where(tables.gaps.c.cluster == cluster)
+    query = query.where(tables.gaps.c.seq < before) if before else query
+    return rows.fetch(connection, query.order_by(tables.gaps.c.seq.desc()).limit(limit), GapRow)
 
 
 def _plain(value: Any) -> Any:

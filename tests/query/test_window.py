@@ -8,9 +8,9 @@ from sqlalchemy import event, select
 from kspan.query import timeline as timelines
 from kspan.query import view_rows
 from kspan.query.rollouts import Rollout
+from kspan.query.spans import newer_edge, older_edge
 from kspan.query.timeline import TimelineFilter, TimelineLine, page_of_timeline, timeline
 from kspan.query.view_rows import Failure, RowFilter, Termination, page_of_rows
-from kspan.query.window import newer_edge, older_edge
 from kspan.store import Store
 from kspan.store.schema import tables as schema
 from tests.emit.rows import START, make_span, make_trace

@@ -14,7 +14,6 @@ from kspan.query.answers.objects import GapAnswer, ObjectAnswer, StatsAnswer, ga
 from kspan.query.answers.occurrence import LineAnswer
 from kspan.query.answers.trace import TraceAnswer, TraceItem
 from kspan.query.answers.why import WhyAnswer
-from kspan.query.gaps import newest_gaps
 from kspan.query.objects import listing
 from kspan.query.objects.compare import DiffAnswer, compare, diff_answer
 from kspan.query.objects.listing import ObjectFilter, list_objects, object_with_uid
@@ -27,7 +26,7 @@ from kspan.query.timeline import Position as TimelinePosition
 from kspan.query.timeline import TimelineFilter, page_of_timeline
 from kspan.query.traces import Position as TracePosition
 from kspan.query.traces import Status, TraceFilter, find_trace, page_of_traces
-from kspan.query.view_rows import Failure, RowFilter, Termination, page_of_rows
+from kspan.query.view_rows import Failure, RowFilter, Termination, newest_gaps, page_of_rows
 from kspan.query.view_rows import Position as RowPosition
 from kspan.query.visible import Visible
 from kspan.query.why import why
