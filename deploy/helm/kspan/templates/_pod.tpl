@@ -54,8 +54,12 @@ spec:
         periodSeconds: 10
         timeoutSeconds: 5
         failureThreshold: 6
+      {{- if .Values.existingSecret }}
+      # A replica that waits to take over is not ready to watch, but it answers questions. If it counted as unavailable, the
+      # PodDisruptionBudget would never let the writer go.
+      {{- end }}
       readinessProbe:
-        httpGet: {path: /readyz, port: http, scheme: {{ include "kspan.scheme" . }}}
+        httpGet: {path: {{ if .Values.existingSecret }}/healthz{{ else }}/readyz{{ end }}, port: http, scheme: {{ include "kspan.scheme" . }}}
         periodSeconds: 5
         timeoutSeconds: 5
       resources: {{- toYaml .Values.resources | nindent 8 }}
