@@ -34,7 +34,7 @@ class Deployed:
 
     def the(self, kind: str, name: str | None = None) -> dict[str, Any]:
         (found,) = [o for o in self.objects if o["kind"] == kind and name in (None, o["metadata"]["name"])]
-        return found
+        return found  # type: ignore[no-any-return]
 
     @property
     def prefix(self) -> str:
