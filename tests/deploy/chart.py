@@ -75,12 +75,13 @@ def helm(*arguments: str, values: Mapping[str, Any] | None = None) -> "subproces
     given = ["--values", "-"] if values is not None else []
     text = json.dumps(values) if values is not None else ""
     return subprocess.run(
-        [_program(), *arguments, *given], input=text, capture_output=True, text=True, timeout=120, check=False
+        [find_helm(), *arguments, *given], input=text, capture_output=True, text=True, timeout=120, check=False
     )
 
 
 @cache
-def _program() -> str:
+def find_helm() -> str:
+    """The path of helm 4: the one in .tools, else that of the PATH. Raises HelmMissingError."""
     found = shutil.which("helm", path=str(TOOLS)) or shutil.which("helm")
     if found is None:
         raise HelmMissingError("helm 4 is missing: `make helm` builds it into .tools (needs Go, or pip to get it)")

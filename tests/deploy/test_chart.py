@@ -16,6 +16,7 @@ from kspan.cli.app import app
 from kspan.cli.config_file import load
 from kspan.daemon.metrics import Metrics
 from kspan.k8s.events_api import EVENTS
+from tests.deploy import chart
 from tests.deploy.chart import CHART, GOLDEN, MANIFEST, README, VALUES, described, helm, manifest, readme, render
 
 KUBELETS = {"kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes"}
@@ -23,6 +24,21 @@ KUBELETS = {"kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capaci
 
 def objects(name: str) -> list[dict[str, Any]]:
     return [o for o in yaml.safe_load_all(render(name)) if o]
+
+
+def test_a_missing_helm_is_an_error_that_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(chart, "TOOLS", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(chart.HelmMissingError, match="`make helm` builds it"):
+        chart.find_helm.__wrapped__()
+
+
+def test_another_helm_than_4_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "helm").write_text("#!/bin/sh\necho v3.22.0\n", encoding="utf-8")
+    (tmp_path / "helm").chmod(0o755)
+    monkeypatch.setattr(chart, "TOOLS", tmp_path)
+    with pytest.raises(chart.HelmMissingError, match=r"v3\.22\.0, not 4"):
+        chart.find_helm.__wrapped__()
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -47,8 +63,8 @@ def test_the_manifest_and_the_readme_are_those_of_the_chart() -> None:
 
 
 def test_the_chart_has_the_version_of_kspan() -> None:
-    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
-    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
+    described_as = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    assert (described_as["version"], described_as["appVersion"]) == (__version__, __version__)
 
 
 @pytest.mark.parametrize(
