@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test torture accuracy docs screenshots fold-version bench growth mutants clean
+.PHONY: demo test torture accuracy docs manifest helm screenshots fold-version bench growth mutants clean
 
 demo: $(STAMP)
 	@$(BIN)/kspan demo --db demo.sqlite
@@ -27,6 +27,14 @@ accuracy: $(STAMP)
 docs: $(STAMP)
 	@$(BIN)/python -m tests.query.sql
 	@$(BIN)/python -m tests.cli.render.why_document
+
+# Writes deploy/kubernetes.yaml, the README of the Helm chart and the golden files of its tests.
+manifest: $(STAMP) helm
+	@$(BIN)/python -m tests.deploy.chart
+
+# Helm 4 in .tools, for the tests of the chart.
+helm:
+	@.ci/helm
 
 # Needs /usr/bin/chromium.
 screenshots: $(STAMP)
@@ -53,4 +61,4 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .mutants .import_linter_cache
+	rm -rf $(VENV) .tools build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .mutants .import_linter_cache
