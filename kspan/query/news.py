@@ -13,11 +13,11 @@ from kspan.store.tables import rows
 traces = schema.traces
 
 MOST = 1_000
-"""Closed traces of one poll. More are no news: a client that has to know them reads them anew."""
+"""Closed traces of one poll. If there are more, clients have to read the lists again."""
 
 
 class News(msgspec.Struct, frozen=True):
-    """The news since the last poll. ``complete`` is False if there was more than is told."""
+    """The news since the last poll. ``complete`` is False if there was more than is in it."""
 
     traces: list[TraceSummary]
     occurrences: list[TimelineLine]

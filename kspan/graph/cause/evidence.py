@@ -130,11 +130,7 @@ def acted_on(pod: ObjectState, event: Occurrence) -> KnownChange | None:
 
 def newest(changes: Iterable[KnownChange]) -> KnownChange | None:
     """The newest change. Of those with equal version and time the span decides, not the order of dependents."""
-    found: KnownChange | None = None
-    for c in changes:  # Mostly of one or two: this costs less than ``max`` with a key.
-        if found is None or (c.rv, c.time, c.span) > (found.rv, found.time, found.span):
-            found = c
-    return found
+    return max(changes, key=lambda c: (c.rv, c.time, c.span), default=None)
 
 
 def created_at(obj: ObjectState) -> int:

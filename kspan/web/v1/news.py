@@ -1,4 +1,4 @@
-"""Tells listeners what is new. One thread polls the database for all of them, and only while somebody listens."""
+"""News for listeners. One thread polls the database for all of them, and only while somebody listens."""
 
 import asyncio
 import contextlib
@@ -87,7 +87,7 @@ class Listener:
         self._wake.set()
 
     async def next(self, seconds: float) -> list[Item]:
-        """Return what has come, at the latest after ``seconds``; empty if nothing has."""
+        """Wait for items, at most for some seconds, and return them."""
         try:
             await asyncio.wait_for(self._wake.wait(), seconds)
         except TimeoutError:
@@ -176,7 +176,7 @@ class Newsroom:
             self._closed.wait(POLL_S)
 
     def publish(self, news: News) -> None:
-        """Tell all listeners."""
+        """Send news to all listeners."""
         with self._lock:
             items = list(self._items(news))
             if not items:

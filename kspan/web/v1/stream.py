@@ -44,13 +44,13 @@ def route(history: History, newsroom: Newsroom) -> Route:
             return Response(None, headers=_HEADERS, media_type=_MEDIA_TYPE)
         listener = Listener()
         newsroom.join(listener, _resumed(request, newsroom))
-        told = _told(request, history, newsroom, listener, kinds, given.text("namespace"))
-        return StreamingResponse(told, headers=_HEADERS, media_type=_MEDIA_TYPE)
+        events = _events(request, history, newsroom, listener, kinds, given.text("namespace"))
+        return StreamingResponse(events, headers=_HEADERS, media_type=_MEDIA_TYPE)
 
     return Route("/v1/stream", with_problems(answer))
 
 
-async def _told(
+async def _events(
     request: Request,
     history: History,
     newsroom: Newsroom,
