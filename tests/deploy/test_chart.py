@@ -2,7 +2,11 @@
 
 import json
 import re
+import subprocess
+import sys
+import threading
 import tomllib
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ from kspan.daemon.metrics import Metrics
 from kspan.k8s.events_api import EVENTS
 from tests.deploy import chart
 from tests.deploy.chart import CHART, GOLDEN, MANIFEST, README, VALUES, described, helm, manifest, readme, render
+from tests.quiet_server import QuietServer
 
 KUBELETS = {"kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes"}
 
@@ -153,6 +158,31 @@ def test_the_test_of_helm_asks_whether_kspan_is_ready() -> None:
         (container,) = pod["spec"]["containers"]
         assert container["args"][-1] == f"{url}.kspan.svc:8474/readyz"
         compile(container["args"][0], "test", "exec")
+
+
+def test_the_test_of_helm_succeeds_once_kspan_is_ready() -> None:
+    answers = [503, 200]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(answers.pop(0) if self.path == "/readyz" else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    (pod,) = [o for o in objects("default") if o["kind"] == "Pod"]
+    script = pod["spec"]["containers"][0]["args"][0]
+    with QuietServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/readyz"
+        done = subprocess.run(
+            [sys.executable, "-c", script, url], capture_output=True, text=True, timeout=120, check=False
+        )
+        server.shutdown()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["HTTP Error 503: Service Unavailable", "200"]
+    assert answers == []
 
 
 @pytest.mark.parametrize("name, service", [("default", "kspan"), ("token-tls", "history")])
