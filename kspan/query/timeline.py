@@ -274,31 +274,46 @@ class Follower:
         self._cluster = cluster
         self._wanted = wanted
         self._seen = seen
+        self._waited: set[str] = set()
+        self._placed: list[tuple[str, str]] = []
         self._closed_at = -1
 
     def poll(self) -> list[TimelineLine]:
         """Return the occurrences that were not seen before, by time."""
         with self._store.reading("follow the timeline") as connection:
             waiting = list(reading.waiting(connection, self._cluster))
-            ids = self._members(connection, self._recent_traces(connection))
+            recent, closed_at = self._recent_traces(connection)
+            ids = self._members(connection, recent)
             fresh = [span for span in waiting if span.span_id not in self._seen]
-            fresh += self._read(connection, ids)
-        self._seen = {span_id for _, span_id in ids} | {span.span_id for span in waiting}
+            fresh += self._read(connection, [pair for pair in ids if pair[1] not in self._seen])
+        # Only now: after an error, the next poll finds the same.
+        self._closed_at = closed_at
+        self._placed += [pair for pair in ids if pair[1] in self._waited]
+        self._waited = {span.span_id for span in waiting}
+        self._seen = {span_id for _, span_id in ids} | self._waited
         since = self._wanted.since
         lines = (TimelineLine(s.start_time, s) for s in fresh if s.start_time >= since and passes(self._wanted, s))
         return sorted(lines, key=_order)
 
-    def _recent_traces(self, connection: Connection) -> list[str]:
-        """Return the open traces and those that were closed since the last poll."""
+    def placed(self) -> list[TimelineLine]:
+        """Return the occurrences that a poll found waiting for their cause and a later one in a trace, by time."""
+        with self._store.reading("follow the timeline") as connection:
+            found = list(self._read(connection, self._placed))
+        self._placed = []
+        return sorted((TimelineLine(span.start_time, span) for span in found), key=_order)
+
+    def _recent_traces(self, connection: Connection) -> tuple[list[str], int]:
+        """Return the open traces and those that were closed since the last poll, and the newest closing time."""
         mine = traces.c.cluster == self._cluster
         still_open = connection.execute(select(traces.c.trace_id).where(mine, schema.OPEN)).scalars().all()
-        if self._closed_at < 0:
+        last = self._closed_at
+        if last < 0:
             newest = select(func.max(traces.c.closed_at)).where(mine, schema.CLOSED)
-            self._closed_at = connection.execute(newest).scalar_one() or 0
+            last = connection.execute(newest).scalar_one() or 0
         since = select(traces.c.trace_id, traces.c.closed_at).where(mine, schema.CLOSED)
-        closed = connection.execute(since.where(traces.c.closed_at >= self._closed_at)).all()
-        self._closed_at = max([self._closed_at, *(closed_at for _, closed_at in closed)])
-        return [*still_open, *(trace_id for trace_id, _ in closed)]
+        closed = connection.execute(since.where(traces.c.closed_at >= last)).all()
+        last = max([last, *(closed_at for _, closed_at in closed)])
+        return [*still_open, *(trace_id for trace_id, _ in closed)], last
 
     def _members(self, connection: Connection, trace_ids: Sequence[str]) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
@@ -310,8 +325,7 @@ class Follower:
         return found
 
     def _read(self, connection: Connection, ids: Sequence[tuple[str, str]]) -> Iterator[SpanRow]:
-        fresh = sorted((trace_id, span_id) for trace_id, span_id in ids if span_id not in self._seen)
-        for trace_id, group in groupby(fresh, key=lambda pair: pair[0]):
+        for trace_id, group in groupby(sorted(ids), key=lambda pair: pair[0]):
             for span_ids in chunks([span_id for _, span_id in group]):
                 mine = (spans.c.cluster == self._cluster, spans.c.trace_id == trace_id, spans.c.span_id.in_(span_ids))
                 found = reading.fetch(connection, self._cluster, rows.select_rows(spans, SpanRow).where(*mine))

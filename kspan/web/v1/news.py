@@ -1,4 +1,4 @@
-"""News for listeners. One thread polls the database for all of them, and only while somebody listens."""
+"""Tells listeners what is new. One thread polls the database for all of them, and only while somebody listens."""
 
 import asyncio
 import contextlib
@@ -46,6 +46,8 @@ class Item(msgspec.Struct, frozen=True):
         data: its content as JSON.
         namespace: the namespace of its object.
         trace_id: its trace; empty for a reset, and for an occurrence that is in no trace yet.
+        again: an occurrence that was in no trace when it was news, and is now. It is for listeners who may not see
+            everything: what belongs to it was not known before.
     """
 
     number: int
@@ -53,6 +55,7 @@ class Item(msgspec.Struct, frozen=True):
     data: bytes
     namespace: str = ""
     trace_id: str = ""
+    again: bool = False
 
 
 class Listener:
@@ -62,8 +65,30 @@ class Listener:
         self._loop = asyncio.get_running_loop()
         self._items: deque[Item] = deque()
         self._wake = asyncio.Event()
+        self._ready = asyncio.Event()
         self.is_late = False
-        """True if too much waits: the listener has to come back."""
+        """True if too much waits, or the news end: what waits is the last, and the listener has to come back."""
+
+    def begin(self, items: list[Item]) -> None:
+        """Let it first get ``items``, however many these are; in its event loop."""
+        if items:
+            self._items.extend(items)
+            self._wake.set()
+
+    def make_ready(self) -> None:
+        """Say that from now on it gets all news; from any thread."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._ready.set)
+
+    async def wait_ready(self, seconds: float) -> None:
+        """Wait until it gets all news, but not longer than ``seconds``."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ready.wait(), seconds)
+
+    def dismiss(self) -> None:
+        """Send it away; from any thread."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._dismiss)
 
     def push(self, items: list[Item]) -> None:
         """Add items; from any thread."""
@@ -71,23 +96,19 @@ class Listener:
             self._loop.call_soon_threadsafe(self._push, items)
 
     def _push(self, items: list[Item]) -> None:
-        if len(self._items) + len(items) > WAITING:
-            self.is_late = True
+        # After something is left out, nothing may follow: its number would stand for what was left out, too.
+        if self.is_late or len(self._items) + len(items) > WAITING:
+            self._dismiss()
         else:
             self._items.extend(items)
-        self._wake.set()
-
-    def dismiss(self) -> None:
-        """Send the listener away; from any thread."""
-        with contextlib.suppress(RuntimeError):  # The server has ended.
-            self._loop.call_soon_threadsafe(self._dismiss)
+            self._wake.set()
 
     def _dismiss(self) -> None:
         self.is_late = True
         self._wake.set()
 
     async def next(self, seconds: float) -> list[Item]:
-        """Wait for items, at most for some seconds, and return them."""
+        """Return what has come; empty after ``seconds`` in which nothing has."""
         try:
             await asyncio.wait_for(self._wake.wait(), seconds)
         except TimeoutError:
@@ -114,6 +135,8 @@ class Newsroom:
         self._numbers = itertools.count(1)
         self._last = 0
         self._thread: threading.Thread | None = None
+        self._began = False
+        """True once a poll has found out what is not news."""
         self._closed = threading.Event()
 
     def close(self) -> None:
@@ -126,20 +149,24 @@ class Newsroom:
         if thread is not None:
             thread.join()
 
-    def join(self, listener: Listener, after: int | None) -> None:
-        """Add a listener. It first gets the items after number ``after`` (None: only what comes from now on).
+    def join(self, listener: Listener, after: int | None) -> int:
+        """Add a listener, and return the number of the last item that it has or does not want.
 
-        Raises BusyError if there are too many.
+        It first gets the items after number ``after`` (None: only what comes from now on). Raises BusyError if there
+        are too many.
         """
         with self._lock:
             if len(self._listeners) >= LISTENERS or self._closed.is_set():
                 raise BusyError
-            if after is not None:
-                listener.push(self._since(after))
+            missed = [] if after is None else self._since(after)
+            listener.begin(missed)
             self._listeners.add(listener)
+            if self._began:
+                listener.make_ready()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="news", daemon=True)
                 self._thread.start()
+            return missed[0].number - 1 if missed and missed[0].kind != RESET else self._last
 
     def leave(self, listener: Listener) -> None:
         """Remove a listener."""
@@ -156,6 +183,23 @@ class Newsroom:
         return Item(self._last, RESET, b"{}")
 
     def _run(self) -> None:
+        try:
+            self._poll()
+        except Exception:
+            _logger.exception("the news end")
+            with self._lock:
+                self._forget()
+                for listener in self._listeners:
+                    listener.dismiss()
+
+    def _forget(self) -> None:
+        """End the news. What happens while nobody polls is not kept."""
+        self._kept.clear()
+        self._last = next(self._numbers)
+        self._thread = None
+        self._began = False
+
+    def _poll(self) -> None:
         reader: NewsReader | None = None
         alone = 0.0
         while not self._closed.is_set():
@@ -163,20 +207,25 @@ class Newsroom:
                 if reader is None:
                     reader = NewsReader(*self._history.store())
                 self.publish(reader.poll())
+                self._begin()
             except (KspanError, NotThereError) as error:
                 _logger.debug("cannot look for news: %s", error)
             with self._lock:
                 alone = 0.0 if self._listeners else alone + POLL_S
                 if alone > LINGER_S:
-                    # What happens while nobody polls is not kept.
-                    self._kept.clear()
-                    self._last = next(self._numbers)
-                    self._thread = None
+                    self._forget()
                     return
             self._closed.wait(POLL_S)
 
+    def _begin(self) -> None:
+        if not self._began:
+            with self._lock:
+                self._began = True
+                for listener in self._listeners:
+                    listener.make_ready()
+
     def publish(self, news: News) -> None:
-        """Send news to all listeners."""
+        """Tell all listeners."""
         with self._lock:
             items = list(self._items(news))
             if not items:
@@ -189,14 +238,15 @@ class Newsroom:
         for summary in news.traces:
             item = trace.item(summary)
             yield self._item(TRACE, _encode(item), item.namespace, item.trace_id)
-        for line in news.occurrences:
-            span = line.span
-            trace_id = "" if span.state is SpanState.PENDING else span.trace_id
-            yield self._item(OCCURRENCE, _encode(occurrence.line(line)), span.object_namespace, trace_id)
+        for again, lines in ((False, news.occurrences), (True, news.placed)):
+            for line in lines:
+                span = line.span
+                trace_id = "" if span.state is SpanState.PENDING else span.trace_id
+                yield self._item(OCCURRENCE, _encode(occurrence.line(line)), span.object_namespace, trace_id, again)
         if not news.complete:
             self._kept.clear()
             yield self._item(RESET, b"{}", "", "")
 
-    def _item(self, kind: str, data: bytes, namespace: str, trace_id: str) -> Item:
+    def _item(self, kind: str, data: bytes, namespace: str, trace_id: str, again: bool = False) -> Item:
         self._last = next(self._numbers)
-        return Item(self._last, kind, data, namespace, trace_id)
+        return Item(self._last, kind, data, namespace, trace_id, again)

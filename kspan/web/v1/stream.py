@@ -1,23 +1,32 @@
 """``/v1/stream``: news as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
+import logging
 import re
 from collections.abc import AsyncIterator, Collection
 from typing import Any, Final
 
 from sqlalchemy import Connection
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
+from kspan.errors import StoreError
 from kspan.query.visible import EVERYTHING, Visible
 from kspan.web.access.asker import of_asker
-from kspan.web.history import History
+from kspan.web.history import BusyError, History, NotThereError, TooSlowError
 from kspan.web.v1.news import OCCURRENCE, RESET, TRACE, Item, Listener, Newsroom
 from kspan.web.v1.parameters import Given, Parameter
 from kspan.web.v1.problems import BadRequestError, with_problems
 
+_logger = logging.getLogger(__name__)
+
 BEAT_S: Final = 15.0
 """Seconds between two comments, by which both sides notice a connection that is gone."""
+
+READY_S: Final = 5.0
+"""Seconds that a stream waits for the first poll before it begins. What happens before that poll is not news."""
 
 RETRY_MS: Final = 2_000
 
@@ -43,11 +52,25 @@ def route(history: History, newsroom: Newsroom) -> Route:
         if request.method == "HEAD":
             return Response(None, headers=_HEADERS, media_type=_MEDIA_TYPE)
         listener = Listener()
-        newsroom.join(listener, _resumed(request, newsroom))
-        events = _events(request, history, newsroom, listener, kinds, given.text("namespace"))
-        return StreamingResponse(events, headers=_HEADERS, media_type=_MEDIA_TYPE)
+        last = newsroom.join(listener, _resumed(request, newsroom))
+        events = _events(request, history, newsroom, listener, last, kinds, given.text("namespace"))
+        return _Events(events, newsroom, listener)
 
     return Route("/v1/stream", with_problems(answer))
+
+
+class _Events(StreamingResponse):
+    """A stream of events. Its listener leaves when it ends, also if the client is gone before it begins."""
+
+    def __init__(self, events: AsyncIterator[bytes], newsroom: Newsroom, listener: Listener) -> None:
+        super().__init__(events, headers=_HEADERS, media_type=_MEDIA_TYPE)
+        self._newsroom, self._listener = newsroom, listener
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._newsroom.leave(self._listener)
 
 
 async def _events(
@@ -55,22 +78,31 @@ async def _events(
     history: History,
     newsroom: Newsroom,
     listener: Listener,
+    last: int,
     kinds: Collection[str],
     namespace: str,
 ) -> AsyncIterator[bytes]:
     visible = of_asker()
     check: Any = request.scope.get("kspan.check")
-    try:
-        yield f"retry: {RETRY_MS}\n\n".encode()
-        while not listener.is_late:
-            items = await listener.next(BEAT_S)
+    await listener.wait_ready(READY_S)
+    # The number also without an event: a client that has got none yet comes back with it.
+    yield f"retry: {RETRY_MS}\n{_number(newsroom, last)}\n\n".encode()
+    while True:
+        items = await listener.next(BEAT_S)
+        is_last = listener.is_late
+        try:
             if check is not None:
                 await check()
             wanted = [item for item in items if item.kind == RESET or _matches(item, kinds, namespace)]
             seen = await _visible(history, visible, wanted)
-            yield b"".join(_event(newsroom, item) for item in seen) if seen else b": still here\n\n"
-    finally:
-        newsroom.leave(listener)
+        except (HTTPException, StoreError, BusyError, NotThereError, TooSlowError) as error:
+            _logger.debug("an event stream ends: %s", error)
+            return
+        last = items[-1].number if items else last
+        beat = b"" if seen else f": still here\n{_number(newsroom, last)}\n\n".encode()
+        yield b"".join(_event(newsroom, item) for item in seen) + beat
+        if is_last:
+            return
 
 
 def _matches(item: Item, kinds: Collection[str], namespace: str) -> bool:
@@ -80,19 +112,24 @@ def _matches(item: Item, kinds: Collection[str], namespace: str) -> bool:
 async def _visible(history: History, visible: Visible, items: list[Item]) -> list[Item]:
     """Return the items that the asker may see: resets, and what is in traces that the asker may see."""
     ids = list(dict.fromkeys(item.trace_id for item in items if item.trace_id))
+    whole = [item for item in items if not item.again]
     if visible is EVERYTHING or not items:
-        return items
+        return whole
 
     def question(connection: Connection, cluster: str, seen: Visible) -> set[str] | None:
         return None if seen.everything() else set(seen.traces(connection, cluster, ids))
 
     known = await history.ask_visible(question)
-    return items if known is None else [item for item in items if item.kind == RESET or item.trace_id in known]
+    return whole if known is None else [item for item in items if item.kind == RESET or item.trace_id in known]
 
 
 def _event(newsroom: Newsroom, item: Item) -> bytes:
-    head = f"id: {newsroom.epoch}-{item.number}\nevent: {item.kind}\ndata: "
+    head = f"{_number(newsroom, item.number)}\nevent: {item.kind}\ndata: "
     return head.encode() + item.data + b"\n\n"
+
+
+def _number(newsroom: Newsroom, last: int) -> str:
+    return f"id: {newsroom.epoch}-{last}"
 
 
 def _kinds(text: str) -> frozenset[str]:
