@@ -28,7 +28,7 @@ _FEW: Final = 32
 """Maximum number of objects of a kind that are looked up one by one."""
 
 _MOST: Final = 10_000
-"""Number of traces whose roots are looked at for a page."""
+"""Number of traces that are looked at for a page."""
 
 _SHOWN: Final = 5
 
@@ -67,6 +67,11 @@ class TraceFilter(msgspec.Struct, frozen=True):
     outcome: str = ""
     text: str = ""
     before: Position | None = None
+
+    @property
+    def is_selective(self) -> bool:
+        """True if it depends on more than time."""
+        return self != TraceFilter(since=self.since, until=self.until, before=self.before)
 
     @property
     def of_root(self) -> bool:
@@ -214,7 +219,7 @@ def _closed(
     """Return the newest matching closed traces, and where the search stopped (None: at its end)."""
     conditions = [traces.c.cluster == cluster, *_conditions(wanted)]
     if objects is None:
-        return _newest(connection, cluster, conditions, wanted, limit, visible)
+        return _newest_of_some(connection, cluster, conditions, wanted, limit, visible)
     ids, since = _recent(connection, cluster, objects)
     recent = [*conditions, traces.c.start_time >= since]
     found: list[TraceSummary] = []
@@ -223,8 +228,33 @@ def _closed(
         found += newest
     if since > wanted.since and (limit is None or len(found) < limit):
         anywhere = [*conditions, _any_span(or_(*objects.conditions))]
-        return _newest(connection, cluster, anywhere, wanted, limit, visible)
+        more, stopped = _newest_of_some(connection, cluster, anywhere, wanted, limit, visible)
+        # What the newest spans show can reach further back.
+        return (found, (since, "")) if stopped is not None and since <= stopped[0] else (more, stopped)
     return found, None
+
+
+def _newest_of_some(
+    connection: Connection,
+    cluster: str,
+    conditions: Sequence[ColumnElement[bool]],
+    wanted: TraceFilter,
+    limit: int | None,
+    visible: Visible,
+) -> tuple[list[TraceSummary], Position | None]:
+    """As ``_newest``, among the ``_MOST`` newest traces: rare ones could be anywhere in the history."""
+    edge = 0
+    if limit is not None and wanted.is_selective:
+        newer = wanted.before[0] if wanted.before is not None else wanted.until
+        query = select(traces.c.start_time).where(traces.c.cluster == cluster, schema.CLOSED)
+        query = query.where(traces.c.start_time < newer) if newer else query
+        query = query.order_by(traces.c.start_time.desc()).offset(_MOST - 1).limit(1)
+        edge = connection.execute(query).scalar() or 0
+    if edge <= wanted.since:
+        return _newest(connection, cluster, conditions, wanted, limit, visible)
+    within = [*conditions, traces.c.start_time >= edge]
+    found, stopped = _newest(connection, cluster, within, wanted, limit, visible)
+    return found, (edge, "") if stopped is None and limit is not None and len(found) < limit else stopped
 
 
 def _recent(connection: Connection, cluster: str, objects: _Objects) -> tuple[list[str], int]:

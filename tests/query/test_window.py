@@ -3,13 +3,17 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import event, select
 
 from kspan.query import timeline as timelines
+from kspan.query import traces as searching
 from kspan.query import view_rows
+from kspan.query.objects.names import parse_kind
 from kspan.query.rollouts import Rollout
 from kspan.query.spans import newer_edge, older_edge
 from kspan.query.timeline import TimelineFilter, TimelineLine, page_of_timeline, timeline
+from kspan.query.traces import Status, TraceFilter, TraceSummary, list_traces, page_of_traces
 from kspan.query.view_rows import Failure, RowFilter, Termination, page_of_rows
 from kspan.store import Store
 from kspan.store.schema import tables as schema
@@ -170,3 +174,78 @@ def test_an_edge_is_found_in_an_index_on_both_databases(histories: Histories) ->
             assert "spans_start" in plan or "spans_namespace" in plan, plan
             assert "Sort" not in plan
             assert "B-TREE" not in plan
+
+
+FILTERS = {
+    "status": TraceFilter(status=Status.ERROR),
+    "outcome": TraceFilter(outcome="ok"),
+    "text": TraceFilter(text="WEB"),
+    "duration": TraceFilter(min_duration=2_000_000_000),
+    "name": TraceFilter(name="web"),
+    "kind": TraceFilter(kind=parse_kind("pod"), outcome="ok"),
+    "actor": TraceFilter(actor="kubectl"),
+    "nothing": TraceFilter(outcome="superseded", name="web"),
+}
+
+
+@pytest.mark.parametrize("scenario", [SCENARIO, "03-crashloop", "drain"])
+@pytest.mark.parametrize("wanted", FILTERS.values(), ids=list(FILTERS))
+def test_pages_that_look_at_few_traces_have_the_traces_of_pages_that_look_at_all(
+    histories: Histories, scenario: str, wanted: TraceFilter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = histories(scenario)
+    with history.store.reading("ask") as connection:
+        whole = page_of_traces(connection, history.cluster, wanted, 1_000)
+        assert whole.next is None
+        monkeypatch.setattr(searching, "_MOST", 2)
+        # As if an object had more spans than are looked at first.
+        monkeypatch.setattr(searching, "_LOOKED_AT", 1)
+        found: list[TraceSummary] = []
+        before, pages = None, 0
+        while pages == 0 or before is not None:
+            page = page_of_traces(connection, history.cluster, replace(wanted, before=before), 1)
+            found, before, pages = found + page.traces, page.next, pages + 1
+            assert pages < 100, "the list does not end"
+        assert found == whole.traces
+        assert list_traces(connection, history.cluster, wanted, 1_000) == whole.traces
+
+
+def test_a_rare_trace_is_looked_for_in_a_part_of_the_history(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searching, "_MOST", 5)
+    made = []
+    for number in range(20):
+        spans = [make_span("Pod.Failed", trace=f"trace {number}", start=START + number)]
+        made.append(make_trace(spans, error=number == 0))
+        commit(store, spans=spans, traces=[made[-1]])
+    pages, before = 0, None
+    with store.reading("ask") as connection:
+        while True:
+            page = page_of_traces(connection, CLUSTER, TraceFilter(status=Status.ERROR, before=before), 10)
+            pages, before = pages + 1, page.next
+            if page.traces:
+                break
+            assert before is not None
+            assert before[0] == made[-5 * pages].start_time
+    assert [summary.trace.trace_id for summary in page.traces] == [made[0].trace_id]
+    assert pages == 4
+
+
+def test_the_traces_of_the_newest_spans_of_an_object_are_on_its_first_page(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "_MOST", 5)
+    monkeypatch.setattr(searching, "_LOOKED_AT", 3)
+    made = []
+    for number in range(30):
+        subject = "web" if number < 6 else "other"
+        spans = [make_span("Pod.Failed", trace=f"trace {number}", start=START + number, subject=subject)]
+        made.append(make_trace(spans))
+        pod = make_object("Pod", subject)
+        commit(store, objects=[pod], spans=spans, traces=[made[-1]])
+    wanted = TraceFilter(kind=parse_kind("pod"), namespace="shop", name="web")
+    with store.reading("ask") as connection:
+        page = page_of_traces(connection, CLUSTER, wanted, 10)
+        assert [s.trace.trace_id for s in page.traces] == [trace.trace_id for trace in made[5:3:-1]]
+        assert page.next is not None
+        everything = list_traces(connection, CLUSTER, wanted, 10)
+    assert [s.trace.trace_id for s in everything] == [trace.trace_id for trace in made[5::-1]]
