@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test torture accuracy docs manifest helm screenshots fold-version bench growth mutants clean
+.PHONY: demo test chart-test torture accuracy docs manifest helm screenshots fold-version bench growth mutants clean
 
 demo: $(STAMP)
 	@$(BIN)/kspan demo --db demo.sqlite
@@ -15,7 +15,11 @@ test: $(STAMP)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/pytest --ignore tests/deploy/test_chart.py
+
+# Compares the chart with its golden files, which `make test` checks. Building helm takes up to ten minutes: too long for CI.
+chart-test: $(STAMP) helm
+	$(BIN)/pytest tests/deploy
 
 # Kills and cuts off daemons for about 15 minutes; `make test` has a short form.
 torture: $(STAMP)

@@ -16,7 +16,7 @@ from kspan.ingest.watch.resources.selection import Selection
 from kspan.k8s.resources import ADDITIONAL, CRDS, DEFAULT, WatchTarget
 from kspan.store.location import locate
 from kspan.web.server import parse_listen
-from tests.deploy.chart import MANIFEST, ROOT, VALUES, render
+from tests.deploy.chart import GOLDEN, MANIFEST, ROOT, VALUES
 
 DOCKERFILE = ROOT / "Dockerfile"
 THE_MANIFEST = "deploy/kubernetes.yaml"
@@ -26,7 +26,7 @@ class Deployed:
     """The objects of a rendering of the chart, or of deploy/kubernetes.yaml."""
 
     def __init__(self, name: str) -> None:
-        text = MANIFEST.read_text(encoding="utf-8") if name == THE_MANIFEST else render(name)
+        text = (MANIFEST if name == THE_MANIFEST else GOLDEN / f"{name}.yaml").read_text(encoding="utf-8")
         self.values = VALUES["default" if name == THE_MANIFEST else name]
         self.all = [o for o in yaml.safe_load_all(text) if o]
         self.objects = [o for o in self.all if "helm.sh/hook" not in o["metadata"].get("annotations", {})]
