@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection
 
+from kspan import __version__
 from kspan.errors import QueryError
 from kspan.model import TraceState
 from kspan.query.answers import occurrence, trace
@@ -25,10 +26,11 @@ from kspan.query.rollouts import Rollout
 from kspan.query.timeline import Position as TimelinePosition
 from kspan.query.timeline import TimelineFilter, page_of_timeline
 from kspan.query.traces import Position as TracePosition
-from kspan.query.traces import Status, TraceFilter, find_trace, page_of_traces
+from kspan.query.traces import Status, TraceFilter, page_of_traces, whole_trace
 from kspan.query.view_rows import Failure, RowFilter, Termination, newest_gaps, page_of_rows
 from kspan.query.view_rows import Position as RowPosition
 from kspan.query.visible import Visible
+from kspan.query.waterfall.head import visible_trace
 from kspan.query.why import why
 from kspan.store.tables import stats
 from kspan.web.v1 import parameters as p
@@ -36,6 +38,7 @@ from kspan.web.v1.cursors import from_cursor, to_cursor
 from kspan.web.v1.page import Page
 from kspan.web.v1.parameters import Given, Parameter
 from kspan.web.v1.problems import BadRequestError
+from kspan.web.v1.tags import tag_of
 
 Question = Callable[[Connection, str, Visible, Given], Any]
 
@@ -51,6 +54,8 @@ class Endpoint(msgspec.Struct, frozen=True):
         ask: returns the answer: connection, uid of the cluster, what the asker may see, parameters. It raises
             QueryError for what does not exist, and BadRequestError.
         is_final: returns True for an answer that will never change.
+        tag: returns what stands for an answer that will never change, without making the answer; empty if that is not
+            known before. Its arguments are those of ``ask``.
         whole: true if it is only for askers who may see everything.
     """
 
@@ -60,6 +65,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     answer: Any
     ask: Question
     is_final: Callable[[Any], bool] = lambda _: False
+    tag: Callable[[Connection, str, Visible, Given], str] = lambda *_: ""
     whole: bool = False
 
 
@@ -83,18 +89,18 @@ def _traces(connection: Connection, cluster: str, visible: Visible, given: Given
 
 
 def _trace(connection: Connection, cluster: str, visible: Visible, given: Given) -> TraceAnswer:
-    wanted = given.text("trace_id")
-    unknown = QueryError(f"no trace id starts with {wanted[:64]!r}")
-    try:
-        found, spans = find_trace(connection, cluster, wanted)
-    except QueryError:
-        if visible.everything():
-            raise
-        raise unknown from None
-    seen = visible.spans(connection, cluster, spans)
-    if len(seen) < len(spans):
-        raise unknown
-    return trace.whole(found, seen)
+    row = visible_trace(connection, cluster, visible, given.text("trace_id"))
+    found, spans = whole_trace(connection, cluster, row)
+    return trace.whole(found, visible.spans(connection, cluster, spans))
+
+
+def _trace_tag(connection: Connection, cluster: str, visible: Visible, given: Given) -> str:
+    if not visible.everything():
+        # Links to other traces are in the answer only if the asker may see these.
+        return ""
+    row = visible_trace(connection, cluster, visible, given.text("trace_id"))
+    # The whole row, because a rebuild by another version can make another trace of the same id.
+    return tag_of(msgspec.msgpack.encode((__version__, row))) if row.state is TraceState.CLOSED else ""
 
 
 def _why(connection: Connection, cluster: str, visible: Visible, given: Given) -> WhyAnswer:
@@ -226,6 +232,7 @@ ENDPOINTS: Final = (
         TraceAnswer,
         _trace,
         is_final=lambda answer: answer.trace.state is TraceState.CLOSED,
+        tag=_trace_tag,
     ),
     *_of_object("/v1/why", "What caused the latest occurrence", (p.AT, p.UID), WhyAnswer, _why),
     Endpoint(

@@ -1,6 +1,5 @@
 """The routes of ``/v1``."""
 
-import hashlib
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +17,7 @@ from kspan.web.v1.news import Newsroom
 from kspan.web.v1.openapi import document
 from kspan.web.v1.parameters import Given
 from kspan.web.v1.problems import with_problems
+from kspan.web.v1.tags import tag_of, tags_known
 
 JSON: Final = "application/json"
 
@@ -34,30 +34,35 @@ def routes(history: History, newsroom: Newsroom) -> list[Route]:
 
 
 async def _document(request: Request) -> Response:
-    return _response(request, document(), final=True)
+    body = document()
+    return _response(request, body, tag_of(body))
 
 
 def _route(history: History, endpoint: Endpoint) -> Route:
     async def answer(request: Request) -> Response:
-        given = Given(request.path_params, request.query_params, endpoint.parameters)
+        given, known = Given(request.path_params, request.query_params, endpoint.parameters), tags_known(request)
 
-        def question(connection: Connection, cluster: str, visible: Visible) -> tuple[bytes, bool]:
+        def question(connection: Connection, cluster: str, visible: Visible) -> tuple[bytes, str]:
             if endpoint.whole and not visible.everything():
                 raise HTTPException(403, "this is shown only to those who may list the Events of all namespaces")
+            tag = endpoint.tag(connection, cluster, visible, given)
+            if tag and tag in known:
+                return b"", tag
             found: Any = endpoint.ask(connection, cluster, visible, given)
-            return _encode(found), endpoint.is_final(found)
+            body = _encode(found)
+            if not tag and endpoint.is_final(found):
+                tag = tag_of(body)
+            return body, tag
 
-        body, final = await history.ask_visible(question)
-        return _response(request, body, final=final)
+        body, tag = await history.ask_visible(question)
+        return _response(request, body, tag)
 
     return Route(endpoint.path, with_problems(answer))
 
 
-def _response(request: Request, body: bytes, *, final: bool) -> Response:
-    """Return JSON. An answer that is final can be kept; it is still asked for, because its reader may change."""
-    if not final:
+def _response(request: Request, body: bytes, tag: str) -> Response:
+    """Return JSON. An answer with a tag can be kept; it is still asked for, because its reader may change."""
+    if not tag:
         return Response(body, media_type=JSON)
-    tag = f'"{hashlib.sha256(body).hexdigest()[:24]}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    given = [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]
-    return Response(None, 304, headers) if tag in given else Response(body, 200, headers, JSON)
+    return Response(None, 304, headers) if tag in tags_known(request) else Response(body, 200, headers, JSON)
