@@ -105,6 +105,7 @@ class Listener:
 
     def _dismiss(self) -> None:
         self.is_late = True
+        self._ready.set()
         self._wake.set()
 
     async def next(self, seconds: float) -> list[Item]:

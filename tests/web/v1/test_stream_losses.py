@@ -22,6 +22,7 @@ from kspan.web.v1 import news
 from kspan.web.v1.news import OCCURRENCE, RESET, Item, Listener, Newsroom
 from kspan.web.v1.stream import route
 from tests.emit.rows import make_span, make_trace
+from tests.limits import HANG_S
 from tests.query.conftest import store  # noqa: F401
 from tests.query.made import CLUSTER, commit, make_open_trace, make_pending
 from tests.store.engine import engine_of
@@ -63,6 +64,16 @@ def test_after_something_is_left_out_a_listener_gets_nothing_more(monkeypatch: p
         return await listener.next(1), listener.is_late, await listener.next(0)
 
     assert asyncio.run(listen()) == (things(1, 2), True, [])
+
+
+def test_a_listener_who_is_sent_away_does_not_wait_for_the_first_poll() -> None:
+    async def wait() -> bool:
+        listener = Listener()
+        listener.dismiss()
+        await listener.wait_ready(HANG_S)
+        return listener.is_late
+
+    assert asyncio.run(wait())
 
 
 def test_a_listener_who_got_no_event_yet_comes_back_with_a_number(store: Store) -> None:  # noqa: F811
