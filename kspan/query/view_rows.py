@@ -163,10 +163,17 @@ def terminations_of(
     return [each for each in found if each.trace_id in seen]
 
 
-def newest_gaps(connection: Connection, cluster: str, limit: int, before: int = 0) -> list[GapRow]:
-    """Return gaps, newest first. ``before`` continues a list: the ``seq`` of its last gap (0: from the newest)."""
+def newest_gaps(
+    connection: Connection, cluster: str, limit: int, before: int = 0, *, since: int = 0, until: int = 0
+) -> list[GapRow]:
+    """Return gaps that were recorded at or after ``since`` and before ``until`` (Unix ns; 0: unbounded), newest first.
+
+    ``before`` continues a list: the ``seq`` of its last gap (0: from the newest).
+    """
     query = rows.select_rows(tables.gaps, GapRow).where(tables.gaps.c.cluster == cluster)
     query = query.where(tables.gaps.c.seq < before) if before else query
+    query = query.where(tables.gaps.c.recorded_at >= since) if since else query
+    query = query.where(tables.gaps.c.recorded_at < until) if until else query
     return rows.fetch(connection, query.order_by(tables.gaps.c.seq.desc()).limit(limit), GapRow)
 
 

@@ -189,7 +189,8 @@ def _rows(kind: Any) -> Question:
 def _gaps(connection: Connection, cluster: str, _visible: Visible, given: Given) -> Page[GapAnswer]:
     cursor = given.text("cursor")
     before = from_cursor(cursor, tuple[int])[0] if cursor else 0
-    found = newest_gaps(connection, cluster, given.limit() + 1, before)
+    since, until = given.moment("since"), given.moment("until")
+    found = newest_gaps(connection, cluster, given.limit() + 1, before, since=since, until=until)
     more = len(found) > given.limit()
     shown = found[: given.limit()]
     return Page([gap(row) for row in shown], to_cursor((shown[-1].seq,)) if more else None)
@@ -264,7 +265,7 @@ ENDPOINTS: Final = (
     Endpoint(
         "/v1/gaps",
         "Intervals in which changes may have been missed, newest first.",
-        _LIST,
+        (*_RANGE, *_LIST),
         Page[GapAnswer],
         _gaps,
         whole=True,
