@@ -125,6 +125,8 @@ function x(ms, width) {
 
 function draw() {
   drawn = false;
+  view.dataset.from = from;
+  view.dataset.to = to;
   drawLanes();
   drawOverview();
   drawNames();
