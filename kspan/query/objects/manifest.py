@@ -1,6 +1,7 @@
 """Manifests as people read them: without bookkeeping, as YAML or JSON, and as a diff of two versions. Pure."""
 
 import difflib
+import itertools
 import unicodedata
 from typing import Any, Final
 
@@ -71,6 +72,24 @@ def unified_diff(before: dict[str, Any], after: dict[str, Any], names: tuple[str
     """
     old, new = (to_yaml(manifest).split("\n")[:-1] for manifest in (before, after))
     return list(difflib.unified_diff(old, new, *names, lineterm="", n=context))
+
+
+def side_by_side(
+    before: dict[str, Any], after: dict[str, Any], context: int = 3
+) -> list[tuple[str | None, str | None]]:
+    """Return the lines of two manifests next to each other, where they differ and some lines around.
+
+    None stands for no line on that side; a pair of empty texts for lines that are left out.
+    """
+    old, new = (to_yaml(manifest).split("\n")[:-1] for manifest in (before, after))
+    found: list[tuple[str | None, str | None]] = []
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    for number, group in enumerate(matcher.get_grouped_opcodes(context)):
+        if number:
+            found.append(("", ""))
+        for _, i, j, k, m in group:
+            found += itertools.zip_longest(old[i:j], new[k:m])
+    return found
 
 
 def _is_harmless(char: str) -> bool:

@@ -18,9 +18,10 @@ from kspan.query.answers.trace import item
 from kspan.query.objects.find import find
 from kspan.query.objects.life import Life, Revision, life_of
 from kspan.query.objects.listing import ObjectFilter, list_objects, object_with_uid
-from kspan.query.objects.manifest import decode, readable, to_yaml
+from kspan.query.objects.manifest import comparable, decode, readable, side_by_side, to_yaml
 from kspan.query.objects.names import ObjectName, parse_kind
 from kspan.query.objects.status import state_of
+from kspan.query.objects.versions import version_numbered
 from kspan.query.rollouts import newest_time
 from kspan.query.traces import TraceFilter, page_of_traces
 from kspan.query.visible import Visible
@@ -63,8 +64,17 @@ def routes(frame: Frame) -> list[Route]:
         values = await frame.ask_visible(lambda c, cluster, seen: _values(c, cluster, uid, at, seen))
         return frame.render("object.html", here="Objects", at=format_time(at) if at else "", **values)
 
+    async def compare(request: Request) -> Response:
+        uid, chosen = request.path_params["uid"], request.query_params.getlist("version")
+        if len(chosen) != 2:
+            said = f"{len(chosen)} are chosen: mark two versions of one object."
+            return frame.problem(400, "Choose two versions", said)
+        values = await frame.ask_visible(lambda c, cluster, seen: _compared(c, cluster, uid, chosen, seen))
+        return frame.render("object_compare.html", here="Objects", **values)
+
     return [
         frame.route("/objects", listing),
+        frame.route("/versions/{uid}", compare),
         frame.route("/objects/{uid}", page),
         frame.route("/objects/{kind}/{name}", named),
         frame.route("/objects/{kind}/{namespace}/{name}", named),
@@ -111,6 +121,26 @@ def _values(connection: Connection, cluster: str, uid: str, at: int, visible: Vi
         "mentioned": _only_mentioned(here),
         "created_by": _author(life, "Create"),
         "deleted_by": _author(life, "Delete"),
+    }
+
+
+def _compared(connection: Connection, cluster: str, uid: str, chosen: list[str], visible: Visible) -> dict[str, Any]:
+    here = object_with_uid(connection, cluster, uid, visible)
+    if here is None:
+        raise QueryError(f"no object has uid {uid[:64]!r}")
+    name = ObjectName(parse_kind(here.kind), here.namespace, here.name)
+    versions = []
+    for number in chosen:
+        version = version_numbered(connection, cluster, name, number, uid=here.uid, visible=visible)
+        if version is None:
+            raise QueryError(f"the journal has no version {number[:64]!r} of this object")
+        versions.append(version)
+    versions.sort(key=lambda version: version.sequence)
+    before, after = (comparable(decode(version.record.payload), status=True) for version in versions)
+    return {
+        "object": object_answer(here),
+        "versions": [(format_time(each.record.recorded_at), each.record.resource_version) for each in versions],
+        "lines": side_by_side(before, after),
     }
 
 

@@ -31,7 +31,8 @@ def follow(address: Address, path: str) -> Node:
 
 
 def section(page: Node, heading: str) -> Node:
-    return next(each for each in page.all("section") if each.all("h2") and each.all("h2")[0].text.startswith(heading))
+    parts = page.all("section") + page.all("form", class_="panel")
+    return next(each for each in parts if each.all("h2") and each.all("h2")[0].text.startswith(heading))
 
 
 def test_objects_are_listed_and_found_by_the_beginning_of_their_name(update: Address) -> None:
@@ -88,3 +89,17 @@ def test_the_ends_of_a_container_that_crashes_are_listed_with_their_code(crash: 
 @pytest.mark.parametrize("path", ["/objects/nothing", "/objects/pod/nothing", "/objects/pod/a/b", "/objects/x?at=soon"])
 def test_what_is_not_there_is_a_page_that_says_so(update: Address, path: str) -> None:
     assert read(update, path, 404).all("main")[0].text
+
+
+def test_two_versions_are_shown_side_by_side(update: Address) -> None:
+    location = ask(update, "/objects/deploy/web")[2]["location"]
+    versions = [box.attributes["value"] for box in read(update, location).all("input", name="version")]
+    assert len(versions) >= 3
+    path = location.replace("/objects/", "/versions/")
+    found = read(update, f"{path}?version={versions[0]}&version={versions[-1]}")
+    heads = [each.attributes["datetime"] for each in found.all("thead")[0].all("time")]
+    assert heads == sorted(heads), "the earlier version is on the left"
+    rows = [[cell.text for cell in row.all("td")] for row in found.all("tbody")[0].all("tr")]
+    assert ["replicas: 2", "replicas: 4"] in rows
+    assert read(update, f"{path}?version=1", 400).text
+    assert read(update, f"{path}?version=1&version=2", 404).text
