@@ -60,11 +60,11 @@ def run_replay(
     committed, and for a failed export after the other targets have their traces.
     """
     targets = [parse_target(text) for text in export]
+    compiled, settings = load_rules(rules), replayed_with(contexts, span_labels)
     missing = [path for path in files if path != STDIN and is_missing(Path(path))]
     if missing and (len(missing) == len(files) or not skip_bad):
         # A mistyped name must not leave an empty database.
         raise InputError(missing[0], 0, "no such file")
-    compiled, settings = load_rules(rules), replayed_with(contexts, span_labels)
     skipped = _Skipped()
     with open_store(database_url(db)) as store:
         _check_targets(targets, cluster_name)

@@ -49,7 +49,8 @@ def serve(
       kspan serve --db incident.sqlite
     \b
       # For Grafana in the same network
-      kspan serve --listen :8474 --auth-token-file token --tls-cert tls.crt --tls-key tls.key
+      kspan serve --listen :8474 --auth-token-file token \\
+        --tls-cert tls.crt --tls-key tls.key
     """
     from kspan.cli.commands.serve import Asking, run_serve
 

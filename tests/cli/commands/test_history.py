@@ -147,11 +147,12 @@ def test_csv_and_tables_can_be_without_headers(db: Path) -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_the_list_of_traces_has_one_line_for_each_on_a_narrow_terminal(db: Path, width: int) -> None:
-    printed = on_a_terminal("traces", "--db", db, COLUMNS=str(width), NO_COLOR="1")
+    printed = on_a_terminal("traces", "--kind", "deploy", "--db", db, COLUMNS=str(width), NO_COLOR="1")
     lines = re.sub(r"\x1b\[[0-9;]*m", "", printed).splitlines()
     assert all(len(line) <= width for line in lines)
     assert "WHAT" in lines[0]
-    assert all("Deployment" in line for line in lines[1:])
+    assert all(re.match(r"[0-9a-f]{12}  ", line) for line in lines[1:])
+    assert "Deployment" in lines[1]
 
 
 def test_a_trace_is_printed_as_tree_rows_or_otlp(db: Path, tmp_path: Path) -> None:
