@@ -14,7 +14,7 @@ BYTES: Final = 64 * 1024 * 1024
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """A point between frames: everything that was delivered before it was received before ``now`` (Unix ns)."""
+    """A point between frames: all frames ahead of it in the queue were received before ``now`` (Unix ns)."""
 
     now: int
 

@@ -3,15 +3,17 @@
     watches ──frames──▶ FrameQueue ──▶ JournalBuilder ──batches──▶ RetryingProjector ──commits──▶ database
                                      (frame → batch)          (fold, projection)
 
-A *frame* is one object of a list, one event of a watch, or the beginning or end of a list. A *journal batch* is
-what must be committed together: the records of one watch event, or of a whole list, with the resourceVersion that the
-stream has reached. *Event time* is the time that the fold sees: the greatest receipt time of all records.
+The database is written by ``RetryingCommitter`` in this thread; ``AsyncCommit`` waits for the disk in another.
+
+A *frame* is what a watch delivers: an object, the beginning of a list, a bookmark, an error or a note. A *journal
+batch* is what must be committed together: the records of one watch event, or of a whole list, with the resourceVersion
+that the stream has reached. *Event time* is the time that the fold sees: the greatest receipt time of all records.
 
 The writer decides three things:
 
-* when records are committed: in groups, at most ``LINGER_S`` after their arrival;
+* when records are committed: in groups, at most ``LINGER_S`` after their arrival (bookmarks: ``BOOKMARK_DELAY``);
 * when event time advances without a record: at ticks, unless the watermark holds it back;
-* which objects are skipped: those that are not valid.
+* which objects are skipped: invalid ones.
 
 While the database is away, the writer waits, the queue fills up and the watches wait: nothing is dropped, and memory
 stays bounded.
@@ -214,7 +216,7 @@ class Writer:
     def _add(self, batch: JournalBatch) -> None:
         if self._bookmarks.keep(batch):
             return
-        # If nothing is waiting, the projector has committed a full batch by itself, and the old time is void.
+        # If nothing is waiting, the projector has committed a full batch by itself: the old deadline no longer applies.
         if self._commit_at is None or not self._projector.waiting:
             self._commit_at = time.monotonic() + LINGER_S
         self._projector.add(batch)
@@ -245,7 +247,7 @@ class Writer:
         now = self._clock()
         held = self._watermark.is_held_back(now)
         if held and not self._held:
-            # At a start, nobody has watched since event time stopped.
+            # After a restart, changes may be missing since the last event time in the database.
             self._projector.hold_time(self._watermark.disconnected_at(now) or self._projector.event_time or now)
         elif self._held and not held:
             self._projector.let_time_pass(now)
@@ -286,7 +288,8 @@ class _Bookmarks:
         cursor = batch.cursor
         if cursor is None:
             return not batch.records
-        # The first cursor ends a stream's first list. A restart without it would list again, and see no changes.
+        # The first cursor ends a stream's first list. Without a committed cursor, a restart treats the next list as the
+        # first one, and does not report the changes since then.
         if batch.records or cursor.resource not in self._known_streams:
             self._known_streams.add(cursor.resource)
             if self._kept:

@@ -27,7 +27,7 @@ class FrameType(StrEnum):
     BOOKMARK = "BOOKMARK"
     """Nothing new up to the resourceVersion in the object."""
     ERROR = "ERROR"
-    """The API server ended the watch; the object is its Status."""
+    """The API server ended a watch, or the pages of a list; the object is its Status."""
     NOTE = "NOTE"
     """A remark of the recorder (a broken connection, say)."""
 

@@ -74,7 +74,7 @@ class Chooser:
     # changes ---------------------------------------------------------------------------------------------------------
 
     def of_change(self, occ: Occurrence) -> Choice:
-        """The cause of a change, from objects alone."""
+        """The cause of a change that no Event has reported yet."""
         obj = self.state.object(occ.uid)
         if obj is None:
             return UNKNOWN
@@ -85,11 +85,11 @@ class Chooser:
             return self._reverted(occ, applied, self.settings.max_trace_age) or applied
         if occ.revision:
             return self.news.of_publication(occ, obj)
-        # A person or a tool made it. An object that is created with an owner is the work of the owner's controller.
         if occ.verb == "Create" and not obj.owner and (occ.by_controller or not occ.manager):
             made = self._of_new_namespace(occ, obj)
             if made is not None:
                 return made
+        # A person or a tool made it. An object that is created with an owner is the work of the owner's controller.
         if not occ.by_controller and not (occ.verb == "Create" and obj.owner):
             unknown = self._by_unknown(occ, obj) if obj.owner and not occ.manager else None
             return unknown or Choice(None, ROOT, 0.95 if occ.manager else 0.5)
@@ -98,13 +98,13 @@ class Chooser:
             return bound
         if occ.verb == "Create" and (requested := self.news.of_request(occ)) is not None:
             return requested
-        by_owner = self._triggered(evidence.controlling(self.state, obj) or self._whole_of(occ), occ)
+        by_owner = self._triggered(evidence.controlling(self.state, obj) or self._recreating_owner(occ), occ)
         choice = self._or_own_change(occ, obj, by_owner)
         # The owner of an object explains what its controller does.
         return choice if not occ.probable_manager or obj.owner or _explains(choice, occ) else UNEXPLAINED
 
-    def _whole_of(self, occ: Occurrence) -> ObjectState | None:
-        """The object of which a changed object without an owner is a part."""
+    def _recreating_owner(self, occ: Occurrence) -> ObjectState | None:
+        """The object whose controller recreates a changed object without an owner (``[parts]`` in rules.toml)."""
         named = self.state.objects.named(*occ.whole) if len(occ.whole) == 3 else ()
         return next(reversed(named), None)
 
@@ -129,14 +129,14 @@ class Chooser:
         return Choice(created, PLACE, 0.8, actor=actor)
 
     def _pruned(self, occ: Occurrence, choice: Choice) -> Choice:
-        """The cause of the deletion of an object that a tool applied: it prunes what is not applied any more."""
+        """The cause of the deletion of an object that a tool applied: it deletes what is no longer in its source."""
         applied = self.news.of_applier(occ)
         if applied is None or applied.cause is None or occ.earliest - applied.cause.time > evidence.MATCH:
             return choice
         return applied._replace(confidence=0.5)
 
     def _by_unknown(self, occ: Occurrence, obj: ObjectState) -> Choice | None:
-        """The change of the owner just before an update that names no field manager; None if there is none."""
+        """The change of the owner up to ``MATCH`` before an update that names no field manager, if there is one."""
         choice = self._triggered(evidence.controlling(self.state, obj), occ)
         if choice.cause is None or occ.earliest - choice.cause.latest > evidence.MATCH:
             return None
@@ -176,7 +176,7 @@ class Chooser:
         """
         confidence = 0.95 if seen_rv else 0.9
         if owner is not None and owner.kind == "CronJob" and occ.verb == "Create":
-            return self._of_tick(owner, occ)
+            return self._of_schedule(owner, occ)
         if owner is not None and owner.kind == "Node":
             return Choice(None, ROOT, 0.8)  # The kubelet makes a mirror Pod from a file.
         obj, visited = self.state.object(occ.uid), set[str]()
@@ -197,8 +197,10 @@ class Chooser:
         return UNKNOWN
 
     def _newer_event_about(self, owner: ObjectState, occ: Occurrence, cause: KnownChange | None) -> Occurrence | None:
-        """The Event just before ``occ`` that reports a change of an owner which is not known: of an owner that was
-        listed, only the newest change is. None if there is none since ``cause``."""
+        """The Event up to ``MATCH`` before ``occ`` that reports an owner's change which kspan has not recorded.
+
+        Of a listed owner, only the newest change is recorded. None if there is no such Event since ``cause``.
+        """
         if cause is not None and (not owner.baseline or cause.rv > SYNTHETIC_UPDATE):
             return None
         if cause is None and owner.changes:
@@ -213,7 +215,7 @@ class Chooser:
             if e.id not in (occ.id, cause.span) and evidence.reported_change(self.state, e) is None
         )
 
-    def _of_tick(self, cron: ObjectState, occ: Occurrence) -> Choice:
+    def _of_schedule(self, cron: ObjectState, occ: Occurrence) -> Choice:
         """A CronJob starts a Job by schedule. To replace one that still runs, it first deletes that in the same pass
         (pkg/controller/cronjob/cronjob_controllerv2.go, syncCronJob)."""
         running = [
@@ -240,7 +242,8 @@ class Chooser:
     ) -> Choice | None:
         """Why a controller created a dependent after the owner's newest change ``since``.
 
-        A dependent was lost, a Node admits Pods again, or a quota no longer refuses it. None if the change is newer.
+        A dependent was lost, a Node admits Pods again, or a quota no longer refuses it. None if ``since`` is newer than
+        all of these.
         """
         # Of a change and a loss in the same gap, either may be the first: each loss is replaced.
         floor = (-1, 0) if since is None else since.order if since.exact else (since.rv - 1, 0)
@@ -305,8 +308,8 @@ class Chooser:
             longest = self.settings.max_trace_age
             return (self._reverted(change, published, longest) if published.cause is not None else None) or published
         if subject is not None and subject.starts:
-            tick = self._of_tick(reporter, change or event) if reporter is not None else UNKNOWN
-            return tick if tick.cause is not None else self._reverted(change) or Choice(None, ROOT, 0.9)
+            scheduled = self._of_schedule(reporter, change or event) if reporter is not None else UNKNOWN
+            return scheduled if scheduled.cause is not None else self._reverted(change) or Choice(None, ROOT, 0.9)
         if reporter is None:
             return UNKNOWN
         if change is not None and change.verb == "Delete" and self._is_replaced(reporter, change):
@@ -379,7 +382,10 @@ class Chooser:
         return Choice(cause, SUBJECT, 0.95) if cause is not None else None
 
     def of_event(self, occ: Occurrence) -> Choice:
-        """The cause of an Event about its own object. What starts a trace has one only if that was just before."""
+        """The cause of an Event about its own object.
+
+        If it publishes something and its rule starts a trace, it has a cause only up to ``NEWS_WINDOW`` before it.
+        """
         if occ.revision and (of_revision := self._of_revision(occ)) is not None:
             return of_revision
         choice, obj = self.news.or_newer(occ, self._of_own_event(occ)), self.state.object(occ.uid)
@@ -471,7 +477,7 @@ class Chooser:
 
 def _lateness(event: Occurrence) -> int:
     """By how much the receipt of a change may be later than the Event that it caused (ns). An Event whose time is a
-    whole second has that second for it."""
+    whole second already has a range of one second."""
     return LATE if event.latest == event.time else 0
 
 

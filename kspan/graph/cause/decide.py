@@ -1,4 +1,4 @@
-"""The driver: decides each occurrence when its hold is over, or earlier when the choice of another depends on it. Pure.
+"""Decides each occurrence when its hold is over, or earlier when the choice of another depends on it. Pure.
 
 Choosers return a value and change nothing. If a choice depends on something else, that is done here, and the chooser is
 called again. An Event that arrives after the change that it reports was decided is placed above it, as if it had been
@@ -70,10 +70,11 @@ class Decider:
         return cause is not None and (not cause.place.trace or self.state.is_open(cause.place.trace))
 
     def _choose(self, question: Callable[[Occurrence, *About], Choice], occ: Occurrence, *about: *About) -> Choice:
-        """The choice of a chooser, unless the cause is an unseen change that does not explain the occurrence.
+        """Return the choice of a chooser; UNKNOWN if its cause is an inferred change that does not explain ``occ``.
 
-        It may be older than a trace can be, both before the occurrence and before it was inferred: an old Event of the
-        object is why it was inferred. And of a listed object, only few changes are known.
+        That is one which is more than ``max_trace_age`` older than both the occurrence and the record from which it was
+        inferred (an old Event can be the reason why it was inferred). Or it created the object, while the Event reports
+        that the object scaled again: changes between the two were not seen.
         """
         choice = self._ask(question, occ, *about)
         if choice.cause is None:
@@ -87,8 +88,8 @@ class Decider:
         return choice
 
     def _is_routine(self, occ: Occurrence, choice: Choice) -> bool:
-        """True for a heartbeat that nothing in an open trace explains: an Event that a rule calls so, or that an object
-        which is well applies a revision again."""
+        """True for a heartbeat that nothing in an open trace explains: an Event whose rule says ``routine``, or a
+        healthy object that applies the same revision again."""
         stated = occ.subject is not None and occ.subject.means == "routine"
         if not stated and not occ.revision:
             return False
@@ -134,7 +135,8 @@ class Decider:
         return node is not None and (bool(node.deleted) or not node.rv)
 
     def _identify(self, occ: Occurrence) -> None:
-        """Find the object of an Event that has only its name: of the change that it reports, or who had the name."""
+        """Find the object of an Event that has only its name: that of the change that it reports, or else the one that
+        had the name at that time."""
         reported = evidence.reported_change(self.state, occ)
         if reported is not None and reported[1].kind == occ.kind and reported[1].name == occ.name:
             self.state.identify(occ, reported[1])
@@ -168,7 +170,7 @@ class Decider:
     def _claim_dependents(self, deletion: Occurrence) -> None:
         """Place deletions below that of their owner or namespace, if they were decided without it.
 
-        Its list after a gap may be received later than the deletions, and than the lists of other streams.
+        After a gap, the list that shows the owner's deletion may arrive after those deletions.
         """
         obj = self.state.object(deletion.uid)
         made = evidence.made_by(obj, deletion) if obj is not None else None
@@ -211,7 +213,7 @@ class Decider:
             self.state.ignore_context(occ)
 
     def _is_above(self, occ: Occurrence, other: Occurrence) -> bool:
-        """True if ``other`` already follows from ``occ``, so that the reverse would close a circle."""
+        """True if ``other`` already follows from ``occ``, so that the reverse would create a cycle."""
         parent = self.state.occurrence(other.place.parent)
         while parent is not None and parent is not occ:
             parent = self.state.occurrence(parent.place.parent)

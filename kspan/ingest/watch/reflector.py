@@ -6,13 +6,15 @@ instead of a cache being filled. The frames of a resource are, in this order:
     LIST, LISTED (one per object), BOOKMARK      a complete list
     ADDED, MODIFIED, DELETED, BOOKMARK           the watch that continues it
     ERROR                                        the reason for a new list, which begins with LIST
+    NOTE                                         a remark, after a list
 
 A watch that ends or breaks is resumed from the newest version seen (``WatchStream``). A new list is needed only if the
 API server no longer has that version. A list that breaks off is continued page by page; if its continue token
 expires, an ERROR is delivered and the list begins again.
 
 If namespaces are selected, each has its own watch, but all are covered by one list, which begins and ends once. A
-namespace that is refused (403, 404) is left out of the list and tried again every ten minutes.
+namespace that is refused (403, 404) is left out of the list and tried again: within 30 s if it was watched before, else
+after 5 s and then after growing times up to ten minutes (``retry.py``).
 """
 
 import threading
@@ -35,7 +37,8 @@ from kspan.k8s.wire import Page, read_watched_object
 _UNKNOWN_VERSION = frozenset({400, 410, 500, 504})
 """HTTP statuses by which an API server says that it no longer has a version, or does not have it yet.
 
-500 is etcd's "required revision is a future revision", which k8s.io/apiserver/pkg/storage/etcd3/store.go passes on.
+410: compacted. 504: its cache has not reached the version ("Too large resource version"). 400: it cannot read it. 500:
+etcd's "required revision is a future revision", which k8s.io/apiserver/pkg/storage/etcd3/store.go passes on.
 """
 
 
@@ -49,8 +52,8 @@ class Reflector:
         version: resume from this resourceVersion without a list. Only with a single namespace or the whole cluster,
             because the versions of several watches differ. Empty: list first.
         observer: receives changes of the state.
-        start_versions: list first at the first of these resourceVersions that the API server still has, so that the
-            watch replays the changes since then; at the newest version if it has none of them.
+        start_versions: resourceVersions to try in this order for the first list, so that the watch replays the changes
+            since then. If the API server has none of them, the newest version is listed.
         monitor: finds silent watches. Without one, only the read timeout ends them.
         watched: those of ``namespaces`` that were watched before.
         on_recovery: called when a watch is open after it failed or was refused.
@@ -73,7 +76,7 @@ class Reflector:
     ) -> None:
         self.target = sink.target
         self.synced = False
-        """True once the resource is listed, resumed, or known to be refused."""
+        """True once the resource was watched with nothing lost that was watched before, or is known to be refused."""
         self._connection = connection
         self._sink = sink
         self._cancellation = Cancellation()
@@ -115,7 +118,8 @@ class Reflector:
         self._cancellation.wake()
 
     def position(self) -> StreamPosition:
-        """The smallest version of all namespaces (empty: none), and when the newest frame was delivered (Unix ns)."""
+        """The smallest version of all namespaces (empty: none), and when the newest object, LIST or BOOKMARK was
+        delivered (Unix ns)."""
         versions = [stream.version for stream in self._streams if stream.version.isdecimal()]
         return min(versions, key=int, default=""), self._sink.newest
 
@@ -237,7 +241,7 @@ class Reflector:
                 stream.report_failure_and_wait(error, time.monotonic() - started, cancellation)
                 continue
             except ApiError:
-                return  # The list that follows meets the error again, reports it and retries.
+                return  # The list that follows repeats the request, reports the error and retries.
             return
 
     def _watch_in_threads(self) -> None:
