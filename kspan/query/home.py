@@ -7,7 +7,8 @@ from sqlalchemy import BigInteger, Boolean, Connection, column, select, table
 
 from kspan.model import GapRow
 from kspan.query import spans as reading
-from kspan.query.rollouts import Rollout, RolloutFilter, list_rollouts, newest_time
+from kspan.query.rollouts import Rollout, RolloutFilter, list_rollouts
+from kspan.query.timeline import newest_time
 from kspan.query.traces import Status, TraceFilter, TraceSummary, list_traces
 from kspan.query.view_rows import newest_gaps
 from kspan.query.visible import EVERYTHING, Visible

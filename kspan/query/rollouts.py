@@ -103,17 +103,6 @@ def one_rollout(
     return found[0]
 
 
-def newest_time(connection: Connection, cluster: str, visible: Visible = EVERYTHING) -> int:
-    """Return the start of the newest occurrence in the namespaces of the asker (Unix ns; 0: there is none)."""
-    spans = schema.spans
-    query = select(spans.c.start_time).where(spans.c.cluster == cluster, spans.c.start_time > 0)
-    query = query.order_by(spans.c.start_time.desc()).limit(1)
-    if visible.everything():
-        return connection.execute(query).scalar() or 0
-    inside = [query.where(spans.c.object_namespace == name) for name in visible.namespaces(connection, cluster)]
-    return max((connection.execute(each).scalar() or 0 for each in inside), default=0)
-
-
 def _columns() -> Select[Any]:
     return select(*(view.c[name] for name in Rollout.__struct_fields__))
 

@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, Connection, Select, func, literal, select
 
 from kspan import vocabulary
 from kspan.errors import QueryError
-from kspan.model import PendingRow, SpanRow, SpanState, TraceRow
+from kspan.ids import unnamed
+from kspan.model import ObjectRow, PendingRow, SpanRow, SpanState, TraceRow
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
 from kspan.store.tables.fold_history import fold_version
@@ -91,6 +92,22 @@ def of_trace(connection: Connection, cluster: str, trace_id: str) -> list[SpanRo
         _check_fold_version(connection, cluster)
         found = so_far(found)
     return sorted(found, key=lambda span: (span.start_time, span.span_id))
+
+
+def of_object(cluster: str, here: ObjectRow, *, unnamed_too: bool = False) -> Select[Any]:
+    """Select the spans of an object, newest first.
+
+    ``unnamed_too`` adds those of Events that name the object without its uid.
+    """
+    uids = [here.uid, unnamed(here.kind, here.namespace, here.name)] if unnamed_too else [here.uid]
+    query = rows.select_rows(spans, SpanRow).where(
+        spans.c.cluster == cluster,
+        spans.c.object_kind == here.kind,
+        spans.c.object_namespace == here.namespace,
+        spans.c.object_name == here.name,
+        spans.c.object_uid.in_(uids) if unnamed_too else spans.c.object_uid == here.uid,
+    )
+    return query.order_by(spans.c.start_time.desc())
 
 
 def last_time(span: SpanRow) -> int:

@@ -64,6 +64,16 @@ class TimelineLine(msgspec.Struct, frozen=True):
     span: SpanRow
 
 
+def newest_time(connection: Connection, cluster: str, visible: Visible = EVERYTHING) -> int:
+    """Return the start of the newest occurrence in the namespaces of the asker (Unix ns; 0: there is none)."""
+    query = select(spans.c.start_time).where(spans.c.cluster == cluster, spans.c.start_time > 0)
+    query = query.order_by(spans.c.start_time.desc()).limit(1)
+    if visible.everything():
+        return connection.execute(query).scalar() or 0
+    inside = [query.where(spans.c.object_namespace == name) for name in visible.namespaces(connection, cluster)]
+    return max((connection.execute(each).scalar() or 0 for each in inside), default=0)
+
+
 def timeline(store: Store, cluster: str, wanted: TimelineFilter) -> Iterator[TimelineLine]:
     """Return the occurrences, oldest first. One that changes meanwhile can be missing, but none comes twice.
 

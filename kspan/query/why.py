@@ -7,7 +7,6 @@ from sqlalchemy import BigInteger, Boolean, Connection, and_, case, cast, column
 
 from kspan import vocabulary
 from kspan.errors import QueryError
-from kspan.ids import unnamed
 from kspan.model import ObjectRow, SpanLink, SpanRow, TraceRow
 from kspan.query import spans as reading
 from kspan.query.objects.find import Found, find
@@ -143,22 +142,8 @@ def why(
 
 
 def _newest(connection: Connection, cluster: str, found: Found, until: int) -> SpanRow | None:
-    here = found.object
-    uids = [here.uid, unnamed(here.kind, here.namespace, here.name)]
-    query = (
-        rows.select_rows(spans, SpanRow)
-        .where(
-            spans.c.cluster == cluster,
-            spans.c.object_kind == here.kind,
-            spans.c.object_namespace == here.namespace,
-            spans.c.object_name == here.name,
-            spans.c.object_uid.in_(uids),
-            spans.c.start_time <= until,
-        )
-        .order_by(spans.c.start_time.desc())
-        .limit(16)
-    )
-    newest = list(reading.fetch(connection, cluster, query))
+    query = reading.of_object(cluster, found.object, unnamed_too=True).where(spans.c.start_time <= until)
+    newest = list(reading.fetch(connection, cluster, query.limit(16)))
     together = [span for span in newest if span.start_time == newest[0].start_time]
     # Of several with the same start, take the one that the others caused.
     causes = {span.parent_span_id for span in together}
@@ -171,21 +156,9 @@ def _problem(
     """The newest error of an object within ``RECENT`` before its newest occurrence, if the chain has none of it."""
     if any(link.span.error and link.span.object_uid == here.uid for link in links):
         return None
-    query = (
-        rows.select_rows(spans, SpanRow)
-        .where(
-            spans.c.cluster == cluster,
-            spans.c.object_kind == here.kind,
-            spans.c.object_namespace == here.namespace,
-            spans.c.object_name == here.name,
-            spans.c.object_uid == here.uid,
-            spans.c.start_time.between(newest.start_time - RECENT, newest.start_time),
-            spans.c.error,
-        )
-        .order_by(spans.c.start_time.desc())
-        .limit(1)
-    )
-    return next(reading.fetch(connection, cluster, query), None)
+    recent = spans.c.start_time.between(newest.start_time - RECENT, newest.start_time)
+    query = reading.of_object(cluster, here).where(recent, spans.c.error)
+    return next(reading.fetch(connection, cluster, query.limit(1)), None)
 
 
 def _undecided(connection: Connection, cluster: str, here: ObjectRow, until: int) -> list[SpanRow]:

@@ -16,6 +16,7 @@ from kspan.web.guard import Access, Guard
 from kspan.web.history import History
 from kspan.web.jaeger import api as jaeger
 from kspan.web.pages import routes as pages
+from kspan.web.pages.asking import Frame
 from kspan.web.problem import problem, refusal
 from kspan.web.v1 import routes as v1
 from kspan.web.v1.news import Newsroom
@@ -39,14 +40,18 @@ def make_app(
         watching: returns how many resources are watched and how many should be; None if nothing is watched.
     """
     found = [Route(path, _endpoint(answer), methods=["GET"]) for path, answer in routes.items()]
-    newsroom = Newsroom(history) if history is not None else None
-    if history is not None and newsroom is not None:
-        found += [*jaeger.routes(history), *v1.routes(history, newsroom), *pages.routes(history, watching)]
+    newsroom: Newsroom | None = None
+    frame: Frame | None = None
+    if history is not None:
+        newsroom, frame = Newsroom(history), Frame(history, watching)
+        found += [*jaeger.routes(history), *v1.routes(history, newsroom), *pages.routes(frame)]
     paths = [route.path for route in found]
 
     async def not_found(request: Request, _error: Exception) -> Response:
         if request.url.path.startswith("/v1/"):
             return problem(404, "no such address: /v1/openapi.json lists them")
+        if frame is not None and "text/html" in request.headers.get("accept", ""):
+            return frame.problem(404, "Not found", "There is no page at this address.")
         return PlainTextResponse("".join(f"{path}\n" for path in paths), 404)
 
     async def failed(request: Request, _error: Exception) -> Response:

@@ -7,7 +7,6 @@ from typing import Final, TypeVar
 import anyio
 import anyio.to_thread
 from sqlalchemy import Connection
-from starlette.exceptions import HTTPException
 
 from kspan.errors import StoreError
 from kspan.query.visible import Visible
@@ -64,22 +63,7 @@ class History:
         """Return the store and the uid of the cluster. Raises NotThereError while there is none. It may wait."""
         return self._find(self.cluster)
 
-    async def ask(self, question: Callable[[Connection, str], Answer]) -> Answer:
-        """Return the answer of ``question``, which is called with a connection and the uid of the cluster.
-
-        The question does not distinguish namespaces, so it is not asked for somebody who may not see all of them.
-
-        Raises what ``ask_visible`` raises, and HTTPException 403 for such an asker.
-        """
-
-        def checked(connection: Connection, cluster: str, visible: Visible) -> Answer:
-            if not visible.everything():
-                raise HTTPException(403, "this is shown only to those who may list the Events of all namespaces")
-            return question(connection, cluster)
-
-        return await self.ask_visible(checked)
-
-    async def ask_visible(self, question: Callable[[Connection, str, Visible], Answer]) -> Answer:
+    async def ask(self, question: Callable[[Connection, str, Visible], Answer]) -> Answer:
         """Return the answer of ``question``, to what the asker of the current request may see.
 
         It is called with a connection, the uid of the cluster and what the asker may see. It returns nothing else, and

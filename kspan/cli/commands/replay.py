@@ -171,6 +171,7 @@ def run_demo(db: str | None, *, progress: bool) -> None:
     print(
         f"\nThe history is in {database}. Continue with:\n"
         f"  {program} traces --db {database}\n"
+        f"  {program} serve --db {database}\n"
         f"  {program} timeline --kind pod --name web-854b7f4f-9xzlt --db {database}\n"
         f"  {program} sql --schema --db {database}",
         file=sys.stderr,

@@ -38,11 +38,11 @@ def serve(
     kubeconfig: Kubeconfig = None,
     context: Context = None,
 ) -> None:
-    """Serve the history to Jaeger UI and Grafana.
+    """Show the history in a browser, and serve it to programs.
 
-    Runs until Ctrl-C. The database is only read: it may be a copy from another machine, or one that 'kspan run' is
-    writing, which serves the same at its own address. Beyond this machine, a token is needed. A cluster is asked only
-    with --auth kubernetes.
+    Serves pages, /v1 and the query APIs of Jaeger (for Jaeger UI and Grafana) until Ctrl-C. The database is only read:
+    it may be a copy from another machine, or one that 'kspan run' is writing, which serves the same at its own address.
+    Beyond this machine, a token is needed. A cluster is asked only with --auth kubernetes.
 
     \b
     Examples:

@@ -16,7 +16,7 @@ class ObjectAnswer(msgspec.Struct, frozen=True):
         resource_version, generation: those of its newest version.
         owner_uid: uid of its controller; empty if it has none.
         node: Node of a Pod; empty if it has none.
-        created_at, seen_at, deleted_at: times of its creation, of its newest version and of its end; null if unknown.
+        created_at, seen_at, deleted_at: times of its creation, its first observation and its end; null if unknown.
         state: its state in words; empty if its kind has none, and in lists.
     """
 

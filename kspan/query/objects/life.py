@@ -105,19 +105,7 @@ def life_of(
 
 
 def _occurrences(connection: Connection, cluster: str, here: ObjectRow, until: int, visible: Visible) -> list[SpanRow]:
-    query = (
-        rows.select_rows(spans, SpanRow)
-        .where(
-            spans.c.cluster == cluster,
-            spans.c.object_kind == here.kind,
-            spans.c.object_namespace == here.namespace,
-            spans.c.object_name == here.name,
-            spans.c.object_uid == here.uid,
-            spans.c.start_time <= until,
-        )
-        .order_by(spans.c.start_time.desc())
-        .limit(OCCURRENCES)
-    )
+    query = reading.of_object(cluster, here).where(spans.c.start_time <= until).limit(OCCURRENCES)
     found = reading.with_outcomes(connection, cluster, reading.fetch(connection, cluster, query))
     return visible.spans(connection, cluster, found)
 

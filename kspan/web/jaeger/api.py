@@ -82,7 +82,7 @@ class _Api:
         raise NotImplementedError
 
     async def _ask(self, question: Callable[[Connection, str, Visible], _Found]) -> _Found:
-        return await self._history.ask_visible(question)
+        return await self._history.ask(question)
 
 
 class _Legacy(_Api):

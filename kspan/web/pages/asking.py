@@ -16,6 +16,8 @@ from kspan.query.time_args import parse_moment
 from kspan.query.visible import Visible
 from kspan.web.history import BusyError, History, NotThereError, TooSlowError
 from kspan.web.pages.html import render
+from kspan.web.v1.cursors import from_cursor
+from kspan.web.v1.problems import BadRequestError
 
 _logger = logging.getLogger(__name__)
 _Found = TypeVar("_Found")
@@ -38,16 +40,9 @@ class Frame:
         self.history = history
         self._watching = watching
 
-    async def ask(self, question: Callable[[Connection, str], _Found]) -> _Found:
-        """Return the answer of ``question``, which is called with a connection and the uid of the cluster.
-
-        It is refused to askers who may not see all namespaces.
-        """
-        return await self.history.ask(question)
-
-    async def ask_visible(self, question: Callable[[Connection, str, Visible], _Found]) -> _Found:
+    async def ask(self, question: Callable[[Connection, str, Visible], _Found]) -> _Found:
         """Return the answer of ``question``, which is also called with what the asker may see."""
-        return await self.history.ask_visible(question)
+        return await self.history.ask(question)
 
     def route(self, path: str, page: Page) -> Route:
         """Return the route of a page. Its errors become pages that say what is wrong."""
@@ -81,6 +76,17 @@ class Frame:
     def problem(self, status: int, title: str, text: str) -> Response:
         """Return a page about an error."""
         return self.render("problem.html", status, title=title, text=text)
+
+
+def position_of(text: str, kind: Any, parameter: str) -> Any:
+    """Return the position (of the type ``kind``) of a cursor in a link to more of a list; None if it is empty.
+
+    Raises QueryError.
+    """
+    try:
+        return from_cursor(text, kind) if text else None
+    except BadRequestError as error:
+        raise QueryError(str(error).replace("cursor", parameter, 1)) from None
 
 
 def moment(text: str, option: str) -> int:

@@ -16,7 +16,7 @@ def routes(frame: Frame) -> list[Route]:
     """Return the route."""
 
     async def page(_request: Request) -> Response:
-        now = await frame.ask_visible(lambda c, cluster, seen: what_happens(c, cluster, time.time_ns(), seen))
+        now = await frame.ask(lambda c, cluster, seen: what_happens(c, cluster, time.time_ns(), seen))
         return frame.render(
             "home.html",
             here="Home",

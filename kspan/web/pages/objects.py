@@ -22,14 +22,13 @@ from kspan.query.objects.manifest import comparable, decode, readable, side_by_s
 from kspan.query.objects.names import ObjectName, parse_kind
 from kspan.query.objects.status import state_of
 from kspan.query.objects.versions import version_numbered
-from kspan.query.rollouts import newest_time
+from kspan.query.timeline import newest_time
 from kspan.query.traces import TraceFilter, page_of_traces
 from kspan.query.visible import Visible
 from kspan.times import format_time
-from kspan.web.pages.asking import Frame, moment
+from kspan.web.pages.asking import Frame, moment, position_of
 from kspan.web.pages.bars import draw
-from kspan.web.v1.cursors import from_cursor, to_cursor
-from kspan.web.v1.problems import BadRequestError
+from kspan.web.v1.cursors import to_cursor
 
 SHOWN: Final = 100
 TRACES: Final = 10
@@ -41,9 +40,7 @@ def routes(frame: Frame) -> list[Route]:
     async def listing(request: Request) -> Response:
         given = request.query_params
         wanted = _filter(dict(given))
-        found, position = await frame.ask_visible(
-            lambda c, cluster, seen: list_objects(c, cluster, wanted, SHOWN, seen)
-        )
+        found, position = await frame.ask(lambda c, cluster, seen: list_objects(c, cluster, wanted, SHOWN, seen))
         kept = {name: text for name, text in given.items() if text and name != "cursor"}
         return frame.render(
             "objects.html",
@@ -56,12 +53,12 @@ def routes(frame: Frame) -> list[Route]:
     async def named(request: Request) -> Response:
         given = request.path_params
         wanted = ObjectName(parse_kind(given["kind"]), given.get("namespace", ""), given["name"])
-        found = await frame.ask_visible(lambda c, cluster, seen: find(c, cluster, wanted, visible=seen))
+        found = await frame.ask(lambda c, cluster, seen: find(c, cluster, wanted, visible=seen))
         return RedirectResponse(f"/objects/{quote(found.object.uid, safe='')}", 303)
 
     async def page(request: Request) -> Response:
         uid, at = request.path_params["uid"], moment(request.query_params.get("at", ""), "at")
-        values = await frame.ask_visible(lambda c, cluster, seen: _values(c, cluster, uid, at, seen))
+        values = await frame.ask(lambda c, cluster, seen: _values(c, cluster, uid, at, seen))
         return frame.render("object.html", here="Objects", at=format_time(at) if at else "", **values)
 
     async def compare(request: Request) -> Response:
@@ -69,7 +66,7 @@ def routes(frame: Frame) -> list[Route]:
         if len(chosen) != 2:
             said = f"{len(chosen)} are chosen: mark two versions of one object."
             return frame.problem(400, "Choose two versions", said)
-        values = await frame.ask_visible(lambda c, cluster, seen: _compared(c, cluster, uid, chosen, seen))
+        values = await frame.ask(lambda c, cluster, seen: _compared(c, cluster, uid, chosen, seen))
         return frame.render("object_compare.html", here="Objects", **values)
 
     return [
@@ -86,16 +83,12 @@ def _filter(given: dict[str, str]) -> ObjectFilter:
     kind, name, cursor = given.get("kind", "").strip(), given.get("name", "").strip(), given.get("cursor", "")
     if "/" in name and not kind:
         kind, _, name = name.rpartition("/")
-    try:
-        after = from_cursor(cursor, tuple[str, str, str, str]) if cursor else None
-    except BadRequestError as error:
-        raise QueryError(str(error)) from None
     return ObjectFilter(
         kind=parse_kind(kind) if kind else None,
         namespace=given.get("namespace", "").strip(),
         prefix=name,
         deleted=bool(given.get("deleted")),
-        after=after,
+        after=position_of(cursor, tuple[str, str, str, str], "cursor"),
     )
 
 

@@ -15,7 +15,8 @@ from kspan.query import spans as reading
 from kspan.query.objects.manifest import comparable, decode, unified_diff
 from kspan.query.objects.names import ObjectName, parse_kind
 from kspan.query.objects.versions import version_numbered
-from kspan.query.rollouts import Rollout, RolloutFilter, list_rollouts, newest_time, one_rollout
+from kspan.query.rollouts import Rollout, RolloutFilter, list_rollouts, one_rollout
+from kspan.query.timeline import newest_time
 from kspan.query.visible import Visible
 from kspan.query.why import Effect, effects_in
 from kspan.times import SECOND, format_time
@@ -45,7 +46,7 @@ def routes(frame: Frame) -> list[Route]:
             wanted = _filter(given, newest_time(connection, cluster, visible))
             return list_rollouts(connection, cluster, wanted, SHOWN + 1, visible), wanted.since
 
-        found, since = await frame.ask_visible(question)
+        found, since = await frame.ask(question)
         return frame.render(
             "rollouts.html",
             here="Rollouts",
@@ -59,7 +60,7 @@ def routes(frame: Frame) -> list[Route]:
         chosen = request.query_params.getlist("rollout")
         if len(chosen) != 2:
             return frame.problem(400, "Choose two rollouts", f"{len(chosen)} are chosen: mark two of one workload.")
-        sides, lines = await frame.ask_visible(lambda c, cluster, seen: _compared(c, cluster, seen, chosen))
+        sides, lines = await frame.ask(lambda c, cluster, seen: _compared(c, cluster, seen, chosen))
         return frame.render("rollouts_compare.html", here="Rollouts", sides=sides, lines=lines)
 
     return [frame.route("/rollouts", page), frame.route("/rollouts/compare", compare)]

@@ -15,14 +15,13 @@ from kspan.errors import QueryError
 from kspan.query import spans as reading
 from kspan.query.answers import occurrence
 from kspan.query.objects.names import parse_kind
-from kspan.query.rollouts import newest_time
-from kspan.query.timeline import Position, TimelineFilter, TimelineLine, page_of_timeline
+from kspan.query.timeline import Position, TimelineFilter, TimelineLine, newest_time, page_of_timeline
 from kspan.query.visible import Visible
 from kspan.times import SECOND, format_time
 from kspan.vocabulary import CONTAINER_NAME
-from kspan.web.pages.asking import Frame, moment
-from kspan.web.v1.cursors import from_cursor, to_cursor
-from kspan.web.v1.problems import BadRequestError, with_problems
+from kspan.web.pages.asking import Frame, moment, position_of
+from kspan.web.v1.cursors import to_cursor
+from kspan.web.v1.problems import with_problems
 
 HOUR: Final = 3_600 * SECOND
 SHOWN: Final = 200
@@ -74,11 +73,11 @@ def routes(frame: Frame) -> list[Route]:
 
         def question(connection: Connection, cluster: str, seen: Visible) -> tuple[Any, ...]:
             wanted, note = _range(given, newest_time(connection, cluster, seen))
-            after = _position(given.get("cursor", ""))
+            after = position_of(given.get("cursor", ""), Position, "cursor")
             found, position = page_of_timeline(connection, cluster, wanted, SHOWN, after, seen)
             return wanted, note, found, position
 
-        wanted, note, found, position = await frame.ask_visible(question)
+        wanted, note, found, position = await frame.ask(question)
         kept = {name: given.get(name, "") for name in _FIELDS if given.get(name)}
         kept |= {"since": format_time(wanted.since), "until": format_time(wanted.until)}
         return frame.render(
@@ -100,11 +99,11 @@ def routes(frame: Frame) -> list[Route]:
 
         def question(connection: Connection, cluster: str, seen: Visible) -> bytes:
             wanted, _ = _range(given, 0)
-            after = from_cursor(given["cursor"], Position) if given.get("cursor") else None
+            after = position_of(given.get("cursor", ""), Position, "cursor")
             found, position = page_of_timeline(connection, cluster, wanted, A_TIME, after, seen)
             return _encode(_columns(found, to_cursor(position)))
 
-        return Response(await frame.ask_visible(question), media_type="application/json")
+        return Response(await frame.ask(question), media_type="application/json")
 
     return [frame.route("/timeline", page), Route("/timeline/rows.json", with_problems(rows))]
 
@@ -139,14 +138,6 @@ def _shifted(wanted: TimelineFilter, direction: int) -> dict[str, str]:
     length = wanted.until - wanted.since
     since = max(wanted.since + direction * length, 1)
     return {"since": format_time(since), "until": format_time(since + length)}
-
-
-def _position(cursor: str) -> Position | None:
-    try:
-        found: Position | None = from_cursor(cursor, Position) if cursor else None
-    except BadRequestError as error:
-        raise QueryError(str(error)) from None
-    return found
 
 
 def _columns(found: list[TimelineLine], cursor: str | None) -> Columns:

@@ -13,8 +13,9 @@ from kspan.model import Outcome
 from kspan.query.answers.trace import TraceItem, item
 from kspan.query.objects.names import parse_kind
 from kspan.query.traces import Position, Status, TraceFilter, page_of_traces
-from kspan.times import LATEST, parse_duration
-from kspan.web.pages.asking import Frame, moment
+from kspan.times import parse_duration
+from kspan.web.pages.asking import Frame, moment, position_of
+from kspan.web.v1.cursors import to_cursor
 
 SHOWN: Final = 100
 """Traces of a page."""
@@ -30,11 +31,11 @@ def routes(frame: Frame) -> list[Route]:
     async def page(request: Request) -> Response:
         given = request.query_params
         wanted = trace_filter(given)
-        found = await frame.ask_visible(lambda c, cluster, seen: page_of_traces(c, cluster, wanted, SHOWN, seen))
+        found = await frame.ask(lambda c, cluster, seen: page_of_traces(c, cluster, wanted, SHOWN, seen))
         items = [item(each) for each in found.traces]
         older = ""
         if found.next is not None:
-            older = "?" + urlencode(_kept(given) | {"before": "{}.{}".format(*found.next)})
+            older = "?" + urlencode(_kept(given) | {"before": to_cursor(found.next)})
         return frame.render(
             "traces.html",
             here="Traces",
@@ -70,7 +71,7 @@ def trace_filter(given: QueryParams) -> TraceFilter:
         min_duration=_duration(given.get("min_duration", "").strip()),
         outcome=outcome,
         text=given.get("text", "").strip(),
-        before=_position(given.get("before", "")),
+        before=position_of(given.get("before", ""), Position, "before"),
     )
 
 
@@ -79,15 +80,6 @@ def _duration(text: str) -> int:
         return parse_duration(text) if text else 0
     except ValueError:
         raise QueryError(f"min_duration: invalid duration {text!r}: use 500ms, 90s or 1h30m") from None
-
-
-def _position(text: str) -> Position | None:
-    if not text:
-        return None
-    start, _, trace_id = text.partition(".")
-    if not (start.isascii() and start.isdigit() and len(start) < 20):
-        raise QueryError("before: not a position that this page has given: begin again without it")
-    return min(int(start), LATEST), trace_id
 
 
 def _kept(given: QueryParams) -> dict[str, str]:

@@ -35,7 +35,7 @@ def routes(frame: Frame) -> list[Route]:
         given, query = request.path_params, request.query_params
         wanted = parse_object((given["kind"], given["name"]), given.get("namespace", ""))
         at, uid = moment(query.get("at", ""), "at"), query.get("uid", "")
-        answer = await frame.ask_visible(lambda c, cluster, seen: why(c, cluster, wanted, at=at, uid=uid, visible=seen))
+        answer = await frame.ask(lambda c, cluster, seen: why(c, cluster, wanted, at=at, uid=uid, visible=seen))
         return frame.render("why.html", here="Why", asked=_asked(wanted), **_values(answer))
 
     return [

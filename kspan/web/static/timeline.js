@@ -1,6 +1,7 @@
 // The lanes of the timeline: reads the occurrences in columns, draws those in view, and lets the reader zoom, move and
 // select a range. The table below shows what is in the range.
 
+import { badgeOf, resolved } from "./colors.js";
 import { clock, moment, showTimes } from "./times.js";
 
 const LANE = 22;
@@ -29,13 +30,8 @@ let scroll = 0;
 let brush = null;
 let drawn = false;
 
-const probe = document.createElement("i");
-probe.hidden = true;
-document.body.append(probe);
-
 function color(name) {
-  probe.style.color = `var(${name})`;
-  return getComputedStyle(probe).color;
+  return resolved(`var(${name})`);
 }
 
 read();
@@ -234,7 +230,7 @@ function drawNames() {
     link.style.top = `${top}px`;
     const kind = document.createElement("span");
     kind.className = "kind";
-    kind.textContent = badge(lane.kind);
+    kind.textContent = badgeOf(lane.kind);
     const name = document.createElement("span");
     name.className = "name";
     name.title = `${lane.kind} ${lane.namespace ? `${lane.namespace}/` : ""}${lane.name}`;
@@ -248,11 +244,6 @@ function drawNames() {
     link.append(kind, name);
     names.append(link);
   }
-}
-
-function badge(kind) {
-  const capitals = kind.match(/[A-Z]/g) ?? [];
-  return capitals.length > 1 ? capitals[0] + capitals[1].toLowerCase() : kind.slice(0, 2);
 }
 
 function ticks(begin, end, most) {
@@ -459,7 +450,7 @@ function row(i) {
   object.href = lane.uid ? `/objects/${encodeURIComponent(lane.uid)}` : "#occurrences";
   const kind = document.createElement("span");
   kind.className = "kind";
-  kind.textContent = badge(lane.kind);
+  kind.textContent = badgeOf(lane.kind);
   object.append(kind, lane.name);
   cell("tight", object);
   const what = document.createElement("a");

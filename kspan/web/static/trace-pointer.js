@@ -20,7 +20,7 @@ export class Pointer {
     this.scroller = scroller;
     this.view = view;
     this.actions = actions;
-    /** Whether the newest press of a button became a drag: it is no click. */
+    /** Whether the newest press of a button became a drag, which is not a click. */
     this.dragged = false;
     this.isDue = false;
     this.lanes = make("div", "lines over");

@@ -1,12 +1,8 @@
 // The scatter plot above the list of traces: start against duration, color by outcome. A click opens the trace.
 
+import { resolved } from "./colors.js";
 import { keepLive } from "./live.js";
 import { duration, moment } from "./times.js";
-
-// A canvas does not understand light-dark(): an element with the color does.
-const probe = document.createElement("i");
-probe.hidden = true;
-document.body.append(probe);
 
 const figure = document.querySelector("[data-scatter]");
 let points = read();
@@ -101,7 +97,7 @@ function nearest(places, x, y) {
 // Durations differ by orders of magnitude, so their axis is logarithmic, from one millisecond.
 function plot(pen, width, height, near) {
   const style = getComputedStyle(document.documentElement);
-  const color = resolved;
+  const color = (name) => resolved(`var(${name})`);
   const first = Math.min(...points.map((each) => each.at));
   const last = Math.max(...points.map((each) => each.at));
   const longest = Math.max(1000, ...points.map((each) => each.ms));
@@ -139,9 +135,4 @@ function plot(pen, width, height, near) {
   }
   pen.globalAlpha = 1;
   return places;
-}
-
-function resolved(name) {
-  probe.style.color = `var(${name})`;
-  return getComputedStyle(probe).color;
 }

@@ -54,7 +54,7 @@ def _route(history: History, endpoint: Endpoint) -> Route:
                 tag = tag_of(body)
             return body, tag
 
-        body, tag = await history.ask_visible(question)
+        body, tag = await history.ask(question)
         return _response(request, body, tag)
 
     return Route(endpoint.path, with_problems(answer))

@@ -119,7 +119,7 @@ async def _visible(history: History, visible: Visible, items: list[Item]) -> lis
     def question(connection: Connection, cluster: str, seen: Visible) -> set[str] | None:
         return None if seen.everything() else set(seen.traces(connection, cluster, ids))
 
-    known = await history.ask_visible(question)
+    known = await history.ask(question)
     return whole if known is None else [item for item in items if item.kind == RESET or item.trace_id in known]
 
 

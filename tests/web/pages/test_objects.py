@@ -1,26 +1,9 @@
 """The pages of objects without a browser, over histories of recordings on both databases."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.query.conftest import Histories, histories  # noqa: F401
-from tests.web.pages.site import Address, Node, read, site
+from tests.web.pages.site import Address, Node, read
 from tests.web.test_server import ask
-
-
-@pytest.fixture
-def update(histories: Histories) -> Iterator[Address]:  # noqa: F811
-    known = histories("02-rolling-update")
-    with site(known.store, known.cluster) as address:
-        yield address
-
-
-@pytest.fixture
-def crash(histories: Histories) -> Iterator[Address]:  # noqa: F811
-    known = histories("03-crashloop")
-    with site(known.store, known.cluster) as address:
-        yield address
 
 
 def follow(address: Address, path: str) -> Node:

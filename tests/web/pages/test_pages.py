@@ -1,31 +1,13 @@
 """The pages without a browser: home, traces, rollouts and why, over histories of recordings on both databases."""
 
-from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
 
 from kspan.store import Store
 from kspan.web.pages.html import STATIC, badge, color
-from tests.query.conftest import Histories, histories, store  # noqa: F401
 from tests.web.pages.site import Address, read, site
 from tests.web.test_server import ask
-
-
-@pytest.fixture
-def update(histories: Histories) -> Iterator[Address]:  # noqa: F811
-    """A rolling update and its rollback."""
-    known = histories("02-rolling-update")
-    with site(known.store, known.cluster) as address:
-        yield address
-
-
-@pytest.fixture
-def crash(histories: Histories) -> Iterator[Address]:  # noqa: F811
-    """A container that crashes again and again."""
-    known = histories("03-crashloop")
-    with site(known.store, known.cluster) as address:
-        yield address
 
 
 def test_the_traces_page_lists_the_newest_first_with_what_changed_and_who(update: Address) -> None:
@@ -67,6 +49,15 @@ def test_a_filter_that_makes_no_sense_is_a_page_that_says_so(update: Address, qu
     assert page.all("main")[0].text
 
 
+def test_a_wrong_address_is_a_page_for_a_browser_and_a_list_of_addresses_for_a_program(update: Address) -> None:
+    status, body, headers = ask(update, "/nothing", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert (status, headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "There is no page at this address." in body
+    status, body, headers = ask(update, "/nothing")
+    assert (status, headers["content-type"]) == (404, "text/plain; charset=utf-8")
+    assert "/traces\n" in body
+
+
 def test_the_home_page_of_a_copy_shows_the_last_hour_on_record(crash: Address) -> None:
     page = read(crash, "/")
     assert page.all("h1")[0].text == "The last hour on record"
@@ -75,7 +66,7 @@ def test_the_home_page_of_a_copy_shows_the_last_hour_on_record(crash: Address) -
     assert "kubectl" in failures.text, "a failure names what caused it"
 
 
-def test_the_home_page_of_an_empty_history_says_that_nothing_is_recorded(store: Store) -> None:  # noqa: F811
+def test_the_home_page_of_an_empty_history_says_that_nothing_is_recorded(store: Store) -> None:
     with site(store, "nothing") as address:
         page = read(address, "/")
         assert "Nothing is recorded yet." in page.text

@@ -1,23 +1,14 @@
 """The timeline page without a browser, and the columns that its script reads."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.query.conftest import Histories, histories  # noqa: F401
-from tests.web.pages.site import Address, read, site
+from tests.web.pages.site import Address, read
 from tests.web.test_server import ask
 
 WINDOW = "since=2026-11-22T10:24:00Z&until=2026-11-22T10:27:00Z"
-
-
-@pytest.fixture
-def update(histories: Histories) -> Iterator[Address]:  # noqa: F811
-    known = histories("02-rolling-update")
-    with site(known.store, known.cluster) as address:
-        yield address
 
 
 def columns(address: Address, query: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from kspan.store import Store, open_store
 from kspan.web.pages import trace as trace_page
 from tests.causality.actors import new_pod, new_replicas, rolled_out, run
 from tests.causality.cluster import Cluster
-from tests.query.conftest import Histories, History, histories  # noqa: F401
+from tests.query.conftest import Histories, History
 from tests.web.pages.site import Address, Node, read, site
 from tests.web.test_server import ask
 
@@ -28,7 +28,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture
-def history(histories: Histories) -> History:  # noqa: F811
+def history(histories: Histories) -> History:
     """A rolling update and its rollback."""
     return histories("02-rolling-update")
 
@@ -218,7 +218,7 @@ def test_perfetto_gets_slices_that_nest_and_an_arrow_for_each_cause(history: His
     ), "an arrow starts within a slice"
 
 
-def test_an_episode_and_the_trace_before_it_link_to_each_other(histories: Histories) -> None:  # noqa: F811
+def test_an_episode_and_the_trace_before_it_link_to_each_other(histories: Histories) -> None:
     known = histories("07-job-cronjob")
     with known.store.reading("look") as connection:
         traces = [each.trace for each in list_traces(connection, known.cluster, TraceFilter(), None)]
