@@ -132,3 +132,7 @@ def shifts(page: Page) -> list[str]:
 def blocking(page: Page) -> list[str]:
     """Scripts without which nothing is painted."""
     return [f"{url} delays the first paint: use type=module or defer" for url in page.evaluate(_BLOCKING)]
+
+
+AT_A_DESK: Final = (unreadable, overflow, shifts, blocking, too_long, leaking_bidi, markup)
+"""What holds on every page that is read with a mouse."""

@@ -110,16 +110,7 @@ def careless(browser: Browser) -> Iterator[Reader]:
     opened.close()
 
 
-ALL: Final = (
-    checks.unreadable,
-    checks.overflow,
-    checks.shifts,
-    checks.blocking,
-    checks.too_long,
-    checks.leaking_bidi,
-    checks.markup,
-    checks.inaccessible,
-)
+ALL: Final = (*checks.AT_A_DESK, checks.inaccessible)
 PHONE_OPTIONS: Final[dict[str, Any]] = {"viewport": PHONE, "is_mobile": True, "has_touch": True}
 
 

@@ -22,16 +22,6 @@ SHOWN: Final = [
 NAMED: Final = ("traces", "trace", "timeline", "why", "objects", "pod")
 """Pages of the hostile database on which the hostile name is shown."""
 
-AT_A_DESK: Final = (
-    checks.unreadable,
-    checks.overflow,
-    checks.shifts,
-    checks.blocking,
-    checks.too_long,
-    checks.leaking_bidi,
-    checks.markup,
-)
-
 Urls = Callable[[str, str], str]
 
 every_page = pytest.mark.parametrize("database_name, page_name", SHOWN, ids=["-".join(pair) for pair in SHOWN])
@@ -42,7 +32,7 @@ def test_a_page_has_one_heading_and_does_not_move_or_overflow(
     reader: Reader, url_of: Urls, database_name: str, page_name: str
 ) -> None:
     page = reader.open(url_of(database_name, page_name))
-    assert [text for check in AT_A_DESK for text in check(page)] == []
+    assert [text for check in checks.AT_A_DESK for text in check(page)] == []
 
 
 @every_page

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection
 
 from kspan.model import ObjectRow
 from kspan.query.home import what_happens
@@ -26,7 +25,7 @@ from kspan.query.waterfall.head import count_spans, read_head
 from kspan.query.why import why
 from kspan.times import LATEST
 from tests.query.conftest import Histories, History
-from tests.store.engine import engine_of
+from tests.store.engine import engine_of, statements_of
 
 WALK = re.compile(
     r"SCAN (spans|s|p|journal)|SEARCH (spans|s|p|journal) USING .*\(cluster=\?\)"
@@ -102,18 +101,8 @@ def test_the_version_before_a_change_is_found_by_its_object(histories: Histories
 
 def plans(history: History, question: str) -> list[tuple[str, list[str]]]:
     """The statements of a question, and the steps of their plans."""
-    asked: list[tuple[str, Any]] = []
-
-    def listen(_: object, _cursor: object, statement: str, parameters: Any, *_more: object) -> None:
-        asked.append((statement, parameters))
-
-    engine = engine_of(history.store)
-    event.listen(engine, "before_cursor_execute", listen)
-    try:
-        with history.store.reading("ask") as connection:
-            assert QUESTIONS[question](history, connection)
-    finally:
-        event.remove(engine, "before_cursor_execute", listen)
+    with statements_of(engine_of(history.store)) as asked, history.store.reading("ask") as connection:
+        assert QUESTIONS[question](history, connection)
     selects = [each for each in asked if each[0].startswith(("SELECT", "WITH"))]
     assert selects
     with history.store.reading("look") as connection:

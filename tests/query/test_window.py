@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import event, select
+from sqlalchemy import select
 
 from kspan.query import timeline as timelines
 from kspan.query import traces as searching
@@ -20,7 +20,7 @@ from kspan.store.schema import tables as schema
 from tests.emit.rows import START, make_span, make_trace
 from tests.query.conftest import Histories, History
 from tests.query.made import CLUSTER, commit, make_object, make_pending
-from tests.store.engine import engine_of
+from tests.store.engine import engine_of, statements_of
 
 SCENARIO = "02-rolling-update"
 KINDS = [Rollout, Failure, Termination]
@@ -145,20 +145,11 @@ def test_what_waits_for_its_cause_is_on_its_node(store: Store) -> None:
 
 def test_an_edge_is_found_in_an_index_on_both_databases(histories: Histories) -> None:
     history = histories(SCENARIO)
-    asked: list[tuple[str, Any]] = []
-
-    def listen(_: object, _cursor: object, statement: str, parameters: Any, *_more: object) -> None:
-        asked.append((statement, parameters))
-
     engine = engine_of(history.store)
-    event.listen(engine, "before_cursor_execute", listen)
-    try:
-        with history.store.reading("ask") as connection:
-            older_edge(connection, history.cluster, 1, 10)
-            older_edge(connection, history.cluster, 1, 10, "rolling-update")
-            newer_edge(connection, history.cluster, 1, 10)
-    finally:
-        event.remove(engine, "before_cursor_execute", listen)
+    with statements_of(engine) as asked, history.store.reading("ask") as connection:
+        older_edge(connection, history.cluster, 1, 10)
+        older_edge(connection, history.cluster, 1, 10, "rolling-update")
+        newer_edge(connection, history.cluster, 1, 10)
     edges = [each for each in asked if "start_time" in each[0]]
     assert len(edges) == 3
     postgresql = engine.dialect.name == "postgresql"
