@@ -57,9 +57,18 @@ class History(msgspec.Struct, frozen=True):
 
 
 def make(
-    store: Store, recording: Path, records: int, spans: int, days: float, progress: Callable[[str], None]
+    store: Store,
+    recording: Path,
+    records: int,
+    spans: int,
+    days: float,
+    progress: Callable[[str], None],
+    stem: str = "app-",
 ) -> History:
-    """Fill an empty store with about this many records and spans, over ``days`` days (0: as few as possible)."""
+    """Fill an empty store with about this many records and spans, over ``days`` days (0: as few as possible).
+
+    ``stem`` is a part of the names of the workloads: each copy adds its number there.
+    """
     frames = deltas(recording)
     progress(f"projecting {recording}")
     projector = Projector(store, CLUSTER, built_in_rules())
@@ -79,12 +88,10 @@ def make(
     _prepare(store, frames[0].received, frames[0].received + (copies + 2) * period)
     for number in range(1, copies + 1):
         with store.writing("copy", CLUSTER) as connection:
-            _copy(connection, schema.journal, number, each, period)
-            _copy(connection, schema.objects, number, each, period)
-            _copy(connection, schema.owners, number, each, period)
-            if number % every == 0:
-                for table in (schema.spans, schema.traces, schema.emissions):
-                    _copy(connection, table, number, each, period)
+            tables = [schema.journal, schema.objects, schema.owners]
+            tables += [schema.spans, schema.traces, schema.emissions] if number % every == 0 else []
+            for table in tables:
+                _copy(connection, table, number, each, period, stem)
         if number % 10 == 0:
             progress(f"{number} of {copies} copies, {number * each:,} records")
     _move_on(store, copies, each, period)
@@ -107,7 +114,7 @@ def _mark_emitted(store: Store) -> None:
         store.mark_emitted(CLUSTER, TARGET, [trace.trace_id for trace in traces], traces[-1].closed_at)
 
 
-def _copy(connection: Connection, table: Table, number: int, each: int, period: int) -> None:
+def _copy(connection: Connection, table: Table, number: int, each: int, period: int, stem: str) -> None:
     dialect = connection.dialect.name
     values = {column.name: _value(table.name, column.name, _HEX[dialect]) for column in table.columns}
     # Conditions that use an index: a copy must not take longer as the store grows.
@@ -129,7 +136,7 @@ def _copy(connection: Connection, table: Table, number: int, each: int, period: 
     first = text("SELECT min(recorded_at) FROM journal WHERE cluster = :cluster AND seq = 1")
     until = connection.execute(first, {"cluster": CLUSTER}).scalar_one() + period - 1
     given: dict[str, object] = {"k": number, "each": each, "period": number * period, "versions": number * VERSIONS}
-    given |= {"cluster": CLUSTER, "until": until, "turn": number % 16}
+    given |= {"cluster": CLUSTER, "until": until, "turn": number % 16, "stem": stem}
     connection.execute(text(statement), given)
 
 
@@ -142,7 +149,7 @@ def _value(table: str, column: str, digits: str) -> str:
         other = f"substr({column}, 1, 9) || {digits} || substr({column}, 14)"
         return f"CASE WHEN length({column}) = 36 THEN {other} ELSE {column} END"
     if (column in _NAMES and table != "spans") or column == "object_name":
-        return f"replace({column}, 'app-', 'app-' || CAST(:k AS TEXT) || '-')"
+        return f"replace({column}, CAST(:stem AS TEXT), CAST(:stem AS TEXT) || CAST(:k AS TEXT) || '-')"
     if column == "resource_version":
         later = "CAST(CAST(resource_version AS BIGINT) + :versions AS TEXT)"
         return f"CASE WHEN resource_version = '' THEN '' ELSE {later} END"

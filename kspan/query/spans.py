@@ -192,7 +192,7 @@ def older_edge(connection: Connection, cluster: str, before: int, most: int, nam
 
     ``before`` is 0 for now. With ``namespace`` only spans about its objects count.
     """
-    query = _starts(cluster, namespace)
+    query = _starts(cluster, namespace, 0)
     query = query.where(schema.spans.c.start_time < before) if before else query
     return connection.execute(query.order_by(schema.spans.c.start_time.desc()).offset(most - 1).limit(1)).scalar() or 0
 
@@ -202,11 +202,11 @@ def newer_edge(connection: Connection, cluster: str, after: int, most: int, name
 
     With ``namespace`` only spans about its objects count.
     """
-    query = _starts(cluster, namespace).where(schema.spans.c.start_time > after)
+    query = _starts(cluster, namespace, max(after, 0))
     return connection.execute(query.order_by(schema.spans.c.start_time).offset(most - 1).limit(1)).scalar() or 0
 
 
-def _starts(cluster: str, namespace: str) -> Select[Any]:
-    spans = schema.spans
-    query = select(spans.c.start_time).where(spans.c.cluster == cluster, spans.c.start_time > 0)
+def _starts(cluster: str, namespace: str, after: int) -> Select[Any]:
+    # One lower bound: of two, SQLite uses the first for the index, and filters by the second.
+    query = select(spans.c.start_time).where(spans.c.cluster == cluster, spans.c.start_time > after)
     return query.where(spans.c.object_namespace == namespace) if namespace else query

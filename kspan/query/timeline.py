@@ -32,7 +32,7 @@ _FEW: Final = 32
 """Maximum number of objects that are looked up one by one in the index by object."""
 
 _LOOKED_AT: Final = 20_000
-"""Spans among which a page looks for those of a node: no index has them in order of time."""
+"""Spans among which a page looks for what no index has in order of time: those of a node or a kind, and errors."""
 
 _OLDEST: Final = 1_200 * SECOND
 """How long before ``since`` (ns) a span can start and still repeat: traces stay open for max_trace_age (15 min)."""
@@ -82,7 +82,7 @@ def timeline(store: Store, cluster: str, wanted: TimelineFilter) -> Iterator[Tim
     with store.reading("read the timeline") as connection:
         if wanted.kind:
             check_kind(connection, cluster, wanted.kind)
-        sources = [[*where, *_on_node(wanted)] for where in _sources(connection, cluster, wanted)]
+        sources = [[*where, *_on_node(wanted)] for where in _sources(connection, cluster, wanted)[0]]
         early = [line for where in sources for line in _before(connection, cluster, wanted, where)]
         early += _undecided(connection, cluster, wanted)
     pages = (_pages(store, cluster, wanted, where) for where in sources)
@@ -103,7 +103,7 @@ def page_of_timeline(
     """Return occurrences that the asker may see, oldest first, and where the timeline goes on (None: it is complete).
 
     ``after`` continues a timeline. There can be fewer occurrences than ``limit``, even none, although the timeline goes
-    on: the number of spans that are looked at for a node is limited. Raises QueryError for an unknown kind.
+    on: the number of spans that are looked at is limited. Raises QueryError for an unknown kind.
     """
     limited = not visible.everything()
     if limited and wanted.namespace and not visible.namespace(wanted.namespace):
@@ -111,12 +111,14 @@ def page_of_timeline(
     if wanted.kind and not limited:
         # The error names other kinds.
         check_kind(connection, cluster, wanted.kind)
-    sources = _sources(connection, cluster, wanted)
+    sources, is_ordered = _sources(connection, cluster, wanted)
     if limited and sources == [[]]:
         inside = visible.namespaces(connection, cluster)
         sources = [[spans.c.object_namespace == name] for name in inside]
     start = after or (wanted.since, "", "")
-    edge = reading.newer_edge(connection, cluster, start[0], _LOOKED_AT) if wanted.node else 0
+    # spans_failed has the errors in order, but SQLite takes the index of all spans.
+    is_ordered = is_ordered and not wanted.node and not wanted.errors
+    edge = 0 if is_ordered else reading.newer_edge(connection, cluster, start[0], _LOOKED_AT, wanted.namespace)
     edge = edge if edge < (wanted.until or LATEST) else 0
     sources = [[*where, *_on_node(wanted)] for where in sources]
     early = [line for where in sources for line in _before(connection, cluster, wanted, where)]
@@ -151,24 +153,26 @@ def _order(line: TimelineLine) -> tuple[int, str, str]:
 # Where to look
 
 
-def _sources(connection: Connection, cluster: str, wanted: TimelineFilter) -> list[list[ColumnElement[bool]]]:
-    """Return conditions whose union is the filter; each can be read in the order of an index."""
+def _sources(
+    connection: Connection, cluster: str, wanted: TimelineFilter
+) -> tuple[list[list[ColumnElement[bool]]], bool]:
+    """Return conditions whose union is the filter, and whether an index has what each selects in order of time."""
     if wanted.name:
         found = places(connection, cluster, wanted.kind, wanted.namespace, wanted.name)
         if len(found) > _FEW:
-            return [[at_places(found, _columns(by_index=False))]]
-        return [[at_places([place], _columns(by_index=True))] for place in found]
+            return [[at_places(found, _columns(by_index=False))]], False
+        return [[at_places([place], _columns(by_index=True))] for place in found], True
     if wanted.kind:
         few = places_of(connection, cluster, wanted.kind, wanted.namespace, _FEW)
         if few is not None:
-            return [[at_places([place], _columns(by_index=True))] for place in few]
+            return [[at_places([place], _columns(by_index=True))] for place in few], True
         kind, *_ = _columns(by_index=False)
         of_kind = kind.in_(kinds_meant(connection, cluster, wanted.kind))
-        return [[of_kind, spans.c.object_namespace == wanted.namespace] if wanted.namespace else [of_kind]]
+        return [[of_kind, spans.c.object_namespace == wanted.namespace] if wanted.namespace else [of_kind]], False
     if wanted.namespace:
         itself = at_places([("Namespace", "", wanted.namespace)], _columns(by_index=True))
-        return [[spans.c.object_namespace == wanted.namespace], [itself]]
-    return [[]]
+        return [[spans.c.object_namespace == wanted.namespace], [itself]], True
+    return [[]], True
 
 
 def _on_node(wanted: TimelineFilter) -> list[ColumnElement[bool]]:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from enum import StrEnum
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, TextClause, and_, exists, not_, or_, select, tuple_
 
 from kspan.errors import QueryError
 from kspan.model import SpanRow, TraceRow, TraceState
@@ -217,17 +217,15 @@ def _closed(
     visible: Visible,
 ) -> tuple[list[TraceSummary], Position | None]:
     """Return the newest matching closed traces, and where the search stopped (None: at its end)."""
-    conditions = [traces.c.cluster == cluster, *_conditions(wanted)]
     if objects is None:
-        return _newest_of_some(connection, cluster, conditions, wanted, limit, visible)
+        return _newest_of_some(connection, cluster, [], wanted, limit, visible)
     ids, since = _recent(connection, cluster, objects)
-    recent = [*conditions, traces.c.start_time >= since]
+    recent = msgspec.structs.replace(wanted, since=max(since, wanted.since))
     found: list[TraceSummary] = []
     for run in chunks(ids):
-        newest, _ = _newest(connection, cluster, [*recent, traces.c.trace_id.in_(run)], wanted, limit, visible)
-        found += newest
+        found += _newest(connection, cluster, [traces.c.trace_id.in_(run)], recent, limit, visible)[0]
     if since > wanted.since and (limit is None or len(found) < limit):
-        anywhere = [*conditions, _any_span(or_(*objects.conditions))]
+        anywhere = [_any_span(or_(*objects.conditions))]
         more, stopped = _newest_of_some(connection, cluster, anywhere, wanted, limit, visible)
         # What the newest spans show can reach further back.
         return (found, (since, "")) if stopped is not None and since <= stopped[0] else (more, stopped)
@@ -242,7 +240,10 @@ def _newest_of_some(
     limit: int | None,
     visible: Visible,
 ) -> tuple[list[TraceSummary], Position | None]:
-    """As ``_newest``, among the ``_MOST`` newest traces: rare ones could be anywhere in the history."""
+    """As ``_newest``, among the ``_MOST`` newest traces: rare ones could be anywhere in the history.
+
+    ``conditions`` are those that are not in the filter.
+    """
     edge = 0
     if limit is not None and wanted.is_selective:
         newer = wanted.before[0] if wanted.before is not None else wanted.until
@@ -250,10 +251,10 @@ def _newest_of_some(
         query = query.where(traces.c.start_time < newer) if newer else query
         query = query.order_by(traces.c.start_time.desc()).offset(_MOST - 1).limit(1)
         edge = connection.execute(query).scalar() or 0
+    within = msgspec.structs.replace(wanted, since=max(edge, wanted.since))
+    found, stopped = _newest(connection, cluster, conditions, within, limit, visible)
     if edge <= wanted.since:
-        return _newest(connection, cluster, conditions, wanted, limit, visible)
-    within = [*conditions, traces.c.start_time >= edge]
-    found, stopped = _newest(connection, cluster, within, wanted, limit, visible)
+        return found, stopped
     return found, (edge, "") if stopped is None and limit is not None and len(found) < limit else stopped
 
 
@@ -273,11 +274,15 @@ def _recent(connection: Connection, cluster: str, objects: _Objects) -> tuple[li
     return sorted(found), complete_since
 
 
-def _conditions(wanted: TraceFilter) -> list[ColumnElement[bool]]:
+def _conditions(cluster: str, wanted: TraceFilter) -> list[ColumnElement[bool] | TextClause]:
+    """Return the conditions of a filter on closed traces.
+
+    There is one lower and one upper bound: of several, SQLite uses the first for the index, and filters by the others.
+    """
     length = traces.c.end_time - traces.c.start_time
     given = [
         (wanted.since, traces.c.start_time >= wanted.since),
-        (wanted.until, traces.c.start_time < wanted.until),
+        (wanted.until and wanted.before is None, traces.c.start_time < wanted.until),
         (wanted.min_duration, length >= wanted.min_duration),
         (wanted.status is Status.OK, and_(not_(traces.c.error), not_(traces.c.incomplete))),
         (wanted.status is Status.ERROR, traces.c.error),
@@ -285,14 +290,16 @@ def _conditions(wanted: TraceFilter) -> list[ColumnElement[bool]]:
         (wanted.status is Status.WARNING, traces.c.warnings > 0),
         (wanted.outcome, traces.c.outcome == wanted.outcome),
     ]
-    found = [condition for is_given, condition in given if is_given]
-    return [*found, *_older(wanted.before)] if wanted.before is not None else found
+    found: list[ColumnElement[bool] | TextClause] = [traces.c.cluster == cluster, schema.CLOSED]
+    found += [condition for is_given, condition in given if is_given]
+    return [*found, *_older(wanted.before, wanted.until)] if wanted.before is not None else found
 
 
-def _older(position: Position) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def _older(position: Position, until: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     # Also the start alone, for which SQLite can use the index.
     start, trace_id = position
-    return traces.c.start_time <= start, tuple_(traces.c.start_time, traces.c.trace_id) < tuple_(start, trace_id)
+    newest = min(start, until - 1) if until else start
+    return traces.c.start_time <= newest, tuple_(traces.c.start_time, traces.c.trace_id) < tuple_(start, trace_id)
 
 
 def _any_span(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -308,18 +315,15 @@ def _newest(
     limit: int | None,
     visible: Visible,
 ) -> tuple[list[TraceSummary], Position | None]:
-    """Return the visible closed traces that match ``conditions`` and the filter on roots, newest first.
+    """Return the visible closed traces that match the filter and ``conditions``, newest first.
 
     Also returns where the search stopped: at the end (None), or after ``_MOST`` traces.
     """
     found: list[TraceSummary] = []
     looked_at, actor = 0, wanted.actor
-    query = rows.select_rows(traces, TraceRow).where(*conditions, schema.CLOSED)
     # In pages, with the roots read by trace id: in a join, a query planner may start with all root spans.
-    query = query.order_by(traces.c.start_time.desc(), traces.c.trace_id.desc())
     size = limit if limit is not None and not wanted.of_root and visible.everything() else CHUNK
-    page = rows.fetch(connection, query.limit(size), TraceRow)
-    while page:
+    while page := rows.fetch(connection, _page(cluster, conditions, wanted, size), TraceRow):
         ids = visible.traces(connection, cluster, [trace.trace_id for trace in page])
         roots, seen = _roots(connection, cluster, ids, actor), set(ids)
         matching = (trace for trace in page if trace.trace_id in (roots if actor else seen))
@@ -331,8 +335,13 @@ def _newest(
         last = page[-1].start_time, page[-1].trace_id
         if looked_at >= _MOST and limit is not None:
             return found, last
-        page = rows.fetch(connection, query.where(*_older(last)).limit(size), TraceRow)
+        wanted = msgspec.structs.replace(wanted, before=last)
     return found[:limit], None
+
+
+def _page(cluster: str, conditions: Sequence[ColumnElement[bool]], wanted: TraceFilter, size: int) -> Select[Any]:
+    query = rows.select_rows(traces, TraceRow).where(*_conditions(cluster, wanted), *conditions)
+    return query.order_by(traces.c.start_time.desc(), traces.c.trace_id.desc()).limit(size)
 
 
 def _says(summary: TraceSummary, text: str) -> bool:

@@ -109,21 +109,22 @@ def page_of_rows(
     view = next(each for each in VIEWS if each.name == _NAMES[kind])
     types = {name: _TYPES.get(sql_type) for name, sql_type, _ in view.columns}
     here = table(view.name, *(column(name, types[name]) for name in types)).c
-    conditions: list[ColumnElement[bool]] = [here.cluster == cluster, here.start_time > 0]
-    conditions += [here.start_time >= wanted.since] if wanted.since else []
-    conditions += [here.start_time < wanted.until] if wanted.until else []
-    conditions += [here.namespace == wanted.namespace] if wanted.namespace else []
-    if not visible.everything():
-        conditions.append(here.namespace.in_(visible.namespaces(connection, cluster)))
-    if wanted.before is not None:
-        # Also the start alone, for which SQLite can use the index.
-        start, trace_id, span_id = wanted.before
-        earlier = tuple_(here.trace_id, here.span_id) < tuple_(trace_id, span_id)
-        conditions += [here.start_time <= start, or_(here.start_time < start, earlier)]
     newest = wanted.before[0] if wanted.before is not None else wanted.until
     edge = older_edge(connection, cluster, newest, LOOKED_AT, wanted.namespace)
     edge = edge if edge > wanted.since else 0
-    conditions += [here.start_time >= edge] if edge else []
+    # One bound: of several, SQLite uses the first for the index, and filters by the others.
+    conditions: list[ColumnElement[bool]] = [here.cluster == cluster, here.start_time >= max(edge, wanted.since, 1)]
+    conditions += [here.namespace == wanted.namespace] if wanted.namespace else []
+    if not visible.everything():
+        conditions.append(here.namespace.in_(visible.namespaces(connection, cluster)))
+    if wanted.before is None:
+        conditions += [here.start_time < wanted.until] if wanted.until else []
+    else:
+        # Also the start alone, for which SQLite can use the index.
+        start, trace_id, span_id = wanted.before
+        earlier = tuple_(here.trace_id, here.span_id) < tuple_(trace_id, span_id)
+        until = min(start, wanted.until - 1) if wanted.until else start
+        conditions += [here.start_time <= until, or_(here.start_time < start, earlier)]
     query = select(*(here[name] for name in kind.__struct_fields__)).where(*conditions)
     query = query.order_by(here.start_time.desc(), here.trace_id.desc(), here.span_id.desc())
     found = [kind(*map(_plain, row)) for row in connection.execute(query.limit(limit + 1))]

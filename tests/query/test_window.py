@@ -9,6 +9,8 @@ from sqlalchemy import select
 from kspan.query import timeline as timelines
 from kspan.query import traces as searching
 from kspan.query import view_rows
+from kspan.query.objects import listing
+from kspan.query.objects.listing import ObjectFilter, list_objects
 from kspan.query.objects.names import parse_kind
 from kspan.query.rollouts import Rollout
 from kspan.query.spans import newer_edge, older_edge
@@ -240,3 +242,21 @@ def test_the_traces_of_the_newest_spans_of_an_object_are_on_its_first_page(
         assert page.next is not None
         everything = list_traces(connection, CLUSTER, wanted, 10)
     assert [s.trace.trace_id for s in everything] == [trace.trace_id for trace in made[5::-1]]
+
+
+@pytest.mark.parametrize("wanted", [ObjectFilter(), ObjectFilter(deleted=True), ObjectFilter(prefix="web-8")])
+@pytest.mark.parametrize("looked_at", [1, 3, 20_000])
+def test_pages_of_objects_together_have_each_object_once_however_few_a_page_looks_at(
+    histories: Histories, monkeypatch: pytest.MonkeyPatch, wanted: ObjectFilter, looked_at: int
+) -> None:
+    history = histories(SCENARIO)
+    with history.store.reading("ask") as connection:
+        everything, end = list_objects(connection, history.cluster, wanted, 1_000)
+        assert end is None
+        assert everything
+        monkeypatch.setattr(listing, "_LOOKED_AT", looked_at)
+        found, after = list_objects(connection, history.cluster, wanted, 2)
+        while after is not None:
+            more, after = list_objects(connection, history.cluster, replace(wanted, after=after), 2)
+            found += more
+    assert found == everything

@@ -109,7 +109,8 @@ def _read(
     table, versions = schema.journal, list[Version]()
     for numbers in _numbers(connection, cluster, found, below):
         here = (table.c.cluster == cluster, table.c.seq.in_(numbers), table.c.payload.is_not(None), until)
-        query = select_rows(table, LogRecord).add_columns(table.c.seq).where(*here).order_by(table.c.seq.desc())
+        # An expression, not the column: else PostgreSQL walks the journal backwards until it meets one of the numbers.
+        query = select_rows(table, LogRecord).add_columns(table.c.seq).where(*here).order_by((table.c.seq + 0).desc())
         rows = connection.execute(query.limit(limit - len(versions)))
         versions += [Version(found, row[-1], LogRecord(*row[:-1])) for row in rows]
         if len(versions) == limit:

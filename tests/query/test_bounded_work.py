@@ -1,0 +1,188 @@
+"""The work of a question does not grow with the history: on ten times as many records it looks at as many rows.
+
+On SQLite the steps of its virtual machine are counted, on PostgreSQL the rows that scans return or reject.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+import pytest
+from sqlalchemy import Connection
+
+from benchmarks.history import CLUSTER, make
+from kspan.query import timeline, traces, view_rows
+from kspan.query.home import HOUR, what_happens
+from kspan.query.objects import listing
+from kspan.query.objects.compare import compare
+from kspan.query.objects.find import find
+from kspan.query.objects.listing import ObjectFilter, list_objects
+from kspan.query.objects.names import parse_kind, parse_object
+from kspan.query.objects.status import state_of
+from kspan.query.objects.versions import version_at
+from kspan.query.rollouts import Rollout, RolloutFilter, list_rollouts
+from kspan.query.timeline import TimelineFilter, newest_time, page_of_timeline
+from kspan.query.traces import TraceFilter, find_trace, page_of_traces
+from kspan.query.view_rows import Failure, RowFilter, Termination, page_of_rows
+from kspan.query.visible import EVERYTHING, Visible
+from kspan.query.waterfall.head import read_head
+from kspan.query.why import why
+from kspan.store import Store, open_store
+from kspan.times import LATEST
+from tests.postgres import TEMPLATE, PostgresServer
+from tests.query.conftest import STORES
+from tests.recordings import recording
+from tests.store.engine import engine_of, statements_of
+
+SCENARIO: Final = "02-rolling-update"
+NAMESPACE: Final = "rolling-update"
+SIZES: Final = (2_000, 20_000)
+"""Records and about half as many spans, in copies of one recording."""
+DAYS: Final = 3.0
+"""Duration of the longer history. In the other as much happens in an hour."""
+
+SLACK: Final = 1.25
+"""By how much the work may grow: indexes get a level deeper."""
+FEW: Final = 50
+"""Rows, or hundreds of instructions, that are not counted."""
+
+ONLY_MINE: Final = Visible(lambda namespace: namespace == NAMESPACE)
+WEB, POD = ("deploy/web",), ("pod/web-854b7f4f-9xzlt",)
+
+Question = Callable[[Connection], object]
+
+
+def _newest(connection: Connection) -> str:
+    return page_of_traces(connection, CLUSTER, TraceFilter(), 1).traces[0].trace.trace_id
+
+
+QUESTIONS: Final[dict[str, Question]] = {
+    "home": lambda c: what_happens(c, CLUSTER, LATEST),
+    "home of one namespace": lambda c: what_happens(c, CLUSTER, LATEST, ONLY_MINE),
+    "why a Pod is gone": lambda c: why(c, CLUSTER, parse_object(POD)),
+    "why a Deployment changed": lambda c: why(c, CLUSTER, parse_object(WEB)),
+    "the newest traces": lambda c: page_of_traces(c, CLUSTER, TraceFilter(), 5),
+    "traces of a namespace": lambda c: page_of_traces(c, CLUSTER, TraceFilter(namespace=NAMESPACE), 5),
+    "traces of an object": lambda c: page_of_traces(
+        c, CLUSTER, TraceFilter(kind=parse_kind("deploy"), namespace=NAMESPACE, name="web"), 5
+    ),
+    "traces with a text that is nowhere": lambda c: page_of_traces(c, CLUSTER, TraceFilter(text="nowhere"), 5),
+    "traces with an outcome that is nowhere": lambda c: page_of_traces(c, CLUSTER, TraceFilter(outcome="failed"), 5),
+    "traces by an actor that is nowhere": lambda c: page_of_traces(c, CLUSTER, TraceFilter(actor="nobody"), 5),
+    "a trace": lambda c: find_trace(c, CLUSTER, _newest(c)),
+    "the head of a trace": lambda c: read_head(c, CLUSTER, EVERYTHING, find_trace(c, CLUSTER, _newest(c))[0], 10),
+    "the newest hour of the timeline": lambda c: page_of_timeline(
+        c, CLUSTER, TimelineFilter(since=newest_time(c, CLUSTER) - 1), 25
+    ),
+    "the timeline from the first record on": lambda c: page_of_timeline(c, CLUSTER, TimelineFilter(since=1), 25),
+    "the timeline of a namespace": lambda c: page_of_timeline(
+        c, CLUSTER, TimelineFilter(since=1, namespace=NAMESPACE), 25
+    ),
+    "the timeline of an object": lambda c: page_of_timeline(
+        c, CLUSTER, TimelineFilter(since=1, kind=parse_kind("pod"), namespace=NAMESPACE, name=POD[0][4:]), 25
+    ),
+    "the errors of the timeline": lambda c: page_of_timeline(c, CLUSTER, TimelineFilter(since=1, errors=True), 25),
+    "the errors of a namespace": lambda c: page_of_timeline(
+        c, CLUSTER, TimelineFilter(since=1, errors=True, namespace=NAMESPACE), 25
+    ),
+    "the timeline of a kind": lambda c: page_of_timeline(
+        c, CLUSTER, TimelineFilter(since=1, kind=parse_kind("replicaset")), 25
+    ),
+    "the timeline of a Node": lambda c: page_of_timeline(c, CLUSTER, TimelineFilter(since=1, node="node-a"), 25),
+    "objects whose name begins with a text": lambda c: list_objects(c, CLUSTER, ObjectFilter(prefix="web"), 5),
+    "the state of an object": lambda c: state_of(c, CLUSTER, find(c, CLUSTER, parse_object(WEB)).object),
+    "an object at a time": lambda c: version_at(c, CLUSTER, parse_object(WEB), at=LATEST),
+    "the last change of an object": lambda c: compare(c, CLUSTER, parse_object(WEB)),
+    "the newest rollouts": lambda c: list_rollouts(c, CLUSTER, RolloutFilter(since=newest_time(c, CLUSTER) - HOUR), 5),
+    "rollouts of a workload": lambda c: list_rollouts(c, CLUSTER, RolloutFilter(name="web"), 5),
+    "a page of rollouts": lambda c: page_of_rows(c, CLUSTER, Rollout, RowFilter(), 5),
+    "a page of failures": lambda c: page_of_rows(c, CLUSTER, Failure, RowFilter(), 5),
+    "a page of terminations": lambda c: page_of_rows(c, CLUSTER, Termination, RowFilter(), 5),
+}
+
+
+class Sizes(msgspec.Struct):
+    """Two histories, the second ten times as long, and how their work is counted."""
+
+    small: Store
+    large: Store
+    work: Callable[[Store, Question], int]
+
+
+@pytest.fixture(scope="module", params=STORES)
+def sizes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sizes]:
+    stores = []
+    for size in SIZES:
+        if request.param == "postgresql":
+            server: PostgresServer = request.getfixturevalue("postgres")
+            url = server.url(server.create(TEMPLATE))
+        else:
+            url = str(tmp_path_factory.mktemp("bounded") / "kspan.sqlite")
+        store = open_store(url)
+        make(store, recording(SCENARIO), size, size, DAYS * size / SIZES[-1], lambda _: None, stem="web")
+        if request.param == "postgresql":  # Autovacuum does it in time. kspan never does it for SQLite.
+            with store.writing("collect statistics", CLUSTER) as connection:
+                connection.exec_driver_sql("ANALYZE")
+        stores.append(store)
+    yield Sizes(stores[0], stores[1], steps if request.param == "sqlite" else rows_looked_at)
+    for store in stores:
+        store.close()
+
+
+def steps(store: Store, question: Question) -> int:
+    """Instructions of SQLite's virtual machine, in hundreds."""
+    found = 0
+
+    def count() -> int:
+        nonlocal found
+        found += 1
+        return 0
+
+    with store.reading("ask") as connection:
+        raw: Any = connection.connection.driver_connection
+        raw.set_progress_handler(count, 100)
+        try:
+            question(connection)
+        finally:
+            raw.set_progress_handler(None, 0)
+    return found
+
+
+def rows_looked_at(store: Store, question: Question) -> int:
+    """Rows that the scans of all statements return or reject."""
+    with statements_of(engine_of(store)) as asked, store.reading("ask") as connection:
+        question(connection)
+    found = 0
+    with store.reading("explain") as connection:
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # Some tables are small enough to be read whole.
+        for statement, parameters in asked:
+            if statement.startswith(("SELECT", "WITH")):
+                explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}"
+                (plan,) = connection.exec_driver_sql(explain, parameters).scalar_one()
+                found += _scanned((json.loads(plan) if isinstance(plan, str) else plan)["Plan"])
+    return found
+
+
+def _scanned(node: dict[str, Any]) -> int:
+    own = 0
+    if "Scan" in node["Node Type"]:
+        rejected = sum(value for name, value in node.items() if name.startswith("Rows Removed by"))
+        own = (node["Actual Rows"] + rejected) * node["Actual Loops"]
+    return int(own) + sum(_scanned(child) for child in node.get("Plans", ()))
+
+
+@pytest.fixture(autouse=True)
+def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a page looks at a part of the history, that part is smaller than the small history."""
+    monkeypatch.setattr(timeline, "_LOOKED_AT", 200)
+    monkeypatch.setattr(view_rows, "LOOKED_AT", 200)
+    monkeypatch.setattr(listing, "_LOOKED_AT", 30)
+    monkeypatch.setattr(traces, "_LOOKED_AT", 20)
+    monkeypatch.setattr(traces, "_MOST", 20)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_the_work_of_a_question_does_not_grow_with_the_history(sizes: Sizes, question: str) -> None:
+    small, large = (sizes.work(store, QUESTIONS[question]) for store in (sizes.small, sizes.large))
+    assert large <= small * SLACK + FEW
