@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from itertools import count, islice
 from pathlib import Path
@@ -36,6 +37,7 @@ from kspan.store import Store, open_store
 from kspan.store.tables.retention import prune
 from kspan.store.tables.stats import database_size
 from kspan.times import SECOND
+from tests.web.pages.site import site
 
 CHUNK = 500
 """Records in a transaction, and in one turn of a comparison."""
@@ -185,6 +187,42 @@ def questions(store: Store) -> None:
             row(f"{what}, median", f"{median:.1f} ms", "150 ms", median / 150)
 
 
+PAGES = (
+    "/",
+    "/traces",
+    "/traces?namespace={namespace}",
+    "/traces?text=nowhere",
+    "/timeline",
+    "/timeline?namespace={namespace}&errors=1&since=2020-01-01T00:00:00Z",
+    "/rollouts",
+    "/objects",
+    "/objects/{uid}",
+    "/why/{kind}/{namespace}/{name}",
+    "/v1/traces?limit=100",
+    "/v1/failures?limit=100",
+)
+
+
+def pages(store: Store) -> None:
+    """Ask for pages and answers of ``/v1`` over loopback, each for random objects."""
+    chance = random.Random(1)
+    with store.reading("choose") as connection:
+        found = connection.exec_driver_sql(
+            "SELECT uid, kind, namespace, name FROM objects WHERE kind IN ('Pod', 'Deployment') AND created_at > 0"
+        ).all()
+    with site(store, CLUSTER) as (host, port):
+        for pattern in PAGES:
+            took = []
+            for _ in range(QUERIES):
+                uid, kind, namespace, name = chance.choice(found)
+                given = {"uid": uid, "kind": kind.lower(), "namespace": namespace, "name": name}
+                began = time.perf_counter()
+                with urllib.request.urlopen(f"http://{host}:{port}{pattern.format(**given)}", timeout=60) as answer:
+                    answer.read()
+                took.append((time.perf_counter() - began) * 1000)
+            row(f"GET {pattern}, median", f"{statistics.median(took):.1f} ms", "300 ms", statistics.median(took) / 300)
+
+
 def pruning(store: Store, frames: list[Frame], before: int) -> None:
     """Measure the longest commit while the oldest records are pruned and 500 records a second arrive."""
     say("pruning")
@@ -235,6 +273,7 @@ def measure(url: str, folder: str, options: argparse.Namespace) -> None:
     start_up(url, "start-up")
     with open_store(url) as big:
         questions(big)
+        pages(big)
         frames = next_copy(history, history.copies + 1)
         beside = empty_beside(big, url) if big.dialect == "postgresql" else open_store(f"{folder}/empty.sqlite")
         with beside as small:

@@ -7,7 +7,8 @@ writer commit them to an SQLite file (WAL, synchronous=FULL), with traces but wi
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -75,7 +76,11 @@ def write_copies(recording: Path, resource: str, lines: int, per_second: float, 
             file.write(msgspec.json.encode(line | {"object": msgspec.Raw(frame.object)}) + b"\n")
 
 
-def watch(recording: Path, resource: str, folder: Path, speed: float) -> Watched:
+Beside = Callable[[str], AbstractContextManager[None]]
+"""What is done beside the writer, with a database."""
+
+
+def watch(recording: Path, resource: str, folder: Path, speed: float, beside: Beside | None = None) -> Watched:
     """Serve a recording and watch it. ``speed`` 0: as fast as possible."""
     kubeconfig, database = folder / "kubeconfig", folder / f"{resource.replace('/', '-')}-{speed}.sqlite"
     command = [sys.executable, "-m", "tests.apiserver", "--recording", str(recording), "--speed", str(speed)]
@@ -84,15 +89,15 @@ def watch(recording: Path, resource: str, folder: Path, speed: float) -> Watched
     try:
         assert server.stdout is not None
         server.stdout.readline()
-        return _ingest(str(kubeconfig), str(database), resource)
+        return _ingest(str(kubeconfig), str(database), resource, beside or (lambda _: nullcontext()))
     finally:
         server.terminate()
         server.communicate()
 
 
-def _ingest(kubeconfig: str, database: str, resource: str) -> Watched:
+def _ingest(kubeconfig: str, database: str, resource: str, beside: Beside) -> Watched:
     settings, clock = FoldSettings(), _Clock()
-    with open_store(database) as store:
+    with open_store(database) as store, beside(database):
         # Without a watermark event time always advances, as it does on a normal day.
         writer = Writer(store, CLUSTER, built_in_rules(), settings, metrics=clock)
         watcher = Watcher(connect(kubeconfig), Selection((resource,)), writer.deliver, {}, NullObserver())
