@@ -208,7 +208,8 @@ def pages(store: Store) -> None:
     chance = random.Random(1)
     with store.reading("choose") as connection:
         found = connection.exec_driver_sql(
-            "SELECT uid, kind, namespace, name FROM objects WHERE kind IN ('Pod', 'Deployment') AND created_at > 0"
+            "SELECT DISTINCT object_uid, object_kind, object_namespace, object_name FROM spans "
+            "WHERE object_kind IN ('Pod', 'Deployment') AND event_uid = ''"
         ).all()
     with site(store, CLUSTER) as (host, port):
         for pattern in PAGES:

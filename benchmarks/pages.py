@@ -1,6 +1,8 @@
-"""Measures the pages in a browser: first paint, first rows and scrolling of long traces, and the size of scripts."""
+"""Measures the pages in a browser: first paint, first rows and scrolling of long traces, moving and zooming a timeline,
+and the size of scripts."""
 
 import tempfile
+import time
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -17,6 +19,11 @@ from tests.browser.serving import serving
 
 LIMITS: Final = {2_000: 0.5, 20_000: 1.0}
 """Spans of a trace -> seconds until the first paint."""
+
+OCCURRENCES: Final = 100_000
+"""Of the timeline."""
+TIMELINE_S: Final = 5.0
+"""Seconds until the lanes of all of them are drawn; the table is there before."""
 
 SCROLL_MS: Final = 50
 SCRIPTS_KB: Final = 120
@@ -59,6 +66,31 @@ _SCROLL: Final = """async steps => {
 }"""
 
 
+# Zooms in around the middle, moves to the right, and zooms out again.
+_PAN_AND_ZOOM: Final = """async steps => {
+    const view = document.querySelector("[data-view]");
+    const box = view.getBoundingClientRect();
+    const middle = {clientX: box.x + box.width / 2, clientY: box.y + box.height / 2};
+    const times = [];
+    for (let step = 0; step < steps; step++) {
+        const phase = step % 12;
+        const wheel = {bubbles: true, cancelable: true, ...middle};
+        if (phase < 4) Object.assign(wheel, {deltaY: -100, ctrlKey: true});
+        else if (phase < 8) Object.assign(wheel, {deltaX: 40});
+        else Object.assign(wheel, {deltaY: 100, ctrlKey: true});
+        const began = performance.now();
+        view.dispatchEvent(new WheelEvent("wheel", wheel));
+        await new Promise(done => requestAnimationFrame(() => {
+            const channel = new MessageChannel();
+            channel.port1.onmessage = done;
+            channel.port2.postMessage(0);
+        }));
+        times.push(performance.now() - began);
+    }
+    return times;
+}"""
+
+
 class Opened(msgspec.Struct, frozen=True):
     """What a reader of a trace waits for: seconds to the first paint and the first rows, ms of each scroll step."""
 
@@ -73,6 +105,7 @@ def measure(folder: Path) -> None:
         with launched() as browser:
             for spans, limit in LIMITS.items():
                 _trace(browser, folder, spans, limit)
+            _timeline(browser, folder)
             _scripts(browser, folder)
     except NoBrowserError as error:
         raise SystemExit(str(error)) from error
@@ -95,6 +128,21 @@ def open_trace(browser: Browser, url: str) -> Opened:
     finally:
         reader.close()
     return Opened(paint / 1000, first / 1000, steps)
+
+
+def pan_and_zoom(browser: Browser, url: str) -> tuple[float, list[float]]:
+    """Open a timeline, and move and zoom it. Return the seconds until all is drawn, and the ms of each step."""
+    reader = Reader(browser)
+    try:
+        page = reader.blank(url)
+        began = time.perf_counter()
+        _go(page, url)
+        page.wait_for_selector("[data-lanes]:not([aria-busy])", timeout=60_000)
+        drawn = time.perf_counter() - began
+        steps: list[float] = page.evaluate(_PAN_AND_ZOOM, STEPS)
+    finally:
+        reader.close()
+    return drawn, steps
 
 
 def script_bytes(browser: Browser, url: str) -> int:
@@ -125,6 +173,17 @@ def _trace(browser: Browser, folder: Path, spans: int, limit: float) -> None:
     row(f"trace of {spans:,} spans: first rows", median(each.rows for each in opened), limit, " s")
     steps = median(step for each in opened for step in each.steps)
     row(f"trace of {spans:,} spans: scroll step", steps, SCROLL_MS, " ms")
+
+
+def _timeline(browser: Browser, folder: Path) -> None:
+    say(f"making {OCCURRENCES:,} occurrences")
+    db = build(f"spans-{OCCURRENCES}", folder)
+    with serving(db) as server:
+        say("opening their timeline")
+        opened = [pan_and_zoom(browser, server + "/timeline?since=2020-01-01T00:00:00Z") for _ in range(RUNS)]
+    what = f"timeline of {OCCURRENCES:,} occurrences"
+    row(f"{what}: drawn", median(drawn for drawn, _ in opened), TIMELINE_S, " s")
+    row(f"{what}: a step", median(step for _, steps in opened for step in steps), SCROLL_MS, " ms")
 
 
 def _scripts(browser: Browser, folder: Path) -> None:

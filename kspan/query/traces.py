@@ -27,7 +27,7 @@ _LOOKED_AT: Final = 500
 _FEW: Final = 32
 """Maximum number of objects of a kind that are looked up one by one."""
 
-_MOST: Final = 10_000
+_MOST: Final = 4_000
 """Number of traces that are looked at for a page."""
 
 _SHOWN: Final = 5
@@ -415,6 +415,8 @@ def _passes(summary: TraceSummary, wanted: TraceFilter) -> bool:
 
 def summarise(connection: Connection, cluster: str, trace: TraceRow) -> TraceSummary:
     """Return a trace with its root span. An open trace gets its times so far."""
+    if trace.state is TraceState.CLOSED:
+        return summarise_closed(connection, cluster, [trace])[0]
     return _summary(trace, reading.of_trace(connection, cluster, trace.trace_id))
 
 
@@ -428,7 +430,7 @@ def _summary(trace: TraceRow, members: Sequence[SpanRow]) -> TraceSummary:
     known = {span.span_id for span in members}
     tops = (span for span in members if span.span_id == trace.root_span_id or span.parent_span_id not in known)
     root = next(tops, None)
-    if trace.state is TraceState.CLOSED or root is None:
+    if root is None:
         return TraceSummary(trace, root)
     return TraceSummary(
         msgspec.structs.replace(

@@ -105,6 +105,7 @@ DATABASES: Final[Mapping[str, Callable[[Path], None]]] = {
     "hostile": _hostile,
     "spans-2000": _rollout(2_000 // SPANS_OF_A_POD),
     "spans-20000": _rollout(20_000 // SPANS_OF_A_POD),
+    "spans-100000": _rollout(100_000 // SPANS_OF_A_POD),
 }
 """Name -> what fills an empty database."""
 
