@@ -3,12 +3,15 @@
 from typing import Final
 
 import msgspec
-from sqlalchemy import BigInteger, Boolean, Connection, and_, case, cast, column, func, select, table
+from sqlalchemy import Connection
 
 from kspan import vocabulary
 from kspan.errors import QueryError
 from kspan.model import ObjectRow, SpanLink, SpanRow, TraceRow
 from kspan.query import spans as reading
+from kspan.query.explain.as_of import as_of
+from kspan.query.explain.effects import Effect, effects_in
+from kspan.query.explain.own import own_error, own_message
 from kspan.query.objects.find import Found, find
 from kspan.query.objects.names import ObjectName
 from kspan.query.objects.status import state_of
@@ -20,21 +23,13 @@ from kspan.times import LATEST, SECOND, format_time
 
 spans, traces = schema.spans, schema.traces
 
-occurrences: Final = table(
-    "occurrences",
-    *map(column, ("cluster", "trace_id", "span_id", "kind", "reason", "object", "uid", "message", "start_time")),
-    column("times", BigInteger),
-    column("error", Boolean),
-)
-"""The view, which counts repeats."""
-
 EFFECTS: Final = 12
 """Maximum number of effects; the others are counted."""
 
 FOLLOWED: Final = 5
 
-PROBES: Final = ("Liveness", "Readiness", "Startup")
-"""How messages of the Event Unhealthy begin (pkg/kubelet/prober/prober.go)."""
+ERRORS: Final = 100
+"""Maximum number of errors of one object that are read."""
 
 RECENT: Final = 900 * SECOND
 """An error of an object explains what it does next for as long as this (the default of ``--max-trace-age``)."""
@@ -53,25 +48,6 @@ class Link(msgspec.Struct, frozen=True):
     continues: str = ""
 
 
-class Effect(msgspec.Struct, frozen=True):
-    """A group of the root cause's other effects: occurrences of one kind and reason.
-
-    There are ``count`` occurrences on ``objects`` objects; the earliest is at ``first`` (Unix ns). ``example`` is the
-    name of one object, ``message`` the message of one error. ``probe`` is the kind of probe that failed (Liveness,
-    Readiness, Startup), or empty.
-    """
-
-    kind: str
-    reason: str
-    error: bool
-    count: int
-    objects: int
-    first: int
-    example: str
-    message: str
-    probe: str
-
-
 class Why(msgspec.Struct, frozen=True):
     """The answer of ``why``. Pairs of strings are (trace id, span id)."""
 
@@ -88,6 +64,8 @@ class Why(msgspec.Struct, frozen=True):
     followed: list[TraceRow]  # the traces that continue that trace
     state: str = ""  # what the object says of its state
     problem: SpanRow | None = None  # the newest error of the object, if it happened recently and is not in ``links``
+    problem_since: int = 0  # when an error of the same reason happened first (Unix ns)
+    message: SpanRow | None = None  # the first report of the newest error, if only that one has the reason
     at: int = 0  # the time that was asked about (Unix ns; 0: now)
 
 
@@ -111,29 +89,31 @@ def why(
     newest = _newest(connection, cluster, found, until)
     if newest is None and not undecided:
         raise QueryError(_nothing_happened(found.object, at))
-    links = _chain(connection, cluster, newest) if newest else []
+    links = _chain(connection, cluster, newest, at) if newest else []
     trace = _trace(connection, cluster, links[-1].span.trace_id) if links else None
     resumed = _resumed(connection, cluster, links[-1].span) if links else []
-    problem = _problem(connection, cluster, found.object, newest, links) if newest else None
+    problem, problem_since = _problem(connection, cluster, found.object, newest, links) if newest else (None, 0)
     shown = {span.trace_id for span in (*(link.span for link in links), *resumed, *([problem] if problem else []))}
     if len(visible.traces(connection, cluster, sorted(shown))) < len(shown):
         raise QueryError(f"{found.object.kind} {found.object.name}: you may not see everything that led to its state")
     remote, lost, related = _end(links[-1].span, trace, resumed) if links else (None, "", None)
-    effects = _effects(connection, cluster, links) if links else []
+    effects = _effects(connection, cluster, links, until) if links else []
     return Why(
         found=found,
-        undecided=[span for span in undecided if newest is None or span.start_time >= newest.start_time],
+        undecided=[as_of(each, at) for each in undecided if newest is None or each.start_time >= newest.start_time],
         links=links,
         remote=remote,
         lost=lost,
         related=related,
         trace=trace,
-        resumed=resumed,
+        resumed=[as_of(each, at) for each in resumed],
         effects=effects[:EFFECTS],
         more_effects=max(len(effects) - EFFECTS, 0),
-        followed=_followed(connection, cluster, trace, visible) if trace else [],
+        followed=_followed(connection, cluster, trace, visible, until) if trace else [],
         state=state_of(connection, cluster, found.object, at=at),
-        problem=problem,
+        problem=as_of(problem, at) if problem is not None else None,
+        problem_since=problem_since,
+        message=_full_message(connection, cluster, links) if links else None,
         at=at,
     )
 
@@ -152,13 +132,44 @@ def _newest(connection: Connection, cluster: str, found: Found, until: int) -> S
 
 def _problem(
     connection: Connection, cluster: str, here: ObjectRow, newest: SpanRow, links: list[Link]
-) -> SpanRow | None:
-    """The newest error of an object within ``RECENT`` before its newest occurrence, if the chain has none of it."""
+) -> tuple[SpanRow | None, int]:
+    """The newest error of an object within ``RECENT`` before its newest occurrence, if the chain has none of it, and
+    when there was one of the same reason first."""
     if any(link.span.error and link.span.object_uid == here.uid for link in links):
-        return None
+        return None, 0
     recent = spans.c.start_time.between(newest.start_time - RECENT, newest.start_time)
     query = reading.of_object(cluster, here).where(recent, spans.c.error)
-    return next(reading.fetch(connection, cluster, query.limit(1)), None)
+    found = [span for span in reading.fetch(connection, cluster, query.limit(ERRORS)) if own_error(span)]
+    if not found:
+        return None, 0
+    return found[0], min(span.start_time for span in found if span.reason == found[0].reason)
+
+
+def _full_message(connection: Connection, cluster: str, links: list[Link]) -> SpanRow | None:
+    """The first report of an image that cannot be pulled or a container that cannot be created, which has the reason.
+
+    The kubelet reports it again as ``Error: ImagePullBackOff`` (pkg/kubelet/images/image_manager.go, kuberuntime).
+    """
+    shown = next((link.span for link in links if link.span.error), None)
+    if shown is None or shown.reason != "Failed" or not own_message(shown).startswith("Error: "):
+        return None
+    alike = (
+        spans.c.cluster == cluster,
+        spans.c.trace_id == shown.trace_id,
+        spans.c.object_uid == shown.object_uid,
+        spans.c.reason == "Failed",
+        spans.c.start_time <= shown.start_time,
+    )
+    query = rows.select_rows(spans, SpanRow).where(*alike).order_by(spans.c.start_time).limit(ERRORS)
+    same = vocabulary.CONTAINER_NAME
+    return next(
+        (
+            span
+            for span in reading.fetch(connection, cluster, query)
+            if span.attributes.get(same) == shown.attributes.get(same) and not own_message(span).startswith("Error: ")
+        ),
+        None,
+    )
 
 
 def _undecided(connection: Connection, cluster: str, here: ObjectRow, until: int) -> list[SpanRow]:
@@ -183,8 +194,8 @@ def _nothing_happened(here: ObjectRow, at: int) -> str:
 # The chain
 
 
-def _chain(connection: Connection, cluster: str, newest: SpanRow) -> list[Link]:
-    """Return the links from ``newest`` up to the last known cause."""
+def _chain(connection: Connection, cluster: str, newest: SpanRow, at: int) -> list[Link]:
+    """Return the links from ``newest`` up to the last known cause, as they were known ``at`` (Unix ns; 0: now)."""
     links: list[Link] = []
     walked: set[tuple[str, str]] = set()
     here: SpanRow | None = newest
@@ -193,7 +204,7 @@ def _chain(connection: Connection, cluster: str, newest: SpanRow) -> list[Link]:
         for span in reading.ancestors(connection, cluster, here.trace_id, here.span_id):
             walked.add((span.trace_id, span.span_id))
             linked = _linked(connection, cluster, span)
-            links.append(Link(span, linked.trace_id if linked else ""))
+            links.append(Link(as_of(span, at), linked.trace_id if linked else ""))
             if linked:
                 break
         here = linked
@@ -249,41 +260,13 @@ def _trace(connection: Connection, cluster: str, trace_id: str) -> TraceRow | No
     return summarise(connection, cluster, found).trace if found is not None else None
 
 
-def _effects(connection: Connection, cluster: str, links: list[Link]) -> list[Effect]:
+def _effects(connection: Connection, cluster: str, links: list[Link], until: int) -> list[Effect]:
     trace_id = links[-1].span.trace_id
     chain = [link.span.span_id for link in links if link.span.trace_id == trace_id]
-    return effects_in(connection, cluster, trace_id, chain)
+    return effects_in(connection, cluster, trace_id, chain, until=until)
 
 
-def effects_in(connection: Connection, cluster: str, trace_id: str, chain: list[str]) -> list[Effect]:
-    """Return the occurrences in a trace but for some spans (``chain``): errors first, then by time."""
-    here = occurrences.c
-    first = func.min(here.start_time)
-    # An expression instead of the column: otherwise SQLite walks through all spans in the order of the index by kind
-    # instead of sorting the few of this trace.
-    kind = func.coalesce(here.kind, "")
-    of_probe = [(here.message.startswith(f"{name} probe"), name) for name in PROBES]
-    probe = case(*[(and_(here.reason == "Unhealthy", of), name) for of, name in of_probe], else_="")
-    query = (
-        select(
-            kind,
-            here.reason,
-            here.error,
-            cast(func.sum(here.times), BigInteger),
-            func.count(here.uid.distinct()),
-            first,
-            func.max(here.object),
-            func.max(here.message),
-            probe,
-        )
-        .where(here.cluster == cluster, here.trace_id == trace_id, here.span_id.not_in(chain))
-        .group_by(kind, here.reason, here.error, probe)
-        .order_by(here.error.desc(), first, kind, here.reason, probe)
-    )
-    return [Effect(*row) for row in connection.execute(query)]
-
-
-def _followed(connection: Connection, cluster: str, trace: TraceRow, visible: Visible) -> list[TraceRow]:
+def _followed(connection: Connection, cluster: str, trace: TraceRow, visible: Visible, until: int) -> list[TraceRow]:
     query = (
         rows.select_rows(traces, TraceRow)
         .where(
@@ -294,4 +277,5 @@ def _followed(connection: Connection, cluster: str, trace: TraceRow, visible: Vi
     )
     found = {trace.trace_id: trace for trace in rows.fetch(connection, query, TraceRow)}
     seen = visible.traces(connection, cluster, list(found))
-    return [summarise(connection, cluster, found[trace_id]).trace for trace_id in seen]
+    known = (summarise(connection, cluster, found[trace_id]).trace for trace_id in seen)
+    return [each for each in known if (each.start_time or each.opened_at) <= until]

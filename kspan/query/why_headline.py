@@ -5,13 +5,16 @@ from typing import Final
 from kspan import vocabulary
 from kspan.model import ObjectRow, Outcome, SpanRow, TraceRow
 from kspan.query import spans as reading
+from kspan.query.explain.effects import Effect
+from kspan.query.explain.own import RESTARTED, end_in_words, is_end, is_verdict, killed_in_words, own_message
+from kspan.query.explain.shown import shown_of
 from kspan.query.span_text import held_of, object_text, repeats_text
-from kspan.query.why import CERTAIN, Effect, Why
+from kspan.query.why import CERTAIN, Why
 from kspan.terminal.screen import Piece, clock
 from kspan.terminal.text import duration, harmless
 from kspan.terminal.zone import zone_label
+from kspan.times import SECOND
 
-TERMINATED, RESTARTED = "ContainerTerminated", "ContainerRestarted"
 WIDEST: Final = 300
 
 _VERBS = {"Create": "created", "Update": "changed", "Delete": "deleted"}
@@ -27,12 +30,13 @@ def headline(answer: Why) -> list[list[Piece]]:
     if not answer.links:
         return [[name, (f"  {_lifetime(here)}", "dim")]]
     chain = [link.span for link in answer.links]
-    shown = _shown(answer, chain)
-    effect = _failed_effect(answer, chain[shown])
-    since = effect.first if effect is not None else chain[shown].start_time
-    what = _effect(effect) if effect is not None else _what(answer, chain, shown)
+    shown = shown_of(here.uid, chain, answer.effects, answer.trace)
+    since, effect = shown.since, shown.effect
+    if answer.message is not None and chain[shown.number].error and effect is None:
+        since = answer.message.start_time
+    what = _effect(effect) if effect is not None else _what(answer, chain, shown.number, since)
     first: list[Piece] = [name, (f", {clock(since, day=True)} {zone_label(since)}: ", "")]
-    lines = [[*first, *what], _because(answer, chain, shown), _now(answer)]
+    lines = [[*first, *what], _because(answer, chain, shown.number, since), _now(answer)]
     lines += [[(_resumed(span), "")] for span in answer.resumed]
     lines += [[(held, "bold")]] if (held := held_of(chain[0])) else []
     return lines + (_outcome(answer.trace, then=bool(answer.at)) if answer.trace is not None else [])
@@ -41,61 +45,39 @@ def headline(answer: Why) -> list[list[Piece]]:
 # What
 
 
-def _shown(answer: Why, chain: list[SpanRow]) -> int:
-    """The link to begin with: the end of a container that failed or that a failure ended, the nearest error of the
-    object, its deletion, or the newest."""
-    own = [i for i, span in enumerate(chain) if span.object_uid == answer.found.object.uid]
-    errors = [i for i in own if chain[i].error and not _is_verdict(chain[i])]
-    ends = [i for i in own if _is_end(chain[i]) and (chain[i].error or any(i < other for other in errors))]
-    deletions = [i for i in own if chain[i].reason == "Delete"]
-    verdicts = [i for i in own if chain[i].error]
-    return next(iter((*ends, *errors, *deletions, *verdicts)), 0)
-
-
 def _effect(effect: Effect) -> list[Piece]:
     what = f"{effect.kind} {effect.example}: {_cut(effect.message) or effect.reason}"
     return [("failing: ", ""), (harmless(what), "bold red")]
 
 
-def _what(answer: Why, chain: list[SpanRow], number: int) -> list[Piece]:
+def _what(answer: Why, chain: list[SpanRow], number: int, since: int) -> list[Piece]:
     shown = chain[number]
-    killed = _is_end(shown) and number + 1 < len(chain) and chain[number + 1].reason == "Killing"
-    text = f"killed: {_event(shown)}" if killed else _with_full_message(answer, shown)
-    pieces: list[Piece] = [(text, "bold red" if shown.error else "bold"), (repeats_text(shown), "")]
+    killed = is_end(shown) and number + 1 < len(chain) and chain[number + 1].reason == "Killing"
+    reported = answer.message if answer.message is not None and shown.error else shown
+    text = killed_in_words(shown) if killed else _event(reported)
+    pieces: list[Piece] = [
+        (text, "bold red" if shown.error else "bold"),
+        (repeats_text(shown) if reported is shown else "", ""),
+    ]
     problem = answer.problem
     if problem is not None and not shown.error and shown.reason != "Delete":
-        waited = duration(shown.start_time - problem.start_time)
-        pieces += [(f", {waited} after ", ""), (_event(problem), "red"), (repeats_text(problem), "")]
+        last = max(time for time in (problem.start_time, *_repeats(problem)) if time <= since)
+        until = f" until {clock(last)[:8]}" if last > answer.problem_since else ""
+        pieces += [(f", after (from {clock(answer.problem_since)[:8]}{until}) ", ""), (_event(problem), "red")]
     return pieces
 
 
-def _with_full_message(answer: Why, shown: SpanRow) -> str:
-    """An occurrence in words. The kubelet reports an image that cannot be pulled twice, once without the reason."""
-    if shown.reason == "Failed" and shown.message.startswith("Error: "):
-        alike = (e for e in answer.effects if (e.kind, e.reason, e.example) == ("Pod", "Failed", shown.object_name))
-        effect = next(alike, None)
-        if effect is not None and not effect.message.startswith("Error: "):
-            return _reason_and_message(shown.reason, _cut(effect.message))
-    return _event(shown)
-
-
-def _failed_effect(answer: Why, shown: SpanRow) -> Effect | None:
-    """The first failure below a change, if the object says no more of it than that its trace failed."""
-    trace = answer.trace
-    if trace is None or not trace.error or shown.trace_id != trace.trace_id:
-        return None
-    if shown.error and (shown.event_uid or shown.reason not in _VERBS):
-        return None
-    return next((effect for effect in answer.effects if effect.error and effect.message), None)
+def _repeats(span: SpanRow) -> list[int]:
+    return [event.time for event in span.events if vocabulary.is_repeat(event.attributes)]
 
 
 def _event(span: SpanRow) -> str:
     """An occurrence in words: how a container ended, why a Pod was deleted, an Event or condition with its message."""
-    message = _cut(_own_message(span))
-    said = str(span.attributes.get(vocabulary.TERMINATION_MESSAGE, "")) if _is_end(span) else ""
+    message = _cut(end_in_words(span) if is_end(span) else own_message(span))
+    said = str(span.attributes.get(vocabulary.TERMINATION_MESSAGE, "")) if is_end(span) else ""
     if said and said not in message:
         return f"{message}: {_cut(said)}"
-    if _is_end(span) or (span.object_kind == "Pod" and span.reason == RESTARTED and not span.event_uid):
+    if is_end(span) or (span.object_kind == "Pod" and span.reason == RESTARTED and not span.event_uid):
         return message
     if span.reason == "Delete":
         announced = _announced(span)
@@ -110,30 +92,6 @@ def _reason_and_message(reason: str, message: str) -> str:
     if message.lower().startswith(reason.lower()):
         return message
     return f"{harmless(reason)}: {message}" if message else harmless(reason)
-
-
-def _own_message(span: SpanRow) -> str:
-    """The message of an occurrence. That of a root is what failed in its trace, if something did."""
-    if not _is_verdict(span):
-        return span.message
-    own = span.attributes.get(vocabulary.EVENT_MESSAGE) or span.attributes.get(vocabulary.CONDITION_MESSAGE)
-    return str(own or "") or (_end_in_words(span) if _is_end(span) else "")
-
-
-def _end_in_words(span: SpanRow) -> str:
-    known = span.attributes
-    name, reason = known.get(vocabulary.CONTAINER_NAME, ""), known.get(vocabulary.CONTAINER_TERMINATED_REASON, "")
-    return f"container {name} ended with {reason} ({known.get(vocabulary.EXIT_CODE, '')})"
-
-
-def _is_verdict(span: SpanRow) -> bool:
-    """True if the error and the message of a root are the verdict about its trace."""
-    reason = span.attributes.get(vocabulary.OUTCOME_REASON)
-    return bool(span.error and reason and reason == span.message)
-
-
-def _is_end(span: SpanRow) -> bool:
-    return span.object_kind == "Pod" and span.reason == TERMINATED and not span.event_uid
 
 
 def _announced(span: SpanRow) -> str:
@@ -155,40 +113,42 @@ def _cut(message: str) -> str:
 # Why
 
 
-def _because(answer: Why, chain: list[SpanRow], shown: int) -> list[Piece]:
+def _because(answer: Why, chain: list[SpanRow], shown: int, since: int) -> list[Piece]:
     """``because of EVENT; ERROR, after WHO changed OBJECT …`` or ``because WHO changed OBJECT …``."""
     here, root, asked = chain[shown], chain[-1], answer.found.object
     between = chain[shown + 1 : -1]
     change = next((span for span in reversed(between) if reading.summary_of(span)), None)
     clauses: list[tuple[str, list[Piece]]] = []  # Each with the word that has to stand before it if it comes first.
-    if events := _events_between(between, here):
+    if events := _events_between(between, here, since):
         clauses.append(("because of ", [(events, "bold")]))
     if not is_root(answer):
         if shown == len(chain) - 1:
             return [("cause unknown", "")]
-        clauses.append(("cause unknown, after ", _first_known(root, here)))
+        clauses.append(("cause unknown, after ", _first_known(root, since)))
     elif root.reason in _VERBS:
-        clauses.append(("because ", _change(root, here, asked)))
+        clauses.append(("because ", _change(root, since, asked)))
     elif root.span_id == here.span_id:
         return [(f"reported by {_who(root)}; nothing else is its cause", "")]
     else:
-        clauses += [("because ", _change(change, here, asked))] if change is not None else []
-        clauses.append(("because of ", _root_event(root, here)))
+        clauses += [("because ", _change(change, since, asked))] if change is not None else []
+        clauses.append(("because of ", _root_event(root, since)))
     pieces: list[Piece] = [(clauses[0][0], "")]
     for number, (_, clause) in enumerate(clauses):
         pieces += [(", after ", ""), *clause] if number else clause
     return pieces
 
 
-def _events_between(chain: list[SpanRow], shown: SpanRow) -> str:
+def _events_between(chain: list[SpanRow], shown: SpanRow, since: int) -> str:
     """An Event just before an occurrence, and the nearest error behind it, on the way to the root cause."""
     found = {}
     if chain and chain[0].event_uid and chain[0].object_uid == shown.object_uid and chain[0].reason not in _STARTING:
         found[chain[0].span_id] = chain[0]
-    error = next((span for span in chain if span.error and not _is_verdict(span) and not _is_end(span)), None)
+    error = next((span for span in chain if span.error and not is_verdict(span) and not is_end(span)), None)
     if error is not None:
         found[error.span_id] = error
-    text = "; ".join(f"{_event(span)}{repeats_text(span)}{_of(span, shown)}" for span in found.values())
+    text = "; ".join(
+        f"{_event(span)}{repeats_text(span, _until(shown, since))}{_of(span, shown)}" for span in found.values()
+    )
     for span in chain:  # The scheduler names the Pod that needs the room by its uid.
         if span.object_uid != shown.object_uid and span.object_uid in text:
             text = text.replace(span.object_uid, harmless(f"{span.object_namespace}/{span.object_name}".lstrip("/")))
@@ -199,27 +159,33 @@ def _of(span: SpanRow, shown: SpanRow) -> str:
     return "" if span.object_uid == shown.object_uid else f" on {_object(span)}"
 
 
-def _change(root: SpanRow, here: SpanRow, asked: ObjectRow) -> list[Piece]:
+def _change(root: SpanRow, since: int, asked: ObjectRow) -> list[Piece]:
     what = "it" if root.object_uid == asked.uid else _object(root)
     change = harmless(reading.summary_of(root))
     verb = f" {_VERBS[root.reason]} "
-    pieces: list[Piece] = [(_who(root), "bold"), (verb, ""), (what, "bold"), (_earlier(root, here), "")]
+    pieces: list[Piece] = [(_who(root), "bold"), (verb, ""), (what, "bold"), (_earlier(root, since), "")]
     return [*pieces, *([(": ", ""), (change, "bold")] if change else [])]
 
 
-def _root_event(root: SpanRow, here: SpanRow) -> list[Piece]:
-    message = _cut(_own_message(root))
+def _root_event(root: SpanRow, since: int) -> list[Piece]:
+    message = _cut(own_message(root))
     pieces: list[Piece] = [(harmless(root.reason), "bold"), (" on ", ""), (_object(root), "bold")]
-    return [*pieces, (f" by {_who(root)}{_earlier(root, here)}", ""), (f": {message}" if message else "", "bold")]
+    return [*pieces, (f" by {_who(root)}{_earlier(root, since)}", ""), (f": {message}" if message else "", "bold")]
 
 
-def _first_known(first_known: SpanRow, here: SpanRow) -> list[Piece]:
+def _first_known(first_known: SpanRow, since: int) -> list[Piece]:
     what = _VERBS.get(first_known.reason, harmless(first_known.reason))
-    return [(f"{_object(first_known)} {what}{_earlier(first_known, here)}", "")]
+    return [(f"{_object(first_known)} {what}{_earlier(first_known, since)}", "")]
 
 
-def _earlier(root: SpanRow, here: SpanRow) -> str:
-    apart = here.start_time - root.start_time
+def _until(shown: SpanRow, since: int) -> int:
+    """Up to when a cause can have happened. The end of a container is known in whole seconds."""
+    return since + SECOND - 1 if is_end(shown) and since % SECOND == 0 else since
+
+
+def _earlier(cause: SpanRow, since: int) -> str:
+    """How long before the first line's time a cause was."""
+    apart = since - cause.start_time
     return f" {duration(apart)} earlier" if apart > 0 else ""
 
 

@@ -3,8 +3,9 @@
 from rich.cells import cell_len
 
 from kspan.model import SpanRow, TraceState
+from kspan.query.explain.effects import Effect
 from kspan.query.span_text import note_of, repeats_text
-from kspan.query.why import Effect, Why
+from kspan.query.why import Why
 from kspan.query.why_headline import headline, is_root
 from kspan.terminal.screen import Piece, Screen, clock
 from kspan.terminal.text import harmless
@@ -87,7 +88,7 @@ def _print_link(span: SpanRow, row: list[str], widths: list[int], out: Screen, *
     style = "red" if span.error else "bold" if last else ""
     pieces: list[Piece] = [("└╴" if last else "├╴", "dim"), (padded[0], "dim"), (_GAP + padded[1], "")]
     pieces += [(_GAP + padded[2], style), (_GAP + padded[3], "dim")]
-    note = note_of(span)
+    note = note_of(span, outcome=False)
     used = sum(widths) + 2 + 3 * len(_GAP)
     if note and (out.width is None or used + len(_GAP) + cell_len(note) <= out.width):
         out.line(*pieces, (_GAP + note, style if last or span.error else ""))
@@ -140,12 +141,14 @@ def _group(effect: Effect) -> tuple[str, str]:
 
 
 def _followed(answer: Why, out: Screen) -> None:
+    """Print the traces that continue the one of the root cause. It is not known how they were at an earlier time."""
     out.line(("Traces that continue this one:", "bold"))
     shown = {link.span.trace_id for link in answer.links}
     for trace in answer.followed:
         above = "  (shown above)" if trace.trace_id in shown else ""
         count = f"{trace.span_count} span{'' if trace.span_count == 1 else 's'}"
-        summary = f"{count}, {', '.join(trace.verdicts)}{above}"
+        verdict = f"{count}, {', '.join(trace.verdicts)}"
+        summary = f"{verdict} (as of now){above}" if answer.at else f"{verdict}{above}"
         out.line(
             ("  " + clock(trace.start_time or trace.opened_at) + _GAP, "dim"),
             (f"trace {trace.trace_id[:12]}  {summary}", ""),

@@ -6,7 +6,8 @@ from kspan.model import ObjectRow
 from kspan.query.answers import occurrence, trace
 from kspan.query.answers.occurrence import LinkAnswer, OccurrenceAnswer
 from kspan.query.answers.trace import TraceMention
-from kspan.query.why import Effect, Why
+from kspan.query.explain.effects import Effect
+from kspan.query.why import Why
 from kspan.times import format_time
 
 

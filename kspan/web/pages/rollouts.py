@@ -12,13 +12,13 @@ from starlette.routing import Route
 
 from kspan import vocabulary
 from kspan.query import spans as reading
+from kspan.query.explain.effects import Effect, effects_in
 from kspan.query.objects.manifest import comparable, decode, unified_diff
 from kspan.query.objects.names import ObjectName, parse_kind
 from kspan.query.objects.versions import version_numbered
 from kspan.query.rollouts import Rollout, RolloutFilter, list_rollouts, one_rollout
 from kspan.query.timeline import newest_time
 from kspan.query.visible import Visible
-from kspan.query.why import Effect, effects_in
 from kspan.times import SECOND, format_time
 from kspan.web.pages.asking import Frame, moment
 

@@ -50,7 +50,7 @@ def _asked(wanted: ObjectName) -> str:
 
 
 def _values(answer: Why) -> dict[str, Any]:
-    notes = {link.span.span_id: note_of(link.span) for link in answer.links}
+    notes = {link.span.span_id: note_of(link.span, outcome=False) for link in answer.links}
     return {
         "answer": answers.why(answer),
         "lines": headline(answer),

@@ -9,17 +9,17 @@ IMAGE = "registry.example.com/shop/web:v2-typo"
 # What has to be in the first line (what failed), in the second (why) and in the third (the state).
 FACTS: dict[str, tuple[str, ...]] = {
     "A bare Pod that was OOMKilled": (
-        "Pod shop/cache, ~ container cache was OOMKilled (137), restart 1",
+        "Pod shop/cache, ~ container cache was OOMKilled (exit 137) in run 2",
         "kubectl~ created it",
         "now: ~CrashLoopBackOff, 1 restart",
     ),
     "A container that a liveness probe killed": (
-        "killed: container web",
-        "failed liveness probe~ Liveness probe failed~ created Deployment probe-failure/web",
+        "container web was killed by the kubelet (exit 0)",
+        "failed liveness probe~ Liveness probe failed \u00d73~ created Deployment probe-failure/web",
         "now: Running, ready, 1 restart",
     ),
     "A crash loop": (
-        "container crash ended with Error (1), restart 4",
+        "container crash ended with Error (exit 1) in run 5",
         "kubectl~ created Deployment crashloop/crash",
         "now: Running, container crash ended: Error, 4 restarts",
     ),
@@ -54,7 +54,7 @@ FACTS: dict[str, tuple[str, ...]] = {
         "then: Pending, not scheduled",
     ),
     "The same Pod when it has the claim": (
-        "Ready, ~ after FailedScheduling: ~ unbound immediate PersistentVolumeClaims",
+        "Ready, after (from 07:46:56 until 07:47:33) FailedScheduling: ~ unbound immediate PersistentVolumeClaims",
         "because ",
         "then: Running, ready",
     ),
