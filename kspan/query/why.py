@@ -3,6 +3,7 @@
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from kspan import vocabulary
@@ -10,8 +11,12 @@ from kspan.errors import QueryError
 from kspan.model import ObjectRow, SpanLink, SpanRow, TraceRow
 from kspan.query import spans as reading
 from kspan.query.explain.as_of import as_of
+from kspan.query.explain.disruptions import replacement_of
 from kspan.query.explain.effects import Effect, effects_in
+from kspan.query.explain.find_reason import Facts, reason_of
 from kspan.query.explain.own import own_error, own_message
+from kspan.query.explain.reason import Reason
+from kspan.query.explain.shown import shown_of
 from kspan.query.objects.find import Found, find
 from kspan.query.objects.names import ObjectName
 from kspan.query.objects.status import state_of
@@ -30,6 +35,9 @@ FOLLOWED: Final = 5
 
 ERRORS: Final = 100
 """Maximum number of errors of one object that are read."""
+
+REPORTED: Final = 2 * SECOND
+"""A controller writes a condition and the Event about the same at once (times of Events may be in whole seconds)."""
 
 RECENT: Final = 900 * SECOND
 """An error of an object explains what it does next for as long as this (the default of ``--max-trace-age``)."""
@@ -66,6 +74,8 @@ class Why(msgspec.Struct, frozen=True):
     problem: SpanRow | None = None  # the newest error of the object, if it happened recently and is not in ``links``
     problem_since: int = 0  # when an error of the same reason happened first (Unix ns)
     message: SpanRow | None = None  # the first report of the newest error, if only that one has the reason
+    reason: Reason | None = None  # what made it happen, if that is nearer than the chain
+    replacement: str = ""  # the Pod that was created in the place of a deleted one, and its state
     at: int = 0  # the time that was asked about (Unix ns; 0: now)
 
 
@@ -98,7 +108,7 @@ def why(
         raise QueryError(f"{found.object.kind} {found.object.name}: you may not see everything that led to its state")
     remote, lost, related = _end(links[-1].span, trace, resumed) if links else (None, "", None)
     effects = _effects(connection, cluster, links, until) if links else []
-    return Why(
+    answer = Why(
         found=found,
         undecided=[as_of(each, at) for each in undecided if newest is None or each.start_time >= newest.start_time],
         links=links,
@@ -116,6 +126,34 @@ def why(
         message=_full_message(connection, cluster, links) if links else None,
         at=at,
     )
+    return replace(
+        answer,
+        reason=_reason(connection, cluster, answer, effects),
+        replacement=_replacement(connection, cluster, answer),
+    )
+
+
+def _reason(connection: Connection, cluster: str, answer: Why, effects: list[Effect]) -> Reason | None:
+    if not answer.links:
+        return None
+    chain, here = [link.span for link in answer.links], answer.found.object
+    facts = Facts(
+        asked=here,
+        chain=chain,
+        shown=shown_of(here.uid, chain, effects, answer.trace),
+        problem=answer.problem,
+        problem_since=answer.problem_since,
+        effects=effects,
+        until=answer.at or LATEST,
+    )
+    return reason_of(connection, cluster, facts)
+
+
+def _replacement(connection: Connection, cluster: str, answer: Why) -> str:
+    deletion = next((link.span for link in answer.links if link.span.reason == "Delete"), None)
+    if deletion is None or deletion.object_uid != answer.found.object.uid or deletion.object_kind != "Pod":
+        return ""
+    return replacement_of(connection, cluster, deletion, answer.at)
 
 
 # The occurrence
@@ -203,7 +241,7 @@ def _chain(connection: Connection, cluster: str, newest: SpanRow, at: int) -> li
         linked: SpanRow | None = None
         for span in reading.ancestors(connection, cluster, here.trace_id, here.span_id):
             walked.add((span.trace_id, span.span_id))
-            linked = _linked(connection, cluster, span)
+            linked = _linked(connection, cluster, span) or _reported(connection, cluster, span, walked)
             links.append(Link(as_of(span, at), linked.trace_id if linked else ""))
             if linked:
                 break
@@ -249,6 +287,32 @@ def _linked(connection: Connection, cluster: str, span: SpanRow) -> SpanRow | No
         if cause is not None:
             return cause
     return None
+
+
+def _reported(connection: Connection, cluster: str, span: SpanRow, walked: set[tuple[str, str]]) -> SpanRow | None:
+    """Return the Event in another trace by which a controller reported the same failure as a condition, if any.
+
+    The rules know what an Event goes back to: the commit of which the health check failed, for example. Of the
+    condition they only know that it belongs to its object.
+    """
+    reason = str(span.attributes.get(vocabulary.CONDITION_REASON, ""))
+    message = str(span.attributes.get(vocabulary.CONDITION_MESSAGE, ""))
+    if not (span.error and reason and message):
+        return None
+    same = (
+        spans.c.cluster == cluster,
+        spans.c.object_kind == span.object_kind,
+        spans.c.object_namespace == span.object_namespace,
+        spans.c.object_name == span.object_name,
+        spans.c.object_uid == span.object_uid,
+        spans.c.reason == reason,
+        spans.c.event_uid != "",
+        spans.c.trace_id != span.trace_id,
+        spans.c.start_time.between(span.start_time - REPORTED, span.start_time + REPORTED),
+    )
+    query = rows.select_rows(spans, SpanRow).where(*same).order_by(spans.c.start_time.desc()).limit(ERRORS)
+    found = (each for each in reading.fetch(connection, cluster, query) if own_message(each) == message)
+    return next((each for each in found if (each.trace_id, each.span_id) not in walked), None)
 
 
 # Effects

@@ -3,11 +3,13 @@
 from typing import Final
 
 from kspan import vocabulary
-from kspan.model import ObjectRow, Outcome, SpanRow, TraceRow
+from kspan.model import ObjectRow, Outcome, SpanRow
 from kspan.query import spans as reading
 from kspan.query.explain.effects import Effect
 from kspan.query.explain.own import RESTARTED, end_in_words, is_end, is_verdict, killed_in_words, own_message
+from kspan.query.explain.reason import Reason
 from kspan.query.explain.shown import shown_of
+from kspan.query.explain.wording import change_of, cordon_of, cut, deletion_in_words, outcome_in_words, who_of
 from kspan.query.span_text import held_of, object_text, repeats_text
 from kspan.query.why import CERTAIN, Why
 from kspan.terminal.screen import Piece, clock
@@ -15,9 +17,10 @@ from kspan.terminal.text import duration, harmless
 from kspan.terminal.zone import zone_label
 from kspan.times import SECOND
 
-WIDEST: Final = 300
-
 _VERBS = {"Create": "created", "Update": "changed", "Delete": "deleted"}
+
+INFERRED: Final = 0.85
+"""Confidence below which the cause of an occurrence is inferred, and not recorded."""
 
 _STARTING = frozenset(["Scheduled", "Pulling", "Pulled", "Created", "Started"])
 """Events of a Pod that starts: what follows them is not their effect in a sense that explains anything."""
@@ -28,25 +31,26 @@ def headline(answer: Why) -> list[list[Piece]]:
     here = answer.found.object
     name: Piece = (object_text(here.kind, here.namespace, here.name), "bold")
     if not answer.links:
-        return [[name, (f"  {_lifetime(here)}", "dim")]]
+        return [[name, (f"  {_lifetime(here, answer.at)}", "dim")]]
     chain = [link.span for link in answer.links]
     shown = shown_of(here.uid, chain, answer.effects, answer.trace)
     since, effect = shown.since, shown.effect
     if answer.message is not None and chain[shown.number].error and effect is None:
         since = answer.message.start_time
     what = _effect(effect) if effect is not None else _what(answer, chain, shown.number, since)
-    first: list[Piece] = [name, (f", {clock(since, day=True)} {zone_label(since)}: ", "")]
-    lines = [[*first, *what], _because(answer, chain, shown.number, since), _now(answer)]
+    first: list[Piece] = [name, (f", {clock(since, day=True).removesuffix('.000')} {zone_label(since)}: ", "")]
+    lines = [[*first, *what], _because(answer, chain, shown.number, since), _now(answer, chain, shown.number, since)]
+    lines += _history(answer, since)
     lines += [[(_resumed(span), "")] for span in answer.resumed]
     lines += [[(held, "bold")]] if (held := held_of(chain[0])) else []
-    return lines + (_outcome(answer.trace, then=bool(answer.at)) if answer.trace is not None else [])
+    return lines + _outcome(answer, lines)
 
 
 # What
 
 
 def _effect(effect: Effect) -> list[Piece]:
-    what = f"{effect.kind} {effect.example}: {_cut(effect.message) or effect.reason}"
+    what = f"{effect.kind} {effect.example}: {cut(effect.message) or effect.reason}"
     return [("failing: ", ""), (harmless(what), "bold red")]
 
 
@@ -62,8 +66,11 @@ def _what(answer: Why, chain: list[SpanRow], number: int, since: int) -> list[Pi
     problem = answer.problem
     if problem is not None and not shown.error and shown.reason != "Delete":
         last = max(time for time in (problem.start_time, *_repeats(problem)) if time <= since)
-        until = f" until {clock(last)[:8]}" if last > answer.problem_since else ""
-        pieces += [(f", after (from {clock(answer.problem_since)[:8]}{until}) ", ""), (_event(problem), "red")]
+        begun = _clock(answer.problem_since, since)
+        times = (
+            f"errors from {begun} to {_clock(last, since)}" if last > answer.problem_since else f"an error at {begun}"
+        )
+        pieces += [(f", after {times}: ", ""), (_event(problem), "red")]
     return pieces
 
 
@@ -73,15 +80,14 @@ def _repeats(span: SpanRow) -> list[int]:
 
 def _event(span: SpanRow) -> str:
     """An occurrence in words: how a container ended, why a Pod was deleted, an Event or condition with its message."""
-    message = _cut(end_in_words(span) if is_end(span) else own_message(span))
+    message = cut(end_in_words(span) if is_end(span) else own_message(span))
     said = str(span.attributes.get(vocabulary.TERMINATION_MESSAGE, "")) if is_end(span) else ""
     if said and said not in message:
-        return f"{message}: {_cut(said)}"
+        return f"{message}: {cut(said)}"
     if is_end(span) or (span.object_kind == "Pod" and span.reason == RESTARTED and not span.event_uid):
         return message
     if span.reason == "Delete":
-        announced = _announced(span)
-        return f"deleted: {announced}" if announced else "deleted"
+        return deletion_in_words(span)
     if span.reason in _VERBS:
         return _VERBS[span.reason]
     return _reason_and_message(span.reason, message)
@@ -94,53 +100,101 @@ def _reason_and_message(reason: str, message: str) -> str:
     return f"{harmless(reason)}: {message}" if message else harmless(reason)
 
 
-def _announced(span: SpanRow) -> str:
-    """Why a Pod was deleted, as its condition DisruptionTarget says."""
-    for event in span.events:
-        if event.attributes.get(vocabulary.CONDITION_TYPE) == "DisruptionTarget":
-            parts = (
-                event.attributes.get(key, "") for key in (vocabulary.CONDITION_REASON, vocabulary.CONDITION_MESSAGE)
-            )
-            return _cut(": ".join(str(part) for part in parts if part))
-    return ""
-
-
-def _cut(message: str) -> str:
-    text = harmless(message).rstrip(" :")
-    return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
-
-
 # Why
 
 
-def _because(answer: Why, chain: list[SpanRow], shown: int, since: int) -> list[Piece]:
-    """``because of EVENT; ERROR, after WHO changed OBJECT …`` or ``because WHO changed OBJECT …``."""
-    here, root, asked = chain[shown], chain[-1], answer.found.object
-    between = chain[shown + 1 : -1]
-    change = next((span for span in reversed(between) if reading.summary_of(span)), None)
+def _because(answer: Why, chain: list[SpanRow], number: int, since: int) -> list[Piece]:
+    """``because REASON, after WHO changed OBJECT …``, ``because of EVENT; ERROR, after …``, or ``because WHO …``."""
+    here, root, reason, asked = chain[number], chain[-1], answer.reason, answer.found.object
+    if reason is not None and reason.kind == "drain":
+        return [("probably because of a drain: ", ""), *_change(root, since, asked)]
     clauses: list[tuple[str, list[Piece]]] = []  # Each with the word that has to stand before it if it comes first.
-    if events := _events_between(between, here, since):
+    if reason is not None:
+        word = "probably because " if reason.likely else "because "
+        clauses.append((word, [(cut(reason.text), "bold"), (_measured(reason, since), "")]))
+    elif events := _events_between(chain[number + 1 : -1], here, since):
         clauses.append(("because of ", [(events, "bold")]))
-    if not is_root(answer):
-        if shown == len(chain) - 1:
-            return [("cause unknown", "")]
-        clauses.append(("cause unknown, after ", _first_known(root, since)))
-    elif root.reason in _VERBS:
-        clauses.append(("because ", _change(root, since, asked)))
-    elif root.span_id == here.span_id:
-        return [(f"reported by {_who(root)}; nothing else is its cause", "")]
-    else:
-        clauses += [("because ", _change(change, since, asked))] if change is not None else []
-        clauses.append(("because of ", _root_event(root, since)))
+    if not clauses and root.span_id == here.span_id and (not is_root(answer) or root.reason not in _VERBS):
+        known = is_root(answer)
+        return [(f"reported by {who_of(root)}; nothing else is its cause" if known else "cause unknown", "")]
+    if not (clauses and root.span_id == here.span_id) and not _is_history(answer):
+        clauses += _behind(answer, chain, number, since)
     pieces: list[Piece] = [(clauses[0][0], "")]
-    for number, (_, clause) in enumerate(clauses):
-        pieces += [(", after ", ""), *clause] if number else clause
+    for count, (_, clause) in enumerate(clauses):
+        pieces += [(", after ", ""), *clause] if count else clause
     return pieces
+
+
+def _behind(answer: Why, chain: list[SpanRow], number: int, since: int) -> list[tuple[str, list[Piece]]]:
+    """The root cause, and the change that a controller made because of it."""
+    root, asked = chain[-1], answer.found.object
+    if not is_root(answer):
+        return [("cause unknown, after ", _first_known(root, since))]
+    if root.reason in _VERBS:
+        return [(_word(chain[number:-1]), _change(root, since, asked))]
+    changes = [i for i, span in enumerate(chain) if number < i < len(chain) - 1 and reading.summary_of(span)]
+    known = [(_word(chain[number : changes[-1]]), _change(chain[changes[-1]], since, asked))] if changes else []
+    return [*known, ("because of ", _root_event(root, since))]
+
+
+def _word(links: list[SpanRow]) -> str:
+    """``because``, unless a cause on the way is inferred."""
+    inferred = any(span.confidence < INFERRED for span in links) and not any(is_end(span) for span in links)
+    return "probably because " if inferred else "because "
+
+
+def _is_history(answer: Why) -> bool:
+    """True if the chain ends with a creation, which explains less than the reason: history begins with it."""
+    if answer.reason is None or answer.reason.kind in ("preemption", "dependent"):
+        return False
+    return answer.links[-1].span.reason == "Create" or not is_root(answer)
+
+
+def _history(answer: Why, since: int) -> list[list[Piece]]:
+    root = answer.links[-1].span
+    if not _is_history(answer) or not is_root(answer):
+        return []
+    return [[("history: ", ""), *_change(root, since, answer.found.object)]]
+
+
+def _measured(reason: Reason, since: int) -> str:
+    """How often, since when, and how long, as far as that is known."""
+    if reason.kind in ("memory", "exit"):
+        return _runs(reason, since)
+    if reason.kind == "probe":
+        count = f"{reason.alike} times" if reason.alike > 1 else "once"
+        return f" ({count}, from {_clock(reason.first, since)})"
+    if reason.started:
+        return f" (it started at {_clock(reason.started, since)})"
+    if reason.happened > since:
+        return f" (it was created {duration(reason.happened - since)} later)"
+    if reason.happened:
+        waited = f", after {duration(reason.waited)} of waiting" if reason.waited else ""
+        return f" {duration(since - reason.happened)} earlier{waited}"
+    return ""
+
+
+def _runs(reason: Reason, since: int) -> str:
+    # The kubelet has these times in whole seconds.
+    lasted = duration(reason.lasted).replace(".0s", "s")
+    long = f"after {'about ' if reason.alike > 1 else ''}{lasted}" if reason.lasted else ""
+    if reason.alike < 2:
+        return f" {long}" if long else ""
+    every = "each" if reason.alike == reason.runs else f"{'at least ' if reason.unseen else ''}{reason.alike}"
+    return f" in {every} of {reason.runs} runs since {_clock(reason.first, since)}{f', {long} each' if long else ''}"
+
+
+def _clock(time: int, near: int) -> str:
+    """A time of day; with the date if that is another one than that of the first line."""
+    text = clock(time, day=True)[:19]
+    return text if text[:10] != clock(near, day=True)[:10] else text[11:]
 
 
 def _events_between(chain: list[SpanRow], shown: SpanRow, since: int) -> str:
     """An Event just before an occurrence, and the nearest error behind it, on the way to the root cause."""
     found = {}
+    # A controller may report the same as an Event and as a condition.
+    chain = [span for span in chain if own_message(span) != own_message(shown) or not own_message(span)]
     if chain and chain[0].event_uid and chain[0].object_uid == shown.object_uid and chain[0].reason not in _STARTING:
         found[chain[0].span_id] = chain[0]
     error = next((span for span in chain if span.error and not is_verdict(span) and not is_end(span)), None)
@@ -161,16 +215,17 @@ def _of(span: SpanRow, shown: SpanRow) -> str:
 
 def _change(root: SpanRow, since: int, asked: ObjectRow) -> list[Piece]:
     what = "it" if root.object_uid == asked.uid else _object(root)
-    change = harmless(reading.summary_of(root))
-    verb = f" {_VERBS[root.reason]} "
-    pieces: list[Piece] = [(_who(root), "bold"), (verb, ""), (what, "bold"), (_earlier(root, since), "")]
+    cordon = cordon_of(root)
+    change = "" if cordon else change_of(root)
+    verb = f" {cordon or _VERBS[root.reason]} "
+    pieces: list[Piece] = [(who_of(root), "bold"), (verb, ""), (what, "bold"), (_earlier(root, since), "")]
     return [*pieces, *([(": ", ""), (change, "bold")] if change else [])]
 
 
 def _root_event(root: SpanRow, since: int) -> list[Piece]:
-    message = _cut(own_message(root))
+    message = cut(own_message(root))
     pieces: list[Piece] = [(harmless(root.reason), "bold"), (" on ", ""), (_object(root), "bold")]
-    return [*pieces, (f" by {_who(root)}{_earlier(root, since)}", ""), (f": {message}" if message else "", "bold")]
+    return [*pieces, (f" by {who_of(root)}{_earlier(root, since)}", ""), (f": {message}" if message else "", "bold")]
 
 
 def _first_known(first_known: SpanRow, since: int) -> list[Piece]:
@@ -197,15 +252,7 @@ def _object(span: SpanRow) -> str:
 def _resumed(span: SpanRow) -> str:
     """A change that was made while a rollout was paused, which the root cause resumed."""
     before = f"{clock(span.start_time)}: {harmless(reading.summary_of(span)) or harmless(span.reason)}"
-    return f"  rolls out what {_who(span)} changed while it was paused at {before}"
-
-
-def _who(span: SpanRow) -> str:
-    """The service that acted, and its field manager if that says more: ``kubectl (kubectl-set)``."""
-    if span.service in ("", "unknown"):
-        return "someone"
-    manager = reading.manager_of(span)
-    return harmless(f"{span.service} ({manager})" if manager.startswith(f"{span.service}-") else span.service)
+    return f"rolls out what {who_of(span)} changed while it was paused at {before}"
 
 
 def is_root(answer: Why) -> bool:
@@ -217,18 +264,25 @@ def is_root(answer: Why) -> bool:
 # Now
 
 
-def _now(answer: Why) -> list[Piece]:
-    here = answer.found.object
+def _now(answer: Why, chain: list[SpanRow], number: int, since: int) -> list[Piece]:
+    here, word = answer.found.object, "then" if answer.at else "now"
+    replaced = f"; replacement {harmless(answer.replacement)}" if answer.replacement else ""
     if here.deleted_at and (not answer.at or here.deleted_at <= answer.at):
         at = f"{clock(here.deleted_at, day=True)[:19]} {zone_label(here.deleted_at)}"
-        return [(f"now: deleted at {at}", ""), (f" ({_born(here)})", "dim")]
-    word = "then" if answer.at else "now"
-    return [(f"{word}: {harmless(answer.state) or 'state unknown'}", ""), (f" ({_born(here)})", "dim")]
+        return [(f"{word}: gone since {at}", ""), (f" ({_born(here)})", "dim"), (replaced, "")]
+    # The first line has the message.
+    message = own_message(chain[number])
+    state = harmless(answer.state.removesuffix(f": {message}") if message else answer.state)
+    again = ""
+    if answer.reason is not None and answer.reason.again:
+        again = f"; {cut(answer.reason.text)} again at {_clock(answer.reason.again, since)}"
+    return [(f"{word}: {state or 'state unknown'}", ""), (f" ({_born(here)})", "dim"), (f"{again}{replaced}", "")]
 
 
-def _lifetime(here: ObjectRow) -> str:
+def _lifetime(here: ObjectRow, at: int) -> str:
     born = _born(here)
-    return f"{born}, deleted {clock(here.deleted_at, day=True)[:19]}" if here.deleted_at else born
+    gone = here.deleted_at and (not at or here.deleted_at <= at)
+    return f"{born}, deleted {clock(here.deleted_at, day=True)[:19]}" if gone else born
 
 
 def _born(here: ObjectRow) -> str:
@@ -237,10 +291,16 @@ def _born(here: ObjectRow) -> str:
     return f"created {clock(here.created_at, day=True)[:19]}" if seen else "known from Events only"
 
 
-def _outcome(trace: TraceRow, *, then: bool) -> list[list[Piece]]:
-    """The line that says how the whole trace ended, unless that is obvious. It is not known how it was ``then``."""
-    verdict, label = ", ".join(trace.verdicts), "outcome (as of now)" if then else "outcome"
-    if not trace.reason:
-        return [] if trace.outcome in ("", Outcome.OK) else [[(f"{label}: {verdict}", "")]]
-    said = trace.reason if trace.reason.startswith(verdict) else f"{verdict}: {trace.reason}"
-    return [[(f"{label}: {harmless(said)}", "red" if trace.error else "")]]
+def _outcome(answer: Why, lines: list[list[Piece]]) -> list[list[Piece]]:
+    """The line that says how the whole trace ended, unless the lines above say it. It is not known how it was then."""
+    trace = answer.trace
+    if trace is None or (not trace.reason and trace.outcome in ("", Outcome.OK)):
+        return []
+    said = outcome_in_words(", ".join(trace.verdicts), harmless(trace.reason))
+    if not answer.at:
+        above = " ".join(text for pieces in lines for text, _ in pieces)
+        words = said.removesuffix(" failed").removeprefix(f"{trace.outcome}: ").split(": ")
+        if all(word in above or word.split(" ")[-1] in above for word in words):
+            return []
+    label = "outcome (as of now)" if answer.at else "outcome"
+    return [[(f"{label}: {said}", "red" if trace.error else "")]]

@@ -2,9 +2,10 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from shutil import get_terminal_size
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.text import Text
 
@@ -15,6 +16,10 @@ Piece = tuple[str, str]
 """A text and its style."""
 
 _PIPE_SIZE = (160, 25)  # the size for trees in a pipe, unless COLUMNS is set
+
+
+_FOLDED = (80, 25)  # the size for paragraphs in a pipe, unless COLUMNS is set
+_INDENT = "  "
 
 
 class _Console(Console):
@@ -40,6 +45,15 @@ class Screen:
         else:
             print("".join(text for text, _ in pieces).rstrip())
 
+    def paragraph(self, *pieces: Piece) -> None:
+        """Print a text, folded between words at the width of the terminal, in a pipe at ``COLUMNS`` or 80.
+
+        All lines but the first are indented. Words that are longer, such as names, are not cut.
+        """
+        width = self.width or get_terminal_size(_FOLDED).columns
+        for number, line in enumerate(_folded(pieces, width)):
+            self.line(*([(_INDENT, "")] if number else []), *line)
+
     def draw(self, drawn: RenderableType) -> None:
         """Print something that was rendered for the width of ``console``."""
         self.console.print(drawn, soft_wrap=True)
@@ -59,3 +73,29 @@ def screen() -> Iterator[Screen]:
 def clock(ns: int, *, day: bool = False) -> str:
     """Format a time (Unix ns) as ``10:25:05.290`` in the zone of the reader; with ``day``, the date comes first."""
     return in_zone(ns).strftime("%Y-%m-%d %H:%M:%S.%f" if day else "%H:%M:%S.%f")[:-3]
+
+
+def _folded(pieces: Iterable[Piece], width: int) -> Iterator[list[Piece]]:
+    """Yield the lines of a text. A word can consist of several pieces."""
+    line: list[Piece] = []
+    used = 0
+    for word in _words(pieces):
+        long = sum(cell_len(text) for text, _ in word)
+        if line and used + 1 + long > width:
+            yield line
+            line, used = [], len(_INDENT)
+        line += [(" ", ""), *word] if line else word
+        used += long + (1 if line != word else 0)
+    yield line
+
+
+def _words(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+    word: list[Piece] = []
+    for text, style in pieces:
+        for number, part in enumerate(text.split(" ")):
+            if number and word:
+                yield word
+                word = []
+            word += [(part, style)] if part else []
+    if word:
+        yield word

@@ -13,6 +13,7 @@ from kspan.model import SpanLink, TraceState
 from kspan.pipeline.projector import Projector
 from kspan.query import spans as reading
 from kspan.query.answers import why as answers
+from kspan.query.explain.effects import Effect, effects_in
 from kspan.query.objects.names import parse_object
 from kspan.query.why import EFFECTS, Why, why
 from kspan.store import Store
@@ -31,6 +32,11 @@ def ask(history: History, name: str, namespace: str = "", **options: Any) -> Why
 
 def chain(answer: Why) -> list[str]:
     return [f"{step.span.service}: {step.span.name} {step.span.object_name}" for step in answer.links]
+
+
+@pytest.fixture(autouse=True)
+def _unfolded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "500")
 
 
 def made(store: Store) -> History:
@@ -89,10 +95,17 @@ def test_errors_come_first_among_the_effects(histories: Histories) -> None:
 
 
 def test_probes_of_different_kinds_are_different_effects(histories: Histories) -> None:
-    at = parse_time("2026-11-22T10:38:10Z")
-    effects = ask(histories("09-probe-failure"), "deploy/web", "probe-failure", at=at).effects
-    probes = [(effect.probe, effect.count, effect.message) for effect in effects if effect.reason == "Unhealthy"]
-    assert probes == [("Readiness", 17, "Readiness probe failed: "), ("Liveness", 4, "Liveness probe failed: ")]
+    history, at = histories("09-probe-failure"), parse_time("2026-11-22T10:36:30Z")
+
+    def probes(effects: list[Effect]) -> list[tuple[str, int, str]]:
+        return [(each.probe, each.count, each.message) for each in effects if each.reason == "Unhealthy"]
+
+    answer = ask(history, "deploy/web", "probe-failure", at=at)
+    assert answer.trace is not None
+    assert probes(answer.effects) == [("Readiness", 2, "Readiness probe failed: ")], "two of them until then"
+    with history.store.reading("ask") as connection:
+        whole = effects_in(connection, history.cluster, answer.trace.trace_id, [])
+    assert probes(whole) == [("Readiness", 17, "Readiness probe failed: "), ("Liveness", 4, "Liveness probe failed: ")]
 
 
 def test_a_deleted_namespace_explains_its_pods(histories: Histories) -> None:
@@ -273,7 +286,7 @@ def test_a_rollout_that_was_resumed_says_what_was_changed_while_it_was_paused(
     assert [reading.manager_of(span) for span in answer.resumed] == ["kubectl-set"]
     assert answer.related is None
     (line,) = (line for line in text_of(answer, capsys) if "while it was paused" in line)
-    assert line.startswith("  rolls out what kubectl (kubectl-set) changed while it was paused at 10:02:0")
+    assert line.startswith("rolls out what kubectl set changed while it was paused at 10:02:0")
     assert "app:v1 → app:v2" in line
 
 

@@ -27,6 +27,11 @@ EARLIER = re.compile(r"(\S+) earlier")
 CLOCK = re.compile(r"(?:(\d{4}-\d\d-\d\d) )?\b(\d\d:\d\d:\d\d(?:\.\d{3})?)\b")
 
 
+@pytest.fixture(autouse=True)
+def _unfolded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+
+
 class Asked:
     """A recording, and every object of it that something happened to, with the times of its spans."""
 

@@ -18,7 +18,7 @@ _TIMES = "\u00d7"
 def as_text(answer: Why, out: Screen) -> None:
     """Print what happened with its root cause, the chain of causes, and other effects of the root cause."""
     for pieces in headline(answer):
-        out.line(*pieces)
+        out.paragraph(*pieces)
     for note in _notes(answer):
         out.line(note)
     if answer.links:

@@ -7,8 +7,9 @@ from kspan.query.answers import occurrence, trace
 from kspan.query.answers.occurrence import LinkAnswer, OccurrenceAnswer
 from kspan.query.answers.trace import TraceMention
 from kspan.query.explain.effects import Effect
+from kspan.query.explain.reason import Reason
 from kspan.query.why import Why
-from kspan.times import format_time
+from kspan.times import SECOND, format_time
 
 
 class ObjectMention(msgspec.Struct, frozen=True):
@@ -37,8 +38,8 @@ class EffectAnswer(msgspec.Struct, frozen=True):
         kind, reason, error: what happened, to objects of which kind.
         count, objects: number of occurrences and of objects.
         first: time of the first one.
-        example: name of one of the objects.
-        message: a message of an error; empty otherwise.
+        example: name of the object of the first one.
+        message: the message of the first one, if it is an error; empty otherwise.
         probe: the probe that failed (Readiness, Liveness, Startup); empty otherwise.
     """
 
@@ -53,11 +54,46 @@ class EffectAnswer(msgspec.Struct, frozen=True):
     probe: str
 
 
+class ReasonAnswer(msgspec.Struct, frozen=True):
+    """Why something happened, if the journal has a reason that is nearer than the causes in the chain.
+
+    Args:
+        kind: memory (a container ran out of it), exit (its program exited), probe (it failed), deadline, limit (of
+            attempts), missing (an object does not exist), came (what was waited for), preemption, drain, or dependent
+            (a failure of a Pod).
+        text: the reason in words.
+        likely: true if it is inferred from what happened together, and not recorded.
+        runs, alike, unseen: number of runs of the container that ended so far, of those that ended like this one, and
+            of those of which nobody saw the end. Of a failed probe, ``alike`` is the number of failures.
+        first: when the first of these ended, or the probe failed first; null for other reasons.
+        typical_seconds: how long such a run lasted (the median); null if unknown.
+        started: when the time of a deadline began; null if unknown.
+        happened: when the missing object was created or deleted, or that came which was waited for; null otherwise.
+        waited_seconds: how long it was waited for; null otherwise.
+        again: when the probe failed last, if that was after it ended the container; null otherwise.
+    """
+
+    kind: str
+    text: str
+    likely: bool
+    runs: int
+    alike: int
+    unseen: int
+    first: str | None
+    typical_seconds: float | None
+    started: str | None
+    happened: str | None
+    waited_seconds: float | None
+    again: str | None
+
+
 class WhyAnswer(msgspec.Struct, frozen=True):
     """Why something happened to an object.
 
     Args:
         object, state: the object, and its state in words.
+        reason: why the last occurrence or failure happened; null if only the chain says it.
+        replacement: the Pod that was created in the place of a deleted one, and its state in words; empty if none was.
         others: other objects that had its name.
         undecided: its occurrences whose cause is not chosen yet.
         chain: the occurrence and its causes, the nearest first.
@@ -72,6 +108,8 @@ class WhyAnswer(msgspec.Struct, frozen=True):
 
     object: ObjectMention
     state: str
+    reason: ReasonAnswer | None
+    replacement: str
     others: list[ObjectMention]
     undecided: list[OccurrenceAnswer]
     chain: list[LinkAnswer]
@@ -90,6 +128,8 @@ def why(answer: Why) -> WhyAnswer:
     return WhyAnswer(
         object=mention(answer.found.object),
         state=answer.state,
+        reason=_reason(answer.reason) if answer.reason else None,
+        replacement=answer.replacement,
         others=[mention(other) for other in answer.found.others],
         undecided=[occurrence.occurrence(span) for span in answer.undecided],
         chain=[occurrence.link(link) for link in answer.links],
@@ -114,6 +154,23 @@ def mention(row: ObjectRow) -> ObjectMention:
         row.api_version,
         format_time(row.created_at) if row.created_at else None,
         format_time(row.deleted_at) if row.deleted_at else None,
+    )
+
+
+def _reason(reason: Reason) -> ReasonAnswer:
+    return ReasonAnswer(
+        kind=reason.kind,
+        text=reason.text,
+        likely=reason.likely,
+        runs=reason.runs,
+        alike=reason.alike,
+        unseen=reason.unseen,
+        first=format_time(reason.first) if reason.first else None,
+        typical_seconds=reason.lasted / SECOND if reason.lasted else None,
+        started=format_time(reason.started) if reason.started else None,
+        happened=format_time(reason.happened) if reason.happened else None,
+        waited_seconds=reason.waited / SECOND if reason.waited else None,
+        again=format_time(reason.again) if reason.again else None,
     )
 
 

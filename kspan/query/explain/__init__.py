@@ -1,7 +1,10 @@
-"""What an occurrence means to a person: its own words, what is shown first, its effects, and its reason.
+"""What an occurrence means to a person: what is shown first, its reason, its effects, and short words for it.
 
 * ``own``: what an occurrence itself says, apart from the verdict about its trace
 * ``as_of``: an occurrence as it was known at an earlier time
 * ``effects``: what else a root cause led to
 * ``shown``: which occurrence or effect an answer is about
+* ``find_reason``: why that happened, from ``ends`` of containers, ``deadlines``, ``disruptions``, and what was
+  ``waiting``; each returns a ``reason``. ``manifests`` reads recorded manifests
+* ``wording``: shorter words for texts of components
 """

@@ -50,11 +50,11 @@ def _pod(spec: _Json, status: _Json) -> str:
     for each in containers:
         waiting = _object(_object(each.get("state")).get("waiting"))
         if _text(waiting, "reason") not in ("", "ContainerCreating", "PodInitializing"):
-            return f"{phase}, container {_text(each, 'name')} waits: {_text(waiting, 'reason')}{also}"
+            return f"container {_text(each, 'name')} waits: {_text(waiting, 'reason')}{also}, phase {phase}"
     for each in containers:
         ended = _object(_object(each.get("state")).get("terminated"))
         if _number(ended, "exitCode"):
-            return f"{phase}, container {_text(each, 'name')} ended: {_text(ended, 'reason')}{also}"
+            return f"container {_text(each, 'name')} ended: {_text(ended, 'reason')}{also}, phase {phase}"
     if phase == "Pending" and not _text(spec, "nodeName"):
         return "Pending, not scheduled"
     ready = _condition(status, "Ready")
@@ -74,7 +74,10 @@ def _replicas(spec: _Json, status: _Json) -> str:
     updated = _number(status, "updatedReplicas") if "updatedReplicas" in status else wanted
     also = f", {updated} updated" if updated != wanted and wanted else ""
     old = _number(status, "replicas") - updated if "updatedReplicas" in status else 0
-    also += f", {old} of an older revision" if old > 0 else ""
+    if old > 0 and updated:
+        also = f"; {updated} Pod{'' if updated == 1 else 's'} of the new revision, {old} of an older one"
+    elif old > 0:
+        also += f", {old} of an older revision"
     paused = ", paused" if spec.get("paused") is True else ""
     return f"{_number(status, 'availableReplicas')} of {wanted} replicas available{also}{paused}"
 
