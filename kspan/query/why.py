@@ -241,7 +241,7 @@ def _chain(connection: Connection, cluster: str, newest: SpanRow, at: int) -> li
         linked: SpanRow | None = None
         for span in reading.ancestors(connection, cluster, here.trace_id, here.span_id):
             walked.add((span.trace_id, span.span_id))
-            linked = _linked(connection, cluster, span) or _reported(connection, cluster, span, walked)
+            linked = _reported(connection, cluster, span, walked) or _linked(connection, cluster, span)
             links.append(Link(as_of(span, at), linked.trace_id if linked else ""))
             if linked:
                 break
