@@ -5,6 +5,7 @@ history. (A timeline is read in pages, each with its own snapshot, because it ca
 structs and rows; ``kspan.cli.render`` prints them.
 
 * ``why``, ``traces``, ``timeline``: the queries; ``spans`` reads what they share
+* ``explain``: what ``why`` shows first, and its reason
 * ``objects``: finds the object that a name means
 * ``time_args``: parses times
 * ``sql``: runs SQL statements that can only read

@@ -2,12 +2,10 @@
 
 from kspan import vocabulary
 from kspan.model import Outcome, SpanRow
-from kspan.query.explain.own import own_message
-from kspan.query.spans import summary_of
+from kspan.query.spans import summary_of, times
 from kspan.terminal.deletions import held_text
 from kspan.terminal.screen import clock
 from kspan.terminal.text import harmless
-from kspan.times import LATEST
 
 
 def object_text(kind: str, namespace: str, name: str) -> str:
@@ -15,12 +13,12 @@ def object_text(kind: str, namespace: str, name: str) -> str:
     return harmless(f"{kind} {f'{namespace}/' if namespace else ''}{name}")
 
 
-def note_of(span: SpanRow, *, outcome: bool = True) -> str:
+def note_of(span: SpanRow) -> str:
     """Return the summary of the change or the message, on one line; of a deletion also what it waited for, and of a
-    root how its trace ended (not without ``outcome``)."""
-    own = harmless(summary_of(span)) or harmless(own_message(span)).removesuffix(":")
-    verdict = _outcome_of(span) if outcome else ""
-    return "; ".join(filter(None, ["" if own in verdict else own, held_of(span), verdict]))
+    root how its trace ended."""
+    change = harmless(summary_of(span))
+    own = change or ("" if _tells_outcome(span) else harmless(span.message))
+    return "; ".join(filter(None, [own, held_of(span), _outcome_of(span)]))
 
 
 def held_of(span: SpanRow) -> str:
@@ -28,6 +26,11 @@ def held_of(span: SpanRow) -> str:
     unfinished = f"{span.object_kind} {span.object_name} is still being deleted"
     known = str(span.attributes.get(vocabulary.OUTCOME_REASON, "")).startswith(unfinished)
     return "" if known else held_text(span)
+
+
+def _tells_outcome(span: SpanRow) -> bool:
+    """True if the message of a root span is what failed in its trace."""
+    return bool(span.error and span.attributes.get(vocabulary.OUTCOME_REASON) == span.message)
 
 
 def _outcome_of(span: SpanRow) -> str:
@@ -38,11 +41,11 @@ def _outcome_of(span: SpanRow) -> str:
     return reason if reason.startswith(outcome) else f"{outcome}: {reason}" if reason else outcome
 
 
-def repeats_text(span: SpanRow, until: int = LATEST) -> str:
-    """Return the number of occurrences up to a time (Unix ns) and the time of the last one; empty for a single one."""
-    repeats = [event for event in span.events if vocabulary.is_repeat(event.attributes) and event.time <= until]
-    count = vocabulary.count_occurrences(span.attributes, (event.attributes for event in repeats))
+def repeats_text(span: SpanRow) -> str:
+    """Return the number of occurrences and the time of the last one; empty for a single one."""
+    count = times(span)
     if count < 2:
         return ""
-    last = f" until {clock(max(event.time for event in repeats))[:8]}" if repeats else ""
+    repeats = [event.time for event in span.events if vocabulary.is_repeat(event.attributes)]
+    last = f" until {clock(max(repeats))[:8]}" if repeats else ""
     return f" \u00d7{count}{last}"

@@ -49,7 +49,8 @@ CERTAIN: Final = 0.6
 class Link(msgspec.Struct, frozen=True):
     """One occurrence in a chain of causes.
 
-    ``continues`` is the id of the trace that contains its cause, if that is another trace, which was already closed.
+    ``continues`` is the id of the trace that contains its cause, if that is another one: it was closed before, or an
+    Event in it reports the same failure.
     """
 
     span: SpanRow

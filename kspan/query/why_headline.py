@@ -9,7 +9,15 @@ from kspan.query.explain.effects import Effect
 from kspan.query.explain.own import RESTARTED, end_in_words, is_end, is_verdict, killed_in_words, own_message
 from kspan.query.explain.reason import Reason
 from kspan.query.explain.shown import shown_of
-from kspan.query.explain.wording import change_of, cordon_of, cut, deletion_in_words, outcome_in_words, who_of
+from kspan.query.explain.wording import (
+    change_of,
+    cordon_of,
+    cut,
+    deletion_in_words,
+    outcome_in_words,
+    who_of,
+    with_names,
+)
 from kspan.query.span_text import held_of, object_text, repeats_text
 from kspan.query.why import CERTAIN, Why
 from kspan.terminal.screen import Piece, clock
@@ -201,12 +209,9 @@ def _events_between(chain: list[SpanRow], shown: SpanRow, since: int) -> str:
     if error is not None:
         found[error.span_id] = error
     text = "; ".join(
-        f"{_event(span)}{repeats_text(span, _until(shown, since))}{_of(span, shown)}" for span in found.values()
+        f"{_event(span)}{repeats_text(as_of(span, _until(shown, since)))}{_of(span, shown)}" for span in found.values()
     )
-    for span in chain:  # The scheduler names the Pod that needs the room by its uid.
-        if span.object_uid != shown.object_uid and span.object_uid in text:
-            text = text.replace(span.object_uid, harmless(f"{span.object_namespace}/{span.object_name}".lstrip("/")))
-    return text
+    return with_names(text, (span for span in chain if span.object_uid != shown.object_uid))
 
 
 def _of(span: SpanRow, shown: SpanRow) -> str:

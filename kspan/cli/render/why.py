@@ -4,7 +4,8 @@ from rich.cells import cell_len
 
 from kspan.model import SpanRow, TraceState
 from kspan.query.explain.effects import Effect
-from kspan.query.span_text import note_of, repeats_text
+from kspan.query.explain.wording import row_of_chain, with_names
+from kspan.query.span_text import repeats_text
 from kspan.query.why import Why
 from kspan.query.why_headline import headline, is_root
 from kspan.terminal.screen import Piece, Screen, clock
@@ -13,6 +14,12 @@ from kspan.vocabulary import with_container
 
 _GAP = "  "
 _TIMES = "\u00d7"
+
+SURE = 0.9
+"""Confidence from which a row does not say that its cause is inferred."""
+
+_MARKS = {("Pod", "Created"): " (container)"}
+"""What tells Events from changes of the object with a similar name: ``Pod.Create``."""
 
 
 def as_text(answer: Why, out: Screen) -> None:
@@ -32,7 +39,9 @@ def as_text(answer: Why, out: Screen) -> None:
         _followed(answer, out)
     if answer.trace is not None:
         out.line()
-        out.line(("  whole trace: ", "dim"), (f"kspan trace {answer.trace.trace_id[:12]}", ""))
+        newest = answer.links[0].span.trace_id if answer.links else answer.trace.trace_id
+        before = f", and before it {answer.trace.trace_id[:12]}" if newest != answer.trace.trace_id else ""
+        out.line(("  whole trace: ", "dim"), (f"kspan trace {newest[:12]}{before}", ""))
 
 
 # Notes
@@ -65,31 +74,35 @@ def _chain(answer: Why, out: Screen) -> None:
     widths = [max(cell_len(row[i]) for row in cells) for i in range(len(cells[0]))]
     for number, (link, row) in enumerate(zip(answer.links, cells, strict=True)):
         last = number == len(cells) - 1
-        _print_link(link.span, row, widths, out, last=last)
+        # Of the last one, the confidence is that nothing else caused it.
+        inferred = f"(inferred, {link.span.confidence:.0%})" if link.span.confidence < SURE and not last else ""
+        note = "  ".join(filter(None, [with_names(row_of_chain(link.span), spans), inferred]))
+        _print_link(link.span, note, row, widths, out, last=last)
         if link.continues:
-            earlier = f"caused by an earlier trace, which was already closed: {harmless(link.continues)[:12]}"
-            out.line((f"  ⋮ {earlier}", "cyan"))
+            out.line((f"  ⋮ continues in trace {harmless(link.continues)[:12]}", "cyan"))
     _end(answer, out)
 
 
 def _cells(span: SpanRow, *, day: bool) -> list[str]:
-    rule = f"{harmless(span.rule)} {span.confidence:.2f}"
-    what = f"{span.name} {with_container(span.object_name, span.attributes)}"
+    what = f"{span.name}{_event_mark(span)} {with_container(span.object_name, span.attributes)}"
     return [
         clock(span.start_time, day=day),
         harmless(span.service),
         harmless(what) + repeats_text(span),
-        rule,
     ]
 
 
-def _print_link(span: SpanRow, row: list[str], widths: list[int], out: Screen, *, last: bool) -> None:
+def _event_mark(span: SpanRow) -> str:
+    """Mark an Event whose reason reads like a change or a phase of its object."""
+    return " (Event)" if span.event_uid and span.reason in ("Created", "Deleted", "Failed", "Updated") else ""
+
+
+def _print_link(span: SpanRow, note: str, row: list[str], widths: list[int], out: Screen, *, last: bool) -> None:
     padded = [text + " " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True)]
     style = "red" if span.error else "bold" if last else ""
     pieces: list[Piece] = [("└╴" if last else "├╴", "dim"), (padded[0], "dim"), (_GAP + padded[1], "")]
-    pieces += [(_GAP + padded[2], style), (_GAP + padded[3], "dim")]
-    note = note_of(span, outcome=False)
-    used = sum(widths) + 2 + 3 * len(_GAP)
+    pieces.append((_GAP + padded[2], style))
+    used = sum(widths) + 2 + 2 * len(_GAP)
     if note and (out.width is None or used + len(_GAP) + cell_len(note) <= out.width):
         out.line(*pieces, (_GAP + note, style if last or span.error else ""))
         return
@@ -120,15 +133,22 @@ def _end(answer: Why, out: Screen) -> None:
 
 
 def _effects(answer: Why, out: Screen) -> None:
-    out.line(("Other effects of the same cause:", "bold"))
     rows = [(clock(e.first), f"{e.count}{_TIMES}", *_group(e)) for e in answer.effects]
     widths = [max(cell_len(row[i]) for row in rows) for i in range(4)]
+    headings = {True: "Failures of the same cause:", False: "Other effects of the same cause:"}
     for effect, row in zip(answer.effects, rows, strict=True):
+        if (heading := headings.pop(effect.error, None)) is not None:
+            out.line((heading, "bold"))
         style = "red" if effect.error else ""
         text = f"{row[1].rjust(widths[1])} {row[2].ljust(widths[2])}  {row[3]}"
         out.line(("  " + row[0] + _GAP, "dim"), (text, style))
         if effect.error and effect.message:
-            out.line((" " * (widths[0] + 4) + " " * (widths[1] + 1) + harmless(effect.message)[:300], style))
+            out.line(
+                (
+                    " " * (widths[0] + 4) + " " * (widths[1] + 1) + harmless(effect.message)[:300].removesuffix(":"),
+                    style,
+                )
+            )
     if answer.more_effects:
         kinds = "kind" if answer.more_effects == 1 else "kinds"
         out.line((f"  and {answer.more_effects} more {kinds} of occurrences", "dim"))
@@ -137,7 +157,8 @@ def _effects(answer: Why, out: Screen) -> None:
 def _group(effect: Effect) -> tuple[str, str]:
     which = harmless(effect.example) if effect.objects == 1 else f"on {effect.objects} objects"
     probe = f" ({effect.probe.lower()})" if effect.probe else ""
-    return harmless(f"{effect.kind}.{effect.reason}{probe}"), which
+    mark = probe or _MARKS.get((effect.kind, effect.reason), "")
+    return harmless(f"{effect.kind}.{effect.reason}{mark}"), which
 
 
 def _followed(answer: Why, out: Screen) -> None:

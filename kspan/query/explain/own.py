@@ -3,6 +3,7 @@
 from typing import Final
 
 from kspan import vocabulary
+from kspan.k8s.containers import Ended, sentence
 from kspan.model import SpanRow
 
 TERMINATED: Final = "ContainerTerminated"
@@ -27,7 +28,24 @@ def own_message(span: SpanRow) -> str:
     if not is_verdict(span):
         return span.message
     own = span.attributes.get(vocabulary.EVENT_MESSAGE) or span.attributes.get(vocabulary.CONDITION_MESSAGE)
-    return str(own or "") or (end_in_words(span) if is_end(span) else "")
+    return str(own or "") or (sentence(_run(span)) if is_end(span) else "")
+
+
+def _run(span: SpanRow) -> Ended:
+    """The run of a container whose end a span is."""
+    known = span.attributes
+    return Ended(
+        container=container_of(span),
+        field_path="",
+        number=run_of(span) - 1,
+        id="",
+        reason=str(known.get(vocabulary.CONTAINER_TERMINATED_REASON, "")),
+        exit_code=exit_code(span),
+        signal=0,
+        message=str(known.get(vocabulary.TERMINATION_MESSAGE, "")),
+        started="",
+        finished="",
+    )
 
 
 def own_error(span: SpanRow) -> bool:

@@ -1,11 +1,14 @@
 """Shorter words for texts of components and tools: nothing that decides is left out. Pure."""
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from kspan.model import SpanRow
 from kspan.query import spans as reading
 from kspan.query.explain.disruptions import disruption_of
+from kspan.query.explain.own import own_message
+from kspan.query.span_text import held_of
 from kspan.terminal.text import harmless
 
 WIDEST: Final = 300
@@ -49,6 +52,24 @@ def pull_error(message: str) -> str:
     ):
         rest = rest.replace(before, "")
     return f'Failed to pull image "{image}": {rest}'
+
+
+def row_of_chain(span: SpanRow) -> str:
+    """Return the change of a link of a chain, or its message, and what a deletion waited for.
+
+    The verdict about its trace has a line of its own.
+    """
+    own = harmless(reading.summary_of(span)) or harmless(own_message(span)).removesuffix(":")
+    return "; ".join(filter(None, [own, held_of(span)]))
+
+
+def with_names(text: str, chain: Iterable[SpanRow]) -> str:
+    """Return a text in which objects of a chain that it names by their uids have their names: the scheduler names the
+    Pod that needs the room by its uid."""
+    for span in chain:
+        if span.object_uid and span.object_uid in text:
+            text = text.replace(span.object_uid, harmless(f"{span.object_namespace}/{span.object_name}".lstrip("/")))
+    return text
 
 
 def change_of(span: SpanRow) -> str:

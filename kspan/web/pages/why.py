@@ -9,8 +9,8 @@ from starlette.routing import Route
 
 from kspan.errors import QueryError
 from kspan.query.answers import why as answers
+from kspan.query.explain.wording import row_of_chain, with_names
 from kspan.query.objects.names import ObjectName, parse_object
-from kspan.query.span_text import note_of
 from kspan.query.why import Why, why
 from kspan.query.why_headline import headline, is_root
 from kspan.times import format_time
@@ -50,7 +50,8 @@ def _asked(wanted: ObjectName) -> str:
 
 
 def _values(answer: Why) -> dict[str, Any]:
-    notes = {link.span.span_id: note_of(link.span, outcome=False) for link in answer.links}
+    chain = [link.span for link in answer.links]
+    notes = {span.span_id: with_names(row_of_chain(span), chain) for span in chain}
     return {
         "answer": answers.why(answer),
         "lines": headline(answer),

@@ -186,7 +186,7 @@ def test_a_root_says_what_itself_said_and_not_the_verdict_about_its_trace() -> N
     root = make_span(
         "Pod.ContainerTerminated", error=True, message="Pod web is failing", attributes=ended(1, "Error") | verdict
     )
-    assert own_message(root) == "container web ended with Error (exit 1)"
+    assert own_message(root) == "container web ended with Error (1)", "as the message of the span was"
     assert own_error(root)
     created = make_span("Pod.Create", error=True, message="Pod web is failing", attributes=verdict)
     assert (own_message(created), own_error(created)) == ("", False)
