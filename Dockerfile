@@ -43,11 +43,13 @@ LABEL org.opencontainers.image.title="kspan" \
       org.opencontainers.image.revision="${REVISION}"
 
 COPY --from=build /etc/passwd /etc/group /etc/
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build --chown=65532:65532 /var/lib/kspan /var/lib/kspan
 COPY --from=build /opt/kspan /opt/kspan
 ENV PATH=/opt/kspan/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
     XDG_STATE_HOME=/var/lib
 
 USER 65532:65532

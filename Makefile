@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test chart-test image image-test dist torture accuracy docs manifest helm screenshots fold-version bench growth mutants clean
+.PHONY: demo test chart-test image image-test dist krew torture accuracy docs manifest helm screenshots fold-version bench growth mutants clean
 
 demo: $(STAMP)
 	@$(BIN)/kspan demo --db demo.sqlite
@@ -32,6 +32,10 @@ image-test: $(STAMP)
 # Wheel and sdist in dist/, checked, and tried outside of the checkout. Needs a package registry.
 dist: $(STAMP)
 	@.ci/dist
+
+# The krew plugin and its manifest, in dist/: make krew GITHUB_REPOSITORY=OWNER/NAME
+krew:
+	@GITHUB_REPOSITORY='$(GITHUB_REPOSITORY)' .ci/krew
 
 # Kills and cuts off daemons for about 15 minutes; `make test` has a short form.
 torture: $(STAMP)

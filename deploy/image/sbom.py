@@ -41,13 +41,17 @@ def bill(root: Path, version: str, created_s: int) -> dict[str, Any]:
 
 def debian_packages(root: Path) -> Iterator[dict[str, Any]]:
     """Yield a component for each package that is installed according to dpkg."""
-    release = dict(re.findall(r'^(\w+)="?(.*?)"?$', (root / "etc/os-release").read_text(encoding="utf-8"), re.MULTILINE))
+    release = dict(
+        re.findall(r'^(\w+)="?(.*?)"?$', (root / "etc/os-release").read_text(encoding="utf-8"), re.MULTILINE)
+    )
     distro = f"{release['ID']}-{release['VERSION_ID']}"
     for paragraph in (root / "var/lib/dpkg/status").read_text(encoding="utf-8").split("\n\n"):
         package = email.message_from_string(paragraph)
         if package["Status"] == "install ok installed":
             name, version, arch = package["Package"], package["Version"], package["Architecture"]
-            purl = f"pkg:deb/{release['ID']}/{quote(name, safe='')}@{quote(version, safe='')}?arch={arch}&distro={distro}"
+            purl = (
+                f"pkg:deb/{release['ID']}/{quote(name, safe='')}@{quote(version, safe='')}?arch={arch}&distro={distro}"
+            )
             yield {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
 
 
