@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test chart-test torture accuracy docs manifest helm screenshots fold-version bench growth mutants clean
+.PHONY: demo test chart-test image image-test dist krew torture accuracy docs manifest helm screenshots fold-version bench growth mutants clean
 
 demo: $(STAMP)
 	@$(BIN)/kspan demo --db demo.sqlite
@@ -15,11 +15,27 @@ test: $(STAMP)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest --ignore tests/deploy/test_chart.py
+	$(BIN)/pytest --ignore tests/deploy/test_chart.py --ignore tests/deploy/test_image.py
 
 # Compares the chart with its golden files, which `make test` checks. Building helm takes up to ten minutes: too long for CI.
 chart-test: $(STAMP) helm
-	$(BIN)/pytest tests/deploy
+	$(BIN)/pytest tests/deploy --ignore tests/deploy/test_image.py
+
+# The image without a container engine, as dist/kspan-*.oci.tar, and its bill of materials. Needs root, buildah and mmdebstrap.
+image: $(STAMP)
+	@.ci/image
+
+# Builds the image, and runs it as the chart does. Takes minutes: too long for CI.
+image-test: $(STAMP)
+	$(BIN)/pytest -n0 tests/deploy/test_image.py
+
+# Wheel and sdist in dist/, checked, and tried outside of the checkout. Needs a package registry.
+dist: $(STAMP)
+	@.ci/dist
+
+# The krew plugin and its manifest, in dist/: make krew GITHUB_REPOSITORY=OWNER/NAME
+krew:
+	@GITHUB_REPOSITORY='$(GITHUB_REPOSITORY)' .ci/krew
 
 # Kills and cuts off daemons for about 15 minutes; `make test` has a short form.
 torture: $(STAMP)

@@ -1,7 +1,10 @@
 """The places that name the version agree."""
 
 import re
+import tomllib
 from pathlib import Path
+
+import yaml
 
 from kspan import __version__
 
@@ -16,3 +19,23 @@ def test_the_changelog_has_a_dated_section_for_the_version() -> None:
 
 def test_the_manifest_runs_the_image_of_the_version() -> None:
     assert f"image: kspan:{__version__}\n" in (ROOT / "deploy" / "kubernetes.yaml").read_text(encoding="utf-8")
+
+
+def test_the_chart_and_its_program_have_the_version() -> None:
+    chart = yaml.safe_load((ROOT / "deploy" / "helm" / "kspan" / "Chart.yaml").read_text(encoding="utf-8"))
+    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
+
+
+def test_the_version_is_written_in_the_package_only() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["hatch"]["version"] == {"path": "kspan/__init__.py"}
+    for name in (
+        "Dockerfile",
+        ".ci/image",
+        ".ci/dist",
+        ".ci/krew",
+        "deploy/krew/kspan.yaml",
+        "deploy/krew/kubectl-kspan",
+    ):
+        assert __version__ not in (ROOT / name).read_text(encoding="utf-8"), name

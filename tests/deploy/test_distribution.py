@@ -1,0 +1,108 @@
+"""The wheel and the sdist contain the program and what it reads, and nothing else.
+
+The tests build both, or read those of the folder ``KSPAN_DIST``, which is how ``make dist`` checks what it has built.
+"""
+
+import os
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from kspan import __version__
+
+ROOT = Path(__file__).parents[2]
+NAME = f"kspan-{__version__}"
+
+
+def build(source: Path, into: Path, target: str) -> Path:
+    """Build ``wheel`` or ``sdist`` of a folder, and return the file."""
+    command = [sys.executable, "-m", "hatchling", "build", "--directory", str(into), "--target", target]
+    subprocess.run(command, cwd=source, check=True, capture_output=True, text=True)
+    (file,) = into.glob("*.whl" if target == "wheel" else "*.tar.gz")
+    return file
+
+
+def files_of_wheel(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def files_below(folder: str, name: str) -> dict[str, bytes]:
+    """The files of a folder of the checkout, as if the folder had this name."""
+    found = (file for file in (ROOT / folder).rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    return {f"{name}/{file.relative_to(ROOT / folder).as_posix()}": file.read_bytes() for file in found}
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if folder := os.environ.get("KSPAN_DIST"):
+        return ROOT / folder / f"{NAME}.tar.gz"
+    return build(ROOT, tmp_path_factory.mktemp("sdist"), "sdist")
+
+
+@pytest.fixture(scope="module")
+def unpacked(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / NAME
+
+
+@pytest.fixture(scope="module")
+def wheel(unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, bytes]:
+    """Files of the wheel that is built from the sdist, which shows that the sdist is complete."""
+    if folder := os.environ.get("KSPAN_DIST"):
+        return files_of_wheel(ROOT / folder / f"{NAME}-py3-none-any.whl")
+    return files_of_wheel(build(unpacked, tmp_path_factory.mktemp("wheel"), "wheel"))
+
+
+def test_the_wheel_contains_the_package_and_the_migrations_and_nothing_else(wheel: Mapping[str, bytes]) -> None:
+    metadata = {name for name in wheel if name.startswith(f"{NAME}.dist-info/")}
+    wanted = files_below("kspan", "kspan") | files_below("migrations", "kspan/_migrations")
+    assert {name: wheel[name] for name in wheel.keys() - metadata} == wanted
+    assert {name.rpartition("/")[2] for name in metadata} == {
+        "LICENSE",
+        "METADATA",
+        "RECORD",
+        "WHEEL",
+        "entry_points.txt",
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "kspan/py.typed",
+        "kspan/graph/rules/rules.toml",
+        "kspan/data/rolling-update.jsonl.gz",
+        "kspan/web/templates/base.html",
+        "kspan/web/static/app.css",
+        "kspan/_migrations/env.py",
+    ],
+)
+def test_the_wheel_contains_what_the_program_reads(wheel: Mapping[str, bytes], name: str) -> None:
+    assert wheel[name] or name == "kspan/py.typed"
+
+
+def test_the_only_recording_in_the_wheel_is_that_of_the_demo_and_there_are_no_tests(wheel: Mapping[str, bytes]) -> None:
+    assert [name for name in wheel if ".jsonl" in name] == ["kspan/data/rolling-update.jsonl.gz"]
+    assert [name for name in wheel if "test" in name.rpartition("/")[2]] == []
+
+
+def test_the_sdist_contains_what_the_wheel_is_built_from_and_no_tests_or_documents(unpacked: Path) -> None:
+    found = {file.relative_to(unpacked).as_posix() for file in unpacked.rglob("*") if file.is_file()}
+    more = {"CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "alembic.ini", "constraints.txt", "pyproject.toml"}
+    code = files_below("kspan", "kspan") | files_below("migrations", "migrations")
+    assert found - {".gitignore"} == code.keys() | more
+
+
+def test_every_script_of_the_project_is_an_entry_point_of_the_wheel(wheel: Mapping[str, bytes]) -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    lines = wheel[f"{NAME}.dist-info/entry_points.txt"].decode().splitlines()
+    assert sorted(filter(None, lines)) == ["[console_scripts]", *sorted(f"{k} = {v}" for k, v in scripts.items())]
