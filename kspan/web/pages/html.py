@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from kspan import __version__
 from kspan.terminal.text import duration, harmless
-from kspan.times import parse_time
+from kspan.times import format_time, parse_time
 from kspan.web.access.asker import signed_in
 
 STATIC: Final = files("kspan.web") / "static"
@@ -80,6 +80,7 @@ def _environment() -> jinja2.Environment:
         "ns": parse_time,
         "pill": lambda outcome: _PILLS.get(str(outcome), "calm"),
         "plural": plural,
+        "rfc3339": format_time,
     }
     environment.globals |= {
         "asset": asset,
