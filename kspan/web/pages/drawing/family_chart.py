@@ -4,6 +4,7 @@ The object is in the middle, its owners are above and its dependents below. In t
 narrow one below each other beside a line.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Final
 
@@ -103,7 +104,7 @@ def narrow_chart(family: Family, here: Relative) -> Chart:
     main = [box for box in boxes if box.role in ("owner", "self")]
     lines += [
         Line(f"M{NARROW // 2} {upper.y + HEIGHT}V{lower.y}", upper.tone == _GONE)
-        for upper, lower in zip(main, main[1:], strict=False)
+        for upper, lower in itertools.pairwise(main)
     ]
     start = main[-1].y + HEIGHT
     for box in (box for row in _dependent_rows(family) for box in row):
