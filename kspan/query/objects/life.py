@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from kspan.model import ObjectRow, SpanRow
 from kspan.query.objects.authors import Authors, author_of_change
 from kspan.query.objects.family import Family, family_of
-from kspan.query.objects.manifest import comparable, decode, unified_diff
+from kspan.query.objects.manifest import comparable, decode, to_lines
 from kspan.query.objects.occurrences import Position as OccurrencePosition
 from kspan.query.objects.occurrences import changes_between, creation_of, deletion_in, page_of_occurrences
 from kspan.query.objects.versions import Version, first_after, newest_versions, oldest_version
@@ -133,17 +133,30 @@ def _revisions(
     since, until = versions[-1].record.recorded_at, versions[0].record.recorded_at
     changes = changes_between(connection, cluster, here, since, until)
     authors = Authors(visible.spans(connection, cluster, changes))
-    contents = [comparable(decode(version.record.payload)) for version in versions]
+    lines = _differences([comparable(decode(version.record.payload)) for version in versions])
     found = []
     for number, version in enumerate(versions[:VERSIONS]):
         older = versions[number + 1] if number + 1 < len(versions) else None
-        lines: list[str] = []
-        # Most versions differ in the status alone. Writing YAML takes far longer than comparing.
-        if older is not None and contents[number] != contents[number + 1]:
-            lines = unified_diff(contents[number + 1], contents[number], ("", ""))[2:]
         author = authors.author_of(version, older)
-        found.append(Revision(version, lines, authors.change_of(version), author))
+        found.append(Revision(version, lines[number], authors.change_of(version), author))
     return found
+
+
+def _differences(contents: list[dict[str, Any]]) -> list[list[str]]:
+    """Return how each content differs from the next one, as a unified diff; nothing for the last."""
+    # Writing YAML takes far longer than comparing, and most versions differ in the status alone.
+    texts: dict[int, list[str]] = {}
+
+    def text(number: int) -> list[str]:
+        if number not in texts:
+            texts[number] = to_lines(contents[number])
+        return texts[number]
+
+    found: list[list[str]] = []
+    for number in range(len(contents) - 1):
+        same = contents[number] == contents[number + 1]
+        found.append([] if same else list(difflib.unified_diff(text(number + 1), text(number), lineterm=""))[2:])
+    return [*found, []]
 
 
 def _state(version: Version) -> State:
