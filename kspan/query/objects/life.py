@@ -1,6 +1,7 @@
 """The life of an object: its versions with their authors, what happened to it, its owners and dependents."""
 
-from typing import Final
+import difflib
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection
