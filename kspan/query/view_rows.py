@@ -13,6 +13,7 @@ from kspan.query.visible import EVERYTHING, Visible
 from kspan.store.schema import tables
 from kspan.store.schema.views import VIEWS
 from kspan.store.tables import rows
+from kspan.times import LATEST
 
 LOOKED_AT: Final = 20_000
 """Spans among which a page looks for its rows. Few spans are rollouts: without it, a page could read them all."""
@@ -77,6 +78,8 @@ Row = TypeVar("Row", Failure, Termination, Rollout)
 _TERMINATED: Final = "Pod.ContainerTerminated"
 """Name of the spans in the view ``terminations``."""
 
+_OF_A_POD: Final = 5_000
+
 _NAMES: Final[dict[type, str]] = {Failure: "failures", Termination: "terminations", Rollout: "rollouts"}
 _TYPES: Final[dict[str, Any]] = {"BIGINT": BigInteger, "BOOLEAN": Boolean}
 
@@ -138,19 +141,35 @@ def page_of_rows(
 
 
 def terminations_of(
-    connection: Connection, cluster: str, pod: ObjectRow, visible: Visible = EVERYTHING, limit: int = 50
+    connection: Connection,
+    cluster: str,
+    pod: ObjectRow,
+    visible: Visible = EVERYTHING,
+    until: int = LATEST,
+    limit: int = 50,
 ) -> list[Termination]:
-    """Return the newest ends of the containers of a Pod that the asker may see, newest first."""
+    """Return the newest ends of the containers of a Pod until a time (Unix ns) that the asker may see, newest first.
+
+    Only the newest ``_OF_A_POD`` spans of Pods with its name are looked at.
+    """
     # Found by object first: the view alone would look at all spans of the namespace.
-    ended = select(tables.spans.c.trace_id, tables.spans.c.span_id).where(
+    mine = (
         tables.spans.c.cluster == cluster,
         tables.spans.c.object_kind == pod.kind,
         tables.spans.c.object_namespace == pod.namespace,
         tables.spans.c.object_name == pod.name,
+        tables.spans.c.start_time <= until,
+    )
+    newest_first = tables.spans.c.start_time.desc()
+    starts = select(tables.spans.c.start_time).where(*mine).order_by(newest_first)
+    edge = connection.execute(starts.offset(_OF_A_POD).limit(1)).scalar() or 0
+    ended = select(tables.spans.c.trace_id, tables.spans.c.span_id).where(
+        *mine,
+        tables.spans.c.start_time >= edge,
         tables.spans.c.object_uid == pod.uid,
         tables.spans.c.name == _TERMINATED,
     )
-    keys = connection.execute(ended.order_by(tables.spans.c.start_time.desc()).limit(limit)).all()
+    keys = connection.execute(ended.order_by(newest_first).limit(limit)).all()
     names = ("cluster", *(name for name in Termination.__struct_fields__ if name not in ("start_time", "error")))
     here = table("terminations", *map(column, names), column("start_time", BigInteger), column("error", Boolean)).c
     query = select(*(here[name] for name in Termination.__struct_fields__)).where(

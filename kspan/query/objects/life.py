@@ -1,29 +1,28 @@
 """The life of an object: its versions with their authors, what happened to it, its owners and dependents."""
 
+import difflib
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from kspan import vocabulary
 from kspan.model import ObjectRow, SpanRow
-from kspan.query import spans as reading
-from kspan.query.objects.find import known_kinds
-from kspan.query.objects.manifest import comparable, decode, unified_diff
-from kspan.query.objects.versions import Version, newest_versions
+from kspan.query.objects.authors import Authors, author_of_change
+from kspan.query.objects.family import Family, family_of
+from kspan.query.objects.manifest import comparable, decode, to_lines
+from kspan.query.objects.occurrences import Position as OccurrencePosition
+from kspan.query.objects.occurrences import changes_between, creation_of, deletion_in, page_of_occurrences
+from kspan.query.objects.versions import Version, first_after, newest_versions, oldest_version
 from kspan.query.view_rows import Termination, terminations_of
 from kspan.query.visible import EVERYTHING, Visible
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
 from kspan.times import LATEST
 
-objects, owners, spans = schema.objects, schema.owners, schema.spans
+objects = schema.objects
 
 VERSIONS: Final = 60
 OCCURRENCES: Final = 100
-DEPENDENTS: Final = 50
-_HIGHEST: Final = 10
-"""Owners of owners that are followed."""
 
 
 class Revision(msgspec.Struct, frozen=True):
@@ -33,19 +32,13 @@ class Revision(msgspec.Struct, frozen=True):
         version: it, as the journal has it.
         lines: how it differs from the one before, as a unified diff without the status; empty if only the status does.
         change: the change that made it; None if it is none, or is not known.
+        author: who made it; empty if that is not certain.
     """
 
     version: Version
     lines: list[str]
     change: SpanRow | None
-
-
-class Owner(msgspec.Struct, frozen=True):
-    """An owner: its uid, kind and name."""
-
-    uid: str
-    kind: str
-    name: str
+    author: str
 
 
 class State(msgspec.Struct, frozen=True):
@@ -62,66 +55,109 @@ class Life(msgspec.Struct, frozen=True):
     Args:
         object: the object.
         namesakes: other objects that have or had its name.
-        owners: its owner, the owner of that, and so on.
-        dependents, more_dependents: the objects that it owns or owned, and whether there are more.
+        family: its owners and dependents.
         revisions, more_revisions: its versions, newest first, and whether there are older ones.
-        occurrences: what happened to it, newest first.
+        occurrences: the newest of what happened to it, newest first.
+        listed, older: the asked page of what happened to it, and where the list goes on (None: nowhere).
         terminations: ends of its containers, newest first.
         states: its states in order of time.
+        created_by, deleted_by: who created and deleted it; empty if that is not certain.
     """
 
     object: ObjectRow
     namesakes: list[ObjectRow]
-    owners: list[Owner]
-    dependents: list[ObjectRow]
-    more_dependents: bool
+    family: Family
     revisions: list[Revision]
     more_revisions: bool
     occurrences: list[SpanRow]
+    listed: list[SpanRow]
+    older: OccurrencePosition | None
     terminations: list[Termination]
     states: list[State]
+    created_by: str
+    deleted_by: str
 
 
 def life_of(
-    connection: Connection, cluster: str, here: ObjectRow, *, at: int = 0, visible: Visible = EVERYTHING
+    connection: Connection,
+    cluster: str,
+    here: ObjectRow,
+    *,
+    at: int = 0,
+    before: OccurrencePosition | None = None,
+    visible: Visible = EVERYTHING,
 ) -> Life:
-    """Return the life of an object, up to ``at`` (Unix ns; 0: now)."""
+    """Return the life of an object, up to ``at`` (Unix ns; 0: now). ``before`` continues the list of occurrences."""
     until = at or LATEST
-    versions = newest_versions(connection, cluster, here, VERSIONS + 1, until=until)
-    occurrences = _occurrences(connection, cluster, here, until, visible)
-    dependents = _dependents(connection, cluster, here, until)
+    below = first_after(connection, cluster, at) if at else 0
+    versions = newest_versions(connection, cluster, here, VERSIONS + 1, until=until, below=below)
+    occurrences, older = page_of_occurrences(connection, cluster, here, OCCURRENCES, until=until, visible=visible)
+    listed = occurrences
+    if before is not None:
+        listed, older = page_of_occurrences(
+            connection, cluster, here, OCCURRENCES, until=until, before=before, visible=visible
+        )
+    newest = versions[0] if versions else None
     return Life(
         object=here,
         namesakes=_namesakes(connection, cluster, here),
-        owners=_owners(connection, cluster, here.uid) if visible.everything() else [],
-        dependents=dependents[:DEPENDENTS],
-        more_dependents=len(dependents) > DEPENDENTS,
-        revisions=_revisions(versions, occurrences),
+        family=family_of(connection, cluster, here, newest, at=at, below=below, visible=visible),
+        revisions=_revisions(connection, cluster, here, versions, visible),
         more_revisions=len(versions) > VERSIONS,
         occurrences=occurrences,
-        terminations=terminations_of(connection, cluster, here, visible) if here.kind == "Pod" else [],
+        listed=listed,
+        older=older,
+        terminations=terminations_of(connection, cluster, here, visible, until) if here.kind == "Pod" else [],
         states=[_state(version) for version in reversed(versions)],
+        created_by=_creator(connection, cluster, here, visible),
+        deleted_by=_deleter(occurrences),
     )
 
 
-def _occurrences(connection: Connection, cluster: str, here: ObjectRow, until: int, visible: Visible) -> list[SpanRow]:
-    query = reading.of_object(cluster, here).where(spans.c.start_time <= until).limit(OCCURRENCES)
-    found = reading.with_outcomes(connection, cluster, reading.fetch(connection, cluster, query))
-    return visible.spans(connection, cluster, found)
+def _creator(connection: Connection, cluster: str, here: ObjectRow, visible: Visible) -> str:
+    creation = creation_of(connection, cluster, here)
+    if creation is None or not visible.spans(connection, cluster, [creation]):
+        return ""
+    return author_of_change(creation, oldest_version(connection, cluster, here))
 
 
-def _revisions(versions: list[Version], occurrences: list[SpanRow]) -> list[Revision]:
-    changes: dict[Any, SpanRow] = {}
-    for span in occurrences:
-        if not span.event_uid and span.reason in ("Create", "Update", "Delete"):
-            changes.setdefault(span.attributes.get(vocabulary.OBJECT_RESOURCE_VERSION), span)
+def _deleter(occurrences: list[SpanRow]) -> str:
+    deletion = deletion_in(occurrences)
+    return author_of_change(deletion) if deletion is not None else ""
+
+
+def _revisions(
+    connection: Connection, cluster: str, here: ObjectRow, versions: list[Version], visible: Visible
+) -> list[Revision]:
+    if not versions:
+        return []
+    since, until = versions[-1].record.recorded_at, versions[0].record.recorded_at
+    changes = changes_between(connection, cluster, here, since, until)
+    authors = Authors(visible.spans(connection, cluster, changes))
+    lines = _differences([comparable(decode(version.record.payload)) for version in versions])
     found = []
     for number, version in enumerate(versions[:VERSIONS]):
         older = versions[number + 1] if number + 1 < len(versions) else None
-        after = comparable(decode(version.record.payload))
-        lines = [] if older is None else unified_diff(comparable(decode(older.record.payload)), after, ("", ""))[2:]
-        found.append(Revision(version, lines, changes.get(version.record.resource_version)))
+        author = authors.author_of(version, older)
+        found.append(Revision(version, lines[number], authors.change_of(version), author))
     return found
+
+
+def _differences(contents: list[dict[str, Any]]) -> list[list[str]]:
+    """Return how each content differs from the next one, as a unified diff; nothing for the last."""
+    # Writing YAML takes far longer than comparing, and most versions differ in the status alone.
+    texts: dict[int, list[str]] = {}
+
+    def text(number: int) -> list[str]:
+        if number not in texts:
+            texts[number] = to_lines(contents[number])
+        return texts[number]
+
+    found: list[list[str]] = []
+    for number in range(len(contents) - 1):
+        same = contents[number] == contents[number + 1]
+        found.append([] if same else list(difflib.unified_diff(text(number + 1), text(number), lineterm=""))[2:])
+    return [*found, []]
 
 
 def _state(version: Version) -> State:
@@ -145,35 +181,3 @@ def _namesakes(connection: Connection, cluster: str, here: ObjectRow) -> list[Ob
         objects.c.uid != here.uid,
     )
     return rows.fetch(connection, query.order_by(objects.c.created_at.desc()).limit(10), ObjectRow)
-
-
-def _owners(connection: Connection, cluster: str, uid: str) -> list[Owner]:
-    found: list[Owner] = []
-    while len(found) < _HIGHEST:
-        query = select(owners.c.owner_uid, owners.c.owner_kind, owners.c.owner_name).where(
-            owners.c.cluster == cluster, owners.c.uid == uid
-        )
-        row = connection.execute(query.order_by(owners.c.controller.desc()).limit(1)).first()
-        if row is None or any(row[0] == each.uid for each in found):
-            break
-        found.append(Owner(*row))
-        uid = row[0]
-    return found
-
-
-def _dependents(connection: Connection, cluster: str, here: ObjectRow, until: int) -> list[ObjectRow]:
-    """Return objects in the same namespace that it owns or owned, at most one more than ``DEPENDENTS``."""
-    found: list[ObjectRow] = []
-    for kind in known_kinds(connection, cluster) if here.namespace else ():
-        query = rows.select_rows(objects, ObjectRow).where(
-            objects.c.cluster == cluster,
-            objects.c.kind == kind,
-            objects.c.namespace == here.namespace,
-            objects.c.owner_uid == here.uid,
-            objects.c.created_at <= until,
-        )
-        room = DEPENDENTS + 1 - len(found)
-        found += rows.fetch(connection, query.order_by(objects.c.name).limit(room), ObjectRow)
-        if len(found) > DEPENDENTS:
-            break
-    return found

@@ -70,8 +70,13 @@ def unified_diff(before: dict[str, Any], after: dict[str, Any], names: tuple[str
         names: what to call them in the head of the diff.
         context: number of unchanged lines around each change.
     """
-    old, new = (to_yaml(manifest).split("\n")[:-1] for manifest in (before, after))
+    old, new = (to_lines(manifest) for manifest in (before, after))
     return list(difflib.unified_diff(old, new, *names, lineterm="", n=context))
+
+
+def to_lines(manifest: dict[str, Any]) -> list[str]:
+    """Return the lines of a manifest as YAML, without line ends."""
+    return to_yaml(manifest).split("\n")[:-1]
 
 
 def side_by_side(
@@ -81,7 +86,7 @@ def side_by_side(
 
     None stands for no line on that side; a pair of empty texts for lines that are left out.
     """
-    old, new = (to_yaml(manifest).split("\n")[:-1] for manifest in (before, after))
+    old, new = (to_lines(manifest) for manifest in (before, after))
     found: list[tuple[str | None, str | None]] = []
     matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
     for number, group in enumerate(matcher.get_grouped_opcodes(context)):

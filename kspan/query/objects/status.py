@@ -1,7 +1,8 @@
 """The state of an object in words, from the newest version in the journal."""
 
+import enum
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection
@@ -11,6 +12,18 @@ from kspan.query.objects.versions import newest_versions
 from kspan.times import LATEST
 
 _Json = dict[str, Any]
+
+_STARTING: Final = ("", "ContainerCreating", "PodInitializing")
+"""Reasons for which a container waits while it is started."""
+
+
+class Tone(enum.StrEnum):
+    """The state of an object in short. ``NONE``: its kind has no status that kspan reads."""
+
+    OK = "ok"
+    WAITING = "waiting"
+    FAILING = "failing"
+    NONE = ""
 
 
 def state_of(connection: Connection, cluster: str, here: ObjectRow, *, at: int = 0) -> str:
@@ -40,6 +53,63 @@ def describe(kind: str, payload: bytes) -> str:
     return f"terminating ({found})" if metadata.get("deletionTimestamp") and found else found
 
 
+def tone_of(kind: str, payload: bytes) -> Tone:
+    """Return the state of an object in short: whether it does what it should, not yet, or fails to."""
+    try:
+        raw = msgspec.json.decode(payload)
+    except msgspec.MsgspecError:
+        return Tone.NONE
+    spec, status = (_object(_object(raw).get(part)) for part in ("spec", "status"))
+    if not status:
+        return Tone.NONE
+    tones = {"Pod": _tone_of_pod, "Deployment": _tone_of_replicas, "ReplicaSet": _tone_of_replicas}
+    tones |= {"StatefulSet": _tone_of_replicas, "DaemonSet": _tone_of_daemons, "Job": _tone_of_job}
+    return tones.get(kind, _tone_of_other)(spec, status)
+
+
+def _tone_of_pod(_: _Json, status: _Json) -> Tone:
+    phase = _text(status, "phase")
+    if phase == "Succeeded":
+        return Tone.OK
+    scheduled, ready = _condition(status, "PodScheduled"), _condition(status, "Ready")
+    stuck = phase in ("Failed", "Unknown") or _text(scheduled, "reason") == "Unschedulable"
+    for each in _containers(status):
+        states = _object(each.get("state"))
+        stuck = stuck or _text(_object(states.get("waiting")), "reason") not in _STARTING
+        stuck = stuck or _number(_object(states.get("terminated")), "exitCode") != 0
+    if stuck:
+        return Tone.FAILING
+    return Tone.OK if _text(ready, "status") == "True" else Tone.WAITING
+
+
+def _tone_of_replicas(spec: _Json, status: _Json) -> Tone:
+    refused = _text(_condition(status, "ReplicaFailure"), "status") == "True"
+    if refused or _text(_condition(status, "Progressing"), "status") == "False":
+        return Tone.FAILING
+    wanted = _number(spec, "replicas") if "replicas" in spec else 1
+    return Tone.OK if _number(status, "availableReplicas") >= wanted else Tone.WAITING
+
+
+def _tone_of_daemons(_: _Json, status: _Json) -> Tone:
+    missing = _number(status, "numberAvailable") < _number(status, "desiredNumberScheduled")
+    return Tone.WAITING if missing else Tone.OK
+
+
+def _tone_of_job(_: _Json, status: _Json) -> Tone:
+    if _text(_condition(status, "Failed"), "status") == "True":
+        return Tone.FAILING
+    return Tone.OK if _text(_condition(status, "Complete"), "status") == "True" else Tone.WAITING
+
+
+def _tone_of_other(_: _Json, status: _Json) -> Tone:
+    phase, ready = _text(status, "phase"), _text(_condition(status, "Ready"), "status")
+    if ready in ("False", "Unknown") or phase in ("Failed", "Lost"):
+        return Tone.FAILING
+    if ready == "True" or phase in ("Active", "Bound", "Available"):
+        return Tone.OK
+    return Tone.WAITING if phase else Tone.NONE
+
+
 def _pod(spec: _Json, status: _Json) -> str:
     phase = _text(status, "phase") or "Unknown"
     containers = list(_containers(status))
@@ -49,7 +119,7 @@ def _pod(spec: _Json, status: _Json) -> str:
         return _reason(phase, status) + also
     for each in containers:
         waiting = _object(_object(each.get("state")).get("waiting"))
-        if _text(waiting, "reason") not in ("", "ContainerCreating", "PodInitializing"):
+        if _text(waiting, "reason") not in _STARTING:
             return f"container {_text(each, 'name')} waits: {_text(waiting, 'reason')}{also}, phase {phase}"
     for each in containers:
         ended = _object(_object(each.get("state")).get("terminated"))

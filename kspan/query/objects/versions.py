@@ -21,6 +21,9 @@ _LOOKED_AT: Final = 1_000
 
 _BATCH: Final = 50
 
+_DISORDER: Final = 200
+"""Records by which the journal may be out of the order of receipt."""
+
 
 class Version(msgspec.Struct, frozen=True):
     """A version of an object in the journal.
@@ -52,7 +55,9 @@ def version_at(
     Raises QueryError if the object is unknown, if its name is ambiguous, and if the journal has no such version.
     """
     found = find(connection, cluster, wanted, uid=uid, at=at, visible=visible).object
-    newest = _read(connection, cluster, found, schema.journal.c.recorded_at <= (at or LATEST), limit=1)
+    newest = newest_versions(
+        connection, cluster, found, 1, until=at or LATEST, below=first_after(connection, cluster, at) if at else 0
+    )
     if newest:
         return newest[0]
     raise QueryError(_no_version(connection, cluster, found, at))
@@ -78,10 +83,46 @@ def version_before(connection: Connection, cluster: str, version: Version, *, st
 
 
 def newest_versions(
-    connection: Connection, cluster: str, found: ObjectRow, limit: int, *, until: int = LATEST
+    connection: Connection, cluster: str, found: ObjectRow, limit: int, *, until: int = LATEST, below: int = 0
 ) -> list[Version]:
-    """Return the newest versions of an object that were received until a time (Unix ns), newest first."""
-    return _read(connection, cluster, found, schema.journal.c.recorded_at <= until, limit=limit)
+    """Return the newest versions of an object that were received until a time (Unix ns), newest first.
+
+    ``below`` is what ``first_after`` returns for that time: without it, all later versions are looked at, too.
+    """
+    return _read(connection, cluster, found, schema.journal.c.recorded_at <= until, limit=limit, below=below)
+
+
+def first_after(connection: Connection, cluster: str, time: int) -> int:
+    """Return a number in the journal below which are all records that were received until a time (Unix ns).
+
+    Few records below it are later; 0: it is the end. The journal has no index by time, but its records are in order of
+    receipt, so that a bisection finds it.
+    """
+    seq, recorded_at = schema.journal.c.seq, schema.journal.c.recorded_at
+    mine = schema.journal.c.cluster == cluster
+    low = connection.execute(select(seq).where(mine).order_by(seq).limit(1)).scalar() or 0
+    high = (connection.execute(select(seq).where(mine).order_by(seq.desc()).limit(1)).scalar() or 0) + 1
+    end = high
+    while low < high:
+        middle = (low + high) // 2
+        # Retention deletes records, so the next one counts.
+        query = select(seq, recorded_at).where(mine, seq >= middle, seq < high).order_by(seq).limit(1)
+        row = connection.execute(query).first()
+        if row is None or row[1] > time:
+            high = middle
+        else:
+            low = row[0] + 1
+    return 0 if low >= end else low + _DISORDER
+
+
+def oldest_version(connection: Connection, cluster: str, found: ObjectRow) -> Version | None:
+    """Return the oldest version of an object that the journal has; None if it has none."""
+    table = schema.journal
+    oldest = select(table.c.seq).where(*_records_of(cluster, found)).order_by(table.c.seq).limit(1)
+    number = connection.execute(oldest).scalar()
+    query = select_rows(table, LogRecord).where(table.c.cluster == cluster, table.c.seq == number)
+    row = connection.execute(query).first() if number is not None else None
+    return Version(found, number, LogRecord(*row)) if number is not None and row is not None else None
 
 
 def version_numbered(
@@ -160,9 +201,5 @@ def _no_version(connection: Connection, cluster: str, found: ObjectRow, at: int)
 
 
 def _first(connection: Connection, cluster: str, found: ObjectRow) -> str:
-    table = schema.journal
-    oldest = select(table.c.seq).where(*_records_of(cluster, found)).order_by(table.c.seq).limit(1)
-    number = connection.execute(oldest).scalar()
-    query = select_rows(table, LogRecord).where(table.c.cluster == cluster, table.c.seq == number)
-    row = connection.execute(query).first()
-    return f"{format_time(LogRecord(*row).recorded_at)[:19]}Z" if row is not None else "no time that is known"
+    oldest = oldest_version(connection, cluster, found)
+    return f"{format_time(oldest.record.recorded_at)[:19]}Z" if oldest is not None else "no time that is known"

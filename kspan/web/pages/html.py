@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from kspan import __version__
 from kspan.terminal.text import duration, harmless
-from kspan.times import parse_time
+from kspan.times import format_time, parse_time
 from kspan.web.access.asker import signed_in
 
 STATIC: Final = files("kspan.web") / "static"
@@ -39,6 +39,9 @@ _COLORS: Final = {
     "kubelet": 4,
 }
 """Components of nearly every trace have fixed colors. ``static/colors.js`` has the same ones."""
+
+_DEEPEST: Final = 12
+"""Indentation for which ``object.css`` has a class; beyond it, blanks remain."""
 
 _OTHER_COLORS: Final = (5, 6, 7)
 _PILLS: Final = {
@@ -73,13 +76,16 @@ def _environment() -> jinja2.Environment:
         "badge": badge,
         "color": color,
         "day": day,
+        "dedented": lambda text: line(text[2 * level(text) :]),
         "clock": clock,
         "duration": duration,
+        "level": level,
         "line": line,
         "milliseconds": lambda ms: duration(int(ms * 1_000_000)),
         "ns": parse_time,
         "pill": lambda outcome: _PILLS.get(str(outcome), "calm"),
         "plural": plural,
+        "rfc3339": format_time,
     }
     environment.globals |= {
         "asset": asset,
@@ -164,6 +170,11 @@ def line(text: str) -> Markup:
     """Return a line of a manifest or a diff, with its indentation."""
     blanks = len(text) - len(text.lstrip(" "))
     return escape(" " * blanks + harmless(text[blanks:]))
+
+
+def level(text: str) -> int:
+    """Return how deep a line is indented: levels of two blanks, at most ``_DEEPEST``."""
+    return min((len(text) - len(text.lstrip(" "))) // 2, _DEEPEST)
 
 
 def plural(count: int, noun: str) -> str:

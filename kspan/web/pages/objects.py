@@ -4,6 +4,7 @@ import time
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+from msgspec.structs import replace
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -15,19 +16,23 @@ from kspan.query import spans as reading
 from kspan.query.answers import occurrence
 from kspan.query.answers.objects import object_answer
 from kspan.query.answers.trace import item
+from kspan.query.objects.family import SHOWN as IN_THE_CHART
+from kspan.query.objects.family import Relative
 from kspan.query.objects.find import find
-from kspan.query.objects.life import Life, Revision, life_of
+from kspan.query.objects.life import Revision, life_of
 from kspan.query.objects.listing import ObjectFilter, list_objects, object_with_uid
 from kspan.query.objects.manifest import comparable, decode, readable, side_by_side, to_yaml
 from kspan.query.objects.names import ObjectName, parse_kind
-from kspan.query.objects.status import state_of
+from kspan.query.objects.occurrences import Position
+from kspan.query.objects.status import Tone, describe, tone_of
 from kspan.query.objects.versions import version_numbered
 from kspan.query.timeline import newest_time
 from kspan.query.traces import TraceFilter, page_of_traces
 from kspan.query.visible import Visible
 from kspan.times import format_time
 from kspan.web.pages.asking import Frame, moment, position_of
-from kspan.web.pages.bars import draw
+from kspan.web.pages.drawing.family_chart import narrow_chart, wide_chart
+from kspan.web.pages.drawing.life_bars import draw
 from kspan.web.v1.cursors import to_cursor
 
 SHOWN: Final = 100
@@ -57,9 +62,15 @@ def routes(frame: Frame) -> list[Route]:
         return RedirectResponse(f"/objects/{quote(found.object.uid, safe='')}", 303)
 
     async def page(request: Request) -> Response:
-        uid, at = request.path_params["uid"], moment(request.query_params.get("at", ""), "at")
-        values = await frame.ask(lambda c, cluster, seen: _values(c, cluster, uid, at, seen))
-        return frame.render("object.html", here="Objects", at=format_time(at) if at else "", **values)
+        given = request.query_params
+        uid, at = request.path_params["uid"], moment(given.get("at", ""), "at")
+        before = position_of(given.get("before", ""), Position, "before")
+        values = await frame.ask(lambda c, cluster, seen: _values(c, cluster, uid, at, before, seen))
+        then = {"at": format_time(at)} if at else {}
+        older = "?" + urlencode(then | {"before": to_cursor(values["older"]) or ""}) if values["older"] else ""
+        newest = "?" + urlencode(then) if before is not None else ""
+        values |= {"at": format_time(at) if at else "", "older": older, "newest": newest}
+        return frame.render("object.html", here="Objects", **values)
 
     async def compare(request: Request) -> Response:
         uid, chosen = request.path_params["uid"], request.query_params.getlist("version")
@@ -92,28 +103,36 @@ def _filter(given: dict[str, str]) -> ObjectFilter:
     )
 
 
-def _values(connection: Connection, cluster: str, uid: str, at: int, visible: Visible) -> dict[str, Any]:
+def _values(
+    connection: Connection, cluster: str, uid: str, at: int, before: Position | None, visible: Visible
+) -> dict[str, Any]:
     here = object_with_uid(connection, cluster, uid, visible)
     if here is None:
         raise QueryError(f"no object has uid {uid[:64]!r}")
-    life = life_of(connection, cluster, here, at=at, visible=visible)
+    if at and here.deleted_at > at:
+        here = replace(here, deleted_at=0)
+    life = life_of(connection, cluster, here, at=at, before=before, visible=visible)
     wanted = TraceFilter(kind=parse_kind(here.kind), namespace=here.namespace, name=here.name, until=at)
     traces = page_of_traces(connection, cluster, wanted, TRACES, visible).traces
     now = min(at or time.time_ns(), max(newest_time(connection, cluster, visible), here.seen_at))
-    newest = life.revisions[0].version if life.revisions else None
+    payload = life.revisions[0].version.record.payload if life.revisions else None
+    state = describe(here.kind, payload) if payload is not None else ""
+    tone = tone_of(here.kind, payload) if payload is not None else Tone.NONE
+    itself = Relative(here.uid, here.kind, here.namespace, here.name, True, here.deleted_at, state, tone)
     return {
-        "object": object_answer(here, state_of(connection, cluster, here, at=at)),
+        "object": object_answer(here, state),
         "life": life,
         "drawing": draw(life, now),
+        "charts": [("wide", wide_chart(life.family, itself)), ("narrow", narrow_chart(life.family, itself))],
+        "has_family": bool(life.family.owners or life.family.dependents or not life.family.complete),
+        "in_the_chart": IN_THE_CHART,
         "revisions": [_revision(each) for each in life.revisions],
-        "occurrences": [occurrence.occurrence(span) for span in life.occurrences],
-        "dependents": [object_answer(row) for row in life.dependents],
+        "occurrences": [occurrence.occurrence(span) for span in life.listed],
+        "older": life.older,
         "namesakes": [object_answer(row) for row in life.namesakes],
         "traces": [item(each) for each in traces],
-        "manifest": to_yaml(readable(decode(newest.record.payload))).splitlines() if newest is not None else [],
+        "manifest": to_yaml(readable(decode(payload))).splitlines() if payload is not None else [],
         "mentioned": _only_mentioned(here),
-        "created_by": _author(life, "Create"),
-        "deleted_by": _author(life, "Delete"),
     }
 
 
@@ -144,16 +163,11 @@ def _revision(found: Revision) -> dict[str, Any]:
         "version": record.resource_version,
         "verb": str(record.type).lower(),
         "lines": found.lines,
-        "who": (reading.manager_of(change) or change.service) if change is not None else "",
+        "who": found.author,
         "summary": reading.summary_of(change) if change is not None else "",
         "trace_id": change.trace_id if change is not None else "",
         "span_id": change.span_id if change is not None else "",
     }
-
-
-def _author(life: Life, reason: str) -> str:
-    found = next((span for span in life.occurrences if span.reason == reason and not span.event_uid), None)
-    return (reading.manager_of(found) or found.service) if found is not None else ""
 
 
 def _only_mentioned(here: ObjectRow) -> bool:

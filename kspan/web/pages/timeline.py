@@ -47,6 +47,7 @@ class Columns(msgspec.Struct):
         flag: 1: an error, 2: a change, 0: anything else.
         times: number of times it happened.
         trace, span: ids.
+        parent: number of the cause among these occurrences, or its span id if it is not one of them; -1: none.
         next: cursor of the next columns; null if these are the last ones.
     """
 
@@ -62,6 +63,7 @@ class Columns(msgspec.Struct):
     times: list[int]
     trace: list[str]
     span: list[str]
+    parent: list[int | str]
     next: str | None = None
 
 
@@ -79,6 +81,8 @@ def routes(frame: Frame) -> list[Route]:
 
         wanted, note, found, position = await frame.ask(question)
         kept = {name: given.get(name, "") for name in _FIELDS if given.get(name)}
+        begun = {name: text for name, text in kept.items() if name != "until"}
+        is_followed = given.get("follow") == "1"
         kept |= {"since": format_time(wanted.since), "until": format_time(wanted.until)}
         return frame.render(
             "timeline.html",
@@ -92,6 +96,8 @@ def routes(frame: Frame) -> list[Route]:
             later="?" + urlencode(kept | _shifted(wanted, 1)),
             note=note,
             data="/timeline/rows.json?" + urlencode(kept),
+            is_followed=is_followed,
+            follow="?" + urlencode(begun | ({} if is_followed else {"follow": "1"})),
         )
 
     async def rows(request: Request) -> Response:
@@ -141,7 +147,7 @@ def _shifted(wanted: TimelineFilter, direction: int) -> dict[str, str]:
 
 
 def _columns(found: list[TimelineLine], cursor: str | None) -> Columns:
-    columns = Columns([], [], [], [], [], [], [], [], [], [], [], [], cursor)
+    columns = Columns([], [], [], [], [], [], [], [], [], [], [], [], [], cursor)
     texts: dict[str, int] = {}
     lanes: dict[tuple[str, str, str, str], int] = {}
 
@@ -151,6 +157,7 @@ def _columns(found: list[TimelineLine], cursor: str | None) -> Columns:
             columns.texts.append(value)
         return number
 
+    numbers = {(line.span.trace_id, line.span.span_id): number for number, line in enumerate(found)}
     for line in found:
         span = line.span
         key = (span.object_kind, span.object_namespace, span.object_name, span.object_uid)
@@ -168,4 +175,6 @@ def _columns(found: list[TimelineLine], cursor: str | None) -> Columns:
         columns.times.append(reading.times(span))
         columns.trace.append(span.trace_id)
         columns.span.append(span.span_id)
+        cause = (span.trace_id, span.parent_span_id)
+        columns.parent.append(numbers.get(cause, span.parent_span_id) if span.parent_span_id else -1)
     return columns

@@ -5,23 +5,54 @@ import { showTimes } from "./times.js";
 
 const PAUSE_MS = 1000;
 
-/** Calls `changed` after the parts of the page were replaced. `kinds` are those of /v1/stream: trace, occurrence. */
-export function keepLive(kinds, changed = () => {}) {
+/**
+ * Calls `read` soon after the server has reported news, one call at a time. Returns what ends it.
+ *
+ * `kinds` are those of /v1/stream: trace, occurrence. With `first`, `read` is also called when the connection is there:
+ * for what happened since the page was made. `lost` is called if the server does not want to report anything.
+ */
+export function listen(kinds, read, { first = false, lost = () => {} } = {}) {
   let due = null;
+  let isReading = false;
+  let isOver = false;
   const source = new EventSource(`/v1/stream?kinds=${kinds.join(",")}`);
   const later = () => {
+    if (isOver) return;
     due ??= setTimeout(async () => {
       due = null;
       if (document.hidden) {
         document.addEventListener("visibilitychange", later, { once: true });
-        return;
+      } else if (isReading) {
+        later();
+      } else {
+        isReading = true;
+        try {
+          await read();
+        } catch {
+          // The next news try again.
+        }
+        isReading = false;
       }
-      if (await readAgain()) changed();
     }, PAUSE_MS);
   };
-  for (const kind of [...kinds, "reset"]) source.addEventListener(kind, later);
-  addEventListener("pagehide", () => source.close());
-  return source;
+  for (const kind of [...kinds, "reset", ...(first ? ["open"] : [])]) source.addEventListener(kind, later);
+  source.addEventListener("error", () => {
+    if (source.readyState === EventSource.CLOSED && !isOver) lost();
+  });
+  const end = () => {
+    isOver = true;
+    clearTimeout(due);
+    source.close();
+  };
+  addEventListener("pagehide", end, { once: true });
+  return end;
+}
+
+/** Calls `changed` after the parts of the page were replaced. `kinds` as above. */
+export function keepLive(kinds, changed = () => {}) {
+  return listen(kinds, async () => {
+    if (await readAgain()) changed();
+  });
 }
 
 /** Reads the parts again; returns whether the page could be read. */

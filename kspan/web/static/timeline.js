@@ -1,13 +1,19 @@
 // The lanes of the timeline: reads the occurrences in columns, draws those in view, and lets the reader zoom, move and
-// select a range. The table below shows what is in the range.
+// select a range or an occurrence. The table below shows what is in the range.
 
 import { badgeOf, resolved } from "./colors.js";
+import { listen } from "./live.js";
+import { Causes, drawArrow } from "./timeline-causes.js";
+import { rowOf } from "./timeline-table.js";
 import { clock, moment, showTimes } from "./times.js";
 
 const LANE = 22;
 const RULER = 24;
 const MOST = 100_000;
 const ROWS = 300;
+// An occurrence waits for its cause for some seconds: until then it can change. Nothing reports when it does.
+const UNSETTLED_MS = 60_000;
+const AGAIN_MS = 10_000;
 
 const section = document.querySelector("[data-lanes]");
 const view = section.querySelector("[data-view]");
@@ -22,13 +28,21 @@ const range = document.querySelector("[data-range]");
 
 const whole = [Date.parse(section.dataset.since), Date.parse(section.dataset.until)];
 const data = { lane: [], start: [], end: [], reason: [], who: [], what: [], flag: [], times: [], trace: [], span: [] };
+const causes = new Causes();
+const waiting = new Map();
 const lanes = [];
 const lanesByUid = new Map();
+const followButton = section.querySelector("[data-follow]");
+const said = section.querySelector("[data-chosen]");
 
 let [from, to] = whole;
 let scroll = 0;
 let brush = null;
 let drawn = false;
+let hovered = null;
+let chosen = null;
+let stopFollowing = null;
+let again = null;
 
 function color(name) {
   return resolved(`var(${name})`);
@@ -37,23 +51,32 @@ function color(name) {
 read();
 
 async function read() {
-  let cursor = "";
-  do {
-    const answer = await fetch(section.dataset.source + (cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""));
-    if (!answer.ok) {
-      count.textContent = "not all could be read";
-      break;
-    }
-    const found = await answer.json();
-    append(found);
-    cursor = found.next ?? "";
-  } while (cursor && data.start.length < MOST);
-  const all = data.start.length.toLocaleString("en");
-  count.textContent = cursor ? `the first ${all} occurrences; narrow the range` : `${all} occurrences`;
+  const cursor = await readFrom(section.dataset.source);
+  tellCount(cursor);
   sortLanes();
   fit();
   resize();
   section.removeAttribute("aria-busy");
+  if (new URLSearchParams(location.search).get("follow") === "1") follow();
+}
+
+// Returns the cursor of what is left out; null: the server did not answer.
+async function readFrom(source) {
+  let cursor = "";
+  do {
+    const answer = await fetch(source + (cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""));
+    if (!answer.ok) return null;
+    const found = await answer.json();
+    append(found);
+    cursor = found.next ?? "";
+  } while (cursor && data.start.length < MOST);
+  return cursor;
+}
+
+function tellCount(cursor) {
+  const all = data.start.length.toLocaleString("en");
+  const text = cursor ? `the first ${all} occurrences; narrow the range` : `${all} occurrences`;
+  count.textContent = cursor === null ? "not all could be read" : text;
 }
 
 // Begin with the time in which something happened.
@@ -75,20 +98,34 @@ function append(found) {
     }
     return lanesByUid.get(key);
   });
+  const base = data.start.length;
+  const numbers = [];
   for (let i = 0; i < found.start.length; i += 1) {
+    const known = causes.numberOf(found.trace[i], found.span[i]) ?? waiting.get(found.span[i]);
+    const number = known ?? data.start.length;
+    numbers.push(number);
     const lane = places[found.lane[i]];
-    data.lane.push(lane);
-    data.start.push(found.start[i]);
-    data.end.push(found.end[i]);
-    data.reason.push(found.texts[found.reason[i]]);
-    data.who.push(found.texts[found.who[i]]);
-    data.what.push(found.texts[found.what[i]]);
-    data.flag.push(found.flag[i]);
-    data.times.push(found.times[i]);
-    data.trace.push(found.trace[i]);
-    data.span.push(found.span[i]);
+    data.lane[number] = lane;
+    // One that goes on is also told by the time at which it happened again.
+    data.start[number] = Math.min(found.start[i], data.start[number] ?? Infinity);
+    data.end[number] = Math.max(found.end[i], data.end[number] ?? -Infinity);
+    data.reason[number] = found.texts[found.reason[i]];
+    data.who[number] = found.texts[found.who[i]];
+    data.what[number] = found.texts[found.what[i]];
+    data.flag[number] = found.flag[i];
+    data.times[number] = found.times[i];
+    data.trace[number] = found.trace[i];
+    data.span[number] = found.span[i];
     if (found.flag[i] === 1) lanes[lane].failed = true;
+    if (found.trace[i]) waiting.delete(found.span[i]);
+    else waiting.set(found.span[i], number);
+    if (known === undefined) causes.add(found.trace[i], found.span[i], -1);
   }
+  for (let i = 0; i < found.start.length; i += 1) {
+    const parent = found.parent[i];
+    causes.set(numbers[i], found.trace[i], found.span[i], typeof parent === "number" && parent >= 0 ? numbers[parent] : parent);
+  }
+  return data.start.length - base;
 }
 
 function sortLanes() {
@@ -180,7 +217,37 @@ function drawLanes() {
     pen.lineTo(at - size, top + 11);
     pen.fill();
   }
+  drawCauses(pen, width, height);
   if (brush) shade(pen, x(brush[0], width), x(brush[1], width), height);
+}
+
+function place(i, width) {
+  return [x(data.start[i], width), RULER + lanes[data.lane[i]].at * LANE - scroll + LANE / 2];
+}
+
+// Arrows from the cause of the occurrence that is chosen or under the pointer, and to its direct effects in view.
+function drawCauses(pen, width, height) {
+  const here = hovered ?? chosen;
+  view.dataset.arrows = 0;
+  if (here === null) return;
+  const inView = ([across, down]) => across >= left() && across <= width && down > RULER && down < height;
+  const cause = causes.causeOf(here);
+  const pairs = [...(cause < 0 ? [] : [[cause, here]]), ...causes.effectsOf(here).map((effect) => [here, effect])];
+  const isLong = ([begin, end]) => Math.hypot(end[0] - begin[0], end[1] - begin[1]) > 14;
+  const drawable = pairs.map((pair) => pair.map((each) => place(each, width))).filter((pair) => pair.every(inView) && isLong(pair));
+  pen.strokeStyle = pen.fillStyle = color("--dim");
+  pen.lineWidth = 1.2;
+  for (const [begin, end] of drawable) drawArrow(pen, begin, end);
+  const at = place(here, width);
+  if (inView(at)) {
+    pen.strokeStyle = color("--ink");
+    pen.lineWidth = 1.5;
+    pen.beginPath();
+    pen.arc(...at, 8, 0, 2 * Math.PI);
+    pen.stroke();
+  }
+  pen.lineWidth = 1;
+  view.dataset.arrows = drawable.length;
 }
 
 function shade(pen, begin, end, height) {
@@ -316,10 +383,13 @@ view.addEventListener("pointermove", (event) => {
   drag = { x: event.clientX, y: event.clientY };
 });
 view.addEventListener("pointerup", () => (drag = null));
-view.addEventListener("pointerleave", () => (tip.hidden = true));
+view.addEventListener("pointerleave", () => hover(null));
 view.addEventListener("click", (event) => {
   const found = nearest(event);
-  if (found !== null && data.trace[found]) location.href = `/traces/${data.trace[found]}#${data.span[found]}`;
+  if (found === null) return;
+  // A finger does not hover: the first touch chooses, the second one opens.
+  if (event.pointerType !== "touch" || found === chosen) open(found);
+  else choose(found);
 });
 
 view.addEventListener("keydown", (event) => {
@@ -332,9 +402,13 @@ view.addEventListener("keydown", (event) => {
     "+": () => zoomAt((from + to) / 2, 1 / 1.5),
     "=": () => zoomAt((from + to) / 2, 1 / 1.5),
     "-": () => zoomAt((from + to) / 2, 1.5),
-    Escape: () => select(null),
+    j: () => choose(neighbour(1)),
+    k: () => choose(neighbour(-1)),
+    c: () => chosen !== null && causes.causeOf(chosen) >= 0 && choose(causes.causeOf(chosen)),
+    Enter: () => chosen !== null && open(chosen),
+    Escape: () => (chosen === null ? select(null) : choose(null)),
   };
-  if (!acts[event.key]) return;
+  if (!acts[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
   acts[event.key]();
 });
@@ -399,15 +473,139 @@ function nearest(event) {
 }
 
 function point(event) {
-  const found = nearest(event);
-  tip.hidden = found === null;
-  if (found === null) return;
-  tip.textContent = `${clock(data.start[found])} ${data.reason[found]} · ${data.who[found]}${data.what[found] ? ` · ${data.what[found]}` : ""}`;
+  hover(nearest(event));
+  if (hovered === null) return;
   const box = view.getBoundingClientRect();
-  const beyond = event.clientX - box.left > box.width / 2;
-  tip.style.top = `${Math.min(event.clientY - box.top + 16, box.height - 60)}px`;
-  tip.style.left = beyond ? "auto" : `${event.clientX - box.left + 12}px`;
-  tip.style.right = beyond ? `${box.right - event.clientX + 12}px` : "auto";
+  showTip(hovered, event.clientX - box.left, event.clientY - box.top);
+}
+
+function hover(found) {
+  if (found !== hovered) redraw();
+  hovered = found;
+  if (found !== null) return;
+  tip.hidden = chosen === null;
+  if (chosen !== null) showTip(chosen, ...place(chosen, view.clientWidth));
+}
+
+function telling(i) {
+  return `${clock(data.start[i])} ${data.reason[i]} · ${data.who[i]}${data.what[i] ? ` · ${data.what[i]}` : ""}`;
+}
+
+function showTip(i, across, down) {
+  tip.hidden = false;
+  tip.textContent = telling(i);
+  const beyond = across > view.clientWidth / 2;
+  tip.style.top = `${Math.min(down + 16, view.clientHeight - 60)}px`;
+  tip.style.left = beyond ? "auto" : `${across + 12}px`;
+  tip.style.right = beyond ? `${view.clientWidth - across + 12}px` : "auto";
+}
+
+// Choosing an occurrence with the keyboard or a finger
+
+function open(i) {
+  if (data.trace[i]) location.href = `/traces/${data.trace[i]}#${data.span[i]}`;
+}
+
+// The next occurrence in time, or the one before; without a chosen one, the first or last in view.
+function neighbour(direction) {
+  const before = (a, b) => (data.start[a] - data.start[b] || a - b) * direction < 0;
+  let found = null;
+  for (let i = 0; i < data.start.length; i += 1) {
+    if (chosen === null ? data.start[i] < from || data.start[i] > to : !before(chosen, i)) continue;
+    if (found === null || before(i, found)) found = i;
+  }
+  return found ?? chosen;
+}
+
+function choose(i) {
+  chosen = i;
+  hovered = null;
+  if (i === null) {
+    tip.hidden = true;
+    said.textContent = "";
+  } else {
+    const lane = lanes[data.lane[i]];
+    if (data.start[i] < from || data.start[i] > to) move(data.start[i] - (from + to) / 2);
+    const down = lane.at * LANE;
+    if (down < scroll) scrollBy(down - scroll);
+    else if (down + LANE > scroll + view.clientHeight - RULER) scrollBy(down + 2 * LANE - scroll - view.clientHeight + RULER);
+    showTip(i, ...place(i, view.clientWidth));
+    const cause = causes.causeOf(i);
+    const why = cause < 0 ? "" : `, because of ${data.reason[cause]} of ${lanes[data.lane[cause]].name}`;
+    said.textContent = `${lane.kind} ${lane.name}: ${telling(i)}${why}, ${causes.effectsOf(i).length} direct effects`;
+  }
+  redraw();
+}
+
+// Following: what is new is read while it is on, and the lanes move on with it if they show the end.
+
+function follow() {
+  stopFollowing?.();
+  stopFollowing = listen(["trace", "occurrence"], readNews, { first: true, lost: () => unfollow("the server reports no news now") });
+  showFollowing();
+}
+
+function unfollow(why) {
+  stopFollowing?.();
+  stopFollowing = null;
+  clearTimeout(again);
+  showFollowing();
+  if (why) count.textContent = why;
+}
+
+function showFollowing() {
+  followButton.setAttribute("aria-pressed", String(stopFollowing !== null));
+  const address = new URL(location.href);
+  if (stopFollowing) {
+    address.searchParams.set("follow", "1");
+    address.searchParams.delete("until");
+  } else address.searchParams.delete("follow");
+  history.replaceState(null, "", address);
+}
+
+followButton.addEventListener("click", () => (stopFollowing ? unfollow() : follow()));
+addEventListener("pageshow", (event) => event.persisted && stopFollowing && follow());
+
+function newest() {
+  return data.start.reduce((most, each) => Math.max(most, each), -Infinity);
+}
+
+async function readNews() {
+  if (data.start.length >= MOST) {
+    unfollow(`${MOST.toLocaleString("en")} occurrences are shown: narrow the range to follow`);
+    return;
+  }
+  const last = newest();
+  const source = new URL(section.dataset.source, location.href);
+  source.searchParams.delete("until");
+  if (data.start.length) {
+    const oldest = [...waiting.values()].reduce((least, i) => Math.min(least, data.start[i]), last - UNSETTLED_MS);
+    source.searchParams.set("since", new Date(Math.max(oldest, whole[0])).toISOString());
+  }
+  const cursor = await readFrom(source.pathname + source.search);
+  tellCount(cursor);
+  document.querySelector("[data-nothing]")?.remove();
+  sortLanes();
+  moveOn(last);
+  changed();
+  clearTimeout(again);
+  if (waiting.size && stopFollowing) again = setTimeout(readNews, AGAIN_MS);
+}
+
+function moveOn(last) {
+  const now = newest();
+  if (now === -Infinity) return;
+  if (last === -Infinity) {
+    whole[1] = Math.max(whole[1], now + 1000);
+    fit();
+    return;
+  }
+  const pad = Math.max((now - from) * 0.03, 500);
+  whole[1] = Math.max(whole[1], now + pad);
+  if (to < last || now + pad <= to) return;
+  // All that is shown stays in view; a part that the reader has zoomed to moves on.
+  if (from > whole[0] + (whole[1] - whole[0]) * 0.1) from += now + pad - to;
+  to = now + pad;
 }
 
 // The table
@@ -421,50 +619,18 @@ function list() {
 function write() {
   const [begin, end] = brush ?? [from, to];
   const found = [];
-  let more = 0;
   for (let i = 0; i < data.start.length; i += 1) {
     if (data.start[i] < begin || data.start[i] > end) continue;
-    if (found.length < ROWS) found.push(i);
-    else more += 1;
+    found.push(i);
   }
-  range.textContent = `${moment(begin)} to ${moment(end)}${more ? `, the first ${ROWS} of ${found.length + more}` : ""}`;
+  found.sort((a, b) => data.start[a] - data.start[b] || a - b);
+  const more = found.length > ROWS;
+  const which = stopFollowing ? "last" : "first";
+  const shown = stopFollowing ? found.slice(-ROWS) : found.slice(0, ROWS);
+  range.textContent = `${moment(begin)} to ${moment(end)}${more ? `, the ${which} ${ROWS} of ${found.length}` : ""}`;
   document.querySelector("[data-more]")?.remove();
-  body.replaceChildren(...found.map(row));
+  body.replaceChildren(...shown.map((i) => rowOf(data, lanes[data.lane[i]], i)));
   showTimes(body);
-}
-
-function row(i) {
-  const lane = lanes[data.lane[i]];
-  const line = document.createElement("tr");
-  const cell = (name, ...parts) => {
-    const made = document.createElement("td");
-    made.className = name;
-    made.append(...parts);
-    line.append(made);
-  };
-  const when = document.createElement("time");
-  when.dateTime = new Date(data.start[i]).toISOString();
-  when.dataset.moment = "";
-  cell("tight", when);
-  const object = document.createElement("a");
-  object.href = lane.uid ? `/objects/${encodeURIComponent(lane.uid)}` : "#occurrences";
-  const kind = document.createElement("span");
-  kind.className = "kind";
-  kind.textContent = badgeOf(lane.kind);
-  object.append(kind, lane.name);
-  cell("tight", object);
-  const what = document.createElement("a");
-  what.href = data.trace[i] ? `/traces/${data.trace[i]}#${data.span[i]}` : "#occurrences";
-  const reason = document.createElement("b");
-  reason.textContent = data.reason[i];
-  if (data.flag[i] === 1) reason.className = "bad";
-  const note = document.createElement("span");
-  note.className = "note";
-  note.textContent = ` ${data.times[i] > 1 ? `×${data.times[i]} ` : ""}${data.what[i]}`;
-  what.append(reason, note);
-  cell("what", what);
-  cell("tight", data.who[i]);
-  return line;
 }
 
 function resize() {

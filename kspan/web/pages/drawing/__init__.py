@@ -1,0 +1,1 @@
+"""Drawings of pages, as numbers for SVG."""
