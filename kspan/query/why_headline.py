@@ -5,6 +5,7 @@ from typing import Final
 from kspan import vocabulary
 from kspan.model import ObjectRow, Outcome, SpanRow
 from kspan.query import spans as reading
+from kspan.query.explain.as_of import as_of
 from kspan.query.explain.effects import Effect
 from kspan.query.explain.own import RESTARTED, end_in_words, is_end, is_verdict, killed_in_words, own_message
 from kspan.query.explain.reason import Reason

@@ -54,7 +54,7 @@ def _others(connection: Connection, count: int) -> None:
 
 
 def _record(number: int) -> dict[str, object]:
-    meta = {"name": NAME, "namespace": NAMESPACE, "uid": UID, "resourceVersion": str(number)}
+    meta: dict[str, object] = {"name": NAME, "namespace": NAMESPACE, "uid": UID, "resourceVersion": str(number)}
     meta |= {"creationTimestamp": format_time(BORN)[:19] + "Z"}
     meta["managedFields"] = [
         {"manager": "kubectl", "operation": "Update", "time": format_time(when(number))[:19] + "Z"}

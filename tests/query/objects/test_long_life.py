@@ -48,7 +48,7 @@ def sizes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             with store.writing("collect statistics", CLUSTER) as connection:
                 connection.exec_driver_sql("ANALYZE")
         stores.append(store)
-    yield Sizes(*stores, steps if request.param == "sqlite" else rows_looked_at)
+    yield Sizes(stores[0], stores[1], steps if request.param == "sqlite" else rows_looked_at)
     for store in stores:
         store.close()
 
@@ -100,11 +100,12 @@ def test_the_versions_until_a_time_are_found(sizes: Sizes, number: int) -> None:
 
 def test_the_pages_of_occurrences_have_each_of_them_once(sizes: Sizes) -> None:
     with sizes.small.reading("ask") as connection:
-        here, before, found = the_object(connection), None, list[str]()
+        here, found = the_object(connection), list[str]()
+        before: Position | None = None
         while True:
             page, position = page_of_occurrences(connection, CLUSTER, here, 500, before=before)
             found += [span.span_id for span in page]
             if position is None:
                 break
-            before: Position | None = position
+            before = position
     assert found == [f"{number:016x}" for number in range(SIZES[0], 0, -1)]
