@@ -14,9 +14,10 @@ from sqlalchemy import Connection
 from benchmarks.history import CLUSTER, make
 from kspan.query import timeline, traces, view_rows
 from kspan.query.home import HOUR, what_happens
-from kspan.query.objects import listing
+from kspan.query.objects import family, listing
 from kspan.query.objects.compare import compare
 from kspan.query.objects.find import find
+from kspan.query.objects.life import life_of
 from kspan.query.objects.listing import ObjectFilter, list_objects
 from kspan.query.objects.names import parse_kind, parse_object
 from kspan.query.objects.status import state_of
@@ -91,6 +92,8 @@ QUESTIONS: Final[dict[str, Question]] = {
     ),
     "the timeline of a Node": lambda c: page_of_timeline(c, CLUSTER, TimelineFilter(since=1, node="node-a"), 25),
     "objects whose name begins with a text": lambda c: list_objects(c, CLUSTER, ObjectFilter(prefix="web"), 5),
+    "the life of a Deployment": lambda c: life_of(c, CLUSTER, find(c, CLUSTER, parse_object(WEB)).object),
+    "the life of a Pod": lambda c: life_of(c, CLUSTER, find(c, CLUSTER, parse_object(POD)).object),
     "the state of an object": lambda c: state_of(c, CLUSTER, find(c, CLUSTER, parse_object(WEB)).object),
     "an object at a time": lambda c: version_at(c, CLUSTER, parse_object(WEB), at=LATEST),
     "the last change of an object": lambda c: compare(c, CLUSTER, parse_object(WEB)),
@@ -177,6 +180,7 @@ def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a page looks at a part of the history, that part is smaller than the small history."""
     monkeypatch.setattr(timeline, "_LOOKED_AT", 200)
     monkeypatch.setattr(view_rows, "LOOKED_AT", 200)
+    monkeypatch.setattr(family, "_LOOKED_AT", 20)
     monkeypatch.setattr(listing, "_LOOKED_AT", 30)
     monkeypatch.setattr(traces, "_LOOKED_AT", 20)
     monkeypatch.setattr(traces, "_MOST", 20)
