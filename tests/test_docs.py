@@ -35,6 +35,12 @@ NOT_RUN = {
     "make growth": "takes minutes, and needs a large recording",
     "python -m benchmarks": "takes minutes, and needs a large recording",
     "pip install": "needs a package registry",
+    "make dist": "needs a package registry",
+    "pipx": "`make dist` runs it",
+    "uvx": "does what pipx does",
+    "make image": "takes minutes; `make image-test` runs it",
+    "apt-get": "installs programs",
+    "docker": "needs a container engine",
     "kubectl": "needs a cluster that kubectl can reach",
 }
 """Commands, by their first words, that cannot run here, and why."""

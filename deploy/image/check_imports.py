@@ -21,17 +21,18 @@ def main() -> int:
     if package is None or not package.submodule_search_locations:
         print("kspan is not installed", file=sys.stderr)
         return 1
-    failed = 0
     folder = Path(package.submodule_search_locations[0])
     wanted = {imported for file in sorted(folder.rglob("*.py")) for imported in imports_of(file, folder.parent)}
+    failed: dict[str, list[str]] = {}
     for module, name in sorted(wanted):
         try:
             load(module, name)
         except ImportError as error:
             if module.partition(".")[0] not in LEFT_OUT:
-                print(f"{module} {name}: {error}", file=sys.stderr)
-                failed = 1
-    return failed
+                failed.setdefault(str(error), []).append(module)
+    for error, modules in failed.items():
+        print(f"{error}: imported by or as {modules[0]}, {len(modules)} imports fail", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def imports_of(file: Path, root: Path) -> Iterator[tuple[str, str]]:
@@ -39,11 +40,19 @@ def imports_of(file: Path, root: Path) -> Iterator[tuple[str, str]]:
     module = ".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
     if "_migrations" not in module and not module.endswith("__main__"):
         yield module, ""
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    for node in at_run_time(ast.parse(file.read_bytes())):
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield from ((node.module, alias.name) for alias in node.names)
+
+
+def at_run_time(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield all nodes below a node, except for what only type checkers see."""
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield child
+            yield from at_run_time(child)
 
 
 def load(module: str, name: str) -> None:

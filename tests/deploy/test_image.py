@@ -1,6 +1,10 @@
-"""The image is built and run for real. ``make image-test`` runs this; it takes minutes, so ``make test`` does not."""
+"""The image is built and run for real. ``make image-test`` runs this; it takes minutes, so ``make test`` does not.
+
+``KSPAN_IMAGE``: an archive to test, without building it.
+"""
 
 import json
+import os
 import signal
 import subprocess
 import urllib.request
@@ -29,8 +33,9 @@ WATCHED = ("v1/events", "v1/pods", "apps/v1/replicasets", "apps/v1/deployments")
 
 @pytest.fixture(scope="module")
 def image() -> Image:
-    built.build()
-    return Image(DIST / f"kspan-{__version__}.oci.tar")
+    if "KSPAN_IMAGE" not in os.environ:
+        built.build()
+    return Image(Path(os.environ.get("KSPAN_IMAGE", DIST / f"kspan-{__version__}.oci.tar")))
 
 
 @pytest.fixture(scope="module")
