@@ -11,7 +11,8 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[2]
 DIST: Final = ROOT / "dist"
-MOUNTS: Final = ("proc", "tmp", "var/lib/kspan", "var/run/secrets/kubernetes.io/serviceaccount")
+# /var/run of an image is a link to /run, which would be that of this machine.
+MOUNTS: Final = ("proc", "tmp", "var/lib/kspan", "run/secrets/kubernetes.io/serviceaccount")
 
 RUN: Final = """
 set -eu
@@ -21,8 +22,8 @@ mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
 mount -t tmpfs -o size=64m,mode=1777 tmpfs "$root/tmp"
 mount --bind "$data" "$root/var/lib/kspan"
-mount --bind "$secrets" "$root/var/run/secrets/kubernetes.io/serviceaccount"
-mount -o remount,bind,ro "$root/var/run/secrets/kubernetes.io/serviceaccount"
+mount --bind "$secrets" "$root/run/secrets/kubernetes.io/serviceaccount"
+mount -o remount,bind,ro "$root/run/secrets/kubernetes.io/serviceaccount"
 mount -o remount,bind,ro "$root"
 cd "$root"
 exec setpriv --no-new-privs chroot --userspec="$user" --groups= "$root" "$@"
@@ -65,6 +66,7 @@ class Image:
                 subprocess.run(extract, input=content, check=True)
         assert not list(folder.rglob(".wh.*")), "a layer deletes files, which this does not do"
         for mount in MOUNTS:
+            assert (folder / mount).resolve().is_relative_to(folder.resolve())
             (folder / mount).mkdir(parents=True, exist_ok=True)
 
     def environment(self) -> dict[str, str]:
