@@ -30,8 +30,8 @@ def main() -> int:
         except ImportError as error:
             if module.partition(".")[0] not in LEFT_OUT:
                 failed.setdefault(str(error), []).append(module)
-    for error, modules in failed.items():
-        print(f"{error}: imported by or as {modules[0]}, {len(modules)} imports fail", file=sys.stderr)
+    for reason, modules in failed.items():
+        print(f"{reason}: imported by or as {modules[0]}, {len(modules)} imports fail", file=sys.stderr)
     return 1 if failed else 0
 
 
