@@ -19,7 +19,7 @@ SURE = 0.9
 """Confidence from which a row does not say that its cause is inferred."""
 
 _MARKS = {("Pod", "Created"): " (container)"}
-"""What tells Events from changes of the object with a similar name: ``Pod.Create``."""
+"""Marks of Events with a name similar to that of a change, such as ``Pod.Create``."""
 
 
 def as_text(answer: Why, out: Screen) -> None:
