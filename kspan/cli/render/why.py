@@ -40,7 +40,7 @@ def as_text(answer: Why, out: Screen) -> None:
     if answer.trace is not None:
         out.line()
         newest = answer.links[0].span.trace_id if answer.links else answer.trace.trace_id
-        before = f", and before it {answer.trace.trace_id[:12]}" if newest != answer.trace.trace_id else ""
+        before = f", kspan trace {answer.trace.trace_id[:12]}" if newest != answer.trace.trace_id else ""
         out.line(("  whole trace: ", "dim"), (f"kspan trace {newest[:12]}{before}", ""))
 
 
@@ -75,7 +75,7 @@ def _chain(answer: Why, out: Screen) -> None:
     for number, (link, row) in enumerate(zip(answer.links, cells, strict=True)):
         last = number == len(cells) - 1
         # Of the last one, the confidence is that nothing else caused it.
-        inferred = f"(inferred, {link.span.confidence:.0%})" if link.span.confidence < SURE and not last else ""
+        inferred = f"(cause inferred, {link.span.confidence:.0%})" if link.span.confidence < SURE and not last else ""
         note = "  ".join(filter(None, [with_names(row_of_chain(link.span), spans), inferred]))
         _print_link(link.span, note, row, widths, out, last=last)
         if link.continues:
@@ -157,7 +157,9 @@ def _effects(answer: Why, out: Screen) -> None:
 def _group(effect: Effect) -> tuple[str, str]:
     which = harmless(effect.example) if effect.objects == 1 else f"on {effect.objects} objects"
     probe = f" ({effect.probe.lower()})" if effect.probe else ""
-    mark = probe or _MARKS.get((effect.kind, effect.reason), "")
+    # The kubelet's Event, and not the phase of a Pod that failed.
+    reported = effect.reason == "Failed" and effect.message.startswith(("Error: ", "Failed to "))
+    mark = probe or (" (Event)" if reported else _MARKS.get((effect.kind, effect.reason), ""))
     return harmless(f"{effect.kind}.{effect.reason}{mark}"), which
 
 
