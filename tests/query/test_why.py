@@ -262,7 +262,7 @@ def test_a_namespace_that_hangs_says_once_what_remains_in_it(store: Store, capsy
     text = text_of(ask(made(store), "ns/shop"), capsys)
     verdict = f"incomplete: Namespace shop is still being deleted: {message}"
     assert text[3] == f"outcome: {verdict}"
-    assert text[5].endswith("Namespace.Delete shop  root 0.70"), "the row does not repeat it"
+    assert text[5].endswith("Namespace.Delete shop"), "the row does not repeat it"
 
 
 def test_a_rollout_that_was_resumed_says_what_was_changed_while_it_was_paused(

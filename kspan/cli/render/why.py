@@ -2,9 +2,8 @@
 
 from rich.cells import cell_len
 
+from kspan.cli.render.why_rows import EffectRow, chain_rows, effect_rows
 from kspan.model import SpanRow, TraceState
-from kspan.query.explain.effects import Effect
-from kspan.query.explain.wording import row_of_chain, with_names
 from kspan.query.span_text import repeats_text
 from kspan.query.why import Why
 from kspan.query.why_headline import headline, is_root
@@ -19,7 +18,7 @@ SURE = 0.9
 """Confidence from which a row does not say that its cause is inferred."""
 
 _MARKS = {("Pod", "Created"): " (container)"}
-"""What tells Events from changes of the object with a similar name: ``Pod.Create``."""
+"""Marks of Events with a name similar to that of a change, such as ``Pod.Create``."""
 
 
 def as_text(answer: Why, out: Screen) -> None:
@@ -40,7 +39,7 @@ def as_text(answer: Why, out: Screen) -> None:
     if answer.trace is not None:
         out.line()
         newest = answer.links[0].span.trace_id if answer.links else answer.trace.trace_id
-        before = f", and before it {answer.trace.trace_id[:12]}" if newest != answer.trace.trace_id else ""
+        before = f", kspan trace {answer.trace.trace_id[:12]}" if newest != answer.trace.trace_id else ""
         out.line(("  whole trace: ", "dim"), (f"kspan trace {newest[:12]}{before}", ""))
 
 
@@ -68,18 +67,19 @@ def _notes(answer: Why) -> list[Piece]:
 
 
 def _chain(answer: Why, out: Screen) -> None:
-    spans = [link.span for link in answer.links]
+    rows = chain_rows(answer.links)
+    spans = [row.link.span for row in rows]
     day = clock(spans[0].start_time, day=True)[:10] != clock(spans[-1].start_time, day=True)[:10]
     cells = [_cells(span, day=day) for span in spans]
     widths = [max(cell_len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    for number, (link, row) in enumerate(zip(answer.links, cells, strict=True)):
+    for number, (row, texts) in enumerate(zip(rows, cells, strict=True)):
         last = number == len(cells) - 1
         # Of the last one, the confidence is that nothing else caused it.
-        inferred = f"(inferred, {link.span.confidence:.0%})" if link.span.confidence < SURE and not last else ""
-        note = "  ".join(filter(None, [with_names(row_of_chain(link.span), spans), inferred]))
-        _print_link(link.span, note, row, widths, out, last=last)
-        if link.continues:
-            out.line((f"  ⋮ continues in trace {harmless(link.continues)[:12]}", "cyan"))
+        inferred = f"(cause inferred, {row.confidence:.0%})" if row.confidence < SURE and not last else ""
+        note = "  ".join(filter(None, [row.note, inferred]))
+        _print_link(row.link.span, note, texts, widths, out, last=last)
+        if row.continues:
+            out.line((f"  ⋮ continues in trace {harmless(row.continues)[:12]}", "cyan"))
     _end(answer, out)
 
 
@@ -133,31 +133,33 @@ def _end(answer: Why, out: Screen) -> None:
 
 
 def _effects(answer: Why, out: Screen) -> None:
-    rows = [(clock(e.first), f"{e.count}{_TIMES}", *_group(e)) for e in answer.effects]
+    shown = effect_rows(answer.effects)
+    rows = [(clock(each.effect.first), f"{each.effect.count}{_TIMES}", *_group(each)) for each in shown]
     widths = [max(cell_len(row[i]) for row in rows) for i in range(4)]
     headings = {True: "Failures of the same cause:", False: "Other effects of the same cause:"}
-    for effect, row in zip(answer.effects, rows, strict=True):
+    for (effect, _), row in zip(shown, rows, strict=True):
         if (heading := headings.pop(effect.error, None)) is not None:
             out.line((heading, "bold"))
         style = "red" if effect.error else ""
         text = f"{row[1].rjust(widths[1])} {row[2].ljust(widths[2])}  {row[3]}"
         out.line(("  " + row[0] + _GAP, "dim"), (text, style))
         if effect.error and effect.message:
-            out.line(
-                (
-                    " " * (widths[0] + 4) + " " * (widths[1] + 1) + harmless(effect.message)[:300].removesuffix(":"),
-                    style,
-                )
-            )
+            message = harmless(effect.message)[:300].removesuffix(":")
+            out.line((" " * (widths[0] + 4 + widths[1] + 1) + message, style))
     if answer.more_effects:
         kinds = "kind" if answer.more_effects == 1 else "kinds"
         out.line((f"  and {answer.more_effects} more {kinds} of occurrences", "dim"))
 
 
-def _group(effect: Effect) -> tuple[str, str]:
+def _group(row: EffectRow) -> tuple[str, str]:
+    effect = row.effect
     which = harmless(effect.example) if effect.objects == 1 else f"on {effect.objects} objects"
+    if row.started:
+        return "Pod started", f"{which} ({row.started})"
     probe = f" ({effect.probe.lower()})" if effect.probe else ""
-    mark = probe or _MARKS.get((effect.kind, effect.reason), "")
+    # The kubelet's Event, and not the phase of a Pod that failed.
+    reported = effect.reason == "Failed" and effect.message.startswith(("Error: ", "Failed to "))
+    mark = probe or (" (Event)" if reported else _MARKS.get((effect.kind, effect.reason), ""))
     return harmless(f"{effect.kind}.{effect.reason}{mark}"), which
 
 

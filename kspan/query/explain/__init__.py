@@ -1,4 +1,4 @@
-"""What an occurrence means to a person: what is shown first, its reason, its effects, and short words for it.
+"""Explains an occurrence to a person: the part that is shown first, its reason, its effects, and short words for it.
 
 * ``own``: what an occurrence itself says, apart from the verdict about its trace
 * ``as_of``: an occurrence as it was known at an earlier time

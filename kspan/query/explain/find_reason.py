@@ -18,7 +18,7 @@ from kspan.query.explain.shown import Shown
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What is known about the occurrence whose reason is wanted.
+    """The facts about the occurrence whose reason is wanted.
 
     Args:
         asked: the object.

@@ -1,4 +1,4 @@
-"""What an occurrence itself says. The message of a root span is the verdict about its trace, if that failed. Pure."""
+"""The own words of an occurrence. The message of a root span is the verdict about its trace, if that failed. Pure."""
 
 from typing import Final
 

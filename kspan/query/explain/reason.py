@@ -4,7 +4,7 @@ import msgspec
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
-    """What made something happen. Times are Unix ns, durations ns; 0 if there is none.
+    """The reason of an occurrence. Times are Unix ns, durations ns; 0 if there is none.
 
     Args:
         kind: memory, exit (of a program), probe, deadline, limit (of attempts), missing, came, preemption, drain, or

@@ -9,7 +9,7 @@ from kspan.query.explain.own import CHANGES, is_end, is_verdict
 
 
 class Shown(NamedTuple):
-    """What an answer is about."""
+    """The subject of an answer."""
 
     number: int
     """Its link of the chain."""

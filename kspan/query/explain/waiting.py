@@ -1,4 +1,4 @@
-"""What an object waited for: another one that a message names as missing, and whether that came."""
+"""The object that another one waited for: a message names it as missing, or a claim is not bound."""
 
 import re
 from collections.abc import Sequence

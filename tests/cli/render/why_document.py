@@ -23,11 +23,11 @@ DOCUMENT = ROOT / "docs" / "why.md"
 
 _HEAD = """# Answers of `kspan why`
 
-Written by `make docs`. The first three lines say what failed, why, and the state of the object now; they fold at the width of
-the terminal. `history` says who created the object, or what it belongs to, if that is not the reason; `outcome` says how
-the trace stands, unless the lines above say it. Below are the chain of causes and the other effects. What is inferred, and
-not recorded, has `probably` or its confidence. The inputs are in `tests/data/`; all but those in `stories/*.jsonl` are
-recordings of a real cluster.
+Written by `make docs`. The first three lines say what failed, why, and the state of the object now; they fold at the
+width of the terminal. `history` says who created the object, or its owner, if that is not the reason; `outcome` says
+how the trace stands, unless the lines above say it. Below are the chain of causes and the other effects. What is
+inferred, and not recorded, has `probably` or its confidence. The inputs are in `tests/data/`; all but those in
+`stories/*.jsonl` are recordings of a real cluster.
 """
 
 
