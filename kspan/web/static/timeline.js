@@ -41,6 +41,7 @@ let brush = null;
 let drawn = false;
 let hovered = null;
 let chosen = null;
+let isMoved = false;
 let stopFollowing = null;
 let again = null;
 
@@ -328,6 +329,7 @@ function zoomAt(ms, factor) {
   const part = (ms - from) / (to - from);
   from = Math.min(Math.max(ms - part * length, whole[0]), whole[1] - length);
   to = from + length;
+  isMoved = true;
   changed();
 }
 
@@ -335,6 +337,7 @@ function move(ms) {
   const length = to - from;
   from = Math.min(Math.max(from + ms, whole[0]), whole[1] - length);
   to = from + length;
+  isMoved = true;
   changed();
 }
 
@@ -417,6 +420,7 @@ for (const button of section.querySelectorAll("[data-zoom]")) {
   button.addEventListener("click", () => {
     if (button.dataset.zoom === "reset") {
       [from, to] = whole;
+      isMoved = true;
       changed();
     } else zoomAt((from + to) / 2, button.dataset.zoom === "in" ? 1 / 2 : 2);
   });
@@ -595,17 +599,17 @@ async function readNews() {
 function moveOn(last) {
   const now = newest();
   if (now === -Infinity) return;
-  if (last === -Infinity) {
-    whole[1] = Math.max(whole[1], now + 1000);
+  const end = whole[1];
+  whole[1] = Math.max(end, now + 1000);
+  if (!isMoved) {
+    [from, to] = whole;
     fit();
-    return;
+  } else if (to >= last && now > to) {
+    // What the reader has chosen stays as long as it is, but all of it stays all of it.
+    const step = whole[1] - to;
+    if (from > whole[0] || to < end) from += step;
+    to += step;
   }
-  const pad = Math.max((now - from) * 0.03, 500);
-  whole[1] = Math.max(whole[1], now + pad);
-  if (to < last || now + pad <= to) return;
-  // All that is shown stays in view; a part that the reader has zoomed to moves on.
-  if (from > whole[0] + (whole[1] - whole[0]) * 0.1) from += now + pad - to;
-  to = now + pad;
 }
 
 // The table
