@@ -100,8 +100,9 @@ def first_after(connection: Connection, cluster: str, time: int) -> int:
     """
     seq, recorded_at = schema.journal.c.seq, schema.journal.c.recorded_at
     mine = schema.journal.c.cluster == cluster
-    low = connection.execute(select(seq).where(mine).order_by(seq).limit(1)).scalar() or 0
-    high = (connection.execute(select(seq).where(mine).order_by(seq.desc()).limit(1)).scalar() or 0) + 1
+    ends = [select(seq).where(mine, seq > 0).order_by(order).limit(1) for order in (seq, seq.desc())]
+    low, last = (connection.execute(end).scalar() or 0 for end in ends)
+    high = last + 1
     end = high
     while low < high:
         middle = (low + high) // 2

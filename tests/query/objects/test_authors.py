@@ -33,8 +33,8 @@ SOME: Final = 6
 
 def lives(connection: Connection, cluster: str, kind: str, uids: Iterable[str] = ()) -> Iterator[Life]:
     """The lives of these objects, and of some others of a kind."""
-    here = (schema.objects.c.cluster == cluster, schema.objects.c.kind == kind, schema.objects.c.resource != "")
-    query = select(schema.objects.c.uid).where(*here).order_by(schema.objects.c.uid).limit(SOME)
+    watched = (schema.objects.c.cluster == cluster, schema.objects.c.kind == kind, schema.objects.c.resource != "")
+    query = select(schema.objects.c.uid).where(*watched).order_by(schema.objects.c.uid).limit(SOME)
     for uid in dict.fromkeys([*uids, *connection.execute(query).scalars().all()]):
         here = object_with_uid(connection, cluster, uid)
         assert here is not None
@@ -183,13 +183,13 @@ def test_an_object_that_two_wrote_in_its_first_second_has_no_known_creator() -> 
 
 
 def test_who_deleted_is_named_only_if_the_cause_is_certain() -> None:
-    deletion = make_span("Delete", reason="Delete", service="replicaset-controller", confidence=0.98, attributes={})
-    assert author_of_change(deletion) == "replicaset-controller"
-    for doubt in ({"confidence": 0.7}, {"service": "unknown"}, {"attributes": {"kspan.field_manager.probable": True}}):
-        doubtful = {
-            "reason": "Delete",
-            "service": "replicaset-controller",
-            "confidence": 0.98,
-            "attributes": {},
-        } | doubt
-        assert author_of_change(make_span("Delete", **doubtful)) == ""
+    certain: dict[str, Any] = {"reason": "Delete", "service": "replicaset-controller"}
+    certain |= {"confidence": 0.98, "attributes": {}}
+    assert author_of_change(make_span("Delete", **certain)) == "replicaset-controller"
+    doubts: list[dict[str, Any]] = [
+        {"confidence": 0.7},
+        {"service": "unknown"},
+        {"attributes": {"kspan.field_manager.probable": True}},
+    ]
+    for doubt in doubts:
+        assert author_of_change(make_span("Delete", **(certain | doubt))) == ""
