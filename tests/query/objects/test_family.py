@@ -7,6 +7,8 @@ import pytest
 from kspan.model import ObjectRow
 from kspan.query.objects import family as module
 from kspan.query.objects.family import LISTED, SHOWN, Family, family_of
+from kspan.query.objects.find import find
+from kspan.query.objects.names import parse_object
 from kspan.query.objects.status import Tone
 from kspan.query.objects.versions import first_after, newest_versions
 from kspan.query.visible import EVERYTHING, Visible
@@ -111,11 +113,7 @@ def of_pod(history: History, at: str = "", visible: Visible = EVERYTHING) -> Fam
     """The family of a Pod of the rolling update."""
     time = parse_time(at) if at else 0
     with history.store.reading("ask") as connection:
-        here = next(
-            life.object
-            for life in lives(connection, history.cluster, "Pod", [])
-            if life.object.name.startswith("web-854b7f4f")
-        )
+        here = find(connection, history.cluster, parse_object(("pod/web-854b7f4f-9xzlt",))).object
         below = first_after(connection, history.cluster, time) if time else 0
         newest = newest_versions(connection, history.cluster, here, 1, until=time or LATEST, below=below)
         return family_of(connection, history.cluster, here, newest[0], at=time, below=below, visible=visible)
