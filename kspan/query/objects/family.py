@@ -190,7 +190,7 @@ def _dependents(connection: Connection, cluster: str, here: ObjectRow, until: in
         edge = _edge(connection, place)
         found |= _owned(connection, here.uid, (*place, *_from(edge)))
         if edge is not None:
-            # Among so many, those whose name begins like that of the owner.
+            # Among more than these, those whose name begins like that of the owner.
             beginning = here.name[:_PREFIX]
             near = (*place, objects.c.name >= beginning, objects.c.name < beginning + _LAST)
             found |= _owned(connection, here.uid, (*near, *_from(_edge(connection, near))))

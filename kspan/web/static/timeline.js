@@ -107,7 +107,7 @@ function append(found) {
     numbers.push(number);
     const lane = places[found.lane[i]];
     data.lane[number] = lane;
-    // One that goes on is also told by the time at which it happened again.
+    // One that goes on is also there with the time at which it happened again.
     data.start[number] = Math.min(found.start[i], data.start[number] ?? Infinity);
     data.end[number] = Math.max(found.end[i], data.end[number] ?? -Infinity);
     data.reason[number] = found.texts[found.reason[i]];
@@ -491,13 +491,13 @@ function hover(found) {
   if (chosen !== null) showTip(chosen, ...place(chosen, view.clientWidth));
 }
 
-function telling(i) {
+function described(i) {
   return `${clock(data.start[i])} ${data.reason[i]} · ${data.who[i]}${data.what[i] ? ` · ${data.what[i]}` : ""}`;
 }
 
 function showTip(i, across, down) {
   tip.hidden = false;
-  tip.textContent = telling(i);
+  tip.textContent = described(i);
   const beyond = across > view.clientWidth / 2;
   tip.style.top = `${Math.min(down + 16, view.clientHeight - 60)}px`;
   tip.style.left = beyond ? "auto" : `${across + 12}px`;
@@ -536,7 +536,7 @@ function choose(i) {
     showTip(i, ...place(i, view.clientWidth));
     const cause = causes.causeOf(i);
     const why = cause < 0 ? "" : `, because of ${data.reason[cause]} of ${lanes[data.lane[cause]].name}`;
-    said.textContent = `${lane.kind} ${lane.name}: ${telling(i)}${why}, ${causes.effectsOf(i).length} direct effects`;
+    said.textContent = `${lane.kind} ${lane.name}: ${described(i)}${why}, ${causes.effectsOf(i).length} direct effects`;
   }
   redraw();
 }

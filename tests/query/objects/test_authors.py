@@ -42,7 +42,7 @@ def lives(connection: Connection, cluster: str, kind: str, uids: Iterable[str] =
 
 
 def actions(scenario: str, *verbs: str) -> list[dict[str, Any]]:
-    """What was done to which object, as the audit log has it. The agent is the program, without its version."""
+    """Return the actions on objects that the audit log has. The agent is the program, without its version."""
     truth = json.loads((RECORDINGS / scenario / "truth.json").read_text())
     return [action | {"agent": action["agent"].split("/")[0]} for action in truth["actions"] if action["verb"] in verbs]
 
