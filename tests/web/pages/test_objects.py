@@ -2,8 +2,12 @@
 
 import pytest
 
+from kspan.model import Delta, OwnerRow
 from kspan.query.objects import life
-from tests.web.pages.site import Address, Node, read
+from kspan.query.objects.family import SHOWN
+from kspan.store import Store
+from tests.query.made import CLUSTER, commit, make_object
+from tests.web.pages.site import Address, Node, read, site
 from tests.web.test_server import ask
 
 
@@ -149,3 +153,26 @@ def test_two_versions_are_shown_side_by_side(update: Address) -> None:
     assert ["replicas: 2", "replicas: 4"] in rows
     assert read(update, f"{path}?version=1", 400).text
     assert read(update, f"{path}?version=1&version=2", 404).text
+
+
+def test_more_dependents_than_the_chart_has_are_in_a_list(store: Store) -> None:
+    owner = make_object("ReplicaSet", "web", resource_version="1")
+    pods = [make_object("Pod", f"web-{number:03}", owner_uid=owner.uid, resource_version="1") for number in range(30)]
+    commit(store, objects=[owner, *pods])
+    with site(store, CLUSTER) as address:
+        page = read(address, f"/objects/{owner.uid}")
+    for chart in page.all("div", class_="chart"):
+        assert len(chart.all("a", class_="box")) == SHOWN + 1
+        more = chart.all("a", class_="more")[0]
+        assert (more.text, more.attributes["href"]) == ("and 6 more", "#dependents")
+    assert len(page.all("section", id="dependents")[0].all("li")) == 30
+
+
+def test_an_owner_that_is_only_named_by_others_has_no_link(store: Store) -> None:
+    pod = make_object("Pod", "web-1", resource_version="1", owner_uid="app")
+    edge = OwnerRow(pod.uid, "app", "example.com/v1", "Application", "web", controller=True)
+    store.commit(CLUSTER, 1, [], [], Delta(objects=[pod], owners=[edge]))
+    with site(store, CLUSTER) as address:
+        chart = read(address, f"/objects/{pod.uid}").all("div", class_="wide")[0]
+    assert chart.all("a", class_="box") == []
+    assert chart.all("span", class_="unknown")[0].all("span", class_="name")[0].text == "web"
