@@ -13,6 +13,7 @@ from kspan.query.objects.find import find
 from kspan.query.objects.life import life_of
 from kspan.query.objects.listing import ObjectFilter, list_objects
 from kspan.query.objects.names import parse_kind, parse_object
+from kspan.query.objects.occurrences import page_of_occurrences
 from kspan.query.objects.status import state_of
 from kspan.query.objects.versions import version_at
 from kspan.query.rollouts import Rollout, RolloutFilter, list_rollouts
@@ -23,7 +24,7 @@ from kspan.query.visible import EVERYTHING
 from kspan.query.waterfall.detail import changes_of
 from kspan.query.waterfall.head import count_spans, read_head
 from kspan.query.why import why
-from kspan.times import LATEST
+from kspan.times import LATEST, parse_time
 from tests.query.conftest import Histories, History
 from tests.store.engine import engine_of, statements_of
 
@@ -32,6 +33,8 @@ WALK = re.compile(
     r"|SEARCH p USING .* spans_start .*|SEARCH s USING .* spans_namespace \(cluster=\? AND object_namespace=\?\)"
 )
 """Spans are ``s`` in views. ``p`` are the spans of the trace of one row, so they are never read by time."""
+OBJECTS_WALK = re.compile(r"SCAN objects|SEARCH objects USING .*\(cluster=\?(?: AND kind=\?)?\)")
+PAST = parse_time("2026-11-22T10:25:51Z")
 JOURNAL_WALK = re.compile(r"SCAN journal|SEARCH journal USING .*\(cluster=\?(?: AND seq[<>]\?)?\)")
 
 
@@ -71,6 +74,15 @@ QUESTIONS: dict[str, Question] = {
     "the life of a Pod": lambda h, c: life_of(
         c, h.cluster, find(c, h.cluster, parse_object(("pod/web-854b7f4f-9xzlt",))).object
     ),
+    "the life of a Pod at a time": lambda h, c: life_of(
+        c, h.cluster, find(c, h.cluster, parse_object(("pod/web-854b7f4f-9xzlt",))).object, at=PAST
+    ),
+    "the life of an object without a namespace": lambda h, c: life_of(
+        c, h.cluster, find(c, h.cluster, parse_object(("node/node-a",))).object
+    ),
+    "an older page of occurrences": lambda h, c: page_of_occurrences(
+        c, h.cluster, the_deployment(h, c), 5, before=(PAST, "~", "~")
+    ),
     "the state of an object": lambda h, c: state_of(c, h.cluster, the_deployment(h, c)),
     "an object at a time": lambda h, c: version_at(c, h.cluster, parse_object(("deploy/web",)), at=LATEST),
     "the difference of two versions": lambda h, c: compare(c, h.cluster, parse_object(("deploy/web",))),
@@ -91,6 +103,15 @@ QUESTIONS: dict[str, Question] = {
 def test_no_query_scans_all_spans(histories: Histories, question: str) -> None:
     for statement, plan in plans(histories("02-rolling-update"), question):
         assert not any(WALK.fullmatch(step) for step in plan), (statement, plan)
+
+
+@pytest.mark.parametrize("histories", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("question", [name for name in QUESTIONS if name.startswith(("the life of", "an older page"))])
+def test_the_page_of_an_object_walks_through_no_table(histories: Histories, question: str) -> None:
+    for statement, plan in plans(histories("02-rolling-update"), question):
+        walks = [step for step in plan if JOURNAL_WALK.fullmatch(step) or OBJECTS_WALK.fullmatch(step)]
+        # The bisection by time, and the kinds: a step each.
+        assert not walks or "LIMIT" in statement or "min(" in statement, (statement, plan)
 
 
 @pytest.mark.parametrize("histories", ["sqlite"], indirect=True)

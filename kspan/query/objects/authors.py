@@ -88,7 +88,7 @@ def author_of_change(change: SpanRow, created: Version | None = None) -> str:
 
 
 def _only_writer(older: Version, version: Version, manager: str) -> bool:
-    """True if nobody else wrote between two versions: of several, nothing tells who changed what."""
+    """True if nobody else wrote between two versions: of several, nothing shows who changed what."""
     before = {_identity(entry) for entry in _written(older)}
     return {entry.get("manager") for entry in _written(version) if _identity(entry) not in before} <= {manager}
 

@@ -1,6 +1,6 @@
 """The owners and dependents of an object at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -10,7 +10,7 @@ from kspan.model import ObjectRow
 from kspan.query.objects.find import known_kinds
 from kspan.query.objects.manifest import decode
 from kspan.query.objects.status import Tone, describe, tone_of
-from kspan.query.objects.versions import Version, newest_versions
+from kspan.query.objects.versions import Version, newest_of_each, newest_versions
 from kspan.query.spans import distinct
 from kspan.query.visible import EVERYTHING, Visible
 from kspan.store.schema import tables as schema
@@ -102,7 +102,7 @@ def family_of(
     reading = _Reading(connection, cluster, until, below)
     found, complete = _dependents(connection, cluster, here, until)
     listed = found[:LISTED]
-    stated = [reading.with_state(each) for each in listed[:SHOWN]]
+    stated = reading.with_states(listed[:SHOWN])
     above = _owners(reading, here, newest, visible)
     return Family(above, [*stated, *listed[SHOWN:]], len(found) - len(listed), complete)
 
@@ -121,9 +121,12 @@ class _Reading:
         query = rows.select_rows(objects, ObjectRow).where(objects.c.cluster == self.cluster, objects.c.uid == uid)
         return next(iter(rows.fetch(self.connection, query, ObjectRow)), None)
 
-    def with_state(self, found: Relative) -> Relative:
-        row = self.row(found.uid)
-        return _described(found, self.version(row)) if row is not None else found
+    def with_states(self, found: Sequence[Relative]) -> list[Relative]:
+        uids = [each.uid for each in found]
+        query = rows.select_rows(objects, ObjectRow).where(objects.c.cluster == self.cluster, objects.c.uid.in_(uids))
+        there = rows.fetch(self.connection, query, ObjectRow)
+        newest = newest_of_each(self.connection, self.cluster, there, until=self.until, below=self.below)
+        return [_described(each, newest.get(each.uid)) for each in found]
 
 
 def _described(found: Relative, version: Version | None) -> Relative:
@@ -190,7 +193,7 @@ def _dependents(connection: Connection, cluster: str, here: ObjectRow, until: in
         edge = _edge(connection, place)
         found |= _owned(connection, here.uid, (*place, *_from(edge)))
         if edge is not None:
-            # Among so many, those whose name begins like that of the owner.
+            # Among more than these, those whose name begins like that of the owner.
             beginning = here.name[:_PREFIX]
             near = (*place, objects.c.name >= beginning, objects.c.name < beginning + _LAST)
             found |= _owned(connection, here.uid, (*near, *_from(_edge(connection, near))))

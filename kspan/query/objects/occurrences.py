@@ -1,4 +1,4 @@
-"""What happened to an object, newest first, in pages."""
+"""Occurrences of an object, newest first, in pages."""
 
 from collections.abc import Sequence
 from typing import Any, Final

@@ -41,6 +41,7 @@ let brush = null;
 let drawn = false;
 let hovered = null;
 let chosen = null;
+let isMoved = false;
 let stopFollowing = null;
 let again = null;
 
@@ -106,7 +107,7 @@ function append(found) {
     numbers.push(number);
     const lane = places[found.lane[i]];
     data.lane[number] = lane;
-    // One that goes on is also told by the time at which it happened again.
+    // One that goes on is also there with the time at which it happened again.
     data.start[number] = Math.min(found.start[i], data.start[number] ?? Infinity);
     data.end[number] = Math.max(found.end[i], data.end[number] ?? -Infinity);
     data.reason[number] = found.texts[found.reason[i]];
@@ -328,6 +329,7 @@ function zoomAt(ms, factor) {
   const part = (ms - from) / (to - from);
   from = Math.min(Math.max(ms - part * length, whole[0]), whole[1] - length);
   to = from + length;
+  isMoved = true;
   changed();
 }
 
@@ -335,6 +337,7 @@ function move(ms) {
   const length = to - from;
   from = Math.min(Math.max(from + ms, whole[0]), whole[1] - length);
   to = from + length;
+  isMoved = true;
   changed();
 }
 
@@ -417,6 +420,7 @@ for (const button of section.querySelectorAll("[data-zoom]")) {
   button.addEventListener("click", () => {
     if (button.dataset.zoom === "reset") {
       [from, to] = whole;
+      isMoved = true;
       changed();
     } else zoomAt((from + to) / 2, button.dataset.zoom === "in" ? 1 / 2 : 2);
   });
@@ -487,13 +491,13 @@ function hover(found) {
   if (chosen !== null) showTip(chosen, ...place(chosen, view.clientWidth));
 }
 
-function telling(i) {
+function described(i) {
   return `${clock(data.start[i])} ${data.reason[i]} · ${data.who[i]}${data.what[i] ? ` · ${data.what[i]}` : ""}`;
 }
 
 function showTip(i, across, down) {
   tip.hidden = false;
-  tip.textContent = telling(i);
+  tip.textContent = described(i);
   const beyond = across > view.clientWidth / 2;
   tip.style.top = `${Math.min(down + 16, view.clientHeight - 60)}px`;
   tip.style.left = beyond ? "auto" : `${across + 12}px`;
@@ -532,7 +536,7 @@ function choose(i) {
     showTip(i, ...place(i, view.clientWidth));
     const cause = causes.causeOf(i);
     const why = cause < 0 ? "" : `, because of ${data.reason[cause]} of ${lanes[data.lane[cause]].name}`;
-    said.textContent = `${lane.kind} ${lane.name}: ${telling(i)}${why}, ${causes.effectsOf(i).length} direct effects`;
+    said.textContent = `${lane.kind} ${lane.name}: ${described(i)}${why}, ${causes.effectsOf(i).length} direct effects`;
   }
   redraw();
 }
@@ -595,17 +599,17 @@ async function readNews() {
 function moveOn(last) {
   const now = newest();
   if (now === -Infinity) return;
-  if (last === -Infinity) {
-    whole[1] = Math.max(whole[1], now + 1000);
+  const end = whole[1];
+  whole[1] = Math.max(end, now + 1000);
+  if (!isMoved) {
+    [from, to] = whole;
     fit();
-    return;
+  } else if (to >= last && now > to) {
+    // What the reader has chosen stays as long as it is, but all of it stays all of it.
+    const step = whole[1] - to;
+    if (from > whole[0] || to < end) from += step;
+    to += step;
   }
-  const pad = Math.max((now - from) * 0.03, 500);
-  whole[1] = Math.max(whole[1], now + pad);
-  if (to < last || now + pad <= to) return;
-  // All that is shown stays in view; a part that the reader has zoomed to moves on.
-  if (from > whole[0] + (whole[1] - whole[0]) * 0.1) from += now + pad - to;
-  to = now + pad;
 }
 
 // The table

@@ -31,7 +31,7 @@ def when(number: int) -> int:
 
 
 def make_long_life(store: Store, versions: int) -> None:
-    """Write a ReplicaSet with so many versions, as many occurrences, and dependents."""
+    """Write a ReplicaSet with this number of versions and occurrences, and with dependents."""
     with store.writing("make a long life", CLUSTER) as connection:
         for first in range(1, versions + 1, _RUN):
             numbers = range(first, min(first + _RUN, versions + 1))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kspan.query.objects.status import describe
+from kspan.query.objects.status import Tone, describe, tone_of
 
 READY = [{"type": "Ready", "status": "True"}]
 NOT_READY = [{"type": "Ready", "status": "False", "reason": "Stalled", "message": "said"}]
@@ -89,3 +89,48 @@ def test_anything_can_be_in_place_of_a_status(kind: str, odd: Any) -> None:
     describe(kind, json.dumps({"metadata": odd, "spec": odd, "status": odd}).encode())
     describe(kind, json.dumps({"status": {"containerStatuses": odd, "initContainerStatuses": [odd]}}).encode())
     assert describe(kind, b"no json") == ""
+
+
+UNSCHEDULABLE = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]
+RUNNING_POD = {"phase": "Running", "conditions": READY}
+
+
+@pytest.mark.parametrize(
+    "kind, spec, status, tone",
+    [
+        ("Pod", {}, RUNNING_POD, Tone.OK),
+        ("Pod", {}, {"phase": "Succeeded", "conditions": NOT_READY}, Tone.OK),
+        ("Pod", {}, {"phase": "Pending", "containerStatuses": [STARTING]}, Tone.WAITING),
+        ("Pod", {}, {"phase": "Running", "containerStatuses": [RUNNING]}, Tone.WAITING),
+        ("Pod", {}, {"phase": "Running", "containerStatuses": [WAITING]}, Tone.FAILING),
+        ("Pod", {}, {"phase": "Running", "initContainerStatuses": [ENDED]}, Tone.FAILING),
+        ("Pod", {}, {"phase": "Pending", "conditions": UNSCHEDULABLE}, Tone.FAILING),
+        ("Pod", {}, {"phase": "Failed"}, Tone.FAILING),
+        ("Deployment", {"replicas": 2}, {"availableReplicas": 2}, Tone.OK),
+        ("Deployment", {"replicas": 2}, {"availableReplicas": 1}, Tone.WAITING),
+        ("Deployment", {}, {"conditions": [{"type": "Progressing", "status": "False"}]}, Tone.FAILING),
+        ("ReplicaSet", {}, {"conditions": [{"type": "ReplicaFailure", "status": "True"}]}, Tone.FAILING),
+        ("ReplicaSet", {"replicas": 0}, {"replicas": 0}, Tone.OK),
+        ("DaemonSet", {}, {"numberAvailable": 1, "desiredNumberScheduled": 2}, Tone.WAITING),
+        ("DaemonSet", {}, {"numberAvailable": 2, "desiredNumberScheduled": 2}, Tone.OK),
+        ("Job", {}, {"conditions": [{"type": "Failed", "status": "True"}]}, Tone.FAILING),
+        ("Job", {}, {"conditions": [{"type": "Complete", "status": "True"}]}, Tone.OK),
+        ("Job", {}, {"active": 1}, Tone.WAITING),
+        ("Node", {}, {"conditions": NOT_READY}, Tone.FAILING),
+        ("Widget", {}, {"conditions": READY}, Tone.OK),
+        ("PersistentVolumeClaim", {}, {"phase": "Bound"}, Tone.OK),
+        ("PersistentVolumeClaim", {}, {"phase": "Pending"}, Tone.WAITING),
+        ("PersistentVolumeClaim", {}, {"phase": "Lost"}, Tone.FAILING),
+        ("ConfigMap", {}, {}, Tone.NONE),
+        ("Widget", {}, {"conditions": "none", "phase": 7}, Tone.NONE),
+    ],
+)
+def test_the_tone_says_whether_an_object_is_as_it_should_be(
+    kind: str, spec: dict[str, Any], status: dict[str, Any], tone: Tone
+) -> None:
+    assert tone_of(kind, json.dumps({"spec": spec, "status": status}).encode()) is tone
+
+
+@pytest.mark.parametrize("payload", [b"", b"[]", b"7", b'{"status": []}'])
+def test_what_is_no_object_has_no_tone(payload: bytes) -> None:
+    assert tone_of("Pod", payload) is Tone.NONE

@@ -62,6 +62,39 @@ def test_the_columns_have_every_occurrence_of_the_range_once(update: Address) ->
     assert {"Deployment", "ReplicaSet", "Pod"} <= kinds
 
 
+def test_the_columns_name_the_cause_of_each_occurrence(update: Address) -> None:
+    found = columns(update, WINDOW)
+    numbers = [parent for parent in found["parent"] if parent != -1]
+    assert len(found["parent"]) == len(found["start"])
+    assert len(numbers) > 0.9 * len(found["start"]), "only roots have no cause"
+    assert all(isinstance(parent, int) for parent in numbers), "all causes are among these occurrences"
+    for number, parent in enumerate(found["parent"]):
+        if parent != -1:
+            assert found["trace"][number] == found["trace"][parent]
+            assert found["start"][parent] <= found["start"][number]
+    part = columns(update, "since=2026-11-22T10:25:50.5Z&until=2026-11-22T10:27:00Z")
+    elsewhere = [parent for parent in part["parent"] if isinstance(parent, str)]
+    assert elsewhere
+    assert set(elsewhere) <= set(found["span"]), "a cause before the range is named by its span id"
+
+
+def test_following_is_off_unless_the_address_has_it(update: Address) -> None:
+    button = read(update, "/timeline").all("button", class_="follow")[0]
+    assert button.has("aria-pressed", "false")
+    button = read(update, "/timeline?follow=1").all("button", class_="follow")[0]
+    assert button.has("aria-pressed", "true")
+
+
+def test_a_range_without_occurrences_can_be_followed(update: Address) -> None:
+    page = read(update, "/timeline?namespace=elsewhere&since=2020-01-01&until=2020-01-02")
+    link = next(link for link in page.all("a", class_="button") if link.text == "Follow")
+    assert "follow=1" in link.attributes["href"]
+    assert "until" not in link.attributes["href"]
+    followed = read(update, "/timeline" + link.attributes["href"])
+    assert followed.all("section", class_="lanes")
+    assert "Nothing happened in this time." in followed.text
+
+
 @pytest.mark.parametrize(
     "path", ["/timeline?since=never", "/timeline?cursor=x", "/timeline?since=5m&until=10m", "/timeline?kind=gadget"]
 )
