@@ -34,7 +34,7 @@ GRACE = 5.0
 """CPU seconds that every mutant has for imports and collection, in addition to its tests."""
 SLOWER = 3.0
 """How many times the usual CPU time of its tests a mutant may take."""
-WALL = 10.0
+WALL = 30.0
 """How many times its CPU limit a mutant may take on the clock: the machine may be busy with other things."""
 
 
