@@ -103,7 +103,7 @@ def test_a_change_is_waited_for_unless_it_is_certain_to_start_a_trace(more: dict
 
 
 def test_a_change_of_an_object_that_was_progressing_is_waited_for() -> None:
-    """What goes on may do so for either change, and the Events that show for which are still to come."""
+    """A controller acts for either change, and the Events that show for which are still to come."""
     waited = Waited()
     waited.changed(unsettled=True)
     assert (waited.newest(), waited.taken()) == (109, 0)
