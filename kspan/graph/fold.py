@@ -32,7 +32,7 @@ class Fold:
         self.state = State(cluster, self.settings)
         self._observer = Observer(self.state, rules, self.settings)
         self._decider = Decider(self.state, rules, self.settings)
-        self._closer = TraceCloser(self.state, self.settings)
+        self._closer = TraceCloser(self.state, self.settings, self._decider.chooser)
 
     def load(
         self,

@@ -83,6 +83,7 @@ class ChangeObserver:
         _set_context(occ, new.traceparent, changed=new.traceparent != old.traceparent)
         occ.patch, occ.summary = patch, summary
         change.replicas_before, change.template_changed = old.replicas, old.template != new.template
+        occ.unsettled = old.progressing
         change.interrupts = change.template_changed and old.progressing
         if new.kind == "Node":
             change.effect = field_managers.node_change(old.spec, new.spec)
@@ -127,6 +128,7 @@ class ChangeObserver:
         occ, change = self._written(seen, new, "Update", writer, writer.time, by_version=True)
         occ.by_controller, change.manual = by_controller, not by_controller
         occ.patch, occ.summary = diff.describe_status(changed.before, changed.after)
+        occ.unsettled = old.progressing
         change.interrupts = any(changed.after.get(name) is True for name in fields.cancels)
         self._date_in_gap(seen.record, occ, change, old, writer.time)
         self._publish(new, old, occ, change)
@@ -174,7 +176,7 @@ class ChangeObserver:
                 occ = self._occurrence(new, "Update", seen.record, writer.time, by_version=True)
                 occ.manager, occ.probable_manager = writer.manager, writer.probable
                 occ.actor = field_managers.service_of(writer.manager) or "unknown"
-                occ.patch, occ.summary = patch, summary
+                occ.patch, occ.summary, occ.unsettled = patch, summary, old.progressing
                 self.state.objects.keep_unpublished(new, occ)
         if old.owner and not new.owner and new.unpublished is not None:
             self.lost(old, self.state.publish_change(new), new.rv)
@@ -199,7 +201,7 @@ class ChangeObserver:
         ended = ended_phase(new.conditions)
         change = KnownChange(occ.id, occ.verb, occ.rv, occ.time)
         change.effect = "deleted" if new.kind == "Node" else "ended" if ended else ""
-        change.interrupts = old is not None and old.progressing
+        change.interrupts = occ.unsettled = old is not None and old.progressing
         self._date_in_gap(record, occ, change, old, floor)
         self._tell_whole(seen.meta, occ, change)
         self.state.add_change(new, occ, change)

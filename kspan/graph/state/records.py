@@ -275,6 +275,7 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     manager: str = ""  # field manager; transitions have one as well
     probable_manager: bool = False  # nothing shows for certain that it was this one
     subresource: str = ""  # through which the manager wrote
+    unsettled: bool = False  # its object was progressing when it was made
     by_controller: bool = False
     traceparent: str = ""  # trace context that the change brought
     related: str = ""  # trace context that the object had before, only linked to

@@ -1,7 +1,7 @@
 """When a trace is resolved, and its final rows. Pure.
 
-A trace is resolved when every occurrence of its objects has its cause, nothing has been added to it for a while, and no
-object in it is progressing. It is closed once, as a whole; its occurrences leave the graph.
+A trace is resolved when every occurrence that may join it has its cause, nothing has been added to it for a while, and
+no object in it is progressing. It is closed once, as a whole; its occurrences leave the graph.
 """
 
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from kspan import vocabulary as words
+from kspan.graph.cause.choose import Chooser
 from kspan.graph.state.records import ObjectState, Occurrence, Trace
 from kspan.graph.state.rows import closed_root_row, closed_span_row, with_image
 from kspan.graph.state.state import State
@@ -19,6 +20,7 @@ from kspan.graph.trace.late_lists import awaits_owner
 from kspan.graph.trace.placement import Placer
 from kspan.graph.trace.span_times import children_of, start_times
 from kspan.graph.trace.verdict import Judge
+from kspan.graph.trace.waiting import WaitingOccurrences
 from kspan.k8s.workloads import container_images
 from kspan.model import SpanRow, TraceRow, TraceState
 from kspan.settings import FoldSettings
@@ -34,10 +36,11 @@ LATE_LISTS = 3
 class TraceCloser:
     """Checks open traces and closes those that are resolved."""
 
-    def __init__(self, state: State, settings: FoldSettings) -> None:
+    def __init__(self, state: State, settings: FoldSettings, chooser: Chooser) -> None:
         self.state = state
         self.settings = settings
         self.placer = Placer(state)
+        self.waiting = WaitingOccurrences(state, chooser)
         self.failing = FailingTraces(state, settings)
         self.judge = Judge(state, settings)
 
@@ -102,14 +105,17 @@ class TraceCloser:
         if now < quiet_until:
             return quiet_until
         # What happens now may be the beginning of another trace, to which the object belongs from then on.
-        waiting = [self.state.occurrence(span) for o in objects for span in self.state.pending_of(o.uid)]
-        if waiting:
-            decided = max(occ.received for occ in waiting if occ is not None) + self.settings.hold
+        received = self.waiting.newest(trace, objects)
+        if received:
+            decided = received + self.settings.hold
             return decided if decided > now else now + self.settings.hold
+        taken = {o.uid: since for o in objects if (since := self.waiting.taken(trace, o))}
         # An object that stopped progressing just now may have caused something that was not received yet.
-        quiet_until = max([o.settled for o in objects], default=0) + self._settle(trace)
+        settled = (o.settled for o in objects if o.uid not in taken or o.settled < taken[o.uid])
+        quiet_until = max(settled, default=0) + self._settle(trace)
         if now < quiet_until:
             return quiet_until
+        objects = [o for o in objects if o.uid not in taken]
         if any(o.progressing or self._is_awaited(o) for o in objects):
             return now + self.settings.settle
         if awaits_owner(self.state, self.state.members(trace.id), LATE_LISTS * self.settings.settle):
@@ -182,7 +188,10 @@ class TraceCloser:
         starts = start_times(children)
         ends = end_times(members, starts, self.state.clock.now)
         root = children[""][0]
-        verdict = self.judge.closed(trace, members, self._objects(trace), failing, incomplete=incomplete)
+        objects = self._objects(trace)
+        if not incomplete:
+            objects = [obj for obj in objects if not self.waiting.taken(trace, obj)]
+        verdict = self.judge.closed(trace, members, objects, failing, incomplete=incomplete)
         verdict = verdict._replace(superseding_trace=self.placer.final_id(verdict.superseding_trace))
         spans: list[tuple[Occurrence, SpanRow]] = []
         where: dict[tuple[str, str], dict[str, Any]] = {}

@@ -65,7 +65,8 @@ def fold_checked(cluster: str, records: Sequence[LogRecord]) -> int:
     """
     fold = Fold(cluster, built_in_rules())
     decider: Any = fold._decider
-    chooser = decider.chooser = CheckedQuestions(decider.chooser, fold.state)
+    waiting: Any = fold._closer.waiting
+    chooser = decider.chooser = waiting.chooser = CheckedQuestions(decider.chooser, fold.state)
     prerequisites = decider.prerequisites = CheckedQuestions(decider.prerequisites, fold.state)
     for number, record in enumerate(records, 1):
         fold.apply(number, record)

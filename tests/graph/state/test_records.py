@@ -35,6 +35,7 @@ UNKNOWN = {
         "top_level": False,
         "decided": False,
         "probable_manager": False,
+        "unsettled": False,
     },
     ObjectState: {"rv": 0, "generation": 0, "created": 0, "seen": 0, "deleted": 0, "forget": 0, "settled": 0}
     | {"reached": 0, "written": 0, "ended": 0, "template": 0, "toleration_seconds": 0, "labels": 0}

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from kspan.graph import built_in_rules
+from kspan.graph.cause.decide import Decider
 from kspan.graph.state.records import ObjectState, Occurrence, Place, Refusal, Repeat
 from kspan.graph.state.state import State
 from kspan.graph.trace.closing import TraceCloser
@@ -20,7 +22,8 @@ class Traced:
 
     def __init__(self, *objects: ObjectState) -> None:
         self.state: State = state_of(*objects)
-        self.closer = TraceCloser(self.state, FoldSettings())
+        decider = Decider(self.state, built_in_rules(), FoldSettings())
+        self.closer = TraceCloser(self.state, FoldSettings(), decider.chooser)
         self.to(100)
 
     def to(self, seconds: float) -> None:
