@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Iterator
 from copy import copy
 from sys import intern
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import msgspec
 
@@ -50,16 +50,29 @@ class ObservedObject(NamedTuple):
     obj: KubeObject
     meta: ObjectMeta
     spec: Spec
-    """Empty unless the kind is built in."""
+    """Empty unless the kind is built in. Of a Pod whose spec is known (``is_spec_known``), it only has the node."""
     status: ObjectStatus
     written_before: int = 0
     """The newest time in the managedFields of the version before (ns; 0: unknown)."""
 
 
-def observed_object(record: LogRecord, obj: KubeObject) -> ObservedObject:
-    """Decode the spec and the status of an object."""
-    spec = decode_spec(obj.spec) if obj.kind in BUILT_IN else Spec()
+def observed_object(record: LogRecord, obj: KubeObject, known: ObjectState | None) -> ObservedObject:
+    """Decode the spec, unless it is ``known``, and the status of an object."""
+    if is_spec_known(known, obj):
+        spec = Spec(nodeName=known.node)
+    else:
+        spec = decode_spec(obj.spec) if obj.kind in BUILT_IN else Spec()
     return ObservedObject(record, obj, obj.metadata, spec, decode_status(obj.status))
+
+
+def is_spec_known(known: ObjectState | None, obj: KubeObject) -> TypeGuard[ObjectState]:
+    """True for a Pod whose spec is that of the version before. Most versions of a Pod only have another status.
+
+    The generation of a Pod counts the changes of its spec since Kubernetes 1.34 (KEP-5067); older ones have none.
+    """
+    if obj.kind != "Pod" or known is None or not known.rv or not known.node:
+        return False
+    return obj.metadata.generation == known.generation != 0
 
 
 def next_state(seen: ObservedObject, known: ObjectState | None, now: int, settings: FoldSettings) -> ObjectState:
@@ -151,7 +164,8 @@ def _set_revision(
         return
     labels = bytes(seen.meta.labels)
     new.ordinal, new.revision = pod_index(labels), revision_label(labels)
-    new.toleration_seconds = toleration_seconds(bytes(seen.spec.tolerations))
+    if not is_spec_known(known, seen.obj):
+        new.toleration_seconds = toleration_seconds(bytes(seen.spec.tolerations))
     if new.kind == "Pod":
         new.span_labels = chosen_labels(labels, span_labels) if span_labels else ()
 
