@@ -8,7 +8,7 @@ the number of the current run; while the container waits to be started again, th
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -54,16 +54,23 @@ def container_runs(status: ObjectStatus) -> list[Ended | Restarted]:
 
     For each container they are in order. As long as none has ended, there are none.
     """
-    lists = (
-        ("spec.initContainers", status.initContainerStatuses or ()),
-        ("spec.containers", status.containerStatuses or ()),
-        ("spec.ephemeralContainers", status.ephemeralContainerStatuses or ()),
+    init, own, ephemeral = (
+        status.initContainerStatuses or (),
+        status.containerStatuses or (),
+        status.ephemeralContainerStatuses or (),
     )
-    for _, containers in lists:
-        for one in containers:
-            if _terminated(one.state) is not None or _terminated(one.lastState) is not None:
-                return [run for where, each in lists for one in each for run in _runs(one, f"{where}{{{one.name}}}")]
-    return []
+    if not (_has_ended(own) or _has_ended(init) or _has_ended(ephemeral)):
+        return []
+    lists = (("spec.initContainers", init), ("spec.containers", own), ("spec.ephemeralContainers", ephemeral))
+    return [run for where, each in lists for one in each for run in _runs(one, f"{where}{{{one.name}}}")]
+
+
+def _has_ended(containers: Sequence[ContainerStatus]) -> bool:
+    for one in containers:
+        state, last = one.state, one.lastState
+        if (state is not None and state.terminated is not None) or (last is not None and last.terminated is not None):
+            return True
+    return False
 
 
 def _terminated(state: ContainerState | None) -> ContainerStateTerminated | None:
