@@ -8,11 +8,12 @@ the number of the current run; while the container waits to be started again, th
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 
+from kspan.k8s.objects import ContainerState, ContainerStateTerminated, ContainerStatus, ObjectStatus
 from kspan.times import parse_go_duration
 
 MESSAGE_LIMIT = 1024
@@ -48,86 +49,50 @@ class Restarted(msgspec.Struct, array_like=True, tag=True, frozen=True, gc=False
     started: str
 
 
-class _Terminated(msgspec.Struct, gc=False):
-    """core/v1 ContainerStateTerminated."""
-
-    exitCode: int = 0
-    signal: int = 0
-    reason: str = ""
-    message: str = ""
-    startedAt: str | None = None
-    finishedAt: str | None = None
-    containerID: str = ""
-
-
-class _Running(msgspec.Struct, gc=False):
-    """core/v1 ContainerStateRunning."""
-
-    startedAt: str | None = None
-
-
-class _State(msgspec.Struct, gc=False):
-    """core/v1 ContainerState."""
-
-    running: _Running | None = None
-    terminated: _Terminated | None = None
-
-
-class _Status(msgspec.Struct, gc=False):
-    """core/v1 ContainerStatus."""
-
-    name: str = ""
-    restartCount: int = 0
-    containerID: str = ""
-    state: _State = msgspec.field(default_factory=_State)
-    lastState: _State = msgspec.field(default_factory=_State)
-
-
-class _PodStatus(msgspec.Struct, gc=False):
-    """core/v1 PodStatus."""
-
-    initContainerStatuses: list[_Status] = []
-    containerStatuses: list[_Status] = []
-    ephemeralContainerStatuses: list[_Status] = []
-
-
-_decode = msgspec.json.Decoder(_PodStatus).decode
-
-
-def container_runs(status: bytes) -> list[Ended | Restarted]:
+def container_runs(status: ObjectStatus) -> list[Ended | Restarted]:
     """Return the runs that ended and the later ones that were started, as the status of a Pod shows them.
 
-    For each container they are in order. A status that does not match the schema shows none.
+    For each container they are in order. As long as none has ended, there are none.
     """
-    if b'"terminated"' not in status:  # Of nearly all Pods. This costs less than decoding.
-        return []
-    try:
-        found = _decode(status)
-    except msgspec.MsgspecError:
-        return []
-    lists = (
-        ("spec.initContainers", found.initContainerStatuses),
-        ("spec.containers", found.containerStatuses),
-        ("spec.ephemeralContainers", found.ephemeralContainerStatuses),
+    init, own, ephemeral = (
+        status.initContainerStatuses or (),
+        status.containerStatuses or (),
+        status.ephemeralContainerStatuses or (),
     )
+    if not (_has_ended(own) or _has_ended(init) or _has_ended(ephemeral)):
+        return []
+    lists = (("spec.initContainers", init), ("spec.containers", own), ("spec.ephemeralContainers", ephemeral))
     return [run for where, each in lists for one in each for run in _runs(one, f"{where}{{{one.name}}}")]
 
 
-def _runs(status: _Status, path: str) -> Iterator[Ended | Restarted]:
-    now, last = status.state, status.lastState.terminated
+def _has_ended(containers: Sequence[ContainerStatus]) -> bool:
+    for one in containers:
+        state, last = one.state, one.lastState
+        if (state is not None and state.terminated is not None) or (last is not None and last.terminated is not None):
+            return True
+    return False
+
+
+def _terminated(state: ContainerState | None) -> ContainerStateTerminated | None:
+    return state.terminated if state is not None else None
+
+
+def _runs(status: ContainerStatus, path: str) -> Iterator[Ended | Restarted]:
+    now, last = _terminated(status.state), _terminated(status.lastState)
+    running = status.state.running if status.state is not None else None
     number = status.restartCount
     if last is not None:
-        waits = now.running is None and now.terminated is None
+        waits = running is None and now is None
         yield _ended(status.name, path, number if waits else max(number - 1, 0), last)
-    if number and now.running is not None:
-        yield Restarted(status.name, path, number, status.containerID, now.running.startedAt or "")
-    elif number and now.terminated is not None and now.terminated.startedAt:
-        yield Restarted(status.name, path, number, now.terminated.containerID, now.terminated.startedAt)
-    if now.terminated is not None:
-        yield _ended(status.name, path, number, now.terminated)
+    if number and running is not None:
+        yield Restarted(status.name, path, number, status.containerID, running.startedAt or "")
+    elif number and now is not None and now.startedAt:
+        yield Restarted(status.name, path, number, now.containerID, now.startedAt)
+    if now is not None:
+        yield _ended(status.name, path, number, now)
 
 
-def _ended(name: str, path: str, number: int, end: _Terminated) -> Ended:
+def _ended(name: str, path: str, number: int, end: ContainerStateTerminated) -> Ended:
     by_signal = end.exitCode - 128 if end.exitCode in _SIGNALS else 0
     return Ended(
         container=name,

@@ -263,6 +263,12 @@ class ContainerStateTerminated(msgspec.Struct, gc=False):
     """core/v1 ContainerStateTerminated."""
 
     exitCode: int = 0
+    signal: int = 0
+    reason: str = ""
+    message: str = ""
+    startedAt: str | None = None
+    finishedAt: str | None = None
+    containerID: str = ""
 
 
 class ContainerState(msgspec.Struct, gc=False):
@@ -276,7 +282,11 @@ class ContainerState(msgspec.Struct, gc=False):
 class ContainerStatus(msgspec.Struct, gc=False):
     """core/v1 ContainerStatus."""
 
+    name: str = ""
+    restartCount: int = 0
+    containerID: str = ""
     state: ContainerState | None = None
+    lastState: ContainerState | None = None
 
 
 class ObjectStatus(msgspec.Struct, gc=False):
@@ -297,6 +307,7 @@ class ObjectStatus(msgspec.Struct, gc=False):
     disruptedPods: dict[str, str] | None = None
     initContainerStatuses: list[ContainerStatus] | None = None
     containerStatuses: list[ContainerStatus] | None = None
+    ephemeralContainerStatuses: list[ContainerStatus] | None = None
 
 
 class AnyStatus(msgspec.Struct, gc=False):

@@ -1,4 +1,4 @@
-"""How traces turned out: columns of ``traces``, and the outcome of rollouts."""
+"""How traces turned out: columns of ``traces``, and the outcome of rollouts and the restarts in them."""
 
 from typing import Any
 
@@ -19,6 +19,7 @@ _MESSAGE = "CASE WHEN t.reason <> '' THEN t.reason WHEN s.error THEN s.message E
 _IS_TEMPLATE = """OR {patch} LIKE '%"/spec/template%'"""
 _IS_RESUME = """ OR ({patch} LIKE '%"/spec/paused"%' AND {patch} NOT LIKE '%"/spec/paused","value":true%')"""
 """A resume rolls out what was changed while the Deployment was paused."""
+_RESTARTS = "(SELECT count(*) {of_the_workload} AND p.name = 'Pod.ContainerRestarted' AND p.event_uid = '')"
 _LATER = "p.start_time >= s.start_time"
 
 
@@ -46,9 +47,13 @@ def _added(name: str, kind: sa.types.TypeEngine[Any], default: str, comment: str
 
 
 def _rollouts(dialect: str) -> str:
-    """The view of the first release, with the outcome of the trace, and with resumes."""
+    """The view of the first release, with the outcome of the trace, with resumes, and with restarts as the status of
+    Pods shows them: the kubelet's Events may be missing."""
     first = context.script.get_revision("kspan_0001").module
     text: str = first._rollouts(first._SYNTAX[dialect])  # noqa: SLF001
+    by_events = first._restarts(first._SYNTAX[dialect])  # noqa: SLF001
+    assert by_events in text
+    text = text.replace(by_events, _RESTARTS.format(of_the_workload=first._OF_THE_WORKLOAD))  # noqa: SLF001
     start = text.index(_BEFORE)
     end = text.index(_ENDED, start)
     text = text[:start] + _OUTCOME + text[end:]

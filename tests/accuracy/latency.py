@@ -140,7 +140,7 @@ def _signs(records: Iterable[LogRecord]) -> dict[str, list[tuple[int, str]]]:
                     found[about.uid].append((record.recorded_at, rule.name))
         elif (obj := decode_object(record.payload)) is not None:
             found[obj.metadata.uid] += [
-                (record.recorded_at, name) for name in observer.shown(observed_object(record, obj))
+                (record.recorded_at, name) for name in observer.shown(observed_object(record, obj, None))
             ]
     return found
 

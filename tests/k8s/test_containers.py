@@ -16,11 +16,12 @@ from kspan.k8s.containers import (
     image_name,
     sentence,
 )
+from kspan.k8s.objects import decode_status
 from kspan.times import MILLISECOND
 
 
 def runs(**lists: Any) -> list[Ended | Restarted]:
-    return container_runs(json.dumps(lists).encode())
+    return container_runs(decode_status(json.dumps(lists).encode()))
 
 
 def ended(exit_code: int, reason: str = "Error", **more: Any) -> dict[str, Any]:
@@ -82,7 +83,7 @@ def test_the_end_of_a_long_message_is_kept() -> None:
     "status", [b"", b"[]", b'{"terminated"', b'{"containerStatuses": [{"state": {"terminated": 1}}]}']
 )
 def test_a_status_that_does_not_match_the_schema_shows_nothing(status: bytes) -> None:
-    assert container_runs(status) == []
+    assert container_runs(decode_status(status)) == []
 
 
 @pytest.mark.parametrize(

@@ -381,8 +381,7 @@ class ChangeObserver:
 
     def owner_kind(self, obj: ObjectState) -> str:
         """Return the kind of an object's controlling owner; empty without one."""
-        row = self.state.objects.owner_row(obj.owner, obj.uid)
-        return row.owner_kind if row is not None else ""
+        return self.state.objects.owner_kind(obj.owner, obj.uid)
 
 
 def _set_context(occ: Occurrence, traceparent: str, *, changed: bool) -> None:

@@ -32,12 +32,12 @@ class ContainerObserver:
 
     def remember(self, seen: ObservedObject, pod: ObjectState) -> None:
         """Note what the first list shows: it happened before, and starts no trace."""
-        for run in container_runs(bytes(seen.obj.status)):
+        for run in container_runs(seen.status):
             self.state.objects.add_container_turn(pod, self._turn(seen, pod, run, self._span(pod, run)))
 
     def observe(self, seen: ObservedObject, pod: ObjectState) -> None:
         """Add the ends and restarts that a record of a Pod shows for the first time."""
-        runs = container_runs(bytes(seen.obj.status))
+        runs = container_runs(seen.status)
         if not runs:
             return
         known = {turn.span for turn in pod.containers}
@@ -46,8 +46,8 @@ class ContainerObserver:
             if span in known:
                 continue
             turn = self._turn(seen, pod, run, span)
-            if isinstance(run, Ended):
-                run = replace(run, missed=_missed(turn, pod))
+            if isinstance(run, Ended) and (missed := _missed(turn, pod)):
+                run = replace(run, missed=missed)
             self.state.add_container_turn(pod, self._occurrence(pod, run, turn), turn)
 
     def _span(self, pod: ObjectState, run: Ended | Restarted) -> str:

@@ -119,7 +119,11 @@ def mixes_status(entries: Sequence[ManagedFieldsEntry] | None) -> bool:
 
 def last_write(entries: Sequence[ManagedFieldsEntry] | None) -> int:
     """Return when an object was last written, including its status (ns, in whole seconds; 0: unknown)."""
-    return parse_time_or_zero(max([e.time or "" for e in entries])) if entries else 0
+    newest = ""
+    for entry in entries or ():
+        if entry.time and entry.time > newest:
+            newest = entry.time
+    return parse_time_or_zero(newest)
 
 
 def owning_manager(entries: Sequence[ManagedFieldsEntry] | None) -> str:

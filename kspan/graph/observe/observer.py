@@ -51,12 +51,12 @@ class Observer:
         if obj is not None and obj.metadata.uid:
             obj.kind = obj.kind or record.kind
             obj.apiVersion = obj.apiVersion or record.api_version
-            self._observe(observed_object(record, obj))
+            known = self.state.object(obj.metadata.uid)
+            if known is not None and known.deleted and record.type is not RecordType.DELETED:
+                known = revived(known)
+            self._observe(observed_object(record, obj, known), known)
 
-    def _observe(self, seen: ObservedObject) -> None:
-        known = self.state.object(seen.meta.uid)
-        if known is not None and known.deleted and seen.record.type is not RecordType.DELETED:
-            known = revived(known)
+    def _observe(self, seen: ObservedObject, known: ObjectState | None) -> None:
         new = self._remember(seen, known)
         if seen.record.type is RecordType.LISTED:
             self.state.objects.set_baseline(new, deleting=bool(seen.meta.deletionTimestamp))

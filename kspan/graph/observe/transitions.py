@@ -51,7 +51,6 @@ class TransitionObserver:
         """
         news, quiet = list[Occurrence](), list[ConditionTransition]()
         before = old.conditions if old is not None else ()
-        seen = ObservedObject(*seen[:-1], old.written if old is not None else 0)
         for transition in diff_conditions(obj.kind, before, obj.conditions, seen.status):
             if transition.quiet or obj.deleting:
                 quiet.append(transition)

@@ -227,6 +227,11 @@ class ObjectIndex:
         named = self.ownership.get_edge_data(owner, uid)
         return OwnerRow(uid=uid, owner_uid=owner, **named) if named is not None else None
 
+    def owner_kind(self, owner: str, uid: str) -> str:
+        """The kind of an owner, as an object names it; empty if it does not."""
+        named = self.ownership.get_edge_data(owner, uid)
+        return str(named["owner_kind"]) if named is not None else ""
+
     def dependents(self, uid: str) -> list[ObjectState]:
         """The objects that are owned by this one, in no particular order."""
         if uid not in self.ownership:

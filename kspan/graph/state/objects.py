@@ -81,6 +81,7 @@ class Objects:
         self.dependents: Final = self._index.dependents
         self.has_dependents: Final = self._index.has_dependents
         self.owner_row: Final = self._index.owner_row
+        self.owner_kind: Final = self._index.owner_kind
         self.happenings: Final = self._index.happenings
         self.refused_by: Final = self._index.refused_by
         self.consumers: Final = self._index.consumers

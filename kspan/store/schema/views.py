@@ -96,7 +96,11 @@ VIEWS: Final = (
             ("seconds", "NUMERIC", "time until it was complete, or given up (s); NULL while running"),
             ("outcome", "TEXT", "that of its trace (traces.outcome); running while it is open and nothing fails"),
             ("message", "TEXT", "why it has this outcome: what failed, or what superseded it"),
-            ("restarts", "BIGINT", "restarts of its containers in this trace"),
+            (
+                "restarts",
+                "BIGINT",
+                "restarts of containers of its Pods in this trace, as the status of the Pods shows them",
+            ),
         ),
     ),
     View(

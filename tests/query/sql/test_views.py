@@ -1,11 +1,15 @@
 """The helper views, on both stores."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from kspan.graph import built_in_rules
+from kspan.ingest.journal_builder import JournalBatch
+from kspan.pipeline.projector import Projector
 from kspan.query.sql.lexer import read_statement
 from kspan.query.sql.run import run_statement
 from kspan.store import Store, open_store
@@ -13,7 +17,7 @@ from kspan.store.schema.views import VIEWS
 from tests.history_db import DRAIN
 from tests.limits import HANG_S
 from tests.postgres import TEMPLATE, PostgresServer
-from tests.recordings import SCENARIOS
+from tests.recordings import SCENARIOS, journal
 
 CLUSTERS = (*SCENARIOS, DRAIN)
 
@@ -141,6 +145,21 @@ def test_a_rollout_turned_out_as_its_trace_did(history: Store) -> None:
     query = "SELECT action, outcome, ready_seconds FROM rollouts WHERE cluster = :c ORDER BY start_time"
     assert ask(history, query, c="05-unschedulable")[0] == ("Create", "superseded", None)
     assert [row[1] for row in ask(history, query, c="02-rolling-update")] == ["ok", "ok", "ok"]
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
+def test_the_restarts_of_a_rollout_are_those_that_its_pods_show(
+    dialect: str, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    """Events may be missing: the API server keeps them for an hour."""
+    url = postgres.url(postgres.create(TEMPLATE)) if dialect == "postgresql" else str(tmp_path / "kspan.sqlite")
+    cluster, records = journal("03-crashloop")
+    with open_store(url) as store:
+        projector = Projector(store, cluster, built_in_rules())
+        projector.add(JournalBatch([record]) for record in records if record.kind != "Event")
+        projector.run_out()
+    with open_store(url, read_only=True) as store:
+        assert ask(store, "SELECT restarts FROM rollouts WHERE cluster = :c", c=cluster) == [(4,)]
 
 
 def test_a_rollout_names_the_root_cause_and_the_field_manager(history: Store) -> None:
