@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from msgspec.structs import replace
-from sqlalchemy import ColumnElement, Connection, Select, func, literal, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, func, literal, select
 
 from kspan import vocabulary
 from kspan.errors import QueryError
@@ -108,6 +108,20 @@ def of_object(cluster: str, here: ObjectRow, *, unnamed_too: bool = False) -> Se
         spans.c.object_uid.in_(uids) if unnamed_too else spans.c.object_uid == here.uid,
     )
     return query.order_by(spans.c.start_time.desc())
+
+
+def unindexed(time: ColumnElement[int]) -> ColumnElement[int]:
+    """Return a column of times as an expression, which no index has.
+
+    For conditions and the order within one trace: with the column alone SQLite walks through all spans by time, and not
+    through those of the trace.
+    """
+    return time + literal(0, BigInteger)
+
+
+def not_after(column: ColumnElement[int], time: int) -> ColumnElement[bool]:
+    """Return the condition that spans of a trace started at or before a time (Unix ns)."""
+    return unindexed(column) <= literal(time, BigInteger)
 
 
 def last_time(span: SpanRow) -> int:

@@ -430,7 +430,7 @@ def _summary(trace: TraceRow, members: Sequence[SpanRow]) -> TraceSummary:
     known = {span.span_id for span in members}
     tops = (span for span in members if span.span_id == trace.root_span_id or span.parent_span_id not in known)
     root = next(tops, None)
-    if root is None:
+    if trace.state is TraceState.CLOSED or root is None:
         return TraceSummary(trace, root)
     return TraceSummary(
         msgspec.structs.replace(

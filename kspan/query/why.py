@@ -197,9 +197,10 @@ def _full_message(connection: Connection, cluster: str, links: list[Link]) -> Sp
         spans.c.trace_id == shown.trace_id,
         spans.c.object_uid == shown.object_uid,
         spans.c.reason == "Failed",
-        spans.c.start_time <= shown.start_time,
+        reading.not_after(spans.c.start_time, shown.start_time),
     )
-    query = rows.select_rows(spans, SpanRow).where(*alike).order_by(spans.c.start_time).limit(ERRORS)
+    query = rows.select_rows(spans, SpanRow).where(*alike)
+    query = query.order_by(reading.unindexed(spans.c.start_time)).limit(ERRORS)
     same = vocabulary.CONTAINER_NAME
     return next(
         (

@@ -104,9 +104,12 @@ def replacement_of(connection: Connection, cluster: str, deletion: SpanRow, at: 
     was."""
     spans, parents = schema.spans.c, [deletion.span_id]
     for _ in range(2):  # The Event of the controller may stand between.
-        below = (spans.cluster == cluster, spans.trace_id == deletion.trace_id, spans.start_time <= (at or LATEST))
+        until = reading.not_after(spans.start_time, at or LATEST)
+        below = (spans.cluster == cluster, spans.trace_id == deletion.trace_id, until)
         query = rows.select_rows(schema.spans, SpanRow).where(*below, spans.parent_span_id.in_(parents))
-        found = list(reading.fetch(connection, cluster, query.order_by(spans.start_time).limit(_READ)))
+        found = list(
+            reading.fetch(connection, cluster, query.order_by(reading.unindexed(spans.start_time)).limit(_READ))
+        )
         created = next((each for each in found if (each.object_kind, each.reason) == ("Pod", "Create")), None)
         if created is not None:
             return _with_state(connection, cluster, created, at)

@@ -89,7 +89,7 @@ def _grouped(cluster: str, trace_id: str, chain: list[str], until: int) -> Selec
             here.cluster == cluster,
             here.trace_id == trace_id,
             here.span_id.not_in(chain),
-            here.start_time <= until,
+            reading.not_after(here.start_time, until),
         )
         .subquery()
     )
@@ -122,7 +122,7 @@ def _repeated_later(
 ) -> dict[_Key, int]:
     """Return how often the occurrences of each group were repeated after a time."""
     here, spans = occurrences.c, schema.spans
-    of_trace = (here.cluster == cluster, here.trace_id == trace_id, here.start_time <= until)
+    of_trace = (here.cluster == cluster, here.trace_id == trace_id, reading.not_after(here.start_time, until))
     repeated = connection.execute(select(here.span_id).where(*of_trace, here.times > 1)).scalars().all()
     later: dict[_Key, int] = {}
     for run in rows.chunks([each for each in repeated if each not in set(chain)]):

@@ -1,4 +1,4 @@
-"""Who made a version of an object, who created and who deleted it. Nobody is named who is not certain."""
+"""The author of a version, of the creation and of the deletion of an object; empty unless it is certain."""
 
 from collections import defaultdict
 from collections.abc import Iterable
