@@ -52,7 +52,7 @@ class Restarted(msgspec.Struct, array_like=True, tag=True, frozen=True, gc=False
 def container_runs(status: ObjectStatus) -> list[Ended | Restarted]:
     """Return the runs that ended and the later ones that were started, as the status of a Pod shows them.
 
-    For each container they are in order. Without an end there is no turn.
+    For each container they are in order. The list is empty until one has ended.
     """
     init, own, ephemeral = (
         status.initContainerStatuses or (),
