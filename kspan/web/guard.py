@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kspan import __version__
 from kspan.query.visible import EVERYTHING, NOTHING, Visible
 from kspan.web.access.asker import asking
 from kspan.web.access.doors import Door, unauthorized
@@ -42,6 +43,9 @@ HTTPException once the asker may not ask any more."""
 
 TOKEN_HEADER: Final = "X-Kspan-Token"  # noqa: S105
 """Carries a token where a proxy (the API server's for Services) removes ``Authorization``."""
+
+VERSION_HEADER: Final = "X-Kspan-Version"
+"""In every answer of ``/v1``, because its clients can be of another version."""
 
 _PROGRAMS: Final = ("/v1", "/api", "/healthz", "/readyz", "/metrics")
 """Paths that programs ask, with those below. The others are pages."""
@@ -139,6 +143,8 @@ class Guard:
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
+                if _is_below(scope["path"], "/v1"):
+                    headers[VERSION_HEADER] = __version__
             await send(message)
 
         headers = Headers(scope=scope)

@@ -5,7 +5,17 @@ from typing import Annotated
 import typer
 
 from kspan.cli.help import ASK, Command
-from kspan.cli.options import TIMES_HELP, Cluster, Db, NoHeaders, TimeZone
+from kspan.cli.options import (
+    TIMES_HELP,
+    Cluster,
+    Db,
+    NoHeaders,
+    Remote,
+    RemoteContext,
+    RemoteKubeconfig,
+    RemoteTokenFile,
+    TimeZone,
+)
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -23,6 +33,10 @@ def why(
     time_zone: TimeZone = "UTC",  # noqa: ARG001 - its callback sets it
     db: Db = None,
     cluster: Cluster = "",
+    remote: Remote = "",
+    kubeconfig: RemoteKubeconfig = None,
+    context: RemoteContext = None,
+    remote_token_file: RemoteTokenFile = None,
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="table|json", help="Print in this format.")
     ] = "table",
@@ -42,8 +56,10 @@ def why(
       kspan why deploy web -n shop --at '2026-11-22 10:25'
     """
     from kspan.cli.commands.history import run_why
+    from kspan.cli.sources.source import HistoryOptions
 
-    run_why(words, db, namespace=namespace, at=at, uid=uid, cluster=cluster, output=output)
+    options = HistoryOptions(db, cluster, remote, kubeconfig, context, remote_token_file)
+    run_why(words, options, namespace=namespace, at=at, uid=uid, output=output)
 
 
 @app.command(cls=Command, epilog=TIMES_HELP, rich_help_panel=ASK)
@@ -77,6 +93,10 @@ def traces(
     time_zone: TimeZone = "UTC",  # noqa: ARG001 - its callback sets it
     db: Db = None,
     cluster: Cluster = "",
+    remote: Remote = "",
+    kubeconfig: RemoteKubeconfig = None,
+    context: RemoteContext = None,
+    remote_token_file: RemoteTokenFile = None,
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="table|json|csv", help="Print in this format.")
     ] = "table",
@@ -98,12 +118,13 @@ def traces(
       kspan traces --since 7d --min-duration 5m --limit 0 -o csv
     """
     from kspan.cli.commands.history import run_traces
+    from kspan.cli.sources.source import HistoryOptions
 
+    options = HistoryOptions(db, cluster, remote, kubeconfig, context, remote_token_file)
     run_traces(
-        db,
+        options,
         limit=limit,
         headers=not no_headers,
-        cluster=cluster,
         output=output,
         since=since,
         until=until,
@@ -122,6 +143,10 @@ def trace(
     time_zone: TimeZone = "UTC",  # noqa: ARG001 - its callback sets it
     db: Db = None,
     cluster: Cluster = "",
+    remote: Remote = "",
+    kubeconfig: RemoteKubeconfig = None,
+    context: RemoteContext = None,
+    remote_token_file: RemoteTokenFile = None,
     output: Annotated[
         str,
         typer.Option("--output", "-o", metavar="table|json|otlp", help="Print in this format; a table is the tree."),
@@ -138,8 +163,10 @@ def trace(
       kspan trace 36d849d18bf8 -o otlp > trace.jsonl
     """
     from kspan.cli.commands.history import run_trace
+    from kspan.cli.sources.source import HistoryOptions
 
-    run_trace(trace_id, db, cluster=cluster, output=output)
+    options = HistoryOptions(db, cluster, remote, kubeconfig, context, remote_token_file)
+    run_trace(trace_id, options, output=output)
 
 
 @app.command(cls=Command, epilog=TIMES_HELP, rich_help_panel=ASK)
@@ -168,6 +195,10 @@ def timeline(
     time_zone: TimeZone = "UTC",  # noqa: ARG001 - its callback sets it
     db: Db = None,
     cluster: Cluster = "",
+    remote: Remote = "",
+    kubeconfig: RemoteKubeconfig = None,
+    context: RemoteContext = None,
+    remote_token_file: RemoteTokenFile = None,
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="table|json|csv", help="Print in this format.")
     ] = "table",
@@ -189,14 +220,15 @@ def timeline(
       kspan timeline --kind pod --name web-854b7f4f-9xzlt
     """
     from kspan.cli.commands.history import run_timeline
+    from kspan.cli.sources.source import HistoryOptions
 
+    options = HistoryOptions(db, cluster, remote, kubeconfig, context, remote_token_file)
     run_timeline(
-        db,
+        options,
         follow=follow,
         errors=errors,
         limit=limit,
         headers=not no_headers,
-        cluster=cluster,
         output=output,
         since=since,
         until=until,

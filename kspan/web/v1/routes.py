@@ -20,6 +20,8 @@ from kspan.web.v1.problems import with_problems
 from kspan.web.v1.tags import tag_of, tags_known
 
 JSON: Final = "application/json"
+CLUSTER_HEADER: Final = "X-Kspan-Cluster"
+"""uid of the cluster that an answer is about."""
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -42,17 +44,17 @@ def _route(history: History, endpoint: Endpoint) -> Route:
     async def answer(request: Request) -> Response:
         given, known = Given(request.path_params, request.query_params, endpoint.parameters), tags_known(request)
 
-        def question(connection: Connection, cluster: str, visible: Visible) -> tuple[bytes, str]:
+        def question(connection: Connection, cluster: str, visible: Visible) -> tuple[bytes, str, str]:
             if endpoint.whole and not visible.everything():
                 raise HTTPException(403, "this is shown only to those who may list the Events of all namespaces")
             tag = endpoint.tag(connection, cluster, visible, given)
             if tag and tag in known:
-                return b"", tag
+                return b"", tag, cluster
             found: Any = endpoint.ask(connection, cluster, visible, given)
             body = _encode(found)
             if not tag and endpoint.is_final(found):
                 tag = tag_of(body)
-            return body, tag
+            return body, tag, cluster
 
         body, tag = await history.ask(question)
         return _response(request, body, tag)
