@@ -12,15 +12,28 @@ def main() -> None:
     sys.exit(_flush(code))
 
 
-def _run() -> int:
+def kubectl_main() -> None:
+    """Run ``kubectl kspan``: the same commands, which ask the daemon in the cluster unless told otherwise."""
+    from kspan.terminal.stdout import guard_standard_streams
+
+    guard_standard_streams()
+    code = _run(kubectl=True)
+    sys.exit(_flush(code))
+
+
+def _run(*, kubectl: bool = False) -> int:
     from kspan.errors import KspanError
     from kspan.paths import why_unusable
     from kspan.terminal.stdout import silence_stdout
 
     try:
         from kspan.cli.app import program
+        from kspan.cli.remote_option import KUBECTL
 
-        program()(prog_name="kspan")
+        if kubectl:
+            program()(prog_name="kubectl kspan", obj=KUBECTL)
+        else:
+            program()(prog_name="kspan")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     except BrokenPipeError:

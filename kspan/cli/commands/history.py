@@ -164,6 +164,35 @@ def run_timeline(
         print("kspan: no occurrence matches", file=sys.stderr)
 
 
+def run_rollouts(
+    options: HistoryOptions, *, limit: int, headers: bool, output: str, since: str, until: str, namespace: str
+) -> None:
+    """Print the newest rollouts."""
+    from kspan.cli.render.rollouts import rollouts_table
+    from kspan.query.rollouts import Rollout
+    from kspan.query.view_rows import RowFilter
+
+    check_format(output, ("table", "json", "csv"))
+    now = time.time_ns()
+    wanted = RowFilter(
+        since=parse_moment(since, now, "--since", zone()) if since else 0,
+        until=parse_moment(until, now, "--until", zone()) if until else 0,
+        namespace=namespace,
+    )
+    with asked(options) as source:
+        found = source.rollouts(wanted, limit + 1 if limit else None)
+    shown = found[:limit] if limit else found
+    if output == "table":
+        with screen() as out:
+            rollouts_table(shown, out, headers=headers)
+        if not found:
+            print("kspan: no rollout matches", file=sys.stderr)
+    else:
+        write_structs(Rollout, shown, output, headers=headers)
+    if len(found) > len(shown):
+        print(f"kspan: only the newest {limit} are shown; use --limit 0 for all", file=sys.stderr)
+
+
 class _Limited:
     """The first ``limit`` lines (0: all). ``next_time`` is the time of the next one; empty if there is none."""
 

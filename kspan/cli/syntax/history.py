@@ -239,6 +239,54 @@ def timeline(
 
 
 @app.command(cls=Command, epilog=TIMES_HELP, rich_help_panel=ASK)
+def rollouts(
+    since: Annotated[str, typer.Option("--since", metavar="TIME", help="Only rollouts from this time on.")] = "",
+    until: Annotated[
+        str, typer.Option("--until", metavar="TIME", help="Only rollouts that started before this time.")
+    ] = "",
+    namespace: Annotated[
+        str, typer.Option("--namespace", "-n", metavar="NAMESPACE", help="Only rollouts in this namespace.")
+    ] = "",
+    limit: Annotated[int, typer.Option("--limit", min=0, metavar="N", help="Maximum number (0: all).")] = 20,
+    no_headers: NoHeaders = False,
+    time_zone: TimeZone = "UTC",  # noqa: ARG001 - its callback sets it
+    db: Db = None,
+    cluster: Cluster = "",
+    remote: Remote = "",
+    kubeconfig: RemoteKubeconfig = None,
+    context: RemoteContext = None,
+    remote_token_file: RemoteTokenFile = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="table|json|csv", help="Print in this format.")
+    ] = "table",
+) -> None:
+    """List rollouts of Deployments, StatefulSets and DaemonSets, newest first.
+
+    READY is the time until all replicas were ready. JSON and CSV have the columns of the SQL view 'rollouts'.
+
+    \b
+    Examples:
+      kspan rollouts -n shop --since 7d
+    \b
+      # From a laptop
+      kspan --remote rollouts
+    """
+    from kspan.cli.commands.history import run_rollouts
+    from kspan.cli.sources.source import HistoryOptions
+
+    options = HistoryOptions(db, cluster, remote, kubeconfig, context, remote_token_file)
+    run_rollouts(
+        options,
+        limit=limit,
+        headers=not no_headers,
+        output=output,
+        since=since,
+        until=until,
+        namespace=namespace,
+    )
+
+
+@app.command(cls=Command, epilog=TIMES_HELP, rich_help_panel=ASK)
 def sql(
     statement: Annotated[
         str | None,

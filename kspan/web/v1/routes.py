@@ -56,8 +56,10 @@ def _route(history: History, endpoint: Endpoint) -> Route:
                 tag = tag_of(body)
             return body, tag, cluster
 
-        body, tag = await history.ask(question)
-        return _response(request, body, tag)
+        body, tag, cluster = await history.ask(question)
+        response = _response(request, body, tag)
+        response.headers[CLUSTER_HEADER] = cluster
+        return response
 
     return Route(endpoint.path, with_problems(answer))
 
