@@ -21,6 +21,17 @@ def kubectl_main() -> None:
     sys.exit(_flush(code))
 
 
+def kubectl_complete() -> None:
+    """Print what kubectl offers for the last argument of ``kubectl kspan``."""
+    from kspan.cli.app import program
+    from kspan.cli.completion import complete_for_kubectl
+    from kspan.cli.remote_option import KUBECTL
+
+    complete_for_kubectl(
+        sys.argv[1:], lambda: program()(prog_name="kspan", complete_var="_KSPAN_COMPLETE", obj=KUBECTL)
+    )
+
+
 def _run(*, kubectl: bool = False) -> int:
     from kspan.errors import KspanError
     from kspan.paths import why_unusable

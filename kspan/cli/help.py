@@ -1,5 +1,6 @@
 """The layout of help pages: commands in sections, plain argument names, options without their variables."""
 
+import contextlib
 import re
 from typing import Any, Final
 
@@ -31,7 +32,8 @@ class Command(TyperCommand):
                 error.message = f"{error.message} (from {place})"  # type: ignore[attr-defined]
             raise
         if "remote" in ctx.params:
-            ctx.params["remote"] = remote_option.chosen(ctx)
+            with contextlib.suppress(SettingsError) if ctx.resilient_parsing else contextlib.nullcontext():
+                ctx.params["remote"] = remote_option.chosen(ctx)
         return rest
 
     def invoke(self, ctx: Any) -> Any:

@@ -9,6 +9,7 @@ import msgspec
 
 from kspan.cli.sources.source import HistoryOptions
 from kspan.errors import KspanError
+from kspan.query.answers.objects import ObjectAnswer
 from kspan.query.answers.occurrence import LineAnswer
 from kspan.query.answers.trace import TraceAnswer, TraceItem
 from kspan.query.answers.why import WhyAnswer
@@ -20,6 +21,9 @@ from kspan.query.traces import TraceFilter
 from kspan.query.view_rows import RowFilter
 from kspan.times import SECOND, format_time
 from kspan.web.v1.page import Page
+
+SECONDS: Final = 60.0
+"""Longest time without data. The daemon stops a question after 10 s."""
 
 _PAGE: Final = 1_000
 _LINES: Final = 5_000
@@ -105,6 +109,11 @@ class Daemon:
         query = {"since": _time(wanted.since), "until": _time(wanted.until), "namespace": wanted.namespace}
         return self._first("/v1/rollouts", query, Rollout, limit)
 
+    def names(self, kind: str, namespace: str, begun: str, most: int) -> list[str]:
+        """Return the first names of objects, existing or not, that begin like this."""
+        query = {"kind": kind, "namespace": namespace, "name": begun, "deleted": _flag(True)}
+        return [found.name for found in self._first("/v1/objects", query, ObjectAnswer, most)]
+
     def _first(self, path: str, query: Mapping[str, str], kind: type[Answer], limit: int | None) -> list[Answer]:
         found: list[Answer] = []
         for item in self._items(path, query, kind, min(limit or _PAGE, _PAGE)):
@@ -133,11 +142,14 @@ class Daemon:
 
 
 @contextlib.contextmanager
-def open_daemon(options: HistoryOptions) -> Iterator[Daemon]:
-    """Yield the daemon that ``--remote`` names. Raises SettingsError, or KspanError if it cannot be asked."""
+def open_daemon(options: HistoryOptions, seconds: float = SECONDS) -> Iterator[Daemon]:
+    """Yield the daemon that ``--remote`` names; an answer may take ``seconds``.
+
+    Raises SettingsError, or KspanError if it cannot be asked.
+    """
     from kspan.cli.sources.proxied import open_asker
 
-    with open_asker(options) as asker:
+    with open_asker(options, seconds) as asker:
         yield Daemon(asker)
 
 

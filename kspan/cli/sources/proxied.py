@@ -16,6 +16,7 @@ from kspan.errors import KspanError, QueryError, SettingsError
 from kspan.ingest.watch.client.connection import Connection, Reply
 from kspan.ingest.watch.client.errors import ApiError, ForbiddenError
 from kspan.ingest.watch.client.kubeconfig import connect
+from kspan.ingest.watch.retry import Timing
 from kspan.paths import why_unusable
 from kspan.terminal.text import harmless
 
@@ -23,9 +24,6 @@ VERSION_HEADER: Final = "X-Kspan-Version"
 CLUSTER_HEADER: Final = "X-Kspan-Cluster"
 TOKEN_HEADER: Final = "X-Kspan-Token"  # noqa: S105
 """``Authorization`` does not pass the proxy of the API server."""
-
-SECONDS: Final = 60.0
-"""Longest time without data. The daemon stops a question after 10 s."""
 
 _LONGEST_TOKEN: Final = 8 * 1024
 
@@ -53,12 +51,13 @@ class Way(Protocol):
 class _Proxy:
     """The proxy of the API server."""
 
-    def __init__(self, connection: Connection, service: Service) -> None:
+    def __init__(self, connection: Connection, service: Service, seconds: float) -> None:
         self._connection = connection
         self._service = service
+        self._seconds = seconds
 
     def send(self, path: str, query: Mapping[str, str], headers: Mapping[str, str], document: Any = None) -> Reply:
-        return self._connection.ask(self._service.proxy + path, query, headers, SECONDS, document)
+        return self._connection.ask(self._service.proxy + path, query, headers, self._seconds, document)
 
     def close(self) -> None:
         """Nothing: the connection is closed by who opened it."""
@@ -72,15 +71,16 @@ class ProxiedDaemon:
         service: the Service of the daemon.
         cluster: uid of the cluster that is meant; empty: any.
         token: what the daemon wants; empty: nothing.
+        seconds: the longest time without data.
     """
 
-    def __init__(self, connection: Connection, service: Service, cluster: str, token: str) -> None:
+    def __init__(self, connection: Connection, service: Service, cluster: str, token: str, seconds: float) -> None:
         self.cluster = cluster
         self._wanted = cluster
         self._connection = connection
         self._service = service
         self._token = token
-        self._way: Way = _Proxy(connection, service)
+        self._way: Way = _Proxy(connection, service, seconds)
         self._version = ""
 
     def get(self, path: str, query: Mapping[str, str]) -> bytes:
@@ -170,7 +170,7 @@ class ProxiedDaemon:
 
 
 @contextlib.contextmanager
-def open_asker(options: HistoryOptions) -> Iterator[ProxiedDaemon]:
+def open_asker(options: HistoryOptions, seconds: float) -> Iterator[ProxiedDaemon]:
     """Yield the daemon that ``--remote`` names. Raises SettingsError, or KspanError if it is not found."""
     name, token = parse_remote(options.remote), _read_token(options.token_file)
     if name is None and token:
@@ -180,10 +180,11 @@ def open_asker(options: HistoryOptions) -> Iterator[ProxiedDaemon]:
         )
     if name is not None and name.context and options.context not in (None, name.context):
         raise SettingsError(f"--context: --remote has another one ({name.context!r}): remove one of them")
-    connection = connect(options.kubeconfig, (name.context if name else "") or options.context)
+    timing = Timing(connect=min(seconds, Timing().connect))
+    connection = connect(options.kubeconfig, (name.context if name else "") or options.context, timing)
     with contextlib.closing(connection):
         service = named_service(name) if name is not None else find_service(connection)
-        with contextlib.closing(ProxiedDaemon(connection, service, options.cluster, token)) as daemon:
+        with contextlib.closing(ProxiedDaemon(connection, service, options.cluster, token, seconds)) as daemon:
             yield daemon
 
 
