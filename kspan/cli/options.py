@@ -218,6 +218,10 @@ AuthorizeBy = Annotated[
         "list.",
     ),
 ]
+ServeSql = Annotated[
+    bool,
+    typer.Option("--serve-sql", help="Answer SQL statements, which can only read, of those who may see everything."),
+]
 TlsCert = Annotated[
     Path | None,
     typer.Option(

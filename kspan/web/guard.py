@@ -19,6 +19,9 @@ from kspan.web.problem import refusal
 _logger = logging.getLogger(__name__)
 
 METHODS: Final = ("GET", "HEAD")
+STATEMENTS: Final = "/v1/sql"
+"""The only address besides that to sign in with a POST. It changes nothing, and limits the body itself."""
+
 LONGEST_TARGET: Final = 8 * 1024
 """Bytes of path and query."""
 
@@ -174,10 +177,11 @@ class Guard:
         Raises HTTPException if the request is refused.
         """
         signs_in = self._sign_in is not None and scope["method"] == "POST" and scope["path"] == LOGIN
-        if scope["method"] not in METHODS and not signs_in:
+        asks = (scope["method"], scope["path"]) == ("POST", STATEMENTS)
+        if scope["method"] not in METHODS and not signs_in and not asks:
             allowed = {"Allow": ", ".join(METHODS)}
             raise HTTPException(405, f"{scope['method']} is not allowed: use {' or '.join(METHODS)}", allowed)
-        _check_size(scope, headers, has_body=signs_in)
+        _check_size(scope, headers, has_body=signs_in or asks)
         self._access.check_host(headers)
         if self._sign_in is not None:
             answer = await self._sign_in.answer(scope, receive)

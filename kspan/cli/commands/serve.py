@@ -35,6 +35,7 @@ class Asking(msgspec.Struct, frozen=True):
     authorize: Authorize = Authorize.ALL
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    serve_sql: bool = False
 
     @property
     def mode(self) -> Auth:
@@ -100,7 +101,7 @@ def _serve(db: str | None, listen: str, asking: Asking, cluster: str, api: "ApiC
     tls = certificate_files(asking.tls_cert, asking.tls_key)
     with open_existing(db, read_only=True) as store:
         name = the_cluster(store, cluster)
-        history = History(lambda _: (store, name))
+        history = History(lambda _: (store, name), serves_sql=asking.serve_sql)
         fine = {"/healthz": lambda _: verdict([]), "/readyz": lambda _: verdict([])}
         server = Server(listen, make_app(fine, access, history), tls)
         stop = threading.Event()
@@ -140,7 +141,7 @@ def make_access(host: str, asking: Asking, api: "ApiConnection | None") -> "Acce
     return Access(hosts=hosts, door=door, closed=closed, public=PUBLIC)
 
 
-def later(url: str) -> "History":
+def later(url: str, *, serves_sql: bool = False) -> "History":
     """Return the history in a database that this process is about to create or migrate."""
     from kspan.store import open_store
     from kspan.web.history import History, NotThereError
@@ -157,7 +158,7 @@ def later(url: str) -> "History":
             except KspanError as error:
                 raise NotThereError("the database has no records of this cluster yet") from error
 
-    return History(find)
+    return History(find, serves_sql=serves_sql)
 
 
 def _read_token(path: Path) -> str:

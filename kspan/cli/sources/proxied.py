@@ -25,6 +25,8 @@ CLUSTER_HEADER: Final = "X-Kspan-Cluster"
 TOKEN_HEADER: Final = "X-Kspan-Token"  # noqa: S105
 """``Authorization`` does not pass the proxy of the API server."""
 
+STATEMENTS: Final = "/v1/sql"
+
 _LONGEST_TOKEN: Final = 8 * 1024
 
 
@@ -83,6 +85,11 @@ class ProxiedDaemon:
         self._way: Way = _Proxy(connection, service, seconds)
         self._version = ""
 
+    @property
+    def name(self) -> str:
+        """The Service."""
+        return self._service.written
+
     def get(self, path: str, query: Mapping[str, str]) -> bytes:
         """See Asker."""
         return self._send(path, query, None)
@@ -135,6 +142,8 @@ class ProxiedDaemon:
                 f"--remote: {self._service.written} wants a token: give its file with --remote-token-file; with "
                 "--auth kubernetes it is one of yours: kubectl create token NAME > FILE"
             )
+        if problem.status == 400 and path == STATEMENTS:
+            return QueryError(detail)
         if problem.status == 404 and not other:
             return QueryError(detail)
         if problem.status == 404 and problem.detail != problem.title:

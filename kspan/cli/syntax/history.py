@@ -327,6 +327,10 @@ def sql(
     cluster: Annotated[
         str, typer.Option("--cluster", metavar="UID", help="Set :cluster. [default: the only cluster]")
     ] = "",
+    remote: Remote = "",
+    kubeconfig: RemoteKubeconfig = None,
+    context: RemoteContext = None,
+    remote_token_file: RemoteTokenFile = None,
     schema: Annotated[
         bool, typer.Option("--schema", help="Describe the tables and views, or the one named as STATEMENT.")
     ] = False,
@@ -334,7 +338,7 @@ def sql(
     """Query the history with SQL, read-only.
 
     docs/sql.md describes the tables and views and answers common questions. Times are Unix nanoseconds; columns named
-    'at' show them in RFC 3339.
+    'at' show them in RFC 3339. With --remote, the daemon needs --serve-sql, and its limits apply, too.
 
     \b
     Examples:
@@ -353,10 +357,12 @@ def sql(
       kspan sql --schema rollouts
     """
     from kspan.cli.commands.sql import run_sql
+    from kspan.cli.sources.source import HistoryOptions
 
+    options = HistoryOptions(db, cluster, remote, kubeconfig, context, remote_token_file)
     run_sql(
         statement,
-        db,
+        options,
         output=output,
         limit=limit,
         headers=not no_headers,
@@ -364,7 +370,6 @@ def sql(
         max_bytes=max_bytes,
         since=since,
         until=until,
-        cluster=cluster,
         parameters=param,
         schema=schema,
     )

@@ -15,6 +15,7 @@ from kspan.cli.options import (
     Db,
     InsecureNoAuth,
     Kubeconfig,
+    ServeSql,
     TlsCert,
     TlsKey,
 )
@@ -34,6 +35,7 @@ def serve(
     authorize: AuthorizeBy = Authorize.ALL,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
+    serve_sql: ServeSql = False,
     cluster: Cluster = "",
     kubeconfig: Kubeconfig = None,
     context: Context = None,
@@ -54,5 +56,5 @@ def serve(
     """
     from kspan.cli.commands.serve import Asking, run_serve
 
-    asking = Asking(auth, auth_token_file, insecure_no_auth, authorize, tls_cert, tls_key)
+    asking = Asking(auth, auth_token_file, insecure_no_auth, authorize, tls_cert, tls_key, serve_sql)
     run_serve(db, listen=listen, asking=asking, cluster=cluster, kubeconfig=kubeconfig, context=context)

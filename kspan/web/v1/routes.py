@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from kspan.query.visible import Visible
 from kspan.web.history import History
-from kspan.web.v1 import stream
+from kspan.web.v1 import sql, stream
 from kspan.web.v1.endpoints import ENDPOINTS, Endpoint
 from kspan.web.v1.news import Newsroom
 from kspan.web.v1.openapi import document
@@ -31,6 +31,7 @@ def routes(history: History, newsroom: Newsroom) -> list[Route]:
     return [
         Route("/v1/openapi.json", _document),
         stream.route(history, newsroom),
+        sql.route(history),
         *(_route(history, endpoint) for endpoint in ENDPOINTS),
     ]
 

@@ -70,6 +70,6 @@ class Remote(msgspec.Struct, frozen=True):
 
 @contextmanager
 def remote(store: Store, url: str, cluster: str, path: Path) -> Iterator[Remote]:
-    with site(store, cluster) as address, ApiServer(token="mine") as api:
+    with site(store, cluster, serves_sql=True) as address, ApiServer(token="mine") as api:
         api.run_behind(NAMESPACE, SERVICE, address)
         yield Remote(api, api.kubeconfig(path / "kubeconfig"), address, url, cluster)

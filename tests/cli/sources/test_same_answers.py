@@ -44,6 +44,16 @@ COMMANDS = [
     ("rollouts", "--limit", "1", "-o", "json"),
     ("rollouts", "-n", "rolling-update", "--since", "2026-11-22T10:25:04Z", "-o", "csv", "--no-headers"),
     ("rollouts", "-n", "nowhere"),
+    ("sql", "SELECT at, name, change, seconds, outcome FROM rollouts WHERE cluster = :cluster ORDER BY at"),
+    ("sql", "SELECT * FROM spans WHERE cluster = :cluster ORDER BY start_time, span_id", "--limit", "3", "-o", "json"),
+    ("sql", "SELECT * FROM spans WHERE cluster = :cluster ORDER BY start_time, span_id", "-o", "csv"),
+    ("sql", "SELECT 1.0 AS a, 1e300*1e10 AS b, x'00ff' AS c, NULL AS d, 'ä' AS e, 2.5 AS e", "-o", "jsonl"),
+    ("sql", "SELECT :x + 1", "-p", "x=41", "-o", "record"),
+    ("sql", "SELECT :y"),
+    ("sql", "SELECT nothing FROM spans"),
+    ("sql", "DELETE FROM spans"),
+    ("sql", "--schema"),
+    ("sql", "--schema", "rollouts"),
 ]
 
 
