@@ -178,20 +178,23 @@ class Shell:
         with open_store(database) as store:
             replay(store, read_frames([str(recording("02-rolling-update"))]), built_in_rules())
         (self._folder / "token").write_text("a token")
-        with open_store(database, read_only=True) as store, site(store, store.clusters()[0]) as address:
-            with ApiServer() as server:
-                server.run_behind("kspan", "kspan", address)
-                server.kubeconfig(self._folder / "kubeconfig")
-                return subprocess.run(
-                    ["bash", "-c", command],
-                    cwd=self._folder,
-                    env=self.environment | {"KUBECONFIG": str(self._folder / "kubeconfig")},
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    text=True,
-                    timeout=LIMIT,
-                    check=False,
-                )
+        with (
+            open_store(database, read_only=True) as store,
+            site(store, store.clusters()[0]) as address,
+            ApiServer() as server,
+        ):
+            server.run_behind("kspan", "kspan", address)
+            server.kubeconfig(self._folder / "kubeconfig")
+            return subprocess.run(
+                ["bash", "-c", command],
+                cwd=self._folder,
+                env=self.environment | {"KUBECONFIG": str(self._folder / "kubeconfig")},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=LIMIT,
+                check=False,
+            )
 
     def _prompt(self, command: str) -> subprocess.CompletedProcess[str]:
         main, side = pty.openpty()

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.apiserver import control, forwarding, handlers, reviews, statuses, views
+from tests.apiserver import control, forwarding, handlers, port_forward, reviews, statuses, views
 from tests.apiserver import faults as f
 from tests.apiserver.certificate import Authority
 from tests.apiserver.http import BadRequestError, Connection, Request
@@ -361,6 +361,9 @@ class ApiServer:
         if (proxied := forwarding.find_proxied(request)) is not None:
             await self._proxy(connection, request, proxied)
             return
+        if (forwarded := port_forward.find_forwarded(request)) is not None:
+            await self._forward(connection, request, forwarded)
+            return
         try:
             target = handlers.find_target(self.storage, request.path)
         except handlers.NoRouteError:
@@ -394,6 +397,16 @@ class ApiServer:
             raise statuses.not_found(self.storage.collection("v1/services").resource, target.name)
         cut = self.faults.take(forwarding.PROXY, verb, f.Break) is not None
         await forwarding.forward(self.backends, connection, request, target, cut=cut)
+
+    async def _forward(self, connection: Connection, request: Request, target: port_forward.Forwarded) -> None:
+        self._count(request, port_forward.PORT_FORWARD, "create")
+        self._authenticate(request)
+        if (port_forward.PORT_FORWARD, "create", "*") in self.forbidden:
+            raise port_forward.forbidden(target, statuses.USER)
+        if self.get("v1/pods", target.namespace, target.pod) is None:
+            raise statuses.not_found(self.storage.collection("v1/pods").resource, target.pod)
+        address = self.backends.addresses.get((target.namespace, target.pod.removesuffix("-0")))
+        await port_forward.forward(connection, request, target, address)
 
     async def _review(self, connection: Connection, request: Request, resource: Resource) -> None:
         self._count(request, resource.name, "create")

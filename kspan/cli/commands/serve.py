@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,7 @@ import msgspec
 
 from kspan.cli.common import open_existing, the_cluster
 from kspan.cli.options import Auth, Authorize
+from kspan.cli.sources.source import HistoryOptions
 from kspan.errors import KspanError, SettingsError
 from kspan.paths import why_unusable
 
@@ -90,7 +92,32 @@ def run_serve(
         connection.close()
 
 
-def _serve(db: str | None, listen: str, asking: Asking, cluster: str, api: "ApiConnection | None") -> None:
+def run_ui(options: HistoryOptions, *, listen: str, browser: bool) -> None:
+    """Open the page of a database, or of the daemon that ``--remote`` names, until SIGTERM or SIGINT."""
+    import webbrowser
+
+    from kspan.terminal import logging_setup
+
+    opened: Callable[[str], object] = webbrowser.open if browser else lambda _: None
+    logging_setup.set_up("warning")
+    if options.remote:
+        from kspan.cli.sources.pages import forward_pages
+
+        forward_pages(options, listen, opened)
+        return
+    asking = Asking()
+    asking.check_reach(listen)
+    _serve(options.db, listen, asking, options.cluster, None, opened)
+
+
+def _serve(
+    db: str | None,
+    listen: str,
+    asking: Asking,
+    cluster: str,
+    api: "ApiConnection | None",
+    opened: Callable[[str], object] = lambda _: None,
+) -> None:
     from kspan.web.answer import verdict
     from kspan.web.app import make_app
     from kspan.web.history import History
@@ -109,6 +136,7 @@ def _serve(db: str | None, listen: str, asking: Asking, cluster: str, api: "ApiC
             signal.signal(number, lambda *_: stop.set())
         server.start()
         print(f"kspan: serving {store.name} at {server.url} until Ctrl-C", file=sys.stderr)
+        opened(server.url)
         while server.is_alive() and not stop.wait(0.5):
             pass
         server.stop()

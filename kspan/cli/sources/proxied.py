@@ -10,6 +10,7 @@ import msgspec
 
 from kspan import __version__
 from kspan.cli.remote_option import parse_remote
+from kspan.cli.sources.forwarded import ForwardedPort, find_port
 from kspan.cli.sources.services import Service, find_service, named_service, no_proxy, unreachable
 from kspan.cli.sources.source import HistoryOptions
 from kspan.errors import KspanError, QueryError, SettingsError
@@ -45,7 +46,7 @@ class Way(Protocol):
         """Return the answer of the daemon, whose status is 200; with a document, POST it. Raises ApiError."""
         ...
 
-    def close(self) -> None:
+    def close(self) -> object:
         """Close connections."""
         ...
 
@@ -82,6 +83,7 @@ class ProxiedDaemon:
         self._connection = connection
         self._service = service
         self._token = token
+        self._seconds = seconds
         self._way: Way = _Proxy(connection, service, seconds)
         self._version = ""
 
@@ -127,8 +129,22 @@ class ProxiedDaemon:
         return reply.body
 
     def _forwarded(self, refused: ForbiddenError) -> Way:
-        """Return a forwarded port, because the proxy is forbidden. Raises KspanError if that is forbidden, too."""
-        raise no_proxy(self._service, refused) from refused
+        """Return a forwarded port, because the proxy is forbidden. Raises KspanError if there is none."""
+        try:
+            port = find_port(self._connection, self._service)
+        except ForbiddenError as error:
+            also = ", nor find its Pod to forward a port (get services, list pods)"
+            raise no_proxy(self._service, refused, also) from error
+        except ApiError as error:
+            raise unreachable(self._connection, error) from error
+        way = ForwardedPort(port, tls=self._service.scheme == "https", seconds=self._seconds)
+        try:
+            way.open()
+        except ForbiddenError as error:
+            raise no_proxy(self._service, refused, ", nor create pods/portforward") from error
+        except ApiError as error:
+            raise unreachable(self._connection, error) from error
+        return way
 
     def _error(self, problem: Problem | None, error: ApiError, path: str) -> KspanError:
         if problem is None:
@@ -179,6 +195,17 @@ class ProxiedDaemon:
 
 
 @contextlib.contextmanager
+def open_service(options: HistoryOptions, timing: Timing | None = None) -> Iterator[tuple[Connection, Service]]:
+    """Yield the API server and the Service that ``--remote`` names. Raises SettingsError, or KspanError."""
+    name = parse_remote(options.remote)
+    if name is not None and name.context and options.context not in (None, name.context):
+        raise SettingsError(f"--context: --remote has another one ({name.context!r}): remove one of them")
+    connection = connect(options.kubeconfig, (name.context if name else "") or options.context, timing)
+    with contextlib.closing(connection):
+        yield connection, named_service(name) if name is not None else find_service(connection)
+
+
+@contextlib.contextmanager
 def open_asker(options: HistoryOptions, seconds: float) -> Iterator[ProxiedDaemon]:
     """Yield the daemon that ``--remote`` names. Raises SettingsError, or KspanError if it is not found."""
     name, token = parse_remote(options.remote), _read_token(options.token_file)
@@ -187,13 +214,10 @@ def open_asker(options: HistoryOptions, seconds: float) -> Iterator[ProxiedDaemo
             "--remote-token-file: name the Service with --remote=NAMESPACE/SERVICE: the token would be sent to "
             "whatever has the label"
         )
-    if name is not None and name.context and options.context not in (None, name.context):
-        raise SettingsError(f"--context: --remote has another one ({name.context!r}): remove one of them")
     timing = Timing(connect=min(seconds, Timing().connect))
-    connection = connect(options.kubeconfig, (name.context if name else "") or options.context, timing)
-    with contextlib.closing(connection):
-        service = named_service(name) if name is not None else find_service(connection)
-        with contextlib.closing(ProxiedDaemon(connection, service, options.cluster, token, seconds)) as daemon:
+    with open_service(options, timing) as (connection, service):
+        daemon = ProxiedDaemon(connection, service, options.cluster, token, seconds)
+        with contextlib.closing(daemon):
             yield daemon
 
 

@@ -103,6 +103,18 @@ def no_proxy(service: Service, error: ForbiddenError, also: str = "") -> KspanEr
     )
 
 
+def no_forwarding(service: Service, error: ForbiddenError) -> KspanError:
+    """Return the error for a missing right to forward a port."""
+    role, namespace = "kspan-pages", service.namespace
+    rights = "get services, list pods, create pods/portforward"
+    return KspanError(
+        f"--remote: you may not forward a port of {service.written} ({rights}): "
+        f"let somebody grant the right: kubectl -n {namespace} create role {role} --verb=get,list,create "
+        f"--resource=services,pods,pods/portforward && kubectl -n {namespace} create rolebinding {role} --role={role} "
+        f"{_subject(error)}"
+    )
+
+
 def unreachable(connection: Connection, error: ApiError) -> KspanError:
     """Return the error for a request that the API server did not answer as it should."""
     where = f"the API server {connection.host}"

@@ -145,6 +145,12 @@ class Connection:
         response = self._send(path, query, JSON, seconds, document, headers)
         return Reply(response.headers, _read_all(response, path))
 
+    def signed(self, path: str) -> tuple[Any, str, Mapping[str, str]]:
+        """Return the client's configuration, and URL and headers of a GET that others send. Raises ApiError."""
+        client = self._client
+        _, url, headers, *_ = self._authorized(client, path, {}, {}, None)
+        return client.api.configuration, url, headers
+
     def list_page(
         self, target: WatchTarget, namespace: str = "", *, limit: int = 0, token: str = "", version: str = ""
     ) -> Page:
