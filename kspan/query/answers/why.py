@@ -169,8 +169,13 @@ def _rows(answer: Why, show: Show) -> Why:
         trace=_trace(answer.trace) if answer.trace else None,
         resumed=[_span(span) for span in show(answer.resumed)],
         followed=[_trace(followed) for followed in answer.followed],
-        problem=next((_span(span) for span in show([answer.problem])), None) if answer.problem else None,
+        problem=_shown(answer.problem, show),
+        message=_shown(answer.message, show),
     )
+
+
+def _shown(span: SpanRow | None, show: Show) -> SpanRow | None:
+    return next(map(_span, show([span])), None) if span is not None else None
 
 
 def _span(row: SpanRow) -> SpanRow:
