@@ -31,6 +31,7 @@ class Command(TyperCommand):
             if option is not None and (place := origin(ctx, option)):
                 error.message = f"{error.message} (from {place})"  # type: ignore[attr-defined]
             raise
+        remote_option.check(ctx)
         if "remote" in ctx.params:
             with contextlib.suppress(SettingsError) if ctx.resilient_parsing else contextlib.nullcontext():
                 ctx.params["remote"] = remote_option.chosen(ctx)

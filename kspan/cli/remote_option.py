@@ -71,6 +71,12 @@ def remember(context: Any, value: str | None) -> str | None:
     return value
 
 
+def check(context: Any) -> None:
+    """Raise SettingsError if there is a ``--remote`` before a command that asks no daemon."""
+    if "remote" not in context.params and context.meta.get(_META, OFF) != OFF:
+        raise SettingsError(f"--remote: '{context.command_path}' cannot ask a daemon: remove it")
+
+
 def chosen(context: Any) -> str:
     """Return the daemon that a command asks; empty: a database.
 

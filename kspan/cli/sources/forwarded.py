@@ -1,5 +1,6 @@
 """Asks a daemon over a forwarded port."""
 
+import contextlib
 import http.client
 import socket
 import ssl
@@ -133,6 +134,10 @@ class _Client(http.client.HTTPConnection):
             self.sock = mine
 
     def close(self) -> None:
+        # An answer that was not read to its end keeps the socket open.
+        if self.sock is not None:
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
         super().close()
         if self._tunnel is not None:
             self._tunnel.join()

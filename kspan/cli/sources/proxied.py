@@ -28,6 +28,9 @@ TOKEN_HEADER: Final = "X-Kspan-Token"  # noqa: S105
 
 STATEMENTS: Final = "/v1/sql"
 
+_NO_ADDRESS: Final = "no such address"
+"""How the answer begins to a path of ``/v1`` that the daemon does not have."""
+
 _LONGEST_TOKEN: Final = 8 * 1024
 
 
@@ -103,7 +106,9 @@ class ProxiedDaemon:
     def unreadable(self, path: str, reason: str) -> KspanError:
         """See Asker."""
         if not self._version:
-            return KspanError(f"--remote: {self._service.written} answers, but not as kspan does (GET {path})")
+            return KspanError(
+                f"--remote: {self._service.written} is another program, or an old version of kspan (GET {path})"
+            )
         same = " of the same version" if self._version == __version__ else ""
         use = "" if same else f": use kspan {harmless(self._version)}"
         about = f"{self._service.written} runs kspan {harmless(self._version)}{same}"
@@ -120,7 +125,7 @@ class ProxiedDaemon:
         except ApiError as error:
             problem = _problem_of(error.body)
             if problem is None and isinstance(error, ForbiddenError) and isinstance(self._way, _Proxy):
-                self._way = self._forwarded(error)
+                self._way = self._forwarded(error, "get" if document is None else "create")
                 return self._send(path, query, document)
             self._see_version(error.headers)
             raise self._error(problem, error, path) from error
@@ -128,20 +133,20 @@ class ProxiedDaemon:
         self._see_cluster(reply.headers.get(CLUSTER_HEADER, ""))
         return reply.body
 
-    def _forwarded(self, refused: ForbiddenError) -> Way:
+    def _forwarded(self, refused: ForbiddenError, verb: str) -> Way:
         """Return a forwarded port, because the proxy is forbidden. Raises KspanError if there is none."""
         try:
             port = find_port(self._connection, self._service)
         except ForbiddenError as error:
             also = ", nor find its Pod to forward a port (get services, list pods)"
-            raise no_proxy(self._service, refused, also) from error
+            raise no_proxy(self._service, refused, verb, also) from error
         except ApiError as error:
             raise unreachable(self._connection, error) from error
         way = ForwardedPort(port, tls=self._service.scheme == "https", seconds=self._seconds)
         try:
             way.open()
         except ForbiddenError as error:
-            raise no_proxy(self._service, refused, ", nor create pods/portforward") from error
+            raise no_proxy(self._service, refused, verb, ", nor create pods/portforward") from error
         except ApiError as error:
             raise unreachable(self._connection, error) from error
         return way
@@ -152,17 +157,14 @@ class ProxiedDaemon:
                 return unreachable(self._connection, error)
             return self.unreadable(path, str(error)) if not _is_status(error.body) else self._refused(error)
         detail = harmless(problem.detail)
-        other = self._version and self._version != __version__
         if problem.status == 401:
             return KspanError(
                 f"--remote: {self._service.written} wants a token: give its file with --remote-token-file; with "
                 "--auth kubernetes it is one of yours: kubectl create token NAME > FILE"
             )
-        if problem.status == 400 and path == STATEMENTS:
-            return QueryError(detail)
-        if problem.status == 404 and not other:
-            return QueryError(detail)
-        if problem.status == 404 and problem.detail != problem.title:
+        if problem.status == 404 and detail.startswith(_NO_ADDRESS):
+            return self.unreadable(path, f"{path} is unknown to it")
+        if problem.status == 404 or (problem.status == 400 and path == STATEMENTS):
             return QueryError(detail)
         return KspanError(f"--remote: {self._service.written}: {detail}")
 

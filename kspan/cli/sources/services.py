@@ -94,13 +94,25 @@ def _service(found: Any) -> Service | None:
         return None
 
 
-def no_proxy(service: Service, error: ForbiddenError, also: str = "") -> KspanError:
-    """Return the error for the missing right to use the proxy of a Service; ``also``: what was tried instead."""
-    role = service.name if service.name == service.namespace else f"{service.namespace}-{service.name}"
-    return KspanError(
-        f"--remote: you may not get services/proxy of {service.written}{also}: let somebody grant the right: "
-        f"kubectl -n {service.namespace} create rolebinding kspan-readers --clusterrole={role}-reader {_subject(error)}"
-    )
+def no_proxy(service: Service, error: ForbiddenError, verb: str, also: str) -> KspanError:
+    """Return the error for the missing right to use the proxy of a Service.
+
+    Args:
+        service: the Service.
+        error: what the API server said.
+        verb: ``get``, or ``create`` for a statement.
+        also: the right that is missing for the other way.
+    """
+    here, named = f"kubectl -n {service.namespace} create", f"{service.scheme}:{service.name}:{service.port}"
+    if verb == "get":
+        # The ClusterRole of the Helm chart.
+        role = service.name if service.name == service.namespace else f"{service.namespace}-{service.name}"
+        grant = f"{here} rolebinding kspan-readers --clusterrole={role}-reader {_subject(error)}"
+    else:
+        role = f"--verb={verb} --resource=services/proxy --resource-name={named}"
+        grant = f"{here} role kspan-sql {role} && {here} rolebinding kspan-sql --role=kspan-sql {_subject(error)}"
+    what = f"{verb} services/proxy of {service.written}"
+    return KspanError(f"--remote: you may not {what}{also}: let somebody grant the right: {grant}")
 
 
 def no_forwarding(service: Service, error: ForbiddenError) -> KspanError:

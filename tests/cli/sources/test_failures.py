@@ -16,10 +16,13 @@ from kspan.web.app import make_app
 from kspan.web.guard import Access
 from kspan.web.history import History
 from kspan.web.server import Server
+from kspan.web.v1 import sql
 from tests.apiserver import Break, Refuse
 from tests.apiserver.forwarding import PROXY
+from tests.apiserver.port_forward import PORT_FORWARD
 from tests.cli.sources.commands import Remote, Terminal
 from tests.emit.receivers import reserved_ports
+from tests.web.pages.site import site
 from tests.web.test_server import TOKEN
 
 TRACES = ("traces", "--limit", "1")
@@ -159,11 +162,55 @@ def test_an_answer_that_cannot_be_read_is_reported_with_the_versions(terminal: T
     )
 
 
+def test_a_question_that_an_older_daemon_does_not_know_is_reported(terminal: Terminal, daemon: Remote) -> None:
+    body = b'{"title": "Not Found", "status": 404, "detail": "no such address: /v1/openapi.json lists them"}'
+    other = {guard.VERSION_HEADER: "0.1.0", "Content-Type": "application/problem+json"}
+    with answering(daemon, 404, body, other):
+        message = terminal.run("show", "deploy/web", *daemon.flags).refused
+    assert message == (
+        f"--remote: kspan/kspan runs kspan 0.1.0, whose answer kspan {__version__} cannot read "
+        "(/v1/versions/deploy/web is unknown to it): use kspan 0.1.0"
+    )
+
+
+def test_a_command_that_cannot_ask_a_daemon_refuses_it(terminal: Terminal) -> None:
+    assert terminal.run("--remote", "db", "stats").refused == (
+        "--remote: 'kspan db stats' cannot ask a daemon: remove it"
+    )
+
+
+def test_statements_say_how_sql_is_turned_on(terminal: Terminal, daemon: Remote) -> None:
+    with open_store(daemon.url, read_only=True) as store, site(store, daemon.cluster) as address:
+        daemon.api.backends.addresses["kspan", "kspan"] = address
+        assert terminal.run("sql", "SELECT 1", *daemon.flags).refused == (
+            "--remote: kspan/kspan: SQL is not served here: start kspan run or kspan serve with --serve-sql"
+        )
+
+
+def test_a_missing_right_to_send_statements_is_named(terminal: Terminal, daemon: Remote) -> None:
+    daemon.api.forbid(PROXY, "create")
+    daemon.api.forbid(PORT_FORWARD, "create")
+    assert terminal.run("sql", "SELECT 1", *daemon.flags).refused == (
+        "--remote: you may not create services/proxy of kspan/kspan, nor create pods/portforward: let somebody grant "
+        "the right: kubectl -n kspan create role kspan-sql --verb=create --resource=services/proxy "
+        "--resource-name=http:kspan:http && kubectl -n kspan create rolebinding kspan-sql --role=kspan-sql --user=kspan"
+    )
+
+
+def test_rows_that_the_daemon_does_not_send_are_reported(
+    terminal: Terminal, daemon: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql, "ROWS", 5)
+    done = terminal.run("sql", "SELECT span_id FROM spans", "-o", "csv", *daemon.flags)
+    assert len(done.out.splitlines()) == 6
+    assert done.refused == "kspan/kspan sends no more than these 5 rows: select less, or use --limit"
+
+
 def test_a_service_that_is_not_kspan_is_reported(terminal: Terminal, daemon: Remote) -> None:
     for status, body in ((404, b"<html>not found</html>"), (200, b"<html>welcome</html>")):
         with answering(daemon, status, body, {}):
             message = terminal.run(*TRACES, *daemon.flags).refused
-        assert message == "--remote: kspan/kspan answers, but not as kspan does (GET /v1/traces)"
+        assert message == "--remote: kspan/kspan is another program, or an old version of kspan (GET /v1/traces)"
 
 
 @contextmanager

@@ -1,7 +1,17 @@
 """Without `services/proxy`, the daemon is asked over a forwarded port."""
 
+import contextlib
+from collections.abc import Iterator
+
 import pytest
 
+from kspan.store import open_store
+from kspan.web.app import make_app
+from kspan.web.guard import Access
+from kspan.web.history import History
+from kspan.web.server import Server
+from kspan.web.tls import certificate_files
+from tests.apiserver.certificate import Certificate
 from tests.apiserver.forwarding import PROXY
 from tests.apiserver.port_forward import PORT_FORWARD
 from tests.cli.sources.commands import Remote, Terminal
@@ -33,6 +43,30 @@ def test_answers_over_a_forwarded_port_are_the_same(
     assert terminal.run(*command, *daemon.flags) == local
     assert not daemon.api.backends.received
     assert daemon.api.requests_seen(PORT_FORWARD) == 1
+
+
+@contextlib.contextmanager
+def _certificate() -> Iterator[Certificate]:
+    made = Certificate()
+    try:
+        yield made
+    finally:
+        made.remove()
+
+
+def test_a_daemon_with_tls_is_asked_over_a_forwarded_port(daemon: Remote, terminal: Terminal) -> None:
+    daemon.api.forbid(PROXY)
+    local = terminal.run(*TRACES, *daemon.local)
+    with _certificate() as certificate, open_store(daemon.url, read_only=True) as store:
+        app = make_app({}, Access(hosts=None), History(lambda _: (store, daemon.cluster)))
+        server = Server("127.0.0.1:0", app, certificate_files(certificate.path, certificate.key_path))
+        server.start()
+        try:
+            daemon.api.backends.addresses["kspan", "kspan"] = server.address
+            remote = ("--remote=kspan/https:kspan", "--kubeconfig", daemon.kubeconfig)
+            assert terminal.run(*TRACES, *remote) == local
+        finally:
+            server.stop()
 
 
 def test_without_the_right_to_forward_ports_the_missing_rights_are_named(daemon: Remote, terminal: Terminal) -> None:
