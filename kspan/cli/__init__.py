@@ -13,7 +13,7 @@ def main() -> None:
 
 
 def kubectl_main() -> None:
-    """Run ``kubectl kspan``: the same commands, which ask the daemon in the cluster unless told otherwise."""
+    """Run ``kubectl kspan``: the same commands, which ask the daemon in the cluster by default."""
     from kspan.terminal.stdout import guard_standard_streams
 
     guard_standard_streams()

@@ -1,4 +1,4 @@
-"""What a source answers. The commands print answers, so their output does not depend on the source."""
+"""The questions that a source answers. The commands print answers, so their output does not depend on the source."""
 
 import contextlib
 from collections.abc import Iterator

@@ -29,7 +29,7 @@ class Statements(Protocol):
 
     @property
     def name(self) -> str:
-        """What is asked, for people."""
+        """Name of the database or the daemon, for people."""
         ...
 
     @property
@@ -115,7 +115,7 @@ class Poster(Protocol):
 
     @property
     def name(self) -> str:
-        """What is asked, for people."""
+        """Name of the database or the daemon, for people."""
         ...
 
     def post(self, path: str, document: object) -> bytes:

@@ -35,7 +35,7 @@ class SideAnswer(msgspec.Struct, frozen=True):
 
 
 class ComparedAnswer(msgspec.Struct, frozen=True):
-    """What was compared.
+    """The manifests that were compared.
 
     Args:
         kind, namespace, name: the object.
