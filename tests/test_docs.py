@@ -177,7 +177,7 @@ class Shell:
         database = str(self._folder / "remote.sqlite")
         with open_store(database) as store:
             replay(store, read_frames([str(recording("02-rolling-update"))]), built_in_rules())
-        (self._folder / "token").write_text("a token")
+        (self._folder / "token").write_text("token-of-a-reader")
         with (
             open_store(database, read_only=True) as store,
             site(store, store.clusters()[0]) as address,
