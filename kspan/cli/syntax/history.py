@@ -260,9 +260,10 @@ def rollouts(
         str, typer.Option("--output", "-o", metavar="table|json|csv", help="Print in this format.")
     ] = "table",
 ) -> None:
-    """List rollouts of Deployments, StatefulSets and DaemonSets, newest first.
+    """List rollouts of workloads, newest first.
 
-    READY is the time until all replicas were ready. JSON and CSV have the columns of the SQL view 'rollouts'.
+    Workloads are Deployments, StatefulSets and DaemonSets. READY is the time until all replicas were ready. JSON and CSV
+    have the columns of the SQL view 'rollouts'.
 
     \b
     Examples:
