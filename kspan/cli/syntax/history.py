@@ -262,8 +262,8 @@ def rollouts(
 ) -> None:
     """List rollouts of workloads, newest first.
 
-    Workloads are Deployments, StatefulSets and DaemonSets. READY is the time until all replicas were ready. JSON and CSV
-    have the columns of the SQL view 'rollouts'.
+    Workloads are Deployments, StatefulSets and DaemonSets. READY is the time until all replicas were ready. JSON and
+    CSV have the columns of the SQL view 'rollouts'.
 
     \b
     Examples:
