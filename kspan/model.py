@@ -350,11 +350,17 @@ class TraceRow(msgspec.Struct, frozen=True, gc=False):
     @property
     def verdicts(self) -> list[str]:
         """How it ended, in words for people: its outcome, and whether it is open or incomplete."""
-        found = [self.outcome] if self.outcome else []
-        if self.state is TraceState.OPEN:
-            return [*found, TraceState.OPEN]
-        found = found or [Outcome.FAILED if self.error else Outcome.INCOMPLETE if self.incomplete else Outcome.OK]
-        return list(dict.fromkeys([*found, *([Outcome.INCOMPLETE] if self.incomplete else [])]))
+        is_open = self.state is TraceState.OPEN
+        return verdicts(self.outcome, is_open=is_open, error=self.error, incomplete=self.incomplete)
+
+
+def verdicts(outcome: str, *, is_open: bool, error: bool, incomplete: bool) -> list[str]:
+    """Return how a trace ended, in words for people (see ``TraceRow.verdicts``)."""
+    found = [outcome] if outcome else []
+    if is_open:
+        return [*found, TraceState.OPEN]
+    found = found or [Outcome.FAILED if error else Outcome.INCOMPLETE if incomplete else Outcome.OK]
+    return list(dict.fromkeys([*found, *([Outcome.INCOMPLETE] if incomplete else [])]))
 
 
 class Delta(msgspec.Struct):

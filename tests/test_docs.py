@@ -20,10 +20,15 @@ from typing import NamedTuple
 
 import pytest
 
+from kspan.graph import built_in_rules
+from kspan.ingest import read_frames
+from kspan.pipeline.replay import replay
+from kspan.store import open_store
 from tests.apiserver import ApiServer
 from tests.emit.receivers import run_rotel
 from tests.postgres import PASSWORD, USER, PostgresServer
 from tests.recordings import recording
+from tests.web.pages.site import site
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
@@ -101,6 +106,8 @@ class Shell:
             return self._watch(command)
         if command.startswith("kspan serve"):
             return self._serve(command)
+        if command.startswith("kspan --remote"):
+            return self._remote(command)
         if command == "kspan sql":
             return self._prompt(command)
         # The server of the tests has a port that the system chose.
@@ -164,6 +171,30 @@ class Shell:
             errors = self._server.communicate(timeout=LIMIT)[1]
             assert self._server.returncode == 0, errors
             self._server = None
+
+    def _remote(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command that asks a daemon with the history of the demo, behind an API server."""
+        database = str(self._folder / "remote.sqlite")
+        with open_store(database) as store:
+            replay(store, read_frames([str(recording("02-rolling-update"))]), built_in_rules())
+        (self._folder / "token").write_text("token-of-a-reader")
+        with (
+            open_store(database, read_only=True) as store,
+            site(store, store.clusters()[0]) as address,
+            ApiServer() as server,
+        ):
+            server.run_behind("kspan", "kspan", address)
+            server.kubeconfig(self._folder / "kubeconfig")
+            return subprocess.run(
+                ["bash", "-c", command],
+                cwd=self._folder,
+                env=self.environment | {"KUBECONFIG": str(self._folder / "kubeconfig")},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=LIMIT,
+                check=False,
+            )
 
     def _prompt(self, command: str) -> subprocess.CompletedProcess[str]:
         main, side = pty.openpty()

@@ -12,15 +12,39 @@ def main() -> None:
     sys.exit(_flush(code))
 
 
-def _run() -> int:
+def kubectl_main() -> None:
+    """Run ``kubectl kspan``: the same commands, which ask the daemon in the cluster by default."""
+    from kspan.terminal.stdout import guard_standard_streams
+
+    guard_standard_streams()
+    code = _run(kubectl=True)
+    sys.exit(_flush(code))
+
+
+def kubectl_complete() -> None:
+    """Print what kubectl offers for the last argument of ``kubectl kspan``."""
+    from kspan.cli.app import program
+    from kspan.cli.completion import complete_for_kubectl
+    from kspan.cli.remote_option import KUBECTL
+
+    complete_for_kubectl(
+        sys.argv[1:], lambda: program()(prog_name="kspan", complete_var="_KSPAN_COMPLETE", obj=KUBECTL)
+    )
+
+
+def _run(*, kubectl: bool = False) -> int:
     from kspan.errors import KspanError
     from kspan.paths import why_unusable
     from kspan.terminal.stdout import silence_stdout
 
     try:
         from kspan.cli.app import program
+        from kspan.cli.remote_option import KUBECTL
 
-        program()(prog_name="kspan")
+        if kubectl:
+            program()(prog_name="kubectl kspan", obj=KUBECTL)
+        else:
+            program()(prog_name="kspan")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     except BrokenPipeError:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from kspan import __version__
-from kspan.cli import config_file
+from kspan.cli import config_file, remote_option
 from kspan.cli.completion import add_completion
 from kspan.cli.help import MAINTAIN, SETTINGS, Group
 from kspan.cli.origins import warn_of_misspelt
@@ -60,6 +60,16 @@ def root(
             callback=config_file.remember,
             is_eager=True,
             help="Settings file (TOML). [default: kspan/config.toml in the user's configuration directory]",
+            show_default=False,
+        ),
+    ] = None,
+    remote: Annotated[
+        str | None,
+        typer.Option(
+            "--remote",
+            metavar="[[CONTEXT:]NAMESPACE/SERVICE]",
+            callback=remote_option.remember,
+            help="Ask the daemon in the cluster, through the API server. It can also follow the command.",
             show_default=False,
         ),
     ] = None,

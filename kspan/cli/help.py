@@ -1,10 +1,12 @@
 """The layout of help pages: commands in sections, plain argument names, options without their variables."""
 
+import contextlib
 import re
 from typing import Any, Final
 
 from typer.core import TyperCommand, TyperGroup
 
+from kspan.cli import remote_option
 from kspan.cli.origins import origin, with_origin
 from kspan.errors import QueryError, SettingsError
 
@@ -23,12 +25,17 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments. An error about a value names the variable or file that it comes from."""
         try:
-            return super().parse_args(ctx, args)
+            rest = super().parse_args(ctx, args)
         except Exception as error:
             option = getattr(error, "param", None)
             if option is not None and (place := origin(ctx, option)):
                 error.message = f"{error.message} (from {place})"  # type: ignore[attr-defined]
             raise
+        remote_option.check(ctx)
+        if "remote" in ctx.params:
+            with contextlib.suppress(SettingsError) if ctx.resilient_parsing else contextlib.nullcontext():
+                ctx.params["remote"] = remote_option.chosen(ctx)
+        return rest
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command. An error about a value names the variable or file that it comes from."""
@@ -55,6 +62,11 @@ class Command(TyperCommand):
 
 class Group(TyperGroup):
     """A command with subcommands, listed in sections by their ``rich_help_panel``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments, in which ``--remote`` needs no value."""
+        rest: list[str] = super().parse_args(ctx, remote_option.with_value(args))
+        return rest
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write one section of commands for each panel, in the order in which the commands were added."""

@@ -34,6 +34,39 @@ Cluster = Annotated[
     ),
 ]
 
+Remote = Annotated[
+    str,
+    typer.Option(
+        "--remote",
+        metavar="[[CONTEXT:]NAMESPACE/SERVICE]",
+        help="Ask the daemon in the cluster instead of a database, through the API server. Without a value after =, "
+        "the Service is found by its label.",
+        show_default=False,
+    ),
+]
+RemoteKubeconfig = Annotated[
+    str | None,
+    typer.Option(
+        "--kubeconfig",
+        metavar="FILE",
+        help="Kubeconfig for --remote. [default: $KUBECONFIG, ~/.kube/config]",
+        show_default=False,
+    ),
+]
+RemoteContext = Annotated[
+    str | None,
+    typer.Option("--context", metavar="NAME", help="Context of the kubeconfig for --remote.", show_default=False),
+]
+RemoteTokenFile = Annotated[
+    str | None,
+    typer.Option(
+        "--remote-token-file",
+        metavar="FILE",
+        help="Send the token in this file to the daemon, if it wants one.",
+        show_default=False,
+    ),
+]
+
 # The fold
 
 RulesFile = Annotated[
@@ -184,6 +217,10 @@ AuthorizeBy = Annotated[
         help="Show an asker the whole history, or with --auth kubernetes only namespaces whose Events the asker may "
         "list.",
     ),
+]
+ServeSql = Annotated[
+    bool,
+    typer.Option("--serve-sql", help="Answer SQL statements, which can only read, of those who may see everything."),
 ]
 TlsCert = Annotated[
     Path | None,

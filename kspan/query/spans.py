@@ -180,6 +180,21 @@ def manager_of(span: SpanRow) -> str:
     return manager if isinstance(manager, str) else ""
 
 
+def outcome_of(span: SpanRow) -> str:
+    """Return how the trace of a root span ended; empty for another span."""
+    return str(span.attributes.get(vocabulary.OUTCOME, ""))
+
+
+def outcome_reason_of(span: SpanRow) -> str:
+    """Return what failed in the trace of a root span, or what superseded it; empty if there is nothing to say."""
+    return str(span.attributes.get(vocabulary.OUTCOME_REASON, ""))
+
+
+def last_repeat(span: SpanRow) -> int:
+    """Return when the occurrence was repeated last (Unix ns; 0: never)."""
+    return max((event.time for event in span.events if vocabulary.is_repeat(event.attributes)), default=0)
+
+
 def times(span: SpanRow) -> int:
     """Return how often the occurrence happened."""
     return vocabulary.count_occurrences(span.attributes, (event.attributes for event in span.events))

@@ -18,6 +18,8 @@ from kspan.times import LATEST
 LOOKED_AT: Final = 20_000
 """Spans among which a page looks for its rows. Few spans are rollouts: without it, a page could read them all."""
 
+_PAGE: Final = 1_000
+
 Position = tuple[int, str, str]
 """Start (Unix ns), trace id and span id: the place of a row in the order of lists."""
 
@@ -138,6 +140,18 @@ def page_of_rows(
     if position is None and edge:
         position = (edge, "", "")
     return [each for each in found if each.trace_id in seen], position
+
+
+def list_rows(connection: Connection, cluster: str, kind: type[Row], wanted: RowFilter, limit: int | None) -> list[Row]:
+    """Return rows of the view of ``kind``, newest first, at most ``limit`` (None: all)."""
+    found: list[Row] = []
+    while True:
+        size = _PAGE if limit is None else min(limit - len(found), _PAGE)
+        page, position = page_of_rows(connection, cluster, kind, wanted, size)
+        found += page
+        if position is None or (limit is not None and len(found) >= limit):
+            return found
+        wanted = msgspec.structs.replace(wanted, before=position)
 
 
 def terminations_of(

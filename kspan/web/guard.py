@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kspan import __version__
 from kspan.query.visible import EVERYTHING, NOTHING, Visible
 from kspan.web.access.asker import asking
 from kspan.web.access.doors import Door, unauthorized
@@ -18,6 +19,9 @@ from kspan.web.problem import refusal
 _logger = logging.getLogger(__name__)
 
 METHODS: Final = ("GET", "HEAD")
+STATEMENTS: Final = "/v1/sql"
+"""The only address besides that to sign in with a POST. It changes nothing, and limits the body itself."""
+
 LONGEST_TARGET: Final = 8 * 1024
 """Bytes of path and query."""
 
@@ -42,6 +46,9 @@ HTTPException once the asker may not ask any more."""
 
 TOKEN_HEADER: Final = "X-Kspan-Token"  # noqa: S105
 """Carries a token where a proxy (the API server's for Services) removes ``Authorization``."""
+
+VERSION_HEADER: Final = "X-Kspan-Version"
+"""In every answer of ``/v1``, because its clients can be of another version."""
 
 _PROGRAMS: Final = ("/v1", "/api", "/healthz", "/readyz", "/metrics")
 """Paths that programs ask, with those below. The others are pages."""
@@ -139,6 +146,8 @@ class Guard:
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
+                if _is_below(scope["path"], "/v1"):
+                    headers[VERSION_HEADER] = __version__
             await send(message)
 
         headers = Headers(scope=scope)
@@ -168,10 +177,11 @@ class Guard:
         Raises HTTPException if the request is refused.
         """
         signs_in = self._sign_in is not None and scope["method"] == "POST" and scope["path"] == LOGIN
-        if scope["method"] not in METHODS and not signs_in:
+        asks = (scope["method"], scope["path"]) == ("POST", STATEMENTS)
+        if scope["method"] not in METHODS and not signs_in and not asks:
             allowed = {"Allow": ", ".join(METHODS)}
             raise HTTPException(405, f"{scope['method']} is not allowed: use {' or '.join(METHODS)}", allowed)
-        _check_size(scope, headers, has_body=signs_in)
+        _check_size(scope, headers, has_body=signs_in or asks)
         self._access.check_host(headers)
         if self._sign_in is not None:
             answer = await self._sign_in.answer(scope, receive)

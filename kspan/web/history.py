@@ -45,13 +45,20 @@ class History:
             ``cluster``.
         at_once: number of questions that the database answers at the same time.
         seconds: time limit of a question.
+        serves_sql: SQL statements are answered.
     """
 
     def __init__(
-        self, find: Callable[[str], tuple[Store, str]], *, at_once: int = AT_ONCE, seconds: float = SECONDS
+        self,
+        find: Callable[[str], tuple[Store, str]],
+        *,
+        at_once: int = AT_ONCE,
+        seconds: float = SECONDS,
+        serves_sql: bool = False,
     ) -> None:
         self.cluster = ""
         """uid of the cluster that is asked about; empty: the only one. ``kspan run`` sets it when it knows it."""
+        self.serves_sql = serves_sql
         self._find = find
         self._seconds = seconds
         self._most = at_once + WAITING

@@ -46,7 +46,7 @@ class Server:
         self._app = app
         host, port = parse_listen(listen)
         try:
-            self._socket = _open(host, port)
+            self._socket = open_socket(host, port)
         except OSError as error:
             reason = error.strerror or str(error)
             raise SettingsError(f"cannot listen on {listen}: {reason}; choose another address with --listen") from error
@@ -180,7 +180,8 @@ class _Protocol(H11Protocol):
             self._late = None
 
 
-def _open(host: str, port: int) -> socket.socket:
+def open_socket(host: str, port: int) -> socket.socket:
+    """Listen. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.create_server((host, port), family=family, backlog=128)
     # Accepted connections inherit it. asyncio sets it only on sockets that name their protocol, and without it the body

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.apiserver import control, handlers, reviews, statuses, views
+from tests.apiserver import control, forwarding, handlers, port_forward, reviews, statuses, views
 from tests.apiserver import faults as f
 from tests.apiserver.certificate import Authority
 from tests.apiserver.http import BadRequestError, Connection, Request
@@ -48,6 +48,7 @@ class ApiServer:
             a proxy that verifies certificates. A new ``authority`` is used from the next ``start`` on.
         bookmark_interval: seconds.
         reviewed (attribute): the users that reviews know, and their rights.
+        backends (attribute): what runs behind Services (``run_behind``).
         too_large_wait: seconds before the answer to a list at a future version (3 in a real server).
         clock: the current time (Unix ns).
     """
@@ -77,6 +78,7 @@ class ApiServer:
         self.replays: list[Replay] = []
         self.users: set[str] = set()
         self.reviewed = reviews.Users()
+        self.backends = forwarding.Backends()
         self.authority = Authority() if https else None
         self._counts: Counter[tuple[str, str]] = Counter()
         self._watches: dict[str, set[Watch]] = {}
@@ -180,6 +182,12 @@ class ApiServer:
             if merged.get("spec") != found.get("spec"):
                 merged["metadata"].pop("generation", None)
             return self.put(resource, merged)
+
+    def run_behind(self, namespace: str, name: str, address: tuple[str, int], labels: Json | None = None) -> None:
+        """Create a Service and its Pod, behind which something listens at an address of this machine."""
+        for resource, obj in forwarding.service_and_pod(namespace, name, labels):
+            self.put(resource, obj)
+        self.backends.addresses[namespace, name] = address
 
     def terminate(self, resource: str, namespace: str, name: str) -> str:
         """Set the deletionTimestamp, like the deletion of an object with finalizers."""
@@ -350,6 +358,12 @@ class ApiServer:
         if (review := reviews.find_review(request)) is not None:
             await self._review(connection, request, review)
             return
+        if (proxied := forwarding.find_proxied(request)) is not None:
+            await self._proxy(connection, request, proxied)
+            return
+        if (forwarded := port_forward.find_forwarded(request)) is not None:
+            await self._forward(connection, request, forwarded)
+            return
         try:
             target = handlers.find_target(self.storage, request.path)
         except handlers.NoRouteError:
@@ -370,6 +384,29 @@ class ApiServer:
             verb = "list" if request.verb == "continue" else request.verb
             raise statuses.forbidden(target.resource, verb, target.namespace, target.name)
         await self._serve_target(connection, request, target)
+
+    async def _proxy(self, connection: Connection, request: Request, target: forwarding.Proxied) -> None:
+        verb = forwarding.verb_of(request)
+        self._count(request, forwarding.PROXY, verb)
+        self._authenticate(request)
+        if not self.forbidden.isdisjoint(itertools.product([forwarding.PROXY], ["*", verb], ["*", target.namespace])):
+            raise forwarding.forbidden(target, verb, statuses.USER)
+        if await self._refused(connection, request):
+            return
+        if self.get("v1/services", target.namespace, target.name) is None:
+            raise statuses.not_found(self.storage.collection("v1/services").resource, target.name)
+        cut = self.faults.take(forwarding.PROXY, verb, f.Break) is not None
+        await forwarding.forward(self.backends, connection, request, target, cut=cut)
+
+    async def _forward(self, connection: Connection, request: Request, target: port_forward.Forwarded) -> None:
+        self._count(request, port_forward.PORT_FORWARD, "create")
+        self._authenticate(request)
+        if (port_forward.PORT_FORWARD, "create", "*") in self.forbidden:
+            raise port_forward.forbidden(target, statuses.USER)
+        if self.get("v1/pods", target.namespace, target.pod) is None:
+            raise statuses.not_found(self.storage.collection("v1/pods").resource, target.pod)
+        address = self.backends.addresses.get((target.namespace, target.pod.removesuffix("-0")))
+        await port_forward.forward(connection, request, target, address)
 
     async def _review(self, connection: Connection, request: Request, resource: Resource) -> None:
         self._count(request, resource.name, "create")

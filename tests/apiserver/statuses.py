@@ -10,6 +10,10 @@ TOO_OLD_CONTINUE = (
 )
 
 
+USER = "kspan"
+"""The user that refusals name."""
+
+
 class StatusError(Exception):
     """An answer that is a Status: ``code`` is the HTTP status, ``body`` the Status, ``retry_after`` in seconds."""
 
@@ -72,7 +76,7 @@ def forbidden(resource: Resource, verb: str, namespace: str, name: str = "") -> 
     where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
     called = f' "{name}"' if name else ""
     message = (
-        f'{resource.qualified}{called} is forbidden: User "kspan" cannot {verb} resource "{resource.plural}" '
+        f'{resource.qualified}{called} is forbidden: User "{USER}" cannot {verb} resource "{resource.plural}" '
         f'in API group "{resource.group}" {where}'
     )
     return StatusError(status(403, "Forbidden", message, _details(resource, name)))

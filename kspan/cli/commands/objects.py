@@ -1,60 +1,59 @@
-"""``kspan show`` and ``diff``: print versions of an object from the journal."""
+"""``kspan show`` and ``diff``: print versions of an object."""
 
 import sys
 import time
 from collections.abc import Sequence
 from typing import Final
 
-from kspan.cli.commands.history import print_json, snapshot
+import msgspec
+from msgspec.structs import replace
+
+from kspan.cli.commands.history import print_json
 from kspan.cli.render.table import check_format
-from kspan.errors import QueryError
-from kspan.query.objects.compare import compare, diff_answer
-from kspan.query.objects.manifest import decode, readable, to_yaml, unified_diff
+from kspan.cli.sources.source import HistoryOptions, asked
+from kspan.errors import KspanError, QueryError
+from kspan.query.objects.compare import ComparedAnswer, SideAnswer, VersionAnswer
+from kspan.query.objects.manifest import to_yaml, unified_diff
 from kspan.query.objects.names import parse_object
-from kspan.query.objects.versions import Version, version_at
 from kspan.query.time_args import parse_moment
 from kspan.terminal.screen import Screen, screen
 from kspan.terminal.text import harmless
-from kspan.times import format_time
 
 _STYLES: Final = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def run_show(
     words: Sequence[str],
-    db: str | None,
+    options: HistoryOptions,
     *,
     namespace: str,
     at: str,
     uid: str,
-    cluster: str,
     output: str,
     managed_fields: bool,
 ) -> None:
     """Print the manifest of an object."""
     check_format(output, ("yaml", "json"))
     wanted, moment = parse_object(tuple(words), namespace), _moment(at, "--at")
-    with snapshot(db, cluster, "read the object") as (connection, name):
-        version = version_at(connection, name, wanted, at=moment, uid=uid)
-    _note_deletion(version)
-    manifest = readable(decode(version.record.payload), managed_fields=managed_fields)
+    with asked(options) as source:
+        version = source.version(wanted, at=moment, uid=uid, managed_fields=managed_fields)
+    _note_deletion(version, version)
     if output == "json":
-        print_json(manifest)
+        print_json(version.manifest)
         return
     with screen() as out:
-        _print_lines(to_yaml(manifest).splitlines(), out)
+        _print_lines(to_yaml(version.manifest).splitlines(), out)
 
 
 def run_diff(
     words: Sequence[str],
-    db: str | None,
+    options: HistoryOptions,
     *,
     namespace: str,
     since: str,
     until: str,
     status: bool,
     uid: str,
-    cluster: str,
     output: str,
 ) -> None:
     """Print the difference of two versions of an object."""
@@ -63,20 +62,22 @@ def run_diff(
     first, last = _moment(since, "--from"), _moment(until, "--to")
     if first and last and first > last:
         raise QueryError("--from is later than --to: exchange them")
-    with snapshot(db, cluster, "read the object") as (connection, name):
-        found = compare(connection, name, wanted, first=first, last=last, uid=uid, status=status)
-    old, new = found.old, found.new
-    _note_deletion(new)
-    if old is None:
+    with asked(options) as source:
+        answer = source.compare(wanted, first=first, last=last, uid=uid, status=status, manifests=True)
+    found, old, new = answer.compared, answer.from_, answer.to
+    if found is msgspec.UNSET:
+        raise KspanError("the answer has no manifests")
+    _note_deletion(found, new)
+    if found.is_first:
         also = "" if status else ": use --show-status to compare the status too"
-        print(f"kspan: the journal has no earlier version of {_name(new)} that differs{also}", file=sys.stderr)
+        print(f"kspan: the journal has no earlier version of {_name(found)} that differs{also}", file=sys.stderr)
     elif found.before == found.after:
         print(f"kspan: no difference between {_time(old)} and {_time(new)}", file=sys.stderr)
     if output == "json":
-        print_json(diff_answer(found))
+        print_json(replace(answer, compared=msgspec.UNSET))
         return
     with screen() as out:
-        _print_lines(unified_diff(found.before, found.after, (_label(old or new), _label(new))), out)
+        _print_lines(unified_diff(found.before, found.after, (_label(found, old), _label(found, new))), out)
 
 
 def _moment(text: str, option: str) -> int:
@@ -89,20 +90,18 @@ def _print_lines(lines: Sequence[str], out: Screen) -> None:
         out.line((line, _STYLES.get(line[:1], "")))
 
 
-def _note_deletion(version: Version) -> None:
+def _note_deletion(found: ComparedAnswer | VersionAnswer, version: SideAnswer | VersionAnswer) -> None:
     if version.deleted:
-        print(f"kspan: {_name(version)} was deleted at {_time(version)}: this is its last version", file=sys.stderr)
+        print(f"kspan: {_name(found)} was deleted at {_time(version)}: this is its last version", file=sys.stderr)
 
 
-def _name(version: Version) -> str:
-    found = version.object
+def _name(found: ComparedAnswer | VersionAnswer) -> str:
     return harmless(f"{found.kind} {f'{found.namespace}/' if found.namespace else ''}{found.name}")
 
 
-def _time(version: Version) -> str:
-    return f"{format_time(version.record.recorded_at)[:19]}Z"
+def _time(version: SideAnswer | VersionAnswer) -> str:
+    return f"{version.time[:19]}Z"
 
 
-def _label(version: Version) -> str:
-    record = version.record
-    return harmless(f"{record.kind}/{record.name} {_time(version)} (resourceVersion {record.resource_version})")
+def _label(found: ComparedAnswer, side: SideAnswer) -> str:
+    return harmless(f"{found.kind}/{found.name} {_time(side)} (resourceVersion {side.resource_version})")

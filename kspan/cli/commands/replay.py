@@ -161,13 +161,15 @@ def run_demo(db: str | None, *, progress: bool) -> None:
         )
 
     from kspan.cli.commands.history import print_trees, run_why
+    from kspan.cli.sources.source import HistoryOptions
 
     print_trees(database, cluster)
     # Without an activated environment (after 'make demo') the program is not on the PATH.
     program = "kspan" if shutil.which("kspan") else sys.argv[0]
     kind_name, *namespace = DEMO_POD
     print(f"$ {program} why {' '.join(DEMO_POD)} --db {database}", flush=True)
-    run_why([kind_name], database, namespace=namespace[-1], at="", uid="", cluster=cluster, output="table")
+    options = HistoryOptions(database, cluster)
+    run_why([kind_name], options, namespace=namespace[-1], at="", uid="", output="table")
     print(
         f"\nThe history is in {database}. Continue with:\n"
         f"  {program} traces --db {database}\n"

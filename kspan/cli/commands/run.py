@@ -86,7 +86,7 @@ def run_daemon(
                     listen=listen,
                     access=access,
                     tls=tls,
-                    history=later(database_url(db)),
+                    history=later(database_url(db), serves_sql=asking.serve_sql),
                     cluster=cluster,
                     cluster_name=cluster_name,
                     max_trace_spans=max_trace_spans,

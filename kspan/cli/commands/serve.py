@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,7 @@ import msgspec
 
 from kspan.cli.common import open_existing, the_cluster
 from kspan.cli.options import Auth, Authorize
+from kspan.cli.sources.source import HistoryOptions
 from kspan.errors import KspanError, SettingsError
 from kspan.paths import why_unusable
 
@@ -35,6 +37,7 @@ class Asking(msgspec.Struct, frozen=True):
     authorize: Authorize = Authorize.ALL
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    serve_sql: bool = False
 
     @property
     def mode(self) -> Auth:
@@ -89,7 +92,32 @@ def run_serve(
         connection.close()
 
 
-def _serve(db: str | None, listen: str, asking: Asking, cluster: str, api: "ApiConnection | None") -> None:
+def run_ui(options: HistoryOptions, *, listen: str, browser: bool) -> None:
+    """Open the page of a database, or of the daemon that ``--remote`` names, until SIGTERM or SIGINT."""
+    import webbrowser
+
+    from kspan.terminal import logging_setup
+
+    opened: Callable[[str], object] = webbrowser.open if browser else lambda _: None
+    logging_setup.set_up("warning")
+    if options.remote:
+        from kspan.cli.sources.pages import forward_pages
+
+        forward_pages(options, listen, opened)
+        return
+    asking = Asking()
+    asking.check_reach(listen)
+    _serve(options.db, listen, asking, options.cluster, None, opened)
+
+
+def _serve(
+    db: str | None,
+    listen: str,
+    asking: Asking,
+    cluster: str,
+    api: "ApiConnection | None",
+    opened: Callable[[str], object] = lambda _: None,
+) -> None:
     from kspan.web.answer import verdict
     from kspan.web.app import make_app
     from kspan.web.history import History
@@ -100,7 +128,7 @@ def _serve(db: str | None, listen: str, asking: Asking, cluster: str, api: "ApiC
     tls = certificate_files(asking.tls_cert, asking.tls_key)
     with open_existing(db, read_only=True) as store:
         name = the_cluster(store, cluster)
-        history = History(lambda _: (store, name))
+        history = History(lambda _: (store, name), serves_sql=asking.serve_sql)
         fine = {"/healthz": lambda _: verdict([]), "/readyz": lambda _: verdict([])}
         server = Server(listen, make_app(fine, access, history), tls)
         stop = threading.Event()
@@ -108,6 +136,7 @@ def _serve(db: str | None, listen: str, asking: Asking, cluster: str, api: "ApiC
             signal.signal(number, lambda *_: stop.set())
         server.start()
         print(f"kspan: serving {store.name} at {server.url} until Ctrl-C", file=sys.stderr)
+        opened(server.url)
         while server.is_alive() and not stop.wait(0.5):
             pass
         server.stop()
@@ -140,7 +169,7 @@ def make_access(host: str, asking: Asking, api: "ApiConnection | None") -> "Acce
     return Access(hosts=hosts, door=door, closed=closed, public=PUBLIC)
 
 
-def later(url: str) -> "History":
+def later(url: str, *, serves_sql: bool = False) -> "History":
     """Return the history in a database that this process is about to create or migrate."""
     from kspan.store import open_store
     from kspan.web.history import History, NotThereError
@@ -157,7 +186,7 @@ def later(url: str) -> "History":
             except KspanError as error:
                 raise NotThereError("the database has no records of this cluster yet") from error
 
-    return History(find)
+    return History(find, serves_sql=serves_sql)
 
 
 def _read_token(path: Path) -> str:

@@ -4,9 +4,10 @@ import sys
 import time
 
 from kspan.cli.commands.sql_statement import SqlOptions, add_parameter, run_and_print, show_schema
-from kspan.cli.common import open_existing
 from kspan.cli.options import parse_duration, parse_size
 from kspan.cli.render.table import check_format
+from kspan.cli.sources.source import HistoryOptions
+from kspan.cli.sources.statements import open_statements
 from kspan.errors import SettingsError
 from kspan.query.time_args import parse_moment
 from kspan.times import LATEST
@@ -14,7 +15,7 @@ from kspan.times import LATEST
 
 def run_sql(
     statement: str | None,
-    db: str | None,
+    options: HistoryOptions,
     *,
     output: str,
     limit: int | None,
@@ -23,7 +24,6 @@ def run_sql(
     max_bytes: str,
     since: str,
     until: str,
-    cluster: str,
     parameters: list[str],
     schema: bool,
 ) -> None:
@@ -32,10 +32,10 @@ def run_sql(
     seconds = parse_duration(timeout, "--timeout")
     memory = parse_size(max_bytes, "--max-bytes")
     values = {**_presets(since, until), **_parameters(parameters)}
-    options = SqlOptions(output, limit, seconds, memory, cluster, values, headers)
+    given = SqlOptions(output, limit, seconds, memory, values, headers)
     if schema:
-        with open_existing(db, read_only=True) as store:
-            show_schema(store.dialect, statement, output)
+        with open_statements(options) as statements:
+            show_schema(statements.dialect, statement, output)
         return
     if statement in (None, "-"):
         # Imported here because a statement on the command line does not need the readers of recordings.
@@ -45,12 +45,12 @@ def run_sql(
     if statement is None and sys.stdin.isatty() and sys.stdout.isatty():
         from kspan.cli.sql_shell.prompt import run_prompt
 
-        with open_existing(db, read_only=True) as store:
-            run_prompt(store, options)
+        with open_statements(options) as statements:
+            run_prompt(statements, given)
         return
     text = sys.stdin.read() if statement in (None, "-") else str(statement)
-    with open_existing(db, read_only=True) as store:
-        run_and_print(store, text, options)
+    with open_statements(options) as statements:
+        run_and_print(statements, text, given)
 
 
 def _presets(since: str, until: str) -> dict[str, str | int]:

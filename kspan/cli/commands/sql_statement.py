@@ -2,20 +2,17 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any, Final
 
 import msgspec
 
-from kspan.cli.common import the_cluster
 from kspan.cli.render.table import write_rows
+from kspan.cli.sources.statements import Limits, Statements
 from kspan.errors import QueryError, SettingsError
 from kspan.query.sql.catalog import TableInfo, catalog
-from kspan.query.sql.lexer import Statement, read_statement
-from kspan.query.sql.run import run_statement
 from kspan.query.time_args import parse_moment
-from kspan.store import Store
 
 ROWS: Final = 1000
 """Default --limit of a table, which people read. The formats for programs have no limit."""
@@ -28,7 +25,6 @@ class SqlOptions(msgspec.Struct):
     limit: int | None
     timeout: float
     max_bytes: int
-    cluster: str
     parameters: dict[str, str | int]
     headers: bool = True
 
@@ -40,12 +36,11 @@ class SqlOptions(msgspec.Struct):
         return self.limit
 
 
-def run_and_print(store: Store, text: str, options: SqlOptions) -> int:
+def run_and_print(statements: Statements, text: str, options: SqlOptions) -> int:
     """Run a statement, print its rows and return their number. Raises QueryError."""
-    statement = read_statement(text, store.dialect)
     limit = options.rows
-    values = _with_cluster(store, statement, options)
-    with run_statement(store, statement, values, options.timeout, limit, options.max_bytes) as result:
+    limits = Limits(limit, options.timeout, options.max_bytes)
+    with statements.run(text, options.parameters, limits) as result:
         rows = _Limited(result.rows, limit)
         count = write_rows(result.columns, rows, options.output, headers=options.headers)
     if rows.cut:
@@ -75,12 +70,6 @@ def add_parameter(parameters: dict[str, str | int], name: str, value: str) -> No
         raise SettingsError(f"invalid parameter name {name!r}: use letters, digits and _")
     moment = name in ("since", "until") and not value.isdigit()
     parameters[name] = parse_moment(value, time.time_ns(), name) if moment else value
-
-
-def _with_cluster(store: Store, statement: Statement, options: SqlOptions) -> Mapping[str, str | int]:
-    if "cluster" not in statement.parameters or "cluster" in options.parameters:
-        return options.parameters
-    return {**options.parameters, "cluster": the_cluster(store, options.cluster)}
 
 
 def show_schema(dialect: str, name: str | None, output: str) -> None:

@@ -5,15 +5,15 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from kspan.model import SpanRow, TraceRow
-from kspan.query import spans as reading
-from kspan.query.span_text import note_of, object_text, repeats_text
-from kspan.query.timeline import TimelineLine
-from kspan.query.traces import Status, TraceSummary
+from kspan.model import SpanRow, TraceRow, verdicts
+from kspan.query.answers.occurrence import LineAnswer
+from kspan.query.answers.trace import TraceItem
+from kspan.query.span_text import note_of_answer, object_text, repeats_of_answer
+from kspan.query.traces import Status
 from kspan.terminal.screen import Screen, clock
 from kspan.terminal.text import cut, duration, harmless
 from kspan.terminal.zone import zone_label
-from kspan.vocabulary import with_container
+from kspan.times import MILLISECOND, parse_time
 
 _ID = 12
 """Digits of a trace id in tables. ``kspan trace`` accepts them."""
@@ -21,25 +21,25 @@ _ID = 12
 _STYLES: Final = {Status.ERROR: "bold red", Status.INCOMPLETE: "yellow", Status.OPEN: "cyan", Status.OK: "green"}
 
 
-def traces_table(found: Sequence[TraceSummary], out: Screen, *, headers: bool = True) -> None:
+def traces_table(found: Sequence[TraceItem], out: Screen, *, headers: bool = True) -> None:
     """Print one line for each trace. On a narrow terminal, columns are left out so that WHAT has room."""
     if not found:
         return
-    cells = [_trace_cells(summary) for summary in found]
+    cells = [_trace_cells(item) for item in found]
     if out.width is not None:
         cells = [_narrowed(line, out.width) for line in cells]
-    header = [f"START ({zone_label(found[0].trace.start_time)})" if name == "START" else name for name in _HEADER]
+    header = [f"START ({zone_label(parse_time(found[0].start_time))})" if name == "START" else name for name in _HEADER]
     widths = [max(cell_len(line[i]) for line in (header, *cells)) for i in range(len(header))]
     shown = _columns_that_fit(widths, out.width)
     used = sum(widths[i] + 2 for i in shown[:-1])
     room = None if out.width is None else max(out.width - used, 12)
     if headers:
         out.line((_joined(header, shown, widths, room), "bold"))
-    for summary, line in zip(found, cells, strict=True):
+    for item, line in zip(found, cells, strict=True):
         at = shown.index(_OUTCOME)
         before, after = _joined(line, shown[:at], widths), _joined(line, shown[at + 1 :], widths, room)
         outcome = line[_OUTCOME].ljust(widths[_OUTCOME])
-        out.line((before + "  " if before else "", ""), (outcome, _STYLES[summary.statuses[0]]), ("  " + after, ""))
+        out.line((before + "  " if before else "", ""), (outcome, _STYLES[_statuses(item)[0]]), ("  " + after, ""))
 
 
 _HEADER: Final = ("TRACE", "START", "DURATION", "SPANS", "WARNINGS", "OUTCOME", "WHO", "WHAT")
@@ -81,18 +81,29 @@ def _joined(line: Sequence[str], columns: Sequence[int], widths: Sequence[int], 
     return "  ".join(parts)
 
 
-def _trace_cells(summary: TraceSummary) -> tuple[str, ...]:
-    trace, root = summary.trace, summary.root
-    outcome, warnings = ", ".join(trace.verdicts), str(trace.warnings or "")
-    start, length = clock(trace.start_time, day=True)[:19], duration(summary.duration)
-    if root is None:
-        return trace.trace_id[:_ID], start, length, str(trace.span_count), warnings, outcome, "", ""
-    subject = with_container(root.object_name, root.attributes)
-    what = f"{harmless(root.reason)} {object_text(root.object_kind, root.object_namespace, subject)}"
-    note = note_of(root)
-    who = harmless(root.service)
-    head = trace.trace_id[:_ID], start, length, str(trace.span_count), warnings, outcome
-    return *head, who, f"{what}: {note}" if note else what
+def _trace_cells(item: TraceItem) -> tuple[str, ...]:
+    statuses = _statuses(item)
+    words = verdicts(
+        item.outcome,
+        is_open=Status.OPEN in statuses,
+        error=Status.ERROR in statuses,
+        incomplete=Status.INCOMPLETE in statuses,
+    )
+    start, length = clock(parse_time(item.start_time), day=True)[:19], duration(round(item.duration_ms * MILLISECOND))
+    head = item.trace_id[:_ID], start, length, str(item.spans), str(item.warnings or ""), ", ".join(words)
+    if not item.kind:
+        return *head, "", ""
+    what = f"{harmless(item.reason)} {object_text(item.kind, item.namespace, _name(item))}"
+    note = note_of_answer(item)
+    return *head, harmless(item.service), f"{what}: {note}" if note else what
+
+
+def _statuses(item: TraceItem) -> list[Status]:
+    return [Status(word) for word in item.status.split(",")]
+
+
+def _name(answer: TraceItem | LineAnswer) -> str:
+    return f"{answer.name}/{answer.container}" if answer.container else answer.name
 
 
 # One trace
@@ -120,16 +131,15 @@ class Timeline:
         self._out = out
         self._widths = [21, 40]
 
-    def show(self, line: TimelineLine) -> None:
+    def show(self, line: LineAnswer) -> None:
         """Print an occurrence: errors in red, changes in bold."""
-        span = line.span
-        note = note_of(span)
-        place = f"{span.object_namespace}/" if span.object_namespace else ""
-        what = harmless(f"{span.name} {place}{with_container(span.object_name, span.attributes)}")
-        cells = [harmless(span.service), what + repeats_text(span)]
+        note = note_of_answer(line)
+        place = f"{line.namespace}/" if line.namespace else ""
+        what = harmless(f"{line.kind}.{line.reason} {place}{_name(line)}")
+        cells = [harmless(line.service), what + repeats_of_answer(line.count, line.last_time)]
         for i, cell in enumerate(cells):
             self._widths[i] = max(self._widths[i], min(cell_len(cell), self._WIDEST[i]))
         padded = [cell + " " * (width - cell_len(cell)) for cell, width in zip(cells, self._widths, strict=True)]
-        style = "red" if span.error else "bold" if reading.summary_of(span) else ""
-        start: list[tuple[str, str]] = [(clock(line.time, day=True), "dim"), ("  " + padded[0], "")]
+        style = "red" if line.error else "bold" if line.change else ""
+        start: list[tuple[str, str]] = [(clock(parse_time(line.time), day=True), "dim"), ("  " + padded[0], "")]
         self._out.line(*start, ("  " + padded[1], style), ("  " + note if note else "", style))

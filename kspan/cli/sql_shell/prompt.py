@@ -13,12 +13,12 @@ from kspan import __version__
 from kspan.cli.commands.sql_statement import SqlOptions, add_parameter, run_and_print, show_schema
 from kspan.cli.common import state_directory
 from kspan.cli.render.table import FORMATS, check_format, write_rows
+from kspan.cli.sources.statements import Statements
 from kspan.cli.sql_shell.completion import SqlCompleter
 from kspan.errors import KspanError, QueryError
 from kspan.paths import check_writable
 from kspan.query.sql.catalog import catalog
 from kspan.query.sql.lexer import is_complete
-from kspan.store import Store
 
 HELP = """\
 End a statement with a semicolon. Statements can only read. Tab completes; the arrow keys browse the history.
@@ -33,15 +33,15 @@ _LEAVING = frozenset({"\\q", ".quit", ".exit", "exit", "quit", "\\quit"})
 _WORDS = frozenset({"help", "exit", "quit"})
 
 
-def run_prompt(store: Store, options: SqlOptions) -> None:
+def run_prompt(statements: Statements, options: SqlOptions) -> None:
     """Read and run statements and commands from the terminal until the user leaves."""
-    print(f"kspan {__version__}, {store.name} (read-only). \\? shows help, \\d lists the tables.", file=sys.stderr)
-    conversation = Conversation(store, options)
+    print(f"kspan {__version__}, {statements.name} (read-only). \\? shows help, \\d lists the tables.", file=sys.stderr)
+    conversation = Conversation(statements, options)
     session: PromptSession[str] = PromptSession(
         history=_history(),
-        completer=SqlCompleter(catalog(store.dialect)),
+        completer=SqlCompleter(catalog(statements.dialect)),
         lexer=PygmentsLexer(SqlLexer),
-        key_bindings=_bindings(store.dialect),
+        key_bindings=_bindings(statements.dialect),
         multiline=True,
         prompt_continuation=lambda width, _line, _soft: "...> ".rjust(width),
     )
@@ -60,8 +60,8 @@ def run_prompt(store: Store, options: SqlOptions) -> None:
 class Conversation:
     """Runs one line or statement after another. An error is printed and ends only its own statement."""
 
-    def __init__(self, store: Store, options: SqlOptions) -> None:
-        self._store = store
+    def __init__(self, statements: Statements, options: SqlOptions) -> None:
+        self._statements = statements
         self._options = options
         self._commands: dict[str, Callable[[str], object]] = {
             **dict.fromkeys(("\\d", "\\dt", "\\dv", ".tables", ".schema"), self._describe),
@@ -77,7 +77,7 @@ class Conversation:
             if is_command(text):
                 self._command(text)
             elif text:
-                run_and_print(self._store, text, self._options)
+                run_and_print(self._statements, text, self._options)
         except KspanError as error:
             print(f"error: {error}", file=sys.stderr)
         except KeyboardInterrupt:
@@ -91,7 +91,7 @@ class Conversation:
         command(argument.strip())
 
     def _describe(self, name: str) -> None:
-        show_schema(self._store.dialect, name, "table")
+        show_schema(self._statements.dialect, name, "table")
 
     def _mode(self, output: str) -> None:
         check_format(output, [name for name in FORMATS if name != "parquet"])

@@ -5,7 +5,17 @@ from typing import Annotated
 import typer
 
 from kspan.cli.help import ASK, Command
-from kspan.cli.options import TIMES_HELP, Cluster, Db, NoHeaders, TimeZone
+from kspan.cli.options import (
+    TIMES_HELP,
+    Cluster,
+    Db,
+    NoHeaders,
+    Remote,
+    RemoteContext,
+    RemoteKubeconfig,
+    RemoteTokenFile,
+    TimeZone,
+)
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -23,6 +33,10 @@ def why(
     time_zone: TimeZone = "UTC",  # noqa: ARG001 - its callback sets it
     db: Db = None,
     cluster: Cluster = "",
+    remote: Remote = "",
+    kubeconfig: RemoteKubeconfig = None,
+    context: RemoteContext = None,
+    remote_token_file: RemoteTokenFile = None,
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="table|json", help="Print in this format.")
     ] = "table",
@@ -42,8 +56,10 @@ def why(
       kspan why deploy web -n shop --at '2026-11-22 10:25'
     """
     from kspan.cli.commands.history import run_why
+    from kspan.cli.sources.source import HistoryOptions
 
-    run_why(words, db, namespace=namespace, at=at, uid=uid, cluster=cluster, output=output)
+    options = HistoryOptions(db, cluster, remote, kubeconfig, context, remote_token_file)
+    run_why(words, options, namespace=namespace, at=at, uid=uid, output=output)
 
 
 @app.command(cls=Command, epilog=TIMES_HELP, rich_help_panel=ASK)
@@ -77,6 +93,10 @@ def traces(
     time_zone: TimeZone = "UTC",  # noqa: ARG001 - its callback sets it
     db: Db = None,
     cluster: Cluster = "",
+    remote: Remote = "",
+    kubeconfig: RemoteKubeconfig = None,
+    context: RemoteContext = None,
+    remote_token_file: RemoteTokenFile = None,
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="table|json|csv", help="Print in this format.")
     ] = "table",
@@ -98,12 +118,13 @@ def traces(
       kspan traces --since 7d --min-duration 5m --limit 0 -o csv
     """
     from kspan.cli.commands.history import run_traces
+    from kspan.cli.sources.source import HistoryOptions
 
+    options = HistoryOptions(db, cluster, remote, kubeconfig, context, remote_token_file)
     run_traces(
-        db,
+        options,
         limit=limit,
         headers=not no_headers,
-        cluster=cluster,
         output=output,
         since=since,
         until=until,
@@ -122,6 +143,10 @@ def trace(
     time_zone: TimeZone = "UTC",  # noqa: ARG001 - its callback sets it
     db: Db = None,
     cluster: Cluster = "",
+    remote: Remote = "",
+    kubeconfig: RemoteKubeconfig = None,
+    context: RemoteContext = None,
+    remote_token_file: RemoteTokenFile = None,
     output: Annotated[
         str,
         typer.Option("--output", "-o", metavar="table|json|otlp", help="Print in this format; a table is the tree."),
@@ -138,8 +163,10 @@ def trace(
       kspan trace 36d849d18bf8 -o otlp > trace.jsonl
     """
     from kspan.cli.commands.history import run_trace
+    from kspan.cli.sources.source import HistoryOptions
 
-    run_trace(trace_id, db, cluster=cluster, output=output)
+    options = HistoryOptions(db, cluster, remote, kubeconfig, context, remote_token_file)
+    run_trace(trace_id, options, output=output)
 
 
 @app.command(cls=Command, epilog=TIMES_HELP, rich_help_panel=ASK)
@@ -168,6 +195,10 @@ def timeline(
     time_zone: TimeZone = "UTC",  # noqa: ARG001 - its callback sets it
     db: Db = None,
     cluster: Cluster = "",
+    remote: Remote = "",
+    kubeconfig: RemoteKubeconfig = None,
+    context: RemoteContext = None,
+    remote_token_file: RemoteTokenFile = None,
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="table|json|csv", help="Print in this format.")
     ] = "table",
@@ -189,20 +220,70 @@ def timeline(
       kspan timeline --kind pod --name web-854b7f4f-9xzlt
     """
     from kspan.cli.commands.history import run_timeline
+    from kspan.cli.sources.source import HistoryOptions
 
+    options = HistoryOptions(db, cluster, remote, kubeconfig, context, remote_token_file)
     run_timeline(
-        db,
+        options,
         follow=follow,
         errors=errors,
         limit=limit,
         headers=not no_headers,
-        cluster=cluster,
         output=output,
         since=since,
         until=until,
         kind=kind,
         namespace=namespace,
         name=name,
+    )
+
+
+@app.command(cls=Command, epilog=TIMES_HELP, rich_help_panel=ASK)
+def rollouts(
+    since: Annotated[str, typer.Option("--since", metavar="TIME", help="Only rollouts from this time on.")] = "",
+    until: Annotated[
+        str, typer.Option("--until", metavar="TIME", help="Only rollouts that started before this time.")
+    ] = "",
+    namespace: Annotated[
+        str, typer.Option("--namespace", "-n", metavar="NAMESPACE", help="Only rollouts in this namespace.")
+    ] = "",
+    limit: Annotated[int, typer.Option("--limit", min=0, metavar="N", help="Maximum number (0: all).")] = 20,
+    no_headers: NoHeaders = False,
+    time_zone: TimeZone = "UTC",  # noqa: ARG001 - its callback sets it
+    db: Db = None,
+    cluster: Cluster = "",
+    remote: Remote = "",
+    kubeconfig: RemoteKubeconfig = None,
+    context: RemoteContext = None,
+    remote_token_file: RemoteTokenFile = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="table|json|csv", help="Print in this format.")
+    ] = "table",
+) -> None:
+    """List rollouts of workloads, newest first.
+
+    Workloads are Deployments, StatefulSets and DaemonSets. READY is the time until all replicas were ready. JSON and
+    CSV have the columns of the SQL view 'rollouts'.
+
+    \b
+    Examples:
+      kspan rollouts -n shop --since 7d
+    \b
+      # From a laptop
+      kspan --remote rollouts
+    """
+    from kspan.cli.commands.history import run_rollouts
+    from kspan.cli.sources.source import HistoryOptions
+
+    options = HistoryOptions(db, cluster, remote, kubeconfig, context, remote_token_file)
+    run_rollouts(
+        options,
+        limit=limit,
+        headers=not no_headers,
+        output=output,
+        since=since,
+        until=until,
+        namespace=namespace,
     )
 
 
@@ -247,6 +328,10 @@ def sql(
     cluster: Annotated[
         str, typer.Option("--cluster", metavar="UID", help="Set :cluster. [default: the only cluster]")
     ] = "",
+    remote: Remote = "",
+    kubeconfig: RemoteKubeconfig = None,
+    context: RemoteContext = None,
+    remote_token_file: RemoteTokenFile = None,
     schema: Annotated[
         bool, typer.Option("--schema", help="Describe the tables and views, or the one named as STATEMENT.")
     ] = False,
@@ -254,7 +339,7 @@ def sql(
     """Query the history with SQL, read-only.
 
     docs/sql.md describes the tables and views and answers common questions. Times are Unix nanoseconds; columns named
-    'at' show them in RFC 3339.
+    'at' show them in RFC 3339. With --remote, the daemon needs --serve-sql, and its limits apply, too.
 
     \b
     Examples:
@@ -273,10 +358,12 @@ def sql(
       kspan sql --schema rollouts
     """
     from kspan.cli.commands.sql import run_sql
+    from kspan.cli.sources.source import HistoryOptions
 
+    options = HistoryOptions(db, cluster, remote, kubeconfig, context, remote_token_file)
     run_sql(
         statement,
-        db,
+        options,
         output=output,
         limit=limit,
         headers=not no_headers,
@@ -284,7 +371,6 @@ def sql(
         max_bytes=max_bytes,
         since=since,
         until=until,
-        cluster=cluster,
         parameters=param,
         schema=schema,
     )

@@ -28,6 +28,7 @@ from kspan.cli.options import (
     RedactEnv,
     ReportFailureAfter,
     RulesFile,
+    ServeSql,
     Settle,
     SkipBad,
     SpanLabels,
@@ -96,6 +97,7 @@ def run(
     authorize: AuthorizeBy = Authorize.ALL,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
+    serve_sql: ServeSql = False,
     retention: Annotated[
         str,
         typer.Option(
@@ -166,7 +168,7 @@ def run(
         cluster_name=cluster_name,
         rules=rules,
         listen=listen,
-        asking=Asking(auth, auth_token_file, insecure_no_auth, authorize, tls_cert, tls_key),
+        asking=Asking(auth, auth_token_file, insecure_no_auth, authorize, tls_cert, tls_key, serve_sql),
         retention=retention,
         redact_env=redact_env,
         hold=hold,

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kspan.cli.help import ASK, Command
-from kspan.cli.options import TIMES_HELP, Cluster, Db
+from kspan.cli.options import TIMES_HELP, Cluster, Db, Remote, RemoteContext, RemoteKubeconfig, RemoteTokenFile
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -27,6 +27,10 @@ def show(
     uid: Uid = "",
     db: Db = None,
     cluster: Cluster = "",
+    remote: Remote = "",
+    kubeconfig: RemoteKubeconfig = None,
+    context: RemoteContext = None,
+    remote_token_file: RemoteTokenFile = None,
     output: Annotated[str, typer.Option("--output", "-o", metavar="yaml|json", help="Print in this format.")] = "yaml",
 ) -> None:
     """Show the manifest of an object, now or at an earlier time.
@@ -42,14 +46,15 @@ def show(
       kspan show pod/web-854b7f4f-9xzlt --at '2026-11-22 10:25:40'
     """
     from kspan.cli.commands.objects import run_show
+    from kspan.cli.sources.source import HistoryOptions
 
+    options = HistoryOptions(db, cluster, remote, kubeconfig, context, remote_token_file)
     run_show(
         words,
-        db,
+        options,
         namespace=namespace,
         at=at,
         uid=uid,
-        cluster=cluster,
         output=output,
         managed_fields=managed_fields,
     )
@@ -75,6 +80,10 @@ def diff(
     uid: Uid = "",
     db: Db = None,
     cluster: Cluster = "",
+    remote: Remote = "",
+    kubeconfig: RemoteKubeconfig = None,
+    context: RemoteContext = None,
+    remote_token_file: RemoteTokenFile = None,
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="diff|json", help="Print a unified diff, or a JSON Patch.")
     ] = "diff",
@@ -93,15 +102,16 @@ def diff(
       kspan diff configmap/settings -n shop --from 10:00 --to 11:00
     """
     from kspan.cli.commands.objects import run_diff
+    from kspan.cli.sources.source import HistoryOptions
 
+    options = HistoryOptions(db, cluster, remote, kubeconfig, context, remote_token_file)
     run_diff(
         words,
-        db,
+        options,
         namespace=namespace,
         since=since,
         until=until,
         status=status,
         uid=uid,
-        cluster=cluster,
         output=output,
     )

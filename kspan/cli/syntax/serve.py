@@ -15,11 +15,45 @@ from kspan.cli.options import (
     Db,
     InsecureNoAuth,
     Kubeconfig,
+    Remote,
+    RemoteContext,
+    RemoteKubeconfig,
+    ServeSql,
     TlsCert,
     TlsKey,
 )
 
 app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command(cls=Command, rich_help_panel=ASK)
+def ui(
+    db: Db = None,
+    cluster: Cluster = "",
+    remote: Remote = "",
+    kubeconfig: RemoteKubeconfig = None,
+    context: RemoteContext = None,
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="ADDRESS", help="Local address of the page. Port 0 is a free one.")
+    ] = "127.0.0.1:0",
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
+) -> None:
+    """Open the page in a browser.
+
+    Runs until Ctrl-C. With --remote it is the page of the daemon in the cluster, over a forwarded port: you need the
+    rights for 'kubectl port-forward'. Everybody on this machine can open it meanwhile.
+
+    \b
+    Examples:
+      kspan ui --db incident.sqlite
+    \b
+      # The daemon in the cluster
+      kspan ui --remote
+    """
+    from kspan.cli.commands.serve import run_ui
+    from kspan.cli.sources.source import HistoryOptions
+
+    run_ui(HistoryOptions(db, cluster, remote, kubeconfig, context), listen=listen, browser=browser)
 
 
 @app.command(cls=Command, rich_help_panel=ASK)
@@ -34,6 +68,7 @@ def serve(
     authorize: AuthorizeBy = Authorize.ALL,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
+    serve_sql: ServeSql = False,
     cluster: Cluster = "",
     kubeconfig: Kubeconfig = None,
     context: Context = None,
@@ -54,5 +89,5 @@ def serve(
     """
     from kspan.cli.commands.serve import Asking, run_serve
 
-    asking = Asking(auth, auth_token_file, insecure_no_auth, authorize, tls_cert, tls_key)
+    asking = Asking(auth, auth_token_file, insecure_no_auth, authorize, tls_cert, tls_key, serve_sql)
     run_serve(db, listen=listen, asking=asking, cluster=cluster, kubeconfig=kubeconfig, context=context)

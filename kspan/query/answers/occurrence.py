@@ -66,7 +66,12 @@ class LinkAnswer(OccurrenceAnswer, frozen=True, kw_only=True):
 
 
 class LineAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of a timeline: an occurrence (see ``OccurrenceAnswer``) that started or was repeated at ``time``."""
+    """A line of a timeline: an occurrence (see ``OccurrenceAnswer``) that started or was repeated at ``time``.
+
+    Args:
+        last_time: its last repeat; null if it happened once.
+        outcome, outcome_reason: of the root of a trace how the trace ended, and why.
+    """
 
     time: str
     start_time: str
@@ -91,6 +96,10 @@ class LineAnswer(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str
     span_id: str
     parent_span_id: str
+    held: str
+    last_time: str | None
+    outcome: str
+    outcome_reason: str
 
 
 class SpanAnswer(msgspec.Struct, frozen=True):
@@ -134,9 +143,13 @@ def link(found: Link) -> LinkAnswer:
 
 def line(found: TimelineLine) -> LineAnswer:
     """Return a line of a timeline."""
-    fields = _fields(found.span)
-    del fields["held"]
-    return LineAnswer(**fields | {"start_time": fields["time"], "time": format_time(found.time)})
+    fields, last = _fields(found.span), reading.last_repeat(found.span)
+    return LineAnswer(
+        **fields | {"start_time": fields["time"], "time": format_time(found.time)},
+        last_time=format_time(last) if last else None,
+        outcome=reading.outcome_of(found.span),
+        outcome_reason=reading.outcome_reason_of(found.span),
+    )
 
 
 def span(row: SpanRow) -> SpanAnswer:

@@ -10,6 +10,7 @@ from kspan.query import spans as reading
 from kspan.query.answers import occurrence
 from kspan.query.answers.occurrence import SpanAnswer
 from kspan.query.traces import TraceSummary
+from kspan.terminal.deletions import held_text
 from kspan.times import MILLISECOND, format_time
 from kspan.vocabulary import CONTAINER_NAME
 
@@ -25,6 +26,9 @@ class TraceItem(msgspec.Struct, frozen=True, kw_only=True):
         status: error, incomplete and open, separated by commas; ok if it is none of them.
         outcome: ``kspan.model.Outcome``; empty while open if nothing fails.
         previous_trace_id: the trace that it continues; empty if it continues none.
+        error: true if the root is a Warning or failed condition, or the trace failed.
+        held: what the deletion of the root's object waited for.
+        outcome_reason: what failed, or what superseded it; empty if there is nothing to say.
     """
 
     trace_id: str
@@ -45,6 +49,9 @@ class TraceItem(msgspec.Struct, frozen=True, kw_only=True):
     change: str = ""
     message: str = ""
     previous_trace_id: str = ""
+    error: bool = False
+    held: str = ""
+    outcome_reason: str = ""
 
 
 class TraceMention(msgspec.Struct, frozen=True):
@@ -105,6 +112,9 @@ def item(summary: TraceSummary) -> TraceItem:
             "reason": root.reason,
             "change": reading.summary_of(root),
             "message": root.message,
+            "error": root.error,
+            "held": held_text(root),
+            "outcome_reason": reading.outcome_reason_of(root),
         }
     return TraceItem(
         trace_id=trace.trace_id,
@@ -134,6 +144,12 @@ def mention(trace: TraceRow) -> TraceMention:
         trace.incomplete,
         trace.previous_trace_id or None,
     )
+
+
+def rows_of(answer: TraceAnswer) -> tuple[TraceRow, list[SpanRow]]:
+    """Return the rows of a whole trace, without what only the fold reads."""
+    trace = TraceRow(**msgspec.structs.asdict(answer.trace), fold=b"")
+    return trace, [SpanRow(**msgspec.structs.asdict(each), fold=b"") for each in answer.spans]
 
 
 def whole(trace: TraceRow, spans: Sequence[SpanRow]) -> TraceAnswer:

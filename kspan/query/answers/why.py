@@ -1,8 +1,11 @@
 """The answer of ``kspan why``."""
 
-import msgspec
+from collections.abc import Callable, Sequence
 
-from kspan.model import ObjectRow
+import msgspec
+from msgspec.structs import replace
+
+from kspan.model import ObjectRow, SpanRow, TraceRow
 from kspan.query.answers import occurrence, trace
 from kspan.query.answers.occurrence import LinkAnswer, OccurrenceAnswer
 from kspan.query.answers.trace import TraceMention
@@ -104,6 +107,7 @@ class WhyAnswer(msgspec.Struct, frozen=True):
         resumed: changes made while the rollout was paused that the root cause resumed.
         effects, more_effects: what else the root cause led to, and the number of effects that are not listed.
         followed_by: traces that continue that trace.
+        rows: the same with whole spans, from which ``kspan why`` prints its text; only if asked for.
     """
 
     object: ObjectMention
@@ -121,10 +125,15 @@ class WhyAnswer(msgspec.Struct, frozen=True):
     effects: list[EffectAnswer]
     more_effects: int
     followed_by: list[TraceMention]
+    rows: Why | msgspec.UnsetType = msgspec.UNSET
 
 
-def why(answer: Why) -> WhyAnswer:
-    """Return the answer for programs."""
+Show = Callable[[Sequence[SpanRow]], list[SpanRow]]
+"""Returns spans without what the asker may not see (``Visible.spans``)."""
+
+
+def why(answer: Why, *, rows: bool = False, show: Show = list) -> WhyAnswer:
+    """Return the answer for programs. ``rows``: also its rows, with the spans as ``show`` returns them."""
     return WhyAnswer(
         object=mention(answer.found.object),
         state=answer.state,
@@ -141,7 +150,40 @@ def why(answer: Why) -> WhyAnswer:
         effects=[_effect(effect) for effect in answer.effects],
         more_effects=answer.more_effects,
         followed_by=[trace.mention(followed) for followed in answer.followed],
+        rows=_rows(answer, show) if rows else msgspec.UNSET,
     )
+
+
+def _rows(answer: Why, show: Show) -> Why:
+    """Return the answer without what only the fold reads."""
+    links = zip(answer.links, show([link.span for link in answer.links]), strict=True)
+    return replace(
+        answer,
+        found=replace(
+            answer.found,
+            object=replace(answer.found.object, state=b""),
+            others=[replace(other, state=b"") for other in answer.found.others],
+        ),
+        undecided=[_span(span) for span in show(answer.undecided)],
+        links=[replace(link, span=_span(span)) for link, span in links],
+        trace=_trace(answer.trace) if answer.trace else None,
+        resumed=[_span(span) for span in show(answer.resumed)],
+        followed=[_trace(followed) for followed in answer.followed],
+        problem=_shown(answer.problem, show),
+        message=_shown(answer.message, show),
+    )
+
+
+def _shown(span: SpanRow | None, show: Show) -> SpanRow | None:
+    return next(map(_span, show([span])), None) if span is not None else None
+
+
+def _span(row: SpanRow) -> SpanRow:
+    return replace(row, fold=b"")
+
+
+def _trace(row: TraceRow) -> TraceRow:
+    return replace(row, fold=b"")
 
 
 def mention(row: ObjectRow) -> ObjectMention:

@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from kspan.k8s.json_patch import make_patch
-from kspan.query.objects.manifest import comparable, decode
+from kspan.query.objects.manifest import comparable, decode, readable
 from kspan.query.objects.names import ObjectName
 from kspan.query.objects.versions import Version, version_at, version_before
 from kspan.query.visible import EVERYTHING, Visible
@@ -34,12 +34,51 @@ class SideAnswer(msgspec.Struct, frozen=True):
     deleted: bool
 
 
+class ComparedAnswer(msgspec.Struct, frozen=True):
+    """The manifests that were compared.
+
+    Args:
+        kind, namespace, name: the object.
+        is_first: true if the journal has no earlier version that differs.
+        before, after: the manifests, without bookkeeping.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+    is_first: bool
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+
 class DiffAnswer(msgspec.Struct, frozen=True, rename={"from_": "from"}):
-    """The difference of two versions as a JSON Patch (RFC 6902)."""
+    """The difference of two versions as a JSON Patch (RFC 6902). ``compared`` is there only if asked for."""
 
     from_: SideAnswer
     to: SideAnswer
     patch: list[dict[str, Any]]
+    compared: ComparedAnswer | msgspec.UnsetType = msgspec.UNSET
+
+
+class VersionAnswer(msgspec.Struct, frozen=True):
+    """A version of an object.
+
+    Args:
+        kind, namespace, name, uid: the object.
+        time: when it was received.
+        resource_version: its resourceVersion.
+        deleted: true if it is the last one, after which the object was gone.
+        manifest: the object.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    time: str
+    resource_version: str
+    deleted: bool
+    manifest: dict[str, Any]
 
 
 def compare(
@@ -72,10 +111,24 @@ def compare(
     return Comparison(old, new, before, comparable(decode(new.record.payload), status=status))
 
 
-def diff_answer(found: Comparison) -> DiffAnswer:
-    """Return the difference for programs."""
+def diff_answer(found: Comparison, *, manifests: bool = False) -> DiffAnswer:
+    """Return the difference for programs. ``manifests``: also what was compared."""
     patch = [operation.as_json() for operation in make_patch(found.before, found.after)]
-    return DiffAnswer(_side(found.old or found.new), _side(found.new), patch)
+    here = found.new.object
+    compared: ComparedAnswer | msgspec.UnsetType = msgspec.UNSET
+    if manifests:
+        compared = ComparedAnswer(here.kind, here.namespace, here.name, found.old is None, found.before, found.after)
+    return DiffAnswer(_side(found.old or found.new), _side(found.new), patch, compared)
+
+
+def version_answer(version: Version, *, managed_fields: bool = False) -> VersionAnswer:
+    """Return a version for programs."""
+    here, record = version.object, version.record
+    manifest = readable(decode(record.payload), managed_fields=managed_fields)
+    time = format_time(record.recorded_at)
+    return VersionAnswer(
+        here.kind, here.namespace, here.name, record.uid, time, record.resource_version, version.deleted, manifest
+    )
 
 
 def _side(version: Version) -> SideAnswer:

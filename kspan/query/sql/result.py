@@ -50,8 +50,16 @@ class Result:
 class Budget:
     """The time and memory that a statement may take, from its start until its last row is printed."""
 
-    def __init__(self, seconds: float = 0.0, max_bytes: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start the time. ``seconds`` and ``max_bytes`` are the limits (0: none)."""
+    def __init__(
+        self,
+        seconds: float = 0.0,
+        max_bytes: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        shared: bool = False,
+    ) -> None:
+        """Start the time. ``seconds`` and ``max_bytes`` are limits (0: none); ``shared``: see ``run_statement``."""
+        self.shared = shared
         self.seconds = seconds
         self.max_bytes = max_bytes
         self._clock = clock

@@ -27,6 +27,8 @@ def run_statement(
     timeout: float = 0.0,
     limit: int = 0,
     max_bytes: int = 0,
+    *,
+    shared: bool = False,
 ) -> Iterator[Result]:
     """Run a statement in a read transaction that lasts as long as the block.
 
@@ -38,13 +40,14 @@ def run_statement(
         limit: maximum number of rows that the caller will read (0: all).
         max_bytes: memory that SQLite may take in this process, from now on; a row may have a quarter of it (0: no
             limit). On PostgreSQL, it limits the size of a row.
+        shared: this process does other work, too, so that only the size of a row is limited.
 
     Raises QueryError, also while rows are read, for a statement that is invalid, writes, or takes too long or too much.
     """
     _check(statement, store.dialect)
     for name in sorted(statement.parameters - parameters.keys()):
         raise QueryError(f"the parameter :{name} has no value: set it with -p {name}=VALUE")
-    budget = Budget(timeout, max_bytes)
+    budget = Budget(timeout, max_bytes, shared=shared)
     values = {name: parameters[name] for name in statement.parameters}
     with store.reading("run the statement") as connection:
         driver = connection.connection.driver_connection

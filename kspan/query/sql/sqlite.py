@@ -66,8 +66,9 @@ def _guarded(driver: sqlite3.Connection, budget: Budget) -> Iterator[None]:
     driver.set_progress_handler(lambda: budget.spent, STEPS)
     longest = driver.getlimit(sqlite3.SQLITE_LIMIT_LENGTH)
     if budget.max_bytes:
-        # For all of the process, and it can only be lowered.
-        driver.execute(f"PRAGMA hard_heap_limit = {budget.max_bytes}").close()
+        if not budget.shared:
+            # For all of the process, and it can only be lowered.
+            driver.execute(f"PRAGMA hard_heap_limit = {budget.max_bytes}").close()
         driver.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, min(budget.row_bytes, longest))
     driver.set_authorizer(authorize)
     try:

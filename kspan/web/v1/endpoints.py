@@ -16,7 +16,7 @@ from kspan.query.answers.occurrence import LineAnswer
 from kspan.query.answers.trace import TraceAnswer, TraceItem
 from kspan.query.answers.why import WhyAnswer
 from kspan.query.objects import listing
-from kspan.query.objects.compare import DiffAnswer, compare, diff_answer
+from kspan.query.objects.compare import DiffAnswer, VersionAnswer, compare, diff_answer, version_answer
 from kspan.query.objects.listing import ObjectFilter, list_objects, object_with_uid
 from kspan.query.objects.manifest import decode, readable
 from kspan.query.objects.names import ObjectName, parse_kind
@@ -105,9 +105,8 @@ def _trace_tag(connection: Connection, cluster: str, visible: Visible, given: Gi
 
 def _why(connection: Connection, cluster: str, visible: Visible, given: Given) -> WhyAnswer:
     wanted = _object(given)
-    return why_answers.why(
-        why(connection, cluster, wanted, at=given.moment("at"), uid=given.text("uid"), visible=visible)
-    )
+    found = why(connection, cluster, wanted, at=given.moment("at"), uid=given.text("uid"), visible=visible)
+    return why_answers.why(found, rows=given.flag("rows"), show=lambda spans: visible.spans(connection, cluster, spans))
 
 
 def _timeline(connection: Connection, cluster: str, visible: Visible, given: Given) -> Page[LineAnswer]:
@@ -167,8 +166,15 @@ def _diff(connection: Connection, cluster: str, visible: Visible, given: Given) 
             uid=given.text("uid"),
             status=given.flag("status"),
             visible=visible,
-        )
+        ),
+        manifests=given.flag("manifests"),
     )
+
+
+def _version(connection: Connection, cluster: str, visible: Visible, given: Given) -> VersionAnswer:
+    at, uid = given.moment("at"), given.text("uid")
+    version = version_at(connection, cluster, _object(given), at=at, uid=uid, visible=visible)
+    return version_answer(version, managed_fields=given.flag("managed_fields"))
 
 
 def _rows(kind: Any) -> Question:
@@ -235,7 +241,7 @@ ENDPOINTS: Final = (
         is_final=lambda answer: answer.trace.state is TraceState.CLOSED,
         tag=_trace_tag,
     ),
-    *_of_object("/v1/why", "What caused the latest occurrence", (p.AT, p.UID), WhyAnswer, _why),
+    *_of_object("/v1/why", "What caused the latest occurrence", (p.AT, p.UID, p.ROWS), WhyAnswer, _why),
     Endpoint(
         "/v1/timeline",
         "Occurrences, oldest first.",
@@ -252,7 +258,14 @@ ENDPOINTS: Final = (
     ),
     Endpoint("/v1/objects/{uid}", "An object, and its state in words.", (p.UID_OF,), ObjectAnswer, _one_object),
     *_of_object("/v1/show", "The manifest", (p.AT, p.UID, p.MANAGED_FIELDS), dict[str, Any], _show),
-    *_of_object("/v1/diff", "The difference of two versions", (p.FROM, p.TO, p.UID, p.SHOW_STATUS), DiffAnswer, _diff),
+    *_of_object(
+        "/v1/diff",
+        "The difference of two versions",
+        (p.FROM, p.TO, p.UID, p.SHOW_STATUS, p.MANIFESTS),
+        DiffAnswer,
+        _diff,
+    ),
+    *_of_object("/v1/versions", "A version", (p.AT, p.UID, p.MANAGED_FIELDS), VersionAnswer, _version),
     Endpoint("/v1/rollouts", "Rollouts, newest first.", (*_RANGE, p.NAMESPACE, *_LIST), Page[Rollout], _rows(Rollout)),
     Endpoint("/v1/failures", "Failures, newest first.", (*_RANGE, p.NAMESPACE, *_LIST), Page[Failure], _rows(Failure)),
     Endpoint(

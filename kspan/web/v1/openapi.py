@@ -6,7 +6,9 @@ from typing import Any, Final
 import msgspec
 
 from kspan import __version__
+from kspan.query.sql.answer import SqlAnswer, SqlQuestion
 from kspan.web.problem import MEDIA_TYPE, Problem
+from kspan.web.v1 import sql
 from kspan.web.v1.endpoints import ENDPOINTS, Endpoint
 from kspan.web.v1.parameters import Parameter
 from kspan.web.v1.stream import PARAMETERS
@@ -30,10 +32,12 @@ _ERRORS: Final = {
 def document() -> bytes:
     """Return the document as JSON."""
     schemas, components = msgspec.json.schema_components(
-        [*(endpoint.answer for endpoint in ENDPOINTS), Problem], ref_template="#/components/schemas/{name}"
+        [*(endpoint.answer for endpoint in ENDPOINTS), SqlQuestion, SqlAnswer, Problem],
+        ref_template="#/components/schemas/{name}",
     )
     paths = {each.path: {"get": _operation(each, schema)} for each, schema in zip(ENDPOINTS, schemas, strict=False)}
     paths["/v1/stream"] = _stream()
+    paths[sql.PATH] = _statements(schemas[len(ENDPOINTS)], schemas[len(ENDPOINTS) + 1])
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
@@ -54,13 +58,7 @@ def document() -> bytes:
 
 
 def _operation(endpoint: Endpoint, schema: _Json) -> _Json:
-    errors = {
-        status: {
-            "description": about,
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
-        for status, about in _ERRORS.items()
-    }
+    errors = {status: _problem(about) for status, about in _ERRORS.items()}
     return {
         "operationId": "_".join(part.strip("{}") for part in endpoint.path.split("/")[2:]),
         "summary": endpoint.about,
@@ -84,6 +82,27 @@ def _parameter(parameter: Parameter) -> _Json:
     }
 
 
+def _statements(question: _Json, answer: _Json) -> _Json:
+    errors = {**_ERRORS, "408": "The statement took too long to arrive.", "413": "It is too large."}
+    errors |= {"415": "It was not sent as JSON."}
+    return {
+        "post": {
+            "operationId": "sql",
+            "summary": "Runs an SQL statement that can only read.",
+            "description": "Only with --serve-sql, and for askers who may see everything.",
+            "requestBody": {"required": True, "content": {"application/json": {"schema": question}}},
+            "responses": {
+                "200": {"description": "Its rows.", "content": {"application/json": {"schema": answer}}},
+                **{status: _problem(about) for status, about in errors.items()},
+            },
+        }
+    }
+
+
+def _problem(about: str) -> _Json:
+    return {"description": about, "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+
+
 def _stream() -> _Json:
     return {
         "get": {
@@ -97,13 +116,7 @@ def _stream() -> _Json:
                     "description": "A stream without an end.",
                     "content": {"text/event-stream": {"schema": {"type": "string"}}},
                 },
-                **{
-                    status: {
-                        "description": _ERRORS[status],
-                        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-                    }
-                    for status in ("400", "401", "403", "503")
-                },
+                **{status: _problem(_ERRORS[status]) for status in ("400", "401", "403", "503")},
             },
         }
     }

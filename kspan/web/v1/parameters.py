@@ -65,6 +65,8 @@ CURSOR: Final = _text("cursor", "Continue a list: the `next` of its last page.",
 ERRORS: Final = Parameter("errors", "Only errors.", {"type": "boolean"}, True)
 DELETED: Final = Parameter("deleted", "Also objects that are gone.", {"type": "boolean"}, True)
 SHOW_STATUS: Final = Parameter("status", "Compare the status, too.", {"type": "boolean"}, False)
+ROWS: Final = Parameter("rows", "Add whole spans, from which `kspan why` prints its text.", {"type": "boolean"}, False)
+MANIFESTS: Final = Parameter("manifests", "Add what was compared.", {"type": "boolean"}, False)
 MANAGED_FIELDS: Final = Parameter("managed_fields", "Include metadata.managedFields.", {"type": "boolean"}, False)
 
 KIND_OF: Final = Parameter("kind", "Kind of the object, written as for kubectl.", {"type": "string"}, "deploy", True)

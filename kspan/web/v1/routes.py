@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from kspan.query.visible import Visible
 from kspan.web.history import History
-from kspan.web.v1 import stream
+from kspan.web.v1 import sql, stream
 from kspan.web.v1.endpoints import ENDPOINTS, Endpoint
 from kspan.web.v1.news import Newsroom
 from kspan.web.v1.openapi import document
@@ -20,6 +20,8 @@ from kspan.web.v1.problems import with_problems
 from kspan.web.v1.tags import tag_of, tags_known
 
 JSON: Final = "application/json"
+CLUSTER_HEADER: Final = "X-Kspan-Cluster"
+"""uid of the cluster that an answer is about."""
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -29,6 +31,7 @@ def routes(history: History, newsroom: Newsroom) -> list[Route]:
     return [
         Route("/v1/openapi.json", _document),
         stream.route(history, newsroom),
+        sql.route(history),
         *(_route(history, endpoint) for endpoint in ENDPOINTS),
     ]
 
@@ -42,20 +45,22 @@ def _route(history: History, endpoint: Endpoint) -> Route:
     async def answer(request: Request) -> Response:
         given, known = Given(request.path_params, request.query_params, endpoint.parameters), tags_known(request)
 
-        def question(connection: Connection, cluster: str, visible: Visible) -> tuple[bytes, str]:
+        def question(connection: Connection, cluster: str, visible: Visible) -> tuple[bytes, str, str]:
             if endpoint.whole and not visible.everything():
                 raise HTTPException(403, "this is shown only to those who may list the Events of all namespaces")
             tag = endpoint.tag(connection, cluster, visible, given)
             if tag and tag in known:
-                return b"", tag
+                return b"", tag, cluster
             found: Any = endpoint.ask(connection, cluster, visible, given)
             body = _encode(found)
             if not tag and endpoint.is_final(found):
                 tag = tag_of(body)
-            return body, tag
+            return body, tag, cluster
 
-        body, tag = await history.ask(question)
-        return _response(request, body, tag)
+        body, tag, cluster = await history.ask(question)
+        response = _response(request, body, tag)
+        response.headers[CLUSTER_HEADER] = cluster
+        return response
 
     return Route(endpoint.path, with_problems(answer))
 

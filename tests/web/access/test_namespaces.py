@@ -186,6 +186,32 @@ def test_why_answers_for_another_namespace_as_for_what_does_not_exist(setup: Set
         assert "is not known: name its namespace" in body
 
 
+def test_whole_spans_in_an_answer_of_why_have_nothing_of_another_namespace(setup: Setup) -> None:
+    _, hidden = words_of(setup)
+    with setup.known.store.reading("test") as connection:
+        objects = schema.objects.c
+        query = select(objects.kind, objects.name).where(
+            objects.cluster == setup.known.cluster, objects.namespace == MINE
+        )
+        places = list(connection.execute(query))
+    answers = [setup.ask(f"/v1/why/{kind}/{MINE}/{name}?rows=true") for kind, name in places]
+    whole = [json.loads(body)["rows"] for status, body in answers if status == 200]
+    assert sum(len(each["links"]) for each in whole) > 20
+    seen = "".join(body for _, body in answers)
+    assert [word for word in hidden if word in seen] == []
+
+
+def test_statements_are_only_for_those_who_see_everything(setup: Setup) -> None:
+    setup.history.serves_sql = True
+    for token, status in ((ALICE, 403), (ADMIN, 200), ("nobody", 401)):
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        assert ask(setup.server.address, "/v1/sql", "POST", headers, '{"statement": "SELECT 1"}')[0] == status
+    setup.api.reviewed.paths.clear()
+    setup.now += CACHED_S
+    headers = {"Authorization": f"Bearer {ADMIN}", "Content-Type": "application/json"}
+    assert ask(setup.server.address, "/v1/sql", "POST", headers, '{"statement": "SELECT 1"}')[0] == 403
+
+
 def test_a_rollout_of_another_namespace_is_not_compared(setup: Setup) -> None:
     with setup.known.store.reading("test") as connection:
         rollouts = list_rollouts(connection, setup.known.cluster, RolloutFilter(), 100)

@@ -68,9 +68,10 @@ class _Reader(HTMLParser):
 
 
 @contextmanager
-def site(store: Store, cluster: str) -> Iterator[Address]:
+def site(store: Store, cluster: str, *, serves_sql: bool = False) -> Iterator[Address]:
     """Serve the history of a cluster; yields the address."""
-    server = Server("127.0.0.1:0", make_app({}, Access(hosts=None), History(lambda _: (store, cluster))))
+    history = History(lambda _: (store, cluster), serves_sql=serves_sql)
+    server = Server("127.0.0.1:0", make_app({}, Access(hosts=None), history))
     server.start()
     try:
         yield server.address

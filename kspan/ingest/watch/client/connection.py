@@ -33,10 +33,18 @@ CHUNK = 64 * 1024
 """Bytes that are read at once, at most. Data that has arrived is delivered without waiting for a full chunk."""
 
 JSON = "application/json"
+PROBLEM = "application/problem+json"
 
 _UNAUTHORIZED = 401
 _OK = (200, 201)
 _KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer. Names of headers are matched in any case."""
+
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class _Client(msgspec.Struct, frozen=True):
@@ -117,6 +125,32 @@ class Connection:
         except DECODE_ERRORS as error:
             raise ServerError(f"POST {path}: the answer is not valid JSON") from error
 
+    def ask(
+        self,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        seconds: float,
+        document: Mapping[str, Any] | None = None,
+    ) -> Reply:
+        """Send a request that is not for the API server itself, but for what it is a proxy of. Raises ApiError.
+
+        Args:
+            path: the path, percent-encoded.
+            query: parameters.
+            headers: headers in addition to those of every request.
+            seconds: the longest time without data.
+            document: what is sent in a POST; None: a GET.
+        """
+        response = self._send(path, query, JSON, seconds, document, headers)
+        return Reply(response.headers, _read_all(response, path))
+
+    def signed(self, path: str) -> tuple[Any, str, Mapping[str, str]]:
+        """Return the client's configuration, and URL and headers of a GET that others send. Raises ApiError."""
+        client = self._client
+        _, url, headers, *_ = self._authorized(client, path, {}, {}, None)
+        return client.api.configuration, url, headers
+
     def list_page(
         self, target: WatchTarget, namespace: str = "", *, limit: int = 0, token: str = "", version: str = ""
     ) -> Page:
@@ -170,25 +204,34 @@ class Connection:
 
     # requests --------------------------------------------------------------------------------------------------------
 
-    def _send(self, path: str, query: Mapping[str, str], accept: str, read_timeout: float, body: Any = None) -> Any:
+    def _send(
+        self,
+        path: str,
+        query: Mapping[str, str],
+        accept: str,
+        read_timeout: float,
+        body: Any = None,
+        more: Mapping[str, str] | None = None,
+    ) -> Any:
         """Return the response with its body unread. After a 401, retry once with reloaded credentials.
 
-        A request with a ``body`` is a POST, others are GETs.
+        A request with a ``body`` is a POST, others are GETs. ``more`` are additional headers.
         """
         client, generation = self._client, self._generation
         try:
-            response = self._request(client, path, query, accept, read_timeout, body)
+            response = self._request(client, path, query, accept, read_timeout, body, more)
         except DisconnectedError:
             self._reload_if_changed(generation)
             raise
-        if response.status == _UNAUTHORIZED:
+        # What is behind a proxy of the API server answers with a problem (RFC 9457): other credentials do not help.
+        if response.status == _UNAUTHORIZED and response.headers.get("Content-Type") != PROBLEM:
             _discard(response)
             try:
                 client = self._reloaded(generation)
             except KubeconfigError as error:
                 text = f"401 Unauthorized, and the credentials cannot be reloaded: {error}"
                 raise UnauthorizedError(text, status=401) from error
-            response = self._request(client, path, query, accept, read_timeout, body)
+            response = self._request(client, path, query, accept, read_timeout, body, more)
         if response.status not in _OK:
             raise _error_of_response(response, path)
         return response
@@ -201,11 +244,12 @@ class Connection:
         accept: str,
         read_timeout: float,
         body: Any = None,
+        more: Mapping[str, str] | None = None,
     ) -> Any:
         from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
-        request = self._authorized(client, path, query, accept, body)
+        request = self._authorized(client, path, query, {"Accept": accept, **(more or {})}, body)
         try:
             return client.api.call_api(*request, _request_timeout=(self.timing.connect, read_timeout)).response
         except ApiException as error:  # the client raises this for TLS failures
@@ -219,7 +263,9 @@ class Connection:
             # The text of this error contains the header, and thereby the token.
             raise UnauthorizedError("the token contains characters that are not allowed in a header") from None
 
-    def _authorized(self, client: _Client, path: str, query: Mapping[str, str], accept: str, body: Any) -> Any:
+    def _authorized(
+        self, client: _Client, path: str, query: Mapping[str, str], sent: Mapping[str, str], body: Any
+    ) -> Any:
         """Return the arguments of the client's ``call_api``, with credentials that are renewed if necessary."""
         # One thread at a time, as a renewal runs a plugin or sends a request.
         with self._lock:
@@ -229,7 +275,7 @@ class Connection:
                     "GET" if body is None else "POST",
                     path,
                     query_params=list(query.items()),
-                    header_params={"Accept": accept} | ({} if body is None else {"Content-Type": JSON}),
+                    header_params={**sent} | ({} if body is None else {"Content-Type": JSON}),
                     body=body,
                     auth_settings=["BearerToken"],
                 )
@@ -401,7 +447,7 @@ def _error_of_response(response: Any, path: str) -> ApiError:
     text = status.message or response.reason or "no reason given"
     after = response.headers.get("Retry-After", "")
     retry_after = float(after) if after.isdecimal() else 0.0
-    return error_of(response.status, f"{response.status} {one_line(text)}", body, retry_after)
+    return error_of(response.status, f"{response.status} {one_line(text)}", body, retry_after, response.headers)
 
 
 def _error_of_transport(error: Exception, path: str, method: str = "GET") -> ApiError:

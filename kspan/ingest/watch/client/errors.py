@@ -1,5 +1,7 @@
 """Errors of requests to an API server. Pure."""
 
+from collections.abc import Mapping
+
 from kspan.errors import KspanError, SettingsError
 from kspan.ingest.watch.retry import Ending
 
@@ -16,15 +18,24 @@ class ApiError(KspanError):
     """A request failed.
 
     ``status`` is the HTTP status (0: no answer), ``body`` the body of the answer, ``retry_after`` the seconds that
-    the server asked to wait (0: it named no time).
+    the server asked to wait (0: it named no time), ``headers`` those of the answer.
     """
 
     ending = Ending.SERVER_ERROR
 
-    def __init__(self, message: str, *, status: int = 0, body: bytes = b"", retry_after: float = 0.0) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        body: bytes = b"",
+        retry_after: float = 0.0,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self.status = status
         self.body = body
         self.retry_after = retry_after
+        self.headers: Mapping[str, str] = headers or {}
         super().__init__(message)
 
 
@@ -92,7 +103,14 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 }
 
 
-def error_of(status: int, message: str, body: bytes = b"", retry_after: float = 0.0) -> ApiError:
+def error_of(
+    status: int,
+    message: str,
+    body: bytes = b"",
+    retry_after: float = 0.0,
+    headers: Mapping[str, str] | None = None,
+) -> ApiError:
     """Return the error for an HTTP status."""
     fallback = RefusedError if 400 <= status < 500 and status != 408 else ServerError
-    return _BY_STATUS.get(status, fallback)(message, status=status, body=body, retry_after=retry_after)
+    of = _BY_STATUS.get(status, fallback)
+    return of(message, status=status, body=body, retry_after=retry_after, headers=headers)

@@ -1,0 +1,144 @@
+"""Asks a daemon over a forwarded port."""
+
+import contextlib
+import http.client
+import socket
+import ssl
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+
+from kspan.cli.sources.services import LABEL, Service
+from kspan.errors import KspanError
+from kspan.ingest.watch.client.connection import Connection, Reply
+from kspan.ingest.watch.client.errors import ApiError, DisconnectedError, error_of
+from kspan.ingest.watch.client.port_forward import PodPort, Tunnel
+from kspan.ingest.watch.client.text import one_line
+
+_HOST: Final = "localhost"
+"""The name by which the daemon is addressed: it accepts it on every address."""
+
+
+def find_port(connection: Connection, service: Service) -> PodPort:
+    """Return the port of a Pod that is ready behind a Service. Raises ApiError, or KspanError if there is none."""
+    spec = connection.get_json(service.path).get("spec") or {}
+    selector = spec.get("selector") or {}
+    labels = ",".join(f"{name}={value}" for name, value in sorted(selector.items())) or LABEL
+    path = f"/api/v1/namespaces/{service.namespace}/pods"
+    pods = connection.get_json(path, {"labelSelector": labels}).get("items") or []
+    pod = next(filter(_is_ready, pods), None)
+    if pod is None:
+        raise KspanError(f"--remote: no Pod behind {service.written} is ready")
+    ports: list[Any] = spec.get("ports") or []
+    target: Any = next((each for each in ports if service.port in (each.get("name"), str(each["port"]))), {})
+    return PodPort(connection, service.namespace, pod["metadata"]["name"], _number(pod, target, service))
+
+
+def _is_ready(pod: Any) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    return any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
+
+
+def _number(pod: Any, target: Any, service: Service) -> int:
+    wanted = target.get("targetPort", target.get("port"))
+    if isinstance(wanted, int):
+        return wanted
+    for container in pod["spec"]["containers"]:
+        for port in container.get("ports") or []:
+            if port.get("name") == wanted:
+                return int(port["containerPort"])
+    raise KspanError(f"--remote: the Service {service.written} has no port {service.port!r}")
+
+
+class ForwardedPort:
+    """A way to a daemon: HTTP over a forwarded port. It keeps one connection."""
+
+    def __init__(self, port: PodPort, *, tls: bool, seconds: float) -> None:
+        self._port = port
+        self._tls = tls
+        self._seconds = seconds
+        self._client: _Client | None = None
+
+    def open(self) -> None:
+        """Connect. Raises ApiError."""
+        self._client = _Client(self._port, tls=self._tls, seconds=self._seconds)
+        try:
+            self._client.connect()
+        except OSError as error:
+            raise DisconnectedError(f"no TLS over a forwarded port: {one_line(error)}") from error
+
+    def send(self, path: str, query: Mapping[str, str], headers: Mapping[str, str], document: Any = None) -> Reply:
+        """See Way."""
+        method, body = ("GET", None) if document is None else ("POST", msgspec.json.encode(document))
+        sent = {"Accept": "application/json", **headers} | (
+            {} if body is None else {"Content-Type": "application/json"}
+        )
+        sent.pop("Accept-Encoding", None)
+        try:
+            if self._client is None:
+                self.open()
+            client = self._client
+            assert client is not None
+            client.request(method, f"{path}?{urlencode(query)}" if query else path, body, sent)
+            response = client.getresponse()
+            found = response.read()
+        except (http.client.HTTPException, OSError) as error:
+            reason = self.close()
+            raise DisconnectedError(f"{method} {path} over a forwarded port: {reason or one_line(error)}") from error
+        known = http_headers(response)
+        if response.status not in (200, 201):
+            raise error_of(response.status, f"{response.status} {one_line(response.reason)}", found, headers=known)
+        return Reply(known, found)
+
+    def close(self) -> str:
+        """Close the connection. Return what the Pod's node said was wrong with it."""
+        if self._client is None:
+            return ""
+        self._client.close()
+        reason, self._client = self._client.error, None
+        return reason
+
+
+def http_headers(response: http.client.HTTPResponse) -> Mapping[str, str]:
+    """Return the headers, whose names are matched in any case."""
+    from urllib3 import HTTPHeaderDict
+
+    return HTTPHeaderDict(response.getheaders())
+
+
+class _Client(http.client.HTTPConnection):
+    def __init__(self, port: PodPort, *, tls: bool, seconds: float) -> None:
+        super().__init__(_HOST, timeout=seconds)
+        self._forwarded = port
+        self._tls = tls
+        self._tunnel: Tunnel | None = None
+        self.error = ""
+
+    def connect(self) -> None:
+        """Connect through a tunnel. Raises ApiError."""
+        mine, other = socket.socketpair()
+        try:
+            self._tunnel = self._forwarded.connect(other)
+        except ApiError:
+            mine.close()
+            other.close()
+            raise
+        mine.settimeout(self.timeout)
+        if self._tls:
+            # As the API server's own proxy: the name in the certificate is that of the Service, if any.
+            context = ssl._create_unverified_context()  # noqa: SLF001
+            self.sock = context.wrap_socket(mine, server_hostname=_HOST)
+        else:
+            self.sock = mine
+
+    def close(self) -> None:
+        # An answer that was not read to its end keeps the socket open.
+        if self.sock is not None:
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
+        super().close()
+        if self._tunnel is not None:
+            self._tunnel.join()
+            self.error, self._tunnel = self._tunnel.error, None
