@@ -32,11 +32,16 @@ LIMITS = {"well": 25.0, "fast": 45.0, "slow": 75.0}
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "latency.md"
 
-
 OVERLAPS = Path(__file__).parents[1] / "data" / "latency"
 """Recordings in which something begins on the objects of a trace just before that is closed."""
 
-FILES = {path.parent.name: path for folder in (RECORDINGS, OVERLAPS) for path in folder.glob("*/recording.jsonl.gz")}
+
+def recordings_in(*folders: Path) -> dict[str, Path]:
+    """The recordings in folders, by name."""
+    return {path.parent.name: path for folder in folders for path in folder.glob("*/recording.jsonl.gz")}
+
+
+FILES = recordings_in(RECORDINGS, OVERLAPS)
 """The recordings of the repository, by name."""
 
 
@@ -193,9 +198,7 @@ def document(found: Iterable[Latency]) -> str:
 
 
 def main(other: Path | None) -> None:
-    files = (
-        FILES | {path.parent.name: path for path in other.glob("*/recording.jsonl.gz")} if other is not None else FILES
-    )
+    files = FILES | (recordings_in(other) if other is not None else {})
     text = document(measure(files[name]) for name in sorted(files))
     print(text.partition("|---")[0].rpartition("\n\n")[2] + text.partition("|---")[2].partition("\n")[2], end="")
     DOCUMENT.write_text(text, encoding="utf-8")

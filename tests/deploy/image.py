@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-ROOT: Final = Path(__file__).parents[2]
+from tests.deploy.chart import ROOT
+
 DIST: Final = ROOT / "dist"
 # /var/run of an image is a link to /run, which would be that of this machine.
 MOUNTS: Final = ("proc", "tmp", "var/lib/kspan", "run/secrets/kubernetes.io/serviceaccount")
@@ -119,8 +120,8 @@ class Container:
         return output
 
 
-def build(path: str | None = None) -> str:
-    """Build the image into dist/; return what was printed. ``path``: PATH. Raises ToolMissingError."""
+def build(path: str | None = None) -> None:
+    """Build the image into dist/. ``path``: PATH. Raises ToolMissingError."""
     environment = os.environ | ({"PATH": path} if path is not None else {})
     result = subprocess.run(
         ["/bin/bash", str(ROOT / ".ci" / "image")], env=environment, capture_output=True, text=True, check=False
@@ -128,7 +129,6 @@ def build(path: str | None = None) -> str:
     if "is missing:" in result.stderr:
         raise ToolMissingError(result.stderr.strip())
     assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
 
 
 def _blob(digest: str) -> str:

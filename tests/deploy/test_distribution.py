@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from kspan import __version__
+from tests.deploy.chart import ROOT
 
-ROOT = Path(__file__).parents[2]
 NAME = f"kspan-{__version__}"
 
 

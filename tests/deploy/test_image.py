@@ -11,18 +11,17 @@ import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import yaml
 
 from kspan import __version__
 from kspan.store import open_store
 from tests.apiserver import ApiServer
 from tests.deploy import image as built
-from tests.deploy.chart import GOLDEN
-from tests.deploy.image import DIST, ROOT, Container, Image
+from tests.deploy.chart import ROOT
+from tests.deploy.image import DIST, Container, Image
+from tests.deploy.test_manifests import Deployed
 from tests.emit.receivers import free_ports, run_rotel, wait_until
 from tests.recordings import recording
 
@@ -72,7 +71,7 @@ def test_a_node_downloads_less_than_100_mb(image: Image) -> None:
 
 
 def test_the_image_says_what_it_is_and_runs_as_the_user_of_the_chart(image: Image) -> None:
-    pod = chart_pod()
+    pod = Deployed("default").pod()
     assert image.config["User"] == f"{pod['securityContext']['runAsUser']}:{pod['securityContext']['runAsGroup']}"
     assert image.config["Entrypoint"] == ["kspan"]
     assert image.config["Labels"]["org.opencontainers.image.version"] == __version__
@@ -174,18 +173,10 @@ def test_the_daemon_runs_with_the_arguments_of_the_chart(
         pass
 
 
-def chart_pod() -> dict[str, Any]:
-    """The Pod of the chart's default values."""
-    objects = yaml.safe_load_all((GOLDEN / "default.yaml").read_text(encoding="utf-8"))
-    (workload,) = [found for found in objects if found and found["kind"] == "StatefulSet"]
-    pod: dict[str, Any] = workload["spec"]["template"]["spec"]
-    return pod
-
-
 def chart_arguments(port: int) -> list[str]:
     """The arguments of the chart, but listening on a free port of the loopback interface, as tests have to."""
-    (container,) = chart_pod()["containers"]
-    return [f"--listen=127.0.0.1:{port}" if "--listen" in each else each for each in container["args"]]
+    given = Deployed("default").container()["args"]
+    return [f"--listen=127.0.0.1:{port}" if "--listen" in each else each for each in given]
 
 
 def is_ready(port: int) -> bool:

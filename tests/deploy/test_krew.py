@@ -12,8 +12,7 @@ import pytest
 import yaml
 
 from kspan import __version__
-
-ROOT = Path(__file__).parents[2]
+from tests.deploy.chart import ROOT
 
 
 def make(into: Path, repository: str = "example/kspan") -> "subprocess.CompletedProcess[str]":

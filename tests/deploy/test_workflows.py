@@ -5,13 +5,13 @@ They cannot run here; this is what can be checked without GitHub.
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from tests.deploy.chart import ROOT
+
 FOLDER = ROOT / ".github" / "workflows"
 WORKFLOWS = sorted(path.name for path in FOLDER.glob("*.yml"))
 WRITERS = {("release.yml", "publish"), ("release.yml", "plugin"), ("image.yml", "push")}
