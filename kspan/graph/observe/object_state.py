@@ -14,7 +14,7 @@ from kspan.graph.observe.timing import estimate_time
 from kspan.graph.state.records import ObjectState
 from kspan.graph.trace.trace_context import carried
 from kspan.k8s.objects import KubeObject, ObjectMeta, ObjectStatus, Spec, decode_spec, decode_status
-from kspan.k8s.resource_version import version_number
+from kspan.k8s.resource_version import EPOCH_STEP, version_number
 from kspan.k8s.resources import is_watched_whole
 from kspan.k8s.workloads import (
     REVISION,
@@ -57,7 +57,7 @@ class ObservedObject(NamedTuple):
 
 def observed_object(record: LogRecord, obj: KubeObject, known: ObjectState | None) -> ObservedObject:
     """Decode the spec, unless it is ``known``, and the status of an object."""
-    if is_spec_known(known, obj):
+    if is_spec_known(known, record, obj):
         spec = Spec(nodeName=known.node)
     else:
         spec = decode_spec(obj.spec) if obj.kind in BUILT_IN else Spec()
@@ -65,12 +65,15 @@ def observed_object(record: LogRecord, obj: KubeObject, known: ObjectState | Non
     return ObservedObject(record, obj, obj.metadata, spec, decode_status(obj.status), written_before)
 
 
-def is_spec_known(known: ObjectState | None, obj: KubeObject) -> TypeGuard[ObjectState]:
+def is_spec_known(known: ObjectState | None, record: LogRecord, obj: KubeObject) -> TypeGuard[ObjectState]:
     """True for a Pod whose spec is that of the version before. Most versions of a Pod only have another status.
 
-    The generation of a Pod counts the changes of its spec since Kubernetes 1.34 (KEP-5067); older ones have none.
+    The generation of a Pod counts the changes of its spec since Kubernetes 1.34 (KEP-5067); older ones have none. After
+    a restore of etcd, the same generation can have another spec.
     """
     if obj.kind != "Pod" or known is None or not known.rv or not known.node:
+        return False
+    if known.rv // EPOCH_STEP != record.epoch:
         return False
     return obj.metadata.generation == known.generation != 0
 
@@ -169,7 +172,7 @@ def _set_revision(
         return
     labels = bytes(seen.meta.labels)
     new.ordinal, new.revision = pod_index(labels), revision_label(labels)
-    if not is_spec_known(known, seen.obj):
+    if not is_spec_known(known, seen.record, seen.obj):
         new.toleration_seconds = toleration_seconds(bytes(seen.spec.tolerations))
     if new.kind == "Pod":
         new.span_labels = chosen_labels(labels, span_labels) if span_labels else ()

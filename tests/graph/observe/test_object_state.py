@@ -40,6 +40,7 @@ class Watched:
         self.state = State("cluster", FoldSettings())
         self.observer = Observer(self.state, built_in_rules(), FoldSettings())
         self.version = 40
+        self.epoch = 0
 
     def see(
         self, kind: RecordType = RecordType.MODIFIED, at: float = 100, meta: dict[str, Any] | None = None, **more: Any
@@ -53,7 +54,8 @@ class Watched:
         if not self.state.clock.is_held:
             self.state.clock.advance(now)
         before = set(self.state._occurrences)
-        self.observer.observe(LogRecord(kind, now, resource, kind=self.kind, payload=msgspec.json.encode(raw)))
+        payload = msgspec.json.encode(raw)
+        self.observer.observe(LogRecord(kind, now, resource, kind=self.kind, payload=payload, epoch=self.epoch))
         added = [occ for span, occ in self.state._occurrences.items() if span not in before]
         return sorted(added, key=lambda occ: occ.arrival)
 
@@ -62,6 +64,18 @@ class Watched:
         found = self.state.object("uid")
         assert found is not None
         return found
+
+
+# the spec of a Pod -----------------------------------------------------------------------------------------------
+
+
+def test_the_node_of_a_pod_is_read_again_after_a_restore_of_etcd_although_its_generation_is_the_same() -> None:
+    w = Watched("Pod")
+    w.see(RecordType.ADDED, meta={"generation": 1}, spec={"nodeName": "a"})
+    assert w.obj.node == "a"
+    w.epoch = 1
+    w.see(RecordType.LISTED, meta={"generation": 1}, spec={"nodeName": "b"})
+    assert w.obj.node == "b"
 
 
 # times ---------------------------------------------------------------------------------------------------------------
