@@ -104,12 +104,13 @@ class TraceCloser:
         now = self.state.clock.now
         if now < quiet_until:
             return quiet_until
-        # What happens now may be the beginning of another trace, to which the object belongs from then on.
+        # What waits and may join the trace has to be decided first.
         received = self.waiting.newest(trace, objects)
         if received:
             decided = received + self.settings.hold
             return decided if decided > now else now + self.settings.hold
-        taken = {o.uid: since for o in objects if (since := self.waiting.taken(trace, o))}
+        # What happens now may be the beginning of another trace, to which the object belongs from then on.
+        taken = self.waiting.taken(trace, objects)
         # An object that stopped progressing just now may have caused something that was not received yet.
         settled = (o.settled for o in objects if o.uid not in taken or o.settled < taken[o.uid])
         quiet_until = max(settled, default=0) + self._settle(trace)
@@ -190,7 +191,8 @@ class TraceCloser:
         root = children[""][0]
         objects = self._objects(trace)
         if not incomplete:
-            objects = [obj for obj in objects if not self.waiting.taken(trace, obj)]
+            taken = self.waiting.taken(trace, objects)
+            objects = [obj for obj in objects if obj.uid not in taken]
         verdict = self.judge.closed(trace, members, objects, failing, incomplete=incomplete)
         verdict = verdict._replace(superseding_trace=self.placer.final_id(verdict.superseding_trace))
         spans: list[tuple[Occurrence, SpanRow]] = []

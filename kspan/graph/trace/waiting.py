@@ -16,10 +16,10 @@ from kspan.graph.state.state import State
 from kspan.graph.trace.placement import REPORTED
 
 BY_VERSION = 0.85
-"""Least confidence of a cause that versions determine, and not only time (docs/architecture.md)."""
+"""Least confidence at which a cause counts as certain here: versions determine it, and not only time."""
 
 LONGEST = 32
-"""Length of a row of occurrences that all wait, each the cause of the next, which is followed to its beginning."""
+"""Number of waiting occurrences that are followed, each the cause of the one before."""
 
 
 class WaitingOccurrences:
@@ -30,8 +30,10 @@ class WaitingOccurrences:
         self.chooser = chooser
 
     def newest(self, trace: Trace, objects: list[ObjectState]) -> int:
-        """Return when the newest occurrence was received that waits on one of these objects and may join the trace
-        (ns); 0 if there is none."""
+        """Return when the newest waiting occurrence on these objects that may join the trace was received (ns).
+
+        0 if there is none.
+        """
         pending = [self.state.occurrence(span) for obj in objects for span in self.state.pending_of(obj.uid)]
         elsewhere = set[str]()
         for occ in sorted((occ for occ in pending if occ is not None), key=_received, reverse=True):
@@ -39,19 +41,29 @@ class WaitingOccurrences:
                 return occ.received
         return 0
 
-    def taken(self, trace: Trace, obj: ObjectState) -> int:
-        """Return since when an object of the trace belongs to another one (ns), because its newest change, which waits,
-        will be in that; 0 if that is not so."""
-        act = obj.last_act if self.state.is_pending(obj.uid) else None
-        occ = self.state.occurrence(act.span) if act is not None and not act.trace else None
-        return occ.received if occ is not None and not self._may_join(occ, trace, set()) else 0
+    def taken(self, trace: Trace, objects: list[ObjectState]) -> dict[str, int]:
+        """Return the objects of the trace that belong to another one, by uid, and since when (ns).
+
+        The newest change of such an object waits, and will certainly be in another trace.
+        """
+        found: dict[str, int] = {}
+        elsewhere = set[str]()
+        for obj in objects:
+            act = obj.last_act if self.state.is_pending(obj.uid) else None
+            occ = self.state.occurrence(act.span) if act is not None and not act.trace else None
+            if occ is not None and not self._may_join(occ, trace, elsewhere):
+                found[obj.uid] = occ.received
+        return found
 
     def _may_join(self, occ: Occurrence, trace: Trace, elsewhere: set[str]) -> bool:
         """True unless it is certain that an occurrence will be in another trace.
 
-        It never is for a trace with a Warning, or one that continues another or comes from another system: there it
-        also counts what comes instead of what failed, and an occurrence joins for more reasons than its cause. Nor if
-        the object was not at rest: what goes on does so for either change, and the reports are still to come.
+        It is never certain
+
+        * for a trace in which something failed, that continues another, or that comes from another system: occurrences
+          join those for more reasons than their cause;
+        * for a change of an object that was progressing: its controller acts for either change, and the reports that
+          show for which are still to come.
 
         Args:
             occ: an occurrence.

@@ -67,7 +67,7 @@ class Waited:
 
     def taken(self) -> float:
         """Since when the Deployment belongs to another trace, in seconds; 0: it does not."""
-        return self.waiting.taken(self.trace, self.web) / SECOND
+        return self.waiting.taken(self.trace, [self.web]).get(self.web.uid, 0) / SECOND
 
 
 def test_a_change_by_a_person_is_not_waited_for_and_takes_its_object() -> None:
