@@ -67,6 +67,10 @@ RemoteTokenFile = Annotated[
     ),
 ]
 
+# Output
+
+ListOutput = Annotated[str, typer.Option("--output", "-o", metavar="table|json|csv", help="Print in this format.")]
+
 # The fold
 
 RulesFile = Annotated[

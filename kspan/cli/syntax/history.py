@@ -9,6 +9,7 @@ from kspan.cli.options import (
     TIMES_HELP,
     Cluster,
     Db,
+    ListOutput,
     NoHeaders,
     Remote,
     RemoteContext,
@@ -97,9 +98,7 @@ def traces(
     kubeconfig: RemoteKubeconfig = None,
     context: RemoteContext = None,
     remote_token_file: RemoteTokenFile = None,
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="table|json|csv", help="Print in this format.")
-    ] = "table",
+    output: ListOutput = "table",
 ) -> None:
     """List traces, newest first.
 
@@ -199,9 +198,7 @@ def timeline(
     kubeconfig: RemoteKubeconfig = None,
     context: RemoteContext = None,
     remote_token_file: RemoteTokenFile = None,
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="table|json|csv", help="Print in this format.")
-    ] = "table",
+    output: ListOutput = "table",
 ) -> None:
     """List occurrences, oldest first.
 
@@ -256,9 +253,7 @@ def rollouts(
     kubeconfig: RemoteKubeconfig = None,
     context: RemoteContext = None,
     remote_token_file: RemoteTokenFile = None,
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="table|json|csv", help="Print in this format.")
-    ] = "table",
+    output: ListOutput = "table",
 ) -> None:
     """List rollouts of workloads, newest first.
 
