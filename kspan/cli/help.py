@@ -31,9 +31,9 @@ class Command(TyperCommand):
             if option is not None and (place := origin(ctx, option)):
                 error.message = f"{error.message} (from {place})"  # type: ignore[attr-defined]
             raise
-        remote_option.check(ctx)
-        if "remote" in ctx.params:
-            with contextlib.suppress(SettingsError) if ctx.resilient_parsing else contextlib.nullcontext():
+        with contextlib.suppress(SettingsError) if ctx.resilient_parsing else contextlib.nullcontext():
+            remote_option.check(ctx)
+            if "remote" in ctx.params:
                 ctx.params["remote"] = remote_option.chosen(ctx)
         return rest
 

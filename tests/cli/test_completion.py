@@ -56,6 +56,10 @@ def test_a_trace_id_is_completed(db: Path) -> None:
     assert offered("trace", "--db", db, found[0][:10]) == [found[0]]
 
 
+def test_a_remote_before_a_command_that_asks_no_daemon_does_not_disturb_completion() -> None:
+    assert "--db" in offered("--remote", "db", "stats", "--")
+
+
 def test_a_database_that_cannot_be_read_offers_nothing(tmp_path: Path) -> None:
     (tmp_path / "broken.sqlite").write_text("nothing")
     for name in ("missing.sqlite", "broken.sqlite"):

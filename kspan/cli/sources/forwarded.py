@@ -20,6 +20,9 @@ from kspan.ingest.watch.client.text import one_line
 _HOST: Final = "localhost"
 """The name by which the daemon is addressed: it accepts it on every address."""
 
+_ENDED: Final = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+"""Errors that show that the other side has closed the connection."""
+
 
 def find_port(connection: Connection, service: Service) -> PodPort:
     """Return the port of a Pod that is ready behind a Service. Raises ApiError, or KspanError if there is none."""
@@ -45,7 +48,7 @@ def _number(pod: Any, target: Any, service: Service) -> int:
     wanted = target.get("targetPort", target.get("port"))
     if isinstance(wanted, int):
         return wanted
-    for container in pod["spec"]["containers"]:
+    for container in pod["spec"]["containers"] if wanted else []:
         for port in container.get("ports") or []:
             if port.get("name") == wanted:
                 return int(port["containerPort"])
@@ -76,14 +79,17 @@ class ForwardedPort:
             {} if body is None else {"Content-Type": "application/json"}
         )
         sent.pop("Accept-Encoding", None)
+        target = f"{path}?{urlencode(query)}" if query else path
+        was_kept = self._client is not None
         try:
-            if self._client is None:
-                self.open()
-            client = self._client
-            assert client is not None
-            client.request(method, f"{path}?{urlencode(query)}" if query else path, body, sent)
-            response = client.getresponse()
-            found = response.read()
+            try:
+                response, found = self._ask(method, target, body, sent)
+            except _ENDED:
+                # The daemon closes connections that were idle. Questions only read, so they can be asked again.
+                if not was_kept:
+                    raise
+                self.close()
+                response, found = self._ask(method, target, body, sent)
         except (http.client.HTTPException, OSError) as error:
             reason = self.close()
             raise DisconnectedError(f"{method} {path} over a forwarded port: {reason or one_line(error)}") from error
@@ -92,13 +98,24 @@ class ForwardedPort:
             raise error_of(response.status, f"{response.status} {one_line(response.reason)}", found, headers=known)
         return Reply(known, found)
 
+    def _ask(
+        self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        if self._client is None:
+            self.open()
+        client = self._client
+        assert client is not None
+        client.request(method, target, body, headers)
+        response = client.getresponse()
+        found = response.read()
+        if response.will_close:
+            self.close()
+        return response, found
+
     def close(self) -> str:
         """Close the connection. Return what the Pod's node said was wrong with it."""
-        if self._client is None:
-            return ""
-        self._client.close()
-        reason, self._client = self._client.error, None
-        return reason
+        client, self._client = self._client, None
+        return client.end() if client is not None else ""
 
 
 def http_headers(response: http.client.HTTPResponse) -> Mapping[str, str]:
@@ -114,7 +131,7 @@ class _Client(http.client.HTTPConnection):
         self._forwarded = port
         self._tls = tls
         self._tunnel: Tunnel | None = None
-        self.error = ""
+        self._opened: socket.socket | None = None
 
     def connect(self) -> None:
         """Connect through a tunnel. Raises ApiError."""
@@ -132,13 +149,19 @@ class _Client(http.client.HTTPConnection):
             self.sock = context.wrap_socket(mine, server_hostname=_HOST)
         else:
             self.sock = mine
+        self._opened = self.sock
 
-    def close(self) -> None:
+    def end(self) -> str:
+        """Close the connection. Return what the Pod's node said was wrong with it.
+
+        ``close`` is also called by http.client, while the last answer is still to be read.
+        """
         # An answer that was not read to its end keeps the socket open.
-        if self.sock is not None:
+        if self._opened is not None:
             with contextlib.suppress(OSError):
-                self.sock.shutdown(socket.SHUT_RDWR)
-        super().close()
-        if self._tunnel is not None:
-            self._tunnel.join()
-            self.error, self._tunnel = self._tunnel.error, None
+                self._opened.shutdown(socket.SHUT_RDWR)
+        self.close()
+        if self._tunnel is None:
+            return ""
+        self._tunnel.join()
+        return self._tunnel.error

@@ -243,7 +243,8 @@ def _read_token(path: str | None) -> str:
     if not path:
         return ""
     try:
-        token = Path(path).read_bytes()[: _LONGEST_TOKEN + 1].decode("ascii").strip()
+        with Path(path).open("rb") as file:
+            token = file.read(_LONGEST_TOKEN + 1).decode("ascii").strip()
     except OSError as error:
         raise SettingsError(f"--remote-token-file: {path}: {why_unusable(error)}") from error
     except UnicodeDecodeError as error:

@@ -94,7 +94,11 @@ class DaemonStatements:
 
     def _rows(self, answer: SqlAnswer, asked: int) -> Iterator[tuple[object, ...]]:
         for row in answer.rows:
-            yield tuple(map(from_wire, row))
+            try:
+                values = tuple(map(from_wire, row))
+            except (ValueError, TypeError, ArithmeticError) as error:
+                raise self._asker.unreadable("/v1/sql", str(error)) from error
+            yield values
         if answer.more and len(answer.rows) != asked:
             raise KspanError(
                 f"{self._asker.name} sends no more than these {len(answer.rows)} rows: select less, or use --limit"

@@ -63,7 +63,10 @@ def to_wire(value: Any) -> Any:
 
 
 def from_wire(value: Any) -> Any:
-    """Return the value of a database driver that ``to_wire`` was given. Raises ValueError."""
+    """Return the value of a database driver that ``to_wire`` was given.
+
+    Raises ValueError, TypeError or ArithmeticError for anything else.
+    """
     if not isinstance(value, dict):
         return value
     read = _READERS.get(value.get("type", ""))

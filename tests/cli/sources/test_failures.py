@@ -206,6 +206,19 @@ def test_rows_that_the_daemon_does_not_send_are_reported(
     assert done.refused == "kspan/kspan sends no more than these 5 rows: select less, or use --limit"
 
 
+@pytest.mark.parametrize(
+    "value", ['{"type": "new", "value": "1"}', '{"type": "numeric", "value": "x"}', '{"type": "bytes", "value": null}']
+)
+def test_values_that_this_version_cannot_read_are_an_error_of_one_line(
+    terminal: Terminal, daemon: Remote, value: str
+) -> None:
+    body = f'{{"dialect": "sqlite", "columns": ["x"], "rows": [[{value}]], "more": false}}'
+    with answering(daemon, 200, body.encode(), {"Content-Type": "application/json"}):
+        message = terminal.run("sql", "SELECT x FROM y", *daemon.flags).refused
+    assert message.startswith("--remote: kspan/kspan")
+    assert "\n" not in message
+
+
 def test_a_service_that_is_not_kspan_is_reported(terminal: Terminal, daemon: Remote) -> None:
     for status, body in ((404, b"<html>not found</html>"), (200, b"<html>welcome</html>")):
         with answering(daemon, status, body, {}):
@@ -224,6 +237,10 @@ def answering(daemon: Remote, status: int, body: bytes, headers: dict[str, str])
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
 
         def log_message(self, *_: object) -> None:
             pass

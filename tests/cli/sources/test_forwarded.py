@@ -1,10 +1,15 @@
 """Without `services/proxy`, the daemon is asked over a forwarded port."""
 
 import contextlib
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from kspan.cli.sources.forwarded import ForwardedPort, find_port
+from kspan.cli.sources.services import Service
+from kspan.ingest.watch import connect
 from kspan.store import open_store
 from kspan.web.app import make_app
 from kspan.web.guard import Access
@@ -15,6 +20,8 @@ from tests.apiserver.certificate import Certificate
 from tests.apiserver.forwarding import PROXY
 from tests.apiserver.port_forward import PORT_FORWARD
 from tests.cli.sources.commands import Remote, Terminal
+from tests.emit.receivers import wait_until
+from tests.limits import HANG_S
 
 TRACES = ("traces", "--limit", "1")
 GRANT = (
@@ -75,6 +82,80 @@ def test_without_the_right_to_forward_ports_the_missing_rights_are_named(daemon:
     assert terminal.run(*TRACES, *daemon.flags).refused == (
         f"--remote: you may not get services/proxy of kspan/kspan, nor create pods/portforward{GRANT}"
     )
+
+
+def test_a_port_that_the_service_lacks_is_reported(daemon: Remote, terminal: Terminal) -> None:
+    daemon.api.forbid(PROXY)
+    pod = {"spec": {"containers": [{"name": "kspan", "ports": [{"containerPort": 9}]}]}}
+    daemon.api.patch("v1/pods", "kspan", "kspan-0", pod)
+    command = (*TRACES, "--remote=kspan/kspan:nothing", "--kubeconfig", daemon.kubeconfig)
+    assert terminal.run(*command).refused == "--remote: the Service kspan/kspan has no port 'nothing'"
+
+
+@contextlib.contextmanager
+def answering(daemon: Remote, body: bytes, headers: Mapping[str, str]) -> Iterator[list[str]]:
+    """Let something else run in the Pod, which closes each connection after one answer. Yields what it was asked."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+            self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        daemon.api.backends.addresses["kspan", "kspan"] = "127.0.0.1", server.server_port
+        try:
+            yield asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def way(daemon: Remote) -> Iterator[ForwardedPort]:
+    service = Service("kspan", "kspan", "http", "http")
+    connection = connect(str(daemon.kubeconfig))
+    found = ForwardedPort(find_port(connection, service), tls=False, seconds=HANG_S)
+    yield found
+    found.close()
+    connection.close()
+
+
+def test_a_connection_that_the_daemon_closed_while_it_was_idle_is_opened_again(
+    daemon: Remote, way: ForwardedPort
+) -> None:
+    with answering(daemon, b"{}", {}) as asked:
+        assert way.send("/1", {}, {}).body == b"{}"
+        wait_until(lambda: daemon.api.requests_seen(PORT_FORWARD) == 1 and not _is_open(way), "the end of the tunnel")
+        assert way.send("/2", {}, {}).body == b"{}"
+    assert asked == ["/1", "/2"]
+    assert daemon.api.requests_seen(PORT_FORWARD) == 2
+
+
+def _is_open(way: ForwardedPort) -> bool:
+    assert way._client is not None
+    assert way._client._tunnel is not None
+    return way._client._tunnel._thread.is_alive()
+
+
+def test_an_answer_after_which_the_connection_is_closed_arrives_whole(daemon: Remote, way: ForwardedPort) -> None:
+    body = bytes(range(256)) * 20_000
+    with answering(daemon, body, {"Connection": "close"}):
+        assert way.send("/1", {}, {}).body == body
+        assert way.send("/2", {}, {}).body == body
 
 
 @pytest.mark.parametrize("resource, verb", [("v1/services", "get"), ("v1/pods", "list")])

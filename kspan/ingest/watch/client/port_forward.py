@@ -93,6 +93,7 @@ class Tunnel:
             local.close()
             with contextlib.suppress(WebSocketException, OSError):
                 self._websocket.close(timeout=1)
+            self._websocket.shutdown()  # After the other side's end, ``close`` leaves the socket open.
 
     def _receive(self) -> None:
         """Take the messages that have arrived. A TLS connection can have more than the socket shows."""
