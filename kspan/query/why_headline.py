@@ -11,6 +11,7 @@ from kspan.query.explain.own import RESTARTED, end_in_words, is_end, is_verdict,
 from kspan.query.explain.reason import Reason
 from kspan.query.explain.shown import shown_of
 from kspan.query.explain.wording import (
+    VERBS,
     change_of,
     cordon_of,
     cut,
@@ -25,8 +26,6 @@ from kspan.terminal.screen import Piece, clock
 from kspan.terminal.text import duration, harmless
 from kspan.terminal.zone import zone_label
 from kspan.times import SECOND
-
-_VERBS = {"Create": "created", "Update": "changed", "Delete": "deleted"}
 
 INFERRED: Final = 0.85
 """Confidence below which the cause of an occurrence is inferred, and not recorded."""
@@ -97,8 +96,8 @@ def _event(span: SpanRow) -> str:
         return message
     if span.reason == "Delete":
         return deletion_in_words(span)
-    if span.reason in _VERBS:
-        return _VERBS[span.reason]
+    if span.reason in VERBS:
+        return VERBS[span.reason]
     return _reason_and_message(span.reason, message)
 
 
@@ -123,7 +122,7 @@ def _because(answer: Why, chain: list[SpanRow], number: int, since: int) -> list
         clauses.append((word, [(cut(reason.text), "bold"), (_measured(reason, since), "")]))
     elif events := _events_between(chain[number + 1 : -1], here, since):
         clauses.append(("because of ", [(events, "bold")]))
-    if not clauses and root.span_id == here.span_id and (not is_root(answer) or root.reason not in _VERBS):
+    if not clauses and root.span_id == here.span_id and (not is_root(answer) or root.reason not in VERBS):
         known = is_root(answer)
         return [(f"reported by {who_of(root)}; nothing else is its cause" if known else "cause unknown", "")]
     if not (clauses and root.span_id == here.span_id) and not _is_history(answer):
@@ -139,7 +138,7 @@ def _behind(answer: Why, chain: list[SpanRow], number: int, since: int) -> list[
     root, asked = chain[-1], answer.found.object
     if not is_root(answer):
         return [("cause unknown, after ", _first_known(root, since))]
-    if root.reason in _VERBS:
+    if root.reason in VERBS:
         return [(_word(chain[number:-1]), _change(root, since, asked))]
     changes = [i for i, span in enumerate(chain) if number < i < len(chain) - 1 and reading.summary_of(span)]
     known = [(_word(chain[number : changes[-1]]), _change(chain[changes[-1]], since, asked))] if changes else []
@@ -223,7 +222,7 @@ def _change(root: SpanRow, since: int, asked: ObjectRow) -> list[Piece]:
     what = "it" if root.object_uid == asked.uid else _object(root)
     cordon = cordon_of(root)
     change = "" if cordon else change_of(root)
-    verb = f" {cordon or _VERBS[root.reason]} "
+    verb = f" {cordon or VERBS[root.reason]} "
     pieces: list[Piece] = [(who_of(root), "bold"), (verb, ""), (what, "bold"), (_earlier(root, since), "")]
     return [*pieces, *([(": ", ""), (change, "bold")] if change else [])]
 
@@ -235,7 +234,7 @@ def _root_event(root: SpanRow, since: int) -> list[Piece]:
 
 
 def _first_known(first_known: SpanRow, since: int) -> list[Piece]:
-    what = _VERBS.get(first_known.reason, harmless(first_known.reason))
+    what = VERBS.get(first_known.reason, harmless(first_known.reason))
     return [(f"{_object(first_known)} {what}{_earlier(first_known, since)}", "")]
 
 

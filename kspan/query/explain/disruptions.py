@@ -10,7 +10,7 @@ from kspan import vocabulary
 from kspan.model import ObjectRow, SpanRow
 from kspan.query import spans as reading
 from kspan.query.explain import manifests
-from kspan.query.explain.effects import PROBES
+from kspan.query.explain.effects import probe_of
 from kspan.query.explain.own import own_message
 from kspan.query.explain.reason import Reason
 from kspan.query.objects.status import state_of
@@ -34,7 +34,7 @@ def failed_probe(shown: SpanRow, behind: Sequence[SpanRow]) -> Reason | None:
     failure = next((span for span in behind if span.reason == "Unhealthy" and span.event_uid), None)
     if failure is None:
         return None
-    probe = next((name for name in PROBES if own_message(failure).startswith(f"{name} probe")), "")
+    probe = probe_of(failure.reason, own_message(failure))
     detail = own_message(failure).partition(":")[2].strip()
     # The end of a container is known in whole seconds.
     until = shown.start_time + (SECOND - 1 if shown.start_time % SECOND == 0 else 0)

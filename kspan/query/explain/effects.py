@@ -128,7 +128,7 @@ def _repeated_later(
     for run in rows.chunks([each for each in repeated if each not in set(chain)]):
         where = (spans.c.cluster == cluster, spans.c.trace_id == trace_id, spans.c.span_id.in_(run))
         for span in reading.fetch(connection, cluster, rows.select_rows(spans, SpanRow).where(*where)):
-            key = (span.object_kind, span.reason, span.error, _probe(span.reason, span.message))
+            key = (span.object_kind, span.reason, span.error, probe_of(span.reason, span.message))
             later[key] = later.get(key, 0) + reading.times(span) - reading.times(as_of(span, until))
     return later
 
@@ -137,5 +137,6 @@ def _key(effect: Effect) -> _Key:
     return (effect.kind, effect.reason, effect.error, effect.probe)
 
 
-def _probe(reason: str, message: str) -> str:
+def probe_of(reason: str, message: str) -> str:
+    """Return the probe that an Event reports to have failed (Liveness, Readiness, Startup); empty for other Events."""
     return next((name for name in PROBES if reason == "Unhealthy" and message.startswith(f"{name} probe")), "")

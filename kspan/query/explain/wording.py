@@ -13,6 +13,9 @@ from kspan.terminal.text import harmless
 
 WIDEST: Final = 300
 
+VERBS: Final = {"Create": "created", "Update": "changed", "Delete": "deleted"}
+"""Changes in words."""
+
 _RPC: Final = re.compile(r"rpc error: code = \w+ desc = ")
 _PULL: Final = re.compile(r'^Failed to pull image "([^"]+)": (.+)$', re.DOTALL)
 _IMAGES: Final = re.compile(r"(?P<name>[^\s:]+(?::\d+/[^\s:]+)?):(?P<old>[\w.-]+) → (?P=name):(?P<new>[\w.-]+)")
@@ -120,7 +123,7 @@ def outcome_in_words(outcome: str, reason: str) -> str:
         return f"{outcome}: {failing[1]}: {what}"
     if (superseded := _SUPERSEDED.match(reason)) is not None:
         kind, verb, name, by, reached = superseded.groups()
-        done = {"Create": "created", "Update": "changed", "Delete": "deleted"}.get(verb, verb)
+        done = VERBS.get(verb, verb)
         who = f" by {by}" if by else ""
         return f"superseded: {kind} {name} was {done}{who}{f'; before that, {reached}' if reached else ''}"
     if not reason:

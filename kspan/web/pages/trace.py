@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from kspan.model import SpanRow, TraceRow, TraceState
 from kspan.query import spans as reading
+from kspan.query.explain.wording import VERBS
 from kspan.query.span_text import note_of
 from kspan.query.traces import whole_trace
 from kspan.query.visible import Visible
@@ -34,8 +35,6 @@ _ID: Final = 32
 
 _SHORT_REASON: Final = 60
 """Characters of a reason that have room beside the outcome."""
-
-_VERBS: Final = {"Create": "created", "Update": "changed", "Delete": "deleted"}
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -152,7 +151,7 @@ def _values(head: Head, total: int) -> dict[str, Any]:
     return {
         "trace": trace,
         "root": root,
-        "verb": _VERBS.get(root.reason, "") if root else "",
+        "verb": VERBS.get(root.reason, "") if root else "",
         "who": _who(root) if root else "",
         "begin": format_time(begin),
         "length": max(trace.end_time - begin, 0),
