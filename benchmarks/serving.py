@@ -3,8 +3,8 @@
     python -m benchmarks.serving RECORDING [--events 100000] [--loads 12] [--rounds 5]
 
 Events are watched over loopback into an SQLite file, as in ``python -m benchmarks``, once without readers and once
-while another process opens pages, in turns. As in ``kspan run``, the pages are served by a thread of the process that
-writes, from read-only connections.
+while another process opens pages, in turns. As in ``kspan run``, the process that writes relays what they ask to a
+process that answers.
 """
 
 import argparse
@@ -12,18 +12,25 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Final
 
+import msgspec
+
 from benchmarks import watching
 from benchmarks.table import head, machine, row, say
+from kspan.cli.commands import answer
 from kspan.daemon.main import tune_garbage_collection
-from kspan.store import open_store
+from kspan.web.apart.process import Process, Program
+from kspan.web.apart.relay import Relay
+from kspan.web.app import make_relaying_app
+from kspan.web.guard import Access
+from kspan.web.server import Server
 from tests.recordings import all_files
-from tests.web.pages.site import site
 
 PATHS: Final = ("/", "/traces", "/timeline", "/rollouts", "/objects", "/v1/traces")
 
@@ -31,12 +38,16 @@ LIMIT: Final = 1.05
 """How many times as long ingest may take with readers."""
 
 READER: Final = """
-import sys, time, urllib.request
+import sys, time, urllib.error, urllib.request
 address, per_second, paths = sys.argv[1], float(sys.argv[2]), sys.argv[3:]
 began, count = time.monotonic(), 0
 while True:
-    with urllib.request.urlopen(address + paths[count % len(paths)], timeout=60) as answer:
-        answer.read()
+    try:
+        with urllib.request.urlopen(address + paths[count % len(paths)], timeout=60) as answer:
+            answer.read()
+    except urllib.error.HTTPError:  # nothing has been recorded yet
+        time.sleep(0.1)
+        continue
     count += 1
     print(count, flush=True)
     time.sleep(max(0.0, began + count / per_second - time.monotonic()))
@@ -46,8 +57,14 @@ while True:
 @contextmanager
 def readers(database: str, loads: float, rates: list[float]) -> Iterator[None]:
     """Serve a database while another process opens ``loads`` pages a second; append how many a second it opened."""
-    with open_store(database, read_only=True) as store, site(store, watching.CLUSTER) as (host, port):
-        command = [sys.executable, "-c", READER, f"http://{host}:{port}", str(loads), *PATHS]
+    setup = msgspec.msgpack.encode(answer.Setup(database, serves_sql=False, log_level="warning"))
+    relay = Relay(Process(Program(answer.MODULE, setup)), lambda: (watching.CLUSTER, (1, 1)))
+    server = Server("127.0.0.1:0", make_relaying_app({}, Access(hosts=None), relay))
+    server.start()
+    try:
+        with urllib.request.urlopen(f"{server.url}/v1/openapi.json", timeout=60) as first:
+            first.read()
+        command = [sys.executable, "-c", READER, server.url, str(loads), *PATHS]
         began = time.perf_counter()
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
             try:
@@ -55,6 +72,8 @@ def readers(database: str, loads: float, rates: list[float]) -> Iterator[None]:
             finally:
                 reader.terminate()
                 rates.append(len(reader.communicate()[0].split()) / (time.perf_counter() - began))
+    finally:
+        server.stop()
 
 
 def main() -> None:

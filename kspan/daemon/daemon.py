@@ -21,8 +21,8 @@ from kspan.settings import MAX_TRACE_SPANS, FoldSettings
 from kspan.store import Store
 from kspan.store.tables.retention import prune
 from kspan.times import SECOND
+from kspan.web.apart.process import Program
 from kspan.web.guard import Access
-from kspan.web.history import History
 from kspan.web.server import DEFAULT_LISTEN
 from kspan.web.tls import CertificateFiles
 
@@ -47,8 +47,8 @@ class Options(msgspec.Struct, frozen=True):
     listen: str = DEFAULT_LISTEN
     access: Access = Access(hosts=None)
     tls: CertificateFiles | None = None
-    history: History | None = None
-    """The history that query APIs show; None: only health and metrics are served."""
+    answering: Program | None = None
+    """The program that answers questions to the history; None: only health and metrics are served."""
     cluster: str = ""
     """uid of the cluster; empty: read it from the API server."""
     cluster_name: str = ""

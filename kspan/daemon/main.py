@@ -59,7 +59,7 @@ def run(
 
     tune_garbage_collection()
     metrics = Metrics()
-    supervisor = Supervisor(options.listen, metrics, options.access, options.history, options.tls)
+    supervisor = Supervisor(options.listen, metrics, options.access, options.answering, options.tls)
     known = options.cluster or only_cluster(store)
     # Opened before the API server is asked, so that an invalid target is reported at once.
     exports = open_export_jobs(store, known, options.cluster_name, targets, metrics, options.max_trace_spans)
@@ -73,8 +73,7 @@ def run(
         if not cluster:
             finish_all(exports if leads else [], time.time_ns(), STOP_S)
             return supervisor.exit_code
-        if options.history is not None:
-            options.history.cluster = cluster
+        supervisor.cluster = cluster
         if cluster != known:
             finish_all(exports if leads else [], time.time_ns(), OTHER_CLUSTER_S)
             exports = open_export_jobs(store, cluster, options.cluster_name, targets, metrics, options.max_trace_spans)

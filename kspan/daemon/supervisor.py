@@ -16,9 +16,10 @@ from kspan.daemon.scheduler import Scheduler
 from kspan.errors import StoreError
 from kspan.store import Store
 from kspan.web.answer import Answer, verdict
-from kspan.web.app import Routes, make_app
+from kspan.web.apart.process import Process, Program
+from kspan.web.apart.relay import Relay
+from kspan.web.app import Routes, make_app, make_relaying_app
 from kspan.web.guard import Access
-from kspan.web.history import History
 from kspan.web.server import Server
 from kspan.web.tls import CertificateFiles
 
@@ -40,19 +41,25 @@ class Supervisor:
         listen: str,
         metrics: Metrics,
         access: Access,
-        history: History | None = None,
+        answering: Program | None = None,
         tls: CertificateFiles | None = None,
     ) -> None:
         self._stop = threading.Event()
         self._problems: Callable[[], list[str]] = lambda: ["cluster: the API server has not answered yet"]
         self._dead: list[str] = []
         self._daemon: Daemon | None = None
+        self.cluster = ""
+        """uid of the cluster; empty while it is not known."""
         routes: Routes = {
             "/healthz": lambda _: verdict(self._dead),
             "/readyz": lambda _: verdict(["stopping"] if self._stop.is_set() else self._problems()),
             "/metrics": lambda accept: Answer(200, *metrics.text(accept)),
         }
-        self._server = Server(listen, make_app(routes, access, history, self._watched), tls)
+        app = make_app(routes, access)
+        if answering is not None:
+            relay = Relay(Process(answering), lambda: (self.cluster, self._watched()))
+            app = make_relaying_app(routes, access, relay)
+        self._server = Server(listen, app, tls)
 
     @contextmanager
     def serving(self) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """The ASGI application: health and metrics, and the query APIs over a history."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Final
 
 import anyio.to_thread
 from starlette.applications import Starlette
@@ -9,9 +10,10 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kspan.web.answer import Answer
+from kspan.web.apart.relay import Relay
 from kspan.web.guard import Access, Guard
 from kspan.web.history import History
 from kspan.web.jaeger import api as jaeger
@@ -24,6 +26,9 @@ from kspan.web.v1.news import Newsroom
 Routes = Mapping[str, Callable[[str], Answer]]
 """Path -> what answers it. The argument is the Accept header."""
 
+STATUS_PATHS: Final = ("/healthz", "/readyz", "/metrics")
+"""What the daemon answers itself."""
+
 
 def make_app(
     routes: Routes,
@@ -31,7 +36,7 @@ def make_app(
     history: History | None = None,
     watching: Callable[[], tuple[int, int]] | None = None,
 ) -> ASGIApp:
-    """Return the application.
+    """Return the application of a process that answers everything itself.
 
     Args:
         routes: paths that are answered without the history.
@@ -39,13 +44,37 @@ def make_app(
         history: what is asked; None: nothing but ``routes`` is served.
         watching: returns how many resources are watched and how many should be; None if nothing is watched.
     """
+    app, close = answering_app(history, watching, routes)
+    return Guard(app, access, close)
+
+
+def make_relaying_app(routes: Routes, access: Access, relay: Relay) -> ASGIApp:
+    """Return the application of a process that answers only ``routes`` itself, and lets another answer the rest."""
+    own, _ = answering_app(None, None, routes)
+
+    async def choose(scope: Scope, receive: Receive, send: Send) -> None:
+        await (own if scope["path"] in routes else relay)(scope, receive, send)
+
+    return Guard(choose, access, relay.close)
+
+
+def answering_app(
+    history: History | None,
+    watching: Callable[[], tuple[int, int]] | None,
+    routes: Routes,
+    elsewhere: Collection[str] = (),
+) -> tuple[ASGIApp, Callable[[], None]]:
+    """Return an application that does not check who asks, and what ends its threads and streams.
+
+    ``elsewhere``: paths that another application answers at the same address.
+    """
     found = [Route(path, _endpoint(answer), methods=["GET"]) for path, answer in routes.items()]
     newsroom: Newsroom | None = None
     frame: Frame | None = None
     if history is not None:
         newsroom, frame = Newsroom(history), Frame(history, watching)
         found += [*jaeger.routes(history), *v1.routes(history, newsroom), *pages.routes(frame)]
-    paths = [route.path for route in found]
+    paths = [*elsewhere, *(route.path for route in found)]
 
     async def not_found(request: Request, _error: Exception) -> Response:
         if request.url.path.startswith("/v1/"):
@@ -64,7 +93,8 @@ def make_app(
     handlers = {404: not_found, HTTPException: refused, Exception: failed}
     app: ASGIApp = Starlette(routes=found, exception_handlers=handlers)
     # Starlette leaves event streams alone. No answer mixes a secret with what a request says (BREACH).
-    return Guard(GZipMiddleware(app, minimum_size=1_000, compresslevel=6), access, newsroom.close if newsroom else None)
+    compressed = GZipMiddleware(app, minimum_size=1_000, compresslevel=6)
+    return compressed, newsroom.close if newsroom is not None else lambda: None
 
 
 def _endpoint(answer: Callable[[str], Answer]) -> Callable[[Request], Awaitable[Response]]:

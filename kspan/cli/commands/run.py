@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from kspan.cli.commands.serve import Asking, later, make_access
+import msgspec
+
+from kspan.cli.commands import answer
+from kspan.cli.commands.serve import Asking, make_access
 from kspan.cli.common import database_url, fold_settings, load_rules
 from kspan.cli.options import parse_duration
 from kspan.errors import SettingsError
@@ -63,6 +66,7 @@ def run_daemon(
     from kspan.ingest.watch import Selection, connect
     from kspan.store import open_store
     from kspan.terminal import logging_setup
+    from kspan.web.apart.process import Program
     from kspan.web.server import parse_listen
     from kspan.web.tls import certificate_files
 
@@ -71,6 +75,7 @@ def run_daemon(
     tls = certificate_files(asking.tls_cert, asking.tls_key)
     selection = Selection(tuple(watch), tuple(namespaces), all_kinds, additional_kinds, watch_secrets)
     compiled = load_rules(rules)
+    setup = answer.Setup(database_url(db), asking.serve_sql, log_level)
     logging_setup.set_up(log_level)
     connection = connect(kubeconfig, context)
     try:
@@ -86,7 +91,7 @@ def run_daemon(
                     listen=listen,
                     access=access,
                     tls=tls,
-                    history=later(database_url(db), serves_sql=asking.serve_sql),
+                    answering=Program(answer.MODULE, msgspec.msgpack.encode(setup)),
                     cluster=cluster,
                     cluster_name=cluster_name,
                     max_trace_spans=max_trace_spans,
