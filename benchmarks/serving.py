@@ -55,10 +55,12 @@ while True:
 
 
 @contextmanager
-def readers(database: str, loads: float, rates: list[float]) -> Iterator[None]:
-    """Serve a database while another process opens ``loads`` pages a second; append how many a second it opened."""
+def readers(database: str, loads: float, rates: list[float], memory: list[float]) -> Iterator[None]:
+    """Serve a database while another process opens ``loads`` pages a second; append how many a second it opened,
+    and the memory (MB) of the process that answers."""
     setup = msgspec.msgpack.encode(answer.Setup(database, serves_sql=False, log_level="warning"))
-    relay = Relay(Process(Program(answer.MODULE, setup)), lambda: (watching.CLUSTER, (1, 1)))
+    process = Process(Program(answer.MODULE, setup))
+    relay = Relay(process, lambda: (watching.CLUSTER, (1, 1)))
     server = Server("127.0.0.1:0", make_relaying_app({}, Access(hosts=None), relay))
     server.start()
     try:
@@ -72,6 +74,7 @@ def readers(database: str, loads: float, rates: list[float]) -> Iterator[None]:
             finally:
                 reader.terminate()
                 rates.append(len(reader.communicate()[0].split()) / (time.perf_counter() - began))
+                memory.append(_resident(process.pid))
     finally:
         server.stop()
 
@@ -83,6 +86,7 @@ def main() -> None:
     alone: list[float] = []
     read: list[float] = []
     rates: list[float] = []
+    memory: list[float] = []
     with tempfile.TemporaryDirectory() as name:
         made = Path(name) / "made.jsonl"
         say(f"making {options.events:,} lines")
@@ -90,14 +94,20 @@ def main() -> None:
         for number in range(options.rounds):
             for with_readers in (False, True) if number % 2 else (True, False):
                 with tempfile.TemporaryDirectory(dir=name) as folder:
-                    beside = (lambda db: readers(db, options.loads, rates)) if with_readers else None
+                    beside = (lambda db: readers(db, options.loads, rates, memory)) if with_readers else None
                     found = watching.watch(made, "v1/events", Path(folder), 0, beside)
                 (read if with_readers else alone).append(found.seconds)
                 say(f"{found.records / found.seconds:,.0f} lines/s{' with readers' if with_readers else ''}")
     head("", "figure", "limit", "ratio")
     row("pages opened a second", median(rates), options.loads)
     row("lines/s with readers", options.events / median(read), options.events / median(alone))
+    row("memory of the process that answers, MB", max(memory), 150)
     row("ingest with readers took, relative to without", median(read) / median(alone), LIMIT)
+
+
+def _resident(pid: int | None) -> float:
+    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 1000
 
 
 def _parse() -> argparse.Namespace:
