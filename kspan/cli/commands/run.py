@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from kspan.cli.commands.serve import Asking, later, make_access
-from kspan.cli.common import database_url, fold_settings, load_rules
+from kspan.cli.common import check_cluster_name, database_url, fold_settings, known_cluster, load_rules
 from kspan.cli.options import parse_duration
 from kspan.errors import SettingsError
 from kspan.paths import STDOUT, check_writable
@@ -50,6 +50,7 @@ def run_daemon(
     """
     if log_level not in _LEVELS:
         raise SettingsError(f"--log-level: invalid level {log_level!r}: use {', '.join(_LEVELS[:-1])} or {_LEVELS[-1]}")
+    check_cluster_name(cluster_name)
     retention_s = parse_duration(retention, "--retention")
     asking.check()
     if asking.auth is not None:
@@ -87,7 +88,7 @@ def run_daemon(
                     access=access,
                     tls=tls,
                     history=later(database_url(db), serves_sql=asking.serve_sql),
-                    cluster=cluster,
+                    cluster=known_cluster(store, cluster),
                     cluster_name=cluster_name,
                     max_trace_spans=max_trace_spans,
                     retention=int(retention_s * SECOND),
