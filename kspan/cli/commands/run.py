@@ -9,7 +9,7 @@ from typing import Final
 
 from kspan.cli.commands.serve import Asking, later, make_access
 from kspan.cli.common import check_cluster_name, database_url, fold_settings, known_cluster, load_rules
-from kspan.cli.options import parse_duration
+from kspan.cli.options import Auth, parse_duration
 from kspan.errors import SettingsError
 from kspan.paths import STDOUT, check_writable
 from kspan.times import SECOND
@@ -87,7 +87,9 @@ def run_daemon(
                     listen=listen,
                     access=access,
                     tls=tls,
-                    history=later(database_url(db), serves_sql=asking.serve_sql),
+                    history=later(
+                        database_url(db), serves_sql=asking.serve_sql, private=asking.mode is Auth.KUBERNETES
+                    ),
                     cluster=known_cluster(store, cluster),
                     cluster_name=cluster_name,
                     max_trace_spans=max_trace_spans,

@@ -30,3 +30,19 @@ def write_name(connection: Connection, cluster: str, name: str) -> None:
     statement = dialect_insert(schema.cluster_names, connection.dialect.name)
     upsert = statement.on_conflict_do_update(index_elements=["cluster"], set_={"name": statement.excluded.name})
     connection.execute(upsert, {"cluster": cluster, "name": name})
+
+
+def has_others(connection: Connection, cluster: str) -> bool:
+    """True if a statement that reads this database could read another cluster than this one.
+
+    On PostgreSQL, other schemas of the database can have clusters, too.
+    """
+    if any(each.uid != cluster for each in named_clusters(connection)):
+        return True
+    if connection.dialect.name != "postgresql":
+        return False
+    query = (
+        "SELECT count(*) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE relname = 'fold_state' "
+        "AND n.nspname <> current_schema()"
+    )
+    return bool(connection.exec_driver_sql(query).scalar_one())
