@@ -74,7 +74,7 @@ def _environment() -> jinja2.Environment:
         finalize=_finalize,
     )
     environment.filters |= {
-        "in_cluster": in_cluster,
+        "in_cluster": _in_cluster,
         "badge": badge,
         "color": color,
         "day": day,
@@ -100,6 +100,12 @@ def _environment() -> jinja2.Environment:
         "why_url": why_url,
     }
     return environment
+
+
+@jinja2.pass_context
+def _in_cluster(_context: jinja2.runtime.Context, url: str) -> str:
+    """``in_cluster`` as a filter. With the context: Jinja2 would apply it to a constant once, for all requests."""
+    return in_cluster(url)
 
 
 def _template(name: str) -> str:
