@@ -58,7 +58,7 @@ while True:
 def readers(database: str, loads: float, rates: list[float], memory: list[float]) -> Iterator[None]:
     """Serve a database while another process opens ``loads`` pages a second; append how many a second it opened,
     and the memory (MB) of the process that answers."""
-    setup = msgspec.msgpack.encode(answer.Setup(database, serves_sql=False, log_level="warning"))
+    setup = msgspec.msgpack.encode(answer.Setup(database, serves_sql=False, private=False, log_level="warning"))
     process = Process(Program(answer.MODULE, setup))
     relay = Relay(process, lambda: (watching.CLUSTER, (1, 1)))
     server = Server("127.0.0.1:0", make_relaying_app({}, Access(hosts=None), relay))

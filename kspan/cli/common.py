@@ -4,13 +4,14 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from kspan.cli.options import parse_duration
-from kspan.errors import RulesError, SettingsError, StoreError
+from kspan.errors import QueryError, RulesError, SettingsError, StoreError
 from kspan.paths import is_missing, why_unusable
+from kspan.query.fleet.choose import UnknownClusterError, choose
 from kspan.settings import FoldSettings
 from kspan.store import Store, open_store
 from kspan.store.location import locate
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 Advance = Callable[[int], None]
 
 DEFAULTS = FoldSettings()
+
+LONGEST_NAME: Final = 253
+"""Characters of the name of a cluster, as of the names of objects."""
 
 
 def state_directory() -> Path:
@@ -132,22 +136,30 @@ def open_existing(db: str | None, *, read_only: bool = False) -> Store:
 
 
 def the_cluster(store: Store, wanted: str) -> str:
-    """Return the cluster ``wanted``, or the only one in the database. Raises StoreError."""
-    clusters = store.clusters()
-    if wanted:
-        if wanted not in clusters:
-            raise StoreError(
-                f"{store.name}: unknown cluster {wanted!r}; the database has {', '.join(clusters) or 'none'}"
-            )
+    """Return the uid of the cluster with the uid or name ``wanted``, or of the only one. Raises StoreError."""
+    clusters = store.named_clusters()
+    if not clusters and not wanted:
+        raise StoreError(f"{store.name}: the database is empty: run 'kspan run' or 'kspan replay' first")
+    try:
+        return choose(clusters, wanted, "--cluster")
+    except QueryError as error:
+        raise StoreError(f"{store.name}: {error}") from error
+
+
+def known_cluster(store: Store, wanted: str) -> str:
+    """Return the uid of a cluster that the database has, or ``wanted`` as the uid of a new one. Raises StoreError."""
+    try:
+        return choose(store.named_clusters(), wanted, "--cluster") if wanted else ""
+    except UnknownClusterError:
         return wanted
-    if len(clusters) != 1:
-        listed = ", ".join(clusters)
-        raise StoreError(
-            f"{store.name}: several clusters: choose one with --cluster: {listed}"
-            if clusters
-            else f"{store.name}: the database is empty: run 'kspan run' or 'kspan replay' first"
-        )
-    return clusters[0]
+    except QueryError as error:
+        raise StoreError(f"{store.name}: {error}") from error
+
+
+def check_cluster_name(name: str) -> None:
+    """Raise SettingsError for a --cluster-name that cannot be typed again."""
+    if len(name) > LONGEST_NAME or not name.isprintable():
+        raise SettingsError(f"--cluster-name: use at most {LONGEST_NAME} printable characters")
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kspan.cli.origins import choices
 
 if TYPE_CHECKING:
+    from kspan.cli.sources.source import HistoryOptions
     from kspan.cli.sources.words import Words
 
 Complete = Callable[[Any, Any, str], list[str]]
@@ -59,23 +60,35 @@ def complete_for_kubectl(args: Sequence[str], run: Callable[[], None]) -> None:
     sys.stdout.write("".join(f"{line}\n" for line in (*offered, NO_FILES)))
 
 
+def _options(given: dict[str, Any]) -> "HistoryOptions":
+    from kspan.cli.sources.source import HistoryOptions
+
+    return HistoryOptions(
+        given.get("db"),
+        given.get("cluster") or "",
+        given.get("remote") or "",
+        given.get("kubeconfig"),
+        given.get("context"),
+        given.get("remote_token_file"),
+    )
+
+
+def _clusters(context: Any, _param: Any, begun: str) -> list[str]:
+    found: list[str] = []
+    with contextlib.suppress(Exception):
+        from kspan.cli.sources.words import clusters
+
+        found = sorted(clusters(_options({**context.params, "cluster": ""})))
+    return [value for value in found if value.startswith(begun)]
+
+
 def _history(find: Find) -> Complete:
     def complete(context: Any, _param: Any, begun: str) -> list[str]:
         found: list[str] = []
         with contextlib.suppress(Exception):
-            from kspan.cli.sources.source import HistoryOptions
             from kspan.cli.sources.words import MOST, open_words
 
-            given = context.params
-            options = HistoryOptions(
-                given.get("db"),
-                given.get("cluster") or "",
-                given.get("remote") or "",
-                given.get("kubeconfig"),
-                given.get("context"),
-                given.get("remote_token_file"),
-            )
-            with open_words(options) as words:
+            with open_words(_options(context.params)) as words:
                 found = sorted(set(find(words, context, begun)))
             found = [value for value in found if value.startswith(begun)][:MOST]
         return found
@@ -110,6 +123,7 @@ def _trace_ids(words: "Words", _context: Any, begun: str) -> Iterable[str]:
 
 
 _FROM_HISTORY: Final[dict[str, Complete]] = {
+    "cluster": _clusters,
     "kind": _history(_kinds),
     "name": _history(_names),
     "namespace": _history(_namespaces),

@@ -30,7 +30,7 @@ Db = Annotated[
 Cluster = Annotated[
     str,
     typer.Option(
-        "--cluster", envvar="KSPAN_CLUSTER", metavar="UID", help="Cluster to use, if the database has several."
+        "--cluster", envvar="KSPAN_CLUSTER", metavar="NAME|UID", help="Cluster to use, if the database has several."
     ),
 ]
 
@@ -294,7 +294,7 @@ ClusterName = Annotated[
         "--cluster-name",
         envvar="KSPAN_CLUSTER_NAME",
         metavar="NAME",
-        help="Set the resource attribute k8s.cluster.name.",
+        help="Name the cluster, for --cluster, and as the resource attribute k8s.cluster.name.",
     ),
 ]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Report invalid input and continue after it.")]

@@ -153,6 +153,7 @@ class Daemon:
         self._watermark = Watermark(options.settings.hold)
         self._started = False
         self._synced = False
+        self._is_named = False
         self.writer = Writer(
             store, cluster, rules, options.settings,
             metrics=metrics, watermark=self._watermark, redact_env=options.redact_env, clock=clock,
@@ -253,6 +254,9 @@ class Daemon:
         # The writer reports a database that is away. FencedError ends the daemon: another process has taken over.
         with suppress(StoreError):
             self._store.lead(self._cluster)
+            if not self._is_named:
+                self._store.name_cluster(self._cluster, self._options.cluster_name)
+                self._is_named = True
 
     def _prune(self, now: int) -> None:
         targets = [export.target for export in self._exports]

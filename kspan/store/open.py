@@ -1,9 +1,10 @@
 """Opens a database: checks it, locks it and migrates its tables."""
 
 from kspan.errors import StoreError
-from kspan.store.engine import make_engine, prepare_file, translated
+from kspan.store.engine import make_engine, prepare_file, transaction, translated
 from kspan.store.location import Location, WriterLock, check_file, locate
 from kspan.store.postgresql import engine as postgres
+from kspan.store.postgresql.citus import check_coordinator
 from kspan.store.postgresql.leadership import Leadership
 from kspan.store.schema.migrate import check_readable, migrate, revision_of
 from kspan.store.store import Store
@@ -46,6 +47,9 @@ def _open(location: Location, lock: WriterLock | None, *, read_only: bool) -> St
                 check_readable(engine, location)
             else:
                 revision = revision_of(engine, location)
+                if engine.dialect.name == "postgresql":
+                    with transaction(engine, writing=False) as connection:
+                        check_coordinator(connection, location.name)
                 # After the check: the file of another program must not be switched to WAL mode.
                 if location.path is not None:
                     prepare_file(engine, location)

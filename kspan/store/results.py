@@ -6,6 +6,13 @@ from kspan.model import OwnerRow, PendingRow, SpanRow, TraceRow
 from kspan.settings import FoldInputs
 
 
+class NamedCluster(msgspec.Struct, frozen=True):
+    """A cluster in the database. ``name`` is what ``--cluster-name`` said last (empty: nothing); not unique."""
+
+    uid: str
+    name: str = ""
+
+
 class KnownVersion(msgspec.Struct, frozen=True, gc=False):
     """The newest version of an object in the journal.
 

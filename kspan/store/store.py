@@ -17,9 +17,18 @@ from kspan.store.engine import limited, take_time, transaction, translated
 from kspan.store.location import Location, WriterLock
 from kspan.store.postgresql.leadership import Leadership
 from kspan.store.postgresql.partitions import Partitions
-from kspan.store.results import ClusterStats, FoldPeriod, KnownVersion, Position, Projection
+from kspan.store.results import ClusterStats, FoldPeriod, KnownVersion, NamedCluster, Position, Projection
 from kspan.store.schema import tables as schema
-from kspan.store.tables import exports, fold_history, journal, projection, recorded_days, rows, stats
+from kspan.store.tables import (
+    cluster_names,
+    exports,
+    fold_history,
+    journal,
+    projection,
+    recorded_days,
+    rows,
+    stats,
+)
 
 
 class Store:
@@ -79,6 +88,19 @@ class Store:
         """The uids of all clusters with a commit, in order."""
         with self.reading("list the clusters") as connection:
             return list(connection.execute(select(schema.fold_state.c.cluster).order_by("cluster")).scalars())
+
+    def named_clusters(self) -> list[NamedCluster]:
+        """All clusters with a commit, by uid."""
+        with self.reading("list the clusters") as connection:
+            return cluster_names.named_clusters(connection)
+
+    def name_cluster(self, cluster: str, name: str) -> None:
+        """Name a cluster; an empty name keeps the one that it has."""
+        with self.reading("read the name of the cluster") as connection:
+            known = cluster_names.name_of(connection, cluster)
+        if name not in ("", known):
+            with self.writing("name the cluster", cluster) as connection:
+                cluster_names.write_name(connection, cluster, name)
 
     def last_sequence(self, cluster: str) -> int:
         """The last sequence number of the journal, 0 if it is empty."""

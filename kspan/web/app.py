@@ -21,7 +21,7 @@ from kspan.web.pages import routes as pages
 from kspan.web.pages.asking import Frame
 from kspan.web.problem import problem, refusal
 from kspan.web.v1 import routes as v1
-from kspan.web.v1.news import Newsroom
+from kspan.web.v1.news import Newsrooms
 
 Routes = Mapping[str, Callable[[str], Answer]]
 """Path -> what answers it. The argument is the Accept header."""
@@ -69,11 +69,11 @@ def answering_app(
     ``elsewhere``: paths that another application answers at the same address.
     """
     found = [Route(path, _endpoint(answer), methods=["GET"]) for path, answer in routes.items()]
-    newsroom: Newsroom | None = None
+    newsrooms: Newsrooms | None = None
     frame: Frame | None = None
     if history is not None:
-        newsroom, frame = Newsroom(history), Frame(history, watching)
-        found += [*jaeger.routes(history), *v1.routes(history, newsroom), *pages.routes(frame)]
+        newsrooms, frame = Newsrooms(history), Frame(history, watching)
+        found += [*jaeger.routes(history), *v1.routes(history, newsrooms), *pages.routes(frame)]
     paths = [*elsewhere, *(route.path for route in found)]
 
     async def not_found(request: Request, _error: Exception) -> Response:
@@ -93,8 +93,8 @@ def answering_app(
     handlers = {404: not_found, HTTPException: refused, Exception: failed}
     app: ASGIApp = Starlette(routes=found, exception_handlers=handlers)
     # Starlette leaves event streams alone. No answer mixes a secret with what a request says (BREACH).
-    compressed = GZipMiddleware(app, minimum_size=1_000, compresslevel=6)
-    return compressed, newsroom.close if newsroom is not None else lambda: None
+    packed = GZipMiddleware(app, minimum_size=1_000, compresslevel=6)
+    return packed, newsrooms.close if newsrooms is not None else lambda: None
 
 
 def _endpoint(answer: Callable[[str], Answer]) -> Callable[[Request], Awaitable[Response]]:

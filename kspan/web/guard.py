@@ -4,14 +4,14 @@ import logging
 from collections.abc import Callable, Collection
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kspan import __version__
 from kspan.query.visible import EVERYTHING, NOTHING, Visible
-from kspan.web.access.asker import asking
+from kspan.web.access.asker import AskedCluster, asking
 from kspan.web.access.doors import Door, unauthorized
 from kspan.web.access.sign_in import LOGIN, SignIn, page
 from kspan.web.problem import refusal
@@ -43,6 +43,9 @@ VISIBLE: Final = "kspan.visible"
 CHECK: Final = "kspan.check"
 """Key of the ASGI scope with an asynchronous function for answers that take long, such as streams of events. It raises
 HTTPException once the asker may not ask any more."""
+
+CLUSTER: Final = "cluster"
+"""Parameter of every address that asks the history: name or uid of the cluster."""
 
 TOKEN_HEADER: Final = "X-Kspan-Token"  # noqa: S105
 """Carries a token where a proxy (the API server's for Services) removes ``Authorization``."""
@@ -165,7 +168,7 @@ class Guard:
 
         scope[VISIBLE], scope[CHECK] = visible, check
         try:
-            with asking(visible, session=self._has_session(path, headers)):
+            with asking(visible, session=self._has_session(path, headers), cluster=cluster_of(scope)):
                 await self._app(scope, receive, send_guarded)
         except Exception:
             # It was answered. What is raised again is meant for the log of the server.
@@ -214,6 +217,12 @@ class Guard:
         found = page(target, again=headers.get("sec-fetch-site") == "cross-site")
         found.headers.update(extra)
         return found
+
+
+def cluster_of(scope: Scope) -> AskedCluster:
+    """Return the cluster that a request asks about."""
+    query = scope["query_string"].decode("latin-1")
+    return AskedCluster(QueryParams(query).get(CLUSTER, ""), scope["path"], query)
 
 
 def _sent_token(headers: Headers) -> str | None:

@@ -25,6 +25,8 @@ MESSAGE: Final = "</script><script>alert(2)</script><!-- {{ 7 * 7 }} ' \" &lt;"
 BIDI: Final = "user\u202e\u2066gnp.exe\u2069\u202c \u200f\u061c end"
 LONG: Final = "a message without an end ".ljust(76 * 1024, "x")
 
+FLEET_NAME: Final = "staging & the lab of the team in Frankfurt"
+
 SPANS_OF_A_POD: Final = 5
 """Pod.Create, Scheduled, Started and Ready, and the ReplicaSet's SuccessfulCreate."""
 
@@ -47,6 +49,16 @@ def _demo(db: Path) -> None:
 
 def _recordings(db: Path) -> None:
     _replay(db, *(recording(scenario) for scenario in RECORDINGS))
+
+
+def _fleet(db: Path) -> None:
+    """Three clusters: one has a long name, and one none."""
+    for scenario, *more in (
+        ("02-rolling-update", "--cluster-name", "prod"),
+        ("03-crashloop", "--cluster", "uid-of-staging", "--cluster-name", FLEET_NAME),
+        ("07-job-cronjob", "--cluster", "a36e62c6-4d4c-4ed2-b8cf-37e9d0a10f4d"),
+    ):
+        _replay(db, recording(scenario), *more)
 
 
 def _hostile(db: Path) -> None:
@@ -103,6 +115,7 @@ DATABASES: Final[Mapping[str, Callable[[Path], None]]] = {
     "demo": _demo,
     "recordings": _recordings,
     "hostile": _hostile,
+    "fleet": _fleet,
     "spans-2000": _rollout(2_000 // SPANS_OF_A_POD),
     "spans-20000": _rollout(20_000 // SPANS_OF_A_POD),
     "spans-100000": _rollout(100_000 // SPANS_OF_A_POD),

@@ -56,6 +56,16 @@ def test_a_trace_id_is_completed(db: Path) -> None:
     assert offered("trace", "--db", db, found[0][:10]) == [found[0]]
 
 
+def test_a_cluster_is_completed_by_its_name_or_else_its_uid(tmp_path: Path) -> None:
+    path = tmp_path / "db.sqlite"
+    for more in (("--cluster", "uid-1", "--cluster-name", "prod"), ("--cluster", "uid-2")):
+        arguments = ("replay", str(recording("03-crashloop")), "--db", str(path), "--export", "none", *more)
+        subprocess.run([sys.executable, "-m", "kspan", *arguments], check=True, capture_output=True)
+    assert offered("traces", "--db", path, "--cluster", "") == ["prod", "uid-2"]
+    assert offered("traces", "--db", path, "--cluster", "p") == ["prod"]
+    assert offered("trace", "--db", path, "--cluster", "prod", "") != [], "and the name chooses it"
+
+
 def test_a_remote_before_a_command_that_asks_no_daemon_does_not_disturb_completion() -> None:
     assert "--db" in offered("--remote", "db", "stats", "--")
 

@@ -71,6 +71,23 @@ def test_a_restart_resumes_from_its_cursors_without_a_list(cluster: SmallCluster
     assert names(database) == ["one", "two"]
 
 
+def test_the_name_of_the_cluster_is_stored_and_stays_without_the_option(
+    cluster: SmallCluster, config: Path, tmp_path: Path
+) -> None:
+    database = tmp_path / "db"
+
+    def known() -> list[str]:
+        with open_store(str(database), read_only=True) as store:
+            return [each.name for each in store.named_clusters()]
+
+    for options, name in (({"cluster_name": "lab"}, "lab"), ({}, "lab"), ({"cluster_name": "staging"}, "staging")):
+        with Process(config, database, ["none"], **options) as daemon:
+            daemon.wait_ready()
+            wait_until(lambda wanted=name: known() == [wanted])  # type: ignore[misc]
+            assert daemon.ends() == 0
+        assert known() == [name]
+
+
 def test_a_second_daemon_on_the_same_file_is_refused(config: Path, tmp_path: Path) -> None:
     database = tmp_path / "db"
     with Process(config, database, ["none"]) as daemon:

@@ -13,6 +13,9 @@ from sqlalchemy import Connection
 
 from benchmarks.history import CLUSTER, make
 from kspan.query import timeline, traces, view_rows
+from kspan.query.answers.trace import item
+from kspan.query.fleet.listing import list_clusters
+from kspan.query.fleet.traces import traces_of_all
 from kspan.query.home import HOUR, what_happens
 from kspan.query.objects import family, listing
 from kspan.query.objects.compare import compare
@@ -24,12 +27,13 @@ from kspan.query.objects.status import state_of
 from kspan.query.objects.versions import version_at
 from kspan.query.rollouts import Rollout, RolloutFilter, list_rollouts
 from kspan.query.timeline import TimelineFilter, newest_time, page_of_timeline
-from kspan.query.traces import TraceFilter, find_trace, page_of_traces
+from kspan.query.traces import TraceFilter, find_trace, list_traces, page_of_traces
 from kspan.query.view_rows import Failure, RowFilter, Termination, page_of_rows
 from kspan.query.visible import EVERYTHING, Visible
 from kspan.query.waterfall.head import read_head
 from kspan.query.why import why
 from kspan.store import Store, open_store
+from kspan.store.tables.cluster_names import named_clusters
 from kspan.times import LATEST
 from tests.postgres import TEMPLATE, PostgresServer
 from tests.query.conftest import STORES
@@ -64,6 +68,13 @@ QUESTIONS: Final[dict[str, Question]] = {
     "why a Pod is gone": lambda c: why(c, CLUSTER, parse_object(POD)),
     "why a Deployment changed": lambda c: why(c, CLUSTER, parse_object(WEB)),
     "the newest traces": lambda c: page_of_traces(c, CLUSTER, TraceFilter(), 5),
+    "the newest traces of all clusters": lambda c: traces_of_all(
+        named_clusters(c),
+        lambda uid, wanted, limit: [item(each) for each in list_traces(c, uid, wanted, limit)],
+        TraceFilter(),
+        5,
+    ),
+    "the list of clusters": lambda c: list_clusters(c, [CLUSTER]),
     "traces of a namespace": lambda c: page_of_traces(c, CLUSTER, TraceFilter(namespace=NAMESPACE), 5),
     "traces of an object": lambda c: page_of_traces(
         c, CLUSTER, TraceFilter(kind=parse_kind("deploy"), namespace=NAMESPACE, name="web"), 5

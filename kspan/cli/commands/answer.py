@@ -20,11 +20,13 @@ class Setup(msgspec.Struct, frozen=True):
     Args:
         db: URL of the database.
         serves_sql: SQL statements are answered.
+        private: askers have rights in the cluster of the daemon only.
         log_level: debug, info, warning or error.
     """
 
     db: str
     serves_sql: bool
+    private: bool
     log_level: str
 
 
@@ -51,7 +53,7 @@ def _answer(control: socket.socket, setup: Setup) -> None:
 
     os.nice(NICENESS)
     logging_setup.set_up(setup.log_level)
-    history = later(setup.db, serves_sql=setup.serves_sql)
+    history = later(setup.db, serves_sql=setup.serves_sql, private=setup.private)
     watched = (0, 0)
 
     def note(facts: Facts) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from kspan.cli.options import parse_duration
 from kspan.cli.render.table import check_format, write_structs
 from kspan.cli.render.values import encode_json
-from kspan.cli.sources.source import HistoryOptions, asked
+from kspan.cli.sources.source import HistoryOptions, asked, open_fleet
 from kspan.errors import SettingsError
 from kspan.model import TraceState
 from kspan.query.objects.names import parse_kind, parse_object
@@ -47,14 +47,20 @@ def run_why(words: Sequence[str], options: HistoryOptions, *, namespace: str, at
         render_why.as_text(answer.rows, out)
 
 
-def run_traces(options: HistoryOptions, *, limit: int, headers: bool, output: str, **filters: str) -> None:
-    """Print the newest traces that match the filters (the option values as they were given)."""
+def run_traces(
+    options: HistoryOptions, *, everywhere: bool = False, limit: int, headers: bool, output: str, **filters: str
+) -> None:
+    """Print the newest traces that match the filters (the option values as they were given); ``everywhere``: of all
+    clusters."""
     from kspan.cli.render import traces as render_traces
     from kspan.query.answers.trace import TraceItem
     from kspan.query.traces import TraceFilter
 
     check_format(output, ("table", "json", "csv"))
     wanted = _trace_filter(**filters)
+    if everywhere:
+        _traces_of_all(options, wanted, limit, output, headers=headers)
+        return
     with asked(options) as source:
         found = source.traces(wanted, limit + 1 if limit else None)
         newest = [] if found else source.traces(TraceFilter(), 1)
@@ -66,6 +72,30 @@ def run_traces(options: HistoryOptions, *, limit: int, headers: bool, output: st
             print(f"kspan: no trace matches{_newest(newest)}", file=sys.stderr)
     else:
         write_structs(TraceItem, shown, output, headers=headers)
+    if len(found) > len(shown):
+        print(f"kspan: only the newest {limit} are shown; use --limit 0 for all", file=sys.stderr)
+
+
+def _traces_of_all(options: HistoryOptions, wanted: "TraceFilter", limit: int, output: str, *, headers: bool) -> None:
+    from kspan.cli.render import traces as render_traces
+    from kspan.query.fleet.choose import labels
+    from kspan.query.fleet.traces import FleetTrace, traces_of_all
+    from kspan.query.traces import TraceFilter
+
+    if options.cluster:
+        raise SettingsError("--all-clusters and --cluster exclude each other: remove one of them")
+    with open_fleet(options) as fleet:
+        clusters = fleet.clusters()
+        found = traces_of_all(clusters, fleet.traces_of, wanted, limit + 1 if limit else None)
+        newest = [] if found else traces_of_all(clusters, fleet.traces_of, TraceFilter(), 1)
+    shown = found[:limit] if limit else found
+    if output == "table":
+        with screen() as out:
+            render_traces.traces_table(shown, out, headers=headers, clusters=labels(clusters))
+        if not found:
+            print(f"kspan: no trace matches{_newest(newest)}", file=sys.stderr)
+    else:
+        write_structs(FleetTrace, shown, output, headers=headers)
     if len(found) > len(shown):
         print(f"kspan: only the newest {limit} are shown; use --limit 0 for all", file=sys.stderr)
 

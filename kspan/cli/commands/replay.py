@@ -8,7 +8,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from kspan.cli.common import counted, database_url, load_rules, progress_bar, report_interruption, state_directory
+from kspan.cli.common import (
+    check_cluster_name,
+    counted,
+    database_url,
+    known_cluster,
+    load_rules,
+    progress_bar,
+    report_interruption,
+    state_directory,
+)
 from kspan.emit.export_queue import ExportQueue, ExportReport
 from kspan.emit.otel_spans import ClusterIdentity
 from kspan.emit.targets import ExportTarget, TargetKind, open_exporter, parse_target
@@ -59,6 +68,7 @@ def run_replay(
     Raises KspanError: for invalid options before anything is read, for invalid input after the records before it are
     committed, and for a failed export after the other targets have their traces.
     """
+    check_cluster_name(cluster_name)
     targets = [parse_target(text) for text in export]
     compiled, settings = load_rules(rules), replayed_with(contexts, span_labels)
     missing = [path for path in files if path != STDIN and is_missing(Path(path))]
@@ -71,7 +81,9 @@ def run_replay(
         with progress_bar("reading", total_size(files), shown=progress) as advance:
             frames = read_frames(files, skip_bad=skip_bad, on_progress=advance, on_skip=skipped)
             on_bad = skipped if skip_bad else None
-            done = _ingest(store, frames, compiled, cluster=cluster, settings=settings, on_bad=on_bad)
+            uid = known_cluster(store, cluster)
+            done = _ingest(store, frames, compiled, cluster=uid, settings=settings, on_bad=on_bad)
+        store.name_cluster(done.cluster, cluster_name)
         reports = [_export(store, done.cluster, cluster_name, target, max_trace_spans) for target in targets]
         in_memory = store.name == "sqlite://"
     for notice in done.notices:

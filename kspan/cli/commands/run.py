@@ -11,8 +11,8 @@ import msgspec
 
 from kspan.cli.commands import answer
 from kspan.cli.commands.serve import Asking, make_access
-from kspan.cli.common import database_url, fold_settings, load_rules
-from kspan.cli.options import parse_duration
+from kspan.cli.common import check_cluster_name, database_url, fold_settings, known_cluster, load_rules
+from kspan.cli.options import Auth, parse_duration
 from kspan.errors import SettingsError
 from kspan.paths import STDOUT, check_writable
 from kspan.times import SECOND
@@ -53,6 +53,7 @@ def run_daemon(
     """
     if log_level not in _LEVELS:
         raise SettingsError(f"--log-level: invalid level {log_level!r}: use {', '.join(_LEVELS[:-1])} or {_LEVELS[-1]}")
+    check_cluster_name(cluster_name)
     retention_s = parse_duration(retention, "--retention")
     asking.check()
     if asking.auth is not None:
@@ -75,7 +76,8 @@ def run_daemon(
     tls = certificate_files(asking.tls_cert, asking.tls_key)
     selection = Selection(tuple(watch), tuple(namespaces), all_kinds, additional_kinds, watch_secrets)
     compiled = load_rules(rules)
-    setup = answer.Setup(database_url(db), asking.serve_sql, log_level)
+    private = asking.mode is Auth.KUBERNETES
+    setup = answer.Setup(database_url(db), asking.serve_sql, private, log_level)
     logging_setup.set_up(log_level)
     connection = connect(kubeconfig, context)
     try:
@@ -92,7 +94,7 @@ def run_daemon(
                     access=access,
                     tls=tls,
                     answering=Program(answer.MODULE, msgspec.msgpack.encode(setup)),
-                    cluster=cluster,
+                    cluster=known_cluster(store, cluster),
                     cluster_name=cluster_name,
                     max_trace_spans=max_trace_spans,
                     retention=int(retention_s * SECOND),

@@ -127,8 +127,11 @@ def _serve(
     access = make_access(parse_listen(listen)[0], asking, api)
     tls = certificate_files(asking.tls_cert, asking.tls_key)
     with open_existing(db, read_only=True) as store:
-        name = the_cluster(store, cluster)
-        history = History(lambda _: (store, name), serves_sql=asking.serve_sql)
+        private = asking.mode is Auth.KUBERNETES
+        several = not cluster and not private
+        # Of several clusters, each request names one.
+        name = "" if several and len(store.named_clusters()) > 1 else the_cluster(store, cluster)
+        history = History(lambda _: (store, name), serves_sql=asking.serve_sql, several=several, private=private)
         fine = {"/healthz": lambda _: verdict([]), "/readyz": lambda _: verdict([])}
         server = Server(listen, make_app(fine, access, history), tls)
         stop = threading.Event()
@@ -169,7 +172,7 @@ def make_access(host: str, asking: Asking, api: "ApiConnection | None") -> "Acce
     return Access(hosts=hosts, door=door, closed=closed, public=PUBLIC)
 
 
-def later(url: str, *, serves_sql: bool = False) -> "History":
+def later(url: str, *, serves_sql: bool = False, private: bool = False) -> "History":
     """Return the history in a database that this process is about to create or migrate."""
     from kspan.store import open_store
     from kspan.web.history import History, NotThereError
@@ -186,7 +189,7 @@ def later(url: str, *, serves_sql: bool = False) -> "History":
             except KspanError as error:
                 raise NotThereError("the database has no records of this cluster yet") from error
 
-    return History(find, serves_sql=serves_sql)
+    return History(find, serves_sql=serves_sql, private=private)
 
 
 def _read_token(path: Path) -> str:

@@ -1,6 +1,6 @@
 """Formats lists of traces, single traces and timelines as text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from rich.cells import cell_len
@@ -8,10 +8,11 @@ from rich.cells import cell_len
 from kspan.model import SpanRow, TraceRow, verdicts
 from kspan.query.answers.occurrence import LineAnswer
 from kspan.query.answers.trace import TraceItem
+from kspan.query.fleet.traces import FleetTrace
 from kspan.query.span_text import note_of_answer, object_text, repeats_of_answer
 from kspan.query.traces import Status
 from kspan.terminal.screen import Screen, clock
-from kspan.terminal.text import cut, duration, harmless
+from kspan.terminal.text import cut, cut_middle, duration, harmless
 from kspan.terminal.zone import zone_label
 from kspan.times import MILLISECOND, parse_time
 
@@ -21,16 +22,22 @@ _ID = 12
 _STYLES: Final = {Status.ERROR: "bold red", Status.INCOMPLETE: "yellow", Status.OPEN: "cyan", Status.OK: "green"}
 
 
-def traces_table(found: Sequence[TraceItem], out: Screen, *, headers: bool = True) -> None:
-    """Print one line for each trace. On a narrow terminal, columns are left out so that WHAT has room."""
+def traces_table(
+    found: Sequence[TraceItem], out: Screen, *, headers: bool = True, clusters: Mapping[str, str] | None = None
+) -> None:
+    """Print one line for each trace. On a narrow terminal, columns are left out so that WHAT has room.
+
+    ``clusters`` has the texts for the column CLUSTER, by uid; without it there is no such column.
+    """
     if not found:
         return
-    cells = [_trace_cells(item) for item in found]
+    named = clusters or {}
+    cells = [(*_trace_cells(item), _cluster_cell(item, named)) for item in found]
     if out.width is not None:
         cells = [_narrowed(line, out.width) for line in cells]
     header = [f"START ({zone_label(parse_time(found[0].start_time))})" if name == "START" else name for name in _HEADER]
     widths = [max(cell_len(line[i]) for line in (header, *cells)) for i in range(len(header))]
-    shown = _columns_that_fit(widths, out.width)
+    shown = _columns_that_fit(widths, out.width, fleet=clusters is not None)
     used = sum(widths[i] + 2 for i in shown[:-1])
     room = None if out.width is None else max(out.width - used, 12)
     if headers:
@@ -42,26 +49,31 @@ def traces_table(found: Sequence[TraceItem], out: Screen, *, headers: bool = Tru
         out.line((before + "  " if before else "", ""), (outcome, _STYLES[_statuses(item)[0]]), ("  " + after, ""))
 
 
-_HEADER: Final = ("TRACE", "START", "DURATION", "SPANS", "WARNINGS", "OUTCOME", "WHO", "WHAT")
+_HEADER: Final = ("TRACE", "START", "DURATION", "SPANS", "WARNINGS", "OUTCOME", "WHO", "WHAT", "CLUSTER")
 _OUTCOME: Final = 5
 _WHAT: Final = 7
+_CLUSTER: Final = 8
+"""The column of the cluster stands first, but only if there are several."""
+
 _RIGHT: Final = frozenset({2, 3, 4})
 _LEFT_OUT: Final = (3, 4, 6, 2)
 """The columns that a narrow terminal does without, the least important first."""
 
 _ROOM_FOR_WHAT: Final = 34
 _WIDEST_WHO: Final = 22
+_WIDEST_CLUSTER: Final = 18
 _YEAR: Final = len("2026-")
 
 
 def _narrowed(line: tuple[str, ...], line_width: int) -> tuple[str, ...]:
     """Return cells for a terminal: a long name of a component is cut, and the year left out where little room is."""
-    trace, start, *numbers, who, what = line
-    return trace, start[_YEAR:] if line_width < 100 else start, *numbers, cut(who, _WIDEST_WHO), what
+    trace, start, *numbers, who, what, cluster = line
+    shown = start[_YEAR:] if line_width < 100 else start
+    return trace, shown, *numbers, cut(who, _WIDEST_WHO), what, cut_middle(cluster, _WIDEST_CLUSTER)
 
 
-def _columns_that_fit(widths: Sequence[int], line_width: int | None) -> list[int]:
-    shown = list(range(len(widths)))
+def _columns_that_fit(widths: Sequence[int], line_width: int | None, *, fleet: bool) -> list[int]:
+    shown = [*([_CLUSTER] if fleet else []), *range(_CLUSTER)]
     for column in _LEFT_OUT:
         used = sum(widths[i] + 2 for i in shown if i != _WHAT)
         if line_width is None or line_width - used >= min(widths[_WHAT], _ROOM_FOR_WHAT):
@@ -96,6 +108,10 @@ def _trace_cells(item: TraceItem) -> tuple[str, ...]:
     what = f"{harmless(item.reason)} {object_text(item.kind, item.namespace, _name(item))}"
     note = note_of_answer(item)
     return *head, harmless(item.service), f"{what}: {note}" if note else what
+
+
+def _cluster_cell(item: TraceItem, clusters: Mapping[str, str]) -> str:
+    return harmless(clusters.get(item.cluster, item.cluster)) if isinstance(item, FleetTrace) else ""
 
 
 def _statuses(item: TraceItem) -> list[Status]:

@@ -9,7 +9,7 @@ import msgspec
 
 from kspan.cli.sources.source import HistoryOptions
 from kspan.errors import KspanError
-from kspan.query.answers.objects import ObjectAnswer
+from kspan.query.answers.objects import ClusterAnswer, ObjectAnswer
 from kspan.query.answers.occurrence import LineAnswer
 from kspan.query.answers.trace import TraceAnswer, TraceItem
 from kspan.query.answers.why import WhyAnswer
@@ -19,6 +19,7 @@ from kspan.query.rollouts import Rollout
 from kspan.query.timeline import TimelineFilter
 from kspan.query.traces import TraceFilter
 from kspan.query.view_rows import RowFilter
+from kspan.store.results import NamedCluster
 from kspan.times import SECOND, format_time
 from kspan.web.v1.page import Page
 
@@ -61,9 +62,19 @@ class Daemon:
         """See Source."""
         return self._ask(_path("why", wanted), {"at": _time(at), "uid": uid, "rows": _flag(rows)}, WhyAnswer)
 
+    def clusters(self) -> list[NamedCluster]:
+        """See Fleet."""
+        found = self._first("/v1/clusters", {}, ClusterAnswer, None)
+        return [NamedCluster(each.cluster, each.name) for each in found]
+
     def traces(self, wanted: TraceFilter, limit: int | None) -> list[TraceItem]:
         """See Source."""
+        return self.traces_of("", wanted, limit)
+
+    def traces_of(self, cluster: str, wanted: TraceFilter, limit: int | None) -> list[TraceItem]:
+        """See Fleet. An empty cluster is the one that was chosen."""
         query = {
+            "cluster": cluster,
             "since": _time(wanted.since),
             "until": _time(wanted.until),
             "kind": _kind(wanted.kind),

@@ -18,6 +18,7 @@ from kspan.query.traces import TraceFilter, find_trace, list_traces
 from kspan.query.view_rows import RowFilter, list_rows
 from kspan.query.why import why
 from kspan.store import Store
+from kspan.store.results import NamedCluster
 
 
 class Database:
@@ -76,3 +77,25 @@ def open_database(db: str | None, cluster: str) -> Iterator[Database]:
     """Yield the history of a cluster in an existing database. Raises StoreError."""
     with open_existing(db, read_only=True) as store:
         yield Database(store, the_cluster(store, cluster))
+
+
+class Databases:
+    """A ``Fleet`` of all clusters in a database."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def clusters(self) -> list[NamedCluster]:
+        """See Fleet."""
+        return self._store.named_clusters()
+
+    def traces_of(self, cluster: str, wanted: TraceFilter, limit: int | None) -> list[TraceItem]:
+        """See Fleet."""
+        return Database(self._store, cluster).traces(wanted, limit)
+
+
+@contextlib.contextmanager
+def open_databases(db: str | None) -> Iterator[Databases]:
+    """Yield the histories of all clusters in an existing database. Raises StoreError."""
+    with open_existing(db, read_only=True) as store:
+        yield Databases(store)

@@ -70,12 +70,12 @@ class _Proxy:
 
 
 class ProxiedDaemon:
-    """A daemon behind an API server. ``cluster`` is the uid of its cluster, once it has answered.
+    """A daemon behind an API server. ``cluster`` is the uid of the cluster that is asked, once it has answered.
 
     Args:
         connection: the API server.
         service: the Service of the daemon.
-        cluster: uid of the cluster that is meant; empty: any.
+        cluster: name or uid of the cluster that is asked; empty: that of the daemon.
         token: what the daemon wants; empty: nothing.
         seconds: the longest time without data.
     """
@@ -119,6 +119,8 @@ class ProxiedDaemon:
         self._way.close()
 
     def _send(self, path: str, query: Mapping[str, str], document: Any) -> bytes:
+        if self._wanted:
+            query = {"cluster": self._wanted, **query}
         headers = {"Accept-Encoding": "gzip"} | ({TOKEN_HEADER: self._token} if self._token else {})
         try:
             reply = self._way.send(path, query, headers, document)
@@ -130,7 +132,7 @@ class ProxiedDaemon:
             self._see_version(error.headers)
             raise self._error(problem, error, path) from error
         self._see_version(reply.headers)
-        self._see_cluster(reply.headers.get(CLUSTER_HEADER, ""))
+        self.cluster = reply.headers.get(CLUSTER_HEADER, "") or self.cluster
         return reply.body
 
     def _forwarded(self, refused: ForbiddenError, verb: str) -> Way:
@@ -186,14 +188,6 @@ class ProxiedDaemon:
                 "answers can differ",
                 file=sys.stderr,
             )
-
-    def _see_cluster(self, cluster: str) -> None:
-        if self._wanted and cluster and cluster != self._wanted:
-            raise SettingsError(
-                f"--cluster: {self._service.written} has the history of cluster {harmless(cluster)}, not of "
-                f"{self._wanted!r}"
-            )
-        self.cluster = cluster or self.cluster
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from kspan.query.rollouts import Rollout
 from kspan.query.timeline import TimelineFilter
 from kspan.query.traces import TraceFilter
 from kspan.query.view_rows import RowFilter
+from kspan.store.results import NamedCluster
 
 
 class HistoryOptions(msgspec.Struct, frozen=True):
@@ -22,7 +23,7 @@ class HistoryOptions(msgspec.Struct, frozen=True):
 
     Args:
         db: the database (None: the default one).
-        cluster: uid of the cluster, if the database has several.
+        cluster: name or uid of the cluster, if the database has several.
         remote: the daemon, as in ``--remote``; empty: the database is asked.
         kubeconfig, context: how the cluster of the daemon is reached.
         token_file: a file with the token that the daemon wants.
@@ -34,6 +35,18 @@ class HistoryOptions(msgspec.Struct, frozen=True):
     kubeconfig: str | None = None
     context: str | None = None
     token_file: str | None = None
+
+
+class Fleet(Protocol):
+    """Answers questions about all clusters. The methods raise as those of ``Source``."""
+
+    def clusters(self) -> list[NamedCluster]:
+        """Return the clusters, by uid."""
+        ...
+
+    def traces_of(self, cluster: str, wanted: TraceFilter, limit: int | None) -> list[TraceItem]:
+        """Return traces of the cluster with a uid, newest first, at most ``limit`` (None: all)."""
+        ...
 
 
 class Source(Protocol):
@@ -86,6 +99,21 @@ def asked(options: HistoryOptions) -> Iterator[Source]:
 
         with open_database(options.db, options.cluster) as database:
             yield database
+        return
+    from kspan.cli.sources.daemon import open_daemon
+
+    with open_daemon(options) as daemon:
+        yield daemon
+
+
+@contextlib.contextmanager
+def open_fleet(options: HistoryOptions) -> Iterator[Fleet]:
+    """Yield all clusters of the database or daemon that the options name. Raises as ``asked``."""
+    if not options.remote:
+        from kspan.cli.sources.database import open_databases
+
+        with open_databases(options.db) as databases:
+            yield databases
         return
     from kspan.cli.sources.daemon import open_daemon
 

@@ -8,10 +8,12 @@ from typing import Final, Protocol
 import msgspec
 from sqlalchemy import Connection, select
 
+from kspan.cli.common import open_existing
 from kspan.cli.sources.daemon import Daemon, open_daemon
 from kspan.cli.sources.database import open_database
 from kspan.cli.sources.source import HistoryOptions
 from kspan.query.objects.names import parse_kind
+from kspan.store.tables.cluster_names import named_clusters
 
 MOST: Final = 100
 """Values that are offered. More do not help anybody."""
@@ -34,6 +36,21 @@ class Words(Protocol):
     def trace_ids(self, begun: str) -> Iterable[str]:
         """Return ids of traces that begin like this."""
         ...
+
+
+def clusters(options: HistoryOptions) -> list[str]:
+    """Return a text for each cluster that the options can choose: its name, or its uid. Prints nothing."""
+    from kspan.query.fleet.choose import labels
+
+    with contextlib.redirect_stderr(io.StringIO()):
+        if options.remote:
+            with open_daemon(options, SECONDS) as daemon:
+                return list(labels(daemon.clusters()).values())[:MOST]
+        with (
+            open_existing(options.db, read_only=True) as store,
+            store.reading("complete", seconds=SECONDS) as connection,
+        ):
+            return list(labels(named_clusters(connection)).values())[:MOST]
 
 
 @contextlib.contextmanager

@@ -94,6 +94,9 @@ def traces(
     time_zone: TimeZone = "UTC",  # noqa: ARG001 - its callback sets it
     db: Db = None,
     cluster: Cluster = "",
+    all_clusters: Annotated[
+        bool, typer.Option("--all-clusters", help="The traces of all clusters in the database, with their cluster.")
+    ] = False,
     remote: Remote = "",
     kubeconfig: RemoteKubeconfig = None,
     context: RemoteContext = None,
@@ -115,6 +118,9 @@ def traces(
     \b
       # The slow changes of the last week
       kspan traces --since 7d --min-duration 5m --limit 0 -o csv
+    \b
+      # What went wrong anywhere?
+      kspan traces --all-clusters --status error --since 1h
     """
     from kspan.cli.commands.history import run_traces
     from kspan.cli.sources.source import HistoryOptions
@@ -122,6 +128,7 @@ def traces(
     options = HistoryOptions(db, cluster, remote, kubeconfig, context, remote_token_file)
     run_traces(
         options,
+        everywhere=all_clusters,
         limit=limit,
         headers=not no_headers,
         output=output,
@@ -321,7 +328,7 @@ def sql(
     since: Annotated[str, typer.Option("--since", metavar="TIME", help="Set :since, in Unix nanoseconds.")] = "",
     until: Annotated[str, typer.Option("--until", metavar="TIME", help="Set :until, in Unix nanoseconds.")] = "",
     cluster: Annotated[
-        str, typer.Option("--cluster", metavar="UID", help="Set :cluster. [default: the only cluster]")
+        str, typer.Option("--cluster", metavar="NAME|UID", help="Set :cluster. [default: the only cluster]")
     ] = "",
     remote: Remote = "",
     kubeconfig: RemoteKubeconfig = None,

@@ -111,8 +111,8 @@ def run(
         str,
         typer.Option(
             "--cluster",
-            metavar="UID",
-            help="Identify the cluster by this uid. [default: the uid of the namespace kube-system]",
+            metavar="NAME|UID",
+            help="Cluster in the database, or uid of a new one. [default: the uid of the namespace kube-system]",
         ),
     ] = "",
     cluster_name: ClusterName = "",
@@ -239,7 +239,12 @@ def replay(
     export: Export = ["console"],  # noqa: B006
     max_trace_spans: MaxTraceSpans = 5_000,
     cluster: Annotated[
-        str, typer.Option("--cluster", metavar="UID", help="Identify the cluster by this uid if the input does not.")
+        str,
+        typer.Option(
+            "--cluster",
+            metavar="NAME|UID",
+            help="Cluster in the database, or uid of a new one. [default: as the input says]",
+        ),
     ] = "",
     cluster_name: ClusterName = "",
     rules: RulesFile = None,

@@ -77,7 +77,8 @@ def serve(
 
     Serves pages, /v1 and the query APIs of Jaeger (for Jaeger UI and Grafana) until Ctrl-C. The database is only read:
     it may be a copy from another machine, or one that 'kspan run' is writing, which serves the same at its own address.
-    Beyond this machine, a token is needed. A cluster is asked only with --auth kubernetes.
+    All clusters in it are shown, or only that of --cluster. Beyond this machine, a token is needed. An API server is
+    asked only with --auth kubernetes, which shows one cluster.
 
     \b
     Examples:

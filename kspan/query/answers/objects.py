@@ -47,6 +47,21 @@ class GapAnswer(msgspec.Struct, frozen=True):
     recorded_at: str
 
 
+class ClusterAnswer(msgspec.Struct, frozen=True):
+    """A cluster in the database, as in the view ``clusters``.
+
+    Args:
+        cluster: its uid.
+        name: its name; empty if it has none.
+        first_at, last_at: times of its oldest and newest record in the journal; null if there are none.
+    """
+
+    cluster: str
+    name: str
+    first_at: str | None
+    last_at: str | None
+
+
 class StatsAnswer(msgspec.Struct, frozen=True):
     """Numbers of a cluster. The fields are those of ``kspan.store.ClusterStats``, times in RFC 3339."""
 
@@ -58,6 +73,11 @@ class StatsAnswer(msgspec.Struct, frozen=True):
     traces: dict[str, int]
     emissions: dict[str, dict[str, int]]
     size: int
+
+
+def cluster_answer(uid: str, name: str, first: int, last: int) -> ClusterAnswer:
+    """Return a cluster; times are Unix ns."""
+    return ClusterAnswer(uid, name, _time(first), _time(last))
 
 
 def object_answer(row: ObjectRow, state: str = "") -> ObjectAnswer:

@@ -100,14 +100,17 @@ class _ChangedError(Exception):
     """The partition has changed since it was examined."""
 
 
+# SELECT 1 in EXISTS: Citus rejects an empty list of columns.
+
+
 def _has_others(connection: Connection, name: str, cluster: str) -> bool:
-    one = f"EXISTS (SELECT FROM {name} WHERE cluster"
+    one = f"EXISTS (SELECT 1 FROM {name} WHERE cluster"  # noqa: S608
     return bool(connection.exec_driver_sql(f"SELECT {one} < %s) OR {one} > %s)", (cluster, cluster)).scalar_one())
 
 
 def _is_young(connection: Connection, cluster: str, last: int, before: int) -> bool:
     """True if a record before the sequence number ``last`` is not old: the journal is pruned in its order."""
-    query = "SELECT EXISTS (SELECT FROM journal WHERE cluster = %s AND seq < %s AND recorded_at >= %s)"
+    query = "SELECT EXISTS (SELECT 1 FROM journal WHERE cluster = %s AND seq < %s AND recorded_at >= %s)"
     return bool(connection.exec_driver_sql(query, (cluster, last, before)).scalar_one())
 
 

@@ -23,7 +23,7 @@ from kspan.model import RecordType, SpanEvent, SpanLink, SpanState, TraceState
 from kspan.settings import FoldSettings
 from kspan.store.schema.column_types import Json, Payload, Word
 
-REVISION: Final = "kspan_0005"
+REVISION: Final = "kspan_0006"
 """The newest migration. It is repeated here so that an up-to-date database opens without Alembic."""
 
 metadata: Final = MetaData(naming_convention={"pk": "%(table_name)s_pkey"})
@@ -318,5 +318,14 @@ leader_state = Table(
     **_CLUSTERED,
 )
 
-INTERNAL: Final = (pending, fold_state, recorded_days, export_state, leader_state)
+cluster_names = Table(
+    "cluster_names",
+    metadata,
+    _cluster(),
+    _column("name", Text, "internal: the newest --cluster-name; not unique"),
+    comment="Internal: the names of the clusters, for the view clusters",
+    **_CLUSTERED,
+)
+
+INTERNAL: Final = (pending, fold_state, recorded_days, export_state, leader_state, cluster_names)
 """Tables that are not part of the SQL interface."""

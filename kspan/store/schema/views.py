@@ -28,6 +28,18 @@ FUNCTIONS: Final = (
 
 VIEWS: Final = (
     View(
+        "clusters",
+        "A row for each cluster in the database",
+        (
+            _CLUSTER,
+            ("name", "TEXT", "its newest --cluster-name; empty if it was given none. Several can have the same"),
+            ("first_at", "TEXT", f"time of its oldest record in the journal {_AT}"),
+            ("last_at", "TEXT", f"time of its newest record in the journal {_AT}"),
+            ("first_time", "BIGINT", "time of its oldest record in the journal (Unix ns UTC)"),
+            ("last_time", "BIGINT", "time of its newest record in the journal (Unix ns UTC)"),
+        ),
+    ),
+    View(
         "occurrences",
         "Spans with readable times, and with the most useful attributes as columns. "
         "An occurrence appears a few seconds after it happened, when its cause has been chosen",

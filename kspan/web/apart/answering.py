@@ -15,7 +15,7 @@ from kspan.query.visible import EVERYTHING, Visible
 from kspan.web.access.asker import asking
 from kspan.web.apart import messages
 from kspan.web.apart.messages import Facts, Message
-from kspan.web.guard import CHECK, VISIBLE
+from kspan.web.guard import CHECK, VISIBLE, cluster_of
 
 _logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class _Answering:
             visible = EVERYTHING if facts.whole else Visible(request.may_list)
             scope[VISIBLE], scope[CHECK] = visible, request.check
             try:
-                with asking(visible, session=facts.session):
+                with asking(visible, session=facts.session, cluster=cluster_of(scope)):
                     await self._app(scope, request.events.get, request.send)
             except ConnectionError:
                 _logger.debug("a request ends: the client or the daemon is gone")

@@ -16,6 +16,7 @@ from kspan.emit.otel_spans import ClusterIdentity, readable_span
 from kspan.emit.otlp_json_file import encode_lines
 from kspan.errors import QueryError, StoreError
 from kspan.model import SpanRow, TraceRow
+from kspan.query.fleet.choose import AmbiguousClusterError, UnknownClusterError
 from kspan.query.traces import read_traces
 from kspan.query.visible import Visible
 from kspan.web.history import BusyError, History, NotThereError, TooSlowError
@@ -63,8 +64,10 @@ class _Api:
     async def _answer(self, work: Callable[[], Awaitable[bytes]]) -> Response:
         try:
             body, status = await work(), 200
-        except BadRequestError as error:
+        except (BadRequestError, AmbiguousClusterError) as error:
             body, status = self._failure(400, str(error)), 400
+        except UnknownClusterError as error:
+            body, status = self._failure(404, str(error)), 404
         except NoTraceError as error:
             body, status = self._failure(404, str(error)), 404
         except HTTPException as error:

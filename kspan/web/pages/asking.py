@@ -14,7 +14,9 @@ from starlette.routing import Route
 from kspan.errors import QueryError, StoreError
 from kspan.query.time_args import parse_moment
 from kspan.query.visible import Visible
+from kspan.web.access.asker import asked_cluster
 from kspan.web.history import BusyError, History, NotThereError, TooSlowError
+from kspan.web.pages.cluster_switch import switch_of
 from kspan.web.pages.html import render
 from kspan.web.v1.cursors import from_cursor
 from kspan.web.v1.problems import BadRequestError
@@ -42,7 +44,7 @@ class Frame:
 
     async def ask(self, question: Callable[[Connection, str, Visible], _Found]) -> _Found:
         """Return the answer of ``question``, which is also called with what the asker may see."""
-        return await self.history.ask(question)
+        return await self.history.ask(question, default=True)
 
     def route(self, path: str, page: Page) -> Route:
         """Return the route of a page. Its errors become pages that say what is wrong."""
@@ -71,7 +73,7 @@ class Frame:
     def render(self, template: str, status: int = 200, *, here: str = "", **values: Any) -> Response:
         """Return a page. ``here`` is its entry in the navigation."""
         watching = self._watching() if self._watching is not None else None
-        return render(template, status, here=here, watching=watching, **values)
+        return render(template, status, here=here, watching=watching, switch=switch_of(asked_cluster()), **values)
 
     def problem(self, status: int, title: str, text: str) -> Response:
         """Return a page about an error."""

@@ -6,7 +6,7 @@ import re
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlencode
 
 import jinja2
 from markupsafe import Markup, escape
@@ -15,7 +15,8 @@ from starlette.responses import Response
 from kspan import __version__
 from kspan.terminal.text import duration, harmless
 from kspan.times import format_time, parse_time
-from kspan.web.access.asker import signed_in
+from kspan.web.access.asker import asked_cluster, signed_in
+from kspan.web.guard import CLUSTER
 
 STATIC: Final = files("kspan.web") / "static"
 TEMPLATES: Final = files("kspan.web") / "templates"
@@ -73,6 +74,7 @@ def _environment() -> jinja2.Environment:
         finalize=_finalize,
     )
     environment.filters |= {
+        "in_cluster": _in_cluster,
         "badge": badge,
         "color": color,
         "day": day,
@@ -89,6 +91,8 @@ def _environment() -> jinja2.Environment:
     }
     environment.globals |= {
         "asset": asset,
+        "cluster_field": cluster_field,
+        "cluster_given": lambda: asked_cluster().given,
         "object_url": object_url,
         "signed_in": signed_in,
         "trace_url": trace_url,
@@ -96,6 +100,12 @@ def _environment() -> jinja2.Environment:
         "why_url": why_url,
     }
     return environment
+
+
+@jinja2.pass_context
+def _in_cluster(_context: jinja2.runtime.Context, url: str) -> str:
+    """``in_cluster`` as a filter. With the context: Jinja2 would apply it to a constant once, for all requests."""
+    return in_cluster(url)
 
 
 def _template(name: str) -> str:
@@ -121,20 +131,37 @@ def asset_digest(name: str) -> str:
     return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
 
 
+def in_cluster(url: str) -> str:
+    """Return the address of a page or list with the cluster that the request names, if it names one."""
+    given = asked_cluster().given
+    if not given:
+        return url
+    page, hash_, fragment = url.partition("#")
+    path, _, query = page.partition("?")
+    pairs = [pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != CLUSTER]
+    return f"{path}?{urlencode([*pairs, (CLUSTER, given)])}{hash_}{fragment}"
+
+
+def cluster_field() -> Markup:
+    """Return the hidden field by which a form keeps the cluster that the request names, if it names one."""
+    given = asked_cluster().given
+    return Markup('<input type="hidden" name="{}" value="{}">').format(CLUSTER, given) if given else Markup("")
+
+
 def trace_url(trace_id: str, span_id: str = "") -> str:
     """Return the address of a trace, or of a span in it."""
-    return f"/traces/{quote(trace_id)}" + (f"#{quote(span_id)}" if span_id else "")
+    return in_cluster(f"/traces/{quote(trace_id)}" + (f"#{quote(span_id)}" if span_id else ""))
 
 
 def object_url(uid: str, at: str = "") -> str:
     """Return the address of an object, now or at a time."""
-    return f"/objects/{quote(uid, safe='')}" + (f"?at={quote(at)}" if at else "")
+    return in_cluster(f"/objects/{quote(uid, safe='')}" + (f"?at={quote(at)}" if at else ""))
 
 
 def why_url(kind: str, namespace: str, name: str, at: str = "") -> str:
     """Return the address that says why the latest occurrence of an object happened."""
     path = "/".join(quote(part, safe="") for part in (kind.lower(), namespace, name) if part)
-    return f"/why/{path}" + (f"?at={quote(at)}" if at else "")
+    return in_cluster(f"/why/{path}" + (f"?at={quote(at)}" if at else ""))
 
 
 # Text

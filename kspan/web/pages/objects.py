@@ -2,7 +2,7 @@
 
 import time
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from msgspec.structs import replace
 from sqlalchemy import Connection
@@ -33,6 +33,7 @@ from kspan.times import format_time
 from kspan.web.pages.asking import Frame, moment, position_of
 from kspan.web.pages.drawing.family_chart import narrow_chart, wide_chart
 from kspan.web.pages.drawing.life_bars import draw
+from kspan.web.pages.html import object_url
 from kspan.web.v1.cursors import to_cursor
 
 SHOWN: Final = 100
@@ -59,7 +60,7 @@ def routes(frame: Frame) -> list[Route]:
         given = request.path_params
         wanted = ObjectName(parse_kind(given["kind"]), given.get("namespace", ""), given["name"])
         found = await frame.ask(lambda c, cluster, seen: find(c, cluster, wanted, visible=seen))
-        return RedirectResponse(f"/objects/{quote(found.object.uid, safe='')}", 303)
+        return RedirectResponse(object_url(found.object.uid), 303)
 
     async def page(request: Request) -> Response:
         given = request.query_params

@@ -15,6 +15,7 @@ from kspan.query.why import Why, why
 from kspan.query.why_headline import headline, is_root
 from kspan.times import format_time
 from kspan.web.pages.asking import Frame, moment
+from kspan.web.pages.html import in_cluster
 
 
 def routes(frame: Frame) -> list[Route]:
@@ -29,7 +30,7 @@ def routes(frame: Frame) -> list[Route]:
         except QueryError as error:
             return frame.problem(400, "Not an object", str(error))
         path = "/".join(quote(part, safe="") for part in (wanted.kind.written, wanted.namespace, wanted.name) if part)
-        return RedirectResponse(f"/why/{path}", 303)
+        return RedirectResponse(in_cluster(f"/why/{path}"), 303)
 
     async def page(request: Request) -> Response:
         given, query = request.path_params, request.query_params

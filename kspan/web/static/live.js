@@ -1,6 +1,7 @@
 // Keeps a page up to date: when the server reports news, the parts marked with data-live are read again.
 // What is filtered, sorted and counted stays in one place, the server.
 
+import { inCluster } from "./cluster.js";
 import { showTimes } from "./times.js";
 
 const PAUSE_MS = 1000;
@@ -15,7 +16,7 @@ export function listen(kinds, read, { first = false, lost = () => {} } = {}) {
   let due = null;
   let isReading = false;
   let isOver = false;
-  const source = new EventSource(`/v1/stream?kinds=${kinds.join(",")}`);
+  const source = new EventSource(inCluster(`/v1/stream?kinds=${kinds.join(",")}`));
   const later = () => {
     if (isOver) return;
     due ??= setTimeout(async () => {

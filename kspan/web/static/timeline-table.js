@@ -1,5 +1,6 @@
 // Rows of the table below the lanes.
 
+import { inCluster } from "./cluster.js";
 import { badgeOf } from "./colors.js";
 
 /** Returns the row of occurrence `i` of `data`, about the object of `lane`. */
@@ -16,14 +17,14 @@ export function rowOf(data, lane, i) {
   when.dataset.moment = "";
   cell("tight", when);
   const object = document.createElement("a");
-  object.href = lane.uid ? `/objects/${encodeURIComponent(lane.uid)}` : "#occurrences";
+  object.href = lane.uid ? inCluster(`/objects/${encodeURIComponent(lane.uid)}`) : "#occurrences";
   const kind = document.createElement("span");
   kind.className = "kind";
   kind.textContent = badgeOf(lane.kind);
   object.append(kind, lane.name);
   cell("tight", object);
   const what = document.createElement("a");
-  what.href = data.trace[i] ? `/traces/${data.trace[i]}#${data.span[i]}` : "#occurrences";
+  what.href = data.trace[i] ? inCluster(`/traces/${data.trace[i]}#${data.span[i]}`) : "#occurrences";
   const reason = document.createElement("b");
   reason.textContent = data.reason[i];
   if (data.flag[i] === 1) reason.className = "bad";

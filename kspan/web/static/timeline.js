@@ -1,6 +1,7 @@
 // The lanes of the timeline: reads the occurrences in columns, draws those in view, and lets the reader zoom, move and
 // select a range or an occurrence. The table below shows what is in the range.
 
+import { inCluster } from "./cluster.js";
 import { badgeOf, resolved } from "./colors.js";
 import { listen } from "./live.js";
 import { Causes, drawArrow } from "./timeline-causes.js";
@@ -294,7 +295,7 @@ function drawNames() {
     const top = lane.at * LANE - scroll;
     if (top < -LANE || top > height) continue;
     const link = document.createElement("a");
-    link.href = lane.uid ? `/objects/${encodeURIComponent(lane.uid)}` : "#occurrences";
+    link.href = lane.uid ? inCluster(`/objects/${encodeURIComponent(lane.uid)}`) : "#occurrences";
     link.style.top = `${top}px`;
     const kind = document.createElement("span");
     kind.className = "kind";
@@ -507,7 +508,7 @@ function showTip(i, across, down) {
 // Choosing an occurrence with the keyboard or a finger
 
 function open(i) {
-  if (data.trace[i]) location.href = `/traces/${data.trace[i]}#${data.span[i]}`;
+  if (data.trace[i]) location.href = inCluster(`/traces/${data.trace[i]}#${data.span[i]}`);
 }
 
 // The next occurrence in time, or the one before; without a chosen one, the first or last in view.

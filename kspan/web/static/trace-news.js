@@ -1,5 +1,7 @@
 // News of an open trace: the server says when it changed, or the page asks again and again.
 
+import { inCluster } from "./cluster.js";
+
 const PAUSE_MS = 500;
 const POLL_MS = 5000;
 
@@ -10,7 +12,7 @@ const POLL_MS = 5000;
  */
 export function followTrace(traceId, isOpen, read) {
   if (!isOpen()) return;
-  const source = new EventSource("/v1/stream?kinds=trace,occurrence");
+  const source = new EventSource(inCluster("/v1/stream?kinds=trace,occurrence"));
   let isDue = false;
   let isReading = false;
   const reading = async () => {

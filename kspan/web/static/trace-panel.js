@@ -1,5 +1,6 @@
 // The details of the selected row: what it is, what changed, because of what, when, and what follows.
 
+import { inCluster } from "./cluster.js";
 import { clock, duration, moment } from "./times.js";
 import { button, kindOf, make, nameOf, plain, plainLines } from "./trace-dom.js";
 import { CERTAIN, CHANGE, ERROR, REMOTE, UNFINISHED } from "./trace-model.js";
@@ -58,7 +59,7 @@ export class Panel {
     const { traceId, ids } = tree.spans;
     let detail = null;
     try {
-      const answer = await fetch(`/traces/${traceId}/spans/${ids[span]}.json`);
+      const answer = await fetch(inCluster(`/traces/${traceId}/spans/${ids[span]}.json`));
       if (answer.ok) detail = await answer.json();
     } catch {
       // The page shows what it knows.
@@ -120,7 +121,7 @@ export class Panel {
     if (!detail?.uid) return name;
     const link = make("a", "link");
     const at = new Date(Math.max(detail.end, detail.begin)).toISOString();
-    link.href = `/objects/${encodeURIComponent(detail.uid)}?at=${encodeURIComponent(at)}`;
+    link.href = inCluster(`/objects/${encodeURIComponent(detail.uid)}?at=${encodeURIComponent(at)}`);
     link.append(name);
     return link;
   }
@@ -255,7 +256,7 @@ export class Panel {
       line.append(make("span", "dim", `${RELATIONS[link.relation] ?? "linked to"} `));
       const known = link.name !== "";
       const target = make(known ? "a" : "span", known ? "link" : "dim");
-      if (known) target.href = `/traces/${link.trace_id}#${link.span_id}`;
+      if (known) target.href = inCluster(`/traces/${link.trace_id}#${link.span_id}`);
       target.textContent = known ? `${plain(link.name)} ${plain(link.object)} · ${moment(link.start)}` : `trace ${link.trace_id.slice(0, 12)}, which is not recorded here`;
       line.append(target);
       list.append(line);

@@ -1,5 +1,6 @@
 // The page of a trace: keeps rows, overview, details, address and keyboard together.
 
+import { inCluster } from "./cluster.js";
 import { colorOf } from "./colors.js";
 import { readAgain } from "./live.js";
 import { make } from "./trace-dom.js";
@@ -399,7 +400,7 @@ document.addEventListener(
 // News: an open trace is read again; what a reader selected, folded and scrolled to stays.
 
 async function load() {
-  const answer = await fetch(`/traces/${stage.dataset.trace}/rows.json`, tag ? { headers: { "If-None-Match": tag } } : {});
+  const answer = await fetch(inCluster(`/traces/${stage.dataset.trace}/rows.json`), tag ? { headers: { "If-None-Match": tag } } : {});
   if (answer.status === 304) return false;
   if (!answer.ok) throw new Error(String(answer.status));
   tag = answer.headers.get("ETag") ?? "";

@@ -1,5 +1,6 @@
 // The scatter plot above the list of traces: start against duration, color by outcome. A click opens the trace.
 
+import { inCluster } from "./cluster.js";
 import { resolved } from "./colors.js";
 import { keepLive } from "./live.js";
 import { duration, moment } from "./times.js";
@@ -68,7 +69,7 @@ function drawAlways(figure) {
     draw();
   });
   canvas.addEventListener("click", () => {
-    if (near) location.href = `/traces/${near.id}`;
+    if (near) location.href = inCluster(`/traces/${near.id}`);
   });
   new ResizeObserver(draw).observe(canvas);
   document.addEventListener("zone", draw);

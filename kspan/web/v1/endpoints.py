@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from kspan import __version__
@@ -11,10 +12,19 @@ from kspan.errors import QueryError
 from kspan.model import TraceState
 from kspan.query.answers import occurrence, trace
 from kspan.query.answers import why as why_answers
-from kspan.query.answers.objects import GapAnswer, ObjectAnswer, StatsAnswer, gap, object_answer, stats_answer
+from kspan.query.answers.objects import (
+    ClusterAnswer,
+    GapAnswer,
+    ObjectAnswer,
+    StatsAnswer,
+    gap,
+    object_answer,
+    stats_answer,
+)
 from kspan.query.answers.occurrence import LineAnswer
 from kspan.query.answers.trace import TraceAnswer, TraceItem
 from kspan.query.answers.why import WhyAnswer
+from kspan.query.fleet.listing import list_clusters
 from kspan.query.objects import listing
 from kspan.query.objects.compare import DiffAnswer, VersionAnswer, compare, diff_answer, version_answer
 from kspan.query.objects.listing import ObjectFilter, list_objects, object_with_uid
@@ -33,6 +43,7 @@ from kspan.query.visible import Visible
 from kspan.query.waterfall.head import visible_trace
 from kspan.query.why import why
 from kspan.store.tables import stats
+from kspan.web.access.asker import asked_cluster
 from kspan.web.v1 import parameters as p
 from kspan.web.v1.cursors import from_cursor, to_cursor
 from kspan.web.v1.page import Page
@@ -57,6 +68,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         tag: returns what stands for an answer that will never change, without making the answer; empty if that is not
             known before. Its arguments are those of ``ask``.
         whole: true if it is only for askers who may see everything.
+        of_all: true if it is about all clusters.
     """
 
     path: str
@@ -67,6 +79,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     is_final: Callable[[Any], bool] = lambda _: False
     tag: Callable[[Connection, str, Visible, Given], str] = lambda *_: ""
     whole: bool = False
+    of_all: bool = False
 
 
 def _traces(connection: Connection, cluster: str, visible: Visible, given: Given) -> Page[TraceItem]:
@@ -206,6 +219,15 @@ def _stats(connection: Connection, cluster: str, _visible: Visible, _given: Give
     return stats_answer(stats.of_cluster(connection, cluster, stats.database_size(connection, None)))
 
 
+def _clusters(connection: Connection, cluster: str, _visible: Visible, given: Given) -> Page[ClusterAnswer]:
+    cursor = given.text("cursor")
+    after = from_cursor(cursor, tuple[str])[0] if cursor else ""
+    offered = [each.uid for each in asked_cluster().offered] or [cluster]
+    uids = [uid for uid in sorted(offered) if uid > after]
+    shown = uids[: given.limit()]
+    return Page(list_clusters(connection, shown), to_cursor((shown[-1],)) if len(uids) > len(shown) else None)
+
+
 def _object(given: Given) -> ObjectName:
     return ObjectName(parse_kind(given.text("kind")), given.text("namespace"), given.text("name"))
 
@@ -224,7 +246,15 @@ def _of_object(path: str, about: str, more: tuple[Parameter, ...], answer: Any, 
     ]  # fmt: skip
 
 
-ENDPOINTS: Final = (
+_ENDPOINTS: Final = (
+    Endpoint(
+        "/v1/clusters",
+        "The clusters that can be asked about, by uid.",
+        _LIST,
+        Page[ClusterAnswer],
+        _clusters,
+        of_all=True,
+    ),
     Endpoint(
         "/v1/traces",
         "Traces, newest first.",
@@ -284,4 +314,8 @@ ENDPOINTS: Final = (
         whole=True,
     ),
     Endpoint("/v1/stats", "Numbers of records, rows and traces.", (), StatsAnswer, _stats, whole=True),
+)
+
+ENDPOINTS: Final = tuple(
+    each if each.of_all else replace(each, parameters=(*each.parameters, p.CLUSTER)) for each in _ENDPOINTS
 )

@@ -10,12 +10,14 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
+import anyio.to_thread
 import msgspec
 
 from kspan.errors import KspanError
 from kspan.model import SpanState
 from kspan.query.answers import occurrence, trace
 from kspan.query.news import News, NewsReader
+from kspan.web.access.asker import AskedCluster
 from kspan.web.history import BusyError, History, NotThereError
 
 _logger = logging.getLogger(__name__)
@@ -119,14 +121,51 @@ class Listener:
         return found
 
 
+class Newsrooms:
+    """A newsroom for each cluster that somebody listens to. For the event loop of the server."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._rooms: dict[str, Newsroom] = {}
+        self._closed = False
+
+    async def of(self, asked: AskedCluster) -> "Newsroom":
+        """Return the newsroom of the cluster that a request asks about. Raises what ``History.resolve`` raises."""
+        cluster = await anyio.to_thread.run_sync(self._cluster, asked)
+        if self._closed:
+            raise BusyError
+        return self._rooms.setdefault(cluster, Newsroom(self._history, cluster))
+
+    def _cluster(self, asked: AskedCluster) -> str:
+        """Return the uid of the cluster; empty for that of the server, whose news begin as soon as it has a history."""
+        try:
+            own = self._history.store()[1]
+        except NotThereError:
+            if not asked.given:
+                return ""
+            raise
+        if own and not asked.given:
+            return ""
+        found = self._history.resolve(asked)[1]
+        return "" if found == own else found
+
+    def close(self) -> None:
+        """End all news. Calling it again does nothing."""
+        self._closed = True
+        for room in list(self._rooms.values()):
+            room.close()
+
+
 class Newsroom:
     """Polls for news while there are listeners.
 
     Args:
         history: what is polled.
+        cluster: uid of the cluster; empty: the one that is asked about if a request names none.
     """
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, cluster: str = "") -> None:
+        self._cluster = cluster
         self.epoch = secrets.token_hex(4)
         """Numbers of items are those of this process only."""
         self._history = history
@@ -206,7 +245,8 @@ class Newsroom:
         while not self._closed.is_set():
             try:
                 if reader is None:
-                    reader = NewsReader(*self._history.store())
+                    store, own = self._history.store()
+                    reader = NewsReader(store, self._cluster or own)
                 self.publish(reader.poll())
                 self._begin()
             except (KspanError, NotThereError) as error:

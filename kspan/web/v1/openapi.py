@@ -10,7 +10,7 @@ from kspan.query.sql.answer import SqlAnswer, SqlQuestion
 from kspan.web.problem import MEDIA_TYPE, Problem
 from kspan.web.v1 import sql
 from kspan.web.v1.endpoints import ENDPOINTS, Endpoint
-from kspan.web.v1.parameters import Parameter
+from kspan.web.v1.parameters import CLUSTER, Parameter
 from kspan.web.v1.stream import PARAMETERS
 
 _Json = dict[str, Any]
@@ -90,6 +90,7 @@ def _statements(question: _Json, answer: _Json) -> _Json:
             "operationId": "sql",
             "summary": "Runs an SQL statement that can only read.",
             "description": "Only with --serve-sql, and for askers who may see everything.",
+            "parameters": [_parameter(CLUSTER)],
             "requestBody": {"required": True, "content": {"application/json": {"schema": question}}},
             "responses": {
                 "200": {"description": "Its rows.", "content": {"application/json": {"schema": answer}}},

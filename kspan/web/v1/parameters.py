@@ -55,6 +55,11 @@ NAMESPACE: Final = _text("namespace", "Only objects in this namespace.", "rollin
 NAME: Final = _text("name", "Only objects with this name.", "web")
 PREFIX: Final = _text("name", "Only objects whose name begins like this.", "web")
 NODE: Final = _text("node", "Only this Node and the Pods on it.", "node-a")
+CLUSTER: Final = _text(
+    "cluster",
+    "The cluster, by its name or uid, if the history has several (see /v1/clusters).",
+    "a36e62c6-4d4c-4ed2-b8cf-37e9d0a10f4d",
+)
 UID: Final = _text("uid", "uid of the object, if several had this name.", "cd294c1f-2307-4086-8f34-caf845b66626")
 ACTOR: Final = _text("actor", "Only traces that this component started.", "kubectl")
 STATUS: Final = _text("status", "Only traces with this status.", "error", enum=list(Status))

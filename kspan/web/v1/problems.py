@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from kspan.errors import QueryError, StoreError
+from kspan.query.fleet.choose import AmbiguousClusterError
 from kspan.web.history import BusyError, NotThereError, TooSlowError
 from kspan.web.problem import problem
 
@@ -28,6 +29,8 @@ def with_problems(answer: Endpoint) -> Endpoint:
         try:
             return await answer(request)
         except BadRequestError as error:
+            return problem(400, str(error))
+        except AmbiguousClusterError as error:
             return problem(400, str(error))
         except QueryError as error:
             return problem(404, str(error))

@@ -13,7 +13,7 @@ from kspan.query.visible import Visible
 from kspan.web.history import History
 from kspan.web.v1 import sql, stream
 from kspan.web.v1.endpoints import ENDPOINTS, Endpoint
-from kspan.web.v1.news import Newsroom
+from kspan.web.v1.news import Newsrooms
 from kspan.web.v1.openapi import document
 from kspan.web.v1.parameters import Given
 from kspan.web.v1.problems import with_problems
@@ -26,11 +26,11 @@ CLUSTER_HEADER: Final = "X-Kspan-Cluster"
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-def routes(history: History, newsroom: Newsroom) -> list[Route]:
+def routes(history: History, newsrooms: Newsrooms) -> list[Route]:
     """Return the routes of ``/v1``."""
     return [
         Route("/v1/openapi.json", _document),
-        stream.route(history, newsroom),
+        stream.route(history, newsrooms),
         sql.route(history),
         *(_route(history, endpoint) for endpoint in ENDPOINTS),
     ]
@@ -57,9 +57,10 @@ def _route(history: History, endpoint: Endpoint) -> Route:
                 tag = tag_of(body)
             return body, tag, cluster
 
-        body, tag, cluster = await history.ask(question)
+        body, tag, cluster = await history.ask(question, default=endpoint.of_all)
         response = _response(request, body, tag)
-        response.headers[CLUSTER_HEADER] = cluster
+        if not endpoint.of_all:
+            response.headers[CLUSTER_HEADER] = cluster
         return response
 
     return Route(endpoint.path, with_problems(answer))

@@ -17,11 +17,15 @@ from kspan.query.sql.lexer import read_statement
 from kspan.query.sql.result import size_of
 from kspan.query.sql.run import run_statement
 from kspan.query.visible import Visible
-from kspan.web.access.asker import of_asker
+from kspan.store import Store
+from kspan.store.tables.cluster_names import has_others
+from kspan.web.access.asker import AskedCluster, asked_cluster, of_asker
 from kspan.web.history import BusyError, History
 from kspan.web.v1.problems import BadRequestError, with_problems
 
 PATH: Final = "/v1/sql"
+
+NOT_SERVED: Final = "SQL is not served here: start kspan run or kspan serve with --serve-sql"
 
 ROWS: Final = 100_000
 """Maximum number of rows of an answer."""
@@ -56,7 +60,7 @@ def route(history: History) -> Route:
         if request.method != "POST":
             raise HTTPException(405, "send a statement with POST", {"Allow": "POST"})
         if not history.serves_sql:
-            raise HTTPException(403, "SQL is not served here: start kspan run or kspan serve with --serve-sql")
+            raise HTTPException(403, NOT_SERVED)
         # A page of another site can send a form or text to this machine, but not this type without being asked first.
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
             raise HTTPException(415, f"the statement has to be sent as {_JSON}")
@@ -84,14 +88,27 @@ class _Statements:
         finally:
             self._asked -= 1
 
+    def _store(self, asked: AskedCluster, question: SqlQuestion) -> tuple[Store, str]:
+        """Return the store and the value of ``:cluster``: empty if there are several, and it is not needed."""
+        store, own = self._history.store()
+        if self._history.private and _has_others(store, own):
+            # A statement can read all of the database, and the asker has rights in one of its clusters. The answer is
+            # that of a server that serves no SQL, so that it does not tell about the others.
+            raise HTTPException(403, NOT_SERVED)
+        if not own and not asked.given:
+            needed = "cluster" in read_statement(question.statement, store.dialect).parameters
+            if not needed or "cluster" in question.parameters:
+                return store, ""
+        return self._history.resolve(asked)
+
     def _run(self, question: SqlQuestion, visible: Visible) -> bytes:
         if not visible.everything():
             raise HTTPException(403, "statements are only for those who may list the Events of all namespaces")
-        store, cluster = self._history.store()
         limit = min(question.limit or ROWS, ROWS)
         seconds = min(question.timeout or SECONDS, SECONDS)
-        values = {"cluster": cluster, **question.parameters}
         try:
+            store, cluster = self._store(asked_cluster(), question)
+            values = {"cluster": cluster, **question.parameters}
             statement = read_statement(question.statement, store.dialect)
             with run_statement(store, statement, values, seconds, limit + 1, ROW_BYTES * 4, shared=True) as result:
                 found: list[list[Any]] = []
@@ -104,6 +121,11 @@ class _Statements:
                 return _encode(SqlAnswer(store.dialect, result.columns, found, more=False))
         except QueryError as error:
             raise BadRequestError(str(error)) from error
+
+
+def _has_others(store: Store, cluster: str) -> bool:
+    with store.reading("look for other clusters", seconds=SECONDS) as connection:
+        return has_others(connection, cluster)
 
 
 def _question(body: bytes) -> SqlQuestion:

@@ -14,10 +14,10 @@ from starlette.types import Receive, Scope, Send
 
 from kspan.errors import StoreError
 from kspan.query.visible import EVERYTHING, Visible
-from kspan.web.access.asker import of_asker
+from kspan.web.access.asker import asked_cluster, of_asker
 from kspan.web.history import BusyError, History, NotThereError, TooSlowError
-from kspan.web.v1.news import OCCURRENCE, RESET, TRACE, Item, Listener, Newsroom
-from kspan.web.v1.parameters import Given, Parameter
+from kspan.web.v1.news import OCCURRENCE, RESET, TRACE, Item, Listener, Newsroom, Newsrooms
+from kspan.web.v1.parameters import CLUSTER, Given, Parameter
 from kspan.web.v1.problems import BadRequestError, with_problems
 
 _logger = logging.getLogger(__name__)
@@ -36,14 +36,14 @@ KINDS: Final = Parameter(
 INSIDE: Final = Parameter(
     "namespace", "Only news about objects in this namespace.", {"type": "string", "maxLength": 253}, "rolling-update"
 )
-PARAMETERS: Final = (KINDS, INSIDE)
+PARAMETERS: Final = (KINDS, INSIDE, CLUSTER)
 
 _ID: Final = re.compile(r"([0-9a-f]{8})-(\d{1,15})", re.ASCII)
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _MEDIA_TYPE: Final = "text/event-stream"
 
 
-def route(history: History, newsroom: Newsroom) -> Route:
+def route(history: History, newsrooms: Newsrooms) -> Route:
     """Return the route of the stream."""
 
     async def answer(request: Request) -> Response:
@@ -51,6 +51,7 @@ def route(history: History, newsroom: Newsroom) -> Route:
         kinds = _kinds(given.text("kinds"))
         if request.method == "HEAD":
             return Response(None, headers=_HEADERS, media_type=_MEDIA_TYPE)
+        newsroom = await newsrooms.of(asked_cluster())
         listener = Listener()
         last = newsroom.join(listener, _resumed(request, newsroom))
         events = _events(request, history, newsroom, listener, last, kinds, given.text("namespace"))

@@ -45,7 +45,9 @@ class Relayed:
 
 def program(url: str) -> Program:
     """Return the program that answers from a database."""
-    return Program(answer.MODULE, msgspec.msgpack.encode(answer.Setup(url, serves_sql=True, log_level="warning")))
+    return Program(
+        answer.MODULE, msgspec.msgpack.encode(answer.Setup(url, serves_sql=True, private=False, log_level="warning"))
+    )
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from kspan.web.guard import Access
 from kspan.web.history import BusyError, History
 from kspan.web.server import Server
 from kspan.web.v1 import news
-from kspan.web.v1.news import OCCURRENCE, RESET, Item, Listener, Newsroom
+from kspan.web.v1.news import OCCURRENCE, RESET, Item, Listener, Newsroom, Newsrooms
 from kspan.web.v1.stream import route
 from tests.emit.rows import make_span, make_trace
 from tests.limits import HANG_S
@@ -205,8 +205,7 @@ def test_an_asker_who_may_see_one_namespace_gets_its_occurrences_once_and_no_oth
 def test_a_client_who_is_gone_before_the_stream_begins_leaves_its_place(store: Store) -> None:  # noqa: F811
     update(store)
     history = History(lambda _: (store, "c"))
-    newsroom = Newsroom(history)
-    endpoint = route(history, newsroom).endpoint
+    endpoint = route(history, Newsrooms(history)).endpoint
     scope = {"type": "http", "method": "GET", "path": "/v1/stream", "query_string": b"", "headers": []}
 
     async def gone(_: Message) -> None:
