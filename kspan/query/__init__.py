@@ -6,6 +6,7 @@ structs and rows; ``kspan.cli.render`` prints them.
 
 * ``why``, ``traces``, ``timeline``: the queries; ``spans`` reads what they share
 * ``explain``: what ``why`` shows first, and its reason
+* ``fleet``: which cluster a name means, and lists of all clusters
 * ``objects``: finds the object that a name means
 * ``time_args``: parses times
 * ``sql``: runs SQL statements that can only read

@@ -11,6 +11,7 @@ from kspan.pipeline import rebuild as rebuilding
 from kspan.query.answers.objects import stats_answer
 from kspan.settings import FoldSettings
 from kspan.store import ClusterStats, Store
+from kspan.terminal.text import harmless
 from kspan.times import format_time
 
 SHOWN = 20
@@ -112,8 +113,9 @@ def _print_table(store: Store, stats: list[ClusterStats]) -> None:
     print(f"database   {store.name}  {stats[0].size if stats else 0:,} bytes")
     if not stats:
         print("The journal is empty.")
+    names = {each.uid: harmless(each.name) for each in store.named_clusters()}
     for s in stats:
-        print(f"\ncluster    {s.cluster}")
+        print(f"\ncluster    {s.cluster}  {names.get(s.cluster, '')}".rstrip())
         if s.first_recorded_at:
             print(f"journal    {format_time(s.first_recorded_at)} to {format_time(s.last_recorded_at)}")
         _print_counts("records", s.journal)

@@ -53,7 +53,7 @@ class ClusterAnswer(msgspec.Struct, frozen=True):
     Args:
         cluster: its uid.
         name: its name; empty if it has none.
-        first_at, last_at: times of its oldest and newest record in the journal; null if there are none.
+        first_at, last_at: times of its oldest and newest record in the journal; null if it has no records.
     """
 
     cluster: str

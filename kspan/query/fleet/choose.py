@@ -52,7 +52,7 @@ def choose(clusters: Sequence[NamedCluster], wanted: str, how: str, *, private: 
 
 
 def listed(clusters: Sequence[NamedCluster]) -> str:
-    """Return names and uids for people: ``prod (0b1c…), 7d2e…``; ``none`` if there are none."""
+    """Return names and uids for people: ``prod (0b1c…), 7d2e…``; ``none`` for an empty list."""
     shown = [_both(each) for each in clusters[:_LISTED]]
     if more := len(clusters) - len(shown):
         shown.append(f"and {more} more")

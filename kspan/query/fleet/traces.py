@@ -26,7 +26,7 @@ class FleetTrace(TraceItem, frozen=True, kw_only=True):
 
 
 Ask = Callable[[str, TraceFilter, int | None], list[TraceItem]]
-"""Returns traces of the cluster with a uid, newest first, at most so many (None: all)."""
+"""Returns traces of the cluster with a uid, newest first, at most this number (None: all)."""
 
 
 def traces_of_all(

@@ -93,7 +93,7 @@ class _Statements:
         store, own = self._history.store()
         if self._history.private and _has_others(store, own):
             # A statement can read all of the database, and the asker has rights in one of its clusters. The answer is
-            # that of a server that serves no SQL, so that it does not tell about the others.
+            # that of a server that serves no SQL, so that it does not reveal the others.
             raise HTTPException(403, NOT_SERVED)
         if not own and not asked.given:
             needed = "cluster" in read_statement(question.statement, store.dialect).parameters

@@ -57,6 +57,12 @@ def test_a_name_means_the_same_as_the_uid(db: Path, command: tuple[str, ...]) ->
     assert named.stdout == kspan(*command, "--db", db, "--cluster", prod(db)).stdout != ""
 
 
+def test_the_statistics_have_the_names(db: Path) -> None:
+    lines = kspan("db", "stats", "--db", db).stdout.splitlines()
+    clusters = sorted(line.partition("    ")[2] for line in lines if line.startswith("cluster"))
+    assert clusters == sorted([f"{prod(db)}  prod", f"{STAGING}  staging", BARE])
+
+
 def test_without_a_cluster_or_with_an_unknown_one_names_and_uids_are_listed(db: Path) -> None:
     known = f"{prod(db)}"
     clusters = sorted([(known, "prod"), (STAGING, "staging"), (BARE, "")])
