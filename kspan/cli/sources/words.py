@@ -3,15 +3,17 @@
 import contextlib
 import io
 from collections.abc import Iterable, Iterator
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 from sqlalchemy import Connection, select
 
-from kspan.cli.sources.daemon import Daemon, open_daemon
 from kspan.cli.sources.database import open_database
 from kspan.cli.sources.source import HistoryOptions
 from kspan.query.objects.names import parse_kind
+
+if TYPE_CHECKING:
+    from kspan.cli.sources.daemon import Daemon
 
 MOST: Final = 100
 """Values that are offered. More do not help anybody."""
@@ -41,6 +43,8 @@ def open_words(options: HistoryOptions) -> Iterator[Words]:
     """Yield the words of the history that the options name. Prints nothing."""
     with contextlib.redirect_stderr(io.StringIO()):
         if options.remote:
+            from kspan.cli.sources.daemon import open_daemon
+
             with open_daemon(options, SECONDS) as daemon:
                 yield _DaemonWords(daemon)
             return
@@ -84,7 +88,7 @@ class _DatabaseWords(msgspec.Struct, frozen=True):
 
 
 class _DaemonWords(msgspec.Struct, frozen=True):
-    daemon: Daemon
+    daemon: "Daemon"
 
     def kinds(self) -> Iterable[str]:
         from kspan.k8s.kinds import built_in_kinds

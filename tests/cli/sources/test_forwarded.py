@@ -128,7 +128,7 @@ def answering(daemon: Remote, body: bytes, headers: Mapping[str, str]) -> Iterat
 def way(daemon: Remote) -> Iterator[ForwardedPort]:
     service = Service("kspan", "kspan", "http", "http")
     connection = connect(str(daemon.kubeconfig))
-    found = ForwardedPort(find_port(connection, service), tls=False, seconds=HANG_S)
+    found = ForwardedPort(lambda: find_port(connection, service), tls=False, seconds=HANG_S)
     yield found
     found.close()
     connection.close()
