@@ -106,7 +106,11 @@ async def forward(
     head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     writer.write(f"{head}\r\n".encode("latin-1") + request.body)
     try:
-        raw = await reader.readuntil(b"\r\n\r\n")
+        try:
+            raw = await reader.readuntil(b"\r\n\r\n")
+        except (asyncio.IncompleteReadError, OSError) as error:
+            message = "error trying to reach service: EOF"
+            raise statuses.StatusError(statuses.status(503, "ServiceUnavailable", message)) from error
         first, *lines = raw.decode("latin-1").rstrip().split("\r\n")
         found = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         kind = found.pop("content-type", "text/plain")

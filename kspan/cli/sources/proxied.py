@@ -37,6 +37,9 @@ SECONDS: Final = 60.0
 SILENT_S: Final = 3 * BEAT_S
 """Longest time without data in a stream."""
 
+_NO_HTTP: Final = "error trying to reach service"
+"""How the API server says that what is behind a Service did not answer (apimachinery pkg/util/proxy/transport.go)."""
+
 Answer = TypeVar("Answer")
 Answered = TypeVar("Answered", "Reply", "Lines")
 
@@ -197,7 +200,7 @@ class ProxiedDaemon:
     def _error(self, problem: Problem | None, error: ApiError, path: str) -> KspanError:
         if problem is None:
             if error.status in (502, 503) or not error.status or error.status == 401 or self._version:
-                return unreachable(self._connection, error)
+                return unreachable(self._connection, error, self._hint(error))
             return self.unreadable(path, str(error)) if not _is_status(error.body) else self._refused(error)
         detail = harmless(problem.detail)
         if problem.status == 401:
@@ -210,6 +213,12 @@ class ProxiedDaemon:
         if problem.status == 404 or (problem.status == 400 and path == STATEMENTS):
             return QueryError(detail)
         return error_of_status(problem.status, f"--remote: {self._service.written}: {detail}")
+
+    def _hint(self, error: ApiError) -> str:
+        """Say how a Service with TLS is named, if the API server could not talk to it."""
+        if error.status != 503 or _NO_HTTP not in str(error) or self._service.scheme == "https":
+            return ""
+        return f"; a Service with TLS is named --remote={self._service.namespace}/https:{self._service.name}"
 
     def _refused(self, error: ApiError) -> KspanError:
         if error.status == 404:

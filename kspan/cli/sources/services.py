@@ -131,13 +131,13 @@ def no_forwarding(service: Service, error: ForbiddenError) -> KspanError:
     )
 
 
-def unreachable(connection: Connection, error: ApiError) -> KspanError:
-    """Return the error for a request that the API server did not answer as it should."""
+def unreachable(connection: Connection, error: ApiError, hint: str = "") -> KspanError:
+    """Return the error for a request that the API server did not answer as it should; ``hint`` is added to it."""
     where = f"the API server {connection.host}"
     if error.status == 401:
         return KspanError(f"--remote: {where} does not know you: {error}: renew your credentials, or use --context")
     if error.status:
-        return error_of_status(error.status, f"--remote: {where} answered: {error}")
+        return error_of_status(error.status, f"--remote: {where} answered: {error}{hint}")
     return UnansweredError(f"--remote: no answer from {where}: {error}")
 
 
