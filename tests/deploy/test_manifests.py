@@ -285,7 +285,17 @@ def test_nothing_runs_in_the_stage_that_becomes_the_image() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["pyproject.toml", "constraints.txt", "LICENSE", "README.md", "alembic.ini", "migrations", "kspan", "deploy/image"],
+    [
+        "pyproject.toml",
+        "constraints.txt",
+        "LICENSE",
+        "README.md",
+        "hatch_build.py",
+        "alembic.ini",
+        "migrations",
+        "kspan",
+        "deploy/image",
+    ],
 )
 def test_the_files_that_the_image_copies_exist_and_are_not_ignored(name: str) -> None:
     assert (ROOT / name).exists()
