@@ -9,7 +9,7 @@ LARGEST: Final = 8 << 20
 """Bytes of the data of an event."""
 
 _ID: Final = re.compile(rb"[!-~]{1,128}")
-"""What is sent back in a header."""
+"""An id is sent back in a header."""
 
 
 class ServerEvent(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What ``/v1`` and those who ask it agree on: addresses, headers, pages, errors."""
+"""The contract of ``/v1`` with those who ask it: addresses, headers, pages, errors."""
 
 from typing import Final, Generic, TypeVar
 
