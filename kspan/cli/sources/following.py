@@ -115,19 +115,27 @@ class Following:
         """Read the timeline from where occurrences can be missing."""
         if not self._began:
             for line in self._timeline(self._wanted):
-                self._shown.add(line)
+                self._shown.add(line.span_id, self._start_of(line))
                 yield line
             return
         since = max(self._wanted.since, self._shown.edge())
         again = msgspec.structs.replace(self._wanted, since=since)
-        yield from self._select(line for line in self._timeline(again) if parse_time(line.start_time) >= since)
+        yield from self._select(line for line in self._timeline(again) if self._start_of(line) >= since)
 
     def _select(self, lines: Iterable[LineAnswer]) -> Iterator[LineAnswer]:
         """Yield those that pass the filter and were not shown."""
         for line in lines:
-            wanted = parse_time(line.start_time) >= self._wanted.since and (line.error or not self._wanted.errors)
-            if wanted and is_about(self._wanted, line.kind, line.namespace, line.name) and self._shown.add(line):
+            start = self._start_of(line)
+            about = is_about(self._wanted, line.kind, line.namespace, line.name)
+            wanted = about and start >= self._wanted.since and (line.error or not self._wanted.errors)
+            if wanted and self._shown.add(line.span_id, start):
                 yield line
+
+    def _start_of(self, line: LineAnswer) -> int:
+        try:
+            return parse_time(line.start_time)
+        except ValueError as error:
+            raise self._daemon.unreadable(STREAM, str(error)) from error
 
 
 class Shown:
@@ -150,12 +158,11 @@ class Shown:
         # The clock of a node can be ahead of the others.
         return min(self._newest, self._clock()) - LATE_NS
 
-    def add(self, line: LineAnswer) -> bool:
+    def add(self, span_id: str, start: int) -> bool:
         """Return whether an occurrence is new, and remember it."""
-        if line.span_id in self._starts:
+        if span_id in self._starts:
             return False
-        start = parse_time(line.start_time)
-        self._starts[line.span_id] = start
+        self._starts[span_id] = start
         self._newest = max(self._newest, start)
         if len(self._starts) > self._limit:
             edge = self.edge()

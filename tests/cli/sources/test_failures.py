@@ -279,3 +279,23 @@ def test_a_token_is_sent_only_to_a_service_that_was_named(terminal: Terminal, da
     command = (*TRACES, "--remote", "--kubeconfig", daemon.kubeconfig, "--remote-token-file", tmp_path / "token")
     assert terminal.run(*command).refused.startswith("--remote-token-file: name the Service with --remote=")
     assert not daemon.api.requests
+
+
+@pytest.mark.parametrize(
+    "content, problem",
+    [
+        (None, "no such file"),
+        (b"", "not a token"),
+        (b"two words", "not a token"),
+        (b"x" * 8193, "not a token"),
+        ("ä".encode(), "the token has to be ASCII"),
+    ],
+)
+def test_a_file_without_a_token_is_refused(
+    terminal: Terminal, daemon: Remote, tmp_path: Path, content: bytes | None, problem: str
+) -> None:
+    if content is not None:
+        (tmp_path / "token").write_bytes(content)
+    done = terminal.run(*TRACES, *daemon.flags, "--remote-token-file", tmp_path / "token")
+    assert done.refused == f"--remote-token-file: {tmp_path / 'token'}: {problem}"
+    assert not daemon.api.requests

@@ -22,9 +22,8 @@ from kspan.cli.sources.proxied import open_asker
 from kspan.cli.sources.source import HistoryOptions
 from kspan.errors import KspanError
 from kspan.query.answers.occurrence import LineAnswer
-from kspan.query.answers.occurrence import line as line_of
 from kspan.query.objects.names import parse_kind
-from kspan.query.timeline import TimelineFilter, TimelineLine
+from kspan.query.timeline import TimelineFilter
 from kspan.store import Store, open_store
 from kspan.times import SECOND
 from kspan.web.v1 import news
@@ -33,7 +32,7 @@ from tests.apiserver.forwarding import PROXY
 from tests.apiserver.port_forward import PORT_FORWARD
 from tests.cli.sources.commands import NAMESPACE, SERVICE, Remote, Terminal, remote
 from tests.cli.sources.test_failures import answering
-from tests.emit.rows import START, make_span
+from tests.emit.rows import START
 from tests.limits import HANG_S
 from tests.query.made import CLUSTER, commit, make_object, make_pending
 from tests.web.pages.site import site
@@ -296,14 +295,23 @@ def test_an_event_that_cannot_be_read_ends_it_with_one_line(
     assert done.refused.startswith("--remote: kspan/kspan runs kspan 99.0.0, whose answer kspan ")
 
 
-def made(number: int, start: int) -> LineAnswer:
-    return line_of(TimelineLine(start, make_span("Pod.Create", key=str(number), start=start)))
+def test_a_time_that_cannot_be_read_ends_it_with_one_line(live: Remote, store: Store) -> None:
+    with contextlib.closing(Database(store, CLUSTER).follow(ALL)) as local:
+        (line,) = next(local)
+    wrong = msgspec.structs.replace(line, start_time="yesterday\x1b[2J")
+    with (
+        open_asker(options(live)) as asker,
+        contextlib.closing(Following(asker, lambda _: iter([wrong]), ALL, never).batches()) as batches,
+        pytest.raises(KspanError, match="of the same version, whose answer") as refused,
+    ):
+        list(next(batches))
+    assert "\x1b" not in str(refused.value)
 
 
 def test_what_was_shown_long_ago_is_forgotten_once_there_is_much() -> None:
     shown = Shown(most=3, clock=lambda: START + 2 * LATE_NS)
-    assert [shown.add(made(number, START + number * LATE_NS)) for number in (0, 1, 1, 2)] == [True, True, False, True]
+    assert [shown.add(str(number), START + number * LATE_NS) for number in (0, 1, 1, 2)] == [True, True, False, True]
     assert shown.edge() == START + LATE_NS
-    assert shown.add(made(9, START + 9 * LATE_NS)), "a clock that is ahead"
+    assert shown.add(str(9), START + 9 * LATE_NS), "a clock that is ahead"
     assert shown.edge() == START + LATE_NS
-    assert [shown.add(made(number, START + number * LATE_NS)) for number in (0, 1, 2, 9)] == [True, False, False, False]
+    assert [shown.add(str(number), START + number * LATE_NS) for number in (0, 1, 2, 9)] == [True, False, False, False]
