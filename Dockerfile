@@ -11,7 +11,7 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
 
 # Dependencies first: their layer stays cached while the program changes.
-COPY pyproject.toml constraints.txt LICENSE README.md ./
+COPY pyproject.toml constraints.txt LICENSE README.md hatch_build.py ./
 RUN python3 -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; o = p['optional-dependencies']; print(*p['dependencies'], *o['grpc'], *o['postgres'], sep='\n')" > /tmp/requirements.txt \
     && /opt/build/bin/pip --python /opt/kspan/bin/python install --no-compile --only-binary :all: --constraint constraints.txt --requirement /tmp/requirements.txt
 

@@ -3,22 +3,18 @@
 import sys
 
 
-def main() -> None:
+def main(*, kubectl: bool = False) -> None:
     """Run ``kspan``. Exit code: 0 success, 1 a check failed (``db verify``), 2 an error, 130 interrupted."""
     from kspan.terminal.stdout import guard_standard_streams
 
     guard_standard_streams()
-    code = _run()
+    code = _run(kubectl=kubectl)
     sys.exit(_flush(code))
 
 
 def kubectl_main() -> None:
     """Run ``kubectl kspan``: the same commands, which ask the daemon in the cluster by default."""
-    from kspan.terminal.stdout import guard_standard_streams
-
-    guard_standard_streams()
-    code = _run(kubectl=True)
-    sys.exit(_flush(code))
+    main(kubectl=True)
 
 
 def kubectl_complete() -> None:

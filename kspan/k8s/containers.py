@@ -59,13 +59,14 @@ def container_runs(status: ObjectStatus) -> list[Ended | Restarted]:
         status.containerStatuses or (),
         status.ephemeralContainerStatuses or (),
     )
-    if not (_has_ended(own) or _has_ended(init) or _has_ended(ephemeral)):
+    if not (_has_an_end(own) or _has_an_end(init) or _has_an_end(ephemeral)):
         return []
     lists = (("spec.initContainers", init), ("spec.containers", own), ("spec.ephemeralContainers", ephemeral))
     return [run for where, each in lists for one in each for run in _runs(one, f"{where}{{{one.name}}}")]
 
 
-def _has_ended(containers: Sequence[ContainerStatus]) -> bool:
+def _has_an_end(containers: Sequence[ContainerStatus]) -> bool:
+    """True if the status shows the end of a run of one of the containers, also if that runs again."""
     for one in containers:
         state, last = one.state, one.lastState
         if (state is not None and state.terminated is not None) or (last is not None and last.terminated is not None):

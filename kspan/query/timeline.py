@@ -264,14 +264,20 @@ def _uids_on(connection: Connection, cluster: str, node: str, found: Sequence[Sp
 
 def passes(wanted: TimelineFilter, span: SpanRow) -> bool:
     """Return whether a span matches the filter, apart from its time and node."""
-    kind = wanted.kind
-    if not kind and not wanted.name and (span.object_kind, span.object_name) == ("Namespace", wanted.namespace):
-        return span.error or not wanted.errors
+    return is_about(wanted, span.object_kind, span.object_namespace, span.object_name) and (
+        span.error or not wanted.errors
+    )
+
+
+def is_about(wanted: TimelineFilter, kind: str, namespace: str, name: str) -> bool:
+    """Return whether the filter selects an object."""
+    of = wanted.kind
+    if not of and not wanted.name and (kind, name) == ("Namespace", wanted.namespace):
+        return True
     return (
-        (kind is None or span.object_kind == kind.built_in or (not kind.built_in and kind.means(span.object_kind)))
-        and wanted.namespace in ("", span.object_namespace)
-        and wanted.name in ("", span.object_name)
-        and (span.error or not wanted.errors)
+        (of is None or kind == of.built_in or (not of.built_in and of.means(kind)))
+        and wanted.namespace in ("", namespace)
+        and wanted.name in ("", name)
     )
 
 

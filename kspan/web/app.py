@@ -22,6 +22,7 @@ from kspan.web.pages.asking import Frame
 from kspan.web.problem import problem, refusal
 from kspan.web.v1 import routes as v1
 from kspan.web.v1.news import Newsrooms
+from kspan.web.v1.wire import NO_ADDRESS
 
 Routes = Mapping[str, Callable[[str], Answer]]
 """Path -> what answers it. The argument is the Accept header."""
@@ -78,7 +79,7 @@ def answering_app(
 
     async def not_found(request: Request, _error: Exception) -> Response:
         if request.url.path.startswith("/v1/"):
-            return problem(404, "no such address: /v1/openapi.json lists them")
+            return problem(404, f"{NO_ADDRESS}: /v1/openapi.json lists them")
         if frame is not None and "text/html" in request.headers.get("accept", ""):
             return frame.problem(404, "Not found", "There is no page at this address.")
         return PlainTextResponse("".join(f"{path}\n" for path in paths), 404)

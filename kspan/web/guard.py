@@ -15,13 +15,11 @@ from kspan.web.access.asker import AskedCluster, asking
 from kspan.web.access.doors import Door, unauthorized
 from kspan.web.access.sign_in import LOGIN, SignIn, page
 from kspan.web.problem import refusal
+from kspan.web.v1.wire import STATEMENTS, TOKEN_HEADER, VERSION_HEADER
 
 _logger = logging.getLogger(__name__)
 
 METHODS: Final = ("GET", "HEAD")
-STATEMENTS: Final = "/v1/sql"
-"""The only address besides that to sign in with a POST. It changes nothing, and limits the body itself."""
-
 LONGEST_TARGET: Final = 8 * 1024
 """Bytes of path and query."""
 
@@ -46,12 +44,6 @@ HTTPException once the asker may not ask any more."""
 
 CLUSTER: Final = "cluster"
 """Parameter of every address that asks the history: name or uid of the cluster."""
-
-TOKEN_HEADER: Final = "X-Kspan-Token"  # noqa: S105
-"""Carries a token where a proxy (the API server's for Services) removes ``Authorization``."""
-
-VERSION_HEADER: Final = "X-Kspan-Version"
-"""In every answer of ``/v1``, because its clients can be of another version."""
 
 _PROGRAMS: Final = ("/v1", "/api", "/healthz", "/readyz", "/metrics")
 """Paths that programs ask, with those below. The others are pages."""
@@ -180,6 +172,7 @@ class Guard:
         Raises HTTPException if the request is refused.
         """
         signs_in = self._sign_in is not None and scope["method"] == "POST" and scope["path"] == LOGIN
+        # Statements change nothing, and their endpoint limits the body itself.
         asks = (scope["method"], scope["path"]) == ("POST", STATEMENTS)
         if scope["method"] not in METHODS and not signs_in and not asks:
             allowed = {"Allow": ", ".join(METHODS)}

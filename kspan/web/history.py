@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final, TypeVar, TypeVarTuple
 
 import anyio
 import anyio.to_thread
@@ -17,6 +17,7 @@ from kspan.store.tables.cluster_names import name_of, named_clusters
 from kspan.web.access.asker import AskedCluster, asked_cluster, of_asker
 
 Answer = TypeVar("Answer")
+Arguments = TypeVarTuple("Arguments")
 
 AT_ONCE: Final = 4
 """Questions that the database answers at the same time."""
@@ -40,6 +41,28 @@ class TooSlowError(Exception):
 
 class NotThereError(Exception):
     """The database cannot be asked yet; the text says why."""
+
+
+class Turns:
+    """Calls functions in threads, ``at_once`` at the same time; ``waiting`` more may wait for their turn."""
+
+    def __init__(self, at_once: int, waiting: int) -> None:
+        self._at_once = at_once
+        self._most = at_once + waiting
+        self._asked = 0
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    async def run(self, function: Callable[[*Arguments], Answer], *arguments: *Arguments) -> Answer:
+        """Return what the function returns. Raises what it raises, and BusyError if too many wait."""
+        if self._asked >= self._most:
+            raise BusyError
+        if self._limiter is None:  # It belongs to the event loop.
+            self._limiter = anyio.CapacityLimiter(self._at_once)
+        self._asked += 1
+        try:
+            return await anyio.to_thread.run_sync(function, *arguments, limiter=self._limiter)
+        finally:
+            self._asked -= 1
 
 
 class History:
@@ -73,10 +96,7 @@ class History:
         self._several = several
         self._find = find
         self._seconds = seconds
-        self._most = at_once + WAITING
-        self._asked = 0
-        self._at_once = at_once
-        self._limiter: anyio.CapacityLimiter | None = None
+        self._turns = Turns(at_once, WAITING)
 
     def store(self) -> tuple[Store, str]:
         """Return the store and the uid of the cluster. Raises NotThereError while there is none. It may wait."""
@@ -103,15 +123,7 @@ class History:
         Raises what the question and ``resolve`` raise, BusyError, TooSlowError, and HTTPException 503 if the API server
         does not say what the asker may see.
         """
-        if self._asked >= self._most:
-            raise BusyError
-        if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(self._at_once)
-        self._asked += 1
-        try:
-            return await anyio.to_thread.run_sync(self._ask, question, of_asker(), default, limiter=self._limiter)
-        finally:
-            self._asked -= 1
+        return await self._turns.run(self._ask, question, of_asker(), default)
 
     def _ask(self, question: Callable[[Connection, str, Visible], Answer], visible: Visible, default: bool) -> Answer:
         store, own = self.store()

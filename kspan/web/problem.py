@@ -7,19 +7,13 @@ from typing import Final
 import msgspec
 from starlette.responses import PlainTextResponse, Response
 
+from kspan.web.v1.wire import Problem
+
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_S: Final = 2
 """Seconds after which a client may try again what is not possible at the moment."""
 
 _encode = msgspec.json.Encoder().encode
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """An error (RFC 9457). ``detail`` says what is wrong with this request."""
-
-    title: str
-    status: int
-    detail: str
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:

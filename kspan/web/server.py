@@ -44,12 +44,7 @@ class Server:
 
     def __init__(self, listen: str, app: ASGIApp, tls: CertificateFiles | None = None) -> None:
         self._app = app
-        host, port = parse_listen(listen)
-        try:
-            self._socket = open_socket(host, port)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise SettingsError(f"cannot listen on {listen}: {reason}; choose another address with --listen") from error
+        self._socket = open_socket(listen)
         self._server = _Uvicorn(
             uvicorn.Config(
                 app,
@@ -81,8 +76,7 @@ class Server:
     @property
     def url(self) -> str:
         """The address as a URL."""
-        host, port = self.address
-        return f"{self._scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+        return url_of(self._scheme, self._socket)
 
     def start(self) -> None:
         """Start answering."""
@@ -180,11 +174,22 @@ class _Protocol(H11Protocol):
             self._late = None
 
 
-def open_socket(host: str, port: int) -> socket.socket:
-    """Listen. Raises OSError."""
+def open_socket(listen: str) -> socket.socket:
+    """Listen on an address (see ``parse_listen``). Raises SettingsError."""
+    host, port = parse_listen(listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.create_server((host, port), family=family, backlog=128)
+    try:
+        listening = socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SettingsError(f"cannot listen on {listen}: {reason}; choose another address with --listen") from error
     # Accepted connections inherit it. asyncio sets it only on sockets that name their protocol, and without it the body
     # of an answer waits 40 ms for the acknowledgement of its head.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
+
+
+def url_of(scheme: str, listening: socket.socket) -> str:
+    """Return the address of a socket as a URL."""
+    host, port = listening.getsockname()[:2]
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"

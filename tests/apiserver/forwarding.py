@@ -5,7 +5,8 @@ See apimachinery pkg/util/proxy/upgradeaware.go and pkg/registry/core/service/pr
 
 import asyncio
 import re
-from collections.abc import Iterator
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
@@ -19,6 +20,10 @@ _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "t
 _VERBS = {"GET": "get", "HEAD": "get", "POST": "create"}
 
 Address = tuple[str, int]
+
+_TLS = ssl.create_default_context()
+_TLS.check_hostname = False
+_TLS.verify_mode = ssl.CERT_NONE
 
 
 @dataclass
@@ -36,6 +41,8 @@ class Proxied:
 
     namespace: str
     name: str
+    scheme: str
+    """What the request names, or nothing: the API server does not read the Service's ``appProtocol``."""
     port: str
     named: str
     path: str
@@ -59,7 +66,7 @@ def find_proxied(request: Request) -> Proxied | None:
     if found is None:
         return None
     namespace, scheme, name, port, path = found.groups(default="")
-    return Proxied(namespace, name, port, ":".join(filter(None, [scheme, name, port])), path or "/")
+    return Proxied(namespace, name, scheme, port, ":".join(filter(None, [scheme, name, port])), path or "/")
 
 
 def verb_of(request: Request) -> str:
@@ -75,11 +82,12 @@ def forbidden(target: Proxied, verb: str, user: str) -> statuses.StatusError:
 
 
 async def forward(
-    backends: Backends, connection: Connection, request: Request, target: Proxied, *, cut: bool = False
+    backends: Backends, connection: Connection, request: Request, target: Proxied, is_cut: Callable[[], bool]
 ) -> None:
-    """Pass a request on to the backend, and its answer back; with ``cut`` only the first half of the answer.
+    """Pass a request on to the backend, and its answer back.
 
-    Raises StatusError if nothing listens there.
+    If ``is_cut`` returns True, the answer ends after its first half. It is called for each part of an answer that comes
+    in parts. Raises StatusError if nothing listens there.
     """
     address = backends.addresses.get((target.namespace, target.name))
     if address is None:
@@ -87,7 +95,7 @@ async def forward(
         raise statuses.StatusError(statuses.status(503, "ServiceUnavailable", message))
     backends.received.append(request)
     try:
-        reader, writer = await asyncio.open_connection(*address)
+        reader, writer = await asyncio.open_connection(*address, ssl=_TLS if target.scheme == "https" else None)
     except OSError as error:
         message = f"error trying to reach service: dial tcp {address[0]}:{address[1]}: connect: connection refused"
         raise statuses.StatusError(statuses.status(503, "ServiceUnavailable", message)) from error
@@ -98,19 +106,33 @@ async def forward(
     head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     writer.write(f"{head}\r\n".encode("latin-1") + request.body)
     try:
-        answer = await reader.read(-1)
+        try:
+            raw = await reader.readuntil(b"\r\n\r\n")
+        except (asyncio.IncompleteReadError, OSError) as error:
+            message = "error trying to reach service: EOF"
+            raise statuses.StatusError(statuses.status(503, "ServiceUnavailable", message)) from error
+        first, *lines = raw.decode("latin-1").rstrip().split("\r\n")
+        found = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        kind = found.pop("content-type", "text/plain")
+        kept = {name: value for name, value in found.items() if name not in _HOP | {"content-length", "cache-control"}}
+        connection.begin(request, int(first.split(" ")[1]), kind, kept)
+        async for part in _parts(reader, chunked=found.get("transfer-encoding") == "chunked"):
+            if is_cut():
+                connection.chunk(part[: len(part) // 2])
+                await connection.cut(reset=False)
+                return
+            connection.chunk(part)
+            await connection.writer.drain()
     finally:
         writer.close()
-    raw, _, body = answer.partition(b"\r\n\r\n")
-    first, *lines = raw.decode("latin-1").split("\r\n")
-    found = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    assert found.get("transfer-encoding") != "chunked", "a stream"
-    kind = found.pop("content-type", "text/plain")
-    kept = {name: value for name, value in found.items() if name not in _HOP | {"content-length", "cache-control"}}
-    connection.begin(request, int(first.split(" ")[1]), kind, kept)
-    if cut:
-        connection.chunk(body[: len(body) // 2])
-        await connection.cut(reset=False)
-        return
-    connection.chunk(body)
     await connection.end()
+
+
+async def _parts(reader: asyncio.StreamReader, *, chunked: bool) -> AsyncIterator[bytes]:
+    """Yield the chunks of a body, as they come."""
+    if not chunked:
+        yield await reader.read(-1)
+        return
+    while size := int(await reader.readline() or b"0", 16):
+        yield await reader.readexactly(size)
+        await reader.readline()

@@ -395,8 +395,11 @@ class ApiServer:
             return
         if self.get("v1/services", target.namespace, target.name) is None:
             raise statuses.not_found(self.storage.collection("v1/services").resource, target.name)
-        cut = self.faults.take(forwarding.PROXY, verb, f.Break) is not None
-        await forwarding.forward(self.backends, connection, request, target, cut=cut)
+
+        def is_cut() -> bool:
+            return self.faults.take(forwarding.PROXY, verb, f.Break) is not None
+
+        await forwarding.forward(self.backends, connection, request, target, is_cut)
 
     async def _forward(self, connection: Connection, request: Request, target: port_forward.Forwarded) -> None:
         self._count(request, port_forward.PORT_FORWARD, "create")

@@ -128,11 +128,7 @@ def test_a_claim_that_is_bound_for_a_pod_in_another_trace_does_not_keep_its_trac
 def test_a_trace_waits_for_what_belongs_to_it_also_if_another_trace_has_taken_the_object_meanwhile() -> None:
     """The Event of the kubelet about the first rollout is received after the second change, and waits."""
     c = new_cluster()
-    web = c.apply("Deployment", "web", replicas=1)
-    one = new_replicas(c, web, "web-1", 1)
-    pod = new_pod(c, one, "web-1-a")
-    run(c, pod)
-    done(c, one, web)
+    web, _, (pod,) = rolled_out(c, "web")
     c.wait(9)
     c.event(pod, "Noted", "Something about the container app", by="kubelet", host="node-a", late=4)
     c.wait(4.5)

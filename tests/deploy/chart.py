@@ -29,6 +29,7 @@ VALUES: Final[Mapping[str, dict[str, Any]]] = {
         "fullnameOverride": "history",
         "auth": {"mode": "token", "existingSecret": "kspan-token"},
         "tls": {"existingSecret": "kspan-tls"},
+        "serveSql": True,
         "ingress": {"enabled": True, "host": "kspan.example.com", "className": "nginx", "tlsSecret": "kspan-web"},
         "persistence": {"existingClaim": "kspan-data"},
         "serviceMonitor": {"enabled": True},

@@ -2,10 +2,12 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 import threading
 import tomllib
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,7 @@ def test_the_chart_has_the_version_of_kspan() -> None:
         ({"image": {"digest": "latest"}}, "digest"),
         ({"rbac": {"extraRules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"]}]}}, "verbs"),
         ({"service": {"port": 0}}, "port"),
+        ({"serveSql": "yes"}, "serveSql"),
         ({"persistence": {"size": "big"}}, "size"),
         ({"extraArgs": ["run"]}, "extraArgs"),
     ],
@@ -185,7 +188,37 @@ def test_the_test_of_helm_succeeds_once_kspan_is_ready() -> None:
     assert answers == []
 
 
-@pytest.mark.parametrize("name, service", [("default", "kspan"), ("token-tls", "history")])
-def test_the_notes_show_how_to_reach_it(name: str, service: str) -> None:
+@pytest.mark.parametrize("name", VALUES)
+def test_the_notes_show_commands_that_reach_it(name: str) -> None:
+    commands = list(notes(name))
+    service = "history" if name == "token-tls" else "kspan"
+    remote = "kspan/https:history" if name == "token-tls" else "kspan/kspan"
+    assert f"kubectl -n kspan port-forward svc/{service} 8474:8474" in commands
+    asked = [parsed(shlex.split(line)[1:]) for line in commands if line.startswith("kspan ")]
+    questions = ["traces", "timeline", *(["sql"] if name == "token-tls" else [])]
+    assert [path for path, _ in asked] == [*questions, "ui"]
+    for path, given in asked:
+        assert given["remote"] == remote
+        assert given.get("remote_token_file") == (None if name == "small" or path == "ui" else "token")
+
+
+def parsed(words: list[str]) -> tuple[str, dict[str, Any]]:
+    """A command and its parameters, as kspan reads them."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, typer.core.TyperGroup)
+    return words[0], group.commands[words[0]].make_context(words[0], words[1:]).params
+
+
+def notes(name: str) -> Iterator[str]:
+    """The commands in what ``helm install`` says."""
     done = helm("install", "kspan", str(CHART), "--namespace", "kspan", "--dry-run=client", values=VALUES[name])
-    assert f"kubectl -n kspan port-forward svc/{service} 8474:8474" in done.stdout, done.stderr
+    assert done.returncode == 0, done.stderr
+    text = done.stdout.partition("NOTES:")[2]
+    assert "<no value>" not in text
+    return (line.strip() for line in text.splitlines() if line.startswith("  "))
+
+
+def test_the_notes_give_the_token_of_the_secret() -> None:
+    (line,) = (line for line in notes("token-tls") if "get secret" in line)
+    template = shlex.split(line)[-3].removeprefix("go-template=")
+    assert template == '{{index .data "token" | base64decode}}'

@@ -4,12 +4,14 @@ The tests build both, or read those of the folder ``KSPAN_DIST``, which is how `
 """
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
 import tomllib
 import zipfile
 from collections.abc import Mapping
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
@@ -18,12 +20,14 @@ from kspan import __version__
 from tests.deploy.chart import ROOT
 
 NAME = f"kspan-{__version__}"
+README = ROOT / "README.md"
 
 
-def build(source: Path, into: Path, target: str) -> Path:
+def build(source: Path, into: Path, target: str, repository: str = "") -> Path:
     """Build ``wheel`` or ``sdist`` of a folder, and return the file."""
     command = [sys.executable, "-m", "hatchling", "build", "--directory", str(into), "--target", target]
-    subprocess.run(command, cwd=source, check=True, capture_output=True, text=True)
+    env = os.environ | {"GITHUB_REPOSITORY": repository}
+    subprocess.run(command, cwd=source, check=True, capture_output=True, text=True, env=env)
     (file,) = into.glob("*.whl" if target == "wheel" else "*.tar.gz")
     return file
 
@@ -46,12 +50,16 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(ROOT, tmp_path_factory.mktemp("sdist"), "sdist")
 
 
-@pytest.fixture(scope="module")
-def unpacked(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("unpacked")
+def unpack(sdist: Path, folder: Path) -> Path:
+    """Unpack an sdist, and return the folder with its files."""
     with tarfile.open(sdist) as archive:
         archive.extractall(folder, filter="data")
     return folder / NAME
+
+
+@pytest.fixture(scope="module")
+def unpacked(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpack(sdist, tmp_path_factory.mktemp("unpacked"))
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +106,7 @@ def test_the_only_recording_in_the_wheel_is_that_of_the_demo_and_there_are_no_te
 def test_the_sdist_contains_what_the_wheel_is_built_from_and_no_tests_or_documents(unpacked: Path) -> None:
     found = {file.relative_to(unpacked).as_posix() for file in unpacked.rglob("*") if file.is_file()}
     more = {"CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "alembic.ini", "constraints.txt", "pyproject.toml"}
+    more |= {"hatch_build.py"}
     code = files_below("kspan", "kspan") | files_below("migrations", "migrations")
     assert found - {".gitignore"} == code.keys() | more
 
@@ -106,3 +115,33 @@ def test_every_script_of_the_project_is_an_entry_point_of_the_wheel(wheel: Mappi
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
     lines = wheel[f"{NAME}.dist-info/entry_points.txt"].decode().splitlines()
     assert sorted(filter(None, lines)) == ["[console_scripts]", *sorted(f"{k} = {v}" for k, v in scripts.items())]
+
+
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def test_links_of_the_long_description_lead_to_the_files_of_the_release(tmp_path: Path) -> None:
+    released = build(ROOT, tmp_path / "sdist", "sdist", "octo/kspan")
+    # A wheel has the description of the sdist that it is built from.
+    wheel = files_of_wheel(build(unpack(released, tmp_path), tmp_path / "wheel", "wheel"))
+    shown = message_from_bytes(wheel[f"{NAME}.dist-info/METADATA"])
+    assert shown["Description-Content-Type"] == "text/markdown"
+    links = LINK.findall(README.read_text(encoding="utf-8"))
+    relative = [link for link in links if not link.startswith("http")]
+    assert any(link.endswith(".png") for link in relative)
+    expected = [absolute(link) if link in relative else link for link in links]
+    text = wheel[f"{NAME}.dist-info/METADATA"].decode().partition("\n\n")[2]
+    assert LINK.findall(text) == expected
+    assert [link for link in relative if not (ROOT / link.partition("#")[0]).is_file()] == []
+
+
+def absolute(link: str) -> str:
+    if link.endswith(".png"):
+        return f"https://raw.githubusercontent.com/octo/kspan/v{__version__}/{link}"
+    return f"https://github.com/octo/kspan/blob/v{__version__}/{link}"
+
+
+def test_without_a_repository_the_long_description_is_the_readme(wheel: Mapping[str, bytes]) -> None:
+    if os.environ.get("KSPAN_DIST") and os.environ.get("GITHUB_REPOSITORY"):
+        return
+    assert wheel[f"{NAME}.dist-info/METADATA"].endswith(README.read_bytes())

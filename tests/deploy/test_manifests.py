@@ -11,6 +11,7 @@ import yaml
 from kspan.cli.app import app
 from kspan.cli.commands.serve import Asking
 from kspan.cli.options import Auth, Authorize, parse_duration
+from kspan.cli.sources.services import _service
 from kspan.emit.targets import parse_target
 from kspan.ingest.watch.resources.selection import Selection
 from kspan.k8s.resources import ADDITIONAL, CRDS, DEFAULT, WatchTarget
@@ -143,11 +144,22 @@ def test_people_who_ask_get_the_proxy_of_this_service_and_no_more(deployed: Depl
         assert not found
         return
     proxy, *others = found[0]["rules"]
-    assert (proxy["apiGroups"], proxy["resources"], proxy["verbs"]) == ([""], ["services/proxy"], ["get"])
+    assert (proxy["apiGroups"], proxy["resources"]) == ([""], ["services/proxy"])
+    # A statement is sent with POST, which the API server calls create.
+    assert proxy["verbs"] == (["get", "create"] if deployed.arguments()["serve_sql"] else ["get"])
     service = deployed.the("Service")["metadata"]["name"]
     assert all(service in name.split(":") for name in proxy["resourceNames"])
     delegates = deployed.arguments()["auth"] is Auth.KUBERNETES
     assert others == ([{"nonResourceURLs": ["/kspan/*"], "verbs": ["get"]}] if delegates else [])
+
+
+def test_kspan_finds_the_service_and_how_to_speak_with_it(deployed: Deployed) -> None:
+    found = _service(deployed.the("Service"))
+    assert found is not None
+    assert found.scheme == ("https" if deployed.arguments()["tls_cert"] else "http")
+    reader = [o for o in deployed.objects if o["metadata"]["name"] == f"{deployed.prefix}-reader"]
+    for role in reader:
+        assert f"{found.scheme}:{found.name}:{found.port}" in role["rules"][0]["resourceNames"]
 
 
 def test_sqlite_has_one_replica_with_a_volume_and_nothing_that_blocks_drains(deployed: Deployed) -> None:
@@ -273,7 +285,17 @@ def test_nothing_runs_in_the_stage_that_becomes_the_image() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["pyproject.toml", "constraints.txt", "LICENSE", "README.md", "alembic.ini", "migrations", "kspan", "deploy/image"],
+    [
+        "pyproject.toml",
+        "constraints.txt",
+        "LICENSE",
+        "README.md",
+        "hatch_build.py",
+        "alembic.ini",
+        "migrations",
+        "kspan",
+        "deploy/image",
+    ],
 )
 def test_the_files_that_the_image_copies_exist_and_are_not_ignored(name: str) -> None:
     assert (ROOT / name).exists()

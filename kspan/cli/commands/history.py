@@ -1,9 +1,10 @@
 """``kspan why``, ``traces``, ``trace``, ``timeline`` and ``rollouts``: ask a source, and print its answer."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import msgspec
 
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from kspan.query.timeline import TimelineFilter
     from kspan.query.traces import TraceFilter
 
-POLL: Final = 1.0
-"""Seconds between two reads of ``timeline --follow``. An occurrence waits five seconds for its cause anyway."""
+Shown = TypeVar("Shown")
 
 
 def run_why(words: Sequence[str], options: HistoryOptions, *, namespace: str, at: str, uid: str, output: str) -> None:
@@ -64,7 +64,7 @@ def run_traces(
     with asked(options) as source:
         found = source.traces(wanted, limit + 1 if limit else None)
         newest = [] if found else source.traces(TraceFilter(), 1)
-    shown = found[:limit] if limit else found
+    shown = _newest_of(found, limit)
     if output == "table":
         with screen() as out:
             render_traces.traces_table(shown, out, headers=headers)
@@ -72,8 +72,17 @@ def run_traces(
             print(f"kspan: no trace matches{_newest(newest)}", file=sys.stderr)
     else:
         write_structs(TraceItem, shown, output, headers=headers)
+    _note_cut(found, shown)
+
+
+def _newest_of(found: "list[Shown]", limit: int) -> "list[Shown]":
+    """Return the first ``limit`` (0: all)."""
+    return found[:limit] if limit else found
+
+
+def _note_cut(found: Sequence[object], shown: Sequence[object]) -> None:
     if len(found) > len(shown):
-        print(f"kspan: only the newest {limit} are shown; use --limit 0 for all", file=sys.stderr)
+        print(f"kspan: only the newest {len(shown)} are shown; use --limit 0 for all", file=sys.stderr)
 
 
 def _traces_of_all(options: HistoryOptions, wanted: "TraceFilter", limit: int, output: str, *, headers: bool) -> None:
@@ -211,7 +220,7 @@ def run_rollouts(
     )
     with asked(options) as source:
         found = source.rollouts(wanted, limit + 1 if limit else None)
-    shown = found[:limit] if limit else found
+    shown = _newest_of(found, limit)
     if output == "table":
         with screen() as out:
             rollouts_table(shown, out, headers=headers)
@@ -219,8 +228,7 @@ def run_rollouts(
             print("kspan: no rollout matches", file=sys.stderr)
     else:
         write_structs(Rollout, shown, output, headers=headers)
-    if len(found) > len(shown):
-        print(f"kspan: only the newest {limit} are shown; use --limit 0 for all", file=sys.stderr)
+    _note_cut(found, shown)
 
 
 class _Limited:
@@ -260,27 +268,15 @@ def _timeline_filter(
 def _follow(options: HistoryOptions, wanted: "TimelineFilter", output: str) -> NoReturn:
     """Print the timeline, then new occurrences until Ctrl-C; as JSON one object per line, because a list cannot end."""
     from kspan.cli.render import traces as render_traces
-    from kspan.cli.sources.database import open_database
-    from kspan.query.answers.occurrence import line
-    from kspan.query.timeline import Follower, timeline
 
-    if options.remote:
-        raise SettingsError("--follow and --remote exclude each other: ask again, or open the page with 'kspan ui'")
-    seen: set[str] = set()
-    with open_database(options.db, options.cluster) as database:
-        store, cluster = database.store, database.cluster
+    with asked(options) as source:
         try:
-            with screen() as out:
+            with screen() as out, contextlib.closing(source.follow(wanted)) as batches:
                 show = render_traces.Timeline(out).show if output == "table" else _write_line
-                for found in timeline(store, cluster, wanted):
-                    seen.add(found.span.span_id)
-                    show(line(found))
-                follower = Follower(store, cluster, wanted, seen)
-                while True:
-                    for found in follower.poll():
-                        show(line(found))
+                for lines in batches:
+                    for line in lines:
+                        show(line)
                     sys.stdout.flush()
-                    time.sleep(POLL)
         except KeyboardInterrupt:
             # The usual exit code after Ctrl-C, without a message: this is how the command is meant to end.
             sys.exit(130)

@@ -12,8 +12,8 @@ import msgspec
 from kspan.cli.common import open_existing, the_cluster
 from kspan.cli.options import Auth, Authorize
 from kspan.cli.sources.source import HistoryOptions
+from kspan.cli.token_file import read_token
 from kspan.errors import KspanError, SettingsError
-from kspan.paths import why_unusable
 
 if TYPE_CHECKING:
     from kspan.ingest.watch.client.connection import Connection as ApiConnection
@@ -25,7 +25,9 @@ PUBLIC: Final = ("/healthz", "/readyz", "/metrics", "/favicon.ico", "/static/")
 """Paths that show nothing of the history. Probes and scrapers have no token, nor do the files of the pages need one."""
 
 SHORTEST_TOKEN: Final = 16
-_LARGEST_FILE: Final = 4096
+_WRONG_TOKEN: Final = (
+    f"the token has to have at least {SHORTEST_TOKEN} characters and no blanks: make one with 'openssl rand -hex 32'"
+)
 
 
 class Asking(msgspec.Struct, frozen=True):
@@ -163,7 +165,8 @@ def make_access(host: str, asking: Asking, api: "ApiConnection | None") -> "Acce
 
         door = Delegated(Reviews(api), by_namespace=asking.authorize is Authorize.NAMESPACES)
     elif asking.token_file is not None:
-        door = SharedToken(_read_token(asking.token_file))
+        where = f"--auth-token-file {asking.token_file}"
+        door = SharedToken(read_token(asking.token_file, where, shortest=SHORTEST_TOKEN, wrong=_WRONG_TOKEN))
     elif hosts is None and not asking.insecure:
         closed = (
             "the history is served to other machines only with --auth-token-file or --auth kubernetes, or with "
@@ -190,20 +193,3 @@ def later(url: str, *, serves_sql: bool = False, private: bool = False) -> "Hist
                 raise NotThereError("the database has no records of this cluster yet") from error
 
     return History(find, serves_sql=serves_sql, private=private)
-
-
-def _read_token(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(_LARGEST_FILE + 1)
-        token = raw.decode("ascii").strip()
-    except OSError as error:
-        raise SettingsError(f"--auth-token-file {path}: {why_unusable(error)}") from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"--auth-token-file {path}: the token has to be ASCII") from error
-    if not SHORTEST_TOKEN <= len(token) <= _LARGEST_FILE or not token.isprintable() or " " in token:
-        raise SettingsError(
-            f"--auth-token-file {path}: the token has to have at least {SHORTEST_TOKEN} characters and no blanks: "
-            "make one with 'openssl rand -hex 32'"
-        )
-    return token

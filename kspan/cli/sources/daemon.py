@@ -1,14 +1,13 @@
 """Answers from a daemon in a cluster, over ``/v1``."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from typing import Final, Protocol, TypeVar
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from typing import Final, TypeVar
 from urllib.parse import quote
 
-import msgspec
-
+from kspan.cli.sources.following import Following
+from kspan.cli.sources.proxied import SECONDS, ProxiedDaemon, open_asker
 from kspan.cli.sources.source import HistoryOptions
-from kspan.errors import KspanError
 from kspan.query.answers.objects import ClusterAnswer, ObjectAnswer
 from kspan.query.answers.occurrence import LineAnswer
 from kspan.query.answers.trace import TraceAnswer, TraceItem
@@ -21,10 +20,7 @@ from kspan.query.traces import TraceFilter
 from kspan.query.view_rows import RowFilter
 from kspan.store.results import NamedCluster
 from kspan.times import SECOND, format_time
-from kspan.web.v1.page import Page
-
-SECONDS: Final = 60.0
-"""Longest time without data. The daemon stops a question after 10 s."""
+from kspan.web.v1.wire import Page
 
 _PAGE: Final = 1_000
 _LINES: Final = 5_000
@@ -33,24 +29,10 @@ _LINES: Final = 5_000
 Answer = TypeVar("Answer")
 
 
-class Asker(Protocol):
-    """Asks a daemon."""
-
-    cluster: str
-
-    def get(self, path: str, query: Mapping[str, str]) -> bytes:
-        """Return the body of an answer. Raises QueryError for what does not exist, and KspanError."""
-        ...
-
-    def unreadable(self, path: str, reason: str) -> KspanError:
-        """Return the error for an answer that is not as expected."""
-        ...
-
-
 class Daemon:
     """A ``Source`` that asks a daemon."""
 
-    def __init__(self, asker: Asker) -> None:
+    def __init__(self, asker: ProxiedDaemon) -> None:
         self._asker = asker
 
     @property
@@ -102,6 +84,10 @@ class Daemon:
         }
         return self._items("/v1/timeline", query, LineAnswer, _LINES)
 
+    def follow(self, wanted: TimelineFilter) -> Generator[Iterable[LineAnswer], None, None]:
+        """See Source. A connection that is lost is opened again."""
+        return Following(self._asker, self.timeline, wanted).batches()
+
     def version(self, wanted: ObjectName, *, at: int, uid: str, managed_fields: bool) -> VersionAnswer:
         """See Source."""
         query = {"at": _time(at), "uid": uid, "managed_fields": _flag(managed_fields)}
@@ -145,11 +131,7 @@ class Daemon:
             cursor = page.next
 
     def _ask(self, path: str, query: Mapping[str, str], kind: type[Answer]) -> Answer:
-        body = self._asker.get(path, {name: text for name, text in query.items() if text})
-        try:
-            return msgspec.json.decode(body, type=kind)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise self._asker.unreadable(path, str(error)) from error
+        return self._asker.get(path, {name: text for name, text in query.items() if text}, kind)
 
 
 @contextlib.contextmanager
@@ -158,8 +140,6 @@ def open_daemon(options: HistoryOptions, seconds: float = SECONDS) -> Iterator[D
 
     Raises SettingsError, or KspanError if it cannot be asked.
     """
-    from kspan.cli.sources.proxied import open_asker
-
     with open_asker(options, seconds) as asker:
         yield Daemon(asker)
 

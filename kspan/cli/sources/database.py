@@ -1,7 +1,9 @@
 """Answers from a database."""
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterable, Iterator
+from typing import Final
 
 from kspan.cli.common import open_existing, the_cluster
 from kspan.query.answers import occurrence, trace
@@ -13,12 +15,15 @@ from kspan.query.objects.compare import DiffAnswer, VersionAnswer, compare, diff
 from kspan.query.objects.names import ObjectName
 from kspan.query.objects.versions import version_at
 from kspan.query.rollouts import Rollout
-from kspan.query.timeline import TimelineFilter, timeline
+from kspan.query.timeline import Follower, TimelineFilter, timeline
 from kspan.query.traces import TraceFilter, find_trace, list_traces
 from kspan.query.view_rows import RowFilter, list_rows
 from kspan.query.why import why
 from kspan.store import Store
 from kspan.store.results import NamedCluster
+
+POLL_S: Final = 1.0
+"""Seconds between two looks for new occurrences. An occurrence waits five seconds for its cause anyway."""
 
 
 class Database:
@@ -51,6 +56,21 @@ class Database:
     def timeline(self, wanted: TimelineFilter) -> Iterator[LineAnswer]:
         """See Source."""
         return map(occurrence.line, timeline(self.store, self._cluster, wanted))
+
+    def follow(self, wanted: TimelineFilter) -> Generator[Iterable[LineAnswer], None, None]:
+        """See Source."""
+        seen: set[str] = set()
+
+        def shown() -> Iterator[LineAnswer]:
+            for found in timeline(self.store, self._cluster, wanted):
+                seen.add(found.span.span_id)
+                yield occurrence.line(found)
+
+        yield shown()
+        follower = Follower(self.store, self._cluster, wanted, seen)
+        while True:
+            yield map(occurrence.line, follower.poll())
+            time.sleep(POLL_S)
 
     def version(self, wanted: ObjectName, *, at: int, uid: str, managed_fields: bool) -> VersionAnswer:
         """See Source."""

@@ -17,7 +17,7 @@ from kspan.ingest.watch.client.connection import Connection
 from kspan.ingest.watch.client.errors import ApiError, ForbiddenError
 from kspan.ingest.watch.client.port_forward import PodPort
 from kspan.web.guard import local_hosts
-from kspan.web.server import open_socket, parse_listen
+from kspan.web.server import open_socket, parse_listen, url_of
 
 _WAIT_S: Final = 0.5
 _MOST: Final = 64
@@ -29,17 +29,15 @@ def forward_pages(options: HistoryOptions, listen: str, opened: Callable[[str], 
 
     Raises SettingsError, or KspanError if a right is missing.
     """
-    host, port = parse_listen(listen)
-    if local_hosts(host) is None:
+    if local_hosts(parse_listen(listen)[0]) is None:
         raise SettingsError(f"--listen {listen} can be reached from other machines: use an address of 127.0.0.1")
     stop = threading.Event()
     with open_service(options) as (connection, service):
         _find(connection, service)
-        with contextlib.closing(_listening(host, port, listen)) as listening:
+        with contextlib.closing(open_socket(listen)) as listening:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: stop.set())
-            address, port = listening.getsockname()[:2]
-            url = f"{service.scheme}://{f'[{address}]' if ':' in address else address}:{port}"
+            url = url_of(service.scheme, listening)
             print(f"kspan: {service.written} is at {url} until Ctrl-C", file=sys.stderr)
             opened(url)
             _accept(connection, service, listening, stop)
@@ -96,11 +94,3 @@ def _reported(connection: Connection, service: Service) -> Iterator[None]:
         raise no_forwarding(service, error) from error
     except ApiError as error:
         raise unreachable(connection, error) from error
-
-
-def _listening(host: str, port: int, listen: str) -> socket.socket:
-    try:
-        return open_socket(host, port)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise SettingsError(f"cannot listen on {listen}: {reason}; choose another address with --listen") from error

@@ -2,44 +2,63 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
 from kspan import __version__
 from kspan.cli.remote_option import parse_remote
 from kspan.cli.sources.forwarded import ForwardedPort, find_port
-from kspan.cli.sources.services import Service, find_service, named_service, no_proxy, unreachable
+from kspan.cli.sources.services import Service, error_of_status, find_service, named_service, no_proxy, unreachable
 from kspan.cli.sources.source import HistoryOptions
+from kspan.cli.token_file import read_token
 from kspan.errors import KspanError, QueryError, SettingsError
 from kspan.ingest.watch.client.connection import Connection, Reply
 from kspan.ingest.watch.client.errors import ApiError, ForbiddenError
 from kspan.ingest.watch.client.kubeconfig import connect
 from kspan.ingest.watch.retry import Timing
-from kspan.paths import why_unusable
 from kspan.terminal.text import harmless
+from kspan.web.v1.wire import (
+    BEAT_S,
+    CLUSTER_HEADER,
+    EVENTS,
+    NO_ADDRESS,
+    STATEMENTS,
+    TOKEN_HEADER,
+    VERSION_HEADER,
+    Problem,
+)
 
-VERSION_HEADER: Final = "X-Kspan-Version"
-CLUSTER_HEADER: Final = "X-Kspan-Cluster"
-TOKEN_HEADER: Final = "X-Kspan-Token"  # noqa: S105
-"""``Authorization`` does not pass the proxy of the API server."""
+SECONDS: Final = 60.0
+"""Longest time without data. The daemon stops a question after 10 s."""
 
-STATEMENTS: Final = "/v1/sql"
+SILENT_S: Final = 3 * BEAT_S
+"""Longest time without data in a stream."""
 
-_NO_ADDRESS: Final = "no such address"
-"""How the answer begins to a path of ``/v1`` that the daemon does not have."""
+_NO_HTTP: Final = "error trying to reach service"
+"""How the API server says that what is behind a Service did not answer (apimachinery pkg/util/proxy/transport.go)."""
 
-_LONGEST_TOKEN: Final = 8 * 1024
+Answer = TypeVar("Answer")
+Answered = TypeVar("Answered", "Reply", "Lines")
+
+_GZIP: Final = {"Accept-Encoding": "gzip"}
 
 
-class Problem(msgspec.Struct, frozen=True):
-    """An error of a daemon (RFC 9457)."""
+class Lines(Protocol):
+    """The lines of an answer without an end. Iteration raises ApiError."""
 
-    title: str
-    status: int
-    detail: str
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of the answer."""
+        ...
+
+    def __iter__(self) -> Iterator[list[bytes]]: ...
+
+    def close(self) -> object:
+        """Close the connection."""
+        ...
 
 
 class Way(Protocol):
@@ -47,6 +66,10 @@ class Way(Protocol):
 
     def send(self, path: str, query: Mapping[str, str], headers: Mapping[str, str], document: Any = None) -> Reply:
         """Return the answer of the daemon, whose status is 200; with a document, POST it. Raises ApiError."""
+        ...
+
+    def stream(self, path: str, query: Mapping[str, str], headers: Mapping[str, str], seconds: float) -> Lines:
+        """Return an answer without an end, in which no silence is longer than ``seconds``. Raises ApiError."""
         ...
 
     def close(self) -> object:
@@ -64,6 +87,9 @@ class _Proxy:
 
     def send(self, path: str, query: Mapping[str, str], headers: Mapping[str, str], document: Any = None) -> Reply:
         return self._connection.ask(self._service.proxy + path, query, headers, self._seconds, document)
+
+    def stream(self, path: str, query: Mapping[str, str], headers: Mapping[str, str], seconds: float) -> Lines:
+        return self._connection.stream_lines(self._service.proxy + path, query, seconds, EVENTS, headers)
 
     def close(self) -> None:
         """Nothing: the connection is closed by who opened it."""
@@ -95,16 +121,44 @@ class ProxiedDaemon:
         """The Service."""
         return self._service.written
 
-    def get(self, path: str, query: Mapping[str, str]) -> bytes:
-        """See Asker."""
-        return self._send(path, query, None)
+    def get(self, path: str, query: Mapping[str, str], kind: type[Answer]) -> Answer:
+        """Return an answer. Raises QueryError for what does not exist, and KspanError."""
+        asked = self._about(query)
+        reply = self._send("get", path, lambda way, headers: way.send(path, asked, headers | _GZIP))
+        return self.decode(path, reply.body, kind)
 
-    def post(self, path: str, document: Any) -> bytes:
+    def post(self, path: str, document: Any, kind: type[Answer]) -> Answer:
         """Return the answer to a document. Raises QueryError, KspanError."""
-        return self._send(path, {}, document)
+        reply = self._send(
+            "create", path, lambda way, headers: way.send(path, self._about({}), headers | _GZIP, document)
+        )
+        return self.decode(path, reply.body, kind)
+
+    @contextlib.contextmanager
+    def stream(self, path: str, query: Mapping[str, str], last_id: str) -> Iterator[Iterator[list[bytes]]]:
+        """Yield the lines of a stream of events, which continues after the event ``last_id`` (empty: it begins).
+
+        Raises KspanError; UnansweredError also while the lines are read.
+        """
+        more = {"Last-Event-ID": last_id} if last_id else {}
+        lines = self._send(
+            "get", path, lambda way, headers: way.stream(path, self._about(query), headers | more, SILENT_S)
+        )
+        with contextlib.closing(lines):
+            try:
+                yield iter(lines)
+            except ApiError as error:
+                raise unreachable(self._connection, error) from error
+
+    def decode(self, path: str, body: bytes, kind: type[Answer]) -> Answer:
+        """Return an answer as a value. Raises KspanError."""
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise self.unreadable(path, str(error)) from error
 
     def unreadable(self, path: str, reason: str) -> KspanError:
-        """See Asker."""
+        """Return the error for an answer that is not as expected."""
         if not self._version:
             return KspanError(
                 f"--remote: {self._service.written} is another program, or an old version of kspan (GET {path})"
@@ -118,37 +172,35 @@ class ProxiedDaemon:
         """Close connections."""
         self._way.close()
 
-    def _send(self, path: str, query: Mapping[str, str], document: Any) -> bytes:
-        if self._wanted:
-            query = {"cluster": self._wanted, **query}
-        headers = {"Accept-Encoding": "gzip"} | ({TOKEN_HEADER: self._token} if self._token else {})
+    def _about(self, query: Mapping[str, str]) -> Mapping[str, str]:
+        return {"cluster": self._wanted, **query} if self._wanted else query
+
+    def _send(self, verb: str, path: str, send: Callable[[Way, dict[str, str]], Answered]) -> Answered:
+        """Return what a way answers. ``verb`` is the right that it takes."""
         try:
-            reply = self._way.send(path, query, headers, document)
+            reply = send(self._way, {TOKEN_HEADER: self._token} if self._token else {})
         except ApiError as error:
             problem = _problem_of(error.body)
             if problem is None and isinstance(error, ForbiddenError) and isinstance(self._way, _Proxy):
-                self._way = self._forwarded(error, "get" if document is None else "create")
-                return self._send(path, query, document)
+                self._way = self._forwarded(error, verb)
+                return self._send(verb, path, send)
             self._see_version(error.headers)
             raise self._error(problem, error, path) from error
         self._see_version(reply.headers)
         self.cluster = reply.headers.get(CLUSTER_HEADER, "") or self.cluster
-        return reply.body
+        return reply
 
     def _forwarded(self, refused: ForbiddenError, verb: str) -> Way:
         """Return a forwarded port, because the proxy is forbidden. Raises KspanError if there is none."""
+        tls = self._service.scheme == "https"
+        way = ForwardedPort(lambda: find_port(self._connection, self._service), tls=tls, seconds=self._seconds)
+        also = ", nor find its Pod to forward a port (get services, list pods)"
         try:
-            port = find_port(self._connection, self._service)
-        except ForbiddenError as error:
-            also = ", nor find its Pod to forward a port (get services, list pods)"
-            raise no_proxy(self._service, refused, verb, also) from error
-        except ApiError as error:
-            raise unreachable(self._connection, error) from error
-        way = ForwardedPort(port, tls=self._service.scheme == "https", seconds=self._seconds)
-        try:
+            way.find()
+            also = ", nor create pods/portforward"
             way.open()
         except ForbiddenError as error:
-            raise no_proxy(self._service, refused, verb, ", nor create pods/portforward") from error
+            raise no_proxy(self._service, refused, verb, also) from error
         except ApiError as error:
             raise unreachable(self._connection, error) from error
         return way
@@ -156,7 +208,7 @@ class ProxiedDaemon:
     def _error(self, problem: Problem | None, error: ApiError, path: str) -> KspanError:
         if problem is None:
             if error.status in (502, 503) or not error.status or error.status == 401 or self._version:
-                return unreachable(self._connection, error)
+                return unreachable(self._connection, error, self._hint(error))
             return self.unreadable(path, str(error)) if not _is_status(error.body) else self._refused(error)
         detail = harmless(problem.detail)
         if problem.status == 401:
@@ -164,11 +216,17 @@ class ProxiedDaemon:
                 f"--remote: {self._service.written} wants a token: give its file with --remote-token-file; with "
                 "--auth kubernetes it is one of yours: kubectl create token NAME > FILE"
             )
-        if problem.status == 404 and detail.startswith(_NO_ADDRESS):
+        if problem.status == 404 and detail.startswith(NO_ADDRESS):
             return self.unreadable(path, f"{path} is unknown to it")
         if problem.status == 404 or (problem.status == 400 and path == STATEMENTS):
             return QueryError(detail)
-        return KspanError(f"--remote: {self._service.written}: {detail}")
+        return error_of_status(problem.status, f"--remote: {self._service.written}: {detail}")
+
+    def _hint(self, error: ApiError) -> str:
+        """Say how a Service with TLS is named, if the API server could not talk to it."""
+        if error.status != 503 or _NO_HTTP not in str(error) or self._service.scheme == "https":
+            return ""
+        return f"; a Service with TLS is named --remote={self._service.namespace}/https:{self._service.name}"
 
     def _refused(self, error: ApiError) -> KspanError:
         if error.status == 404:
@@ -202,9 +260,12 @@ def open_service(options: HistoryOptions, timing: Timing | None = None) -> Itera
 
 
 @contextlib.contextmanager
-def open_asker(options: HistoryOptions, seconds: float) -> Iterator[ProxiedDaemon]:
-    """Yield the daemon that ``--remote`` names. Raises SettingsError, or KspanError if it is not found."""
-    name, token = parse_remote(options.remote), _read_token(options.token_file)
+def open_asker(options: HistoryOptions, seconds: float = SECONDS) -> Iterator[ProxiedDaemon]:
+    """Yield the daemon that ``--remote`` names; an answer may take ``seconds``.
+
+    Raises SettingsError, or KspanError if it is not found.
+    """
+    name, token = parse_remote(options.remote), _token(options.token_file)
     if name is None and token:
         raise SettingsError(
             "--remote-token-file: name the Service with --remote=NAMESPACE/SERVICE: the token would be sent to "
@@ -233,16 +294,7 @@ def _is_status(body: bytes) -> bool:
     return isinstance(found, dict) and found.get("kind") == "Status"
 
 
-def _read_token(path: str | None) -> str:
+def _token(path: str | None) -> str:
     if not path:
         return ""
-    try:
-        with Path(path).open("rb") as file:
-            token = file.read(_LONGEST_TOKEN + 1).decode("ascii").strip()
-    except OSError as error:
-        raise SettingsError(f"--remote-token-file: {path}: {why_unusable(error)}") from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"--remote-token-file: {path}: the token has to be ASCII") from error
-    if not token or len(token) > _LONGEST_TOKEN or not token.isprintable() or " " in token:
-        raise SettingsError(f"--remote-token-file: {path}: not a token")
-    return token
+    return read_token(Path(path), f"--remote-token-file: {path}", shortest=1, wrong="not a token")

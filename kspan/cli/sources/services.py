@@ -23,6 +23,10 @@ _USER: Final = re.compile(r'User "([^"]+)"')
 _ACCOUNT: Final = "system:serviceaccount:"
 
 
+class UnansweredError(KspanError):
+    """There is no answer at the moment. Asking again can help."""
+
+
 class Service(msgspec.Struct, frozen=True):
     """A Service as the API server's proxy names it. ``port`` is a name or a number."""
 
@@ -127,14 +131,19 @@ def no_forwarding(service: Service, error: ForbiddenError) -> KspanError:
     )
 
 
-def unreachable(connection: Connection, error: ApiError) -> KspanError:
-    """Return the error for a request that the API server did not answer as it should."""
+def unreachable(connection: Connection, error: ApiError, hint: str = "") -> KspanError:
+    """Return the error for a request that the API server did not answer as it should; ``hint`` is added to it."""
     where = f"the API server {connection.host}"
     if error.status == 401:
         return KspanError(f"--remote: {where} does not know you: {error}: renew your credentials, or use --context")
     if error.status:
-        return KspanError(f"--remote: {where} answered: {error}")
-    return KspanError(f"--remote: no answer from {where}: {error}")
+        return error_of_status(error.status, f"--remote: {where} answered: {error}{hint}")
+    return UnansweredError(f"--remote: no answer from {where}: {error}")
+
+
+def error_of_status(status: int, text: str) -> KspanError:
+    """Return the error for an HTTP status."""
+    return UnansweredError(text) if status >= 500 or status == 429 else KspanError(text)
 
 
 def _subject(error: ApiError) -> str:

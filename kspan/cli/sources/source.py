@@ -1,21 +1,22 @@
 """The questions that a source answers. The commands print answers, so their output does not depend on the source."""
 
 import contextlib
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Generator, Iterable, Iterator
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from kspan.query.answers.occurrence import LineAnswer
-from kspan.query.answers.trace import TraceAnswer, TraceItem
-from kspan.query.answers.why import WhyAnswer
-from kspan.query.objects.compare import DiffAnswer, VersionAnswer
-from kspan.query.objects.names import ObjectName
-from kspan.query.rollouts import Rollout
-from kspan.query.timeline import TimelineFilter
-from kspan.query.traces import TraceFilter
-from kspan.query.view_rows import RowFilter
-from kspan.store.results import NamedCluster
+if TYPE_CHECKING:
+    from kspan.query.answers.occurrence import LineAnswer
+    from kspan.query.answers.trace import TraceAnswer, TraceItem
+    from kspan.query.answers.why import WhyAnswer
+    from kspan.query.objects.compare import DiffAnswer, VersionAnswer
+    from kspan.query.objects.names import ObjectName
+    from kspan.query.rollouts import Rollout
+    from kspan.query.timeline import TimelineFilter
+    from kspan.query.traces import TraceFilter
+    from kspan.query.view_rows import RowFilter
+    from kspan.store.results import NamedCluster
 
 
 class HistoryOptions(msgspec.Struct, frozen=True):
@@ -40,11 +41,11 @@ class HistoryOptions(msgspec.Struct, frozen=True):
 class Fleet(Protocol):
     """Answers questions about all clusters. The methods raise as those of ``Source``."""
 
-    def clusters(self) -> list[NamedCluster]:
+    def clusters(self) -> "list[NamedCluster]":
         """Return the clusters, by uid."""
         ...
 
-    def traces_of(self, cluster: str, wanted: TraceFilter, limit: int | None) -> list[TraceItem]:
+    def traces_of(self, cluster: str, wanted: "TraceFilter", limit: int | None) -> "list[TraceItem]":
         """Return traces of the cluster with a uid, newest first, at most ``limit`` (None: all)."""
         ...
 
@@ -60,33 +61,37 @@ class Source(Protocol):
         """uid of the cluster. A daemon has said it once it has answered."""
         ...
 
-    def why(self, wanted: ObjectName, *, at: int, uid: str, rows: bool) -> WhyAnswer:
+    def why(self, wanted: "ObjectName", *, at: int, uid: str, rows: bool) -> "WhyAnswer":
         """Return what caused the latest occurrence of an object; with ``rows`` also what its text is made of."""
         ...
 
-    def traces(self, wanted: TraceFilter, limit: int | None) -> list[TraceItem]:
+    def traces(self, wanted: "TraceFilter", limit: int | None) -> list["TraceItem"]:
         """Return traces, newest first, at most ``limit`` (None: all)."""
         ...
 
-    def trace(self, prefix: str) -> TraceAnswer:
+    def trace(self, prefix: str) -> "TraceAnswer":
         """Return the trace whose id begins like this."""
         ...
 
-    def timeline(self, wanted: TimelineFilter) -> Iterator[LineAnswer]:
+    def timeline(self, wanted: "TimelineFilter") -> Iterator["LineAnswer"]:
         """Return occurrences, oldest first."""
         ...
 
-    def version(self, wanted: ObjectName, *, at: int, uid: str, managed_fields: bool) -> VersionAnswer:
+    def follow(self, wanted: "TimelineFilter") -> Generator[Iterable["LineAnswer"], None, None]:
+        """Yield the timeline, then new occurrences, without end. Each batch has to be read before the next."""
+        ...
+
+    def version(self, wanted: "ObjectName", *, at: int, uid: str, managed_fields: bool) -> "VersionAnswer":
         """Return the version of an object at a time (0: the newest)."""
         ...
 
     def compare(
-        self, wanted: ObjectName, *, first: int, last: int, uid: str, status: bool, manifests: bool
-    ) -> DiffAnswer:
+        self, wanted: "ObjectName", *, first: int, last: int, uid: str, status: bool, manifests: bool
+    ) -> "DiffAnswer":
         """Return the difference of two versions of an object (see ``query.objects.compare.compare``)."""
         ...
 
-    def rollouts(self, wanted: RowFilter, limit: int | None) -> list[Rollout]:
+    def rollouts(self, wanted: "RowFilter", limit: int | None) -> list["Rollout"]:
         """Return rollouts, newest first, at most ``limit`` (None: all)."""
         ...
 

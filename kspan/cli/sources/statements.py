@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -14,6 +14,10 @@ from kspan.query.sql.lexer import read_statement
 from kspan.query.sql.result import Result
 from kspan.query.sql.run import run_statement
 from kspan.store import Store
+from kspan.web.v1.wire import STATEMENTS
+
+if TYPE_CHECKING:
+    from kspan.cli.sources.proxied import ProxiedDaemon
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -71,7 +75,7 @@ class StoreStatements:
 class DaemonStatements:
     """Lets a daemon run statements. Its limits apply, too; a result that they cut ends with KspanError."""
 
-    def __init__(self, asker: "Poster") -> None:
+    def __init__(self, asker: "ProxiedDaemon") -> None:
         self._asker = asker
         self._dialect = ""
 
@@ -97,7 +101,7 @@ class DaemonStatements:
             try:
                 values = tuple(map(from_wire, row))
             except (ValueError, TypeError, ArithmeticError) as error:
-                raise self._asker.unreadable("/v1/sql", str(error)) from error
+                raise self._asker.unreadable(STATEMENTS, str(error)) from error
             yield values
         if answer.more and len(answer.rows) != asked:
             raise KspanError(
@@ -105,40 +109,18 @@ class DaemonStatements:
             )
 
     def _ask(self, question: SqlQuestion) -> SqlAnswer:
-        body = self._asker.post("/v1/sql", msgspec.to_builtins(question))
-        try:
-            answer = msgspec.json.decode(body, type=SqlAnswer)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise self._asker.unreadable("/v1/sql", str(error)) from error
+        answer = self._asker.post(STATEMENTS, msgspec.to_builtins(question), SqlAnswer)
         self._dialect = answer.dialect
         return answer
-
-
-class Poster(Protocol):
-    """A daemon to which documents can be sent."""
-
-    @property
-    def name(self) -> str:
-        """Name of the database or the daemon, for people."""
-        ...
-
-    def post(self, path: str, document: object) -> bytes:
-        """Return the answer to a document. Raises QueryError, KspanError."""
-        ...
-
-    def unreadable(self, path: str, reason: str) -> KspanError:
-        """Return the error for an answer that is not as expected."""
-        ...
 
 
 @contextlib.contextmanager
 def open_statements(options: HistoryOptions) -> Iterator[Statements]:
     """Yield what runs the statements. Raises StoreError, SettingsError, or KspanError for a daemon."""
     if options.remote:
-        from kspan.cli.sources.daemon import SECONDS
         from kspan.cli.sources.proxied import open_asker
 
-        with open_asker(options, SECONDS) as asker:
+        with open_asker(options) as asker:
             yield DaemonStatements(asker)
         return
     with open_existing(options.db, read_only=True) as store:

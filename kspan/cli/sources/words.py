@@ -3,17 +3,19 @@
 import contextlib
 import io
 from collections.abc import Iterable, Iterator
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 from sqlalchemy import Connection, select
 
 from kspan.cli.common import open_existing
-from kspan.cli.sources.daemon import Daemon, open_daemon
 from kspan.cli.sources.database import open_database
 from kspan.cli.sources.source import HistoryOptions
 from kspan.query.objects.names import parse_kind
 from kspan.store.tables.cluster_names import named_clusters
+
+if TYPE_CHECKING:
+    from kspan.cli.sources.daemon import Daemon
 
 MOST: Final = 100
 """Values that are offered. More do not help anybody."""
@@ -44,6 +46,8 @@ def clusters(options: HistoryOptions) -> list[str]:
 
     with contextlib.redirect_stderr(io.StringIO()):
         if options.remote:
+            from kspan.cli.sources.daemon import open_daemon
+
             with open_daemon(options, SECONDS) as daemon:
                 return list(labels(daemon.clusters()).values())[:MOST]
         with (
@@ -58,6 +62,8 @@ def open_words(options: HistoryOptions) -> Iterator[Words]:
     """Yield the words of the history that the options name. Prints nothing."""
     with contextlib.redirect_stderr(io.StringIO()):
         if options.remote:
+            from kspan.cli.sources.daemon import open_daemon
+
             with open_daemon(options, SECONDS) as daemon:
                 yield _DaemonWords(daemon)
             return
@@ -101,7 +107,7 @@ class _DatabaseWords(msgspec.Struct, frozen=True):
 
 
 class _DaemonWords(msgspec.Struct, frozen=True):
-    daemon: Daemon
+    daemon: "Daemon"
 
     def kinds(self) -> Iterable[str]:
         from kspan.k8s.kinds import built_in_kinds

@@ -46,10 +46,10 @@ from kspan.store.tables import stats
 from kspan.web.access.asker import asked_cluster
 from kspan.web.v1 import parameters as p
 from kspan.web.v1.cursors import from_cursor, to_cursor
-from kspan.web.v1.page import Page
 from kspan.web.v1.parameters import Given, Parameter
 from kspan.web.v1.problems import BadRequestError
 from kspan.web.v1.tags import tag_of
+from kspan.web.v1.wire import Page
 
 Question = Callable[[Connection, str, Visible, Given], Any]
 

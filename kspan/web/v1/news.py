@@ -19,6 +19,7 @@ from kspan.query.answers import occurrence, trace
 from kspan.query.news import News, NewsReader
 from kspan.web.access.asker import AskedCluster
 from kspan.web.history import BusyError, History, NotThereError
+from kspan.web.v1.wire import OCCURRENCE, RESET, TRACE
 
 _logger = logging.getLogger(__name__)
 
@@ -33,8 +34,6 @@ WAITING: Final = 2_000
 """Items that wait for a slow listener. One with more is sent away and can come back."""
 
 LISTENERS: Final = 32
-
-TRACE, OCCURRENCE, RESET = "trace", "occurrence", "reset"
 
 _encode = msgspec.json.Encoder().encode
 

@@ -7,11 +7,11 @@ import msgspec
 
 from kspan import __version__
 from kspan.query.sql.answer import SqlAnswer, SqlQuestion
-from kspan.web.problem import MEDIA_TYPE, Problem
-from kspan.web.v1 import sql
+from kspan.web.problem import MEDIA_TYPE
 from kspan.web.v1.endpoints import ENDPOINTS, Endpoint
 from kspan.web.v1.parameters import CLUSTER, Parameter
 from kspan.web.v1.stream import PARAMETERS
+from kspan.web.v1.wire import EVENTS, STATEMENTS, STREAM, Problem
 
 _Json = dict[str, Any]
 
@@ -36,8 +36,8 @@ def document() -> bytes:
         ref_template="#/components/schemas/{name}",
     )
     paths = {each.path: {"get": _operation(each, schema)} for each, schema in zip(ENDPOINTS, schemas, strict=False)}
-    paths["/v1/stream"] = _stream()
-    paths[sql.PATH] = _statements(schemas[len(ENDPOINTS)], schemas[len(ENDPOINTS) + 1])
+    paths[STREAM] = _stream()
+    paths[STATEMENTS] = _statements(schemas[len(ENDPOINTS)], schemas[len(ENDPOINTS) + 1])
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
@@ -115,7 +115,7 @@ def _stream() -> _Json:
             "responses": {
                 "200": {
                     "description": "A stream without an end.",
-                    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                    "content": {EVENTS: {"schema": {"type": "string"}}},
                 },
                 **{status: _problem(_ERRORS[status]) for status in ("400", "401", "403", "503")},
             },

@@ -18,10 +18,9 @@ from kspan.web.v1.openapi import document
 from kspan.web.v1.parameters import Given
 from kspan.web.v1.problems import with_problems
 from kspan.web.v1.tags import tag_of, tags_known
+from kspan.web.v1.wire import CLUSTER_HEADER
 
 JSON: Final = "application/json"
-CLUSTER_HEADER: Final = "X-Kspan-Cluster"
-"""uid of the cluster that an answer is about."""
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 

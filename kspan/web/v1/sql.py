@@ -4,7 +4,6 @@ import itertools
 from typing import Any, Final
 
 import anyio
-import anyio.to_thread
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -20,10 +19,9 @@ from kspan.query.visible import Visible
 from kspan.store import Store
 from kspan.store.tables.cluster_names import has_others
 from kspan.web.access.asker import AskedCluster, asked_cluster, of_asker
-from kspan.web.history import BusyError, History
+from kspan.web.history import History, Turns
 from kspan.web.v1.problems import BadRequestError, with_problems
-
-PATH: Final = "/v1/sql"
+from kspan.web.v1.wire import STATEMENTS
 
 NOT_SERVED: Final = "SQL is not served here: start kspan run or kspan serve with --serve-sql"
 
@@ -66,7 +64,7 @@ def route(history: History) -> Route:
             raise HTTPException(415, f"the statement has to be sent as {_JSON}")
         return Response(await asked.answer(_question(await _body(request))), media_type=_JSON)
 
-    return Route(PATH, with_problems(answer), methods=["GET", "POST"])
+    return Route(STATEMENTS, with_problems(answer), methods=["GET", "POST"])
 
 
 class _Statements:
@@ -74,19 +72,10 @@ class _Statements:
 
     def __init__(self, history: History) -> None:
         self._history = history
-        self._limiter: anyio.CapacityLimiter | None = None
-        self._asked = 0
+        self._turns = Turns(_AT_ONCE, _WAITING)
 
     async def answer(self, question: SqlQuestion) -> bytes:
-        if self._asked >= _AT_ONCE + _WAITING:
-            raise BusyError
-        if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(_AT_ONCE)
-        self._asked += 1
-        try:
-            return await anyio.to_thread.run_sync(self._run, question, of_asker(), limiter=self._limiter)
-        finally:
-            self._asked -= 1
+        return await self._turns.run(self._run, question, of_asker())
 
     def _store(self, asked: AskedCluster, question: SqlQuestion) -> tuple[Store, str]:
         """Return the store and the value of ``:cluster``: empty if there are several, and it is not needed."""

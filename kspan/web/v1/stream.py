@@ -16,14 +16,12 @@ from kspan.errors import StoreError
 from kspan.query.visible import EVERYTHING, Visible
 from kspan.web.access.asker import asked_cluster, of_asker
 from kspan.web.history import BusyError, History, NotThereError, TooSlowError
-from kspan.web.v1.news import OCCURRENCE, RESET, TRACE, Item, Listener, Newsroom, Newsrooms
+from kspan.web.v1.news import Item, Listener, Newsroom, Newsrooms
 from kspan.web.v1.parameters import CLUSTER, Given, Parameter
 from kspan.web.v1.problems import BadRequestError, with_problems
+from kspan.web.v1.wire import BEAT_S, EVENTS, OCCURRENCE, RESET, STREAM, TRACE
 
 _logger = logging.getLogger(__name__)
-
-BEAT_S: Final = 15.0
-"""Seconds between two comments, by which both sides notice a connection that is gone."""
 
 READY_S: Final = 5.0
 """Seconds that a stream waits for the first poll before it begins. What happens before that poll is not news."""
@@ -40,7 +38,6 @@ PARAMETERS: Final = (KINDS, INSIDE, CLUSTER)
 
 _ID: Final = re.compile(r"([0-9a-f]{8})-(\d{1,15})", re.ASCII)
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-_MEDIA_TYPE: Final = "text/event-stream"
 
 
 def route(history: History, newsrooms: Newsrooms) -> Route:
@@ -50,21 +47,21 @@ def route(history: History, newsrooms: Newsrooms) -> Route:
         given = Given({}, request.query_params, PARAMETERS)
         kinds = _kinds(given.text("kinds"))
         if request.method == "HEAD":
-            return Response(None, headers=_HEADERS, media_type=_MEDIA_TYPE)
+            return Response(None, headers=_HEADERS, media_type=EVENTS)
         newsroom = await newsrooms.of(asked_cluster())
         listener = Listener()
         last = newsroom.join(listener, _resumed(request, newsroom))
         events = _events(request, history, newsroom, listener, last, kinds, given.text("namespace"))
         return _Events(events, newsroom, listener)
 
-    return Route("/v1/stream", with_problems(answer))
+    return Route(STREAM, with_problems(answer))
 
 
 class _Events(StreamingResponse):
     """A stream of events. Its listener leaves when it ends, also if the client is gone before it begins."""
 
     def __init__(self, events: AsyncIterator[bytes], newsroom: Newsroom, listener: Listener) -> None:
-        super().__init__(events, headers=_HEADERS, media_type=_MEDIA_TYPE)
+        super().__init__(events, headers=_HEADERS, media_type=EVENTS)
         self._newsroom, self._listener = newsroom, listener
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

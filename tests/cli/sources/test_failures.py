@@ -17,6 +17,7 @@ from kspan.web.guard import Access
 from kspan.web.history import History
 from kspan.web.server import Server
 from kspan.web.v1 import sql
+from kspan.web.v1.wire import VERSION_HEADER
 from tests.apiserver import Break, Refuse
 from tests.apiserver.forwarding import PROXY
 from tests.apiserver.port_forward import PORT_FORWARD
@@ -97,8 +98,6 @@ def test_options_that_contradict_each_other_are_refused(daemon: Remote, terminal
     assert both.refused == "--remote and --db exclude each other: remove one of them"
     contexts = terminal.run(*TRACES, "--remote=a:kspan/kspan", "--context", "b", "--kubeconfig", daemon.kubeconfig)
     assert contexts.refused == "--context: --remote has another one ('a'): remove one of them"
-    following = terminal.run("timeline", "--follow", *daemon.flags)
-    assert following.refused.startswith("--follow and --remote exclude each other")
     cluster = terminal.run(*TRACES, *daemon.flags, "--cluster", "another")
     assert cluster.refused == "unknown cluster 'another'"
 
@@ -153,7 +152,7 @@ def test_a_daemon_of_another_version_is_reported(
 
 
 def test_an_answer_that_cannot_be_read_is_reported_with_the_versions(terminal: Terminal, daemon: Remote) -> None:
-    other = {guard.VERSION_HEADER: "99.0.0"}
+    other = {VERSION_HEADER: "99.0.0"}
     with answering(daemon, 200, b'{"items": 5, "next": null}', other):
         message = terminal.run(*TRACES, *daemon.flags).refused
     assert message == (
@@ -164,7 +163,7 @@ def test_an_answer_that_cannot_be_read_is_reported_with_the_versions(terminal: T
 
 def test_a_question_that_an_older_daemon_does_not_know_is_reported(terminal: Terminal, daemon: Remote) -> None:
     body = b'{"title": "Not Found", "status": 404, "detail": "no such address: /v1/openapi.json lists them"}'
-    other = {guard.VERSION_HEADER: "0.1.0", "Content-Type": "application/problem+json"}
+    other = {VERSION_HEADER: "0.1.0", "Content-Type": "application/problem+json"}
     with answering(daemon, 404, body, other):
         message = terminal.run("show", "deploy/web", *daemon.flags).refused
     assert message == (
@@ -279,4 +278,24 @@ def test_a_token_is_sent_only_to_a_service_that_was_named(terminal: Terminal, da
     (tmp_path / "token").write_text(TOKEN)
     command = (*TRACES, "--remote", "--kubeconfig", daemon.kubeconfig, "--remote-token-file", tmp_path / "token")
     assert terminal.run(*command).refused.startswith("--remote-token-file: name the Service with --remote=")
+    assert not daemon.api.requests
+
+
+@pytest.mark.parametrize(
+    "content, problem",
+    [
+        (None, "no such file"),
+        (b"", "not a token"),
+        (b"two words", "not a token"),
+        (b"x" * 8193, "not a token"),
+        ("ä".encode(), "the token has to be ASCII"),
+    ],
+)
+def test_a_file_without_a_token_is_refused(
+    terminal: Terminal, daemon: Remote, tmp_path: Path, content: bytes | None, problem: str
+) -> None:
+    if content is not None:
+        (tmp_path / "token").write_bytes(content)
+    done = terminal.run(*TRACES, *daemon.flags, "--remote-token-file", tmp_path / "token")
+    assert done.refused == f"--remote-token-file: {tmp_path / 'token'}: {problem}"
     assert not daemon.api.requests

@@ -64,14 +64,37 @@ def _certificate() -> Iterator[Certificate]:
 def test_a_daemon_with_tls_is_asked_over_a_forwarded_port(daemon: Remote, terminal: Terminal) -> None:
     daemon.api.forbid(PROXY)
     local = terminal.run(*TRACES, *daemon.local)
+    with with_tls(daemon):
+        remote = ("--remote=kspan/https:kspan", "--kubeconfig", daemon.kubeconfig)
+        assert terminal.run(*TRACES, *remote) == local
+
+
+def test_a_daemon_with_tls_is_asked_through_the_proxy_if_the_service_says_so(
+    daemon: Remote, terminal: Terminal
+) -> None:
+    local = terminal.run(*TRACES, *daemon.local)
+    with with_tls(daemon):
+        plain = terminal.run(*TRACES, *daemon.flags)
+        port = {"name": "http", "port": 8474, "targetPort": "http", "appProtocol": "https"}
+        daemon.api.patch("v1/services", "kspan", "kspan", {"spec": {"ports": [port]}})
+        assert terminal.run(*TRACES, "--remote", "--kubeconfig", daemon.kubeconfig) == local
+    # The API server itself does not read appProtocol.
+    assert plain.refused == (
+        f"--remote: the API server {daemon.api.url} answered: 503 error trying to reach service: EOF; a Service with "
+        "TLS is named --remote=kspan/https:kspan"
+    )
+
+
+@contextlib.contextmanager
+def with_tls(daemon: Remote) -> Iterator[None]:
+    """Let the daemon speak TLS."""
     with _certificate() as certificate, open_store(daemon.url, read_only=True) as store:
         app = make_app({}, Access(hosts=None), History(lambda _: (store, daemon.cluster)))
         server = Server("127.0.0.1:0", app, certificate_files(certificate.path, certificate.key_path))
         server.start()
         try:
             daemon.api.backends.addresses["kspan", "kspan"] = server.address
-            remote = ("--remote=kspan/https:kspan", "--kubeconfig", daemon.kubeconfig)
-            assert terminal.run(*TRACES, *remote) == local
+            yield
         finally:
             server.stop()
 
@@ -128,7 +151,7 @@ def answering(daemon: Remote, body: bytes, headers: Mapping[str, str]) -> Iterat
 def way(daemon: Remote) -> Iterator[ForwardedPort]:
     service = Service("kspan", "kspan", "http", "http")
     connection = connect(str(daemon.kubeconfig))
-    found = ForwardedPort(find_port(connection, service), tls=False, seconds=HANG_S)
+    found = ForwardedPort(lambda: find_port(connection, service), tls=False, seconds=HANG_S)
     yield found
     found.close()
     connection.close()

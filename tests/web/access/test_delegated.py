@@ -18,8 +18,9 @@ from kspan.ingest.watch.client.reviews import Reviews
 from kspan.web.access.doors import BROKEN_S, CACHED_S, LONGEST_TOKEN, Delegated
 from kspan.web.answer import verdict
 from kspan.web.app import make_app
-from kspan.web.guard import CHECK, TOKEN_HEADER, Access, Guard
+from kspan.web.guard import CHECK, Access, Guard
 from kspan.web.server import Server
+from kspan.web.v1.wire import TOKEN_HEADER
 from tests.apiserver import ApiServer, Refuse
 from tests.web.access.test_sign_in import FORM
 from tests.web.test_server import ask

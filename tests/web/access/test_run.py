@@ -13,7 +13,7 @@ import pytest
 from kspan.cli.commands.serve import Asking
 from kspan.cli.options import Auth, Authorize
 from kspan.errors import SettingsError
-from kspan.web.guard import TOKEN_HEADER
+from kspan.web.v1.wire import TOKEN_HEADER
 from tests.apiserver import ApiServer
 from tests.apiserver.certificate import Certificate
 from tests.cli.commands.test_commands import kspan

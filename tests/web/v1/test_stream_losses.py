@@ -19,8 +19,9 @@ from kspan.web.guard import Access
 from kspan.web.history import BusyError, History
 from kspan.web.server import Server
 from kspan.web.v1 import news
-from kspan.web.v1.news import OCCURRENCE, RESET, Item, Listener, Newsroom, Newsrooms
+from kspan.web.v1.news import Item, Listener, Newsroom, Newsrooms
 from kspan.web.v1.stream import route
+from kspan.web.v1.wire import OCCURRENCE, RESET
 from tests.emit.rows import make_span, make_trace
 from tests.limits import HANG_S
 from tests.query.conftest import store  # noqa: F401

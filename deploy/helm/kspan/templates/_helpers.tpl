@@ -71,6 +71,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- else }}
 - --authorize={{ .Values.auth.authorize }}
 {{- end }}
+{{- if .Values.serveSql }}
+- --serve-sql
+{{- end }}
 {{- if .Values.tls.existingSecret }}
 - --tls-cert=/etc/kspan/tls/tls.crt
 - --tls-key=/etc/kspan/tls/tls.key

@@ -35,6 +35,7 @@ CHUNK = 64 * 1024
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 
+_ACCEPT = "Accept"
 _UNAUTHORIZED = 401
 _OK = (200, 201)
 _KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
@@ -112,14 +113,14 @@ class Connection:
 
     def get(self, path: str, query: Mapping[str, str] | None = None, accept: str = JSON) -> bytes:
         """Return a document. Raises ApiError."""
-        return _read_all(self._send(path, query or {}, accept, self.timing.answer), path)
+        return _read_all(self._send(path, query or {}, {_ACCEPT: accept}, self.timing.answer), path)
 
     def post_json(self, path: str, document: Mapping[str, Any], seconds: float) -> Any:
         """Send a document (a review) and return the decoded answer. Raises ApiError.
 
         ``seconds`` is the longest time without data.
         """
-        body = _read_all(self._send(path, {}, JSON, seconds, document), path)
+        body = _read_all(self._send(path, {}, {_ACCEPT: JSON}, seconds, document), path)
         try:
             return msgspec.json.decode(body)
         except DECODE_ERRORS as error:
@@ -142,7 +143,7 @@ class Connection:
             seconds: the longest time without data.
             document: what is sent in a POST; None: a GET.
         """
-        response = self._send(path, query, JSON, seconds, document, headers)
+        response = self._send(path, query, {_ACCEPT: JSON, **headers}, seconds, document)
         return Reply(response.headers, _read_all(response, path))
 
     def signed(self, path: str) -> tuple[Any, str, Mapping[str, str]]:
@@ -188,13 +189,19 @@ class Connection:
         return self.stream_lines(path, query, timeout * self.timing.stall, _accept(target))
 
     def stream_lines(
-        self, path: str, query: Mapping[str, str], read_timeout: float, accept: str = JSON
+        self,
+        path: str,
+        query: Mapping[str, str],
+        read_timeout: float,
+        accept: str = JSON,
+        headers: Mapping[str, str] | None = None,
     ) -> "LineStream":
         """Open a stream of lines; ``read_timeout`` is the longest silence in seconds. Raises ApiError.
 
-        The answer has to begin within ``Timing.open``.
+        The answer has to begin within ``Timing.open``. ``headers`` are sent in addition to those of every request.
         """
-        response = self._send(path, query, accept, min(read_timeout, self.timing.open))
+        sent = {_ACCEPT: accept, **(headers or {})}
+        response = self._send(path, query, sent, min(read_timeout, self.timing.open))
         set_read_timeout(response, read_timeout)
         return LineStream(response, path)
 
@@ -208,18 +215,17 @@ class Connection:
         self,
         path: str,
         query: Mapping[str, str],
-        accept: str,
+        headers: Mapping[str, str],
         read_timeout: float,
         body: Any = None,
-        more: Mapping[str, str] | None = None,
     ) -> Any:
         """Return the response with its body unread. After a 401, retry once with reloaded credentials.
 
-        A request with a ``body`` is a POST, others are GETs. ``more`` are additional headers.
+        A request with a ``body`` is a POST, others are GETs.
         """
         client, generation = self._client, self._generation
         try:
-            response = self._request(client, path, query, accept, read_timeout, body, more)
+            response = self._request(client, path, query, headers, read_timeout, body)
         except DisconnectedError:
             self._reload_if_changed(generation)
             raise
@@ -231,7 +237,7 @@ class Connection:
             except KubeconfigError as error:
                 text = f"401 Unauthorized, and the credentials cannot be reloaded: {error}"
                 raise UnauthorizedError(text, status=401) from error
-            response = self._request(client, path, query, accept, read_timeout, body, more)
+            response = self._request(client, path, query, headers, read_timeout, body)
         if response.status not in _OK:
             raise _error_of_response(response, path)
         return response
@@ -241,15 +247,14 @@ class Connection:
         client: _Client,
         path: str,
         query: Mapping[str, str],
-        accept: str,
+        headers: Mapping[str, str],
         read_timeout: float,
         body: Any = None,
-        more: Mapping[str, str] | None = None,
     ) -> Any:
         from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
 
-        request = self._authorized(client, path, query, {"Accept": accept, **(more or {})}, body)
+        request = self._authorized(client, path, query, headers, body)
         try:
             return client.api.call_api(*request, _request_timeout=(self.timing.connect, read_timeout)).response
         except ApiException as error:  # the client raises this for TLS failures
@@ -343,7 +348,7 @@ class Connection:
         Raises:
             ApiError: the cluster did not answer.
         """
-        response = self._request(client, _KUBE_SYSTEM, {}, JSON, self.timing.answer)
+        response = self._request(client, _KUBE_SYSTEM, {}, {_ACCEPT: JSON}, self.timing.answer)
         if response.status != 200:
             raise _error_of_response(response, _KUBE_SYSTEM)
         found = _uid(_read_all(response, _KUBE_SYSTEM), _KUBE_SYSTEM)
@@ -362,6 +367,12 @@ class LineStream:
     def __init__(self, response: Any, path: str) -> None:
         self._response = response
         self._path = path
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of the answer. Names are matched in any case."""
+        found: Mapping[str, str] = self._response.headers
+        return found
 
     def __iter__(self) -> Iterator[list[bytes]]:
         from urllib3.exceptions import HTTPError

@@ -34,7 +34,7 @@ def watched(connection: Connection) -> Iterator[socket.socket]:
 
 def use(connection: Connection, count: int) -> None:
     """Send requests at the same time, each over a connection of its own, which is idle afterwards."""
-    responses = [connection._send(NAMESPACES, {}, "application/json", 0.5) for _ in range(count)]
+    responses = [connection._send(NAMESPACES, {}, {}, 0.5) for _ in range(count)]
     for response in responses:
         assert response.data
         response.release_conn()
