@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from kspan.cli.common import counted, database_url, load_rules, progress_bar, report_interruption, state_directory
+from kspan.cli.common import database_url, load_rules, progress_bar, report_interruption, state_directory
 from kspan.emit.export_queue import ExportQueue, ExportReport
 from kspan.emit.otel_spans import ClusterIdentity
 from kspan.emit.targets import ExportTarget, TargetKind, open_exporter, parse_target
@@ -22,6 +22,7 @@ from kspan.pipeline.replay import Replayed, replayed_with
 from kspan.pipeline.replay import replay as ingest
 from kspan.settings import MAX_TRACE_SPANS, FoldSettings
 from kspan.store import Store, open_store
+from kspan.terminal.counted import counted
 
 DEMO_RECORDING: Final = "rolling-update.jsonl.gz"
 DEMO_POD: Final = ("pod/web-854b7f4f-9xzlt", "-n", "rolling-update")
