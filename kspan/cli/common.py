@@ -47,11 +47,6 @@ def database_url(db: str | None) -> str:
     return db or f"sqlite:///{state_directory() / 'kspan.sqlite'}"
 
 
-def counted(count: int, noun: str) -> str:
-    """Return a number and its noun: ``1 span``, ``2 spans``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
 @contextlib.contextmanager
 def report_interruption() -> Iterator[None]:
     """On Ctrl-C, print that committed work is kept. Typer then exits silently."""

@@ -49,6 +49,8 @@ def _note(change: str, message: str, error: bool, held: str, outcome: str, reaso
 def _outcome(outcome: str, reason: str) -> str:
     if outcome in ("", Outcome.OK):
         return ""
+    if outcome == Outcome.SUPERSEDED and reason:
+        return reason  # It says by what, or that something was deleted.
     return reason if reason.startswith(outcome) else f"{outcome}: {reason}" if reason else outcome
 
 

@@ -192,7 +192,12 @@ def outcome_reason_of(span: SpanRow) -> str:
 
 def last_repeat(span: SpanRow) -> int:
     """Return when the occurrence was repeated last (Unix ns; 0: never)."""
-    return max((event.time for event in span.events if vocabulary.is_repeat(event.attributes)), default=0)
+    return max(all_times(span)[1:], default=0)
+
+
+def all_times(span: SpanRow) -> list[int]:
+    """Return when the occurrence happened, and when it was repeated (Unix ns), as far as repeats were kept."""
+    return [span.start_time, *(event.time for event in span.events if vocabulary.is_repeat(event.attributes))]
 
 
 def times(span: SpanRow) -> int:

@@ -11,12 +11,13 @@ from kspan.errors import QueryError
 from kspan.model import ObjectRow, SpanLink, SpanRow, TraceRow
 from kspan.query import spans as reading
 from kspan.query.explain.as_of import as_of
-from kspan.query.explain.disruptions import replacement_of
 from kspan.query.explain.effects import Effect, effects_in
-from kspan.query.explain.find_reason import Facts, reason_of
 from kspan.query.explain.own import own_error, own_message
-from kspan.query.explain.reason import Reason
-from kspan.query.explain.shown import shown_of
+from kspan.query.explain.reasons.disruptions import replacement_of
+from kspan.query.explain.reasons.find_reason import Facts, reason_of
+from kspan.query.explain.reasons.reason import Reason
+from kspan.query.explain.serving import still_serving
+from kspan.query.explain.shown import Shown, shown_of
 from kspan.query.objects.find import Found, find
 from kspan.query.objects.names import ObjectName
 from kspan.query.objects.status import state_of
@@ -62,7 +63,7 @@ class Why(msgspec.Struct, frozen=True):
 
     found: Found
     undecided: list[SpanRow]  # newer occurrences of the object that still wait for their cause, newest first
-    links: list[Link]  # from the newest decided occurrence to the root cause
+    links: list[Link]  # from the newest decided occurrence, or the failure that ``shown`` has, to the root cause
     remote: tuple[str, str] | None  # the remote parent of the last link, from a trace context on the object
     lost: str  # the trace that contained the cause of the last link, if it was pruned
     related: tuple[str, str] | None  # a trace context that the object carried before the last link
@@ -77,6 +78,8 @@ class Why(msgspec.Struct, frozen=True):
     message: SpanRow | None = None  # the first report of the newest error, if only that one has the reason
     reason: Reason | None = None  # what made it happen, if that is nearer than the chain
     replacement: str = ""  # the Pod that was created in the place of a deleted one, and its state
+    serving: str = ""  # the Pods of older revisions that still serve while a rollout fails
+    shown: Shown | None = None  # what the answer begins with; None without links
     at: int = 0  # the time that was asked about (Unix ns; 0: now)
 
 
@@ -104,11 +107,18 @@ def why(
     trace = _trace(connection, cluster, links[-1].span.trace_id) if links else None
     resumed = _resumed(connection, cluster, links[-1].span) if links else []
     problem, problem_since = _problem(connection, cluster, found.object, newest, links) if newest else (None, 0)
+    effects = _effects(connection, cluster, links, until) if links else []
+    first = _shown(found.object, links, effects, trace) if links else None
+    if first is not None and first.effect is not None:
+        # The chain begins with the failure that is shown, and not with what the object did last.
+        below = _chain_of_failure(connection, cluster, first.effect, links[-1].span, at)
+        if below:
+            links, first = below, first._replace(number=0)
+            effects = _effects(connection, cluster, links, until)
     shown = {span.trace_id for span in (*(link.span for link in links), *resumed, *([problem] if problem else []))}
     if len(visible.traces(connection, cluster, sorted(shown))) < len(shown):
         raise QueryError(f"{found.object.kind} {found.object.name}: you may not see everything that led to its state")
     remote, lost, related = _end(links[-1].span, trace, resumed) if links else (None, "", None)
-    effects = _effects(connection, cluster, links, until) if links else []
     answer = Why(
         found=found,
         undecided=[as_of(each, at) for each in undecided if newest is None or each.start_time >= newest.start_time],
@@ -125,23 +135,30 @@ def why(
         problem=as_of(problem, at) if problem is not None else None,
         problem_since=problem_since,
         message=_full_message(connection, cluster, links) if links else None,
+        shown=first,
         at=at,
     )
     return replace(
         answer,
         reason=_reason(connection, cluster, answer, effects),
         replacement=_replacement(connection, cluster, answer),
+        serving=_serving(connection, cluster, answer),
     )
 
 
+def _shown(here: ObjectRow, links: list[Link], effects: list[Effect], trace: TraceRow | None) -> Shown:
+    return shown_of(here.uid, [link.span for link in links], effects, trace)
+
+
 def _reason(connection: Connection, cluster: str, answer: Why, effects: list[Effect]) -> Reason | None:
-    if not answer.links:
+    if answer.shown is None:
         return None
     chain, here = [link.span for link in answer.links], answer.found.object
+    failed = _object_of(connection, cluster, chain[answer.shown.number]) if answer.shown.effect is not None else None
     facts = Facts(
-        asked=here,
+        asked=failed or here,
         chain=chain,
-        shown=shown_of(here.uid, chain, effects, answer.trace),
+        shown=answer.shown,
         problem=answer.problem,
         problem_since=answer.problem_since,
         effects=effects,
@@ -157,6 +174,23 @@ def _replacement(connection: Connection, cluster: str, answer: Why) -> str:
     return replacement_of(connection, cluster, deletion, answer.at)
 
 
+def _serving(connection: Connection, cluster: str, answer: Why) -> str:
+    """The Pods of older revisions that still serve, if the answer is about a rollout that fails."""
+    chain, here = [link.span for link in answer.links], answer.found.object
+    if answer.shown is None or not (answer.shown.effect is not None or chain[answer.shown.number].error):
+        return ""
+    workload = next((span for span in chain if span.object_kind == "Deployment"), None)
+    row = here if here.kind == "Deployment" else _object_of(connection, cluster, workload) if workload else None
+    above = {span.object_uid for span in chain if span.object_kind == "ReplicaSet"}
+    return still_serving(connection, cluster, row, above, answer.at) if row is not None else ""
+
+
+def _object_of(connection: Connection, cluster: str, span: SpanRow) -> ObjectRow | None:
+    here = schema.objects.c
+    query = rows.select_rows(schema.objects, ObjectRow).where(here.cluster == cluster, here.uid == span.object_uid)
+    return next(iter(rows.fetch(connection, query, ObjectRow)), None)
+
+
 # The occurrence
 
 
@@ -166,7 +200,19 @@ def _newest(connection: Connection, cluster: str, found: Found, until: int) -> S
     together = [span for span in newest if span.start_time == newest[0].start_time]
     # Of several with the same start, take the one that the others caused.
     causes = {span.parent_span_id for span in together}
-    return next((span for span in together if span.span_id not in causes), None)
+    last = next((span for span in together if span.span_id not in causes), None)
+    return _last_transition(last, newest, until) if last is not None else None
+
+
+def _last_transition(found: SpanRow, newest: list[SpanRow], until: int) -> SpanRow:
+    """Of a transition, the one by which its condition has another status now: it may be a repeat, in a span that began
+    before."""
+    condition = found.attributes.get(vocabulary.CONDITION_TYPE)
+    if not condition:
+        return found
+    alike = [span for span in newest if span.attributes.get(vocabulary.CONDITION_TYPE) == condition]
+    last = max(alike, key=lambda span: max(time for time in reading.all_times(span) if time <= until))
+    return last if last.reason != found.reason else found
 
 
 def _problem(
@@ -249,6 +295,13 @@ def _chain(connection: Connection, cluster: str, newest: SpanRow, at: int) -> li
                 break
         here = linked
     return links
+
+
+def _chain_of_failure(connection: Connection, cluster: str, failure: Effect, root: SpanRow, at: int) -> list[Link]:
+    """The chain from an effect up to a root cause; empty if it does not get there."""
+    span = reading.one(connection, cluster, root.trace_id, failure.span_id)
+    found = _chain(connection, cluster, span, at) if span is not None else []
+    return found if found and found[-1].span.span_id == root.span_id else []
 
 
 def _end(

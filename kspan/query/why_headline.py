@@ -7,9 +7,8 @@ from kspan.model import ObjectRow, Outcome, SpanRow
 from kspan.query import spans as reading
 from kspan.query.explain.as_of import as_of
 from kspan.query.explain.effects import Effect
-from kspan.query.explain.own import RESTARTED, end_in_words, is_end, is_verdict, killed_in_words, own_message
-from kspan.query.explain.reason import Reason
-from kspan.query.explain.shown import shown_of
+from kspan.query.explain.own import RESTARTED, end_in_words, is_end, killed_in_words, own_error, own_message
+from kspan.query.explain.reasons.reason import Reason
 from kspan.query.explain.wording import (
     VERBS,
     change_of,
@@ -25,7 +24,7 @@ from kspan.query.why import CERTAIN, Why
 from kspan.terminal.screen import Piece, clock
 from kspan.terminal.text import duration, harmless
 from kspan.terminal.zone import zone_label
-from kspan.times import SECOND
+from kspan.times import MILLISECOND, SECOND
 
 INFERRED: Final = 0.85
 """Confidence below which the cause of an occurrence is inferred, and not recorded."""
@@ -38,10 +37,10 @@ def headline(answer: Why) -> list[list[Piece]]:
     """The event or failure, its cause, the state now, and the outcome of the trace."""
     here = answer.found.object
     name: Piece = (object_text(here.kind, here.namespace, here.name), "bold")
-    if not answer.links:
+    shown = answer.shown
+    if shown is None:
         return [[name, (f"  {_lifetime(here, answer.at)}", "dim")]]
     chain = [link.span for link in answer.links]
-    shown = shown_of(here.uid, chain, answer.effects, answer.trace)
     since, effect = shown.since, shown.effect
     if answer.message is not None and chain[shown.number].error and effect is None:
         since = answer.message.start_time
@@ -73,17 +72,12 @@ def _what(answer: Why, chain: list[SpanRow], number: int, since: int) -> list[Pi
     ]
     problem = answer.problem
     if problem is not None and not shown.error and shown.reason != "Delete":
-        last = max(time for time in (problem.start_time, *_repeats(problem)) if time <= since)
-        begun = _clock(answer.problem_since, since)
-        times = (
-            f"errors from {begun} to {_clock(last, since)}" if last > answer.problem_since else f"an error at {begun}"
-        )
+        last = max(time for time in reading.all_times(problem) if time <= since)
+        begun, ended = _clock(answer.problem_since, since), _clock(last, since)
+        several = f"errors from {begun} to {ended}" if begun != ended else f"errors at {begun}"
+        times = several if last > answer.problem_since else f"an error at {begun}"
         pieces += [(f", after {times}: ", ""), (_event(problem), "red")]
     return pieces
-
-
-def _repeats(span: SpanRow) -> list[int]:
-    return [event.time for event in span.events if vocabulary.is_repeat(event.attributes)]
 
 
 def _event(span: SpanRow) -> str:
@@ -114,35 +108,37 @@ def _reason_and_message(reason: str, message: str) -> str:
 def _because(answer: Why, chain: list[SpanRow], number: int, since: int) -> list[Piece]:
     """``because REASON, after WHO changed OBJECT …``, ``because of EVENT; ERROR, after …``, or ``because WHO …``."""
     here, root, reason, asked = chain[number], chain[-1], answer.reason, answer.found.object
+    said = _Said(since, asked)
     if reason is not None and reason.kind == "drain":
-        return [("probably because of a drain: ", ""), *_change(root, since, asked)]
+        return [("probably because of a drain: ", ""), *said.change(root)]
     clauses: list[tuple[str, list[Piece]]] = []  # Each with the word that has to stand before it if it comes first.
     if reason is not None:
         word = "probably because " if reason.likely else "because "
         clauses.append((word, [(cut(reason.text), "bold"), (_measured(reason, since), "")]))
+        said.mention(reason.happened if reason.happened <= since else 0)
     elif events := _events_between(chain[number + 1 : -1], here, since):
         clauses.append(("because of ", [(events, "bold")]))
     if not clauses and root.span_id == here.span_id and (not is_root(answer) or root.reason not in VERBS):
         known = is_root(answer)
         return [(f"reported by {who_of(root)}; nothing else is its cause" if known else "cause unknown", "")]
     if not (clauses and root.span_id == here.span_id) and not _is_history(answer):
-        clauses += _behind(answer, chain, number, since)
+        clauses += _behind(answer, chain, number, said)
     pieces: list[Piece] = [(clauses[0][0], "")]
     for count, (_, clause) in enumerate(clauses):
         pieces += [(", after ", ""), *clause] if count else clause
     return pieces
 
 
-def _behind(answer: Why, chain: list[SpanRow], number: int, since: int) -> list[tuple[str, list[Piece]]]:
+def _behind(answer: Why, chain: list[SpanRow], number: int, said: "_Said") -> list[tuple[str, list[Piece]]]:
     """The root cause, and the change that a controller made because of it."""
-    root, asked = chain[-1], answer.found.object
+    root = chain[-1]
     if not is_root(answer):
-        return [("cause unknown, after ", _first_known(root, since))]
+        return [("cause unknown, after ", said.first_known(root))]
     if root.reason in VERBS:
-        return [(_word(chain[number:-1]), _change(root, since, asked))]
+        return [(_word(chain[number:-1]), said.change(root))]
     changes = [i for i, span in enumerate(chain) if number < i < len(chain) - 1 and reading.summary_of(span)]
-    known = [(_word(chain[number : changes[-1]]), _change(chain[changes[-1]], since, asked))] if changes else []
-    return [*known, ("because of ", _root_event(root, since))]
+    known = [(_word(chain[number : changes[-1]]), said.change(chain[changes[-1]]))] if changes else []
+    return [*known, ("because of ", said.root_event(root))]
 
 
 def _word(links: list[SpanRow]) -> str:
@@ -162,13 +158,15 @@ def _history(answer: Why, since: int) -> list[list[Piece]]:
     root = answer.links[-1].span
     if not _is_history(answer) or not is_root(answer):
         return []
-    return [[("history: ", ""), *_change(root, since, answer.found.object)]]
+    return [[("history: ", ""), *_Said(since, answer.found.object).change(root)]]
 
 
 def _measured(reason: Reason, since: int) -> str:
     """How often, since when, and how long, as far as that is known."""
     if reason.kind in ("memory", "exit"):
         return _runs(reason, since)
+    if reason.kind == "flapping":
+        return f" since {_clock(reason.first, since)}"
     if reason.kind == "probe":
         count = f"{reason.alike} times" if reason.alike > 1 else "once"
         return f" ({count}, from {_clock(reason.first, since)})"
@@ -205,7 +203,7 @@ def _events_between(chain: list[SpanRow], shown: SpanRow, since: int) -> str:
     chain = [span for span in chain if own_message(span) != own_message(shown) or not own_message(span)]
     if chain and chain[0].event_uid and chain[0].object_uid == shown.object_uid and chain[0].reason not in _STARTING:
         found[chain[0].span_id] = chain[0]
-    error = next((span for span in chain if span.error and not is_verdict(span) and not is_end(span)), None)
+    error = next((span for span in chain if own_error(span) and not is_end(span)), None)
     if error is not None:
         found[error.span_id] = error
     text = "; ".join(
@@ -218,35 +216,53 @@ def _of(span: SpanRow, shown: SpanRow) -> str:
     return "" if span.object_uid == shown.object_uid else f" on {_object(span)}"
 
 
-def _change(root: SpanRow, since: int, asked: ObjectRow) -> list[Piece]:
-    what = "it" if root.object_uid == asked.uid else _object(root)
-    cordon = cordon_of(root)
-    change = "" if cordon else change_of(root)
-    verb = f" {cordon or VERBS[root.reason]} "
-    pieces: list[Piece] = [(who_of(root), "bold"), (verb, ""), (what, "bold"), (_earlier(root, since), "")]
-    return [*pieces, *([(": ", ""), (change, "bold")] if change else [])]
+class _Said:
+    """Words for the causes of a sentence, one after the other: when each was.
 
+    The first is so long before the time in the first line (``since``, Unix ns), each other one before the one that is
+    named before it. Two durations up to one time would read as if they had to be added, or as if time ran backwards.
+    """
 
-def _root_event(root: SpanRow, since: int) -> list[Piece]:
-    message = cut(own_message(root))
-    pieces: list[Piece] = [(harmless(root.reason), "bold"), (" on ", ""), (_object(root), "bold")]
-    return [*pieces, (f" by {who_of(root)}{_earlier(root, since)}", ""), (f": {message}" if message else "", "bold")]
+    def __init__(self, since: int, asked: ObjectRow) -> None:
+        self._since, self._asked = since, asked
+        self._last = 0
 
+    def mention(self, time: int) -> None:
+        """Note that the sentence names a time (Unix ns; 0: none)."""
+        self._last = time or self._last
 
-def _first_known(first_known: SpanRow, since: int) -> list[Piece]:
-    what = VERBS.get(first_known.reason, harmless(first_known.reason))
-    return [(f"{_object(first_known)} {what}{_earlier(first_known, since)}", "")]
+    def change(self, span: SpanRow) -> list[Piece]:
+        """``WHO changed OBJECT 3.4s earlier: FIELDS``."""
+        what = "it" if span.object_uid == self._asked.uid else _object(span)
+        cordon = cordon_of(span)
+        change = "" if cordon else change_of(span)
+        verb = f" {cordon or VERBS[span.reason]} "
+        pieces: list[Piece] = [(who_of(span), "bold"), (verb, ""), (what, "bold"), (self._when(span), "")]
+        return [*pieces, *([(": ", ""), (change, "bold")] if change else [])]
+
+    def root_event(self, root: SpanRow) -> list[Piece]:
+        """``REASON on OBJECT by WHO 3.4s earlier: MESSAGE``."""
+        message = cut(own_message(root))
+        pieces: list[Piece] = [(harmless(root.reason), "bold"), (" on ", ""), (_object(root), "bold")]
+        return [*pieces, (f" by {who_of(root)}{self._when(root)}", ""), (f": {message}" if message else "", "bold")]
+
+    def first_known(self, span: SpanRow) -> list[Piece]:
+        """``OBJECT created 3.4s earlier``."""
+        what = VERBS.get(span.reason, harmless(span.reason))
+        return [(f"{_object(span)} {what}{self._when(span)}", "")]
+
+    def _when(self, cause: SpanRow) -> str:
+        """How long before the time in the first line a cause was, or before the cause that was named last."""
+        time, last, self._last = cause.start_time, self._last, cause.start_time
+        if last and time > last:
+            return f" at {clock(time)}"
+        apart = (last or self._since) - time
+        return f" {duration(apart)} {'before that' if last else 'earlier'}" if apart >= MILLISECOND else ""
 
 
 def _until(shown: SpanRow, since: int) -> int:
     """Up to when a cause can have happened. The end of a container is known in whole seconds."""
     return since + SECOND - 1 if is_end(shown) and since % SECOND == 0 else since
-
-
-def _earlier(cause: SpanRow, since: int) -> str:
-    """How long before the first line's time a cause was."""
-    apart = since - cause.start_time
-    return f" {duration(apart)} earlier" if apart > 0 else ""
 
 
 def _object(span: SpanRow) -> str:
@@ -281,7 +297,9 @@ def _now(answer: Why, chain: list[SpanRow], number: int, since: int) -> list[Pie
     again = ""
     if answer.reason is not None and answer.reason.again:
         again = f"; {cut(answer.reason.text)} again at {_clock(answer.reason.again, since)}"
-    return [(f"{word}: {state or 'state unknown'}", ""), (f" ({_born(here)})", "dim"), (f"{again}{replaced}", "")]
+    serving = f"; {harmless(answer.serving)}" if answer.serving else ""
+    what = f"{word}: {state or 'state unknown'}{serving}"
+    return [(what, ""), (f" ({_born(here)})", "dim"), (f"{again}{replaced}", "")]
 
 
 def _lifetime(here: ObjectRow, at: int) -> str:

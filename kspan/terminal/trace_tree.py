@@ -11,6 +11,7 @@ from rich.text import Text
 
 from kspan import vocabulary
 from kspan.model import Outcome, SpanRow, TraceRow, TraceState
+from kspan.terminal.counted import counted
 from kspan.terminal.deletions import held_text
 from kspan.terminal.text import cut, cut_middle, duration, harmless, pad
 from kspan.terminal.zone import in_zone, zone_label
@@ -204,7 +205,7 @@ def _header(trace: TraceRow, lines: Sequence[_Line], length: int, width: int, gl
     """Yield object, actor, start, duration, number of spans and outcome, on two lines if one is too narrow."""
     root = next((line for line in lines if line.span.span_id == trace.root_span_id), lines[0] if lines else None)
     mark, marks = _outcome(trace, glyphs)
-    facts = [(_when(trace.start_time), ""), (duration(length), ""), (_plural(len(lines), "span"), ""), marks[0]]
+    facts = [(_when(trace.start_time), ""), (duration(length), ""), (counted(len(lines), "span"), ""), marks[0]]
     more = [*marks[1:], (f"trace {harmless(trace.trace_id)[:12]}", "dim")]
     if trace.previous_trace_id:
         more.append((f"continues {harmless(trace.previous_trace_id)[:12]}", "cyan"))
@@ -230,10 +231,6 @@ def _header(trace: TraceRow, lines: Sequence[_Line], length: int, width: int, gl
             text.append(glyphs.dot if len(text) > 2 else "", "dim").append(*fact)
         text.truncate(width, overflow="ellipsis")
         yield text
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _title(root: _Line | None) -> str:

@@ -88,7 +88,7 @@ def test_a_job_that_is_deleted_while_it_runs_is_superseded() -> None:
     c.gone(job)
     found = outcomes(c)
     assert found["Job.Create report"][0] == "superseded"
-    assert found["Job.Create report"][1].startswith("superseded by Job.Delete report")
+    assert found["Job.Create report"][1].startswith("Job report was deleted")
     assert found["Job.Delete report"] == ("ok", "")
 
 

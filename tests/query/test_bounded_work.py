@@ -14,11 +14,14 @@ from sqlalchemy import Connection
 from benchmarks.history import CLUSTER, make
 from kspan.query import timeline, traces, view_rows
 from kspan.query.answers.trace import item
+from kspan.query.explain.reasons import flapping
+from kspan.query.explain.serving import still_serving
 from kspan.query.fleet.listing import list_clusters
 from kspan.query.fleet.traces import traces_of_all
 from kspan.query.home import HOUR, what_happens
 from kspan.query.objects import family, listing
 from kspan.query.objects.compare import compare
+from kspan.query.objects.family import family_of
 from kspan.query.objects.find import find
 from kspan.query.objects.life import life_of
 from kspan.query.objects.listing import ObjectFilter, list_objects
@@ -26,6 +29,7 @@ from kspan.query.objects.names import parse_kind, parse_object
 from kspan.query.objects.status import state_of
 from kspan.query.objects.versions import version_at
 from kspan.query.rollouts import Rollout, RolloutFilter, list_rollouts
+from kspan.query.spans import fetch, of_object
 from kspan.query.timeline import TimelineFilter, newest_time, page_of_timeline
 from kspan.query.traces import TraceFilter, find_trace, list_traces, page_of_traces
 from kspan.query.view_rows import Failure, RowFilter, Termination, page_of_rows
@@ -33,6 +37,7 @@ from kspan.query.visible import EVERYTHING, Visible
 from kspan.query.waterfall.head import read_head
 from kspan.query.why import why
 from kspan.store import Store, open_store
+from kspan.store.schema import tables as schema
 from kspan.store.tables.cluster_names import named_clusters
 from kspan.times import LATEST
 from tests.postgres import TEMPLATE, PostgresServer
@@ -60,6 +65,13 @@ Question = Callable[[Connection], object]
 
 def _newest(connection: Connection) -> str:
     return page_of_traces(connection, CLUSTER, TraceFilter(), 1).traces[0].trace.trace_id
+
+
+def _flaps(connection: Connection) -> object:
+    pod = find(connection, CLUSTER, parse_object(POD)).object
+    query = of_object(CLUSTER, pod).where(schema.spans.c.reason == "Ready")
+    (ready,) = fetch(connection, CLUSTER, query.limit(1))
+    return flapping.reason(connection, CLUSTER, pod, ready, LATEST)
 
 
 QUESTIONS: Final[dict[str, Question]] = {
@@ -105,6 +117,13 @@ QUESTIONS: Final[dict[str, Question]] = {
     "objects whose name begins with a text": lambda c: list_objects(c, CLUSTER, ObjectFilter(prefix="web"), 5),
     "the life of a Deployment": lambda c: life_of(c, CLUSTER, find(c, CLUSTER, parse_object(WEB)).object),
     "the life of a Pod": lambda c: life_of(c, CLUSTER, find(c, CLUSTER, parse_object(POD)).object),
+    "the owners and dependents of an object": lambda c: family_of(
+        c, CLUSTER, find(c, CLUSTER, parse_object(WEB)).object, None
+    ),
+    "what of a Deployment still serves": lambda c: still_serving(
+        c, CLUSTER, find(c, CLUSTER, parse_object(WEB)).object, (), 0
+    ),
+    "whether a Pod flaps": _flaps,
     "the state of an object": lambda c: state_of(c, CLUSTER, find(c, CLUSTER, parse_object(WEB)).object),
     "an object at a time": lambda c: version_at(c, CLUSTER, parse_object(WEB), at=LATEST),
     "the last change of an object": lambda c: compare(c, CLUSTER, parse_object(WEB)),

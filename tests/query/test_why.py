@@ -404,7 +404,7 @@ def test_the_first_groups_of_effects_are_shown_and_the_rest_counted(store: Store
     assert answer.more_effects == 20 - EFFECTS
 
 
-@pytest.mark.parametrize("more, said", [(1, "and 1 more kind of occurrences"), (2, "and 2 more kinds of occurrences")])
+@pytest.mark.parametrize("more, said", [(1, "and 1 more kind of occurrence"), (2, "and 2 more kinds of occurrences")])
 def test_one_more_kind_of_effects_is_one_kind(
     store: Store, capsys: pytest.CaptureFixture[str], more: int, said: str
 ) -> None:

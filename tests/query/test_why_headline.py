@@ -10,7 +10,6 @@ from kspan.cli.render.why import as_text
 from kspan.graph import built_in_rules
 from kspan.ingest import read_frames
 from kspan.pipeline.replay import replay, replayed_with
-from kspan.query.explain.shown import shown_of
 from kspan.query.objects.names import ObjectName, parse_kind
 from kspan.query.why import Why, why
 from kspan.query.why_headline import headline
@@ -24,6 +23,7 @@ FILES = sorted([*DATA.glob("recordings/*/recording.jsonl.gz"), *DATA.glob("stori
 
 FIRST_LINE = re.compile(r", (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{3})?) UTC: ")
 EARLIER = re.compile(r"(\S+) earlier")
+BEFORE = re.compile(r"(\d\S*) before that")
 CLOCK = re.compile(r"(?:(\d{4}-\d\d-\d\d) )?\b(\d\d:\d\d:\d\d(?:\.\d{3})?)\b")
 
 
@@ -107,6 +107,19 @@ def test_earlier_is_counted_from_the_time_in_the_first_line(asked: Asked) -> Non
                 assert text in apart, (first, line)
 
 
+def test_a_sentence_counts_from_the_first_line_once_and_then_from_the_cause_that_it_named_last(asked: Asked) -> None:
+    """Two durations up to the same time would read as if they had to be added, or as if time ran backwards."""
+    for answer in asked.answers():
+        for line in lines_of(answer)[1:]:
+            assert len(EARLIER.findall(line)) <= 1, line
+            if BEFORE.search(line):
+                starts = [link.span.start_time for link in answer.links]
+                apart = {duration(later - time) for later in starts for time in starts if later > time}
+                happened = answer.reason.happened if answer.reason is not None else 0
+                apart |= {duration(happened - time) for time in starts if happened > time}
+                assert set(BEFORE.findall(line)) <= apart, line
+
+
 def test_a_cause_is_not_later_than_its_effect(asked: Asked) -> None:
     for answer in asked.answers():
         lines = lines_of(answer)
@@ -122,8 +135,12 @@ def test_the_first_line_has_the_time_of_what_it_says(asked: Asked) -> None:
         chain = [link.span for link in answer.links]
         if not chain:
             continue
-        shown = shown_of(answer.found.object.uid, chain, answer.effects, answer.trace)
+        shown = answer.shown
+        assert shown is not None
         said = answer.message if answer.message is not None and shown.effect is None else None
+        if shown.effect is not None:
+            assert shown.number == 0
+            assert chain[0].span_id == shown.effect.span_id, "the chain begins with the failure that is shown"
         expected = said.start_time if said is not None and chain[shown.number].error else shown.since
         assert first_time(lines_of(answer)[0]) == ms(expected)
 

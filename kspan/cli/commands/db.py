@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 import msgspec
 
-from kspan.cli.common import counted, fold_settings, load_rules, open_existing, progress_bar, the_cluster
+from kspan.cli.common import fold_settings, load_rules, open_existing, progress_bar, the_cluster
 from kspan.errors import SettingsError
 from kspan.pipeline import rebuild as rebuilding
 from kspan.query.answers.objects import stats_answer
 from kspan.settings import FoldSettings
 from kspan.store import ClusterStats, Store
+from kspan.terminal.counted import counted
 from kspan.terminal.text import harmless
 from kspan.times import format_time
 
@@ -42,9 +43,9 @@ def run_verify(db: str | None, cluster: str, rules: str | None, *, progress: boo
         return _report_pruned(pruned_to, agrees=not differences)
     if differences:
         rows = f"{counted(len(differences), 'row')} {'differs' if len(differences) == 1 else 'differ'}"
-        print(f"kspan: {rows} from the {total} journal records; '{command}' repairs that", file=sys.stderr)
+        print(f"kspan: {rows} from the {counted(total, 'journal record')}; '{command}' repairs that", file=sys.stderr)
         return 1
-    print(f"The projection agrees with the {total} journal records.")
+    print(f"The projection agrees with the {counted(total, 'journal record')}.")
     return 0
 
 
@@ -94,7 +95,7 @@ def run_rebuild(
         print("kspan: the settings that made the history were not recorded: used those given here", file=sys.stderr)
     elif recorded is not None and recorded.rules != compiled.digest:
         print("kspan: the history was made with other rules; the current ones now apply to all of it", file=sys.stderr)
-    print(f"Rebuilt the projection from {total} journal records.")
+    print(f"Rebuilt the projection from {counted(total, 'journal record')}.")
 
 
 def run_stats(db: str | None, output: str) -> None:

@@ -10,7 +10,6 @@ from typing import Final
 
 from kspan.cli.common import (
     check_cluster_name,
-    counted,
     database_url,
     known_cluster,
     load_rules,
@@ -31,6 +30,7 @@ from kspan.pipeline.replay import Replayed, replayed_with
 from kspan.pipeline.replay import replay as ingest
 from kspan.settings import MAX_TRACE_SPANS, FoldSettings
 from kspan.store import Store, open_store
+from kspan.terminal.counted import counted
 
 DEMO_RECORDING: Final = "rolling-update.jsonl.gz"
 DEMO_POD: Final = ("pod/web-854b7f4f-9xzlt", "-n", "rolling-update")

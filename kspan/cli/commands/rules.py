@@ -8,6 +8,7 @@ from kspan.cli.common import load_rules, progress_bar, read_rules_file
 from kspan.cli.render.table import check_format, write_rows
 from kspan.cli.render.values import encode_json
 from kspan.graph import Rule, Rules, built_in_rules, check_rules
+from kspan.terminal.counted import counted
 
 if TYPE_CHECKING:
     from kspan.query.rules.unmatched_events import Explained, Group
@@ -24,14 +25,13 @@ def run_check(path: str) -> int:
     for mistake in mistakes:
         print(harmless(f"{source}:{mistake.line}: {mistake.problem}"))
     if mistakes:
-        several = "s" if len(mistakes) > 1 else ""
-        print(f"kspan: error: {source}: {len(mistakes)} mistake{several}", file=sys.stderr)
+        print(f"kspan: error: {source}: {counted(len(mistakes), 'mistake')}", file=sys.stderr)
         return 2
     old, new = ({rule.name: rule for rule in found.rules} for found in (base, rules))
     added, disabled = len(new.keys() - old.keys()), len(old.keys() - new.keys())
     changed = sum(old[name] is not new[name] for name in old.keys() & new.keys())
     print(
-        f"{source}: ok: {len(new)} rules ({added} added, {changed} overridden, {disabled} disabled, "
+        f"{source}: ok: {counted(len(new), 'rule')} ({added} added, {changed} overridden, {disabled} disabled, "
         f"{len(old) - changed - disabled} built-in unchanged)"
     )
     return 0
@@ -106,8 +106,8 @@ def _summary(found: "Explained") -> str:
     fine = sum(group.count for group in found.groups if group.need in (Need.MENTIONS, Need.NOTHING))
     open_ = found.events - found.matched - fine
     return (
-        f"{found.events} occurrences of Events: {found.matched} match a rule, {fine} need none (their cause is a "
-        f"change of their own object), {open_} could use one"
+        f"{counted(found.events, 'occurrence')} of Events: {found.matched} match a rule, {fine} need none (their cause "
+        f"is a change of their own object), {open_} could use one"
     )
 
 

@@ -18,6 +18,7 @@ from rich.cells import cell_len
 from kspan.cli.render.values import Row, encode_json, to_text
 from kspan.errors import SettingsError
 from kspan.query.sql.result import sized_head
+from kspan.terminal.counted import counted
 from kspan.terminal.stdout import printable, silence_stdout
 from kspan.terminal.text import cut, harmless
 
@@ -57,18 +58,18 @@ def write_rows(
         noun: the singular noun for the number.
         headers: write the names of the columns above a table and CSV.
     """
-    counted = _Counted(rows)
+    printed = _Counted(rows)
     try:
-        left_out = _write(columns, counted, output, headers=headers)
+        left_out = _write(columns, printed, output, headers=headers)
         sys.stdout.flush()
     except BrokenPipeError:
         silence_stdout()
-        return counted.count
+        return printed.count
     if output in ("table", "record"):
-        print(f"{counted.count} {noun}{'' if counted.count == 1 else 's'}", file=sys.stderr)
+        print(counted(printed.count, noun), file=sys.stderr)
     if left_out:
         print(f"kspan: no room for {', '.join(left_out)}: use -o record, or select fewer columns", file=sys.stderr)
-    return counted.count
+    return printed.count
 
 
 def write_structs(

@@ -7,6 +7,7 @@ from kspan.model import SpanRow, TraceState
 from kspan.query.span_text import repeats_text
 from kspan.query.why import Why
 from kspan.query.why_headline import headline, is_root
+from kspan.terminal.counted import counted
 from kspan.terminal.screen import Piece, Screen, clock
 from kspan.terminal.text import harmless
 from kspan.vocabulary import with_container
@@ -53,7 +54,7 @@ def _notes(answer: Why) -> list[Piece]:
         notes.append((f"(only namespace {harmless(here.namespace)} has an object of this name)", "dim"))
     if others:
         listed = ", ".join(harmless(other.uid) for other in others[:3]) + (" …" if len(others) > 3 else "")
-        count = f"{len(others)} other object{'s' if len(others) > 1 else ''}"
+        count = counted(len(others), "other object")
         notes.append((f"uid {harmless(here.uid)}; {count} had this name, choose one with --uid: {listed}", "yellow"))
     for span in answer.undecided[:3]:
         when = f"{harmless(span.name)} at {clock(span.start_time)}"
@@ -147,8 +148,8 @@ def _effects(answer: Why, out: Screen) -> None:
             message = harmless(effect.message)[:300].removesuffix(":")
             out.line((" " * (widths[0] + 4 + widths[1] + 1) + message, style))
     if answer.more_effects:
-        kinds = "kind" if answer.more_effects == 1 else "kinds"
-        out.line((f"  and {answer.more_effects} more {kinds} of occurrences", "dim"))
+        more = counted(answer.more_effects, "more kind of occurrence", "more kinds of occurrences")
+        out.line((f"  and {more}", "dim"))
 
 
 def _group(row: EffectRow) -> tuple[str, str]:
@@ -169,8 +170,7 @@ def _followed(answer: Why, out: Screen) -> None:
     shown = {link.span.trace_id for link in answer.links}
     for trace in answer.followed:
         above = "  (shown above)" if trace.trace_id in shown else ""
-        count = f"{trace.span_count} span{'' if trace.span_count == 1 else 's'}"
-        verdict = f"{count}, {', '.join(trace.verdicts)}"
+        verdict = f"{counted(trace.span_count, 'span')}, {', '.join(trace.verdicts)}"
         summary = f"{verdict} (as of now){above}" if answer.at else f"{verdict}{above}"
         out.line(
             ("  " + clock(trace.start_time or trace.opened_at) + _GAP, "dim"),

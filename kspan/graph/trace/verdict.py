@@ -111,7 +111,8 @@ class Judge:
         superseded = self._interrupted(trace, members)
         if superseded is not None:
             return superseded
-        failed = {*trace.failing, *(known.failing if known is not None else ())}
+        failed = {*trace.failing, *(known.failing if known is not None else ())} - _recovered(members)
+        failed = {uid for uid in failed if (obj := self.state.object(uid)) is None or not _is_bound(obj)}
         if failed:
             there = {obj.uid for obj in self.failing.objects(trace) if not obj.deleting and not obj.deleted}
             if failed.isdisjoint(there):
@@ -146,7 +147,8 @@ class Judge:
                     dropped += [last] if not last.place.parent else []
                     continue
             elif _is_dropped(obj, last, known):
-                over = any(occ.verb == "Delete" for occ in occurrences) or any(o.uid == obj.owner for o in members)
+                over = _is_bound(obj) or any(occ.verb == "Delete" for occ in occurrences)
+                over = over or any(o.uid == obj.owner for o in members)
                 dropped += [] if over else [last]
                 continue
             else:
@@ -169,7 +171,7 @@ class Judge:
         uids = {occ.uid for occ in members}
         for occ in members:
             obj = self.state.object(occ.uid) if occ.verb in ("Create", "Update") else None
-            later = _interruption(trace, obj) if obj is not None and obj.owner not in uids else None
+            later = _interruption(trace, obj, occ) if obj is not None and obj.owner not in uids else None
             if later is not None and obj is not None:
                 return _superseded_by(later, obj, members)
         return None
@@ -189,19 +191,51 @@ class Judge:
 def _superseded_by(change: KnownChange, obj: ObjectState, members: list[Occurrence]) -> Verdict:
     by = f" by {service_of(change.manager)}" if change.manager else ""
     # Without its time: that of a change that was not watched is an estimate, and the linked span has it.
-    reason = f"superseded by {obj.kind}.{change.verb} {obj.name}{by}{_reached(members)}"
+    what = (
+        f"{obj.kind} {obj.name} was deleted"
+        if change.verb == "Delete"
+        else f"superseded by {obj.kind}.{change.verb} {obj.name}"
+    )
+    reason = f"{what}{by}{_reached(members)}"
     return Verdict(Outcome.SUPERSEDED, reason, change.span, change.trace)
 
 
-def _interruption(trace: Trace, obj: ObjectState) -> KnownChange | None:
-    """The change in another trace that interrupted what the changes of an object in this trace had begun."""
+def _interruption(trace: Trace, obj: ObjectState, begun: Occurrence) -> KnownChange | None:
+    """The change in another trace that interrupted what the changes of an object in this trace had begun.
+
+    It is the first that can, and only if the object was still doing what ``begun`` and its other changes in this trace
+    wanted: what it had reached before cannot be interrupted, and after a change that could have interrupted and found
+    nothing to interrupt, the object is doing what that one wants.
+    """
     ours = [i for i, change in enumerate(obj.changes) if change.trace == trace.id and change.verb]
     if not ours:
         return None
     # A new template leaves a change of the replicas as it is, and so does that of a paused Deployment.
     rolls_out = any(_rolls_out(obj.changes[i]) for i in ours)
-    after = (change for change in obj.changes[ours[-1] + 1 :] if change.interrupts and change.trace != trace.id)
-    return next((change for change in after if rolls_out or change.verb == "Delete"), None)
+    others = [change for change in obj.changes[ours[-1] + 1 :] if change.trace != trace.id]
+    later = next((change for change in others if change.verb == "Delete" or (rolls_out and _takes_over(change))), None)
+    if later is None or not later.interrupts:
+        return None
+    return later if _is_order_to_stop(later) or not _was_done(begun, others) else None
+
+
+def _takes_over(change: KnownChange) -> bool:
+    """True for a change after which the object does something else: a new template, or an order to stop."""
+    return change.interrupts or change.template_changed
+
+
+def _is_order_to_stop(change: KnownChange) -> bool:
+    """True for a request in the status, which also stops what waits without doing anything: a paused rollout."""
+    return change.interrupts and change.verb == "Update" and not change.template_changed
+
+
+def _was_done(begun: Occurrence, later: list[KnownChange]) -> bool:
+    """True if the object had reached what an occurrence began before any of the later changes interrupted it.
+
+    An interruption ends what was begun as well (``Objects.end_changes``), at its own time. What ended when it began is
+    a moment: nobody saw how long it took.
+    """
+    return begun.until > begun.time and not any(change.interrupts and change.time <= begun.until for change in later)
 
 
 def _rolls_out(change: KnownChange) -> bool:
@@ -220,7 +254,7 @@ def _is_dropped(obj: ObjectState, warning: Occurrence, known: dict[str, ObjectSt
 
 def _is_healed(warning: Occurrence, obj: ObjectState, known: dict[str, ObjectState], *, began: bool) -> bool:
     """True if the state of an object, or of the owner that controls it, shows that a Warning about it is over."""
-    if ("Bound", PHASE) in obj.conditions:
+    if _is_bound(obj):
         return True
     if began:
         return _is_healthy(obj) and obj.reached > _moment(warning)[0]
@@ -232,11 +266,32 @@ def _is_healed(warning: Occurrence, obj: ObjectState, known: dict[str, ObjectSta
     return False
 
 
+def _is_bound(obj: ObjectState) -> bool:
+    """True for a claim or volume that is bound, which ends what was reported about it before; also if it is deleted."""
+    return ("Bound", PHASE) in obj.conditions
+
+
 def _reached(members: list[Occurrence]) -> str:
     """How many of the Pods that were created became ready, in words; empty if there were none."""
     pods = {occ.uid for occ in members if occ.kind == "Pod" and occ.verb == "Create"}
     ready = {occ.uid for occ in members if occ.kind == "Pod" and occ.reason == "Ready"}
     return f", when {len(pods & ready)} of {len(pods)} new Pods were ready" if pods else ""
+
+
+def _recovered(members: list[Occurrence]) -> set[str]:
+    """The uids of objects that became well, and stayed it as far as a trace has them: no Warning came after that.
+
+    What failed again after it had been well may be well for a moment only: a container that crashes is ready before.
+    """
+    well: dict[str, tuple[int, int]] = {}
+    bad: dict[str, tuple[int, int]] = {}
+    for occ in members:
+        moment = _moment(occ)
+        if occ.warning or (occ.condition and not _is_good(occ)):
+            bad[occ.uid] = max(moment, bad.get(occ.uid, moment))
+        elif occ.condition and (occ.kind != "Pod" or occ.condition == "Ready"):
+            well[occ.uid] = min((occ.time, occ.arrival), well.get(occ.uid, moment))
+    return {uid for uid, moment in well.items() if uid not in bad or bad[uid] < moment}
 
 
 def _newest_warnings(members: list[Occurrence]) -> dict[str, Occurrence]:

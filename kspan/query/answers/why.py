@@ -10,7 +10,7 @@ from kspan.query.answers import occurrence, trace
 from kspan.query.answers.occurrence import LinkAnswer, OccurrenceAnswer
 from kspan.query.answers.trace import TraceMention
 from kspan.query.explain.effects import Effect
-from kspan.query.explain.reason import Reason
+from kspan.query.explain.reasons.reason import Reason
 from kspan.query.why import Why
 from kspan.times import SECOND, format_time
 
@@ -61,14 +61,15 @@ class ReasonAnswer(msgspec.Struct, frozen=True):
     """Why something happened, if the journal has a reason that is nearer than the causes in the chain.
 
     Args:
-        kind: memory (a container ran out of it), exit (its program exited), probe (it failed), deadline, limit (of
-            attempts), missing (an object does not exist), came (what was waited for), preemption, drain, or dependent
-            (a failure of a Pod).
+        kind: memory (a container ran out of it), exit (its program exited), probe (it failed), flapping (a Pod is ready
+            and not ready again and again), deadline, limit (of attempts), missing (an object does not exist), came
+            (what was waited for), preemption, drain, or dependent (a failure of a Pod).
         text: the reason in words.
         likely: true if it is inferred from what happened together, and not recorded.
         runs, alike, unseen: number of runs of the container that ended so far, of those that ended like this one, and
-            of those of which nobody saw the end. Of a failed probe, ``alike`` is the number of failures.
-        first: when the first of these ended, or the probe failed first; null for other reasons.
+            of those of which nobody saw the end. Of a failed probe, ``alike`` is the number of failures; of a Pod that
+            flaps, how often it became not ready.
+        first: when the first of these ended, the probe failed first, or the Pod began to flap; null for other reasons.
         typical_seconds: how long such a run lasted (the median); null if unknown.
         started: when the time of a deadline began; null if unknown.
         happened: when the missing object was created or deleted, or that came which was waited for; null otherwise.
@@ -97,9 +98,11 @@ class WhyAnswer(msgspec.Struct, frozen=True):
         object, state: the object, and its state in words.
         reason: why the last occurrence or failure happened; null if only the chain says it.
         replacement: the Pod that was created in the place of a deleted one, and its state in words; empty if none was.
+        serving: the Pods of older revisions that still serve while a rollout fails, in words; empty if that is unknown.
         others: other objects that had its name.
         undecided: its occurrences whose cause is not chosen yet.
-        chain: the occurrence and its causes, the nearest first.
+        chain: the occurrence and its causes, the nearest first. If all that its object says is that its trace failed,
+            the chain begins with that failure.
         remote_parent: a cause outside of the cluster, which an annotation of the object names.
         related: a span outside of the cluster that has to do with it.
         lost_trace_id: the trace of the cause, if it was deleted because of its age.
@@ -114,6 +117,7 @@ class WhyAnswer(msgspec.Struct, frozen=True):
     state: str
     reason: ReasonAnswer | None
     replacement: str
+    serving: str
     others: list[ObjectMention]
     undecided: list[OccurrenceAnswer]
     chain: list[LinkAnswer]
@@ -139,6 +143,7 @@ def why(answer: Why, *, rows: bool = False, show: Show = list) -> WhyAnswer:
         state=answer.state,
         reason=_reason(answer.reason) if answer.reason else None,
         replacement=answer.replacement,
+        serving=answer.serving,
         others=[mention(other) for other in answer.found.others],
         undecided=[occurrence.occurrence(span) for span in answer.undecided],
         chain=[occurrence.link(link) for link in answer.links],

@@ -4,7 +4,7 @@
 * ``as_of``: an occurrence as it was known at an earlier time
 * ``effects``: what else a root cause led to
 * ``shown``: which occurrence or effect an answer is about
-* ``find_reason``: why that happened, from ``ends`` of containers, ``deadlines``, ``disruptions``, and what was
-  ``waiting``; each returns a ``reason``. ``manifests`` reads recorded manifests
+* ``reasons``: why that happened. ``manifests`` reads recorded manifests
+* ``serving``: what still serves while a rollout is stuck
 * ``wording``: shorter words for texts of components
 """

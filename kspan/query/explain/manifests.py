@@ -17,8 +17,13 @@ Json = dict[str, Any]
 def manifest(connection: Connection, cluster: str, here: ObjectRow, until: int) -> Json:
     """Return the newest version of an object that was received until a time (Unix ns); empty if there is none."""
     found = newest_versions(connection, cluster, here, 1, until=until)
+    return decoded(found[0].record.payload) if found else {}
+
+
+def decoded(payload: bytes) -> Json:
+    """Return a manifest; empty if it is not a JSON object."""
     try:
-        return mapping(msgspec.json.decode(found[0].record.payload)) if found else {}
+        return mapping(msgspec.json.decode(payload))
     except msgspec.MsgspecError:
         return {}
 

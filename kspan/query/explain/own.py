@@ -69,6 +69,15 @@ def killed_in_words(span: SpanRow) -> str:
     return f"container {container_of(span)} was killed by the kubelet (exit {exit_code(span)}){_in_run(span)}"
 
 
+def disruption_of(deletion: SpanRow) -> tuple[str, str]:
+    """Return reason and message of the condition DisruptionTarget of a deleted Pod; empty if it has none."""
+    for event in deletion.events:
+        known = event.attributes
+        if known.get(vocabulary.CONDITION_TYPE) == "DisruptionTarget":
+            return str(known.get(vocabulary.CONDITION_REASON, "")), str(known.get(vocabulary.CONDITION_MESSAGE, ""))
+    return "", ""
+
+
 def container_of(span: SpanRow) -> str:
     """Return the container that an occurrence is about; empty if it is about none."""
     return str(span.attributes.get(vocabulary.CONTAINER_NAME, ""))

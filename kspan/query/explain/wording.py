@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from kspan.model import SpanRow
+from kspan.model import Outcome, SpanRow
 from kspan.query import spans as reading
-from kspan.query.explain.disruptions import disruption_of
-from kspan.query.explain.own import own_message
+from kspan.query.explain.own import disruption_of, own_message
 from kspan.query.span_text import held_of
 from kspan.terminal.text import harmless
 
@@ -114,6 +113,7 @@ def who_of(span: SpanRow) -> str:
 
 _FAILING: Final = re.compile(r"^(\S+ \S+) is failing: (.+) \((.+)\)$")
 _SUPERSEDED: Final = re.compile(r"^superseded by (\w+)\.(\w+) (\S+)(?: by (\S+))?(?:, when (.+))?$")
+_DELETED: Final = re.compile(r"^(\w+ \S+ was deleted(?: by \S+)?), when (.+)$")
 
 
 def outcome_in_words(outcome: str, reason: str) -> str:
@@ -125,7 +125,12 @@ def outcome_in_words(outcome: str, reason: str) -> str:
         kind, verb, name, by, reached = superseded.groups()
         done = VERBS.get(verb, verb)
         who = f" by {by}" if by else ""
-        return f"superseded: {kind} {name} was {done}{who}{f'; before that, {reached}' if reached else ''}"
+        label = "" if verb == "Delete" else "superseded: "  # Nothing replaced it. Older histories have the word.
+        return f"{label}{kind} {name} was {done}{who}{f'; before that, {reached}' if reached else ''}"
+    if (deleted := _DELETED.match(reason)) is not None:
+        return f"{deleted[1]}; before that, {deleted[2]}"
+    if outcome == Outcome.SUPERSEDED and reason:
+        return reason
     if not reason:
         return outcome
     return reason if reason.startswith(outcome) else f"{outcome}: {reason}"

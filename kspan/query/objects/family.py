@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, or_, select
 
 from kspan.model import ObjectRow
 from kspan.query.objects.find import known_kinds
@@ -42,7 +42,7 @@ _PREFIX: Final = 40
 
 _LAST: Final = "\U0010ffff"
 
-_COLUMNS: Final = ("uid", "kind", "namespace", "name", "created_at", "seen_at", "deleted_at")
+_COLUMNS: Final = ("uid", "kind", "namespace", "name", "created_at", "seen_at", "deleted_at", "owner_uid")
 
 
 class Relative(msgspec.Struct, frozen=True):
@@ -53,6 +53,7 @@ class Relative(msgspec.Struct, frozen=True):
         known: False if nothing but this is known of it: it was not watched.
         deleted_at: when it was deleted (Unix ns); 0 if it existed at the time.
         state, tone: its state in words and in short; empty if it is not read or not known.
+        controlled: False for a dependent of which the object is an owner, and not the controller.
     """
 
     uid: str
@@ -63,6 +64,7 @@ class Relative(msgspec.Struct, frozen=True):
     deleted_at: int = 0
     state: str = ""
     tone: Tone = Tone.NONE
+    controlled: bool = True
 
 
 class Family(msgspec.Struct, frozen=True):
@@ -101,6 +103,7 @@ def family_of(
     until = at or LATEST
     reading = _Reading(connection, cluster, until, below)
     found, complete = _dependents(connection, cluster, here, until)
+    found = reading.without_former(found, here.uid)
     listed = found[:LISTED]
     stated = reading.with_states(listed[:SHOWN])
     above = _owners(reading, here, newest, visible)
@@ -122,11 +125,24 @@ class _Reading:
         return next(iter(rows.fetch(self.connection, query, ObjectRow)), None)
 
     def with_states(self, found: Sequence[Relative]) -> list[Relative]:
+        newest = self._newest(found)
+        return [_described(each, newest.get(each.uid)) for each in found]
+
+    def without_former(self, found: Sequence[Relative], owner: str) -> list[Relative]:
+        """Leave out dependents that had no reference to an owner at the time: the table of owners also has past ones.
+
+        At most ``LISTED`` are looked at. Of one that has a controller the objects know which it is.
+        """
+        others = [each for each in found[:LISTED] if not each.controlled]
+        newest = self._newest(others) if others else {}
+        former = {uid for uid, version in newest.items() if owner not in _owners_in(version)}
+        return [each for each in found if each.uid not in former]
+
+    def _newest(self, found: Sequence[Relative]) -> dict[str, Version]:
         uids = [each.uid for each in found]
         query = rows.select_rows(objects, ObjectRow).where(objects.c.cluster == self.cluster, objects.c.uid.in_(uids))
         there = rows.fetch(self.connection, query, ObjectRow)
-        newest = newest_of_each(self.connection, self.cluster, there, until=self.until, below=self.below)
-        return [_described(each, newest.get(each.uid)) for each in found]
+        return newest_of_each(self.connection, self.cluster, there, until=self.until, below=self.below)
 
 
 def _described(found: Relative, version: Version | None) -> Relative:
@@ -166,9 +182,7 @@ def _owners(reading: _Reading, here: ObjectRow, newest: Version | None, visible:
 def _references(reading: _Reading, uid: str, version: Version | None) -> list[tuple[str, str, str]]:
     """Return uid, kind and name of the owners, the controller first: those of a version, or else all known ones."""
     if version is not None:
-        meta = decode(version.record.payload).get("metadata")
-        listed = meta.get("ownerReferences") if isinstance(meta, dict) else None
-        found = [each for each in (listed if isinstance(listed, list) else []) if isinstance(each, dict)]
+        found = _listed_owners(version)
         found.sort(key=lambda each: each.get("controller") is not True)
         return [(str(each.get("uid", "")), str(each.get("kind", "")), str(each.get("name", ""))) for each in found]
     query = select(owners.c.owner_uid, owners.c.owner_kind, owners.c.owner_name).where(
@@ -176,6 +190,17 @@ def _references(reading: _Reading, uid: str, version: Version | None) -> list[tu
     )
     query = query.order_by(owners.c.controller.desc(), owners.c.owner_uid).limit(_OWNERS)
     return [(row[0], row[1], row[2]) for row in reading.connection.execute(query)]
+
+
+def _listed_owners(version: Version) -> list[dict[str, Any]]:
+    """Return the ownerReferences of a version."""
+    meta = decode(version.record.payload).get("metadata")
+    listed = meta.get("ownerReferences") if isinstance(meta, dict) else None
+    return [each for each in (listed if isinstance(listed, list) else []) if isinstance(each, dict)]
+
+
+def _owners_in(version: Version) -> set[str]:
+    return {str(each.get("uid", "")) for each in _listed_owners(version)}
 
 
 # Dependents
@@ -200,12 +225,13 @@ def _dependents(connection: Connection, cluster: str, here: ObjectRow, until: in
             complete = False
     existed = [row for row in found.values() if (row[4] or row[5]) <= until]
     existed.sort(key=lambda row: (0 < row[6] <= until, -row[6] if row[6] <= until else 0, *row[1:4]))
-    return [_relative(row, until) for row in existed], complete
+    return [_relative(row, here.uid, until) for row in existed], complete
 
 
-def _relative(row: tuple[Any, ...], until: int) -> Relative:
-    uid, kind, namespace, name, _, _, deleted_at = row
-    return Relative(uid, kind, namespace, name, deleted_at=deleted_at if deleted_at <= until else 0)
+def _relative(row: tuple[Any, ...], owner: str, until: int) -> Relative:
+    uid, kind, namespace, name, _, _, deleted_at, controller = row
+    gone = deleted_at if deleted_at <= until else 0
+    return Relative(uid, kind, namespace, name, deleted_at=gone, controlled=controller == owner)
 
 
 def _places(connection: Connection, cluster: str, here: ObjectRow) -> Iterator[tuple[str, str]]:
@@ -232,5 +258,14 @@ def _from(edge: str | None) -> tuple[ColumnElement[bool], ...]:
 
 
 def _owned(connection: Connection, owner: str, place: tuple[ColumnElement[bool], ...]) -> dict[str, tuple[Any, ...]]:
-    query = select(*(objects.c[name] for name in _COLUMNS)).where(*place, objects.c.owner_uid == owner)
+    """Return the objects in a place that have an owner, which may be their controller or not.
+
+    The second condition is a look-up by the primary key for each object in the place: no index has the dependents of an
+    owner. It is written as a value, and not as EXISTS, which a database may turn into a join with all owners.
+    """
+    refers = select(owners.c.owner_uid).where(
+        owners.c.cluster == objects.c.cluster, owners.c.uid == objects.c.uid, owners.c.owner_uid == owner
+    )
+    has = refers.correlate(objects).scalar_subquery().is_not(None)
+    query = select(*(objects.c[name] for name in _COLUMNS)).where(*place, or_(objects.c.owner_uid == owner, has))
     return {row[0]: tuple(row) for row in connection.execute(query)}

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from kspan.model import ObjectRow
 from kspan.query.objects.versions import newest_versions
+from kspan.terminal.counted import counted
 from kspan.times import LATEST
 
 _Json = dict[str, Any]
@@ -114,7 +115,7 @@ def _pod(spec: _Json, status: _Json) -> str:
     phase = _text(status, "phase") or "Unknown"
     containers = list(_containers(status))
     restarts = sum(_number(each, "restartCount") for each in containers)
-    also = f", {restarts} restart{'' if restarts == 1 else 's'}" if restarts else ""
+    also = f", {counted(restarts, 'restart')}" if restarts else ""
     if phase in ("Succeeded", "Failed"):
         return _reason(phase, status) + also
     for each in containers:
@@ -145,7 +146,7 @@ def _replicas(spec: _Json, status: _Json) -> str:
     also = f", {updated} updated" if updated != wanted and wanted else ""
     old = _number(status, "replicas") - updated if "updatedReplicas" in status else 0
     if old > 0 and updated:
-        also = f"; {updated} Pod{'' if updated == 1 else 's'} of the new revision, {old} of an older one"
+        also = f"; {counted(updated, 'Pod')} of the new revision, {old} of an older one"
     elif old > 0:
         also += f", {old} of an older revision"
     paused = ", paused" if spec.get("paused") is True else ""

@@ -204,6 +204,6 @@ def level(text: str) -> int:
     return min((len(text) - len(text.lstrip(" "))) // 2, _DEEPEST)
 
 
-def plural(count: int, noun: str) -> str:
-    """Return a number and its noun: ``1 span``, ``2,000 spans``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def plural(count: int, noun: str, several: str = "") -> str:
+    """Return a number and its noun: ``1 span``, ``2,000 spans``. ``several`` is for nouns that get more than an s."""
+    return f"{count:,} {noun if count == 1 else several or f'{noun}s'}"

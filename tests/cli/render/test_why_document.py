@@ -20,6 +20,17 @@ FACTS: dict[str, tuple[str, ...]] = {
         "now: Running, ready, 1 restart ~; its liveness probe failed again at 10:38:06",
         "history: kubectl apply created Deployment probe-failure/web 56.8s earlier",
     ),
+    "A Pod that flaps": (
+        "10:01:50.230 UTC: Unhealthy: Readiness probe failed: ~ \u00d76 until 10:06:10",
+        "because it flaps: its readiness probe failed 6 times and it was not ready 6 times since 10:01:50",
+        "now: Running, not ready (",
+        "history: kubectl apply created Deployment shop/web 1m50s earlier",
+    ),
+    "The Deployment of that Pod": (
+        "Available=False: Deployment does not have minimum availability. \u00d76 until 10:06:10",
+        "because of Unhealthy: Readiness probe failed: ~ on Pod shop/web-66c9d8f7b-p8s2d",
+        "now: 0 of 1 replicas available (",
+    ),
     "A crash loop": (
         "10:27:48 UTC: container crash ended with Error (exit 1) in run 5",
         "because its program exited with 1 in each of 5 runs since 10:26:25, after about 1s each",
@@ -49,20 +60,22 @@ FACTS: dict[str, tuple[str, ...]] = {
     "A rollout whose image cannot be pulled": (
         f'10:01:04.330 UTC: failing: Pod web-5b8d7c6f4-tq7xn: Failed to pull image "{IMAGE}:v2-typo": not found',
         f"because kubectl set changed it 1.0s earlier: app.image: {IMAGE}: v1 \u2192 v2-typo",
-        "now: 1 of 1 replicas available; 1 Pod of the new revision, 1 of an older one",
+        (
+            "now: 1 of 1 replicas available; 1 Pod of the new revision, 1 of an older one; "
+            "1 old Pod of revision 1 still serves ("
+        ),
         "outcome: failing: Pod web-5b8d7c6f4-tq7xn: ImagePullBackOff",
     ),
     "A Pod of that rollout": (
         f'10:01:04.330 UTC: Failed to pull image "{IMAGE}:v2-typo": not found',
         f"because kubectl set changed Deployment shop/web 1.0s earlier: app.image: {IMAGE}: v1 \u2192 v2-typo",
-        "now: container app waits: ImagePullBackOff, phase Pending",
+        "now: container app waits: ImagePullBackOff, phase Pending; 1 old Pod of revision 1 still serves",
     ),
     "A Pod that waits for a claim": (
         'FailedScheduling: ~persistentvolumeclaim "b" not found',
         "because PersistentVolumeClaim volumes/b does not exist",
         "then: Pending, not scheduled",
         "history: kubectl apply created it 7ms earlier",
-        "outcome (as of now): superseded: Pod b was deleted",
     ),
     "The same Pod when it has the claim": (
         "Ready, after errors from 07:46:56 to 07:47:33: FailedScheduling: ~ unbound immediate PersistentVolumeClaims",
@@ -70,11 +83,16 @@ FACTS: dict[str, tuple[str, ...]] = {
         "then: Running, ready",
         "history: kubectl apply created it 52.1s earlier",
     ),
+    "That Pod after somebody deleted it": (
+        "07:47:56.629 UTC: deleted",
+        "because someone deleted it",
+        "now: gone since 2026-11-27 07:47:58 UTC",
+    ),
     "A bad Flux commit: the Deployment": (
         f'10:10:04.380 UTC: failing: Pod web-5b8d7c6f4-tq7xn: Failed to pull image "{IMAGE}:v2-typo": not found',
         (
             f"because kustomize-controller changed it 1.0s earlier: app.image: {IMAGE}: v1 \u2192 v2-typo, after "
-            "NewArtifact on GitRepository flux-system/fleet by source-controller 1.1s earlier: "
+            "NewArtifact on GitRepository flux-system/fleet by source-controller 30ms before that: "
             "stored artifact for commit 'web: use the new image'"
         ),
         "now: 1 of 1 replicas available; 1 Pod of the new revision, 1 of an older one",

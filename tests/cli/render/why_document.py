@@ -49,6 +49,8 @@ SITUATIONS = (
         "pod/web-74d8db89b-5k8g6",
         "probe-failure",
     ),
+    Situation("A Pod that flaps", "stories/flapping.jsonl", "pod/web-66c9d8f7b-p8s2d", "shop"),
+    Situation("The Deployment of that Pod", "stories/flapping.jsonl", "deploy/web", "shop"),
     Situation("A crash loop", "recordings/03-crashloop/recording.jsonl.gz", "pod/crash-56547dc677-vd7fn", "crashloop"),
     Situation("A Pod that a drain evicted", "stories/drain.jsonl", "pod/web-7d5f8c9b6-k2x8p", "shop"),
     Situation("A preempted Pod", "stories/preemption.jsonl.gz", "pod/low-5994559984-czjk7", "preemption"),
@@ -59,6 +61,7 @@ SITUATIONS = (
     Situation(
         "The same Pod when it has the claim", "stories/volumes.jsonl.gz", "pod/b", "volumes", "2026-11-27T07:47:52Z"
     ),
+    Situation("That Pod after somebody deleted it", "stories/volumes.jsonl.gz", "pod/b", "volumes"),
     Situation("A bad Flux commit: the Deployment", "stories/flux.jsonl", "deploy/web", "shop"),
     Situation("A bad Flux commit: the Kustomization", "stories/flux.jsonl", "kustomization/apps", "flux-system"),
 )

@@ -386,8 +386,8 @@ def deletion(span: str = "d", seconds: float = 200, **more: Any) -> KnownChange:
     "fields, members, expected",
     [
         # By another trace.
-        ({"deleting": True, "changes": [deletion()]}, [], "superseded: superseded by Pod.Delete pod"),
-        ({"deleted": 1, "changes": [deletion()]}, [], "superseded: superseded by Pod.Delete pod"),
+        ({"deleting": True, "changes": [deletion()]}, [], "superseded: Pod pod was deleted"),
+        ({"deleted": 1, "changes": [deletion()]}, [], "superseded: Pod pod was deleted"),
         ({"deleted": 1}, [], "superseded: what failed was deleted"),
         ({"changes": [update()]}, [], "superseded: superseded by Pod.Update pod"),
         ({"changes": [update("t", 50), update()]}, [], "superseded: superseded by Pod.Update pod"),
@@ -417,14 +417,14 @@ def test_the_first_object_that_was_changed_is_what_superseded() -> None:
     pods = [thing("x", deleted=1, changes=[deletion("dx")]), thing("y", deleted=1, changes=[deletion("dy")])]
     warnings = [warning(f"b{uid}", seconds, uid=uid) for uid, seconds in (("y", 103), ("x", 102), ("w", 101))]
     judged = Judged(made("a", uid="other", kind="Widget"), *warnings, others=[gone, *pods])
-    assert (judged.closed.reason, judged.closed.superseded_by) == ("superseded by Pod.Delete x", "dx")
+    assert (judged.closed.reason, judged.closed.superseded_by) == ("Pod x was deleted", "dx")
 
 
 @pytest.mark.parametrize(
     "changes, expected",
     [
         ([change("t", 200, 200, "")], "what failed was deleted"),
-        ([change("t", 150, 150, ""), deletion()], "superseded by Pod.Delete pod"),
+        ([change("t", 150, 150, ""), deletion()], "Pod pod was deleted"),
     ],
 )
 def test_a_change_that_only_an_event_reports_supersedes_nothing(changes: list[KnownChange], expected: str) -> None:
@@ -452,6 +452,13 @@ def test_a_change_that_only_an_event_reports_supersedes_nothing(changes: list[Kn
         ([update("a", 100, trace="trace"), update("u", interrupts=True)], False),
         ([update("a", 100, trace="trace"), deletion()], True),
         ([update("a", 100, trace="trace"), update("u", interrupts=True), deletion("e", 210)], True),
+        # Only the first that could have interrupted it: this one found nothing to interrupt, and the next one
+        # interrupts what it began.
+        ([create(), update("u", template_changed=True), update("v", 160, interrupts=True)], False),
+        ([create(), update("u", template_changed=True), deletion()], False),
+        ([create(), deletion("d", 120, interrupts=False), deletion("e", 210)], False),
+        ([create(), update("u", 120), update("v", interrupts=True)], True),
+        ([update("a", 100, trace="trace"), update("u", template_changed=True), deletion()], True),
         # An Event or a transition of the trace is no change of it.
         ([change("a", 10, 100, "", trace="trace"), deletion()], False),
         ([], False),
@@ -462,6 +469,33 @@ def test_a_change_in_another_trace_interrupts_what_this_one_had_begun(
 ) -> None:
     begun = made("a", verb=changes[0].verb if changes else "Create")
     assert outcome(begun, objects=[thing("pod", changes=changes)]) == ("superseded" if interrupted else "ok")
+
+
+@pytest.mark.parametrize(
+    "until, changes, interrupted",
+    [
+        (0, [deletion()], True),  # It was still doing it.
+        (120, [deletion()], False),  # It had reached it, and did something else when it was deleted.
+        (120, [update("u", 150), deletion()], False),
+        (200, [deletion()], True),  # The deletion ended it.
+        (150, [update("u", 150, interrupts=True, template_changed=True), deletion()], True),
+        (120, [update("u", 150, interrupts=True, template_changed=True), deletion()], False),
+        (100, [deletion()], True),  # A moment: nobody saw how long it took.
+    ],
+)
+def test_what_an_object_had_reached_cannot_be_interrupted(
+    until: int, changes: list[KnownChange], interrupted: bool
+) -> None:
+    begun = made("a", until=until * SECOND)
+    pod = thing("pod", changes=[create(), *changes])
+    assert outcome(begun, objects=[pod]) == ("superseded" if interrupted else "ok")
+
+
+def test_the_first_change_that_interrupts_is_what_superseded() -> None:
+    pod = thing("pod", changes=[create(), update("u", interrupts=True), deletion()])
+    assert Judged(made("a"), objects=[pod]).closed.superseded_by == "u"
+    scaled = thing("pod", changes=[update("a", 100, trace="trace"), update("u", interrupts=True), deletion()])
+    assert Judged(made("a", verb="Update"), objects=[scaled]).closed.superseded_by == "d"
 
 
 def test_only_what_was_created_or_updated_can_be_interrupted() -> None:
@@ -487,10 +521,10 @@ def test_the_reason_says_who_interrupted_a_trace_and_how_far_it_came() -> None:
     members = [made("a", uid="web", kind="Deployment"), *pods, *ready, other]
     judged = Judged(*members, objects=[web])
     assert judged.closed == Verdict(
-        Outcome.SUPERSEDED, "superseded by Deployment.Delete web by helm, when 2 of 3 new Pods were ready", "d", "other"
+        Outcome.SUPERSEDED, "Deployment web was deleted by helm, when 2 of 3 new Pods were ready", "d", "other"
     )
     judged = Judged(members[0], objects=[web])
-    assert judged.closed.reason == "superseded by Deployment.Delete web by helm"
+    assert judged.closed.reason == "Deployment web was deleted by helm"
 
 
 def test_only_pods_are_counted_as_new_pods() -> None:
@@ -501,7 +535,7 @@ def test_only_pods_are_counted_as_new_pods() -> None:
         turned("n", 101, "Ready", "True", uid="node", kind="Node"),
         made("q", 101, uid="pod", verb="Update", parent="a"),
     ]
-    assert Judged(begun, *others, objects=[web]).closed.reason == "superseded by Deployment.Delete web"
+    assert Judged(begun, *others, objects=[web]).closed.reason == "Deployment web was deleted"
 
 
 # after a trace that was closed while failing -------------------------------------------------------------------------
@@ -522,8 +556,8 @@ def test_an_episode_that_continues_a_failing_trace_has_recovered_when_nothing_fa
     "fields, expected",
     [
         ({}, "recovered"),
-        ({"deleting": True}, "superseded: superseded by Pod.Delete pod"),
-        ({"deleted": 1}, "superseded: superseded by Pod.Delete pod"),
+        ({"deleting": True}, "superseded: Pod pod was deleted"),
+        ({"deleted": 1}, "superseded: Pod pod was deleted"),
     ],
 )
 def test_an_episode_is_superseded_if_what_failed_was_deleted(fields: dict[str, Any], expected: str) -> None:
@@ -546,6 +580,32 @@ def test_what_failed_in_the_trace_itself_and_was_replaced_has_superseded_it() ->
     assert ended(event("a"), objects=[pod], failed_before=("pod",)) == "superseded: superseded by Pod.Update pod"
     there = thing("pod", changes=[create()])
     assert ended(event("a"), objects=[there], failed_before=("pod",)) == "ok"
+
+
+@pytest.mark.parametrize(
+    "members, expected",
+    [
+        ([warning("b", 110), turned("r", 120, "Ready", "True")], "ok"),
+        ([turned("r", 120, "Ready", "True"), warning("b", 130), turned("s", 140, "Ready", "True")], "superseded"),
+        ([turned("r", 120, "Ready", "True"), turned("s", 130, "Ready", "False")], "superseded"),
+        ([warning("b", 110), turned("r", 120, "PodScheduled", "True")], "superseded"),
+        ([event("e", 120)], "superseded"),
+    ],
+)
+def test_what_became_well_before_it_was_deleted_was_not_ended_by_that(members: list[Occurrence], expected: str) -> None:
+    pod = thing("pod", deleted=1, changes=[create(), deletion()])
+    begun = made("a", until=150 * SECOND)
+    assert outcome(begun, *members, others=[pod], failed_before=("pod",)) == expected
+
+
+def test_a_claim_that_was_bound_before_it_was_deleted_is_no_failure() -> None:
+    bound: dict[str, Any] = {"deleted": 1, "conditions": (("Bound", PHASE),), "changes": [deletion()]}
+    for fields, expected in ((bound, "ok"), (bound | {"conditions": ()}, "superseded")):
+        claim = thing("claim", "PersistentVolumeClaim", **fields)
+        begun = made("a", uid="claim", kind="PersistentVolumeClaim")
+        waits = warning("b", 110, uid="claim", kind="PersistentVolumeClaim")
+        assert outcome(begun, waits, others=[claim]) == expected
+        assert outcome(begun, others=[claim], failed_before=("claim",)) == expected
 
 
 # while a trace is open -----------------------------------------------------------------------------------------------

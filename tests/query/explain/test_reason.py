@@ -8,13 +8,13 @@ from kspan.graph import built_in_rules
 from kspan.ingest.journal_builder import JournalBatch
 from kspan.pipeline.projector import Projector
 from kspan.query.answers import why as answers
-from kspan.query.explain.reason import Reason
+from kspan.query.explain.reasons.reason import Reason
 from kspan.query.objects.names import parse_object
 from kspan.query.why import Why, why
 from kspan.query.why_headline import headline
 from kspan.store import Store, open_store
 from kspan.times import SECOND
-from tests.causality.actors import rolled_out, running
+from tests.causality.actors import new_pod, new_replicas, rolled_out, run, running, stuck
 from tests.causality.cluster import MANAGER, Cluster, Thing, second
 
 CLUSTER = "made"
@@ -108,8 +108,8 @@ def test_the_limit_is_that_of_the_run_that_ended() -> None:
 def test_runs_that_ended_in_another_way_are_not_counted_as_alike() -> None:
     c = Cluster()
     pod = pod_with(c)
-    for run, code in enumerate((1, 2, 1)):
-        end(c, pod, run, code)
+    for number, code in enumerate((1, 2, 1)):
+        end(c, pod, number, code)
     answer = asked(c, "pod/cache")
     assert (reason(answer).runs, reason(answer).alike, reason(answer).unseen) == (3, 2, 0)
     assert "because its program exited with 1 in 2 of 3 runs since " in lines(answer)[1]
@@ -284,8 +284,8 @@ def test_a_condition_goes_back_to_the_cause_of_the_event_about_the_same_failure(
 def test_programs_get_the_reason_in_fields() -> None:
     c = Cluster()
     pod = pod_with(c)
-    for run in range(3):
-        end(c, pod, run, 1, ran=5)
+    for number in range(3):
+        end(c, pod, number, 1, ran=5)
     found = answers.why(asked(c, "pod/cache")).reason
     assert found is not None
     assert (found.kind, found.runs, found.alike, found.unseen, found.typical_seconds) == ("exit", 3, 3, 0, 5.0)
@@ -308,3 +308,118 @@ def test_an_object_below_a_deployment_is_created_by_the_manager() -> None:
     answer = asked(c, f"pod/{pod.name}")
     assert MANAGER not in lines(answer)[-1]
     assert [line for line in lines(answer) if line.startswith("history: ") and "Deployment shop/web" in line]
+
+
+# A Pod that flaps
+
+
+def flapping(times: int, *, probe: str = "Readiness", said: str = "HTTP 503") -> Cluster:
+    """A Pod of a Deployment that is not ready for 20 s now and then."""
+    c = Cluster()
+    web = c.apply("Deployment", "web", replicas=1)
+    pod = new_pod(c, new_replicas(c, web, "web-1", 1), "web-1-a")
+    run(c, pod)
+    for _ in range(times):
+        c.wait(30)
+        c.event(pod, "Unhealthy", f"{probe} probe failed: {said}", by="kubelet", host="node-a", warning=True)
+        unready = {"type": "Ready", "status": "False", "reason": "ContainersNotReady", "message": "unready: [app]"}
+        c.status(pod, by="kubelet", phase="Running", conditions=[unready])
+        c.wait(20)
+        running(c, pod)
+    return c
+
+
+def test_a_pod_that_is_not_ready_again_and_again_flaps() -> None:
+    answer = asked(flapping(5), "pod/web-1-a")
+    first, because, now, history = lines(answer)[:4]
+    assert "Readiness probe failed: HTTP 503" in first
+    assert because == "because it flaps: its readiness probe failed 5 times and it was not ready 5 times since 10:00:30"
+    assert now.startswith("now: Running, ready")
+    assert history.startswith("history: kubectl apply created Deployment shop/web")
+    assert (reason(answer).kind, reason(answer).alike) == ("flapping", 5)
+
+
+def test_a_pod_that_was_not_ready_once_or_twice_does_not_flap() -> None:
+    assert asked(flapping(2), "pod/web-1-a").reason is None
+
+
+def test_only_what_happened_until_then_is_counted() -> None:
+    c = flapping(5)
+    seen = [record.recorded_at for record in c.records]
+    answer = asked(c, "pod/web-1-a", at=seen[0] + 150 * SECOND)
+    assert reason(answer).alike == 3
+    assert asked(c, "pod/web-1-a", at=seen[0] + 100 * SECOND).reason is None
+
+
+def test_a_pod_that_flaps_without_a_known_probe_flaps() -> None:
+    assert asked(flapping(4, probe="Startup"), "pod/web-1-a").reason is None, "the newest error is about another probe"
+    c = flapping(4)
+    c.records[:] = [record for record in c.records if b"Unhealthy" not in record.payload]
+    assert reason(asked(c, "pod/web-1-a")).text == "it flaps: it was not ready 4 times"
+
+
+# A stuck rollout
+
+
+def stuck_rollout(*, available: int = 2, pods: int = 3) -> Cluster:
+    """The image of the new revision cannot be pulled."""
+    c = Cluster()
+    web, old, _ = rolled_out(c, "web", 3, image="app:v1")
+    c.wait(60)
+    c.update(web, by="kubectl-set", image="app:v2")
+    pod = new_pod(c, new_replicas(c, web, "web-2", 1), "web-2-a")
+    c.bind(pod, "node-a")
+    c.event(pod, "Failed", 'Failed to pull image "app:v2": not found', by="kubelet", host="node-a", warning=True)
+    stuck(c, pod, "ImagePullBackOff")
+    c.status(old, replicas=pods, readyReplicas=available, availableReplicas=available)
+    c.status(web, observedGeneration=2, replicas=4, updatedReplicas=1, availableReplicas=available)
+    return c
+
+
+@pytest.mark.parametrize(
+    "pods, available, said",
+    [
+        (3, 2, "2 of 3 old Pods of revision 1 still serve"),
+        (3, 3, "3 old Pods of revision 1 still serve"),
+        (3, 1, "1 of 3 old Pods of revision 1 still serves"),
+        (1, 1, "1 old Pod of revision 1 still serves"),
+        (3, 0, ""),
+    ],
+)
+def test_a_stuck_rollout_says_what_still_serves(pods: int, available: int, said: str) -> None:
+    c = stuck_rollout(pods=pods, available=available)
+    for name in ("deploy/web", "pod/web-2-a"):
+        answer = asked(c, name)
+        assert answer.serving == said
+        assert (said in lines(answer)[2]) or not said
+
+
+def test_what_still_serves_is_said_only_of_older_revisions_and_as_of_the_time() -> None:
+    c = stuck_rollout()
+    old = next(thing for thing in c.things.values() if thing.name == "web-1")
+    at = c.records[-1].recorded_at
+    c.wait(60)
+    c.status(old, replicas=3, readyReplicas=1, availableReplicas=1)
+    assert asked(c, "deploy/web", at=at).serving == "2 of 3 old Pods of revision 1 still serve"
+    assert asked(c, "pod/web-1-a").serving == ""
+
+
+def test_the_chain_of_a_deployment_that_fails_begins_with_the_pod_that_fails() -> None:
+    answer = asked(stuck_rollout(), "deploy/web")
+    assert lines(answer)[0].endswith('failing: Pod web-2-a: Failed to pull image "app:v2": not found')
+    names = [f"{link.span.name} {link.span.object_name}" for link in answer.links]
+    assert names[0] == "Pod.Failed web-2-a"
+    assert names[-1] == "Deployment.Update web"
+    assert answer.links[0].span.span_id not in {effect.span_id for effect in answer.effects}
+
+
+def test_a_deployment_whose_pod_misses_something_has_that_as_its_reason() -> None:
+    c = Cluster()
+    c.create("ConfigMap", "other")
+    web = c.apply("Deployment", "web", replicas=1)
+    pod = new_pod(c, new_replicas(c, web, "web-1", 1), "web-1-a")
+    c.bind(pod, "node-a")
+    c.event(pod, "Failed", 'Error: configmap "settings" not found', by="kubelet", host="node-a", warning=True)
+    stuck(c, pod, "CreateContainerConfigError")
+    answer = asked(c, "deploy/web")
+    assert lines(answer)[1] == "because ConfigMap shop/settings does not exist"

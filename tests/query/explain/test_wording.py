@@ -128,8 +128,15 @@ def test_a_deleted_pod_says_which_disruption_it_was(reason: str, message: str, s
         (
             "superseded",
             "superseded by Pod.Delete b, when 1 of 1 new Pods were ready",
-            "superseded: Pod b was deleted; before that, 1 of 1 new Pods were ready",
+            "Pod b was deleted; before that, 1 of 1 new Pods were ready",
         ),
+        (
+            "superseded",
+            "Pod b was deleted by helm, when 0 of 1 new Pods were ready",
+            "Pod b was deleted by helm; before that, 0 of 1 new Pods were ready",
+        ),
+        ("superseded", "Pod b was deleted", "Pod b was deleted"),
+        ("superseded", "", "superseded"),
         (
             "superseded",
             "superseded by Deployment.Update web by kubectl",

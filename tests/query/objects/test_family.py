@@ -4,7 +4,10 @@ from typing import Any, Final
 
 import pytest
 
+from kspan.graph import built_in_rules
+from kspan.ingest.journal_builder import JournalBatch
 from kspan.model import ObjectRow
+from kspan.pipeline.projector import Projector
 from kspan.query.objects import family as module
 from kspan.query.objects.family import LISTED, SHOWN, Family, family_of
 from kspan.query.objects.find import find
@@ -14,6 +17,7 @@ from kspan.query.objects.versions import first_after, newest_versions
 from kspan.query.visible import EVERYTHING, Visible
 from kspan.store import Store
 from kspan.times import LATEST, SECOND, parse_time
+from tests.causality.cluster import Cluster, Thing
 from tests.emit.rows import START
 from tests.query.conftest import Histories, History
 from tests.query.made import CLUSTER, commit, make_object
@@ -104,6 +108,61 @@ def test_of_too_many_namespaces_only_some_are_looked_at(store: Store, monkeypatc
     node = make_object("Node", "node-a", namespace="")
     found = made(store, *(make_object("Pod", "p", uid=f"p{n}", namespace=f"ns-{n}") for n in range(5)), here=node)
     assert not found.complete
+
+
+# Owners that are not the controller
+
+
+def refers(cluster: Cluster, thing: Thing, *owners: Thing) -> None:
+    """An operator writes ownerReferences without ``controller``."""
+    references = [
+        {"apiVersion": each.raw["apiVersion"], "kind": each.kind, "name": each.name, "uid": each.meta["uid"]}
+        for each in owners
+    ]
+    kept = [each for each in thing.meta.get("ownerReferences", []) if each.get("controller")]
+    thing.meta["ownerReferences"] = kept + references
+    cluster.touch(thing)
+
+
+def of(store: Store, cluster: Cluster, name: str, *, at: int = 0) -> Family:
+    cluster.wait(60)
+    projector = Projector(store, CLUSTER, built_in_rules())
+    projector.add(JournalBatch([record]) for record in cluster.records)
+    projector.flush()
+    with store.reading("ask") as connection:
+        here = find(connection, CLUSTER, parse_object((name,))).object
+        return family_of(connection, CLUSTER, here, None, at=at)
+
+
+def test_an_object_with_an_owner_that_is_not_its_controller_is_its_dependent(store: Store) -> None:
+    cluster = Cluster()
+    web, other = cluster.apply("Deployment", "web"), cluster.apply("Deployment", "other")
+    rs = cluster.create("ReplicaSet", "other-1", owner=other)
+    settings = cluster.create("ConfigMap", "settings", data={})
+    cluster.create("ConfigMap", "unrelated", data={})
+    for thing in (rs, settings):
+        refers(cluster, thing, web)
+    found = of(store, cluster, "deploy/web")
+    assert [(each.kind, each.name, each.controlled) for each in found.dependents] == [
+        ("ConfigMap", "settings", False),
+        ("ReplicaSet", "other-1", False),
+    ]
+    assert found.complete
+
+
+def test_what_has_no_reference_any_more_is_no_dependent_but_was_one(store: Store) -> None:
+    cluster = Cluster()
+    web = cluster.apply("Deployment", "web")
+    settings = cluster.create("ConfigMap", "settings", data={})
+    refers(cluster, settings, web)
+    then = cluster.now
+    cluster.wait(5)
+    refers(cluster, settings)
+    found = of(store, cluster, "deploy/web")
+    assert names(found) == []
+    with store.reading("ask") as connection:
+        here = find(connection, CLUSTER, parse_object(("deploy/web",))).object
+        assert names(family_of(connection, CLUSTER, here, None, at=then + SECOND)) == ["settings"]
 
 
 # From a recording

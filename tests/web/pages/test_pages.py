@@ -1,13 +1,18 @@
 """The pages without a browser: home, traces, rollouts and why, over histories of recordings on both databases."""
 
+import re
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
 from kspan.store import Store
+from kspan.web.pages import html
 from kspan.web.pages.html import STATIC, badge, color
 from tests.web.pages.site import Address, read, site
 from tests.web.test_server import ask
+
+WEB = Path(html.__file__).parents[1]
 
 
 def test_the_traces_page_lists_the_newest_first_with_what_changed_and_who(update: Address) -> None:
@@ -134,6 +139,26 @@ def test_files_are_served_for_ever_with_their_digest_and_checked_without(update:
 
 def test_all_javascript_is_smaller_than_the_limit_of_a_page() -> None:
     assert sum(len(file.read_bytes()) for file in STATIC.iterdir() if file.name.endswith(".js")) < 2 * 120_000
+
+
+@pytest.mark.parametrize("name", ["timeline", "trace"])
+def test_every_module_that_a_page_imports_is_loaded_at_once(name: str) -> None:
+    """Without ``modulepreload`` a browser finds a module only when it has read the one that imports it."""
+    imported, found = set[str](), [f"{name}.js"]
+    while found:
+        text = (WEB / "static" / found.pop()).read_text()
+        new = set(re.findall(r"""from "\./([\w-]+\.js)";""", text)) - imported
+        imported |= new
+        found += new
+    template = (WEB / "templates" / f"{name}.html").read_text()
+    listed = re.search(r"\{% for name in \((.+?)\) %\}\s*<link rel=\"modulepreload\"", template)
+    assert listed is not None
+    assert sorted(re.findall(r'"([^"]+)"', listed[1])) == sorted(imported)
+
+
+@pytest.mark.parametrize("file", sorted((WEB / "static").glob("*.js")), ids=lambda file: file.name)
+def test_no_module_of_the_pages_is_longer_than_500_lines(file: Path) -> None:
+    assert len(file.read_text().splitlines()) <= 500
 
 
 def test_kinds_have_two_letters_and_components_a_color() -> None:

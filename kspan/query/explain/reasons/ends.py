@@ -11,7 +11,7 @@ from kspan.model import ObjectRow, SpanRow
 from kspan.query import spans as reading
 from kspan.query.explain import manifests
 from kspan.query.explain.own import TERMINATED, container_of, exit_code, is_end, run_of
-from kspan.query.explain.reason import Reason
+from kspan.query.explain.reasons.reason import Reason
 from kspan.store.schema import tables as schema
 from kspan.times import LATEST, parse_time_or_zero
 

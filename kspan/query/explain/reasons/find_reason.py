@@ -10,10 +10,10 @@ import msgspec
 from sqlalchemy import Connection
 
 from kspan.model import ObjectRow, SpanRow
-from kspan.query.explain import deadlines, disruptions, ends, waiting
 from kspan.query.explain.effects import Effect
 from kspan.query.explain.own import is_end
-from kspan.query.explain.reason import Reason
+from kspan.query.explain.reasons import deadlines, disruptions, ends, flapping, waiting
+from kspan.query.explain.reasons.reason import Reason
 from kspan.query.explain.shown import Shown
 
 
@@ -21,7 +21,7 @@ class Facts(msgspec.Struct, frozen=True):
     """The facts about the occurrence whose reason is wanted.
 
     Args:
-        asked: the object.
+        asked: the object that it happened to.
         chain: its newest occurrence and the causes.
         shown: what the answer begins with.
         problem: an error of the object before that, which is over.
@@ -41,13 +41,13 @@ class Facts(msgspec.Struct, frozen=True):
 
 def reason_of(connection: Connection, cluster: str, facts: Facts) -> Reason | None:
     """Return the reason; None if the journal does not know one that is nearer than the chain of causes."""
-    if facts.shown.effect is not None:
-        return None
     shown, behind = facts.chain[facts.shown.number], facts.chain[facts.shown.number + 1 :]
     if is_end(shown):
         return disruptions.failed_probe(shown, behind) or ends.reason(connection, cluster, facts.asked, shown, behind)
     if shown.reason == "Delete":
         return disruptions.reason(connection, cluster, facts.asked, shown, behind)
+    if (flaps := flapping.reason(connection, cluster, facts.asked, shown, facts.until)) is not None:
+        return flaps
     if shown.error:
         found = deadlines.reason(connection, cluster, facts.asked, shown, facts.until)
         found = found or waiting.missing(connection, cluster, shown, facts.until)

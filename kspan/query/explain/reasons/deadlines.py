@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from kspan import vocabulary
 from kspan.model import ObjectRow, SpanRow
 from kspan.query.explain import manifests
-from kspan.query.explain.reason import Reason
+from kspan.query.explain.reasons.reason import Reason
 from kspan.times import parse_time_or_zero
 
 

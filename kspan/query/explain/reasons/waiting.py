@@ -11,7 +11,7 @@ from kspan.query import spans as reading
 from kspan.query.explain import manifests
 from kspan.query.explain.effects import Effect
 from kspan.query.explain.own import own_message
-from kspan.query.explain.reason import Reason
+from kspan.query.explain.reasons.reason import Reason
 from kspan.query.explain.wording import cut
 from kspan.store.schema import tables as schema
 

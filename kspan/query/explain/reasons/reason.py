@@ -7,13 +7,13 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
     """The reason of an occurrence. Times are Unix ns, durations ns; 0 if there is none.
 
     Args:
-        kind: memory, exit (of a program), probe, deadline, limit (of attempts), missing, came, preemption, drain, or
-            dependent.
+        kind: memory, exit (of a program), probe, flapping, deadline, limit (of attempts), missing, came, preemption,
+            drain, or dependent.
         text: the reason in words, without the times below.
         likely: it is inferred, and not recorded as such.
         runs, alike: number of runs of the container that ended so far, and of those that ended like this one.
         unseen: number of runs of which nobody saw the end.
-        first: when the first of these ended, or the probe failed first.
+        first: when the first of these ended, the probe failed first, or the Pod began to flap.
         lasted: how long such a run lasted (the median).
         started: when the time of a deadline began.
         happened: when that happened for which the object waited.

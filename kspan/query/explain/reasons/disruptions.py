@@ -11,8 +11,8 @@ from kspan.model import ObjectRow, SpanRow
 from kspan.query import spans as reading
 from kspan.query.explain import manifests
 from kspan.query.explain.effects import probe_of
-from kspan.query.explain.own import own_message
-from kspan.query.explain.reason import Reason
+from kspan.query.explain.own import disruption_of, own_message
+from kspan.query.explain.reasons.reason import Reason
 from kspan.query.objects.status import state_of
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
@@ -61,15 +61,6 @@ def reason(
     if why == "PreemptionByScheduler" and preemptor is not None:
         return _preempted(connection, cluster, pod, shown, preemptor)
     return None
-
-
-def disruption_of(deletion: SpanRow) -> tuple[str, str]:
-    """Return reason and message of the condition DisruptionTarget of a deleted Pod; empty if it has none."""
-    for event in deletion.events:
-        known = event.attributes
-        if known.get(vocabulary.CONDITION_TYPE) == "DisruptionTarget":
-            return str(known.get(vocabulary.CONDITION_REASON, "")), str(known.get(vocabulary.CONDITION_MESSAGE, ""))
-    return "", ""
 
 
 def _preempted(connection: Connection, cluster: str, pod: ObjectRow, shown: SpanRow, by: SpanRow) -> Reason | None:
