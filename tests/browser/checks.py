@@ -82,6 +82,15 @@ def inaccessible(page: Page) -> list[str]:
     return found
 
 
+def inaccessible_light_or_dark(page: Page) -> list[str]:
+    """The same in the light and in the dark colours of one loaded page: all of the styles follow when they change."""
+    found = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found += [f"{scheme}: {text}" for text in inaccessible(page)]
+    return found
+
+
 def _why(node: dict[str, str]) -> str:
     return " ".join(node.get("failureSummary", "").split())
 
