@@ -73,7 +73,7 @@ def overflow(page: Page) -> list[str]:
 
 
 def inaccessible(page: Page) -> list[str]:
-    """What axe calls serious or critical. The page needs a context with ``bypass_csp``, since axe evaluates text."""
+    """What axe calls serious or critical."""
     found = []
     for violation in Axe().run(page).response["violations"]:
         if violation["impact"] in ("serious", "critical"):

@@ -133,6 +133,6 @@ def test_on_a_phone_two_versions_are_below_each_other(reader: Reader, url_of: Ur
 
 
 def test_axe_finds_nothing_serious_in_a_comparison(reader: Reader, url_of: Urls) -> None:
-    page = reader.open(url_of("demo", "object"), bypass_csp=True)
+    page = reader.open(url_of("demo", "object"))
     two_versions(page)
     assert checks.inaccessible_light_or_dark(page) == []
