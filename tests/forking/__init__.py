@@ -6,8 +6,7 @@ child calls kspan's ``main`` with them; the program ends as the child does. So i
 streams, and only the start of the interpreter differs. Where that matters, the program becomes ``python -m kspan``: if
 a standard stream is closed, or a variable is set that Python or the C library reads at its start.
 
-Not for processes that get signals, that lose rights or resources when they start, or that are compared with each other:
-all have the hash seed of the server.
+Not for processes that get signals, or that are compared with each other: all have the hash seed of the server.
 """
 
 import atexit
@@ -21,18 +20,22 @@ from pathlib import Path
 _CLIENT = Path(__file__).with_name("client.py")
 
 
-def forked() -> tuple[str, ...]:
-    """Return the beginning of a command line, to which the arguments of ``kspan`` are added."""
-    return (sys.executable, "-I", "-S", str(_CLIENT), _server())
+def forked(*launcher: str) -> tuple[str, ...]:
+    """Return the beginning of a command line, to which the arguments of ``kspan`` are added.
+
+    Args:
+        launcher: a command that starts the server, and can take rights from it and from all processes that it forks.
+    """
+    return (sys.executable, "-I", "-S", str(_CLIENT), _server(*launcher))
 
 
 @cache
-def _server() -> str:
-    """Start the server of this process, which ends with it; return the path of its socket."""
+def _server(*launcher: str) -> str:
+    """Start a server of this process, which ends with it; return the path of its socket."""
     # Not pytest's folder: a socket's path has at most 107 characters.
     folder = tempfile.mkdtemp(prefix="kspan-fork-")
     path = f"{folder}/socket"
-    command = [sys.executable, "-m", "tests.forking.server", path]
+    command = [*launcher, sys.executable, "-m", "tests.forking.server", path]
     root = Path(__file__).parents[2]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root)
 

@@ -111,7 +111,7 @@ def kspan(*args: str | Path, environment: Mapping[str, str] | None = None) -> su
     """Run kspan so that file permissions apply to it, also as root."""
     drop = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
     env = {key: value for key, value in os.environ.items() if not key.startswith(("KSPAN_", "XDG_", "KUBE"))}
-    command = [*drop, *KSPAN, *map(str, args)]
+    command = [*forked(*drop), *map(str, args)]
     return subprocess.run(command, capture_output=True, text=True, check=False, env={**env, **(environment or {})})
 
 
