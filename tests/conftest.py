@@ -1,11 +1,15 @@
 """Settings and fixtures for all tests: a real PostgreSQL server, and databases on it."""
 
+import fcntl
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist import is_xdist_worker
 
+from tests.history_db import fill
 from tests.postgres import TEMPLATE, PostgresServer, run_postgres
 
 # A slow machine is not a fault of the code.
@@ -35,3 +39,26 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     name = postgres.create(TEMPLATE)
     yield postgres.url(name)
     postgres.drop(name)
+
+
+@pytest.fixture(scope="session")
+def history_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite database with the history of all recordings, to be copied. Made once for all workers: takes seconds."""
+    base = tmp_path_factory.getbasetemp()
+    folder = base.parent if is_xdist_worker(request) else base
+    path = folder / "history.sqlite"
+    with (folder / "history.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            part = folder / "history-part.sqlite"
+            fill(str(part))
+            part.rename(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def history_template(postgres: PostgresServer) -> str:
+    """The name of a PostgreSQL database with the same history, from which others are created."""
+    name = postgres.create(TEMPLATE)
+    fill(postgres.url(name))
+    return name

@@ -73,12 +73,21 @@ def overflow(page: Page) -> list[str]:
 
 
 def inaccessible(page: Page) -> list[str]:
-    """What axe calls serious or critical. The page needs a context with ``bypass_csp``, since axe evaluates text."""
+    """What axe calls serious or critical."""
     found = []
     for violation in Axe().run(page).response["violations"]:
         if violation["impact"] in ("serious", "critical"):
             nodes = "".join(f"\n    {node['html'][:200]}\n    {_why(node)}" for node in violation["nodes"][:5])
             found.append(f"{violation['id']} ({violation['impact']}): {violation['help']}{nodes}")
+    return found
+
+
+def inaccessible_light_or_dark(page: Page) -> list[str]:
+    """The same in the light and in the dark colours of one loaded page: all of the styles follow when they change."""
+    found = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found += [f"{scheme}: {text}" for text in inaccessible(page)]
     return found
 
 

@@ -38,6 +38,8 @@ BODIES: Final = {
     "scrolls-inside": f"<h1>Fine</h1>{TEXT}<div class=scrolls tabindex=0>{'x' * 300}</div>",
     "no-label": f"<h1>Fine</h1>{TEXT}<input name=q>",
     "faint": f"<h1>Fine</h1>{TEXT}<p class=faint>one failed</p>",
+    "faint-in-the-light": f"<h1>Fine</h1>{TEXT}<p class=faint-in-the-light>one failed</p>",
+    "faint-in-the-dark": f"<h1>Fine</h1>{TEXT}<p class=faint-in-the-dark>one failed</p>",
     "two-headings": f"<h1>Fine</h1><h1>Again</h1>{TEXT}",
     "only-scripts": "<h1>Fine</h1><script type=module src=/fills.js></script>",
     "bidi": f"<h1>Fine</h1>{TEXT}<p><span>{BIDI}</span> by kubectl</p>",
@@ -50,7 +52,11 @@ FILES: Final = {
     "style.css": """
         .wide { width: 1600px } .scrolls { overflow-x: auto } .faint { color: #ccc } .tall { height: 300px }
         .rows { height: 600px; overflow-y: auto } .inner { height: 400000px } .row { height: 20px }
-        .wraps { white-space: pre-wrap; overflow-wrap: anywhere }""",
+        .wraps { white-space: pre-wrap; overflow-wrap: anywhere }
+        .faint-in-the-light { color: #ccc; background: #fff } .faint-in-the-dark { color: #333; background: #fff }
+        @media (prefers-color-scheme: dark) {
+            .faint-in-the-light { color: #eee; background: #222 } .faint-in-the-dark { color: #333; background: #222 }
+        }""",
     "throws.js": "null.length",
     "asks.js": "alert(1)",
     "shifts.js": """
@@ -117,7 +123,7 @@ PHONE_OPTIONS: Final[dict[str, Any]] = {"viewport": PHONE, "is_mobile": True, "h
 @pytest.mark.parametrize("name", ["good", "scrolls-inside", "bidi-kept"])
 @pytest.mark.parametrize("options", [{}, PHONE_OPTIONS], ids=["desk", "phone"])
 def test_a_good_page_passes_every_check(reader: Reader, site: str, name: str, options: dict[str, Any]) -> None:
-    page = reader.open(site + name, bypass_csp=True, **options)
+    page = reader.open(site + name, **options)
     assert [text for check in ALL for text in check(page)] == []
 
 
@@ -147,6 +153,8 @@ def test_what_the_browser_reports_is_a_fault(careless: Reader, site: str, name: 
         ("blocks", checks.blocking, "/fills.js delays the first paint"),
         ("no-label", checks.inaccessible, "label (critical)"),
         ("faint", checks.inaccessible, "color-contrast (serious)"),
+        ("faint-in-the-light", checks.inaccessible_light_or_dark, "light: color-contrast (serious)"),
+        ("faint-in-the-dark", checks.inaccessible_light_or_dark, "dark: color-contrast (serious)"),
         ("two-headings", checks.unreadable, "2 h1, not 1"),
         ("inline-script", checks.markup, "<script>document.title"),
         ("inline-handler", checks.markup, "<img src="),
@@ -158,9 +166,11 @@ def test_a_check_finds_its_fault(
     careless: Reader, site: str, name: str, check: Callable[[Page], list[str]], expected: str
 ) -> None:
     options = PHONE_OPTIONS if check is checks.too_long else {}
-    page = careless.open(site + name, bypass_csp=check is checks.inaccessible, **options)
+    page = careless.open(site + name, **options)
     found = check(page)
     assert any(expected in text for text in found), found
+    if check is checks.inaccessible_light_or_dark:
+        assert len(found) == 1, "the other colours are fine"
 
 
 def test_a_page_that_only_scripts_fill_cannot_be_read_without_them(careless: Reader, site: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.forking import forked
 from tests.recordings import recording
 
 
@@ -27,8 +28,7 @@ def offered(*words: str | Path) -> list[str]:
         "COMP_WORDS": "\n".join(line),
         "COMP_CWORD": str(len(line) - 1),
     }
-    command = [sys.executable, "-m", "kspan"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    done = subprocess.run(forked(), check=False, capture_output=True, text=True, env=environment)
     assert done.stderr == ""
     return done.stdout.split()
 

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from kspan.cli import config_file
 from kspan.cli.app import program
 from kspan.errors import SettingsError
+from tests.forking import forked
 from tests.recordings import recording
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -22,7 +22,7 @@ def kspan(folder: Path, *args: str | Path, **environment: str) -> subprocess.Com
     """Run the command with an empty home directory and only these environment variables."""
     given = {"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", ""), "HOME": str(folder)}
     return subprocess.run(
-        [sys.executable, "-m", "kspan", *map(str, args)],
+        [*forked(), *map(str, args)],
         capture_output=True,
         text=True,
         env=given | environment,

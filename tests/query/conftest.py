@@ -1,5 +1,6 @@
 """Histories that are asked, on either store: databases made by real replays of recordings, and empty ones."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,8 +8,7 @@ import msgspec
 import pytest
 
 from kspan.store import Store, open_store
-from tests.history_db import fill
-from tests.postgres import TEMPLATE, PostgresServer
+from tests.postgres import PostgresServer
 
 STORES = ("sqlite", "postgresql")
 
@@ -29,10 +29,10 @@ def histories(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     """The history of each recording."""
     if request.param == "postgresql":
         server: PostgresServer = request.getfixturevalue("postgres")
-        url = server.url(server.create(TEMPLATE))
+        url = server.url(server.create(request.getfixturevalue("history_template")))
     else:
-        url = str(tmp_path_factory.mktemp("histories") / "kspan.sqlite")
-    fill(url)
+        file: Path = request.getfixturevalue("history_file")
+        url = str(shutil.copy(file, tmp_path_factory.mktemp("histories") / "kspan.sqlite"))
     with open_store(url, read_only=True) as opened:
         yield lambda scenario: History(opened, scenario, url)
 

@@ -23,6 +23,7 @@ from kspan.pipeline.replay import replay
 from kspan.store import open_store
 from tests.cli.commands.test_commands import kspan, refused
 from tests.emit.rows import START, make_span, make_trace
+from tests.forking import forked
 from tests.limits import HANG_S
 from tests.postgres import TEMPLATE, PostgresServer
 from tests.query.made import CLUSTER, commit, make_object, make_pending
@@ -236,7 +237,7 @@ def test_colors_are_used_on_terminals_without_no_color(db: Path, args: tuple[str
     ids=" ".join,
 )
 def test_the_reader_of_a_pipe_may_exit_early(db: Path, args: tuple[str, ...]) -> None:
-    command = " ".join((sys.executable, "-m kspan", *args, "--db", str(db)))
+    command = " ".join((*forked(), *args, "--db", str(db)))
     script = f"{command} | head -c 10; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

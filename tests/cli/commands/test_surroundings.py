@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands.test_commands import refused
+from tests.forking import forked
 from tests.permissions import shared_folder
 from tests.recordings import recording
 
@@ -25,9 +26,9 @@ def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def shell(script: str, db: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    """Run a script of bash in which ``"$@"`` is the command."""
+    """Run a script of bash in which ``"$@"`` is the command. It becomes a new interpreter if a stream is closed."""
     environment = os.environ | {"KSPAN_DB": str(db)}
-    command = ["bash", "-c", script, "bash", *KSPAN, *args]
+    command = ["bash", "-c", script, "bash", *forked(), *args]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
@@ -110,7 +111,7 @@ def kspan(*args: str | Path, environment: Mapping[str, str] | None = None) -> su
     """Run kspan so that file permissions apply to it, also as root."""
     drop = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
     env = {key: value for key, value in os.environ.items() if not key.startswith(("KSPAN_", "XDG_", "KUBE"))}
-    command = [*drop, *KSPAN, *map(str, args)]
+    command = [*forked(*drop), *map(str, args)]
     return subprocess.run(command, capture_output=True, text=True, check=False, env={**env, **(environment or {})})
 
 

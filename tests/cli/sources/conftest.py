@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -5,15 +6,12 @@ import pytest
 
 from kspan.store import open_store
 from tests.cli.sources.commands import Remote, Terminal, remote
-from tests.history_db import fill
 
 
 @pytest.fixture(scope="session")
-def history(tmp_path_factory: pytest.TempPathFactory) -> str:
+def history(history_file: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A database with all recordings."""
-    path = tmp_path_factory.mktemp("remote") / "kspan.sqlite"
-    fill(str(path))
-    return str(path)
+    return str(shutil.copy(history_file, tmp_path_factory.mktemp("remote") / "kspan.sqlite"))
 
 
 @pytest.fixture

@@ -1,24 +1,22 @@
 """The history of all recordings, on every kind of store."""
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from kspan.store import Store, open_store
-from tests.history_db import fill
-from tests.postgres import TEMPLATE, PostgresServer
+from tests.postgres import PostgresServer
 
 
 @pytest.fixture(scope="session")
-def histories(tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer) -> dict[str, str]:
-    """The URLs of a filled database of each kind. Made once for each worker: takes 5 s."""
-    urls = {
-        "sqlite": f"sqlite:///{tmp_path_factory.mktemp('history') / 'history.sqlite'}",
-        "postgresql": postgres.url(postgres.create(TEMPLATE)),
-    }
-    for url in urls.values():
-        fill(url)
-    return urls
+def histories(
+    tmp_path_factory: pytest.TempPathFactory, history_file: Path, postgres: PostgresServer, history_template: str
+) -> dict[str, str]:
+    """The URLs of a filled database of each kind."""
+    copy = shutil.copy(history_file, tmp_path_factory.mktemp("history") / "history.sqlite")
+    return {"sqlite": f"sqlite:///{copy}", "postgresql": postgres.url(postgres.create(history_template))}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
@@ -13,6 +12,7 @@ import pytest
 from kspan.query.rollouts import Rollout
 from kspan.query.view_rows import Failure, Termination
 from kspan.store.schema.views import VIEWS
+from tests.forking import forked
 from tests.query.conftest import Histories, histories  # noqa: F401
 from tests.web.pages.site import Address, site
 from tests.web.test_server import ask
@@ -57,7 +57,7 @@ def pages(address: Address, path: str, **parameters: str) -> list[Any]:
 
 def printed(cluster: str, database: str, *arguments: str) -> Any:
     of_cluster = ["--cluster", cluster] if cluster else []
-    command = [sys.executable, "-m", "kspan", *arguments, "--db", database, *of_cluster, "-o", "json"]
+    command = [*forked(), *arguments, "--db", database, *of_cluster, "-o", "json"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
