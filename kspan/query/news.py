@@ -5,7 +5,7 @@ from sqlalchemy import Connection, func, select
 
 from kspan.model import TraceRow
 from kspan.query.timeline import Follower, TimelineFilter, TimelineLine
-from kspan.query.traces import TraceSummary, summarise, summarise_closed
+from kspan.query.traces import TraceSummary, summarise
 from kspan.store import Store
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
@@ -82,8 +82,7 @@ class NewsReader:
         since = query.where(mine, schema.CLOSED, traces.c.closed_at >= self._closed_at)
         since = since.order_by(traces.c.closed_at, traces.c.trace_id).limit(MOST + 1 + len(self._told))
         closed = [trace for trace in rows.fetch(connection, since, TraceRow) if trace.trace_id not in self._told]
-        found = [summarise(connection, self._cluster, trace) for trace in opened]
-        found += summarise_closed(connection, self._cluster, closed)
+        found = summarise(connection, self._cluster, [*opened, *closed])
         # Only now: after an error, the next poll finds the same.
         self._open = {trace.trace_id for trace in still_open}
         if closed:

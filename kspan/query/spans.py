@@ -1,10 +1,12 @@
 """Reads spans in any state, with everything that is known about them so far."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
-from sqlalchemy import BigInteger, ColumnElement, Connection, Select, func, literal, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, bindparam, func, literal, select
 
 from kspan import vocabulary
 from kspan.errors import QueryError
@@ -14,10 +16,14 @@ from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
 from kspan.store.tables.fold_history import fold_version
 
+pending: Final = schema.pending
 spans: Final = schema.spans
 
 DEEPEST: Final = 1_000
 """Maximum number of ancestors that are read. A real chain of causes has about ten links."""
+
+_RUN: Final = 500
+"""Spans of traces that are read at a time."""
 
 
 def fetch(connection: Connection, cluster: str, query: Select[Any]) -> Iterator[SpanRow]:
@@ -33,13 +39,14 @@ def fetch(connection: Connection, cluster: str, query: Select[Any]) -> Iterator[
             from kspan.graph.state.rows import span_so_far
 
             if not checked:
-                _check_fold_version(connection, cluster)
+                check_fold_version(connection, cluster)
                 checked = True
             span = span_so_far(span)
         yield span
 
 
-def _check_fold_version(connection: Connection, cluster: str) -> None:
+def check_fold_version(connection: Connection, cluster: str) -> None:
+    """Raise QueryError if another version of the fold wrote the spans that are open."""
     from kspan.graph.state.version import FOLD_VERSION
 
     version = fold_version(connection, cluster)
@@ -54,11 +61,10 @@ def waiting(connection: Connection, cluster: str, *where: ColumnElement[bool]) -
     """Yield the future spans of occurrences that wait for their cause, in order of arrival."""
     from kspan.graph.state.rows import pending_span_so_far
 
-    pending = schema.pending
     query = rows.select_rows(pending, PendingRow).where(pending.c.cluster == cluster, *where)
     found = connection.execute(query.order_by(pending.c.arrival)).all()
     if found:
-        _check_fold_version(connection, cluster)
+        check_fold_version(connection, cluster)
     for row in found:
         yield pending_span_so_far(PendingRow(*row))
 
@@ -89,9 +95,94 @@ def of_trace(connection: Connection, cluster: str, trace_id: str) -> list[SpanRo
     if any(span.state is not SpanState.CLOSED for span in found):
         from kspan.graph.trace.so_far import so_far
 
-        _check_fold_version(connection, cluster)
+        check_fold_version(connection, cluster)
         found = so_far(found)
     return sorted(found, key=lambda span: (span.start_time, span.span_id))
+
+
+class Member(NamedTuple):
+    """A span of a trace, as a list of traces needs it.
+
+    Args:
+        span_id, parent_span_id, start_time, error: columns of the span.
+        last_time: when it ended, or its occurrence happened last (Unix ns).
+        open_row: makes the row of the span so far; None if it is the stored one.
+    """
+
+    span_id: str
+    parent_span_id: str
+    start_time: int
+    error: bool
+    last_time: int
+    open_row: Callable[[], SpanRow] | None
+
+
+_MEMBERS: Final = select(
+    spans.c.trace_id,
+    spans.c.span_id,
+    spans.c.parent_span_id,
+    spans.c.start_time,
+    spans.c.error,
+    spans.c.end_time,
+    spans.c.events,
+    spans.c.fold,
+    spans.c.state,
+).where(spans.c.cluster == bindparam("cluster"), spans.c.trace_id.in_(bindparam("traces", expanding=True)))
+
+
+def members_of(connection: Connection, cluster: str, trace_ids: Sequence[str]) -> Iterator[tuple[str, list[Member]]]:
+    """Yield the ids of traces, in order, with their spans by start. Traces without spans are left out.
+
+    One statement reads the spans of many traces. Raises QueryError if another version of the fold wrote an open span.
+    """
+    from kspan.graph.trace.so_far import open_spans
+
+    checked = False
+    for ids in rows.chunks(sorted(trace_ids)):
+        found = connection.execute(_MEMBERS.order_by(spans.c.trace_id), {"cluster": cluster, "traces": ids})
+        every = (row for run in found.partitions(_RUN) for row in run)
+        for trace_id, group in groupby(every, key=itemgetter(0)):
+            of_trace = list(group)
+            if not checked and any(row.state is not SpanState.CLOSED for row in of_trace):
+                check_fold_version(connection, cluster)
+                checked = True
+            known = open_spans(row.fold for row in of_trace if row.fold)
+            members = []
+            for _, span_id, parent, start, error, end, events, _, _ in of_trace:
+                if (now := known.get(span_id)) is not None:
+                    members.append(Member(span_id, parent, start, error, now.last_time, now.row))
+                else:
+                    last = max([end, *(event.time for event in events)])
+                    members.append(Member(span_id, parent, start, error, last, None))
+            members.sort(key=lambda member: (member.start_time, member.span_id))
+            yield trace_id, members
+
+
+def roots_of(connection: Connection, cluster: str, trace_ids: Sequence[str], actor: str) -> dict[str, SpanRow]:
+    """Return the root spans of closed traces by trace id; with ``actor`` only those of this actor."""
+    found: dict[str, SpanRow] = {}
+    traces = schema.traces
+    mine = (spans.c.cluster == traces.c.cluster, spans.c.trace_id == traces.c.trace_id)
+    for ids in rows.chunks(trace_ids):
+        query = (
+            rows.select_rows(spans, SpanRow)
+            .join(traces, and_(*mine, spans.c.span_id == traces.c.root_span_id))
+            .where(traces.c.cluster == cluster, traces.c.trace_id.in_(ids))
+        )
+        query = query.where(spans.c.service == actor) if actor else query
+        found |= {span.trace_id: span for span in fetch(connection, cluster, query)}
+    return found
+
+
+def one_of_each(connection: Connection, cluster: str, wanted: Mapping[str, str]) -> dict[str, SpanRow]:
+    """Return one span of each of some traces by trace id. ``wanted`` has its id by trace id."""
+    found: dict[str, SpanRow] = {}
+    for ids in rows.chunks(list(wanted)):
+        some = (spans.c.trace_id.in_(ids), spans.c.span_id.in_([wanted[each] for each in ids]))
+        query = rows.select_rows(spans, SpanRow).where(spans.c.cluster == cluster, *some)
+        read = fetch(connection, cluster, query)
+        found |= {span.trace_id: span for span in read if span.span_id == wanted[span.trace_id]}
+    return found
 
 
 def of_object(cluster: str, here: ObjectRow, *, unnamed_too: bool = False) -> Select[Any]:

@@ -21,10 +21,10 @@ from kspan.query.visible import EVERYTHING, Visible
 from kspan.store import Store
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
-from kspan.store.tables.rows import chunks
+from kspan.store.tables.rows import CHUNK, chunks
 from kspan.times import LATEST, SECOND
 
-objects, spans, traces = schema.objects, schema.spans, schema.traces
+objects, pending, spans, traces = schema.objects, schema.pending, schema.spans, schema.traces
 
 PAGE: Final = 1_000
 
@@ -122,7 +122,7 @@ def page_of_timeline(
     edge = edge if edge < (wanted.until or LATEST) else 0
     sources = [[*where, *_on_node(wanted)] for where in sources]
     early = [line for where in sources for line in _before(connection, cluster, wanted, where)]
-    early += _undecided(connection, cluster, wanted)
+    early += _undecided(connection, cluster, wanted, limit + 1, after)
     waiting = {line.span.span_id for line in early}
     found = [line for line in early if after is None or _order(line) > after]
     if edge:
@@ -243,14 +243,37 @@ def _before(
             yield TimelineLine(min(again), span)
 
 
-def _undecided(connection: Connection, cluster: str, wanted: TimelineFilter) -> Iterator[TimelineLine]:
-    waiting = list(reading.waiting(connection, cluster))
-    there = _uids_on(connection, cluster, wanted.node, waiting) if wanted.node else None
-    for span in waiting:
-        if there is not None and span.object_uid not in there:
-            continue
-        if wanted.since <= span.start_time < (wanted.until or LATEST) and passes(wanted, span):
-            yield TimelineLine(span.start_time, span)
+def _undecided(
+    connection: Connection, cluster: str, wanted: TimelineFilter, most: int | None = None, after: Position | None = None
+) -> Iterator[TimelineLine]:
+    """Yield occurrences that wait for their cause; with ``most`` at least that many of the earliest after a position.
+
+    In a storm thousands wait, so only those that are yielded are decoded.
+    """
+    since, until = max(wanted.since, after[0] if after is not None else 0), wanted.until or LATEST
+    times = (pending.c.cluster == cluster, pending.c.start_time >= since, pending.c.start_time < until)
+    query = select(
+        pending.c.arrival,
+        pending.c.start_time,
+        pending.c.object_kind,
+        pending.c.object_namespace,
+        pending.c.object_name,
+    )
+    earliest = connection.execute(query.where(*times).order_by(pending.c.start_time))
+    count, last = 0, LATEST
+    while found := earliest.fetchmany(CHUNK if most is None else min(most, CHUNK)):
+        if found[0].start_time > last:
+            break
+        arrivals = [row.arrival for row in found if is_about(wanted, *row[2:])]
+        some = list(reading.waiting(connection, cluster, pending.c.arrival.in_(arrivals))) if arrivals else []
+        there = _uids_on(connection, cluster, wanted.node, some) if wanted.node else None
+        for span in some:
+            if (there is None or span.object_uid in there) and passes(wanted, span):
+                line = TimelineLine(span.start_time, span)
+                count += after is None or _order(line) > after
+                yield line
+        if most is not None and count >= most:
+            last = min(last, found[-1].start_time)
 
 
 def _uids_on(connection: Connection, cluster: str, node: str, found: Sequence[SpanRow]) -> set[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from enum import StrEnum
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, TextClause, and_, exists, not_, or_, select, tuple_
@@ -13,6 +13,7 @@ from kspan.model import SpanRow, TraceRow, TraceState
 from kspan.query import spans as reading
 from kspan.query.objects.find import Place, at_places, check_kind, kinds_meant, places, places_of
 from kspan.query.objects.names import KindName
+from kspan.query.spans import Member
 from kspan.query.visible import EVERYTHING, Visible
 from kspan.store.schema import tables as schema
 from kspan.store.tables import rows
@@ -31,6 +32,8 @@ _MOST: Final = 4_000
 """Number of traces that are looked at for a page."""
 
 _SHOWN: Final = 5
+
+_Span = TypeVar("_Span", SpanRow, Member)
 
 
 class Status(StrEnum):
@@ -325,7 +328,7 @@ def _newest(
     size = limit if limit is not None and not wanted.of_root and visible.everything() else CHUNK
     while page := rows.fetch(connection, _page(cluster, conditions, wanted, size), TraceRow):
         ids = visible.traces(connection, cluster, [trace.trace_id for trace in page])
-        roots, seen = _roots(connection, cluster, ids, actor), set(ids)
+        roots, seen = reading.roots_of(connection, cluster, ids, actor), set(ids)
         matching = (trace for trace in page if trace.trace_id in (roots if actor else seen))
         summaries = (TraceSummary(trace, roots.get(trace.trace_id)) for trace in matching)
         found += [summary for summary in summaries if _says(summary, wanted.text)]
@@ -355,21 +358,6 @@ def _says(summary: TraceSummary, text: str) -> bool:
     return any(part in each.casefold() for each in said)
 
 
-def _roots(connection: Connection, cluster: str, trace_ids: Sequence[str], actor: str) -> dict[str, SpanRow]:
-    """Return the root spans by trace id; with ``actor`` only those of this actor."""
-    found: dict[str, SpanRow] = {}
-    mine = (spans.c.cluster == traces.c.cluster, spans.c.trace_id == traces.c.trace_id)
-    for ids in chunks(trace_ids):
-        query = (
-            rows.select_rows(spans, SpanRow)
-            .join(traces, and_(*mine, spans.c.span_id == traces.c.root_span_id))
-            .where(traces.c.cluster == cluster, traces.c.trace_id.in_(ids))
-        )
-        query = query.where(spans.c.service == actor) if actor else query
-        found |= {span.trace_id: span for span in reading.fetch(connection, cluster, query)}
-    return found
-
-
 # Open traces
 
 
@@ -394,7 +382,7 @@ def _open(
     query = newest_first.limit(None if all_of_them else limit)
     newest = {trace.trace_id: trace for trace in rows.fetch(connection, query, TraceRow)}
     seen = visible.traces(connection, cluster, list(newest))
-    found = (summarise(connection, cluster, newest[trace_id]) for trace_id in seen)
+    found = summarise(connection, cluster, [newest[trace_id] for trace_id in seen])
     return [summary for summary in found if _passes(summary, wanted)]
 
 
@@ -413,35 +401,55 @@ def _passes(summary: TraceSummary, wanted: TraceFilter) -> bool:
     )
 
 
-def summarise(connection: Connection, cluster: str, trace: TraceRow) -> TraceSummary:
-    """Return a trace with its root span. An open trace gets its times so far."""
-    if trace.state is TraceState.CLOSED:
-        return summarise_closed(connection, cluster, [trace])[0]
-    return _summary(trace, reading.of_trace(connection, cluster, trace.trace_id))
+def summarise(connection: Connection, cluster: str, found: Sequence[TraceRow]) -> list[TraceSummary]:
+    """Return traces with their root spans, open ones with the values so far.
+
+    The number of statements does not depend on the number of traces.
+    """
+    opened = [trace for trace in found if trace.state is TraceState.OPEN]
+    closed = [trace for trace in found if trace.state is TraceState.CLOSED]
+    summaries = [*_summarise_open(connection, cluster, opened), *_summarise_closed(connection, cluster, closed)]
+    by_id = {summary.trace.trace_id: summary for summary in summaries}
+    return [by_id[trace.trace_id] for trace in found]
 
 
-def summarise_closed(connection: Connection, cluster: str, closed: Sequence[TraceRow]) -> list[TraceSummary]:
-    """Return closed traces with their root spans."""
-    roots = _roots(connection, cluster, [trace.trace_id for trace in closed], "")
+def _summarise_closed(connection: Connection, cluster: str, closed: Sequence[TraceRow]) -> list[TraceSummary]:
+    roots = reading.roots_of(connection, cluster, [trace.trace_id for trace in closed], "")
     return [TraceSummary(trace, roots.get(trace.trace_id)) for trace in closed]
 
 
-def _summary(trace: TraceRow, members: Sequence[SpanRow]) -> TraceSummary:
+def _summarise_open(connection: Connection, cluster: str, opened: Sequence[TraceRow]) -> list[TraceSummary]:
+    rows_of = {trace.trace_id: trace for trace in opened}
+    roots, stored = dict[str, SpanRow](), dict[str, str]()
+    for trace_id, members in reading.members_of(connection, cluster, list(rows_of)):
+        trace = rows_of[trace_id]
+        if (top := _top(trace, members)) is not None:
+            last = max(member.last_time for member in members)
+            rows_of[trace_id] = _so_far(trace, top.span_id, members, last)
+            if top.open_row is None:
+                stored[trace_id] = top.span_id
+            else:
+                roots[trace_id] = top.open_row()
+    roots |= reading.one_of_each(connection, cluster, stored)
+    roots = {trace_id: reading.with_outcome(root, rows_of[trace_id]) for trace_id, root in roots.items()}
+    return [TraceSummary(rows_of[trace.trace_id], roots.get(trace.trace_id)) for trace in opened]
+
+
+def _top(trace: TraceRow, members: Sequence[_Span]) -> _Span | None:
+    """Return the root: the first span that is not below another one."""
     known = {span.span_id for span in members}
     tops = (span for span in members if span.span_id == trace.root_span_id or span.parent_span_id not in known)
-    root = next(tops, None)
-    if trace.state is TraceState.CLOSED or root is None:
-        return TraceSummary(trace, root)
-    return TraceSummary(
-        msgspec.structs.replace(
-            trace,
-            root_span_id=root.span_id,
-            start_time=min(span.start_time for span in members),
-            end_time=max(map(reading.last_time, members)),
-            span_count=len(members),
-            warnings=sum(span.error for span in members),
-        ),
-        reading.with_outcome(root, trace),
+    return next(tops, None)
+
+
+def _so_far(trace: TraceRow, root: str, members: Sequence[SpanRow | Member], last: int) -> TraceRow:
+    return msgspec.structs.replace(
+        trace,
+        root_span_id=root,
+        start_time=min(span.start_time for span in members),
+        end_time=last,
+        span_count=len(members),
+        warnings=sum(span.error for span in members),
     )
 
 
@@ -483,7 +491,9 @@ def read_traces(connection: Connection, cluster: str, trace_ids: Sequence[str]) 
 def whole_trace(connection: Connection, cluster: str, found: TraceRow) -> tuple[TraceRow, list[SpanRow]]:
     """Return a trace and its spans by start, with the values so far if it is open."""
     members = reading.of_trace(connection, cluster, found.trace_id)
-    trace = _summary(found, members).trace
-    if trace.state is TraceState.OPEN:
-        members = [reading.with_outcome(span, trace) for span in members]
-    return trace, members
+    top = _top(found, members) if found.state is TraceState.OPEN else None
+    if top is not None:
+        found = _so_far(found, top.span_id, members, max(map(reading.last_time, members)))
+    if found.state is TraceState.OPEN:
+        members = [reading.with_outcome(span, found) for span in members]
+    return found, members

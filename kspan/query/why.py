@@ -376,7 +376,7 @@ def _reported(connection: Connection, cluster: str, span: SpanRow, walked: set[t
 def _trace(connection: Connection, cluster: str, trace_id: str) -> TraceRow | None:
     query = rows.select_rows(traces, TraceRow).where(traces.c.cluster == cluster, traces.c.trace_id == trace_id)
     found = next(iter(rows.fetch(connection, query, TraceRow)), None)
-    return summarise(connection, cluster, found).trace if found is not None else None
+    return summarise(connection, cluster, [found])[0].trace if found is not None else None
 
 
 def _effects(connection: Connection, cluster: str, links: list[Link], until: int) -> list[Effect]:
@@ -396,5 +396,5 @@ def _followed(connection: Connection, cluster: str, trace: TraceRow, visible: Vi
     )
     found = {trace.trace_id: trace for trace in rows.fetch(connection, query, TraceRow)}
     seen = visible.traces(connection, cluster, list(found))
-    known = (summarise(connection, cluster, found[trace_id]).trace for trace_id in seen)
-    return [each for each in known if (each.start_time or each.opened_at) <= until]
+    known = summarise(connection, cluster, [found[trace_id] for trace_id in seen])
+    return [each for each in (summary.trace for summary in known) if (each.start_time or each.opened_at) <= until]

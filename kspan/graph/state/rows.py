@@ -8,7 +8,7 @@ import msgspec
 
 from kspan import vocabulary as words
 from kspan.graph.state.records import ObjectState, Occurrence, Trace
-from kspan.graph.trace.durations import end_so_far, lasts
+from kspan.graph.trace.durations import end_so_far, last_addition, lasts
 from kspan.graph.trace.trace_context import read_context
 from kspan.k8s.containers import Ended, Restarted, image_facts, image_name
 from kspan.model import (
@@ -32,7 +32,8 @@ _NO_EVENTS: Final[list[SpanEvent]] = []
 _NO_LINKS: Final[list[SpanLink]] = []
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Occurrence).decode
+decode_occurrence: Final = msgspec.msgpack.Decoder(Occurrence).decode
+"""Decodes the column ``fold`` of a span that is not closed, or of a waiting occurrence."""
 
 
 def object_row(obj: ObjectState, *, live: bool) -> ObjectRow:
@@ -69,7 +70,7 @@ def open_span_row(occ: Occurrence) -> SpanRow:
 
 def occurrence_of(row: SpanRow) -> Occurrence:
     """The occurrence of an open span."""
-    return _decode(row.fold)
+    return decode_occurrence(row.fold)
 
 
 def span_so_far(row: SpanRow, end: int = 0) -> SpanRow:
@@ -79,12 +80,17 @@ def span_so_far(row: SpanRow, end: int = 0) -> SpanRow:
         row: the row.
         end: its end so far (ns), if the other spans of its trace are known.
     """
-    return _so_far(_decode(row.fold), row.state, end) if row.fold else row
+    return _so_far(decode_occurrence(row.fold), row.state, end) if row.fold else row
 
 
 def pending_span_so_far(row: PendingRow) -> SpanRow:
     """The row of the span that a waiting occurrence will become, with all that is known so far."""
-    return _so_far(_decode(row.fold), SpanState.PENDING)
+    return _so_far(decode_occurrence(row.fold), SpanState.PENDING)
+
+
+def open_span_so_far(occ: Occurrence, end: int) -> SpanRow:
+    """The row of the open span of an occurrence, as ``span_so_far`` returns it. ``end``: its end so far (ns)."""
+    return _so_far(occ, SpanState.OPEN, end)
 
 
 def _so_far(occ: Occurrence, state: SpanState, end: int = 0) -> SpanRow:
@@ -169,6 +175,12 @@ def _links(occ: Occurrence) -> list[SpanLink]:
     if related is not None and related[0] not in (place.trace, place.link_trace):
         links.append(SpanLink(*related, {words.LINK: words.RELATES}))
     return links
+
+
+def last_event(occ: Occurrence) -> int:
+    """The time of the last event of the span of an occurrence (ns); 0 if it has none."""
+    removed = (finalizer.removed for finalizer in occ.finalizers)
+    return max(last_addition(occ), *removed, 0) if occ.repeats or occ.notes or occ.finalizers else 0
 
 
 def _span_events(occ: Occurrence) -> list[SpanEvent]:

@@ -139,12 +139,11 @@ def summarised(connection: Connection, cluster: str, trace_ids: Sequence[str]) -
         for trace_id, service, count, errors, without_parent in connection.execute(query):
             counts.setdefault(trace_id, []).append(ServiceCount(service, count, errors))
             orphans[trace_id] = orphans.get(trace_id, 0) + without_parent
-    found = []
-    for trace_id in trace_ids:
-        if trace_id in known:
-            summary = summarise(connection, cluster, known[trace_id])
-            found.append(Found(summary.trace, summary.root, counts.get(trace_id, []), orphans.get(trace_id, 0)))
-    return found
+    summaries = summarise(connection, cluster, [known[trace_id] for trace_id in trace_ids if trace_id in known])
+    return [
+        Found(each.trace, each.root, counts.get(each.trace.trace_id, []), orphans.get(each.trace.trace_id, 0))
+        for each in summaries
+    ]
 
 
 def newest_spans(connection: Connection, cluster: str, visible: Visible, since: int, until: int) -> list[SpanRow]:
