@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.acceptance.conftest import Undisturbed
 from tests.acceptance.harness import (
     Cluster,
     records_and_unsent,
-    run,
     serving,
     spans_received,
     start,
@@ -84,10 +84,10 @@ def house(postgres: PostgresServer, tmp_path: Path) -> Iterator[House]:
     postgres.drop(name)
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+@pytest.fixture
+def expected(undisturbed: Undisturbed) -> dict[str, list[str]]:
     """From SQLite: the store makes no difference either, but for the order of attributes."""
-    return in_any_order(run(SCENARIO, tmp_path_factory.mktemp("undisturbed") / "run"))
+    return in_any_order(undisturbed(SCENARIO))
 
 
 def in_any_order(spans: dict[str, str]) -> dict[str, list[str]]:
@@ -106,29 +106,29 @@ def wait_until_it_waits(waiting: Daemon) -> None:
     assert "leadership: another kspan (" in waiting.readiness()
 
 
-def finish(house: House, leading: Daemon, undisturbed: dict[str, list[str]]) -> None:
+def finish(house: House, leading: Daemon, expected: dict[str, list[str]]) -> None:
     wait_until_all_is_emitted(house.database, leading.process, house.cluster)
-    assert in_any_order(spans_received(house.rotel)) == undisturbed
-    assert len(undisturbed) > 10
+    assert in_any_order(spans_received(house.rotel)) == expected
+    assert len(expected) > 10
     leading.process.terminate()
     assert leading.process.wait(HANG_S) == 0, leading.log
     assert PASSWORD not in leading.log
 
 
 @pytest.mark.timeout(3600)
-def test_the_second_takes_over_when_the_first_is_killed(house: House, undisturbed: dict[str, list[str]]) -> None:
+def test_the_second_takes_over_when_the_first_is_killed(house: House, expected: dict[str, list[str]]) -> None:
     with daemon(house, "first") as first:
         wait_until_it_writes(house)
         with daemon(house, "second") as second:
             wait_until_it_waits(second)
             first.process.kill()
             wait_until(lambda: second.says("watching cluster"))
-            finish(house, second, undisturbed)
+            finish(house, second, expected)
 
 
 @pytest.mark.timeout(3600)
 def test_a_leader_that_was_paused_cannot_write_after_another_took_over(
-    house: House, undisturbed: dict[str, list[str]], postgres: PostgresServer
+    house: House, expected: dict[str, list[str]], postgres: PostgresServer
 ) -> None:
     with daemon(house, "first") as first:
         wait_until_it_writes(house)
@@ -145,4 +145,4 @@ def test_a_leader_that_was_paused_cannot_write_after_another_took_over(
             last_words = [json.loads(line)["message"] for line in first.log.splitlines()]
             assert any("has taken over cluster" in words for words in last_words), first.log
             assert PASSWORD not in first.log
-            finish(house, second, undisturbed)
+            finish(house, second, expected)

@@ -11,7 +11,7 @@ import pytest
 from kspan.cli import config_file
 from kspan.cli.app import program
 from kspan.errors import SettingsError
-from tests.forking import forked
+from tests.forking import forked, starting
 from tests.recordings import recording
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -19,8 +19,8 @@ RECORDING = recording("01-deployment-create")
 
 
 def kspan(folder: Path, *args: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command with an empty home directory and only these environment variables."""
-    given = {"PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", ""), "HOME": str(folder)}
+    """Run the command with an empty home directory, these environment variables and those for the interpreter."""
+    given = {"PATH": os.environ["PATH"], **starting(), "HOME": str(folder)}
     return subprocess.run(
         [*forked(), *map(str, args)],
         capture_output=True,

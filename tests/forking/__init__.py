@@ -10,6 +10,7 @@ Not for processes that get signals, or that are compared with each other: all ha
 """
 
 import atexit
+import os
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,15 @@ def forked(*launcher: str) -> tuple[str, ...]:
         launcher: a command that starts the server, and can take rights from it and from all processes that it forks.
     """
     return (sys.executable, "-I", "-S", str(_CLIENT), _server(*launcher))
+
+
+STARTING = ("PYTHON", "LC_", "LANG")
+"""The beginnings of the names of variables that are read when an interpreter starts."""
+
+
+def starting() -> dict[str, str]:
+    """Return the variables of this process that are read when an interpreter starts."""
+    return {name: value for name, value in os.environ.items() if name.startswith(STARTING)}
 
 
 @cache

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import kspan.cli
+from tests.forking import STARTING
 from tests.forking.client import NO
 
 ALSO = (
@@ -24,9 +25,6 @@ ALSO = (
     "sqlalchemy.dialects.sqlite",
 )
 """Imported in addition to the modules of ``kspan.cli``."""
-
-STARTING = ("PYTHON", "LC_", "LANG")
-"""The beginnings of the names of variables that are read when an interpreter starts."""
 
 
 class Request(NamedTuple):

@@ -211,7 +211,7 @@ def on_a_terminal(*args: str | Path, **environment: str) -> str:
     ours, theirs = pty.openpty()
     env = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
     env |= {"TERM": "xterm-256color", **environment}
-    process = subprocess.Popen([sys.executable, "-m", "kspan", *map(str, args)], stdout=theirs, stderr=theirs, env=env)
+    process = subprocess.Popen([*forked(), *map(str, args)], stdout=theirs, stderr=theirs, env=env)
     os.close(theirs)
     printed = b""
     # A terminal whose other end is closed reads as an error.
