@@ -38,3 +38,13 @@ def test_the_fold_is_measured_in_a_process_of_its_own() -> None:
     command = [sys.executable, "-m", "benchmarks.fold", str(recording(SCENARIO)), "--runs", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(fold.__file__).parents[1])
     assert "records/s, median of 1 runs" in done.stdout
+
+
+def test_the_cost_of_a_line_is_measured_in_processes_of_their_own() -> None:
+    checkout = Path(fold.__file__).parents[1]
+    command = [sys.executable, "-m", "benchmarks.ingest", str(recording(SCENARIO)), "--runs", "1", "--lines", "50"]
+    done = subprocess.run(
+        [*command, "--against", str(checkout)], capture_output=True, text=True, check=True, cwd=checkout
+    )
+    assert "µs of processor time a line, median of 1 runs over 50 lines" in done.stdout
+    assert "times as many lines a second" in done.stdout
