@@ -1,9 +1,9 @@
 """The state of a cluster: open traces, failures, rollouts and gaps of the last hour."""
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, Boolean, Connection, column, select, table
+from sqlalchemy import BigInteger, Boolean, Connection, Select, column, literal, select, table
 
 from kspan.model import GapRow
 from kspan.query import spans as reading
@@ -104,11 +104,12 @@ def what_happens(connection: Connection, cluster: str, now: int, visible: Visibl
 
 def _failures(connection: Connection, cluster: str, since: int, visible: Visible) -> tuple[list[FailureGroup], bool]:
     here = failures.c
-    query = select(*(here[name] for name in (*_NAMES, *_CAUSES)))
+    query: Select[Any] = select(*(here[name] for name in (*_NAMES, *_CAUSES)), literal(1).label("objects"))
     query = query.where(here.cluster == cluster, here.start_time >= since).order_by(here.start_time.desc())
     if not visible.everything():
         query = query.where(here.namespace.in_(visible.namespaces(connection, cluster)))
-    found = [FailureGroup(**row, objects=1) for row in connection.execute(query.limit(_LOOKED_AT)).mappings()]
+    # By position, because making a mapping of each row takes longer than reading it.
+    found = [FailureGroup(*row) for row in connection.execute(query.limit(_LOOKED_AT))]
     is_full = len(found) == _LOOKED_AT
     seen = set(visible.traces(connection, cluster, list(dict.fromkeys(each.trace_id for each in found))))
     found = [each for each in found if each.trace_id in seen]
