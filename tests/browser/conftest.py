@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, BrowserContext
 from xdist import is_xdist_worker
 
 from tests.browser.addresses import addresses
@@ -63,10 +63,19 @@ def browser() -> Iterator[Browser]:
         yield started
 
 
+@pytest.fixture(scope="module")
+def contexts(browser: Browser) -> Iterator[dict[str, BrowserContext]]:
+    """The contexts of readers who open pages again."""
+    kept: dict[str, BrowserContext] = {}
+    yield kept
+    for context in kept.values():
+        context.close()
+
+
 @pytest.fixture
-def reader(browser: Browser) -> Iterator[Reader]:
+def reader(browser: Browser, contexts: dict[str, BrowserContext]) -> Iterator[Reader]:
     """Opens pages. The test fails if a page had an error or sent a request to another host."""
-    opened = Reader(browser)
+    opened = Reader(browser, contexts)
     yield opened
     opened.close()
     if opened.faults:

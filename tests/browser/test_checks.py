@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
@@ -109,9 +109,9 @@ def site() -> Iterator[str]:
 
 
 @pytest.fixture
-def careless(browser: Browser) -> Iterator[Reader]:
+def careless(browser: Browser, contexts: dict[str, BrowserContext]) -> Iterator[Reader]:
     """A reader whose faults are looked at by the test itself."""
-    opened = Reader(browser)
+    opened = Reader(browser, contexts)
     yield opened
     opened.close()
 
@@ -140,9 +140,22 @@ def test_a_good_page_passes_every_check(reader: Reader, site: str, name: str, op
         ("nothing-here", "404 (Not Found)"),
     ],
 )
-def test_what_the_browser_reports_is_a_fault(careless: Reader, site: str, name: str, expected: str) -> None:
-    careless.open(site + name)
+@pytest.mark.parametrize("again", [False, True])
+def test_what_the_browser_reports_is_a_fault(
+    careless: Reader, site: str, name: str, expected: str, again: bool
+) -> None:
+    careless.open(site + name, again=again)
     assert any(expected in fault for fault in careless.faults), careless.faults
+
+
+def test_a_fault_in_a_kept_context_is_that_of_the_reader_who_met_it(
+    browser: Browser, contexts: dict[str, BrowserContext], site: str
+) -> None:
+    readers = [Reader(browser, contexts) for _ in "123"]
+    for reader, name in zip(readers, ("good", "throws", "good"), strict=True):
+        reader.open(site + name, again=True)
+        reader.close()
+    assert [len(reader.faults) for reader in readers] == [0, 1, 0]
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_a_page_has_one_heading_does_not_move_or_overflow_and_axe_finds_nothing_
 
 @every_page
 def test_nothing_sticks_out_on_a_phone(reader: Reader, url_of: Urls, database_name: str, page_name: str) -> None:
-    page = reader.open(url_of(database_name, page_name), viewport=PHONE, is_mobile=True, has_touch=True)
+    page = reader.open(url_of(database_name, page_name), again=True, viewport=PHONE, is_mobile=True, has_touch=True)
     assert [*checks.unreadable(page), *checks.overflow(page), *checks.too_long(page)] == []
 
 
@@ -46,13 +46,13 @@ def test_nothing_sticks_out_on_a_phone(reader: Reader, url_of: Urls, database_na
 def test_a_page_can_be_read_without_javascript(
     reader: Reader, url_of: Urls, database_name: str, page_name: str
 ) -> None:
-    page = reader.open(url_of(database_name, page_name), java_script_enabled=False)
+    page = reader.open(url_of(database_name, page_name), again=True, java_script_enabled=False)
     assert [*checks.unreadable(page), *checks.overflow(page)] == []
 
 
 @pytest.mark.parametrize("page_name", NAMED)
 def test_a_name_that_is_mark_up_is_shown_as_text(reader: Reader, url_of: Urls, page_name: str) -> None:
-    page = reader.open(url_of("hostile", page_name))
+    page = reader.open(url_of("hostile", page_name), again=True)
     assert NAME in checks.text(page)
 
 
@@ -62,7 +62,7 @@ def test_the_pages_of_objects_with_hostile_names_and_contents_show_text(
     found = []
     for path in objects_named(database("hostile"), NAME):
         for viewport in (DESK, PHONE):
-            page = reader.open(served("hostile") + path, viewport=viewport)
+            page = reader.open(served("hostile") + path, again=True, viewport=viewport)
             assert NAME in checks.text(page)
             for check in (checks.markup, checks.leaking_bidi, checks.overflow, checks.too_long):
                 found += [f"{path}: {text}" for text in check(page)]

@@ -1,5 +1,7 @@
 """The fold: same journal, same projection, whatever was stopped, doubled or delivered in another order in between."""
 
+from functools import cache
+
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,10 +13,32 @@ from kspan.pipeline.projector import Projector
 from kspan.settings import FoldSettings
 from kspan.store import open_store
 from kspan.times import MILLISECOND
-from tests.recordings import SCENARIOS, fold, journal, project, rows, structure
+from tests.recordings import SCENARIOS, Rows, fold, journal, project, rows, structure
 
 MOST_JITTER = 4_950
 """Milliseconds by which a record is delayed at the most: ``hold`` promises that no order within it matters."""
+
+WHOLE = FoldSettings(report_failure_after=0)
+"""The trace of a failure is closed while more arrives: what comes just then may be in this trace or in the next."""
+
+
+@cache
+def at_once(scenario: str) -> bytes:
+    """The rows of a recording without any cut."""
+    return msgspec.msgpack.encode(fold(*journal(scenario)))
+
+
+@cache
+def in_order(scenario: str) -> dict[str, tuple[str, str, str, str, str]]:
+    """What a recording gives in the order in which it was received, with ``WHOLE``."""
+    return structure(fold(*journal(scenario), settings=WHOLE))
+
+
+@cache
+def projected(scenario: str) -> Rows:
+    """The projection of a recording."""
+    return project(*journal(scenario))
+
 
 quick = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -27,7 +51,7 @@ def test_the_same_journal_gives_byte_identical_projections_however_it_is_batched
 ) -> None:
     cluster, records = journal(scenario)
     cuts = data.draw(st.lists(st.integers(1, len(records)), max_size=20))
-    assert msgspec.msgpack.encode(fold(cluster, records, cuts)) == msgspec.msgpack.encode(fold(cluster, records))
+    assert msgspec.msgpack.encode(fold(cluster, records, cuts)) == at_once(scenario)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -40,7 +64,7 @@ def test_restarting_after_every_record_gives_the_same_rows(scenario: str) -> Non
             projector.flush()
         Projector(store, cluster, built_in_rules()).run_out()
         stopped = rows(store, cluster)
-    assert stopped == project(cluster, records)
+    assert stopped == projected(scenario)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -59,9 +83,7 @@ def test_the_order_of_arrival_within_hold_changes_no_span_id_or_parent(scenario:
         latest[record.resource] = at
         arrivals.append((at, number, record))
     shuffled = [record for _, _, record in sorted(arrivals, key=lambda a: a[:2])]
-    # The trace of a failure is closed while more arrives: what comes just then may be in this trace or in the next.
-    whole = FoldSettings(report_failure_after=0)
-    assert structure(fold(cluster, shuffled, settings=whole)) == structure(fold(cluster, records, settings=whole))
+    assert structure(fold(cluster, shuffled, settings=WHOLE)) == in_order(scenario)
 
 
 @pytest.mark.parametrize("scenario", ["02-rolling-update", "13-custom-controller", "19-apiserver-restart-event-ttl"])
@@ -75,7 +97,7 @@ def test_duplicated_records_change_nothing(scenario: str, data: st.DataObject) -
         # A GAP has no identity; a stream writes it together with its cursor, so that it cannot come twice.
         if again.uid:
             doubled.insert(data.draw(st.integers(doubled.index(again) + 1, len(doubled))), again)
-    assert project(cluster, doubled, batch=50) == project(cluster, records)
+    assert project(cluster, doubled, batch=50) == projected(scenario)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

@@ -175,10 +175,13 @@ def test_why_answers_for_another_namespace_as_for_what_does_not_exist(setup: Set
     assert len(others) > 10
     assert "Node" in {kind for kind, namespace, _ in others if not namespace}
 
+    answers: dict[tuple[str, str], tuple[int, str]] = {}
     for kind, namespace, name in sorted(others):
         for inside in {namespace, MINE} - {""}:
             if (kind, inside, name) not in known - others:
-                status, missing = setup.ask(f"/why/{kind}/{inside}/no-such-object")
+                if (kind, inside) not in answers:
+                    answers[kind, inside] = setup.ask(f"/why/{kind}/{inside}/no-such-object")
+                status, missing = answers[kind, inside]
                 assert status == 404
                 assert setup.ask(f"/why/{kind}/{inside}/{name}") == (404, missing.replace("no-such-object", name))
         status, body = setup.ask(f"/why/{kind}/{name}")
