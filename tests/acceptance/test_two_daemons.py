@@ -59,6 +59,7 @@ CLOSE = 5.0
 and a busy machine serves changes seconds after the times that they state."""
 
 EVENT = "k8s.event.uid"
+VERSION = "k8s.object.resource_version"
 
 CHOICE = ("kspan.rule", "kspan.confidence")
 """Attributes that depend on the cause of a span."""
@@ -94,8 +95,8 @@ class _Joiner:
     """Joins recordings of one cluster.
 
     What happened between two of them is not known: the lists of the second show what is new or changed. Objects that
-    they do not contain stay: nothing shows how they were deleted. Events of the time between are left out: no daemon
-    that watches receives Events minutes late.
+    they do not contain stay: nothing shows how they were deleted. Events of the time between are left out, with their
+    repeats: no daemon that watches receives Events minutes late.
     """
 
     def __init__(self) -> None:
@@ -103,6 +104,7 @@ class _Joiner:
         """The uids of the objects that were created or changed between two recordings."""
         self._versions: dict[tuple[str, str], int] = {}
         self._named: dict[str, int] = {}
+        self._left_out: set[str] = set()
 
     def lines(self, recorded: Sequence[_Line], shift: int) -> Iterator[bytes]:
         """The lines of the next recording, with all times later by ``shift`` (ns)."""
@@ -114,8 +116,13 @@ class _Joiner:
             metadata = _metadata(line)
             uid, version = metadata.get("uid", ""), int(metadata.get("resourceVersion") or 0)
             known = self._versions.get((line.resource, uid), 0)
+            if uid in self._left_out:
+                continue
             if line.type.startswith("LIST") and not is_first:
-                if not uid or version <= known or line.resource.endswith("/events"):
+                if not uid or version <= known:
+                    continue
+                if line.resource.endswith("/events"):
+                    self._left_out.add(uid)
                     continue
                 self.between.add(uid)
                 line.type = "MODIFIED" if known else "ADDED"
@@ -244,7 +251,9 @@ def differences(expected: dict[str, Span], found: dict[str, Span], unseen: Colle
         same_trace = caused_unseen or a.trace_id == b.trace_id or {a.trace_id, b.trace_id} <= other_traces
         if not same_trace or a.name != b.name or (a.parent_id != b.parent_id and not caused_unseen):
             yield f"elsewhere: {_words(a)}: {a.trace_id} below {a.parent_id}, not {b.trace_id} below {b.parent_id}"
-        ignored = {INEXACT, *(CHOICE if caused_unseen else ())}
+        # Nobody knows the version of a deletion that only a list shows: the span has the last version that was seen.
+        inferred = {VERSION} if a.name.endswith(".Delete") and INEXACT in {*a.attributes, *b.attributes} else set()
+        ignored = {INEXACT, *inferred, *(CHOICE if caused_unseen else ())}
         for key in sorted((a.attributes.keys() | b.attributes.keys()) - ignored):
             if a.attributes.get(key) != b.attributes.get(key):
                 yield f"{key}: {_words(a)}: {a.attributes.get(key)}, not {b.attributes.get(key)}"
