@@ -28,7 +28,7 @@ def test_the_chart_and_its_program_have_the_version() -> None:
 
 def test_the_version_is_written_in_the_package_only() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert project["project"]["dynamic"] == ["version"]
+    assert project["project"]["dynamic"] == ["readme", "version"]
     assert project["tool"]["hatch"]["version"] == {"path": "kspan/__init__.py"}
     for name in (
         "Dockerfile",

@@ -28,7 +28,7 @@ Routes = Mapping[str, Callable[[str], Answer]]
 """Path -> what answers it. The argument is the Accept header."""
 
 STATUS_PATHS: Final = ("/healthz", "/readyz", "/metrics")
-"""What the daemon answers itself."""
+"""Paths that the daemon answers itself."""
 
 
 def make_app(

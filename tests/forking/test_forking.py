@@ -82,7 +82,7 @@ def test_several_run_at_the_same_time_and_each_gets_its_own_exit_code(db: Path) 
 def test_it_ends_with_the_signal_that_ends_its_process(db: Path) -> None:
     command = [*forked(), "sql", "--db", str(db)]
     waiting = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    (server,) = _children(os.getpid(), b"tests.forking.server")
+    (server,) = _children(os.getpid(), b"tests.forking.server\0" + command[4].encode())
     while not (found := _children(server, b"")):
         pass
     os.kill(found[0], signal.SIGKILL)

@@ -15,7 +15,7 @@ NICENESS: Final = 5
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """What the process needs to know.
+    """The settings of the process.
 
     Args:
         db: URL of the database.

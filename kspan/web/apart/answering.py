@@ -112,7 +112,7 @@ class _Answering:
 
 
 class _Request:
-    """What the application needs to answer one request."""
+    """One request, as the application sees it."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader

@@ -1,4 +1,4 @@
-"""What the two processes say to each other about one request: ASGI messages, and questions about the asker.
+"""Messages of the two processes about one request: those of ASGI, and questions about the asker.
 
 Each request has a socket of its own. A message is its length (4 bytes, big-endian), and a MessagePack map. First comes
 the scope of the request (https://asgi.readthedocs.io/en/latest/specs/www.html), then in both directions the events of
@@ -33,7 +33,7 @@ _decode = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What only the daemon knows about a request.
+    """Facts about a request that only the daemon knows.
 
     Args:
         cluster: uid of the cluster; empty while it is not known.

@@ -31,7 +31,7 @@ class NoProcessError(Exception):
 
 
 class Program(msgspec.Struct, frozen=True):
-    """What is started.
+    """A program to start.
 
     Args:
         module: a module that is run like ``python -m``. Its argument is the number of a socket, from which it reads
