@@ -87,9 +87,14 @@ class Process:
             ours, theirs = socket.socketpair()
             try:
                 socket.send_fds(self._control, [HANDED_OVER], [theirs.fileno()])
-            except OSError as error:
+            except BlockingIOError as error:
                 ours.close()
-                raise NoProcessError(f"the process that answers does not take requests: {error}") from error
+                raise NoProcessError("too many requests wait for the process that answers") from error
+            except OSError as error:
+                # It has closed its end, as it does when it ends, whatever ends it.
+                ours.close()
+                self._note_end()
+                raise NoProcessError("the process that answers has just ended") from error
             finally:
                 theirs.close()
             self._open += 1
@@ -118,10 +123,14 @@ class Process:
 
     def _check(self) -> None:
         """Notice that the process has ended by itself."""
-        if self._running is None or self._control is None or self._running.poll() is None:
-            return
-        _logger.warning("the process that answers questions ended with exit code %s", self._running.returncode)
-        self._let_go()
+        if self._running is not None and self._running.poll() is not None:
+            self._note_end()
+
+    def _note_end(self) -> None:
+        running = self._let_go()
+        if running is not None:
+            _wait(running)
+            _logger.warning("the process that answers questions ended with exit code %s", running.returncode)
 
     def _start(self) -> None:
         now = self._clock()
