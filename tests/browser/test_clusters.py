@@ -82,6 +82,13 @@ def test_a_page_with_the_switch_is_as_good_as_one_without(reader: Reader, served
     assert checks.inaccessible(page) == []
 
 
+def test_the_name_of_the_program_is_in_one_line_on_a_phone(reader: Reader, served: Served) -> None:
+    page = reader.open(f"{served('fleet')}/traces", viewport=PHONE)
+    box = page.locator(".brand").bounding_box()
+    assert box is not None
+    assert box["height"] < 30 < box["width"]
+
+
 def test_a_database_of_one_cluster_has_no_switch(reader: Reader, served: Served) -> None:
     page = reader.open(f"{served('demo')}/traces")
     expect(page.locator(".cluster")).to_have_count(0)
