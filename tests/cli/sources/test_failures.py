@@ -1,9 +1,5 @@
 """What `--remote` says when it gets no answer: one line, with the missing right and the command that grants it."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -21,6 +17,7 @@ from kspan.web.v1.wire import VERSION_HEADER
 from tests.apiserver import Break, Refuse
 from tests.apiserver.forwarding import PROXY
 from tests.apiserver.port_forward import PORT_FORWARD
+from tests.cli.sources.another_program import answering
 from tests.cli.sources.commands import Remote, Terminal
 from tests.emit.receivers import reserved_ports
 from tests.web.pages.site import site
@@ -153,7 +150,7 @@ def test_a_daemon_of_another_version_is_reported(
 
 def test_an_answer_that_cannot_be_read_is_reported_with_the_versions(terminal: Terminal, daemon: Remote) -> None:
     other = {VERSION_HEADER: "99.0.0"}
-    with answering(daemon, 200, b'{"items": 5, "next": null}', other):
+    with answering(daemon, b'{"items": 5, "next": null}', other):
         message = terminal.run(*TRACES, *daemon.flags).refused
     assert message == (
         f"--remote: kspan/kspan runs kspan 99.0.0, whose answer kspan {__version__} cannot read (Expected `array`, got "
@@ -164,7 +161,7 @@ def test_an_answer_that_cannot_be_read_is_reported_with_the_versions(terminal: T
 def test_a_question_that_an_older_daemon_does_not_know_is_reported(terminal: Terminal, daemon: Remote) -> None:
     body = b'{"title": "Not Found", "status": 404, "detail": "no such address: /v1/openapi.json lists them"}'
     other = {VERSION_HEADER: "0.1.0", "Content-Type": "application/problem+json"}
-    with answering(daemon, 404, body, other):
+    with answering(daemon, body, other, 404):
         message = terminal.run("show", "deploy/web", *daemon.flags).refused
     assert message == (
         f"--remote: kspan/kspan runs kspan 0.1.0, whose answer kspan {__version__} cannot read "
@@ -212,7 +209,7 @@ def test_values_that_this_version_cannot_read_are_an_error_of_one_line(
     terminal: Terminal, daemon: Remote, value: str
 ) -> None:
     body = f'{{"dialect": "sqlite", "columns": ["x"], "rows": [[{value}]], "more": false}}'
-    with answering(daemon, 200, body.encode(), {"Content-Type": "application/json"}):
+    with answering(daemon, body.encode(), {"Content-Type": "application/json"}):
         message = terminal.run("sql", "SELECT x FROM y", *daemon.flags).refused
     assert message.startswith("--remote: kspan/kspan")
     assert "\n" not in message
@@ -220,39 +217,9 @@ def test_values_that_this_version_cannot_read_are_an_error_of_one_line(
 
 def test_a_service_that_is_not_kspan_is_reported(terminal: Terminal, daemon: Remote) -> None:
     for status, body in ((404, b"<html>not found</html>"), (200, b"<html>welcome</html>")):
-        with answering(daemon, status, body, {}):
+        with answering(daemon, body, status=status):
             message = terminal.run(*TRACES, *daemon.flags).refused
         assert message == "--remote: kspan/kspan is another program, or an old version of kspan (GET /v1/traces)"
-
-
-@contextmanager
-def answering(daemon: Remote, status: int, body: bytes, headers: dict[str, str]) -> Iterator[None]:
-    """Let something else run behind the Service, which answers everything with this."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.do_GET()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        daemon.api.backends.addresses["kspan", "kspan"] = "127.0.0.1", server.server_port
-        try:
-            yield
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def test_a_token_passes_the_proxy_in_a_header_of_its_own(terminal: Terminal, daemon: Remote, tmp_path: Path) -> None:

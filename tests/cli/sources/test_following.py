@@ -30,8 +30,8 @@ from kspan.web.v1 import news
 from tests.apiserver import Break, Refuse
 from tests.apiserver.forwarding import PROXY
 from tests.apiserver.port_forward import PORT_FORWARD
+from tests.cli.sources.another_program import answering
 from tests.cli.sources.commands import NAMESPACE, SERVICE, Remote, Terminal, remote
-from tests.cli.sources.test_failures import answering
 from tests.emit.rows import START
 from tests.limits import HANG_S
 from tests.query.made import CLUSTER, commit, make_object, make_pending
@@ -279,7 +279,7 @@ def test_before_anything_is_shown_an_error_ends_it(live: Remote, terminal: Termi
         assert terminal.run(*follow).refused == (
             f"--remote: the API server {live.api.url} answered: 503 apiserver is shutting down"
         )
-    with answering(live, 200, b"<html>\n\nwelcome</html>\n", {}):
+    with answering(live, b"<html>\n\nwelcome</html>\n", {}):
         assert terminal.run(*follow).refused == (
             "--remote: kspan/kspan is another program, or an old version of kspan (GET /v1/stream)"
         )
@@ -290,7 +290,7 @@ def test_an_event_that_cannot_be_read_ends_it_with_one_line(
     live: Remote, terminal: Terminal, monkeypatch: pytest.MonkeyPatch, data: bytes
 ) -> None:
     monkeypatch.setattr("kspan.cli.sources.server_events.LARGEST", 50)
-    with answering(live, 200, b"id: 1\nevent: occurrence\n" + data + b"\n\n", {"X-Kspan-Version": "99.0.0"}):
+    with answering(live, b"id: 1\nevent: occurrence\n" + data + b"\n\n", {"X-Kspan-Version": "99.0.0"}):
         done = terminal.run("timeline", "--follow", *live.flags)
     assert done.refused.startswith("--remote: kspan/kspan runs kspan 99.0.0, whose answer kspan ")
 

@@ -1,9 +1,7 @@
 """Without `services/proxy`, the daemon is asked over a forwarded port."""
 
 import contextlib
-import threading
-from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 
 import pytest
 
@@ -19,6 +17,7 @@ from kspan.web.tls import certificate_files
 from tests.apiserver.certificate import Certificate
 from tests.apiserver.forwarding import PROXY
 from tests.apiserver.port_forward import PORT_FORWARD
+from tests.cli.sources.another_program import answering
 from tests.cli.sources.commands import Remote, Terminal
 from tests.emit.receivers import wait_until
 from tests.limits import HANG_S
@@ -113,38 +112,6 @@ def test_a_port_that_the_service_lacks_is_reported(daemon: Remote, terminal: Ter
     daemon.api.patch("v1/pods", "kspan", "kspan-0", pod)
     command = (*TRACES, "--remote=kspan/kspan:nothing", "--kubeconfig", daemon.kubeconfig)
     assert terminal.run(*command).refused == "--remote: the Service kspan/kspan has no port 'nothing'"
-
-
-@contextlib.contextmanager
-def answering(daemon: Remote, body: bytes, headers: Mapping[str, str]) -> Iterator[list[str]]:
-    """Let something else run in the Pod, which closes each connection after one answer. Yields what it was asked."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-            self.close_connection = True
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        daemon.api.backends.addresses["kspan", "kspan"] = "127.0.0.1", server.server_port
-        try:
-            yield asked
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture
