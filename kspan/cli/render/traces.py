@@ -27,7 +27,7 @@ def traces_table(
 ) -> None:
     """Print one line for each trace. On a narrow terminal, columns are left out so that WHAT has room.
 
-    ``clusters`` has the texts for the column CLUSTER, by uid; without it there is no such column.
+    ``clusters`` has the texts for the column CLUSTER, by uid; without it, that column is left out.
     """
     if not found:
         return

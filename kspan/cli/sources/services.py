@@ -24,7 +24,7 @@ _ACCOUNT: Final = "system:serviceaccount:"
 
 
 class UnansweredError(KspanError):
-    """There is no answer at the moment. Asking again can help."""
+    """The daemon does not answer at the moment. Asking again can help."""
 
 
 class Service(msgspec.Struct, frozen=True):

@@ -41,7 +41,7 @@ def still_serving(
         failing: uids of ReplicaSets below which something fails. Empty if none is known.
         at: the time that is asked about (Unix ns; 0: now).
 
-    Returns an empty string if no stored status says so, if there is no older revision, or if what fails is not of the
+    Returns an empty string if no stored status says so, if it knows one revision only, or if what fails is not of the
     newest one.
     """
     revisions = sorted(_revisions(connection, cluster, deployment, at or LATEST))

@@ -21,7 +21,7 @@ class AskedCluster:
         self.path = path
         self.query = query
         self.offered: list[NamedCluster] = []
-        """The clusters that may be asked about, once the history was asked; empty if there is no choice."""
+        """The clusters that may be asked about, once the history was asked; empty if only one may be."""
         self.uid = ""
         """uid of the cluster that was asked about, once it is known."""
 

@@ -27,7 +27,7 @@ HANDED_OVER: Final = b"r"
 
 
 class NoProcessError(Exception):
-    """There is no process to answer; the text says why."""
+    """The process that answers cannot be asked; the text says why."""
 
 
 class Program(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from kspan.web.problem import refusal
 
 _logger = logging.getLogger(__name__)
 
-GONE: Final = "the process that answers questions has ended: try again"
+UNANSWERED: Final = "questions cannot be answered at the moment: try again"
 
 CHECK_IDLE_S: Final = 15.0
 """Seconds between two looks whether the process is still needed."""
@@ -52,7 +52,7 @@ class Relay:
             stream = await anyio.to_thread.run_sync(self._process.open)
         except NoProcessError as error:
             _logger.warning("cannot answer %s: %s", scope["path"], error)
-            await refusal(scope["path"], 503, GONE)(scope, receive, send)
+            await refusal(scope["path"], 503, UNANSWERED)(scope, receive, send)
             return
         try:
             reader, writer = await asyncio.open_unix_connection(sock=stream)
@@ -114,9 +114,9 @@ class _Request:
             except OSError as error:
                 _logger.debug("the process that answers is gone: %s", error)
         if not started:
-            await refusal(self._scope["path"], 503, GONE)(self._scope, self._receive, self._send)
+            await refusal(self._scope["path"], 503, UNANSWERED)(self._scope, self._receive, self._send)
         elif not self._client_left:
-            _logger.warning("the answer to %s is cut off: %s", self._scope["path"], GONE)
+            _logger.warning("the answer to %s is cut off: the process that answers has ended", self._scope["path"])
 
     async def _relay_events(self) -> None:
         with contextlib.suppress(OSError):

@@ -54,7 +54,7 @@ export class Occurrences {
     return [...this.waiting.values()].reduce((least, i) => Math.min(least, this.start[i]), otherwise);
   }
 
-  /** Reads pages until there is no more. Returns the cursor of what is left out; null: the server did not answer. */
+  /** Reads pages to the end. Returns the cursor of what is left out; null: the server did not answer. */
   async read(source) {
     let cursor = "";
     do {

@@ -187,7 +187,7 @@ def test_after_a_process_that_was_killed_another_answers(relayed: Relayed, caplo
         stream.read()
     stream.close()
     status, body, headers = ask(relayed.address, "/v1/traces")
-    assert (status, json.loads(body)["detail"]) == (503, relays.GONE)
+    assert (status, json.loads(body)["detail"]) == (503, relays.UNANSWERED)
     assert headers["retry-after"]
     assert "ended with exit code -9" in caplog.text
     assert ask(relayed.address, "/healthz")[0] == 200
