@@ -27,9 +27,9 @@ from kspan.cli.commands import answer
 from kspan.daemon.main import tune_garbage_collection
 from kspan.web.apart.process import Process, Program
 from kspan.web.apart.relay import Relay
-from kspan.web.app import make_relaying_app
 from kspan.web.guard import Access
 from kspan.web.server import Server
+from kspan.web.status import make_relaying_app
 from tests.recordings import all_files
 
 PATHS: Final = ("/", "/traces", "/timeline", "/rollouts", "/objects", "/v1/traces")

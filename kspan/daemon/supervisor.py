@@ -18,9 +18,9 @@ from kspan.store import Store
 from kspan.web.answer import Answer, verdict
 from kspan.web.apart.process import Process, Program
 from kspan.web.apart.relay import Relay
-from kspan.web.app import Routes, make_app, make_relaying_app
 from kspan.web.guard import Access
 from kspan.web.server import Server
+from kspan.web.status import Routes, make_relaying_app, make_status_app
 from kspan.web.tls import CertificateFiles
 
 _logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Supervisor:
             "/readyz": lambda _: verdict(["stopping"] if self._stop.is_set() else self._problems()),
             "/metrics": lambda accept: Answer(200, *metrics.text(accept)),
         }
-        app = make_app(routes, access)
+        app = make_status_app(routes, access)
         if answering is not None:
             relay = Relay(Process(answering), lambda: (self.cluster, self._watched()))
             app = make_relaying_app(routes, access, relay)

@@ -12,9 +12,9 @@ from kspan.errors import SettingsError
 from kspan.web import server as server_module
 from kspan.web.access.doors import SharedToken
 from kspan.web.answer import Answer, verdict
-from kspan.web.app import make_app
 from kspan.web.guard import LONGEST_TARGET, Access, local_hosts
 from kspan.web.server import Server, parse_listen
+from kspan.web.status import make_status_app
 from tests.daemon.small_cluster import get
 from tests.limits import HANG_S
 
@@ -32,7 +32,7 @@ ROUTES = {"/broken": broken, "/fine": lambda _: verdict([]), "/accept": lambda a
 
 @contextmanager
 def serving(access: Access = LOCAL) -> Iterator[tuple[str, int]]:
-    server = Server("127.0.0.1:0", make_app(ROUTES, access))
+    server = Server("127.0.0.1:0", make_status_app(ROUTES, access))
     server.start()
     try:
         yield server.address
@@ -188,9 +188,9 @@ def test_an_address_may_omit_the_host_and_may_be_ipv6() -> None:
 
 def test_an_unknown_host_is_refused_in_one_line() -> None:
     with pytest.raises(SettingsError, match="cannot listen on no-such-host"):
-        Server("no-such-host.invalid:0", make_app({}, LOCAL))
+        Server("no-such-host.invalid:0", make_status_app({}, LOCAL))
 
 
 def test_a_port_in_use_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SettingsError, match="in use"):
-        Server(f"127.0.0.1:{taken.getsockname()[1]}", make_app({}, LOCAL))
+        Server(f"127.0.0.1:{taken.getsockname()[1]}", make_status_app({}, LOCAL))

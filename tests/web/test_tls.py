@@ -13,9 +13,9 @@ import pytest
 from kspan.errors import SettingsError
 from kspan.web import server as server_module
 from kspan.web.answer import verdict
-from kspan.web.app import make_app
 from kspan.web.guard import Access
 from kspan.web.server import Server
+from kspan.web.status import make_status_app
 from kspan.web.tls import CertificateFiles, certificate_files
 from tests.apiserver.certificate import Certificate
 from tests.limits import HANG_S
@@ -33,7 +33,7 @@ def certificates() -> Iterator[tuple[Certificate, Certificate]]:
 
 @contextmanager
 def serving(files: CertificateFiles) -> Iterator[tuple[str, int]]:
-    server = Server("127.0.0.1:0", make_app({"/fine": lambda _: verdict([])}, Access(hosts=None)), files)
+    server = Server("127.0.0.1:0", make_status_app({"/fine": lambda _: verdict([])}, Access(hosts=None)), files)
     assert server.url == "https://127.0.0.1:{1}".format(*server.address)
     server.start()
     try:

@@ -22,12 +22,14 @@ class Setup(msgspec.Struct, frozen=True):
         serves_sql: SQL statements are answered.
         private: askers have rights in the cluster of the daemon only.
         log_level: debug, info, warning or error.
+        seconds: time limit of a question; None: that of ``kspan serve``.
     """
 
     db: str
     serves_sql: bool
     private: bool
     log_level: str
+    seconds: float | None = None
 
 
 def main() -> None:
@@ -49,11 +51,12 @@ def _answer(control: socket.socket, setup: Setup) -> None:
     from kspan.terminal import logging_setup
     from kspan.web.apart.answering import answer_requests
     from kspan.web.apart.messages import Facts
-    from kspan.web.app import STATUS_PATHS, answering_app
+    from kspan.web.app import answering_app
+    from kspan.web.status import STATUS_PATHS
 
     os.nice(NICENESS)
     logging_setup.set_up(setup.log_level)
-    history = later(setup.db, serves_sql=setup.serves_sql, private=setup.private)
+    history = later(setup.db, serves_sql=setup.serves_sql, private=setup.private, seconds=setup.seconds)
     watched = (0, 0)
 
     def note(facts: Facts) -> None:

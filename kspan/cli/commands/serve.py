@@ -175,10 +175,13 @@ def make_access(host: str, asking: Asking, api: "ApiConnection | None") -> "Acce
     return Access(hosts=hosts, door=door, closed=closed, public=PUBLIC)
 
 
-def later(url: str, *, serves_sql: bool = False, private: bool = False) -> "History":
-    """Return the history in a database that this process is about to create or migrate."""
+def later(url: str, *, serves_sql: bool = False, private: bool = False, seconds: float | None = None) -> "History":
+    """Return the history in a database that this process is about to create or migrate.
+
+    ``seconds``: time limit of a question; None: the usual one.
+    """
     from kspan.store import open_store
-    from kspan.web.history import History, NotThereError
+    from kspan.web.history import SECONDS, History, NotThereError
 
     opened: list[Store] = []
     lock = threading.Lock()
@@ -192,4 +195,4 @@ def later(url: str, *, serves_sql: bool = False, private: bool = False) -> "Hist
             except KspanError as error:
                 raise NotThereError("the database has no records of this cluster yet") from error
 
-    return History(find, serves_sql=serves_sql, private=private)
+    return History(find, serves_sql=serves_sql, private=private, seconds=SECONDS if seconds is None else seconds)

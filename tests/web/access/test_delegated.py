@@ -17,9 +17,9 @@ from kspan.ingest.watch import connect
 from kspan.ingest.watch.client.reviews import Reviews
 from kspan.web.access.doors import BROKEN_S, CACHED_S, LONGEST_TOKEN, Delegated
 from kspan.web.answer import verdict
-from kspan.web.app import make_app
 from kspan.web.guard import CHECK, Access, Guard
 from kspan.web.server import Server
+from kspan.web.status import make_status_app
 from kspan.web.v1.wire import TOKEN_HEADER
 from tests.apiserver import ApiServer, Refuse
 from tests.web.access.test_sign_in import FORM
@@ -41,7 +41,7 @@ class Setup:
         door = Delegated(Reviews(self.connection), by_namespace=False, clock=lambda: self.now)
         routes = dict.fromkeys(["/healthz", "/traces", "/v1/traces", "/api/services"], lambda _: verdict([]))
         self.access = Access(hosts=None, door=door, public=["/healthz"])
-        self.server = Server("127.0.0.1:0", make_app(routes, self.access))
+        self.server = Server("127.0.0.1:0", make_status_app(routes, self.access))
 
     def ask(self, path: str = "/v1/traces", token: str = ALICE) -> tuple[int, str]:
         return ask(self.server.address, path, headers={"Authorization": f"Bearer {token}"})[:2]

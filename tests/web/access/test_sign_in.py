@@ -17,6 +17,7 @@ from kspan.web.app import make_app
 from kspan.web.guard import Access
 from kspan.web.history import History
 from kspan.web.server import Server
+from kspan.web.status import make_status_app
 from tests.limits import HANG_S
 from tests.query.conftest import Histories, histories  # noqa: F401
 from tests.web.test_server import TOKEN, ask
@@ -32,7 +33,7 @@ Address = tuple[str, int]
 def address() -> Iterator[Address]:
     routes = dict.fromkeys(PATHS, lambda _: verdict([]))
     access = Access(hosts=None, door=SharedToken(TOKEN), public=["/healthz"])
-    server = Server("127.0.0.1:0", make_app(routes, access))
+    server = Server("127.0.0.1:0", make_status_app(routes, access))
     server.start()
     yield server.address
     server.stop()
@@ -197,7 +198,7 @@ def test_nothing_else_is_posted(address: Address, method: str, path: str) -> Non
 
 
 def test_without_a_token_there_is_nothing_to_sign_in_to() -> None:
-    server = Server("127.0.0.1:0", make_app({"/healthz": lambda _: verdict([])}, Access(hosts=None)))
+    server = Server("127.0.0.1:0", make_status_app({"/healthz": lambda _: verdict([])}, Access(hosts=None)))
     server.start()
     try:
         assert ask(server.address, "/login", "POST", FORM, f"token={TOKEN}")[0] == 405

@@ -9,9 +9,10 @@ from kspan.cli.commands import answer
 from kspan.web.answer import verdict
 from kspan.web.apart.process import Process, Program
 from kspan.web.apart.relay import Relay
-from kspan.web.app import make_relaying_app
 from kspan.web.guard import Access
 from kspan.web.server import Server
+from kspan.web.status import make_relaying_app
+from tests.limits import HANG_S
 
 STATUS = {path: lambda _: verdict([]) for path in ("/healthz", "/readyz", "/metrics")}
 OPEN = Access(hosts=None)
@@ -46,7 +47,8 @@ class Relayed:
 def program(url: str) -> Program:
     """Return the program that answers from a database."""
     return Program(
-        answer.MODULE, msgspec.msgpack.encode(answer.Setup(url, serves_sql=True, private=False, log_level="warning"))
+        answer.MODULE,
+        msgspec.msgpack.encode(answer.Setup(url, serves_sql=True, private=False, log_level="warning", seconds=HANG_S)),
     )
 
 

@@ -18,10 +18,11 @@ from kspan.store import open_store
 from kspan.web.apart import process as processes
 from kspan.web.apart import relay as relays
 from kspan.web.apart.process import Program
-from kspan.web.app import STATUS_PATHS, make_app
+from kspan.web.app import make_app
 from kspan.web.guard import Access
 from kspan.web.history import History
 from kspan.web.server import Server
+from kspan.web.status import STATUS_PATHS
 from kspan.web.v1 import news
 from tests.daemon.small_cluster import wait_until
 from tests.limits import HANG_S
@@ -79,7 +80,7 @@ class Mine:
 
 def direct(known: Known, access: Access) -> Server:
     """A server that answers itself."""
-    history = History(lambda _: (known.store, known.cluster), serves_sql=True)
+    history = History(lambda _: (known.store, known.cluster), serves_sql=True, seconds=HANG_S)
     server = Server("127.0.0.1:0", make_app(STATUS, access, history, lambda: (3, 4)))
     server.start()
     return server
