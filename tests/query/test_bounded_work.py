@@ -95,6 +95,7 @@ QUESTIONS: Final[dict[str, Question]] = {
     "traces with an outcome that is nowhere": lambda c: page_of_traces(c, CLUSTER, TraceFilter(outcome="failed"), 5),
     "traces by an actor that is nowhere": lambda c: page_of_traces(c, CLUSTER, TraceFilter(actor="nobody"), 5),
     "a trace": lambda c: find_trace(c, CLUSTER, _newest(c)),
+    "whether an asker may see a trace": lambda c: ONLY_MINE.traces(c, CLUSTER, [_newest(c)]),
     "the head of a trace": lambda c: read_head(c, CLUSTER, EVERYTHING, find_trace(c, CLUSTER, _newest(c))[0], 10),
     "the newest hour of the timeline": lambda c: page_of_timeline(
         c, CLUSTER, TimelineFilter(since=newest_time(c, CLUSTER) - 1), 25

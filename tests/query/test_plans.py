@@ -20,7 +20,7 @@ from kspan.query.rollouts import Rollout, RolloutFilter, list_rollouts
 from kspan.query.timeline import TimelineFilter, page_of_timeline, timeline
 from kspan.query.traces import TraceFilter, find_trace, list_traces, page_of_traces, trace_starting_with
 from kspan.query.view_rows import Failure, RowFilter, Termination, page_of_rows
-from kspan.query.visible import EVERYTHING
+from kspan.query.visible import EVERYTHING, Visible
 from kspan.query.waterfall.detail import changes_of
 from kspan.query.waterfall.head import count_spans, read_head
 from kspan.query.why import why
@@ -55,6 +55,9 @@ QUESTIONS: dict[str, Question] = {
     "a trace": lambda h, c: find_trace(c, h.cluster, list_traces(c, h.cluster, TraceFilter(), 1)[0].trace.trace_id),
     "the head of a trace": lambda h, c: read_head(
         c, h.cluster, EVERYTHING, trace_starting_with(c, h.cluster, _newest(h, c)), 10
+    ),
+    "whether an asker may see a trace": lambda h, c: Visible(lambda name: name == "rolling-update").traces(
+        c, h.cluster, [_newest(h, c)]
     ),
     "how many spans a trace has": lambda h, c: count_spans(c, h.cluster, _newest(h, c)),
     "a change and the version before": lambda h, c: changes_of(
