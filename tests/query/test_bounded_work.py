@@ -41,11 +41,11 @@ from kspan.store import Store, open_store
 from kspan.store.schema import tables as schema
 from kspan.store.tables.cluster_names import named_clusters
 from kspan.times import LATEST, SECOND
-from tests.emit.rows import START
+from tests.emit.rows import START, make_span, make_trace
 from tests.postgres import TEMPLATE, PostgresServer
 from tests.query.conftest import STORES
 from tests.query.made import CLUSTER as MADE
-from tests.query.made import commit_busy_hour
+from tests.query.made import commit, commit_busy_hour
 from tests.recordings import recording
 from tests.store.engine import engine_of, statements_of
 
@@ -261,3 +261,19 @@ def test_the_work_of_a_question_about_what_is_rare_does_not_grow_with_what_is_no
             assert RARE[question](connection), "an answer without anything would be cheap"
     small, large = (busy.work(store, RARE[question]) for store in (busy.small, busy.large))
     assert large <= small * SLACK + FEW
+
+
+@pytest.mark.parametrize("parameter", STORES)
+def test_the_spans_of_a_trace_are_read_once_for_all_rollouts_in_it(
+    parameter: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    counts = []
+    for rollouts in (20, 200):
+        with empty_store(request, tmp_path_factory, parameter) as store:
+            spans = [make_span("Deployment.Update", key=str(n), subject=f"web-{n}") for n in range(rollouts)]
+            spans += [make_span("Pod.Pulled", key=f"pulled {n}", subject=f"web-{n // 5}") for n in range(5 * rollouts)]
+            commit(store, spans=spans, traces=[make_trace(spans)], cluster=MADE)
+            work = steps if parameter == "sqlite" else rows_looked_at
+            counts.append(work(store, lambda c: list_rollouts(c, MADE, RolloutFilter(), 1_000)))
+    small, large = counts
+    assert large <= 10 * small * SLACK + FEW
