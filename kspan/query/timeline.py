@@ -116,7 +116,7 @@ def page_of_timeline(
         inside = visible.namespaces(connection, cluster)
         sources = [[spans.c.object_namespace == name] for name in inside]
     start = after or (wanted.since, "", "")
-    # spans_failed has the errors in order, but SQLite takes the index of all spans.
+    # spans_failed has the errors in order, but no index has those of a namespace or an object.
     is_ordered = is_ordered and not wanted.node and not wanted.errors
     edge = 0 if is_ordered else reading.newer_edge(connection, cluster, start[0], _LOOKED_AT, wanted.namespace)
     edge = edge if edge < (wanted.until or LATEST) else 0

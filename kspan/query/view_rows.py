@@ -1,13 +1,15 @@
 """Rows of the views ``failures``, ``terminations`` and ``rollouts``, and gaps: newest first, in pages."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import BigInteger, Boolean, ColumnElement, Connection, column, or_, select, table, tuple_
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from kspan.model import GapRow, ObjectRow
-from kspan.query.rollouts import Rollout
+from kspan.query.rollouts import Rollout, with_pods, without_pods
 from kspan.query.spans import older_edge
 from kspan.query.visible import EVERYTHING, Visible
 from kspan.store.schema import tables
@@ -16,7 +18,8 @@ from kspan.store.tables import rows
 from kspan.times import LATEST
 
 LOOKED_AT: Final = 20_000
-"""Spans among which a page looks for its rows. Few spans are rollouts: without it, a page could read them all."""
+"""Spans among which a page looks for its rows. Few are ends of containers, or failures
+in a namespace: without it, a page could read them all."""
 
 _PAGE: Final = 1_000
 
@@ -85,6 +88,21 @@ _OF_A_POD: Final = 5_000
 _NAMES: Final[dict[type, str]] = {Failure: "failures", Termination: "terminations", Rollout: "rollouts"}
 _TYPES: Final[dict[str, Any]] = {"BIGINT": BigInteger, "BOOLEAN": Boolean}
 
+_Read = Callable[[ReadOnlyColumnCollection[str, Any]], list[ColumnElement[Any]]]
+_Complete = Callable[[Connection, str, list[Any]], list[Any]]
+
+
+def _whole(kind: type[msgspec.Struct]) -> tuple[_Read, _Complete]:
+    return lambda here: [here[name] for name in kind.__struct_fields__], lambda _connection, _cluster, found: found
+
+
+_READING: Final[dict[type, tuple[_Read, _Complete]]] = {
+    Failure: _whole(Failure),
+    Termination: _whole(Termination),
+    Rollout: (without_pods, with_pods),
+}
+"""The columns that are read from the view, and what completes the rows."""
+
 
 class RowFilter(msgspec.Struct, frozen=True):
     """Selects rows of a view that began at or after ``since`` and before ``until`` (Unix ns; 0: unbounded).
@@ -130,7 +148,8 @@ def page_of_rows(
         earlier = tuple_(here.trace_id, here.span_id) < tuple_(trace_id, span_id)
         until = min(start, wanted.until - 1) if wanted.until else start
         conditions += [here.start_time <= until, or_(here.start_time < start, earlier)]
-    query = select(*(here[name] for name in kind.__struct_fields__)).where(*conditions)
+    read, complete = _READING[kind]
+    query = select(*read(here)).where(*conditions)
     query = query.order_by(here.start_time.desc(), here.trace_id.desc(), here.span_id.desc())
     found = [kind(*map(_plain, row)) for row in connection.execute(query.limit(limit + 1))]
     last = found[limit - 1] if len(found) > limit else None
@@ -139,7 +158,7 @@ def page_of_rows(
     position = (last.start_time, last.trace_id, last.span_id) if last is not None else None
     if position is None and edge:
         position = (edge, "", "")
-    return [each for each in found if each.trace_id in seen], position
+    return complete(connection, cluster, [each for each in found if each.trace_id in seen]), position
 
 
 def list_rows(connection: Connection, cluster: str, kind: type[Row], wanted: RowFilter, limit: int | None) -> list[Row]:

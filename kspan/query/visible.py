@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from msgspec.structs import replace
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from kspan.model import SpanRow
 from kspan.query import spans as reading
@@ -80,11 +80,13 @@ class Visible:
 
     def _hidden(self, connection: Connection, cluster: str, trace_ids: Sequence[str]) -> set[str]:
         spans = schema.spans
+        # As an expression: for the distinct namespaces of one trace, SQLite would read all spans by namespace.
+        namespace_of = func.coalesce(spans.c.object_namespace, "")
         hidden: set[str] = set()
         decided: dict[str, bool] = {}
         for run in chunks(list(trace_ids)):
             query = (
-                select(spans.c.trace_id, spans.c.object_namespace)
+                select(spans.c.trace_id, namespace_of)
                 .where(spans.c.cluster == cluster, spans.c.trace_id.in_(run))
                 .distinct()
             )

@@ -6,6 +6,7 @@ from kspan.graph.state.records import Occurrence
 from kspan.graph.state.rows import pending_row
 from kspan.model import Delta, ObjectRow, PendingRow, SpanRow, SpanState, TraceRow, TraceState
 from kspan.store import Store
+from kspan.times import SECOND
 from tests.emit.rows import START, make_span, make_trace
 
 CLUSTER = "made"
@@ -44,6 +45,29 @@ def commit(
     waiting = [_waiting(span) for span in spans or [] if span.state is SpanState.PENDING]
     delta = Delta(objects=objects or [], spans=placed, traces=traces or [], pending=waiting)
     store.commit(cluster, store.last_sequence(cluster) + 1, [], [], delta)
+
+
+def commit_busy_hour(store: Store, others: int, rollouts: int = 3) -> None:
+    """Writes an hour that begins with rollouts and a failure each, on which ``others`` occurrences follow.
+
+    Autovacuum collects the statistics of PostgreSQL in time; here it is asked for.
+    """
+    changes = [make_span("Deployment.Update", trace=f"rollout {n}", start=START + n) for n in range(rollouts)]
+    failures = [
+        make_span("Pod.BackOff", trace=f"failure {n}", start=START + n, error=True, event_uid=f"event-{n}")
+        for n in range(rollouts)
+    ]
+    names = ("Pod.Ready", "Deployment.Available")
+    rest = [
+        make_span(names[n % 2], trace=f"other {n // 20}", key=str(n), subject=f"web-{n}", start=START + SECOND + n)
+        for n in range(others)
+    ]
+    for spans in (changes, failures, rest):
+        traces = {span.trace_id: make_trace([span], root_span_id=span.span_id) for span in spans}
+        commit(store, spans=spans, traces=list(traces.values()))
+    with store.writing("collect statistics", CLUSTER) as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("ANALYZE")
 
 
 def _waiting(span: SpanRow) -> PendingRow:

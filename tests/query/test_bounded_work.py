@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from benchmarks.history import CLUSTER, make
@@ -39,9 +40,12 @@ from kspan.query.why import why
 from kspan.store import Store, open_store
 from kspan.store.schema import tables as schema
 from kspan.store.tables.cluster_names import named_clusters
-from kspan.times import LATEST
+from kspan.times import LATEST, SECOND
+from tests.emit.rows import START, make_span, make_trace
 from tests.postgres import TEMPLATE, PostgresServer
 from tests.query.conftest import STORES
+from tests.query.made import CLUSTER as MADE
+from tests.query.made import commit, commit_busy_hour
 from tests.recordings import recording
 from tests.store.engine import engine_of, statements_of
 
@@ -95,6 +99,7 @@ QUESTIONS: Final[dict[str, Question]] = {
     "traces with an outcome that is nowhere": lambda c: page_of_traces(c, CLUSTER, TraceFilter(outcome="failed"), 5),
     "traces by an actor that is nowhere": lambda c: page_of_traces(c, CLUSTER, TraceFilter(actor="nobody"), 5),
     "a trace": lambda c: find_trace(c, CLUSTER, _newest(c)),
+    "whether an asker may see a trace": lambda c: ONLY_MINE.traces(c, CLUSTER, [_newest(c)]),
     "the head of a trace": lambda c: read_head(c, CLUSTER, EVERYTHING, find_trace(c, CLUSTER, _newest(c))[0], 10),
     "the newest hour of the timeline": lambda c: page_of_timeline(
         c, CLUSTER, TimelineFilter(since=newest_time(c, CLUSTER) - 1), 25
@@ -134,6 +139,21 @@ QUESTIONS: Final[dict[str, Question]] = {
     "a page of terminations": lambda c: page_of_rows(c, CLUSTER, Termination, RowFilter(), 5),
 }
 
+BUSY: Final = (300, 3_000)
+"""Occurrences of an hour, besides its few rollouts and failures."""
+ALL_OF_MADE: Final = RolloutFilter(since=START - SECOND)
+
+RARE: Final[dict[str, Question]] = {
+    "home": lambda c: what_happens(c, MADE, START + HOUR),
+    "home of one namespace": lambda c: what_happens(c, MADE, START + HOUR, Visible(lambda name: name == "shop")),
+    "rollouts": lambda c: list_rollouts(c, MADE, ALL_OF_MADE, 5),
+    "rollouts of a kind": lambda c: list_rollouts(c, MADE, replace(ALL_OF_MADE, kind=parse_kind("deploy")), 5),
+    "rollouts of a namespace": lambda c: list_rollouts(c, MADE, replace(ALL_OF_MADE, namespace="shop"), 5),
+    "rollouts since ever": lambda c: list_rollouts(c, MADE, RolloutFilter(), 5),
+    "rollouts of a namespace since ever": lambda c: list_rollouts(c, MADE, RolloutFilter(namespace="shop"), 5),
+}
+"""Answers with what is rare among many other occurrences."""
+
 
 class Sizes(msgspec.Struct):
     """Two histories, the second ten times as long, and how their work is counted."""
@@ -147,12 +167,7 @@ class Sizes(msgspec.Struct):
 def sizes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sizes]:
     stores = []
     for size in SIZES:
-        if request.param == "postgresql":
-            server: PostgresServer = request.getfixturevalue("postgres")
-            url = server.url(server.create(TEMPLATE))
-        else:
-            url = str(tmp_path_factory.mktemp("bounded") / "kspan.sqlite")
-        store = open_store(url)
+        store = empty_store(request, tmp_path_factory, request.param)
         make(store, recording(SCENARIO), size, size, DAYS * size / SIZES[-1], lambda _: None, stem="web")
         if request.param == "postgresql":  # Autovacuum does it in time. kspan never does it for SQLite.
             with store.writing("collect statistics", CLUSTER) as connection:
@@ -161,6 +176,23 @@ def sizes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     yield Sizes(stores[0], stores[1], steps if request.param == "sqlite" else rows_looked_at)
     for store in stores:
         store.close()
+
+
+@pytest.fixture(scope="module", params=STORES)
+def busy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sizes]:
+    small, large = (empty_store(request, tmp_path_factory, request.param) for _ in BUSY)
+    for store, others in zip((small, large), BUSY, strict=True):
+        commit_busy_hour(store, others)
+    yield Sizes(small, large, steps if request.param == "sqlite" else rows_looked_at)
+    small.close()
+    large.close()
+
+
+def empty_store(request: pytest.FixtureRequest, folders: pytest.TempPathFactory, kind: str) -> Store:
+    if kind == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        return open_store(server.url(server.create(TEMPLATE)))
+    return open_store(str(folders.mktemp("bounded") / "kspan.sqlite"))
 
 
 def steps(store: Store, question: Question) -> int:
@@ -220,3 +252,28 @@ def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_work_of_a_question_does_not_grow_with_the_history(sizes: Sizes, question: str) -> None:
     small, large = (sizes.work(store, QUESTIONS[question]) for store in (sizes.small, sizes.large))
     assert large <= small * SLACK + FEW
+
+
+@pytest.mark.parametrize("question", RARE)
+def test_the_work_of_a_question_about_what_is_rare_does_not_grow_with_what_is_not(busy: Sizes, question: str) -> None:
+    for store in (busy.small, busy.large):
+        with store.reading("ask") as connection:
+            assert RARE[question](connection), "an answer without anything would be cheap"
+    small, large = (busy.work(store, RARE[question]) for store in (busy.small, busy.large))
+    assert large <= small * SLACK + FEW
+
+
+@pytest.mark.parametrize("parameter", STORES)
+def test_the_spans_of_a_trace_are_read_once_for_all_rollouts_in_it(
+    parameter: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    counts = []
+    for rollouts in (20, 200):
+        with empty_store(request, tmp_path_factory, parameter) as store:
+            spans = [make_span("Deployment.Update", key=str(n), subject=f"web-{n}") for n in range(rollouts)]
+            spans += [make_span("Pod.Pulled", key=f"pulled {n}", subject=f"web-{n // 5}") for n in range(5 * rollouts)]
+            commit(store, spans=spans, traces=[make_trace(spans)], cluster=MADE)
+            work = steps if parameter == "sqlite" else rows_looked_at
+            counts.append(work(store, lambda c: list_rollouts(c, MADE, RolloutFilter(), 1_000)))
+    small, large = counts
+    assert large <= 10 * small * SLACK + FEW

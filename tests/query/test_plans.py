@@ -1,4 +1,7 @@
-"""How SQLite goes about the questions: none walks through all spans of a cluster for those of one object or trace."""
+"""How the databases go about the questions: none walks through all spans of a cluster for those of one object or trace.
+
+Most plans are those of SQLite, which has no statistics.
+"""
 
 import re
 from collections.abc import Callable
@@ -7,7 +10,7 @@ import pytest
 from sqlalchemy import Connection
 
 from kspan.model import ObjectRow
-from kspan.query.home import what_happens
+from kspan.query.home import HOUR, what_happens
 from kspan.query.objects.compare import compare
 from kspan.query.objects.find import find
 from kspan.query.objects.life import life_of
@@ -20,12 +23,16 @@ from kspan.query.rollouts import Rollout, RolloutFilter, list_rollouts
 from kspan.query.timeline import TimelineFilter, page_of_timeline, timeline
 from kspan.query.traces import TraceFilter, find_trace, list_traces, page_of_traces, trace_starting_with
 from kspan.query.view_rows import Failure, RowFilter, Termination, page_of_rows
-from kspan.query.visible import EVERYTHING
+from kspan.query.visible import EVERYTHING, Visible
 from kspan.query.waterfall.detail import changes_of
 from kspan.query.waterfall.head import count_spans, read_head
 from kspan.query.why import why
+from kspan.store import Store
 from kspan.times import LATEST, parse_time
+from tests.emit.rows import START
 from tests.query.conftest import Histories, History
+from tests.query.made import CLUSTER as MADE
+from tests.query.made import commit_busy_hour
 from tests.store.engine import engine_of, statements_of
 
 WALK = re.compile(
@@ -55,6 +62,9 @@ QUESTIONS: dict[str, Question] = {
     "a trace": lambda h, c: find_trace(c, h.cluster, list_traces(c, h.cluster, TraceFilter(), 1)[0].trace.trace_id),
     "the head of a trace": lambda h, c: read_head(
         c, h.cluster, EVERYTHING, trace_starting_with(c, h.cluster, _newest(h, c)), 10
+    ),
+    "whether an asker may see a trace": lambda h, c: Visible(lambda name: name == "rolling-update").traces(
+        c, h.cluster, [_newest(h, c)]
     ),
     "how many spans a trace has": lambda h, c: count_spans(c, h.cluster, _newest(h, c)),
     "a change and the version before": lambda h, c: changes_of(
@@ -118,6 +128,32 @@ def test_the_page_of_an_object_walks_through_no_table(histories: Histories, ques
 def test_the_version_before_a_change_is_found_by_its_object(histories: Histories) -> None:
     for statement, plan in plans(histories("02-rolling-update"), "a change and the version before"):
         assert not any(JOURNAL_WALK.fullmatch(step) for step in plan), (statement, plan)
+
+
+@pytest.mark.parametrize(
+    "question, index",
+    [
+        (lambda c: list_rollouts(c, MADE, RolloutFilter(since=START + 180), 10), "spans_workload"),
+        (lambda c: list_rollouts(c, MADE, RolloutFilter(), 10), "spans_workload(_namespace)?"),
+        (lambda c: list_rollouts(c, MADE, RolloutFilter(namespace="other"), 10), "spans_workload_namespace"),
+        (lambda c: page_of_rows(c, MADE, Rollout, RowFilter(namespace="other"), 10), "spans_workload_namespace"),
+        (lambda c: page_of_rows(c, MADE, Failure, RowFilter(), 10), "spans_failed"),
+        (lambda c: what_happens(c, MADE, START + HOUR), "spans_failed"),
+    ],
+    ids=["rollouts", "all rollouts", "rollouts of a namespace", "a page of them", "failures", "home"],
+)
+def test_what_is_rare_is_found_by_the_index_that_has_only_that(
+    store: Store, question: Callable[[Connection], object], index: str
+) -> None:
+    commit_busy_hour(store, 2_000, rollouts=200)
+    with statements_of(engine_of(store)) as asked, store.reading("ask") as connection:
+        question(connection)
+    view = "failures" if index == "spans_failed" else "rollouts"
+    (of_view,) = [each for each in asked if f"FROM {view}" in each[0]]
+    explain = "EXPLAIN QUERY PLAN" if engine_of(store).dialect.name == "sqlite" else "EXPLAIN"
+    with store.reading("look") as connection:
+        plan = [str(row) for row in connection.exec_driver_sql(f"{explain} {of_view[0]}", of_view[1])]
+    assert any(re.search(rf"\b{index}\b", step) for step in plan), "\n".join(plan)
 
 
 def plans(history: History, question: str) -> list[tuple[str, list[str]]]:

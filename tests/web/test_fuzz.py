@@ -30,7 +30,8 @@ from tests.recordings import recording
 from tests.web.fuzzing import INJECTED, MARK, Mutator, Request, routes_of, values_in
 
 REQUESTS: Final = int(os.environ.get("KSPAN_FUZZ", "2000"))
-SEED: Final = int(os.environ.get("KSPAN_FUZZ_SEED", "13"))
+USUAL_SEED: Final = 13
+SEED: Final = int(os.environ.get("KSPAN_FUZZ_SEED", USUAL_SEED))
 
 SHARES: Final = 4
 """Parts of the requests, so that workers can share them."""
@@ -69,9 +70,11 @@ class Client:
         self._connection.close()
 
 
-def send_all(app: ASGIApp, known: Sequence[str], numbers: Iterable[int]) -> tuple[Counter[int], list[str]]:
+def send_all(
+    app: ASGIApp, known: Sequence[str], numbers: Iterable[int], seed: int = SEED
+) -> tuple[Counter[int], list[str]]:
     """Send the requests of these numbers to each route of an application; return the statuses, and what is wrong."""
-    mutator = Mutator(routes_of(app), known, SEED)
+    mutator = Mutator(routes_of(app), known, seed)
     server = Server("127.0.0.1:0", app)
     server.start()
     client = Client(server.address)
@@ -108,9 +111,9 @@ async def _careless(request: HttpRequest) -> Response:
 
 
 def test_a_careless_route_is_found() -> None:
-    statuses, found = send_all(
-        Guard(Starlette(routes=[Route("/of/{name}", _careless)]), Access(hosts=None)), ["web"], range(400)
-    )
+    # Not every seed puts the mark into the path of one of so few requests.
+    app = Guard(Starlette(routes=[Route("/of/{name}", _careless)]), Access(hosts=None))
+    statuses, found = send_all(app, ["web"], range(400), USUAL_SEED)
     kinds = Counter(text.split(": ")[1].split(",")[0] for text in found)
     assert kinds["status 500"] == statuses[500] > 0
     assert kinds["a text became an element"] > 0

@@ -1,12 +1,14 @@
 """The versions of an object that the journal has: the one at a time, and the one before its last change."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, TextClause, func, select, true, union_all
 
 from kspan.errors import QueryError
+from kspan.k8s.resource_version import version_order
 from kspan.model import LogRecord, ObjectRow, RecordType
 from kspan.query.objects.find import find, is_nameless
 from kspan.query.objects.manifest import comparable, decode
@@ -168,15 +170,52 @@ def version_numbered(
     """
     found = find(connection, cluster, wanted, uid=uid, visible=visible).object
     here = schema.journal.c.resource_version == resource_version
-    return next(iter(_read(connection, cluster, found, here, limit=1)), None)
+    newest = _read(connection, cluster, found, here, limit=1, runs=1)
+    if not newest and (below := _after_version(connection, cluster, found, resource_version)):
+        newest = _read(connection, cluster, found, here, limit=1, runs=1, below=below)
+    if not newest:
+        newest = _read(connection, cluster, found, here, limit=1)
+    return newest[0] if newest else None
+
+
+def _after_version(connection: Connection, cluster: str, found: ObjectRow, resource_version: str) -> int:
+    """Return a number in the journal below which are all records of an object up to a resourceVersion; 0 if unknown.
+
+    Found by bisection: resourceVersions increase, unless they are no numbers or started over (a restored etcd).
+    """
+    table, wanted = schema.journal.c, version_order(resource_version)
+    records, mine = _records_of(cluster, found), table.cluster == cluster
+    known = select(table.seq, table.epoch).where(mine)
+    ends = [select(end(table.seq)).where(*records).scalar_subquery() for end in (func.min, func.max)]
+    first, last = (connection.execute(known.where(table.seq == end)).first() for end in ends)
+    if wanted < 0 or first is None or last is None or first.epoch != last.epoch:
+        return 0
+    low, high = int(first.seq), int(last.seq) + 1
+    while low < high:
+        middle = (low + high) // 2
+        at_middle = select(func.min(table.seq)).where(*records, table.seq >= middle).scalar_subquery()
+        query = select(table.seq, table.resource_version).where(mine, table.seq == at_middle)
+        seq, version = connection.execute(query).one()
+        low, high = (low, middle) if version_order(version) > wanted else (seq + 1, high)
+    return high
 
 
 def _read(
-    connection: Connection, cluster: str, found: ObjectRow, until: ColumnElement[bool], *, limit: int, below: int = 0
+    connection: Connection,
+    cluster: str,
+    found: ObjectRow,
+    until: ColumnElement[bool],
+    *,
+    limit: int,
+    below: int = 0,
+    runs: int | None = None,
 ) -> list[Version]:
-    """Return versions of an object that match a condition, newest first; with ``below`` those before that number."""
+    """Return versions of an object that match a condition, newest first; with ``below`` those before that number.
+
+    ``runs`` is how many runs of records are looked at (None: all).
+    """
     table, versions = schema.journal, list[Version]()
-    for numbers in _numbers(connection, cluster, found, below):
+    for numbers in islice(_numbers(connection, cluster, found, below), runs):
         here = (table.c.cluster == cluster, table.c.seq.in_(numbers), table.c.payload.is_not(None), until)
         # An expression, not the column: else PostgreSQL walks the journal backwards until it meets one of the numbers.
         query = select_rows(table, LogRecord).add_columns(table.c.seq).where(*here).order_by((table.c.seq + 0).desc())

@@ -23,7 +23,7 @@ from kspan.model import RecordType, SpanEvent, SpanLink, SpanState, TraceState
 from kspan.settings import FoldSettings
 from kspan.store.schema.column_types import Json, Payload, Word
 
-REVISION: Final = "kspan_0006"
+REVISION: Final = "kspan_0007"
 """The newest migration. It is repeated here so that an up-to-date database opens without Alembic."""
 
 metadata: Final = MetaData(naming_convention={"pk": "%(table_name)s_pkey"})
@@ -36,6 +36,10 @@ CLOSED: Final = text("state = 'closed'")
 FOLLOWING: Final = text("previous_trace_id <> ''")
 FAILED: Final = text("error")
 HAS_UID: Final = text("uid <> ''")
+WORKLOAD_CHANGED: Final = text(
+    "object_kind IN ('Deployment', 'StatefulSet', 'DaemonSet') AND reason IN ('Create', 'Update') AND event_uid = ''"
+)
+"""As in the view ``rollouts``."""
 
 
 REPLACED_IF: Final = "replaced_if"
@@ -197,6 +201,8 @@ spans = Table(
     Index("spans_start", "cluster", "start_time"),
     Index("spans_namespace", "cluster", "object_namespace", "start_time"),
     Index("spans_failed", "cluster", "start_time", **_partial(FAILED)),
+    Index("spans_workload", "cluster", "start_time", **_partial(WORKLOAD_CHANGED)),
+    Index("spans_workload_namespace", "cluster", "object_namespace", "start_time", **_partial(WORKLOAD_CHANGED)),
     comment="Spans: one row per occurrence in a trace",
 )
 

@@ -10,12 +10,13 @@ from sqlalchemy import Connection
 from kspan.model import ObjectRow
 from kspan.query.objects.life import OCCURRENCES, VERSIONS, life_of
 from kspan.query.objects.listing import object_with_uid
+from kspan.query.objects.names import ObjectName, parse_kind
 from kspan.query.objects.occurrences import Position, page_of_occurrences
-from kspan.query.objects.versions import first_after, newest_versions
+from kspan.query.objects.versions import first_after, newest_versions, version_numbered
 from kspan.store import Store, open_store
 from tests.postgres import TEMPLATE, PostgresServer
 from tests.query.conftest import STORES
-from tests.query.objects.long_life import CLUSTER, SIBLINGS, UID, make_long_life, when
+from tests.query.objects.long_life import CLUSTER, NAME, NAMESPACE, SIBLINGS, UID, make_long_life, when
 from tests.query.test_bounded_work import rows_looked_at, steps
 
 SIZES: Final = (3_000, 30_000)
@@ -53,6 +54,9 @@ def sizes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         store.close()
 
 
+THE_NAME: Final = ObjectName(parse_kind("replicaset"), NAMESPACE, NAME)
+
+
 def the_object(connection: Connection) -> ObjectRow:
     found = object_with_uid(connection, CLUSTER, UID)
     assert found is not None
@@ -63,6 +67,7 @@ QUESTIONS: Final[dict[str, Callable[[Connection], object]]] = {
     "now": lambda c: life_of(c, CLUSTER, the_object(c)),
     "at an early time": lambda c: life_of(c, CLUSTER, the_object(c), at=when(500)),
     "at a time in the middle": lambda c: life_of(c, CLUSTER, the_object(c), at=when(1_500)),
+    "an early version by its number": lambda c: version_numbered(c, CLUSTER, THE_NAME, "3", uid=UID),
     "an old page of occurrences": lambda c: page_of_occurrences(
         c, CLUSTER, the_object(c), OCCURRENCES, before=(when(500), "~", "~")
     ),
@@ -96,6 +101,13 @@ def test_the_versions_until_a_time_are_found(sizes: Sizes, number: int) -> None:
             below = first_after(connection, CLUSTER, time)
             found = newest_versions(connection, CLUSTER, the_object(connection), 1, until=time, below=below)
             assert [each.sequence for each in found] == ([newest] if newest else [])
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 499, 1_500, SIZES[1] - 51, SIZES[1] - 1, SIZES[1], SIZES[1] + 1])
+def test_a_version_is_found_by_its_number(sizes: Sizes, number: int) -> None:
+    with sizes.large.reading("ask") as connection:
+        found = version_numbered(connection, CLUSTER, THE_NAME, str(number), uid=UID)
+    assert (found.sequence if found is not None else 0) == (number if number <= SIZES[1] else 0)
 
 
 def test_the_pages_of_occurrences_have_each_of_them_once(sizes: Sizes) -> None:

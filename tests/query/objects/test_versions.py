@@ -6,7 +6,7 @@ import pytest
 from kspan.errors import QueryError
 from kspan.model import Delta, LogRecord, ObjectRow, RecordType
 from kspan.query.objects.names import parse_object
-from kspan.query.objects.versions import version_at, version_before
+from kspan.query.objects.versions import version_at, version_before, version_numbered
 from kspan.store import Store
 from kspan.times import SECOND
 from tests.emit.rows import START
@@ -91,6 +91,29 @@ def test_the_version_before_differs_in_what_is_compared(history: Store) -> None:
         none = version_before(connection, CLUSTER, first)
     assert [each.record.resource_version for each in (changed, with_status) if each] == ["20", "30"]
     assert none is None
+
+
+@pytest.mark.parametrize(
+    "epochs, place",
+    [
+        ([[*range(1, 200)]], 3),
+        ([[*range(1, 100)], [*range(1, 150)]], 99 + 3),
+        ([[150, *range(1, 100), *range(101, 150)]], 1 + 3),
+    ],
+    ids=["increasing", "started over", "out of order"],
+)
+def test_a_version_is_the_newest_with_its_number(store: Store, epochs: list[list[int]], place: int) -> None:
+    """Many records follow on it, and other objects are between them."""
+    versions = [(number, epoch) for epoch, numbers in enumerate(epochs) for number in numbers]
+    made = [msgspec.structs.replace(record(number, 1, 0), epoch=epoch) for number, epoch in versions]
+    records = [each for mine in made for each in (mine, msgspec.structs.replace(mine, uid=SECOND_ONE))]
+    store.commit(CLUSTER, 1, records, [], Delta(objects=[deployment(FIRST, 10), deployment(SECOND_ONE, 60)]))
+    with store.reading("look") as connection:
+        found = version_numbered(connection, CLUSTER, WEB, "3", uid=FIRST)
+        missing = [version_numbered(connection, CLUSTER, WEB, text, uid=FIRST) for text in ("0", "999", "no number")]
+    assert found is not None
+    assert found.sequence == 2 * place - 1
+    assert missing == [None] * 3
 
 
 def test_before_the_first_version_the_error_says_when_that_was(history: Store) -> None:

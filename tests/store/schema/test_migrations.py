@@ -10,7 +10,7 @@ RELEASED = {
 }
 """SHA-256 of each released migration. Add a line for a new one when it is released."""
 
-NEXT = ("kspan_0003", "kspan_0004", "kspan_0005", "kspan_0006")
+NEXT = ("kspan_0003", "kspan_0004", "kspan_0005", "kspan_0006", "kspan_0007")
 """The migrations of the coming release, which may still change."""
 
 
