@@ -42,7 +42,7 @@ def _throughput(recording: Path, folder: Path, asked: dict[str, tuple[int, int]]
     for resource, (lines, limit) in asked.items():
         say(f"making {lines:,} lines of {resource}")
         made = folder / "made.jsonl"
-        watching.write_copies(recording, resource, lines, RATE, made)
+        watching.write_copies(recording, [resource], lines, RATE, made)
         say("watching")
         found = watching.watch(made, resource, folder, 0)
         row(f"{resource}: lines/s, of {found.records:,}", found.records / found.seconds, limit)
@@ -52,7 +52,7 @@ def _throughput(recording: Path, folder: Path, asked: dict[str, tuple[int, int]]
 
 def _latency(recording: Path, folder: Path, seconds: int) -> None:
     made = folder / "made.jsonl"
-    watching.write_copies(recording, "v1/events", RATE * seconds, RATE, made)
+    watching.write_copies(recording, ["v1/events"], RATE * seconds, RATE, made)
     say(f"watching {RATE} lines/s for {seconds} s")
     found = watching.watch(made, "v1/events", folder, 1)
     for part in (0.5, 0.99):

@@ -1,11 +1,12 @@
 """Measures all that the daemon does with a line after it has received it, and compares that with another checkout.
 
-    python -m benchmarks.ingest RECORDING [--against CHECKOUT] [--resource v1/pods] [--lines 45000] [--instructions]
+    python -m benchmarks.ingest RECORDING [--against CHECKOUT] [--resource v1/pods …] [--lines 45000] [--instructions]
 
 Each run is a process of its own with the ``kspan`` of one checkout. On one thread, it redacts each line, makes a record
 of it, folds it and commits 500 lines at a time to an SQLite file. The times of receipt are given (``--rate`` lines a
-second), so every run does the same. With ``--instructions`` valgrind counts the instructions of one run of each, which
-do not depend on what else the machine does; the work of the operating system is not in them.
+second), so every run does the same. The lines are those that ``kspan run`` watches by default, as they are mixed in the
+recording, or those of the resources that are named. With ``--instructions`` valgrind counts the instructions of one run
+of each, which do not depend on what else the machine does; the work of the operating system is not in them.
 """
 
 import argparse
@@ -28,6 +29,7 @@ _VALGRIND: Final = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cacheg
 
 def main() -> None:
     from benchmarks.watching import write_copies
+    from kspan.k8s.resources import DEFAULT
 
     options = _parse()
     here = Path(__file__).parents[1]
@@ -36,7 +38,8 @@ def main() -> None:
         raise SystemExit("valgrind is not installed")
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "made.jsonl"
-        write_copies(options.recording, options.resource, options.lines, options.rate, made)
+        resources = options.resource or [target.resource for target in DEFAULT]
+        write_copies(options.recording, resources, options.lines, options.rate, made)
         costs: dict[str, list[float]] = {name: [] for name in checkouts}
         for _ in range(1 if options.instructions else options.runs):
             for name, checkout in checkouts.items():
@@ -56,7 +59,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ingest", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("recording", type=Path)
     parser.add_argument("--against", type=Path, help="a checkout that it is compared with")
-    parser.add_argument("--resource", default="v1/pods", help="whose changes (default: v1/pods)")
+    parser.add_argument("--resource", action="append", help="whose changes (default: all that kspan run watches)")
     parser.add_argument("--lines", type=int, default=45_000)
     parser.add_argument("--rate", type=float, default=4_500, help="lines a second, by their times (default: 4500)")
     parser.add_argument("--runs", type=int, default=9, help="runs of each, in turns (default: 9)")

@@ -61,7 +61,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             made = Path(name) / "made.jsonl"
             say(f"making {options.events:,} lines")
-            watching.write_copies(options.recording, "v1/events", options.events, 500, made)
+            watching.write_copies(options.recording, ["v1/events"], options.events, 500, made)
             watching.watch(made, "v1/events", Path(name), 0)
             found = measure(Path(name) / "v1-events-0.sqlite")
     head("processor time (ms)", "figure", "limit", "ratio")

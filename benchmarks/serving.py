@@ -90,7 +90,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         made = Path(name) / "made.jsonl"
         say(f"making {options.events:,} lines")
-        watching.write_copies(options.recording, "v1/events", options.events, 500, made)
+        watching.write_copies(options.recording, ["v1/events"], options.events, 500, made)
         for number in range(options.rounds):
             for with_readers in (False, True) if number % 2 else (True, False):
                 with tempfile.TemporaryDirectory(dir=name) as folder:

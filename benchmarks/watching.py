@@ -7,7 +7,7 @@ writer commit them to an SQLite file (WAL, synchronous=FULL), with traces but wi
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from pathlib import Path
@@ -24,7 +24,7 @@ from kspan.ingest.watch.stream_status import NullObserver
 from kspan.model import LogRecord
 from kspan.settings import FoldSettings
 from kspan.store import open_store
-from kspan.times import SECOND, format_time, parse_time
+from kspan.times import SECOND, format_time
 
 CLUSTER: Final = "benchmark"
 
@@ -64,15 +64,21 @@ class _Clock(Metrics):
         self.commits.append((time.perf_counter(), len(records)))
 
 
-def write_copies(recording: Path, resource: str, lines: int, per_second: float, out: Path) -> None:
-    """Write a recording of ``lines`` changes of one resource, ``per_second`` a second, from copies of ``recording``."""
-    began = parse_time("2026-01-01T00:00:00Z")
-    head = {"received": format_time(began), "resource": resource, "type": "LIST"}
+def write_copies(recording: Path, resources: Collection[str], lines: int, per_second: float, out: Path) -> None:
+    """Write a recording of ``lines`` changes of these resources, ``per_second`` a second, from copies of ``recording``.
+
+    They are received after all times that the objects state: a time in the future is not believed.
+    """
+    frames = deltas(recording, resources)
+    began = max(frame.received for frame in frames)
     empty = {"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}}
     with out.open("wb") as file:
-        file.write(msgspec.json.encode(head | {"object": empty}) + b"\n")
-        for number, frame in enumerate(islice(copies(deltas(recording, [resource])), lines)):
-            line = head | {"received": format_time(began + int(number / per_second * SECOND)), "type": frame.type}
+        for resource in resources:
+            head = {"received": format_time(began), "resource": resource, "type": "LIST"}
+            file.write(msgspec.json.encode(head | {"object": empty}) + b"\n")
+        for number, frame in enumerate(islice(copies(frames), lines)):
+            received = format_time(began + int(number / per_second * SECOND))
+            line = {"received": received, "resource": frame.resource, "type": frame.type}
             file.write(msgspec.json.encode(line | {"object": msgspec.Raw(frame.object)}) + b"\n")
 
 
