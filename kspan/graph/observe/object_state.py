@@ -103,9 +103,9 @@ def _set_metadata(
     if known is None or not known.rv or not _is_same(known, record, obj):
         new.kind, new.api_version, new.resource = obj.kind, obj.apiVersion, record.resource
         new.namespace, new.name = meta.namespace, meta.name
-        new.created = parse_time_or_zero(meta.creationTimestamp) or new.created or now
     new.rv = version_number(meta.resourceVersion, record.epoch) or max(new.rv, 1)
     new.resource_version = meta.resourceVersion
+    new.created = parse_time_or_zero(meta.creationTimestamp) or new.created or now
     new.seen = new.seen or now
     new.owner, new.owners = _owners(meta)
     entries = field_managers.field_manager_entries(meta.managedFields)
@@ -125,7 +125,7 @@ def _set_metadata(
 
 
 def _is_same(known: ObjectState, record: LogRecord, obj: KubeObject) -> bool:
-    """True if what identifies an object is as before: then its strings, which are shared, stay, and its creation."""
+    """True if what identifies an object is as before: then its strings, which are shared, stay."""
     return (
         known.name == obj.metadata.name
         and known.namespace == obj.metadata.namespace
