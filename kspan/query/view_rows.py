@@ -18,8 +18,8 @@ from kspan.store.tables import rows
 from kspan.times import LATEST
 
 LOOKED_AT: Final = 20_000
-"""Spans among which a page looks for its rows. Few are ends of containers, or failures in a namespace: without a limit, a
-page could read them all."""
+"""Spans among which a page looks for its rows. Few are ends of containers, or failures in a namespace: without a limit,
+a page could read them all."""
 
 _PAGE: Final = 1_000
 
