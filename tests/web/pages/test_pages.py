@@ -94,6 +94,17 @@ def test_rollouts_are_grouped_by_workload_and_two_can_be_compared(update: Addres
     assert any(line.startswith("+ ") and line.endswith("web:v1") for line in lines)
 
 
+def test_a_rollout_that_was_only_inferred_has_no_length(update: Address) -> None:
+    lengths: dict[str, list[str]] = {"Create": [], "Update": []}
+    for row in read(update, "/rollouts").all("tr"):
+        for cell in row.all("td"):
+            if cell.attributes.get("data-label") == "done after":
+                lengths[row.all("b")[0].text].append(cell.text)
+    assert lengths["Create"] == [""]
+    assert all(lengths["Update"]), lengths
+    assert len(lengths["Update"]) == 2
+
+
 @pytest.mark.parametrize("query", ["", "rollout=a.b", "rollout=a.b&rollout=c.d", "rollout=%00.x&rollout=%27"])
 def test_a_comparison_of_what_is_no_rollout_is_refused(update: Address, query: str) -> None:
     assert ask(update, f"/rollouts/compare?{query}")[0] in (400, 404)
