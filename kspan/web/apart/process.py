@@ -62,6 +62,8 @@ class Process:
         self._control: socket.socket | None = None
         self._running: subprocess.Popen[bytes] | None = None
         self._started_at = float("-inf")
+        # The event loop notes the end of a request. It must not wait while the process is started or ends.
+        self._count_lock = threading.Lock()
         self._open = 0
         self._last = 0.0
         self._closed = False
@@ -97,12 +99,13 @@ class Process:
                 raise NoProcessError("the process that answers has just ended") from error
             finally:
                 theirs.close()
-            self._open += 1
+            with self._count_lock:
+                self._open += 1
             return ours
 
     def done(self) -> None:
-        """Note the end of a request."""
-        with self._lock:
+        """Note the end of a request. It does not wait."""
+        with self._count_lock:
             self._open -= 1
             self._last = self._clock()
 

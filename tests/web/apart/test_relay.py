@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import signal
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -202,6 +203,20 @@ def test_a_program_that_does_not_run_is_an_error_of_the_question_only(caplog: py
         assert ask(relayed.address, "/v1/traces")[0] == 503
         assert ask(relayed.address, "/", headers=HTML)[0] == 503
         assert ask(relayed.address, "/healthz")[0] == 200
+
+
+def test_the_end_of_a_question_waits_neither_for_the_start_nor_for_the_end_of_the_process(url: str) -> None:
+    process = processes.Process(program(url))
+    try:
+        process.open().close()
+        noted = threading.Thread(target=process.done, daemon=True)
+        with process._lock:  # Held for seconds while the process is started, and when it has to be waited for.
+            noted.start()
+            noted.join(HANG_S / 10)
+            assert not noted.is_alive()
+        assert process._open == 0
+    finally:
+        process.close()
 
 
 def test_clients_that_leave_take_no_place(relayed: Relayed) -> None:
