@@ -28,7 +28,7 @@ _LOOKED_AT: Final = 500
 _FEW: Final = 32
 """Maximum number of objects of a kind that are looked up one by one."""
 
-_MOST: Final = 4_000
+_MOST: Final = 2_500
 """Number of traces that are looked at for a page."""
 
 _SHOWN: Final = 5
