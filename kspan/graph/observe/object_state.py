@@ -100,9 +100,8 @@ def _set_metadata(
     new: ObjectState, seen: ObservedObject, known: ObjectState | None, now: int, settings: FoldSettings
 ) -> None:
     record, obj, meta, *_ = seen
-    if known is None or not known.rv or not _is_same(known, record, obj):
-        new.kind, new.api_version, new.resource = obj.kind, obj.apiVersion, record.resource
-        new.namespace, new.name = meta.namespace, meta.name
+    new.kind, new.api_version, new.resource = obj.kind, obj.apiVersion, record.resource
+    new.namespace, new.name = meta.namespace, meta.name
     new.rv = version_number(meta.resourceVersion, record.epoch) or max(new.rv, 1)
     new.resource_version = meta.resourceVersion
     new.created = parse_time_or_zero(meta.creationTimestamp) or new.created or now
@@ -122,17 +121,6 @@ def _set_metadata(
     described = not new.owner
     new.label_text = bytes(meta.labels) if described and obj.kind != "Pod" else b""
     new.annotations = diff.compared_annotations(meta.annotations) or None if meta.annotations and described else None
-
-
-def _is_same(known: ObjectState, record: LogRecord, obj: KubeObject) -> bool:
-    """True if what identifies an object is as before: then its strings, which are shared, stay."""
-    return (
-        known.name == obj.metadata.name
-        and known.namespace == obj.metadata.namespace
-        and known.resource == record.resource
-        and known.kind == obj.kind
-        and known.api_version == obj.apiVersion
-    )
 
 
 def _set_spec(new: ObjectState, seen: ObservedObject, known: ObjectState | None) -> None:

@@ -326,18 +326,13 @@ def _share_strings(obj: ObjectState, old: ObjectState | None) -> None:
     """Keep strings that many objects have, and uids that are in many places, once: for 100,000 objects 70 MB."""
     if old is not None and old.kind == obj.kind and old.resource == obj.resource and old.name == obj.name:
         # They seldom change from version to version, and comparing costs less than hashing.
-        if obj.name is not old.name:
-            obj.uid, obj.kind, obj.resource, obj.name = old.uid, old.kind, old.resource, old.name
-            obj.namespace, obj.api_version = intern(obj.namespace), intern(obj.api_version)
-        if obj.owners is not old.owners:
-            obj.owner = old.owner if obj.owner == old.owner else intern(obj.owner)
-            obj.owners = old.owners if obj.owners == old.owners else tuple(map(intern, obj.owners))
-        if obj.owner_manager is not old.owner_manager:
-            obj.owner_manager = intern(obj.owner_manager)
-        if obj.node is not old.node:
-            obj.node = old.node if obj.node == old.node else intern(obj.node)
-        if obj.conditions is not old.conditions:
-            obj.conditions = old.conditions if obj.conditions == old.conditions else interned(obj.conditions)
+        obj.uid, obj.kind, obj.resource, obj.name = old.uid, old.kind, old.resource, old.name
+        obj.namespace, obj.api_version = intern(obj.namespace), intern(obj.api_version)
+        obj.owner = old.owner if obj.owner == old.owner else intern(obj.owner)
+        obj.owners = old.owners if obj.owners == old.owners else tuple(map(intern, obj.owners))
+        obj.owner_manager = old.owner_manager if obj.owner_manager == old.owner_manager else intern(obj.owner_manager)
+        obj.node = old.node if obj.node == old.node else intern(obj.node)
+        obj.conditions = old.conditions if obj.conditions == old.conditions else interned(obj.conditions)
         return
     obj.uid, obj.owner, obj.owner_manager = intern(obj.uid), intern(obj.owner), intern(obj.owner_manager)
     obj.kind, obj.resource, obj.api_version = intern(obj.kind), intern(obj.resource), intern(obj.api_version)
