@@ -37,9 +37,10 @@ FOLLOWING: Final = text("previous_trace_id <> ''")
 FAILED: Final = text("error")
 HAS_UID: Final = text("uid <> ''")
 WORKLOAD_CHANGED: Final = text(
-    "object_kind IN ('Deployment', 'StatefulSet', 'DaemonSet') AND reason IN ('Create', 'Update') AND event_uid = ''"
+    "(object_kind = 'Deployment' OR object_kind = 'StatefulSet' OR object_kind = 'DaemonSet') "
+    "AND (reason = 'Create' OR reason = 'Update') AND event_uid = ''"
 )
-"""As in the view ``rollouts``."""
+"""As in the view ``rollouts``. For every span that is written, SQLite would make a B-tree of the values of an IN."""
 
 
 REPLACED_IF: Final = "replaced_if"
