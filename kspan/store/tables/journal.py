@@ -5,7 +5,7 @@ from functools import cache
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, TextClause, func, select, text
+from sqlalchemy import Connection, Select, TextClause, bindparam, func, select, text
 
 from kspan.model import LogRecord, RecordType
 from kspan.store.results import KnownVersion
@@ -21,9 +21,13 @@ NEWS: Final = frozenset({RecordType.ADDED, RecordType.MODIFIED})
 
 def last_sequence(connection: Connection, cluster: str) -> int:
     """The last sequence number, 0 if the journal is empty."""
+    return int(connection.execute(_last(), {"cluster": cluster}).scalar_one())
+
+
+@cache  # Each commit runs it, and making the statement takes longer than running it.
+def _last() -> Select[int]:
     table = schema.journal
-    query = select(func.coalesce(func.max(table.c.seq), 0)).where(table.c.cluster == cluster)
-    return int(connection.execute(query).scalar_one())
+    return select(func.coalesce(func.max(table.c.seq), 0)).where(table.c.cluster == bindparam("cluster"))
 
 
 def count(connection: Connection, cluster: str, at_most: int) -> int:

@@ -1,12 +1,13 @@
 """Loads, clears and reads the projection of a cluster."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from operator import attrgetter
 from sys import intern
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Select, delete, select, tuple_, union
+from sqlalchemy import Connection, Insert, Select, delete, select, tuple_, union
 
 from kspan.model import ObjectRow, OwnerRow, PendingRow, SpanRow, SpanState, TraceRow
 from kspan.store.results import Position, Projection
@@ -21,16 +22,16 @@ def write_position(
     connection: Connection, cluster: str, last_seq: int, clock: bytes, newest: Mapping[str, str] | None = None
 ) -> None:
     """Record the last journal record in the projection; the fold's clock, unless empty; and ``newest``, if given."""
-    table = schema.fold_state
-    statement = dialect_insert(table, connection.dialect.name)
-    changed = {"last_seq": statement.excluded.last_seq}
-    if clock:
-        changed["clock"] = statement.excluded.clock
-    if newest is not None:
-        changed["newest"] = statement.excluded.newest
-    upsert = statement.on_conflict_do_update(index_elements=["cluster"], set_=changed)
+    changed = ("last_seq", *(["clock"] if clock else []), *(["newest"] if newest is not None else []))
     values = {"clock": clock, "last_seq": last_seq, "newest": msgspec.msgpack.encode(newest or {}), "pruned_to": 0}
-    connection.execute(upsert, {"cluster": cluster} | values)
+    connection.execute(_set_position(connection.dialect.name, changed), {"cluster": cluster} | values)
+
+
+@cache  # Each commit runs it, and making the statement takes longer than running it.
+def _set_position(dialect: str, changed: tuple[str, ...]) -> Insert:
+    statement = dialect_insert(schema.fold_state, dialect)
+    set_ = {name: statement.excluded[name] for name in changed}
+    return statement.on_conflict_do_update(index_elements=["cluster"], set_=set_)
 
 
 def clear(connection: Connection, cluster: str) -> None:

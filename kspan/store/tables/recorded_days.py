@@ -8,6 +8,7 @@ before the table existed are not counted: ``from_seq`` is the first record that 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from hashlib import sha256
 from operator import attrgetter
 from struct import Struct
@@ -15,7 +16,7 @@ from typing import Final
 
 import msgspec
 import zstandard
-from sqlalchemy import Connection, delete, select, tuple_, update
+from sqlalchemy import Connection, Insert, delete, select, tuple_, update
 
 from kspan.model import LogRecord
 from kspan.store.postgresql.partitions import DAY
@@ -72,17 +73,22 @@ def checksum(seq: int, record: LogRecord) -> int:
 
 def add(connection: Connection, cluster: str, first_seq: int, records: Sequence[LogRecord]) -> None:
     """Count records that are appended to the journal."""
+    upsert = _add(connection.dialect.name)
+    for day, total in _sums(enumerate(records, first_seq)).items():
+        values = {"from_seq": total.first, "records": total.records, "checksum": total.checksum}
+        connection.execute(upsert, {"cluster": cluster, "day": day} | values)
+
+
+@cache  # Each commit runs it, and making the statement takes longer than running it.
+def _add(dialect: str) -> Insert:
     table = schema.recorded_days
-    statement = dialect_insert(table, connection.dialect.name)
+    statement = dialect_insert(table, dialect)
     added = statement.excluded
     changed = {
         "records": table.c.records + added.records,
         "checksum": (table.c.checksum + added.checksum) % MODULUS,
     }
-    upsert = statement.on_conflict_do_update(index_elements=["cluster", "day"], set_=changed)
-    for day, total in _sums(enumerate(records, first_seq)).items():
-        values = {"from_seq": total.first, "records": total.records, "checksum": total.checksum}
-        connection.execute(upsert, {"cluster": cluster, "day": day} | values)
+    return statement.on_conflict_do_update(index_elements=["cluster", "day"], set_=changed)
 
 
 def subtract(connection: Connection, cluster: str, seqs: Sequence[int]) -> None:
