@@ -158,10 +158,15 @@ def status_writer(entries: Sequence[ManagedFieldsEntry] | None, field: str) -> t
     ``field`` is a name or a list key as in fieldsV1. If no entry has it, the newest write to the status counts; if
     there is none, the result is ``("", 0)``.
     """
-    of_status = [e for e in entries or () if _is_of_status(e)]
-    with_field = [e for e in of_status if field.encode() in bytes(e.fieldsV1)]
-    writes = [(parse_time_or_zero(e.time), e.manager) for e in with_field or of_status]
-    time, manager = max(writes, default=(0, ""))
+    key = field.encode()
+    newest, of_field = (0, ""), list[tuple[int, str]]()
+    for entry in entries or ():
+        if _is_of_status(entry):
+            write = parse_time_or_zero(entry.time), entry.manager
+            newest = max(newest, write)
+            if key in bytes(entry.fieldsV1):
+                of_field.append(write)
+    time, manager = max(of_field, default=newest)
     return manager, time
 
 
