@@ -14,8 +14,9 @@ from kspan.settings import FoldSettings
 from kspan.store import Store
 from kspan.times import SECOND
 
-BATCH = 500
-"""Records in a transaction. Enough to share the fsync of a commit, few enough to take some tens of milliseconds."""
+BATCH = 1000
+"""Records in a transaction. Enough to share the fsync of a commit and the pages that it writes: a row whose key is a hash
+is in a page of its own. Few enough to take a tenth of a second or two. Fewer wait only if no more arrive in time."""
 
 
 class Projector:
