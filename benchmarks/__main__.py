@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import living, pages, sending, watching
-from benchmarks.table import head, machine, row, say
+from benchmarks.table import head, machine, made_folder, row, say
 from kspan.daemon.main import tune_garbage_collection
 from tests.recordings import all_files
 
@@ -79,7 +79,7 @@ def _living(recording: Path, folder: Path, objects: int) -> None:
     row("start-up with them, by the clock", opened.seconds, 5, " s")
     row("start-up with them, processor time", opened.processor, 5, " s")
     print()
-    head("living objects", "µs a line", "to the first")
+    head("living objects", "µs a line", "relative")
     for size, cost in costs:
         print(f"{size:<50,}{cost:12.1f}{cost / costs[0][1]:12.2f}", flush=True)
 
@@ -91,7 +91,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--pods", type=int, default=60_000, help="lines")
     parser.add_argument("--seconds", type=int, default=30, help="duration of the latency measurement")
     parser.add_argument("--objects", type=int, default=100_000, help="live objects")
-    parser.add_argument("--folder", help="for databases and a generated recording of 0.5 GB")
+    parser.add_argument("--folder", type=made_folder, help="for databases and a generated recording of 0.5 GB")
     return parser.parse_args()
 
 

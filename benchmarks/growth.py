@@ -24,7 +24,7 @@ from pathlib import Path
 from benchmarks.history import CLUSTER, TARGET, History, make
 from benchmarks.server import ServerTime, empty_beside, settings_of, settle
 from benchmarks.storm import Shift, Template
-from benchmarks.table import machine, say
+from benchmarks.table import machine, made_folder, say
 from kspan.daemon.main import tune_garbage_collection
 from kspan.graph import built_in_rules
 from kspan.ingest.frames import Frame
@@ -294,7 +294,7 @@ def main() -> None:
         "--prune", type=float, default=0.1, help="share of the history to prune; PostgreSQL drops whole days"
     )
     parser.add_argument("--db", help="SQLAlchemy URL of an empty database")
-    parser.add_argument("--folder", help="for the SQLite files")
+    parser.add_argument("--folder", type=made_folder, help="for the SQLite files")
     options = parser.parse_args()
     tune_garbage_collection()
     machine()

@@ -3,10 +3,11 @@
     python -m benchmarks.ingest RECORDING [--against CHECKOUT] [--resource v1/pods …] [--lines 45000] [--instructions]
 
 Each run is a process of its own with the ``kspan`` of one checkout. On one thread, it redacts each line, makes a record
-of it, folds it and commits 500 lines at a time to an SQLite file. The times of receipt are given (``--rate`` lines a
-second), so every run does the same. The lines are those that ``kspan run`` watches by default, as they are mixed in the
-recording, or those of the resources that are named. With ``--instructions`` valgrind counts the instructions of one run
-of each, which do not depend on what else the machine does; the work of the operating system is not in them.
+of it, folds it and commits to an SQLite file, as many lines at a time as that checkout commits at most. The times of
+receipt are given (``--rate`` lines a second), so every run does the same. The lines are those that ``kspan run``
+watches by default, as they are mixed in the recording, or those of the resources that are named. With
+``--instructions`` valgrind counts the instructions of one run of each, which do not depend on what else the machine
+does; the work of the operating system is not in them.
 """
 
 import argparse

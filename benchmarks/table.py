@@ -1,8 +1,9 @@
-"""The table that benchmarks print: figure, limit, their ratio."""
+"""What benchmarks share: the table that they print (figure, limit, their ratio), and a folder for their files."""
 
 import os
 import platform
 import sys
+from pathlib import Path
 
 
 def say(text: str) -> None:
@@ -26,3 +27,9 @@ def row(what: str, figure: float, limit: float, unit: str = "") -> None:
     digits = 2 if figure < 100 and figure != int(figure) else 0
     shown = [f"{figure:,.{digits}f}{unit}", f"{limit:,g}{unit}", f"{figure / limit:.2f}"]
     print(f"{what:50}" + "".join(f"{column:>12}" for column in shown), flush=True)
+
+
+def made_folder(name: str) -> str:
+    """An argparse type: a folder, which is made if it does not exist."""
+    Path(name).mkdir(parents=True, exist_ok=True)
+    return name
