@@ -24,12 +24,15 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments. An error about a value names the variable or file that it comes from."""
+        given = list(args)  # the parser empties it
         try:
             rest = super().parse_args(ctx, args)
         except Exception as error:
             option = getattr(error, "param", None)
             if option is not None and (place := origin(ctx, option)):
                 error.message = f"{error.message} (from {place})"  # type: ignore[attr-defined]
+            elif message := getattr(error, "message", ""):
+                error.message = remote_option.with_hint(message, ctx, given)  # type: ignore[attr-defined]
             raise
         with contextlib.suppress(SettingsError) if ctx.resilient_parsing else contextlib.nullcontext():
             remote_option.check(ctx)
@@ -67,6 +70,15 @@ class Group(TyperGroup):
         """Parse the arguments, in which ``--remote`` needs no value."""
         rest: list[str] = super().parse_args(ctx, remote_option.with_value(args))
         return rest
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Find the command. An error about its name may be one about the value of a ``--remote`` before it."""
+        try:
+            return super().resolve_command(ctx, args)
+        except Exception as error:
+            if message := getattr(error, "message", ""):
+                error.message = remote_option.with_hint(message, ctx, args)  # type: ignore[attr-defined]
+            raise
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write one section of commands for each panel, in the order in which the commands were added."""

@@ -64,6 +64,17 @@ def with_value(args: Sequence[str]) -> list[str]:
     return [f"{_FLAG}={AUTO}" if each == _FLAG and i < end else each for i, each in enumerate(args)]
 
 
+def with_hint(problem: str, context: Any, args: Sequence[str]) -> str:
+    """Return click's message; about a word that it does not expect after a ``--remote``, with how to give it a value.
+
+    ``args`` are those of the command, from ``with_value``.
+    """
+    unexpected = problem.startswith(("Got unexpected extra argument", "No such command"))
+    if not unexpected or (f"{_FLAG}={AUTO}" not in args and context.meta.get(_META) != AUTO):
+        return problem
+    return f"{problem.rstrip('.')}. The value of {_FLAG} follows a '=': {_FLAG}=NAMESPACE/SERVICE"
+
+
 def remember(context: Any, value: str | None) -> str | None:
     """Store the value of a ``--remote`` before the command."""
     if value is not None:

@@ -90,6 +90,22 @@ def test_a_mistake_in_the_name_is_refused(terminal: Terminal, text: str, problem
     )
 
 
+@pytest.mark.parametrize(
+    "command, problem",
+    [
+        ((*TRACES, "--remote", "kspan/kspan"), "Got unexpected extra argument(s) (kspan/kspan)"),
+        (("--remote", "http://127.0.0.1:1", *TRACES), "No such command 'http://127.0.0.1:1'"),
+    ],
+)
+def test_a_name_without_equals_sign_is_told_where_it_belongs(
+    terminal: Terminal, command: tuple[str, ...], problem: str
+) -> None:
+    done = terminal.run(*command)
+    assert done.code == 2
+    assert f"Error: {problem}. The value of --remote follows a '=': --remote=NAMESPACE/SERVICE" in done.err
+    assert "--remote" not in terminal.run("nonsense").err
+
+
 def test_options_that_contradict_each_other_are_refused(daemon: Remote, terminal: Terminal) -> None:
     both = terminal.run(*TRACES, *daemon.flags, "--db", daemon.url)
     assert both.refused == "--remote and --db exclude each other: remove one of them"
