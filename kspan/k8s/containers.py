@@ -4,7 +4,9 @@ Also what the kubelet's messages state about images.
 
 Sources: k8s.io/api core/v1 ContainerStatus; pkg/kubelet/kubelet_pods.go, convertToAPIContainerStatuses. A status shows
 two runs of a container: the current one (``state``) and the last one that ended (``lastState``). ``restartCount`` is
-the number of the current run; while the container waits to be started again, that of the run that ended.
+the number of the current run; while the container waits to be started again, that of the run that ended. When the
+kubelet finds that a container is gone (ContainerStatusUnknown), it counts the next run already; of a Pod that is being
+deleted it does not, and its last run has a number too low here, but the same one before and after the deletion.
 """
 
 import re
@@ -18,6 +20,18 @@ from kspan.times import parse_go_duration
 
 MESSAGE_LIMIT = 1024
 """Maximum length of the end of a termination message in characters (the API allows 4096 bytes)."""
+
+EPHEMERAL = "spec.ephemeralContainers"
+"""Field path of ephemeral containers."""
+
+OOM_KILLED = "OOMKilled"
+"""Reason of the end of a container in which the kernel killed a process for lack of memory."""
+
+GONE = "ContainerStatusUnknown"
+"""Reason of the end of a container that its runtime has lost."""
+
+_NEVER = "1970-01-01T00:00:00"
+"""How a runtime states the start of a container that it could not start (StartError)."""
 
 _SIGNALS = range(129, 128 + 65)
 """Exit codes of a process that a signal ended: 128 and the number of the signal (POSIX shells, container runtimes)."""
@@ -61,7 +75,7 @@ def container_runs(status: ObjectStatus) -> list[Ended | Restarted]:
     )
     if not (_has_an_end(own) or _has_an_end(init) or _has_an_end(ephemeral)):
         return []
-    lists = (("spec.initContainers", init), ("spec.containers", own), ("spec.ephemeralContainers", ephemeral))
+    lists = (("spec.initContainers", init), ("spec.containers", own), (EPHEMERAL, ephemeral))
     return [run for where, each in lists for one in each for run in _runs(one, f"{where}{{{one.name}}}")]
 
 
@@ -82,15 +96,21 @@ def _runs(status: ContainerStatus, path: str) -> Iterator[Ended | Restarted]:
     now, last = _terminated(status.state), _terminated(status.lastState)
     running = status.state.running if status.state is not None else None
     number = status.restartCount
+    before = max(number - 1, 0)
     if last is not None:
         waits = running is None and now is None
-        yield _ended(status.name, path, number if waits else max(number - 1, 0), last)
+        yield _ended(status.name, path, number if waits and not _is_gone(last) else before, last)
     if number and running is not None:
         yield Restarted(status.name, path, number, status.containerID, running.startedAt or "")
-    elif number and now is not None and now.startedAt:
+    elif number and now is not None and now.startedAt and not now.startedAt.startswith(_NEVER):
         yield Restarted(status.name, path, number, now.containerID, now.startedAt)
     if now is not None:
-        yield _ended(status.name, path, number, now)
+        yield _ended(status.name, path, before if _is_gone(now) else number, now)
+
+
+def _is_gone(end: ContainerStateTerminated) -> bool:
+    """True if the kubelet did not find the container any more."""
+    return end.reason == GONE and not end.containerID
 
 
 def _ended(name: str, path: str, number: int, end: ContainerStateTerminated) -> Ended:
@@ -116,7 +136,7 @@ def sentence(run: Ended | Restarted) -> str:
         return f"container {run.container} was started again{again}"
     if run.reason == "Completed" or not (run.reason or run.exit_code):
         how = f"completed ({run.exit_code})"
-    elif run.reason == "OOMKilled":
+    elif run.reason == OOM_KILLED:
         how = f"was OOMKilled ({run.exit_code})"
     else:
         how = f"ended with {run.reason or 'Error'} ({run.exit_code})"

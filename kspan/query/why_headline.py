@@ -201,6 +201,13 @@ def _events_between(chain: list[SpanRow], shown: SpanRow, since: int) -> str:
     found = {}
     # A controller may report the same as an Event and as a condition.
     chain = [span for span in chain if own_message(span) != own_message(shown) or not own_message(span)]
+    if (
+        len(chain) > 1
+        and chain[0].reason == "Killing"
+        and chain[1].event_uid
+        and chain[1].object_uid == shown.object_uid
+    ):
+        chain = chain[1:]  # It says why its Pod is stopped (Evicted), and not only that it is.
     if chain and chain[0].event_uid and chain[0].object_uid == shown.object_uid and chain[0].reason not in _STARTING:
         found[chain[0].span_id] = chain[0]
     error = next((span for span in chain if own_error(span) and not is_end(span)), None)

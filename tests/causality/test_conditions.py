@@ -258,13 +258,13 @@ def test_node_pressure_causes_an_eviction_which_causes_the_replacement() -> None
         c,
         """
         Node.MemoryPressure node-a  by kubelet  [root] error
-          Pod.Failed web-1-a  by kubelet  [place] error
-            Pod.Evicted web-1-a  by kubelet  [own] error
-            ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
-              Pod.Create web-1-b  by replicaset-controller  [subject]
-                Pod.Scheduled web-1-b  by default-scheduler  [own]
-                Pod.Started web-1-b  by kubelet  [own]
-                Pod.Ready web-1-b  by kubelet  [own]
+          Pod.Evicted web-1-a  by kubelet  [place] error
+            Pod.Failed web-1-a  by kubelet  [own] error
+              ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+                Pod.Create web-1-b  by replicaset-controller  [subject]
+                  Pod.Scheduled web-1-b  by default-scheduler  [own]
+                  Pod.Started web-1-b  by kubelet  [own]
+                  Pod.Ready web-1-b  by kubelet  [own]
         """,
     )
 

@@ -21,13 +21,13 @@ class Container:
 
     def __init__(self, c: Cluster, pod: Thing, name: str = "web", where: str = "containerStatuses") -> None:
         self.c, self.pod, self.name, self.where = c, pod, name, where
-        self.count, self.began = 0, ""
+        self.count, self.began, self.identity = 0, "", 0
         self.state: dict[str, Any] = {}
         self.last: dict[str, Any] = {}
         self.start()
 
     def start(self, *, ready: bool = True) -> None:
-        self.began = second(self.c.now)
+        self.began, self.identity = second(self.c.now), self.identity + 1
         self.state = {"running": {"startedAt": self.began}}
         self.write(ready=ready)
 
@@ -35,7 +35,7 @@ class Container:
         """The container ends; the status that shows it is written ``ago`` seconds later."""
         finished = second(self.c.now)
         self.c.wait(ago)
-        identity = f"containerd://{self.name}-{self.count}"
+        identity = f"containerd://{self.name}-{self.identity}"
         times = {"startedAt": self.began, "finishedAt": finished}
         self.state = {"terminated": {"exitCode": code, "reason": reason, "containerID": identity, **times}}
         self.write(ready=False, **status)
@@ -99,7 +99,7 @@ def test_a_container_that_runs_out_of_memory_is_restarted() -> None:
     assert end[words.CONTAINER_RESTART_COUNT] == 0
     assert end[words.CONTAINER_TERMINATED_REASON] == "OOMKilled"
     assert (end[words.EXIT_CODE], end[words.SIGNAL]) == (137, 9)
-    assert end[words.CONTAINER_ID] == "web-0"
+    assert end[words.CONTAINER_ID] == "web-1"
 
 
 def test_the_span_of_an_end_begins_when_the_container_finished() -> None:

@@ -13,6 +13,7 @@ from kspan.graph.cause.choose_news import NEWS_WINDOW, NewsChooser
 from kspan.graph.cause.choose_transition import TransitionChooser
 from kspan.graph.cause.prerequisites import Prerequisites
 from kspan.graph.rules.rules import Rules
+from kspan.graph.state.event_index import STOPS
 from kspan.graph.state.records import (
     SYNTHETIC_UPDATE,
     KnownChange,
@@ -52,7 +53,9 @@ class Chooser:
         self.bindings = BindingChooser(state, prerequisites)
         self.deletions = DeletionChooser(state, rules, settings, prerequisites)
         self.containers = ContainerChooser(state, prerequisites, self.deletions.of_disruption)
-        self.transitions = TransitionChooser(state, prerequisites, self.deletions.of_disruption)
+        self.transitions = TransitionChooser(
+            state, prerequisites, self.deletions.of_disruption, self.containers.of_stop
+        )
         self.news = NewsChooser(state, rules, settings, prerequisites)
 
     def of_transition(self, occ: Occurrence) -> Choice:
@@ -404,7 +407,8 @@ class Chooser:
         if subject is not None and subject.means == "observes" and (seen := self._observed(occ, obj)) is not None:
             return seen
         self.prerequisites.require_inferred(obj, occ)
-        if occ.field_path and (of_container := self.containers.of_event(occ, obj)) is not None:
+        about_container = occ.field_path or occ.reason in STOPS
+        if about_container and (of_container := self.containers.of_event(occ, obj)) is not None:
             return of_container
         # Nearly all objects have one change, their creation.
         if len(obj.changes) > 1 and (update := evidence.acted_on(obj, occ)) is not None:

@@ -31,14 +31,20 @@ class TransitionChooser:
     Args:
         prerequisites: raises PrerequisiteError if something has to be decided first.
         of_disruption: chooses the cause of the disruption of a Pod.
+        of_stop: finds the Event in which a kubelet reports that it is going to stop a Pod.
     """
 
     def __init__(
-        self, state: State, prerequisites: Prerequisites, of_disruption: Callable[[Occurrence, ObjectState], Choice]
+        self,
+        state: State,
+        prerequisites: Prerequisites,
+        of_disruption: Callable[[Occurrence, ObjectState], Choice],
+        of_stop: Callable[[Occurrence], Occurrence | None],
     ) -> None:
         self.state = state
         self.prerequisites = prerequisites
         self.of_disruption = of_disruption
+        self.of_stop = of_stop
 
     def of_transition(self, occ: Occurrence) -> Choice:
         """The cause of a transition; for the end of a disrupted Pod also who disrupted it."""
@@ -69,8 +75,13 @@ class TransitionChooser:
         return Choice(joined, OWN, 0.9) if joined is not None else Choice(None, ROOT, 0.5)
 
     def _of_end(self, occ: Occurrence, pod: ObjectState, transition: Transition) -> Choice:
-        """The end of a Pod: its disruption, if it failed because of its node."""
+        """The end of a Pod: that of its containers, or why its kubelet stopped it; or its disruption, if it failed
+        because of its node."""
         actor = ""
+        stop = self.of_stop(occ) if transition.bad else None
+        if stop is not None:
+            turn = _turn_before(pod, occ, transition)
+            return self._newest(occ, pod, transition) if turn is not None else Choice.event(stop, OWN, 0.95)
         if transition.bad and (pod.disruption or occ.condition_reason in _ENDED_BY_NODE):
             disrupted = self.of_disruption(occ, pod)
             if disrupted.cause is not None:

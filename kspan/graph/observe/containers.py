@@ -1,7 +1,8 @@
 """The ends and restarts of containers become occurrences. Pure.
 
 A status shows the same end twice, as the state and then as the last state, and again in each list. Its identity is the
-container's id in its runtime or, if there is none, the number of the run. A restart is identified by that number.
+container's id in its runtime or, if there is none, the number of the run. A restart is identified by that number and by
+when the run was started: numbers start again at 0 where a runtime has lost its state.
 """
 
 from functools import lru_cache
@@ -13,7 +14,7 @@ from kspan.graph.observe.timing import estimate_time
 from kspan.graph.state.records import ContainerTurn, ObjectState, Occurrence
 from kspan.graph.state.state import State
 from kspan.ids import span_id
-from kspan.k8s.containers import Ended, Restarted, container_runs, sentence
+from kspan.k8s.containers import EPHEMERAL, OOM_KILLED, Ended, Restarted, container_runs, sentence
 from kspan.times import SECOND, parse_time_or_zero
 
 TERMINATED, RESTARTED = "ContainerTerminated", "ContainerRestarted"
@@ -51,9 +52,10 @@ class ContainerObserver:
             self.state.add_container_turn(pod, self._occurrence(pod, run, turn), turn)
 
     def _span(self, pod: ObjectState, run: Ended | Restarted) -> str:
+        number = f"{run.field_path}#{run.number}"
         if isinstance(run, Ended):
-            return _span_id(self.state.cluster, pod.uid, "ended", run.id or f"{run.field_path}#{run.number}")
-        return _span_id(self.state.cluster, pod.uid, "restarted", f"{run.field_path}#{run.number}")
+            return _span_id(self.state.cluster, pod.uid, "ended", run.id or number)
+        return _span_id(self.state.cluster, pod.uid, "restarted", f"{number}@{run.started}")
 
     def _turn(self, seen: ObservedObject, pod: ObjectState, run: Ended | Restarted, span: str) -> ContainerTurn:
         return ContainerTurn(
@@ -66,8 +68,8 @@ class ContainerObserver:
         )
 
     def _occurrence(self, pod: ObjectState, run: Ended | Restarted, turn: ContainerTurn) -> Occurrence:
-        # Whatever the exit code: a container that was stopped with its Pod has not failed.
-        failed = isinstance(run, Ended) and run.exit_code != 0 and not pod.deleting
+        # A container that was stopped with its Pod has not failed, whatever the exit code.
+        failed = isinstance(run, Ended) and _has_failed(run) and not pod.deleting
         return Occurrence(
             id=turn.span,
             uid=pod.uid,
@@ -89,6 +91,15 @@ class ContainerObserver:
             message=sentence(run),
             run=run,
         )
+
+
+def _has_failed(run: Ended) -> bool:
+    """True if the end of a run is a failure.
+
+    A process that survives its child's death from lack of memory can exit with 0. Ephemeral containers are for people
+    who look into a Pod: they are not restarted, and the Pod does not depend on them.
+    """
+    return (run.exit_code != 0 or run.reason == OOM_KILLED) and not run.field_path.startswith(EPHEMERAL)
 
 
 def _time(seen: ObservedObject, pod: ObjectState, stated: str) -> int:

@@ -9,7 +9,11 @@ from kspan.graph.state.records import Occurrence
 Name = tuple[str, str, str]
 """Kind, namespace and name of an object."""
 
-OF_CONTAINERS = frozenset(["Killing", "Unhealthy"])
+STOPS = ("DeadlineExceeded", "Evicted", "NodeShutdown", "Preempting")
+"""Reasons of Events in which the kubelet reports that it is going to stop all containers of a Pod (pkg/kubelet
+active_deadline.go, eviction/eviction_manager.go, nodeshutdown, preemption)."""
+
+OF_CONTAINERS = frozenset(["Killing", "Rebooted", "Unhealthy", *STOPS])
 """Reasons of Events of the kubelet that explain why a container ended."""
 
 Key = TypeVar("Key")
@@ -71,7 +75,8 @@ class EventIndex:
         return self._decisions.get(uid, [])
 
     def of_containers(self, uid: str, reason: str, field_path: str) -> list[Occurrence]:
-        """The Events about a container of a Pod with a reason that is one of ``OF_CONTAINERS``."""
+        """The Events about a container of a Pod with a reason that is one of ``OF_CONTAINERS``; without a ``field_path``
+        those about the Pod or Node itself."""
         return [occ for occ in self._of_containers.get((uid, reason), ()) if occ.field_path == field_path]
 
     def top_level(self, kind: str, namespace: str, name: str) -> list[Occurrence]:

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from kspan import vocabulary as words
+from kspan.graph.cause import evidence
 from kspan.graph.cause.choose import Chooser
 from kspan.graph.state.records import ObjectState, Occurrence, Trace
 from kspan.graph.state.rows import closed_root_row, closed_span_row, with_image
@@ -119,9 +120,24 @@ class TraceCloser:
         objects = [o for o in objects if o.uid not in taken]
         if any(o.progressing or self._is_awaited(o) for o in objects):
             return now + self.settings.settle
-        if awaits_owner(self.state, self.state.members(trace.id), LATE_LISTS * self.settings.settle):
+        members = self.state.members(trace.id)
+        if awaits_owner(self.state, members, LATE_LISTS * self.settings.settle):
+            return now + self.settings.settle
+        if any(occ.reason == "Killing" and self._is_being_stopped(occ) for occ in members):
             return now + self.settings.settle
         return 0
+
+    def _is_being_stopped(self, killing: Occurrence) -> bool:
+        """True if a container of which an Event reports that it is stopped has not ended yet: it has
+        ``terminationGracePeriodSeconds``. The progress of a Pod that is being deleted has its own end."""
+        pod = self.state.object(killing.uid)
+        if pod is None or not pod.rv or pod.deleting or pod.deleted or not killing.field_path:
+            return False
+        since = max([killing.time, *(repeat.time for repeat in killing.repeats)]) - evidence.SLACK
+        ends = [t for t in pod.containers if t.ended and t.field_path == killing.field_path and t.time >= since]
+        # One that waits for its cause is going to join the trace. The status of a failed Pod may show no containers.
+        waiting = any(not turn.trace and self.state.holds(turn.span) for turn in ends)
+        return waiting or not (ends or pod.failed)
 
     def _is_awaited(self, obj: ObjectState) -> bool:
         """True if Pods have yet to leave this Node, or if controllers that were refused because of this object are

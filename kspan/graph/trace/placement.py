@@ -227,7 +227,8 @@ class Placer:
     def gather_roots(self, members: list[Occurrence]) -> None:
         """Leave one root in a trace: the earliest, which has the link to the closed trace that an episode follows.
 
-        Only changes that carry the same remote context have each its own remote parent.
+        The others did not happen because of it: they keep the link to what they go back to. Only changes that carry the
+        same remote context have each its own remote parent.
 
         Args:
             members: the occurrences of the trace, sorted by time and id.
@@ -235,7 +236,7 @@ class Placer:
         roots = [occ for occ in members if not occ.place.parent and not occ.place.remote_parent]
         for occ in roots[1:]:
             place = replace(occ.place, parent=roots[0].id)
-            if place.link_span == roots[0].place.link_span:
+            if place.link_span == roots[0].place.link_span and place.link != words.CAUSED_BY:
                 place = replace(place, link_trace="", link_span="", link="")
             self.state.change_place(occ, place)
 

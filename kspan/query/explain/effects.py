@@ -4,8 +4,9 @@ from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import BigInteger, Boolean, Connection, Select, and_, case, cast, column, func, select, table
+from sqlalchemy import BigInteger, Boolean, Connection, Select, and_, case, cast, column, func, or_, select, table
 
+from kspan.graph.rules.patterns import COMBINED
 from kspan.model import SpanRow
 from kspan.query import spans as reading
 from kspan.query.explain.as_of import as_of
@@ -66,7 +67,7 @@ def _grouped(cluster: str, trace_id: str, chain: list[str], until: int) -> Selec
     # An expression instead of the column: otherwise SQLite walks through all spans in the order of the index by kind
     # instead of sorting the few of this trace.
     kind = func.coalesce(here.kind, "").label("kind")
-    of_probe = [(here.message.startswith(f"{name} probe"), name) for name in PROBES]
+    of_probe = [(or_(*(here.message.startswith(f"{c}{name} probe") for c in ("", COMBINED))), name) for name in PROBES]
     probe = case(*[(and_(here.reason == "Unhealthy", of), name) for of, name in of_probe], else_="").label("probe")
     # The kubelet reports an image that cannot be pulled twice at once; only one of the Events has the reason.
     order = (here.start_time, case((here.message.startswith("Error: "), 1), else_=0), here.span_id)
@@ -139,4 +140,5 @@ def _key(effect: Effect) -> _Key:
 
 def probe_of(reason: str, message: str) -> str:
     """Return the probe that an Event reports to have failed (Liveness, Readiness, Startup); empty for other Events."""
-    return next((name for name in PROBES if reason == "Unhealthy" and message.startswith(f"{name} probe")), "")
+    own = message.removeprefix(COMBINED) if reason == "Unhealthy" else ""
+    return next((name for name in PROBES if own.startswith(f"{name} probe")), "")

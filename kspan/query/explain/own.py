@@ -3,7 +3,7 @@
 from typing import Final
 
 from kspan import vocabulary
-from kspan.k8s.containers import Ended, sentence
+from kspan.k8s.containers import OOM_KILLED, Ended, sentence
 from kspan.model import SpanRow
 
 TERMINATED: Final = "ContainerTerminated"
@@ -60,12 +60,17 @@ def end_in_words(span: SpanRow) -> str:
     if reason == "Completed" or not (reason or code):
         how = "completed"
     else:
-        how = "was OOMKilled" if reason == "OOMKilled" else f"ended with {reason or 'Error'}"
+        how = "was OOMKilled" if reason == OOM_KILLED else f"ended with {reason or 'Error'}"
     return f"container {name} {how} (exit {code}){_in_run(span)}"
 
 
 def killed_in_words(span: SpanRow) -> str:
-    """Return how a container ended that its kubelet stopped: ``container web was killed (exit 0)``."""
+    """Return how a container ended that its kubelet stopped: ``container web was killed (exit 0)``.
+
+    One that ran out of memory while it was being stopped has ended for that.
+    """
+    if span.attributes.get(vocabulary.CONTAINER_TERMINATED_REASON) == OOM_KILLED:
+        return end_in_words(span)
     return f"container {container_of(span)} was killed by the kubelet (exit {exit_code(span)}){_in_run(span)}"
 
 

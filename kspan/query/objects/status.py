@@ -135,7 +135,8 @@ def _pod(spec: _Json, status: _Json) -> str:
 
 
 def _containers(status: _Json) -> Iterator[_Json]:
-    for part in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"):
+    """Those on which the Pod depends: ephemeral containers are for people who look into it."""
+    for part in ("initContainerStatuses", "containerStatuses"):
         entries = status.get(part)
         yield from (_object(entry) for entry in (entries if isinstance(entries, list) else ()))
 

@@ -131,6 +131,24 @@ def test_a_container_is_stopped_as_its_kubelet_reports(seconds: float, more: dic
     assert of_turn(pod(), event("k", seconds, **({"reason": "Killing"} | more))) == expected
 
 
+@pytest.mark.parametrize(
+    "before, number, expected",
+    [
+        # That run ended in the second from 80: it was stopped for the report at 80.9.
+        (end("e0", 0, 80), 1, "own made 0.8"),
+        (end("e0", 0, 79), 1, "own k 0.95"),
+        (end("e0", 0, 80, field_path="spec.containers{other}"), 1, "own k 0.95"),
+        # Its end is known from when it was received, after the next run had been started.
+        (end("e0", 0, 85), 1, "own made 0.8"),
+        # The numbers have started again at 0.
+        (end("e7", 7, 79.5), 0, "own k 0.95"),
+    ],
+)
+def test_a_report_explains_the_end_of_one_run(before: ContainerTurn, number: int, expected: str) -> None:
+    killing = event("k", 80.9, reason="Killing")
+    assert of_turn(pod(containers=(before,)), killing, run=ended(number)) == expected
+
+
 def test_of_several_reports_the_newest_time_counts() -> None:
     first = event("a", 90, reason="Killing", repeats=[Repeat(98 * SECOND, 2, "", 2)])
     assert of_turn(pod(), first, event("b", 95, reason="Killing")) == "own a 0.95"
@@ -204,7 +222,10 @@ def test_of_two_nodes_with_one_name_the_newer_one_was_lost() -> None:
     [
         ([end("e0", 0), end("e1", 1)], "own e1 0.95"),
         ([end("e1", 1), end("e0", 0)], "own e1 0.95"),
-        ([end("e0", 0), end("e2", 2)], "own e0 0.95"),
+        # The second is the end of the run that was started.
+        ([end("e0", 0), end("e2", 2, 100)], "own e0 0.95"),
+        # The numbers have started again at 0.
+        ([end("e0", 0, 50), end("e7", 7, 90)], "own e7 0.95"),
         ([end("a", 1, 90), end("b", 1, 91)], "own b 0.95"),
         ([end("e1", 1, field_path="spec.containers{other}")], "own made 0.8"),
         ([end("r1", 1, ended=False)], "own made 0.8"),

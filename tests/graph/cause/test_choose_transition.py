@@ -20,7 +20,7 @@ NOT_BY_NODE = Choice(None, ROOT, 0.5)
 
 def chooser_of(state: State, disrupted: Choice = NOT_BY_NODE) -> TransitionChooser:
     needs = Prerequisites(state, built_in_rules(), FoldSettings())
-    return TransitionChooser(state, needs, lambda *_: disrupted)
+    return TransitionChooser(state, needs, lambda *_: disrupted, lambda *_: None)
 
 
 def chosen(

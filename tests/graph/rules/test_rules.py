@@ -161,10 +161,6 @@ CASES: list[Case] = [
         "Node node-1 status is now: NodeNotReady", subject("turns", source="self"),
     ),
     (
-        "kubelet-evicts-pod", "kubelet", "Pod", "Evicted",
-        "The node was low on resource: memory. Threshold quantity: 100Mi, available: 60Mi.", subject("turns", source="self"),
-    ),
-    (
         "scheduler-preempts-pod", "default-scheduler", "Pod", "Preempted",
         f"Preempted by pod {UID} on node worker-0", subject("deletes", source="self", by=UID),
     ),

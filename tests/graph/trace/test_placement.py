@@ -139,7 +139,7 @@ def test_a_trace_has_one_root_the_first_occurrence_which_has_the_link() -> None:
     members.append(placed.add("d", Place(members[0].place.trace, parent="c")))
     placed.placer.gather_roots(members)
     assert [occ.place.parent for occ in members] == ["", "a", "a", "c"]
-    assert [occ.place.link_span for occ in members] == ["cause", "", "z", ""]
+    assert [occ.place.link_span for occ in members] == ["cause", "cause", "z", ""], "each keeps that to its cause"
     carried = [placed.add(name, Place("remote", remote_parent="r")) for name in "ef"]
     placed.placer.gather_roots(carried)
     assert [occ.place.parent for occ in carried] == ["", ""]

@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from kspan import vocabulary
+from kspan.graph.rules.patterns import COMBINED
 from kspan.model import ObjectRow, SpanRow
 from kspan.query import spans as reading
 from kspan.query.explain import manifests
@@ -23,6 +24,9 @@ CORDONED: Final = "unschedulable: true"
 
 _READ: Final = 100
 
+_STOPPED_FOR: Final = re.compile(r"failed (liveness|startup) probe", re.IGNORECASE)
+"""In a message of Killing (pkg/kubelet/kuberuntime, computePodActions)."""
+
 _NODES: Final = re.compile(r"^\d+/\d+ nodes are available: (.*?)\.(?: |$)", re.DOTALL)
 """pkg/scheduler/framework FitError.Error(): why no node fits, then what preemption would do."""
 
@@ -34,18 +38,27 @@ def failed_probe(shown: SpanRow, behind: Sequence[SpanRow]) -> Reason | None:
     failure = next((span for span in behind if span.reason == "Unhealthy" and span.event_uid), None)
     if failure is None:
         return None
-    probe = probe_of(failure.reason, own_message(failure))
-    detail = own_message(failure).partition(":")[2].strip()
+    named = _STOPPED_FOR.search(own_message(behind[0]))
+    probe = named[1].capitalize() if named is not None else probe_of(failure.reason, own_message(failure))
     # The end of a container is known in whole seconds.
     until = shown.start_time + (SECOND - 1 if shown.start_time % SECOND == 0 else 0)
     repeats = [event for event in failure.events if vocabulary.is_repeat(event.attributes)]
+    reports = [(failure.start_time, own_message(failure))]
+    reports += [(each.time, str(each.attributes.get(vocabulary.EVENT_MESSAGE, ""))) for each in repeats]
+    # One combined Event can report several probes.
+    alike = [(time, message) for time, message in reports if probe_of(failure.reason, message) == probe]
     before = [event.attributes for event in repeats if event.time <= until]
-    last = max((event.time for event in repeats), default=0)
+    last = max((time for time, _ in alike[1:]), default=0)
+    first, message = alike[0] if alike else reports[0]
+    detail = message.removeprefix(COMBINED).partition(":")[2].strip()
+    mixed = 0 < len(alike) < len(reports)
     return Reason(
         kind="probe",
-        text=f"its {probe.lower()} probe failed{f': {detail}' if detail else ''}",
-        alike=vocabulary.count_occurrences(failure.attributes, before),
-        first=failure.start_time,
+        text=f"its {f'{probe.lower()} ' if probe else ''}probe failed{f': {detail}' if detail else ''}",
+        alike=sum(time <= until for time, _ in alike)
+        if mixed
+        else vocabulary.count_occurrences(failure.attributes, before),
+        first=first,
         again=last if last > until else 0,
     )
 

@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from kspan import vocabulary
+from kspan.k8s.containers import GONE, OOM_KILLED
 from kspan.model import ObjectRow, SpanRow
 from kspan.query import spans as reading
 from kspan.query.explain import manifests
@@ -18,6 +19,12 @@ from kspan.times import LATEST, parse_time_or_zero
 _READ: Final = 1_000
 """Maximum number of ends of one Pod that are read."""
 
+_OTHERWISE: Final = {
+    "StartError": "its program could not be started",  # containerd
+    "ContainerCannotRun": "its program could not be started",  # dockershim
+    GONE: "its runtime lost it: nobody saw how it ended",
+}
+
 _SIGNALS: Final = {1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE"}
 _SIGNALS_TOO: Final = {9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM"}
 
@@ -25,15 +32,20 @@ _SIGNALS_TOO: Final = {9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 14: "SIGALRM"
 def reason(
     connection: Connection, cluster: str, pod: ObjectRow, shown: SpanRow, behind: Sequence[SpanRow]
 ) -> Reason | None:
-    """Return why a container failed: it ran out of memory, or its program exited; None if it was stopped, or if nobody
-    saw why it ended (ContainerStatusUnknown, StartError: the message says it)."""
+    """Return why a container failed: it ran out of memory, or its program exited or could not be started. None if it
+    was stopped, ended with its node, or has another reason, which says it itself."""
     ended = str(shown.attributes.get(vocabulary.CONTAINER_TERMINATED_REASON, ""))
-    if not shown.error or (behind and behind[0].reason == "Killing") or ended not in ("OOMKilled", "Error"):
+    stopped = bool(behind) and (behind[0].reason == "Killing" or behind[0].object_kind == "Node")
+    if not shown.error or stopped:
         return None
-    if ended == "OOMKilled":
+    if ended == OOM_KILLED:
         kind, text = "memory", f"it ran out of memory{_limit(connection, cluster, pod, shown)}"
-    else:
+    elif ended == "Error":
         kind, text = "exit", f"its program exited with {exit_code(shown)}{_signal(shown)}"
+    elif ended in _OTHERWISE:
+        kind, text = "exit", _OTHERWISE[ended]
+    else:
+        return None
     before = _ends(connection, cluster, pod, shown)
     alike = [each for each in before if _how(each) == _how(shown)]
     lasted = [long for each in alike if (long := _lasted(each)) is not None]
