@@ -54,7 +54,7 @@ def test_an_event_that_a_run_is_stopped_does_not_explain_the_end_of_the_next_one
     # It is below the first occurrence of its episode, which it does not go back to.
     spans = sorted(fold(CLUSTER, c.records)["spans"], key=lambda row: row["start_time"])
     created, last = spans[0], [row for row in spans if row["name"] == "Pod.ContainerTerminated"][-1]
-    assert [(link["span_id"], link["attributes"]) for link in last["links"]] == [
+    assert [(link.span_id, link.attributes) for link in last["links"]] == [
         (created["span_id"], {words.LINK: words.CAUSED_BY})
     ]
 

@@ -75,8 +75,8 @@ class EventIndex:
         return self._decisions.get(uid, [])
 
     def of_containers(self, uid: str, reason: str, field_path: str) -> list[Occurrence]:
-        """The Events about a container of a Pod with a reason that is one of ``OF_CONTAINERS``; without a ``field_path``
-        those about the Pod or Node itself."""
+        """The Events with a reason that is one of ``OF_CONTAINERS``, about a container of a Pod or, without a
+        ``field_path``, about the Pod or Node itself."""
         return [occ for occ in self._of_containers.get((uid, reason), ()) if occ.field_path == field_path]
 
     def top_level(self, kind: str, namespace: str, name: str) -> list[Occurrence]:
