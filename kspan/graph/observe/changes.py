@@ -1,9 +1,11 @@
 """Changes of an object become occurrences: creation, update, deletion, new labels. Pure."""
 
+from collections.abc import Sequence
+
 from kspan.graph.observe import diff, field_managers
 from kspan.graph.observe.condition_diff import ended_phase
 from kspan.graph.observe.diff import join_summaries
-from kspan.graph.observe.field_managers import NO_WRITER, ContentChange, Writer
+from kspan.graph.observe.field_managers import NO_WRITER, ContentChange, FieldManagerEntry, Writer
 from kspan.graph.observe.object_state import ObservedObject
 from kspan.graph.observe.timing import clock_error, estimate_time, middle
 from kspan.graph.rules.references import applier_of, whole_of
@@ -276,12 +278,27 @@ class ChangeObserver:
         """Return who made an update, whose JSON patch is ``patch``."""
         before, now = old.field_managers, new.field_managers
         found = field_managers.find_writer(before, now, seen.record.recorded_at, self.rules.is_controller)
-        if found == NO_WRITER and new.replicas != old.replicas:
-            scaled = (c.manager for c in reversed(old.changes) if c.manager and c.replicas != c.replicas_before)
-            found = field_managers.find_scaler(now, next(scaled, ""))
+        if new.replicas != old.replicas:
+            entries = seen.meta.managedFields
+            if field_managers.is_scaled_without_trace(entries, old.replicas, new.replicas):
+                if found == NO_WRITER or found.probable:
+                    return self._scaler(now, old, found)
+            elif found == NO_WRITER:
+                found = field_managers.find_scaler(now, _last_scaler(old))
         if found == NO_WRITER:
             found = field_managers.owner_of(seen.meta.managedFields, diff.first_pointer(patch))
         return found
+
+    def _scaler(self, now: Sequence[FieldManagerEntry], old: ObjectState, loser: Writer) -> Writer:
+        """Return who scaled an object to zero or from zero: nobody who applies it.
+
+        ``loser``: the manager that had the field before, if it lost it now.
+        """
+        last = loser.manager or _last_scaler(old)
+        if loser.subresource != "scale" and (loser.manager or self.rules.is_person(last)):
+            last = field_managers.command_that_scales(last)
+        found = field_managers.find_scaler(now, last)
+        return found if found != NO_WRITER else Writer(subresource="scale")
 
     def _occurrence(
         self, obj: ObjectState, verb: str, record: LogRecord, floor: int, *, by_version: bool = False
@@ -401,6 +418,11 @@ def _made_while_paused(obj: ObjectState) -> tuple[str, ...]:
         if change.verb == "Create" or change.template_changed:
             found.insert(0, change.span)
     return tuple(found[-PAUSED_KEPT:])
+
+
+def _last_scaler(obj: ObjectState) -> str:
+    """The manager that last set the replicas of an object, as far as that was seen."""
+    return next((c.manager for c in reversed(obj.changes) if c.manager and c.replicas != c.replicas_before), "")
 
 
 def _last_known(obj: ObjectState, gap: Gap) -> int:

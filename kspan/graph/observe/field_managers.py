@@ -240,16 +240,35 @@ def find_writer(
 
 
 def find_scaler(now: Sequence[FieldManagerEntry], last: str) -> Writer:
-    """Return who changed the replicas of an object, if no entry has changed.
+    """Return who changed the replicas of an object, if no entry is new.
 
     The entry of the subresource ``scale`` has no time, and stays the same if one manager scales twice. Scaling to zero
     and from zero leaves no entry at all (apimachinery pkg/util/managedfields/scalehandler.go): it was probably
-    ``last``, the manager that set the replicas before.
+    ``last``, the manager that scaled before.
     """
     scale = next((entry for entry in now if entry.subresource == "scale"), None)
     if scale is not None:
         return Writer(scale.manager, scale.subresource)
     return Writer(last, "scale", probable=True) if last else NO_WRITER
+
+
+def is_scaled_without_trace(entries: Sequence[ManagedFieldsEntry] | None, before: int, after: int) -> bool:
+    """True if an object was scaled to zero or from zero through the subresource ``scale``.
+
+    It is the only way to drop the field from all entries and to leave a value: who applies ``replicas: 0`` keeps it.
+    """
+    return 0 in (before, after) and not any(
+        b'"f:replicas"' in bytes(entry.fieldsV1) and not _is_of_status(entry) for entry in entries or ()
+    )
+
+
+def command_that_scales(manager: str) -> str:
+    """Return the manager by which a command line scales, if ``manager`` is another command of it; otherwise nothing.
+
+    ``kubectl apply`` does not use the subresource ``scale``, and neither do Argo CD, Flux and Helm.
+    """
+    service = service_of(manager)
+    return service if service in ("kubectl", "oc") else ""
 
 
 def owner_of(entries: Sequence[ManagedFieldsEntry] | None, pointer: Sequence[str | int]) -> Writer:
