@@ -277,6 +277,12 @@ class ChangeObserver:
     def _writer(self, seen: ObservedObject, new: ObjectState, old: ObjectState, patch: str) -> Writer:
         """Return who made an update, whose JSON patch is ``patch``."""
         before, now = old.field_managers, new.field_managers
+        written = field_managers.new_entries(before, now)
+        if len(written) > 1 or (written and new.rv <= self.state.clock.gap(seen.record.resource).end):
+            found = self._writer_in_gap(seen, new, written, patch)
+            if found is not None:
+                return found
+            now = tuple([entry for entry in now if entry not in written])
         found = field_managers.find_writer(before, now, seen.record.recorded_at, self.rules.is_controller)
         if new.replicas != old.replicas:
             entries = seen.meta.managedFields
@@ -288,6 +294,17 @@ class ChangeObserver:
         if found == NO_WRITER:
             found = field_managers.owner_of(seen.meta.managedFields, diff.first_pointer(patch))
         return found
+
+    def _writer_in_gap(
+        self, seen: ObservedObject, new: ObjectState, written: list[FieldManagerEntry], patch: str
+    ) -> Writer | None:
+        """Return which of several writes since the version before changed the fields; None if it was none of them."""
+        if patch and new.spec:
+            return field_managers.writer_of_fields(
+                seen.meta.managedFields, written, patch, new.spec, self.rules.is_controller
+            )
+        last = field_managers.newest_entry([entry for entry in written if entry.content] or written)
+        return Writer(last.manager, last.subresource, last.time, probable=len(written) > 1) if last else None
 
     def _scaler(self, now: Sequence[FieldManagerEntry], old: ObjectState, loser: Writer) -> Writer:
         """Return who scaled an object to zero or from zero: nobody who applies it.

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from kspan.graph.observe.diff import owns
 from kspan.graph.observe.timing import PROMPT
 from kspan.k8s.objects import ManagedFieldsEntry, decode_spec
 from kspan.k8s.strict_json import DECODE_ERRORS
@@ -224,7 +225,7 @@ def find_writer(
         is_controller: whether a manager is a controller.
     """
     known = {_identity(entry): entry for entry in before}
-    written = [e for e in now if e.manager != _MERGED and _identity(e) not in known]
+    written = new_entries(before, now)
     altered = [e for e in now if _identity(e) in known and known[_identity(e)].fields != e.fields]
     # Within a second of the write before, the time of an entry stays the same.
     again = [e for e in altered if 0 <= received - e.time < PROMPT]
@@ -237,6 +238,48 @@ def find_writer(
         return NO_WRITER
     loser = max(lost, key=lambda entry: (not is_controller(entry.manager), entry.time, entry.manager))
     return Writer(loser.manager, loser.subresource, probable=True)
+
+
+def new_entries(before: Sequence[FieldManagerEntry], now: Sequence[FieldManagerEntry]) -> list[FieldManagerEntry]:
+    """Return the entries that are new or have a new time. A single write gives one; a gap can contain several."""
+    known = {_identity(entry) for entry in before}
+    return [entry for entry in now if entry.manager != _MERGED and _identity(entry) not in known]
+
+
+def writer_of_fields(
+    entries: Sequence[ManagedFieldsEntry] | None,
+    written: Sequence[FieldManagerEntry],
+    patch: str,
+    spec: bytes,
+    is_controller: Callable[[str], bool],
+) -> Writer | None:
+    """Return who changed fields of an object that may have been written several times since the version before.
+
+    It is the manager whose new entry owns the fields. Of several the newest is chosen, a person or a tool rather than a
+    controller, and it is only probable: the others changed some of them. None if none owns any.
+
+    Args:
+        entries: managedFields now.
+        written: the entries that are new or have a new time.
+        patch: the JSON patch of the change.
+        spec: that of the object now (JSON).
+    """
+    operations = msgspec.json.decode(patch)
+    in_spec = [o for o in operations if o["path"].startswith("/spec")]
+    document = {"spec": msgspec.json.decode(spec) if spec else {}}
+    # Labels count only if nothing else changed. A default that the API server adds has no owner.
+    own = [entry for entry in entries or () if not _is_of_status(entry)]
+    owners = [
+        (o["op"], {_identity_of(entry) for entry in own if owns(entry.fieldsV1, o["path"], document)})
+        for o in in_spec or operations
+        if o["op"] != "remove"
+    ]
+    owning = [entry for entry in written if any(_identity(entry) in found for _, found in owners)]
+    if not owning:
+        return None
+    last = max(owning, key=lambda entry: (not is_controller(entry.manager), entry.time, entry.manager))
+    certain = all(_identity(last) in found or (op == "add" and not found) for op, found in owners)
+    return Writer(last.manager, last.subresource, last.time, probable=not certain)
 
 
 def find_scaler(now: Sequence[FieldManagerEntry], last: str) -> Writer:
@@ -290,6 +333,10 @@ def owner_of(entries: Sequence[ManagedFieldsEntry] | None, pointer: Sequence[str
 
 def _identity(entry: FieldManagerEntry) -> tuple[str, str, int]:
     return entry.manager, entry.subresource, entry.time
+
+
+def _identity_of(entry: ManagedFieldsEntry) -> tuple[str, str, int]:
+    return entry.manager, entry.subresource, parse_time_or_zero(entry.time)
 
 
 def service_of(manager: str) -> str:
