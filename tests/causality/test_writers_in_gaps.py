@@ -7,7 +7,7 @@ import pytest
 from kspan.times import SECOND
 from kspan.vocabulary import FIELD_MANAGER, PROBABLE_MANAGER
 from tests.causality.actors import done, settled
-from tests.causality.cluster import Cluster, Thing
+from tests.causality.cluster import MANAGER, Cluster, Thing
 from tests.causality.drawing import CLUSTER
 from tests.recordings import fold
 
@@ -100,3 +100,41 @@ def test_an_object_scaled_to_zero_in_a_gap_was_not_scaled_by_who_labelled_it(app
         done(c, web)
     ((manager, probable, _),) = changes(c, web)
     assert (manager, probable) == (expected, bool(expected))
+
+
+def test_an_object_created_in_a_gap_was_not_created_by_who_changed_it_later() -> None:
+    c = Cluster()
+    c.apply("Deployment", "other")
+    c.first_list()
+    with c:
+        web = c.create("Deployment", "web", by="helm", replicas=2)
+        c.wait(60)
+        write(c, web, "helm", image="app:v2")
+        write(c, web, "kubectl-edit", replicas=3)
+    assert changes(c, web, "Create") == [("", False, "")]
+
+
+def test_an_object_created_in_a_gap_was_created_by_the_manager_whose_entry_is_as_old() -> None:
+    c = Cluster()
+    c.apply("Deployment", "other")
+    c.first_list()
+    with c:
+        web = c.create("Deployment", "web", by="helm", replicas=2)
+        c.wait(60)
+        write(c, web, "kubectl-edit", replicas=3)
+    assert changes(c, web, "Create") == [("helm", False, "")]
+
+
+@pytest.mark.parametrize("by_stateful_set", [True, False])
+def test_a_claim_was_not_created_by_the_controller_that_bound_it_in_the_same_second(by_stateful_set: bool) -> None:
+    """A StatefulSet's claim was: its controller has the access modes, which never change."""
+    c = Cluster()
+    c.apply("PersistentVolumeClaim", "other")
+    c.first_list()
+    with c:
+        creator = MANAGER if by_stateful_set else "kubectl-client-side-apply"
+        claim = c.create("PersistentVolumeClaim", "data", by=creator, accessModes=["ReadWriteOnce"])
+        c.update(claim, by=MANAGER, volumeName="pv-1")
+        c.wait(60)
+        c.update(claim, by="kubectl-client-side-apply", resources={"requests": {"storage": "1Gi"}})
+    assert changes(c, claim, "Create") == [(MANAGER if by_stateful_set else "", False, "")]

@@ -50,8 +50,7 @@ class ChangeObserver:
 
     def created(self, seen: ObservedObject, new: ObjectState) -> None:
         """Add the creation of an object. If it replaces a dependent that its owner lost, the owner notes that."""
-        entry = field_managers.creator(new.field_managers, new.created, new.owner_manager)
-        entry = entry or field_managers.newest_entry(new.field_managers)
+        entry = self._creator(seen, new)
         writer = Writer(entry.manager, entry.subresource) if entry is not None else NO_WRITER
         occ, change = self._written(seen, new, "Create", writer, new.created)
         self._publish(new, None, occ, change)
@@ -67,6 +66,18 @@ class ChangeObserver:
         if owner is not None and (owner.lost_dependents or in_gap):
             self.state.objects.add_replacement(owner, Replacement(occ.id, occ.rv, occ.time, new.name, new.node))
         self.state.add_change(new, occ, change)
+
+    def _creator(self, seen: ObservedObject, new: ObjectState) -> FieldManagerEntry | None:
+        """Return the entry of who created an object: in a gap, others can have written it since."""
+        entries = new.field_managers
+        if new.kind in field_managers.COMPLETED:
+            entries = field_managers.field_manager_entries(seen.meta.managedFields, content=True)
+        found = field_managers.creator(entries, new.created, new.owner_manager, new.kind)
+        return found if found is not None or self._is_in_gap(seen, new) else field_managers.newest_entry(entries)
+
+    def _is_in_gap(self, seen: ObservedObject, new: ObjectState) -> bool:
+        """True if the version of an object was written while its stream was not watched."""
+        return new.rv <= self.state.clock.gap(seen.record.resource).end
 
     def updated(
         self, seen: ObservedObject, new: ObjectState, old: ObjectState, content: ContentChange | None = None
@@ -278,7 +289,7 @@ class ChangeObserver:
         """Return who made an update, whose JSON patch is ``patch``."""
         before, now = old.field_managers, new.field_managers
         written = field_managers.new_entries(before, now)
-        if len(written) > 1 or (written and new.rv <= self.state.clock.gap(seen.record.resource).end):
+        if len(written) > 1 or (written and self._is_in_gap(seen, new)):
             found = self._writer_in_gap(seen, new, written, patch)
             if found is not None:
                 return found

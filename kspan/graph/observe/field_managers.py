@@ -45,7 +45,8 @@ class FieldManagerEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     fields: int
     """Checksum of the fields."""
     content: tuple[str, ...] = ()
-    """Its fields outside of the metadata, of an object whose content is not known: ``data.app.yaml``."""
+    """Its fields outside of the metadata, to the second level: ``data.app.yaml``. Only for an object whose content is
+    not known, and where several managers have written what a first list shows."""
 
 
 class Writer(msgspec.Struct, frozen=True):
@@ -66,7 +67,7 @@ NO_WRITER: Final = Writer()
 def field_manager_entries(
     entries: Sequence[ManagedFieldsEntry] | None, *, content: bool = False
 ) -> tuple[FieldManagerEntry, ...]:
-    """Return the entries of an object, without those of its status; with ``content`` if nothing else shows it."""
+    """Return the entries of an object, without those of its status; with their ``content`` if asked for."""
     found, without_subresources = [], True
     for entry in entries or ():
         if entry.subresource:
@@ -188,7 +189,18 @@ def node_change(before: bytes, after: bytes) -> str:
     return ""
 
 
-def creator(entries: Sequence[FieldManagerEntry], created: int, owner_manager: str) -> FieldManagerEntry | None:
+COMPLETED: Final = {
+    "Node": "",
+    "PersistentVolume": "spec.accessModes",
+    "PersistentVolumeClaim": "spec.accessModes",
+}
+"""Kinds that controllers of the controller manager complete in the second of their creation, and a field that only the
+creator sets. These controllers create no Nodes."""
+
+
+def creator(
+    entries: Sequence[FieldManagerEntry], created: int, owner_manager: str, kind: str = ""
+) -> FieldManagerEntry | None:
     """Return the entry of the creator of an object; None if none is as old as the object.
 
     Others may have written in the same second. The controller of the owner creates what it owns; the controllers of
@@ -197,8 +209,11 @@ def creator(entries: Sequence[FieldManagerEntry], created: int, owner_manager: s
     Args:
         created: creationTimestamp (ns, in whole seconds).
         owner_manager: the manager that wrote the owner references.
+        kind: that of the object, if the content of the entries is known.
     """
     first = [entry for entry in entries if 0 < entry.time <= created + SECOND]
+    if kind in COMPLETED and any(entry.content for entry in entries):
+        first = [entry for entry in first if entry.manager != SHARED or COMPLETED[kind] in entry.content]
     return min(first, key=lambda e: (e.manager != owner_manager, e.time, e.manager == SHARED, e.manager), default=None)
 
 
