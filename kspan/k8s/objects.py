@@ -112,10 +112,11 @@ class Taint(msgspec.Struct, frozen=True, gc=False):
 
 
 class RollingUpdate(msgspec.Struct, gc=False):
-    """apps/v1 RollingUpdateStatefulSetStrategy."""
+    """apps/v1 RollingUpdateStatefulSetStrategy and RollingUpdateDaemonSet."""
 
     partition: int | None = None
     maxUnavailable: int | str | None = None
+    maxSurge: int | str | None = None
 
 
 class UpdateStrategy(msgspec.Struct, gc=False):

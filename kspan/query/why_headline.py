@@ -135,16 +135,17 @@ def _behind(answer: Why, chain: list[SpanRow], number: int, said: "_Said") -> li
     if not is_root(answer):
         return [("cause unknown, after ", said.first_known(root))]
     if root.reason in VERBS:
-        return [(_word(chain[number:-1]), said.change(root))]
+        return [(_word(chain[number:-1], root), said.change(root))]
     changes = [i for i, span in enumerate(chain) if number < i < len(chain) - 1 and reading.summary_of(span)]
-    known = [(_word(chain[number : changes[-1]]), said.change(chain[changes[-1]]))] if changes else []
+    last = chain[changes[-1]] if changes else root
+    known = [(_word(chain[number : changes[-1]], last), said.change(last))] if changes else []
     return [*known, ("because of ", said.root_event(root))]
 
 
-def _word(links: list[SpanRow]) -> str:
-    """``because``, unless a cause on the way is inferred."""
+def _word(links: list[SpanRow], change: SpanRow) -> str:
+    """``because``, unless a cause on the way to a change is inferred, or who made the change."""
     inferred = any(span.confidence < INFERRED for span in links) and not any(is_end(span) for span in links)
-    return "probably because " if inferred else "because "
+    return "probably because " if inferred or change.attributes.get(vocabulary.PROBABLE_MANAGER) else "because "
 
 
 def _is_history(answer: Why) -> bool:

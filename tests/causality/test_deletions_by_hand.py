@@ -6,7 +6,8 @@ import pytest
 
 from tests.causality.actors import CONTROLLERS, done, new_pod, only, run, running
 from tests.causality.cluster import Cluster, Thing
-from tests.causality.drawing import shows
+from tests.causality.drawing import CLUSTER, shows
+from tests.recordings import fold
 
 OLD, NEW = "create Pod db-0 in StatefulSet db successful", "Create Pod db-0 in StatefulSet db successful"
 
@@ -183,3 +184,115 @@ def test_a_job_deletes_the_pods_that_run_beyond_its_deadline() -> None:
           Job.Failed import  by job-controller  [own] error
         """,
     )
+
+
+def test_a_scale_down_with_nothing_to_delete_does_not_explain_a_later_deletion() -> None:
+    """A quota had refused the third Pod, so that two are all that are wanted since."""
+    c = Cluster()
+    rs = c.apply("ReplicaSet", "web", replicas=3)
+    pods = [new_pod(c, rs, f"web-{n}") for n in range(2)]
+    for pod in pods:
+        run(c, pod)
+    c.status(rs, observedGeneration=1, replicas=2, readyReplicas=2)
+    c.first_list()
+    c.update(rs, replicas=2)
+    done(c, rs)
+    c.wait(1200)
+    c.delete(pods[0], grace=30)
+    run(c, new_pod(c, rs, "web-2", reported=False))
+    c.gone(pods[0])
+    done(c, rs)
+    shows(
+        c,
+        """
+        ReplicaSet.Update web  by kubectl  [root]
+
+        Pod.Delete web-0  by unknown  [root]
+          Pod.Create web-2  by replicaset-controller  [owner]
+            Pod.Scheduled web-2  by default-scheduler  [own]
+            Pod.Started web-2  by kubelet  [own]
+            Pod.Ready web-2  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_surplus_pod_is_deleted_for_the_scale_down_however_late_it_is() -> None:
+    """The controller manager was down."""
+    c = Cluster()
+    rs = c.apply("ReplicaSet", "web", replicas=3)
+    pods = [new_pod(c, rs, f"web-{n}") for n in range(3)]
+    for pod in pods:
+        run(c, pod)
+    done(c, rs)
+    c.first_list()
+    c.update(rs, replicas=2)
+    c.wait(120)
+    c.delete(pods[0], grace=30)
+    c.gone(pods[0])
+    done(c, rs)
+    shows(
+        c,
+        """
+        ReplicaSet.Update web  by kubectl  [root]
+          Pod.Delete web-0  by replicaset-controller  [owner]
+        """,
+    )
+
+
+def updated_agents(c: Cluster, strategy: dict[str, Any], *, ready: bool) -> tuple[Thing, list[Thing]]:
+    """A DaemonSet that is updated: its Pod on the first of three Nodes is new, and perhaps ready."""
+    agent = c.apply("DaemonSet", "agent", updateStrategy={"type": "RollingUpdate", "rollingUpdate": strategy})
+    nodes = ("node-a", "node-b", "node-c")
+    pods = [new_pod(c, agent, f"agent-{node[-1]}", affinity=only(node)) for node in nodes]
+    for pod, node in zip(pods, nodes, strict=True):
+        run(c, pod, node)
+    done(c, agent)
+    c.first_list()
+    c.update(agent, by="kubectl-set", image="app:v2")
+    c.delete(pods[0], grace=5)
+    c.gone(pods[0])
+    new = new_pod(c, agent, "agent-x", affinity=only("node-a"), reported=False)
+    c.bind(new, "node-a")
+    c.status(new, by="kubelet", phase="Running", conditions=[{"type": "Ready", "status": "True" if ready else "False"}])
+    return agent, pods
+
+
+@pytest.mark.parametrize(
+    "strategy, ready, by_controller",
+    [
+        ({"maxUnavailable": 1}, False, False),
+        ({"maxUnavailable": 1}, True, True),
+        ({}, False, False),
+        ({"maxUnavailable": 2}, False, True),
+        ({"maxUnavailable": "50%"}, False, True),
+        ({"maxUnavailable": "10%"}, False, False),
+        # With a surge, an old Pod is deleted once the new one on its Node is ready.
+        ({"maxUnavailable": 0, "maxSurge": 1}, True, False),
+    ],
+)
+@pytest.mark.parametrize("minutes", [0, 20])
+def test_a_daemon_set_replaces_no_ready_pod_while_as_many_are_unavailable_as_may_be(
+    strategy: dict[str, Any], ready: bool, by_controller: bool, minutes: int
+) -> None:
+    c = Cluster()
+    _, pods = updated_agents(c, strategy, ready=ready)
+    c.wait(60 * minutes)
+    c.delete(pods[1], grace=30)
+    c.gone(pods[1])
+    (row,) = [
+        r
+        for r in fold(CLUSTER, c.records)["spans"]
+        if (r["object_uid"], r["reason"]) == (pods[1].meta["uid"], "Delete")
+    ]
+    assert row["service"] == ("daemonset-controller" if by_controller else "unknown")
+
+
+def test_a_daemon_set_replaces_an_old_pod_that_is_not_ready_although_others_are_not_either() -> None:
+    c = Cluster()
+    _, pods = updated_agents(c, {"maxUnavailable": 1}, ready=False)
+    c.wait(60)
+    c.status(pods[1], by="kubelet", phase="Running", conditions=[{"type": "Ready", "status": "False"}])
+    c.delete(pods[1], grace=30)
+    c.gone(pods[1])
+    rows = [r for r in fold(CLUSTER, c.records)["spans"] if r["object_uid"] == pods[1].meta["uid"]]
+    assert {r["service"] for r in rows if r["reason"] == "Delete"} == {"daemonset-controller"}

@@ -9,9 +9,9 @@ import pytest
 from kspan.model import RecordType
 from kspan.times import SECOND, parse_time
 from kspan.vocabulary import TIME_UNCERTAINTY
-from tests.causality.actors import new_pod, settled
-from tests.causality.cluster import Cluster
-from tests.causality.drawing import CLUSTER, draw
+from tests.causality.actors import done, new_pod, new_replicas, settled
+from tests.causality.cluster import MANAGER, Cluster
+from tests.causality.drawing import CLUSTER, draw, shows
 from tests.recordings import fold, journal_of
 
 CASES = Path(__file__).parents[1] / "data" / "cases"
@@ -80,3 +80,51 @@ def test_a_cascade_in_a_recording_is_one_tree_with_uncertain_times(case: str) ->
     uncertain = {row["object_kind"] for row in rows["spans"] if row["attributes"].get(TIME_UNCERTAINTY)}
     assert {"Deployment", "ReplicaSet", "Pod"} <= uncertain
     assert ("Namespace" in uncertain) is (case == "gapcascade-unseen")
+
+
+def test_a_transition_of_what_was_in_progress_before_a_gap_does_not_date_a_later_change_in_the_gap() -> None:
+    """The Deployment became available because it had been created. It was scaled to zero half a minute later."""
+    c = Cluster()
+    c.apply("Deployment", "other")
+    c.first_list()
+    web = c.apply("Deployment", "web", replicas=2)
+    rs = new_replicas(c, web, "web-1", 2, reported=False)
+    c.status(web, observedGeneration=1, replicas=2)
+    c.stop_watching("Deployment")
+    c.wait(1)
+    c.condition(web, "Available", "True")
+    c.wait(30)
+    c.remove(web, replicas=0)
+    c.update(rs, by=MANAGER, replicas=0)
+    scaled = c.now
+    c.wait(0.5)
+    done(c, rs, web)
+    c.list_again()
+    shows(
+        c,
+        """
+        Deployment.Create web  by kubectl  [root]
+          ReplicaSet.Create web-1  by deployment-controller  [owner]
+          Deployment.Available web  by deployment-controller  [own]
+
+        Deployment.Update web  by kubectl  [root]
+          ReplicaSet.Update web-1  by deployment-controller  [owner]
+        """,
+    )
+    (update,) = [row for row in fold(CLUSTER, c.records)["spans"] if row["name"] == "Deployment.Update"]
+    uncertainty = update["attributes"].get(TIME_UNCERTAINTY, 0) * SECOND
+    assert abs(update["start_time"] - scaled) <= max(uncertainty, SECOND)
+
+
+def test_a_transition_of_an_object_that_was_done_before_a_gap_dates_a_change_in_the_gap() -> None:
+    c, web, rs, _ = settled("web")
+    with c:
+        c.wait(600)
+        c.remove(web, replicas=0)
+        removed = c.now
+        c.update(rs, by=MANAGER, replicas=0)
+        c.condition(web, "Available", "True")
+        done(c, rs, web)
+        c.wait(600)
+    (update,) = [row for row in fold(CLUSTER, c.records)["spans"] if row["name"] == "Deployment.Update"]
+    assert abs(update["start_time"] - removed) <= SECOND

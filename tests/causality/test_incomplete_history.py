@@ -242,3 +242,55 @@ def test_a_late_event_of_a_node_belongs_to_the_one_that_there_was() -> None:
     c.receive_all()
     (row,) = [row for row in fold(CLUSTER, c.records)["spans"] if row["event_uid"]]
     assert row["object_uid"] == old.meta["uid"]
+
+
+def test_labelling_is_not_why_a_deployment_in_a_first_list_is_rolled_out() -> None:
+    """A label changes neither the generation nor the pod template: the manager that owns the template changed it."""
+    c = Cluster()
+    web, rs, _ = rolled_out(c, "web", by="helm")
+    c.wait(3600)
+    c.events.clear()
+    c.update(web, by="helm", image="app:v2")
+    two = new_replicas(c, web, "web-2", 1)
+    c.wait(60)
+    c.label(web, tier="front")
+    c.first_list(after=30)
+    scale(c, web, rs, 0)
+    done(c, rs, two, web)
+    shows(
+        c,
+        """
+        Deployment.Update web  by helm  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-2  by deployment-controller  [subject]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Update web-1  by deployment-controller  [subject]
+        """,
+    )
+
+
+def test_an_earlier_rollout_in_a_first_list_is_by_the_manager_that_owns_the_template() -> None:
+    c = Cluster()
+    web, _, _ = rolled_out(c, "web", by="kubectl-client-side-apply")
+    c.wait(3600)
+    c.events.clear()
+    c.update(web, by="helm", image="app:v2")
+    two = new_replicas(c, web, "web-2", 1)
+    c.wait(300)
+    c.update(web, by="kubectl-edit", minReadySeconds=5)
+    done(c, two, web)
+    c.first_list(after=30)
+    assert [(row["name"], row["actor"]) for row in roots_of(c)] == [("Deployment.Update", "helm")]
+
+
+def test_labelling_a_node_is_not_cordoning_it() -> None:
+    c = Cluster()
+    node = c.create("Node", "node-a", by="kubelet")
+    c.wait(3600)
+    c.update(node, by="kubectl-cordon", unschedulable=True)
+    c.wait(60)
+    c.label(node, disk="ssd")
+    c.first_list(after=30)
+    c.event(node, "NodeNotSchedulable", "Node node-a status is now: NodeNotSchedulable", by="kubelet", seen="")
+    (root,) = roots_of(c)
+    assert (root["name"], root["attributes"]["kspan.field_manager"]) == ("Node.Update", "kubectl-cordon")

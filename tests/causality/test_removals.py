@@ -58,7 +58,8 @@ def test_a_change_that_nothing_explains_is_by_nobody_known() -> None:
     assert updates(c, web) == [(received(c, web), "", False)]
 
 
-def test_scaling_to_zero_and_from_zero_is_dated_by_its_receipt_and_probably_made_by_whoever_scaled_before() -> None:
+def test_scaling_to_zero_and_from_zero_is_dated_by_its_receipt_and_probably_made_by_the_command_of_before() -> None:
+    """Not by ``kubectl apply``, which would have kept the field: by ``kubectl scale``."""
     c, web, rs, _ = settled("web", 2)
     times = []
     for replicas in (0, 2, 0):
@@ -67,7 +68,7 @@ def test_scaling_to_zero_and_from_zero_is_dated_by_its_receipt_and_probably_made
         times.append(received(c, web))
         scale(c, web, rs, replicas)
         done(c, rs, web)
-    assert updates(c, web) == [(time, "kubectl-client-side-apply", True) for time in times]
+    assert updates(c, web) == [(time, "kubectl", True) for time in times]
 
 
 def test_the_subresource_scale_is_who_scaled_as_long_as_its_entry_stays() -> None:
@@ -236,3 +237,40 @@ def test_a_recorded_change_whose_entries_are_stale_starts_when_it_was_received()
     (row,) = fold(*journal_of(CASES / "stale-managed-fields.jsonl"))["spans"]
     assert (row["reason"], row["service"]) == ("Update", "unknown")
     assert row["start_time"] == parse_time("2026-05-01T10:01:00.2Z")
+
+
+def scaled_through_subresource(c: Cluster, web: Thing) -> list[tuple[str, bool]]:
+    """(field manager, whether that is only probable) of scaling to zero and from zero."""
+    for replicas in (0, 2):
+        c.wait(20)
+        c.remove(web, replicas=replicas)
+    return [(manager, probable) for _, manager, probable in updates(c, web)]
+
+
+@pytest.mark.parametrize("manager", ["argocd-controller", "helm", "kustomize-controller (apply)", "my-platform"])
+def test_who_applies_an_object_did_not_scale_it_to_zero_through_the_subresource(manager: str) -> None:
+    """It would have kept the field: only the subresource drops it from all entries."""
+    c, web, _, _ = settled("web", 2, by=manager)
+    c.remove(web, replicas=0)
+    done(c, web)
+    assert [(name, probable) for _, name, probable in updates(c, web)] == [("", False)]
+    shows(c, "Deployment.Update web  by unknown  [root]")
+
+
+def test_an_object_of_a_tool_that_applies_is_scaled_from_zero_by_nobody_known() -> None:
+    c, web, _, _ = settled("web", 2, by="argocd-controller")
+    assert scaled_through_subresource(c, web) == [("", False), ("", False)]
+
+
+def test_who_scaled_through_the_subresource_before_probably_scaled_to_zero_and_from_zero() -> None:
+    c, web, _, _ = settled("web", 2)
+    give_up(web, "replicas")
+    c.update(web, by="my-scaler", subresource="scale", replicas=3)
+    assert scaled_through_subresource(c, web)[1:] == [("my-scaler", True), ("my-scaler", True)]
+
+
+def test_who_applies_zero_replicas_scaled_to_zero() -> None:
+    c, web, _, _ = settled("web", 2, by="helm")
+    c.wait(20)
+    c.update(web, by="helm", replicas=0)
+    assert [(name, probable) for _, name, probable in updates(c, web)] == [("helm", False)]

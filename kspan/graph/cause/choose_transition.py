@@ -113,14 +113,15 @@ class TransitionChooser:
         decision = self._decision(obj, transition) if obj.kind not in ("Pod", "Node") else None
         if decision is not None:
             return Choice.event(decision, OWN, 0.8)
-        own = evidence.newest(
+        before = [
             c
             for c in obj.changes
             if c.verb != "Delete"
             and c.rv <= transition.rv
             and (c.exact or c.time <= occ.time + evidence.SLACK)
             and c.generation <= (occ.generation or c.generation)
-        )
+        ]
+        own = evidence.newest(c for c in before if not self._may_be_later(c, occ))
         # A deadline is exceeded because of the change that set it, not because of a dependent.
         timed_out = occ.condition_reason.endswith("DeadlineExceeded")
         find = newest_guarded if obj.kind == "PodDisruptionBudget" else evidence.newest_below
@@ -135,8 +136,17 @@ class TransitionChooser:
             self.prerequisites.require_decided([turn.span])
             return Choice(turn.as_cause(), OWN, 0.9)
         if own is not None:
-            return Choice(own, OWN, 0.95 if occ.generation and own.generation else 0.9)
+            certain = 0.95 if occ.generation and own.generation else 0.9
+            return Choice(own, OWN, certain if own is evidence.newest(before) else 0.8)
         return UNKNOWN
+
+    def _may_be_later(self, change: KnownChange, occ: Occurrence) -> bool:
+        """True if a change may have been made only after a transition, and the transition has another explanation:
+        nobody watched either of them, and the object had not done yet what it was to do before."""
+        if change.exact or not change.range or change.latest <= occ.time + evidence.SLACK:
+            return False
+        made = self.state.occurrence(change.span)
+        return made is not None and made.unsettled
 
     def _eviction(self, occ: Occurrence) -> KnownChange | None:
         """The deletion of a Pod whose eviction used up a PodDisruptionBudget: the budget is written first."""

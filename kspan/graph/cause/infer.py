@@ -8,6 +8,7 @@ would have had.
 from msgspec.structs import replace
 
 from kspan.graph.observe import field_managers
+from kspan.graph.observe.field_managers import FieldManagerEntry
 from kspan.graph.rules.rules import Rules
 from kspan.graph.state.records import SYNTHETIC_CREATE, SYNTHETIC_UPDATE, Baseline, KnownChange, ObjectState, Occurrence
 from kspan.graph.state.state import State
@@ -50,16 +51,24 @@ def infer_changes(
     since = min(near - settings.max_trace_age, state.clock.now - EVENTS_LAST)
     if changed:
         # Whether or not the newest update is inferred for this occurrence: it may be for another.
-        changes += _revisions(state, rules, obj, [newest.time] if newest is not None and updated else [], since)
+        updates = [newest.time] if newest is not None and updated else []
+        changes += _revisions(state, rules, obj, _writers(seen), updates, since)
     there = {change.span for change in obj.changes}
     unknown = [pair for pair in changes if not state.holds(pair[0].id) and pair[0].id not in there]
     return sorted(unknown, key=lambda pair: (pair[1].time, pair[1].span)) if changes else None
 
 
 def _revisions(
-    state: State, rules: Rules, obj: ObjectState, updates: list[int], since: int
+    state: State,
+    rules: Rules,
+    obj: ObjectState,
+    writers: list[FieldManagerEntry],
+    updates: list[int],
+    since: int,
 ) -> list[tuple[Occurrence, KnownChange]]:
-    """The changes of a pod template after ``since`` for which a controller created a revision, whose time they get.
+    """The changes of a pod template after ``since`` for which a controller created a revision.
+
+    Their author is the one of ``writers`` that wrote just before; if there is none, they have the time of the revision.
 
     A revision is created only for a template that no other one has (pkg/controller/deployment/sync.go,
     getNewReplicaSet; statefulset and daemon: newRevision). Next to one of ``updates``, which have better times, none is
@@ -67,6 +76,7 @@ def _revisions(
     """
     kind = _REVISION_KINDS.get(obj.kind)
     changes = []
+    later = [w for w in writers if w.time >= obj.created + SECOND and (not w.content or "spec.template" in w.content)]
     revisions = [other for other in state.objects.dependents(obj.uid) if other.kind == kind] if kind else []
     first = min(((other.created, other.uid) for other in revisions), default=(0, ""))
     for revision in revisions:
@@ -77,9 +87,12 @@ def _revisions(
             continue
         if any(0 <= at - other <= NEARBY for other in updates):
             continue
-        occ = _occurrence(state, rules, obj, "Update", "", at, 0, revision=revision.uid)
+        author = field_managers.newest_entry([w for w in later if 0 <= at - w.time <= NEARBY])
+        manager, time = (author.manager, author.time) if author is not None else ("", at)
+        occ = _occurrence(state, rules, obj, "Update", manager, time, 0, revision=revision.uid)
         template = revision.template if kind == "ReplicaSet" else 0
-        changes.append((occ, KnownChange(occ.id, "Update", occ.rv, at, template=template, manual=True)))
+        manual = not occ.by_controller
+        changes.append((occ, KnownChange(occ.id, "Update", occ.rv, time, template=template, manual=manual)))
     return changes
 
 
@@ -88,10 +101,17 @@ def _was_seen(revision: ObjectState) -> bool:
     return any(c.verb == "Create" and c.rv > SYNTHETIC_UPDATE for c in revision.changes)
 
 
-def _last_writer(rules: Rules, obj: ObjectState, seen: Baseline) -> field_managers.FieldManagerEntry | None:
+def _writers(seen: Baseline) -> list[FieldManagerEntry]:
+    """The entries that own more than metadata, if that is known: labels change neither generation nor template."""
+    entries = seen.field_managers
+    return [entry for entry in entries if entry.content or not any(other.content for other in entries)]
+
+
+def _last_writer(rules: Rules, obj: ObjectState, seen: Baseline) -> FieldManagerEntry | None:
     """The newest entry; for a Node the newest that is not a controller's, because those write all the time."""
-    people = [w for w in seen.field_managers if not rules.is_controller(w.manager)] if obj.kind == "Node" else ()
-    return field_managers.newest_entry(people or seen.field_managers)
+    writers = _writers(seen)
+    people = [w for w in writers if not rules.is_controller(w.manager)] if obj.kind == "Node" else ()
+    return field_managers.newest_entry(people or writers)
 
 
 def _known_change(occ: Occurrence, obj: ObjectState, seen: Baseline, *, newest: bool) -> KnownChange:
@@ -110,7 +130,7 @@ def _known_change(occ: Occurrence, obj: ObjectState, seen: Baseline, *, newest: 
 
 
 def _create(state: State, rules: Rules, obj: ObjectState, seen: Baseline) -> Occurrence:
-    first = field_managers.creator(seen.field_managers, obj.created, obj.owner_manager)
+    first = field_managers.creator(seen.field_managers, obj.created, obj.owner_manager, obj.kind)
     manager = first.manager if first is not None else ""
     occ = _occurrence(state, rules, obj, "Create", manager, obj.created, 1 if seen.generation else 0)
     if len(seen.field_managers) > 1 or seen.generation > 1:
@@ -121,9 +141,7 @@ def _create(state: State, rules: Rules, obj: ObjectState, seen: Baseline) -> Occ
     return replace(occ, traceparent=obj.traceparent, resource_version=version)
 
 
-def _update(
-    state: State, rules: Rules, obj: ObjectState, seen: Baseline, writer: field_managers.FieldManagerEntry
-) -> Occurrence:
+def _update(state: State, rules: Rules, obj: ObjectState, seen: Baseline, writer: FieldManagerEntry) -> Occurrence:
     return _occurrence(state, rules, obj, "Update", writer.manager, writer.time, seen.generation)
 
 

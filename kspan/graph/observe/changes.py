@@ -1,9 +1,11 @@
 """Changes of an object become occurrences: creation, update, deletion, new labels. Pure."""
 
+from collections.abc import Sequence
+
 from kspan.graph.observe import diff, field_managers
 from kspan.graph.observe.condition_diff import ended_phase
 from kspan.graph.observe.diff import join_summaries
-from kspan.graph.observe.field_managers import NO_WRITER, ContentChange, Writer
+from kspan.graph.observe.field_managers import NO_WRITER, ContentChange, FieldManagerEntry, Writer
 from kspan.graph.observe.object_state import ObservedObject
 from kspan.graph.observe.timing import clock_error, estimate_time, middle
 from kspan.graph.rules.references import applier_of, whole_of
@@ -48,8 +50,7 @@ class ChangeObserver:
 
     def created(self, seen: ObservedObject, new: ObjectState) -> None:
         """Add the creation of an object. If it replaces a dependent that its owner lost, the owner notes that."""
-        entry = field_managers.creator(new.field_managers, new.created, new.owner_manager)
-        entry = entry or field_managers.newest_entry(new.field_managers)
+        entry = self._creator(seen, new)
         writer = Writer(entry.manager, entry.subresource) if entry is not None else NO_WRITER
         occ, change = self._written(seen, new, "Create", writer, new.created)
         self._publish(new, None, occ, change)
@@ -65,6 +66,18 @@ class ChangeObserver:
         if owner is not None and (owner.lost_dependents or in_gap):
             self.state.objects.add_replacement(owner, Replacement(occ.id, occ.rv, occ.time, new.name, new.node))
         self.state.add_change(new, occ, change)
+
+    def _creator(self, seen: ObservedObject, new: ObjectState) -> FieldManagerEntry | None:
+        """Return the entry of who created an object: in a gap, others can have written it since."""
+        entries = new.field_managers
+        if new.kind in field_managers.COMPLETED:
+            entries = field_managers.field_manager_entries(seen.meta.managedFields, content=True)
+        found = field_managers.creator(entries, new.created, new.owner_manager, new.kind)
+        return found if found is not None or self._is_in_gap(seen, new) else field_managers.newest_entry(entries)
+
+    def _is_in_gap(self, seen: ObservedObject, new: ObjectState) -> bool:
+        """True if the version of an object was written while its stream was not watched."""
+        return new.rv <= self.state.clock.gap(seen.record.resource).end
 
     def updated(
         self, seen: ObservedObject, new: ObjectState, old: ObjectState, content: ContentChange | None = None
@@ -275,13 +288,45 @@ class ChangeObserver:
     def _writer(self, seen: ObservedObject, new: ObjectState, old: ObjectState, patch: str) -> Writer:
         """Return who made an update, whose JSON patch is ``patch``."""
         before, now = old.field_managers, new.field_managers
+        written = field_managers.new_entries(before, now)
+        if len(written) > 1 or (written and self._is_in_gap(seen, new)):
+            found = self._writer_in_gap(seen, new, written, patch)
+            if found is not None:
+                return found
+            now = tuple([entry for entry in now if entry not in written])
         found = field_managers.find_writer(before, now, seen.record.recorded_at, self.rules.is_controller)
-        if found == NO_WRITER and new.replicas != old.replicas:
-            scaled = (c.manager for c in reversed(old.changes) if c.manager and c.replicas != c.replicas_before)
-            found = field_managers.find_scaler(now, next(scaled, ""))
+        if new.replicas != old.replicas:
+            entries = seen.meta.managedFields
+            if field_managers.is_scaled_without_trace(entries, old.replicas, new.replicas):
+                if found == NO_WRITER or found.probable:
+                    return self._scaler(now, old, found)
+            elif found == NO_WRITER:
+                found = field_managers.find_scaler(now, _last_scaler(old))
         if found == NO_WRITER:
             found = field_managers.owner_of(seen.meta.managedFields, diff.first_pointer(patch))
         return found
+
+    def _writer_in_gap(
+        self, seen: ObservedObject, new: ObjectState, written: list[FieldManagerEntry], patch: str
+    ) -> Writer | None:
+        """Return which of several writes since the version before changed the fields; None if it was none of them."""
+        if patch and new.spec:
+            return field_managers.writer_of_fields(
+                seen.meta.managedFields, written, patch, new.spec, self.rules.is_controller
+            )
+        last = field_managers.newest_entry([entry for entry in written if entry.content] or written)
+        return Writer(last.manager, last.subresource, last.time, probable=len(written) > 1) if last else None
+
+    def _scaler(self, now: Sequence[FieldManagerEntry], old: ObjectState, loser: Writer) -> Writer:
+        """Return who scaled an object to zero or from zero: nobody who applies it.
+
+        ``loser``: the manager that had the field before, if it lost it now.
+        """
+        last = loser.manager or _last_scaler(old)
+        if loser.subresource != "scale" and (loser.manager or self.rules.is_person(last)):
+            last = field_managers.command_that_scales(last)
+        found = field_managers.find_scaler(now, last)
+        return found if found != NO_WRITER else Writer(subresource="scale")
 
     def _occurrence(
         self, obj: ObjectState, verb: str, record: LogRecord, floor: int, *, by_version: bool = False
@@ -401,6 +446,11 @@ def _made_while_paused(obj: ObjectState) -> tuple[str, ...]:
         if change.verb == "Create" or change.template_changed:
             found.insert(0, change.span)
     return tuple(found[-PAUSED_KEPT:])
+
+
+def _last_scaler(obj: ObjectState) -> str:
+    """The manager that last set the replicas of an object, as far as that was seen."""
+    return next((c.manager for c in reversed(obj.changes) if c.manager and c.replicas != c.replicas_before), "")
 
 
 def _last_known(obj: ObjectState, gap: Gap) -> int:

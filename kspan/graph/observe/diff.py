@@ -1,12 +1,13 @@
 """The difference between two versions of an object, as a JSON patch and a readable summary. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from kspan.k8s.json_patch import Operation, Pointer, make_patch
 from kspan.k8s.redact import LAST_APPLIED, mask_values
+from kspan.k8s.strict_json import DECODE_ERRORS
 
 PATCH_LIMIT = 4096
 """Maximum size of a JSON patch in bytes: receivers cut or refuse longer attributes."""
@@ -39,6 +40,7 @@ _WRAPPING = frozenset([*_CONTAINERS, "jobTemplate", "metadata", "spec", "templat
 """Names in a pointer that say nothing to a reader."""
 
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_fields = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 _Described = tuple[Operation, tuple[str, ...]]
@@ -98,8 +100,58 @@ def first_pointer(patch: str) -> Pointer:
     if not patch:
         return ()
     path = str(msgspec.json.decode(patch)[0]["path"])
-    tokens = (token.replace("~1", "/").replace("~0", "~") for token in path.split("/")[1:])
-    return tuple(token for token in tokens if not token.isdecimal())
+    return tuple(token for token in _tokens(path) if not token.isdecimal())
+
+
+def _tokens(path: str) -> list[str]:
+    """Return the tokens of a JSON pointer."""
+    return [token.replace("~1", "/").replace("~0", "~") for token in path.split("/")[1:]]
+
+
+def owns(fields: msgspec.Raw, path: str, document: Any) -> bool:
+    """Return whether an entry of managedFields owns a field, or a part of it.
+
+    The format is that of structured-merge-diff (fieldpath/serialize-pe.go): ``f:`` and the name of a field, ``k:`` and
+    the keys of an item of a list, ``v:`` and the value of an item of a set.
+
+    Args:
+        fields: fieldsV1 of the entry.
+        path: a JSON pointer to the field in ``document``.
+        document: the object, as far as the path leads through it. It shows which item of a list is meant.
+    """
+    try:
+        members = _decode_fields(fields) if fields else {}
+    except DECODE_ERRORS:
+        return False
+    return _contain(members, _tokens(path), document)
+
+
+def _contain(fields: Any, tokens: Sequence[str], document: Any) -> bool:
+    for token in tokens:
+        if isinstance(document, list):
+            document = document[int(token)] if token.isdecimal() and int(token) < len(document) else None
+            key = next((key for key in fields if _is_key_of(key, document)), "")
+        else:
+            document = document.get(token) if isinstance(document, dict) else None
+            key = f"f:{token}"
+        if key not in fields:
+            return False
+        fields = fields[key]
+        if not fields:
+            return True  # One without fields below is owned as a whole.
+    return True
+
+
+def _is_key_of(key: str, item: Any) -> bool:
+    """True for ``k:{"name":"web"}`` and the container ``web``, and for ``v:"a"`` and the text ``a``."""
+    kind, _, text = key.partition(":")
+    try:
+        value = msgspec.json.decode(text) if kind in ("k", "v") else None
+    except DECODE_ERRORS:
+        return False
+    if kind == "k" and isinstance(value, dict) and isinstance(item, dict):
+        return all(item.get(name) == own for name, own in value.items())
+    return kind == "v" and value == item
 
 
 def _operations(before: ComparedFields, after: ComparedFields) -> Iterator[_Described]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from kspan.graph.observe.diff import owns
 from kspan.graph.observe.timing import PROMPT
 from kspan.k8s.objects import ManagedFieldsEntry, decode_spec
 from kspan.k8s.strict_json import DECODE_ERRORS
@@ -44,7 +45,8 @@ class FieldManagerEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     fields: int
     """Checksum of the fields."""
     content: tuple[str, ...] = ()
-    """Its fields outside of the metadata, of an object whose content is not known: ``data.app.yaml``."""
+    """Its fields outside of the metadata, to the second level: ``data.app.yaml``. Only for an object whose content is
+    not known, and where several managers have written what a first list shows."""
 
 
 class Writer(msgspec.Struct, frozen=True):
@@ -65,7 +67,7 @@ NO_WRITER: Final = Writer()
 def field_manager_entries(
     entries: Sequence[ManagedFieldsEntry] | None, *, content: bool = False
 ) -> tuple[FieldManagerEntry, ...]:
-    """Return the entries of an object, without those of its status; with ``content`` if nothing else shows it."""
+    """Return the entries of an object, without those of its status; with their ``content`` if asked for."""
     found, without_subresources = [], True
     for entry in entries or ():
         if entry.subresource:
@@ -187,7 +189,18 @@ def node_change(before: bytes, after: bytes) -> str:
     return ""
 
 
-def creator(entries: Sequence[FieldManagerEntry], created: int, owner_manager: str) -> FieldManagerEntry | None:
+COMPLETED: Final = {
+    "Node": "",
+    "PersistentVolume": "spec.accessModes",
+    "PersistentVolumeClaim": "spec.accessModes",
+}
+"""Kinds that controllers of the controller manager complete in the second of their creation, and a field that only the
+creator sets. These controllers create no Nodes."""
+
+
+def creator(
+    entries: Sequence[FieldManagerEntry], created: int, owner_manager: str, kind: str = ""
+) -> FieldManagerEntry | None:
     """Return the entry of the creator of an object; None if none is as old as the object.
 
     Others may have written in the same second. The controller of the owner creates what it owns; the controllers of
@@ -196,8 +209,11 @@ def creator(entries: Sequence[FieldManagerEntry], created: int, owner_manager: s
     Args:
         created: creationTimestamp (ns, in whole seconds).
         owner_manager: the manager that wrote the owner references.
+        kind: that of the object, if the content of the entries is known.
     """
     first = [entry for entry in entries if 0 < entry.time <= created + SECOND]
+    if kind in COMPLETED and any(entry.content for entry in entries):
+        first = [entry for entry in first if entry.manager != SHARED or COMPLETED[kind] in entry.content]
     return min(first, key=lambda e: (e.manager != owner_manager, e.time, e.manager == SHARED, e.manager), default=None)
 
 
@@ -224,7 +240,7 @@ def find_writer(
         is_controller: whether a manager is a controller.
     """
     known = {_identity(entry): entry for entry in before}
-    written = [e for e in now if e.manager != _MERGED and _identity(e) not in known]
+    written = new_entries(before, now)
     altered = [e for e in now if _identity(e) in known and known[_identity(e)].fields != e.fields]
     # Within a second of the write before, the time of an entry stays the same.
     again = [e for e in altered if 0 <= received - e.time < PROMPT]
@@ -239,17 +255,78 @@ def find_writer(
     return Writer(loser.manager, loser.subresource, probable=True)
 
 
+def new_entries(before: Sequence[FieldManagerEntry], now: Sequence[FieldManagerEntry]) -> list[FieldManagerEntry]:
+    """Return the entries that are new or have a new time. A single write gives one; a gap can contain several."""
+    known = {_identity(entry) for entry in before}
+    return [entry for entry in now if entry.manager != _MERGED and _identity(entry) not in known]
+
+
+def writer_of_fields(
+    entries: Sequence[ManagedFieldsEntry] | None,
+    written: Sequence[FieldManagerEntry],
+    patch: str,
+    spec: bytes,
+    is_controller: Callable[[str], bool],
+) -> Writer | None:
+    """Return who changed fields of an object that may have been written several times since the version before.
+
+    It is the manager whose new entry owns the fields. Of several the newest is chosen, a person or a tool rather than a
+    controller, and it is only probable: the others changed some of them. None if none owns any.
+
+    Args:
+        entries: managedFields now.
+        written: the entries that are new or have a new time.
+        patch: the JSON patch of the change.
+        spec: that of the object now (JSON).
+    """
+    operations = msgspec.json.decode(patch)
+    in_spec = [o for o in operations if o["path"].startswith("/spec")]
+    document = {"spec": msgspec.json.decode(spec) if spec else {}}
+    # Labels count only if nothing else changed. A default that the API server adds has no owner.
+    own = [entry for entry in entries or () if not _is_of_status(entry)]
+    owners = [
+        (o["op"], {_identity_of(entry) for entry in own if owns(entry.fieldsV1, o["path"], document)})
+        for o in in_spec or operations
+        if o["op"] != "remove"
+    ]
+    owning = [entry for entry in written if any(_identity(entry) in found for _, found in owners)]
+    if not owning:
+        return None
+    last = max(owning, key=lambda entry: (not is_controller(entry.manager), entry.time, entry.manager))
+    certain = all(_identity(last) in found or (op == "add" and not found) for op, found in owners)
+    return Writer(last.manager, last.subresource, last.time, probable=not certain)
+
+
 def find_scaler(now: Sequence[FieldManagerEntry], last: str) -> Writer:
-    """Return who changed the replicas of an object, if no entry has changed.
+    """Return who changed the replicas of an object, if no entry is new.
 
     The entry of the subresource ``scale`` has no time, and stays the same if one manager scales twice. Scaling to zero
     and from zero leaves no entry at all (apimachinery pkg/util/managedfields/scalehandler.go): it was probably
-    ``last``, the manager that set the replicas before.
+    ``last``, the manager that scaled before.
     """
     scale = next((entry for entry in now if entry.subresource == "scale"), None)
     if scale is not None:
         return Writer(scale.manager, scale.subresource)
     return Writer(last, "scale", probable=True) if last else NO_WRITER
+
+
+def is_scaled_without_trace(entries: Sequence[ManagedFieldsEntry] | None, before: int, after: int) -> bool:
+    """True if an object was scaled to zero or from zero through the subresource ``scale``.
+
+    It is the only way to drop the field from all entries and to leave a value: who applies ``replicas: 0`` keeps it.
+    """
+    return 0 in (before, after) and not any(
+        b'"f:replicas"' in bytes(entry.fieldsV1) and not _is_of_status(entry) for entry in entries or ()
+    )
+
+
+def command_that_scales(manager: str) -> str:
+    """Return the manager by which a command line scales, if ``manager`` is another command of it; otherwise nothing.
+
+    ``kubectl apply`` does not use the subresource ``scale``, and neither do Argo CD, Flux and Helm.
+    """
+    service = service_of(manager)
+    return service if service in ("kubectl", "oc") else ""
 
 
 def owner_of(entries: Sequence[ManagedFieldsEntry] | None, pointer: Sequence[str | int]) -> Writer:
@@ -271,6 +348,10 @@ def owner_of(entries: Sequence[ManagedFieldsEntry] | None, pointer: Sequence[str
 
 def _identity(entry: FieldManagerEntry) -> tuple[str, str, int]:
     return entry.manager, entry.subresource, entry.time
+
+
+def _identity_of(entry: ManagedFieldsEntry) -> tuple[str, str, int]:
+    return entry.manager, entry.subresource, parse_time_or_zero(entry.time)
 
 
 def service_of(manager: str) -> str:

@@ -123,6 +123,15 @@ def _set_metadata(
     new.annotations = diff.compared_annotations(meta.annotations) or None if meta.annotations and described else None
 
 
+def baseline_entries(seen: ObservedObject, new: ObjectState) -> tuple[field_managers.FieldManagerEntry, ...]:
+    """Return the entries of a listed object. If there are several, their content shows who changed more than labels,
+    and who only completed what another one created."""
+    several = len(new.field_managers) > 1 and (new.generation > 1 or new.kind in field_managers.COMPLETED)
+    if not several:
+        return new.field_managers
+    return field_managers.field_manager_entries(seen.meta.managedFields, content=True)
+
+
 def _set_spec(new: ObjectState, seen: ObservedObject, known: ObjectState | None) -> None:
     _, obj, meta, spec, *_ = seen
     if known is None or not meta.generation or meta.generation != known.generation:

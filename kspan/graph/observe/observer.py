@@ -12,6 +12,7 @@ from kspan.graph.observe.failures import FailureObserver
 from kspan.graph.observe.object_state import (
     LABELLED,
     ObservedObject,
+    baseline_entries,
     next_state,
     observed_object,
     owner_rows,
@@ -59,7 +60,8 @@ class Observer:
     def _observe(self, seen: ObservedObject, known: ObjectState | None) -> None:
         new = self._remember(seen, known)
         if seen.record.type is RecordType.LISTED:
-            self.state.objects.set_baseline(new, deleting=bool(seen.meta.deletionTimestamp))
+            writers = baseline_entries(seen, new)
+            self.state.objects.set_baseline(new, writers, deleting=bool(seen.meta.deletionTimestamp))
             if new.kind == "Pod":
                 self.containers.remember(seen, new)
             elif new.kind in self.rules.sources:

@@ -5,6 +5,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from kspan.graph.observe.field_managers import FieldManagerEntry
 from kspan.graph.state.delta_builder import DeltaBuilder
 from kspan.graph.state.event_clock import EventClock
 from kspan.graph.state.object_index import ObjectIndex, share_loaded
@@ -191,10 +192,10 @@ class Objects:
             obj.awaits = kind
             self._delta.objects[obj.uid] = None
 
-    def set_baseline(self, obj: ObjectState, *, deleting: bool) -> None:
+    def set_baseline(self, obj: ObjectState, field_managers: tuple[FieldManagerEntry, ...], *, deleting: bool) -> None:
         """Keep an object as the first list shows it: unseen changes are inferred from that."""
         obj.deleting = deleting
-        obj.baseline = Baseline(obj.resource_version, obj.generation, obj.replicas, obj.template, obj.field_managers)
+        obj.baseline = Baseline(obj.resource_version, obj.generation, obj.replicas, obj.template, field_managers)
         self._delta.objects[obj.uid] = None
 
     def mark_deleting(self, obj: ObjectState) -> None:

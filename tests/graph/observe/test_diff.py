@@ -3,10 +3,11 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 
-from kspan.graph.observe.diff import PATCH_LIMIT, SUMMARY_LIMIT, ComparedFields, compared_annotations, describe
+from kspan.graph.observe.diff import PATCH_LIMIT, SUMMARY_LIMIT, ComparedFields, compared_annotations, describe, owns
 from kspan.k8s.redact import LAST_APPLIED, MASK, mask_values
 from tests.k8s.test_json_patch import apply, documents, typed
 
@@ -231,3 +232,44 @@ def test_a_change_of_a_template_names_the_container_or_the_map(after: ComparedFi
 )
 def test_the_key_of_a_map_has_its_parent(before: ComparedFields, after: ComparedFields, summary: str) -> None:
     assert describe(before, after)[1] == summary
+
+
+CONTAINERS: dict[str, Any] = {
+    "f:containers": {'k:{"name":"a"}': {".": {}, "f:name": {}}, 'k:{"name":"b"}': {"f:image": {}}}
+}
+
+
+@pytest.mark.parametrize(
+    "path, expected",
+    [
+        ("/spec/replicas", True),
+        ("/spec/paused", False),
+        ("/spec/template/containers/0/image", False),
+        ("/spec/template/containers/1/image", True),
+        ("/spec/template/containers/2/image", False),
+        ("/spec/template/containers/x", False),
+        ("/spec/template/containers", True),
+        # A field without fields below is owned as a whole.
+        ("/spec/selector/matchLabels/app", True),
+        ("/metadata/annotations/example.com~1a", True),
+        ("/metadata/finalizers/0", False),
+        ("/metadata/finalizers/1", True),
+    ],
+)
+def test_an_entry_of_managed_fields_owns_fields_and_items_of_lists(path: str, expected: bool) -> None:
+    metadata: dict[str, Any] = {
+        "f:annotations": {"f:example.com/a": {}},
+        "f:finalizers": {'v:"two"': {}, "v:broken": {}},
+    }
+    spec = {"f:replicas": {}, "f:selector": {}, "f:template": CONTAINERS}
+    own = msgspec.Raw(msgspec.json.encode({"f:spec": spec, "f:metadata": metadata}))
+    document = {
+        "spec": {"template": {"containers": [{"name": "a"}, {"name": "b"}, {"name": "c"}]}},
+        "metadata": {"finalizers": ["one", "two"]},
+    }
+    assert owns(own, path, document) is expected
+
+
+@pytest.mark.parametrize("fields", [b"", b"[]", b"{"])
+def test_invalid_fields_own_nothing(fields: bytes) -> None:
+    assert not owns(msgspec.Raw(fields), "/spec", {})
