@@ -5,6 +5,7 @@ from kspan.graph.cause.choice import OWN, OWNER, PLACE, ROOT, Choice
 from kspan.graph.cause.controller_deletes import ordered_by_owner
 from kspan.graph.cause.prerequisites import Prerequisites
 from kspan.graph.observe.condition_diff import ENDED
+from kspan.graph.observe.rollout_status import ENDED_BY_KUBELET
 from kspan.graph.rules.rules import Disruption, Rules
 from kspan.graph.state.records import KnownChange, ObjectState, Occurrence
 from kspan.graph.state.state import State
@@ -37,7 +38,7 @@ class DeletionChooser:
         if cascade is not None:
             return cascade
         if obj.disruption:
-            return self.of_disruption(occ, obj)._replace(message=obj.disruption)
+            return (self._failed_before(occ, obj) or self.of_disruption(occ, obj))._replace(message=obj.disruption)
         removed = self._node_in_gap(occ, obj, ("deleted",), "pod-garbage-collector")
         if removed is not None:
             return removed
@@ -93,6 +94,16 @@ class DeletionChooser:
             if bad is not None and bad.bad:
                 return Choice(self.prerequisites.require_cause(bad), PLACE, 0.8, actor=actor)
         return Choice(None, ROOT, 0.5, actor=actor)
+
+    def _failed_before(self, occ: Occurrence, pod: ObjectState) -> Choice | None:
+        """The transition of a Pod to Failed with which its deletion began (``is_removed``)."""
+        if pod.disruption == ENDED_BY_KUBELET or not evidence.had_ended(pod, occ):
+            return None
+        last = evidence.newest_transition((t for t in pod.transitions if t.type in ENDED), occ)
+        if last is None or occ.earliest - last.time > evidence.MATCH:
+            return None
+        actor = self.rules.disruptions.get(pod.disruption, Disruption()).actor or occ.actor
+        return Choice(self.prerequisites.require_cause(last), OWN, 0.9, actor=actor)
 
     def _by_owners_controller(self, occ: Occurrence, obj: ObjectState, owner: ObjectState) -> Choice | None:
         """Why the owner's controller deleted a dependent; None if it did not."""

@@ -20,6 +20,9 @@ class Progress(NamedTuple):
     """True if it ended with a failure."""
 
 
+ENDED_BY_KUBELET = "TerminationByKubelet"
+"""Reason of the condition DisruptionTarget with which a Pod fails and stays (core/v1 PodReasonTerminationByKubelet)."""
+
 SETTLED = Progress(progressing=False, failed=False)
 PROGRESSING = Progress(progressing=True, failed=False)
 
@@ -98,7 +101,7 @@ def _job(_obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
 
 def _pod(_obj: KubeObject, _spec: Spec, status: ObjectStatus) -> Progress:
     if status.phase in ("Succeeded", "Failed"):
-        return Progress(progressing=False, failed=status.phase == "Failed")
+        return Progress(progressing=False, failed=status.phase == "Failed" and not is_removed(status))
     if status.phase == "Running" and _is_true(status, "Ready"):
         return SETTLED
     return PROGRESSING
@@ -199,3 +202,13 @@ def disruption_reason(status: ObjectStatus) -> str:
     """
     condition = _condition(status, "DisruptionTarget")
     return condition.reason if condition is not None and condition.status == "True" else ""
+
+
+def is_removed(status: ObjectStatus) -> bool:
+    """True for a Pod that is disrupted by being deleted.
+
+    The Pod garbage collector writes the phase Failed, in one patch with the condition, before it deletes a Pod
+    (pkg/controller/podgc/gc_controller.go, markFailedAndDeletePodWithCondition): the Pod itself did not fail. A kubelet
+    that ends a Pod does not delete it.
+    """
+    return disruption_reason(status) not in ("", ENDED_BY_KUBELET)
