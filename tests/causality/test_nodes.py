@@ -57,6 +57,48 @@ def test_a_drain_is_caused_by_the_cordon() -> None:
     )
 
 
+def test_the_evictions_of_a_drain_long_after_the_cordon_are_one_trace() -> None:
+    c = Cluster()
+    old = node(c)
+    _, rs, (one, two) = rolled_out(c, "web", 2)
+    api, _, (three,) = rolled_out(c, "api")
+    c.first_list()
+    c.update(old, by="kubectl-cordon", unschedulable=True)
+    c.wait(60)
+    for pod in (one, three):
+        evict(c, pod, "EvictionByEvictionAPI")
+        c.wait(2)
+        c.gone(pod)
+    run(c, new_pod(c, rs, "web-1-c", reported=False), "node-b")
+    c.update(api, by="kubectl", subresource="scale", replicas=2)
+    c.wait(60)
+    evict(c, two, "EvictionByEvictionAPI")
+    c.gone(two)
+    shows(
+        c,
+        """
+        Node.Update node-a  by kubectl  [root]
+
+        (continues Node.Update node-a trace)
+        Pod.Delete web-1-a  by unknown  [place]
+          Pod.Killing web-1-a  by kubelet  [own]
+          Pod.Delete api-1-a  by unknown  [place]
+            Pod.Killing api-1-a  by kubelet  [own]
+          Pod.Create web-1-c  by replicaset-controller  [owner]
+            Pod.Scheduled web-1-c  by default-scheduler  [own]
+            Pod.Started web-1-c  by kubelet  [own]
+            Pod.Ready web-1-c  by kubelet  [own]
+
+        (incomplete)
+        Deployment.Update api  by kubectl  [root]
+
+        (continues Node.Update node-a trace)
+        Pod.Delete web-1-b  by unknown  [place]
+          Pod.Killing web-1-b  by kubelet  [own]
+        """,
+    )
+
+
 def test_an_eviction_from_a_node_that_nobody_drains_is_a_root() -> None:
     """The node was changed recently, but not in a way that evicts Pods."""
     c = Cluster()
