@@ -13,6 +13,9 @@ from kspan.k8s.objects import decode_spec
 from kspan.settings import FoldSettings
 from kspan.times import SECOND
 
+FOREGROUND = "foregroundDeletion"
+"""Finalizer of an object whose dependents the garbage collector deletes first (FinalizerDeleteDependents)."""
+
 NOT_WATCHED = 0.1
 """By how much the confidence is lower if the deletion or its cause was not watched but found by comparing lists."""
 
@@ -64,13 +67,24 @@ class DeletionChooser:
             owner = self.state.object(uid)
             last = owner.changes[-1] if owner is not None and owner.changes else None
             if last is not None and last.verb == "Delete" and evidence.before(last, occ):
-                return Choice(last, OWNER, 0.95, actor="garbage-collector")
+                actor = "unknown" if self._is_held(last, occ) else "garbage-collector"
+                return Choice(last, OWNER, 0.95, actor=actor)
         namespaces = self.state.objects.named("Namespace", "", obj.namespace)
         # The name may have been used again since.
         own = [namespace for namespace in namespaces if namespace.created <= obj.created + evidence.SLACK][-1:]
         deletions = (c for namespace in own for c in namespace.changes if c.verb == "Delete")
         last = evidence.newest(c for c in deletions if evidence.before(c, occ))
         return Choice(last, PLACE, 0.9, actor="namespace-controller") if last is not None else None
+
+    def _is_held(self, deletion: KnownChange, occ: Occurrence) -> bool:
+        """True if an owner that is being deleted still existed at ``occ``, because of finalizers of others than the
+        garbage collector: that deletes dependents when their owner is gone, or has its finalizer
+        (pkg/controller/garbagecollector/garbagecollector.go, attemptToDeleteItem)."""
+        owner = self.state.occurrence(deletion.span)
+        held = (
+            [f.name for f in owner.finalizers if not f.removed or f.removed > occ.latest] if owner is not None else []
+        )
+        return bool(held) and FOREGROUND not in held
 
     def _node_in_gap(self, occ: Occurrence, pod: ObjectState, effects: tuple[str, ...], actor: str) -> Choice | None:
         """The change of the Node because of which a Pod may have been deleted while nobody watched, so that its
@@ -127,6 +141,21 @@ class DeletionChooser:
             if last is not None and occ.earliest - last.time <= evidence.MATCH
             else None
         )
+
+    def of_announcement(self, reporter: ObjectState, event: Occurrence) -> Choice | None:
+        """The taint of a Node, for an Event that reports that this Node, or the object for which it was started, is
+        being deleted. Karpenter launches replacements between the two (pkg/controllers/disruption/queue.go)."""
+        if event.subject is None or event.subject.means != "deletes":
+            return None
+        owned = (node for node in self.state.objects.dependents(reporter.uid) if node.kind == "Node")
+        last = evidence.newest(
+            change
+            for node in ([reporter] if reporter.kind == "Node" else owned)
+            if (change := _node_change(node, event, ("closed", "evicts"))) is not None
+        )
+        if last is None or event.time - last.time > self.settings.max_trace_age:
+            return None
+        return Choice(last, OWN if reporter.kind == "Node" else PLACE, 0.9)
 
     def newest_of_node(self, occ: Occurrence, effects: tuple[str, ...]) -> KnownChange | None:
         """The newest change of a Pod's Node before ``occ`` that had one of these effects."""

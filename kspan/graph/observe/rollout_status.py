@@ -113,6 +113,14 @@ def _node(_obj: KubeObject, _spec: Spec, status: ObjectStatus) -> Progress:
     return PROGRESSING if ready is not None and ready.status != "True" else SETTLED
 
 
+def _node_claim(obj: KubeObject, _spec: Spec, status: ObjectStatus) -> Progress:
+    """That of Karpenter: its Node is launched, registers, and is initialized; one that does not register within 15
+    minutes is deleted (pkg/controllers/nodeclaim/lifecycle)."""
+    if not obj.apiVersion.startswith("karpenter.sh/") or not status.conditions:
+        return SETTLED
+    return SETTLED if _is_true(status, "Initialized") else PROGRESSING
+
+
 def _rollout(obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
     """That of Argo Rollouts (utils/rollout/rolloututil.go, GetRolloutPhase); others have none."""
     if not obj.apiVersion.startswith("argoproj.io/"):
@@ -150,6 +158,7 @@ _KINDS = {
     "DaemonSet": _daemon_set,
     "Job": _job,
     "Node": _node,
+    "NodeClaim": _node_claim,
     "Pod": _pod,
     "Rollout": _rollout,
 }
