@@ -10,7 +10,9 @@ from typing import Any
 import msgspec
 
 from kspan.model import LogRecord
+from kspan.times import SECOND
 from kspan.vocabulary import OUTCOME
+from tests.causality.actors import run
 from tests.causality.cluster import Cluster, Thing, second
 from tests.causality.drawing import CLUSTER, shows
 from tests.recordings import Rows, fold
@@ -306,3 +308,46 @@ def without_managed_fields(record: LogRecord) -> LogRecord:
     raw = json.loads(record.payload)
     raw["metadata"].pop("managedFields", None)
     return msgspec.structs.replace(record, payload=json.dumps(raw).encode())
+
+
+def test_the_pods_that_a_restart_evicts_one_after_the_other_are_below_it() -> None:
+    """Without a new pod template (rollout/restart.go)."""
+    c = Cluster()
+    web, rs = deployed(c, canary={"steps": STEPS})
+    old = [c.create("Pod", f"web-1-{letter}", owner=rs, containers=[{"name": "app"}]) for letter in "ab"]
+    for pod in old:
+        run(c, pod)
+    c.first_list()
+    c.update(web, by=PLUGIN, restartAt=second(c.now))
+    state(c, web, "Healthy", 2, 2)
+    for pod in old:
+        c.condition(pod, "DisruptionTarget", "True", reason="EvictionByEvictionAPI", by="kube-apiserver")
+        c.delete(pod, grace=5)
+        run(c, c.create("Pod", f"{pod.name}-new", owner=rs, containers=[{"name": "app"}]))
+        c.wait(30)
+        c.gone(pod)
+    state(c, web, "Healthy", 2, 2, restartedAt=web.raw["spec"]["restartAt"])
+    shows(
+        c,
+        """
+        Rollout.Update web  by kubectl  [root]
+          Pod.Delete web-1-a  by rollouts-controller  [owner]
+            Pod.Create web-1-a-new  by replicaset-controller  [owner]
+              Pod.Scheduled web-1-a-new  by default-scheduler  [own]
+              Pod.Started web-1-a-new  by kubelet  [own]
+              Pod.Ready web-1-a-new  by kubelet  [own]
+          Pod.Delete web-1-b  by rollouts-controller  [owner]
+            Pod.Create web-1-b-new  by replicaset-controller  [owner]
+              Pod.Scheduled web-1-b-new  by default-scheduler  [own]
+              Pod.Started web-1-b-new  by kubelet  [own]
+              Pod.Ready web-1-b-new  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_restart_that_is_ordered_for_later_does_not_keep_its_trace_open() -> None:
+    c = Cluster()
+    web, _ = deployed(c, canary={"steps": STEPS})
+    c.update(web, by=PLUGIN, restartAt=second(c.now + 3600 * SECOND))
+    state(c, web, "Healthy", 2, 2)
+    shows(c, "Rollout.Update web  by kubectl  [root]")

@@ -10,6 +10,7 @@ from kspan.graph.rules.rules import Disruption, Rules
 from kspan.graph.state.records import KnownChange, ObjectState, Occurrence
 from kspan.graph.state.state import State
 from kspan.k8s.objects import decode_spec
+from kspan.k8s.workloads import restart_time
 from kspan.settings import FoldSettings
 from kspan.times import SECOND
 
@@ -41,7 +42,8 @@ class DeletionChooser:
         if cascade is not None:
             return cascade
         if obj.disruption:
-            return (self._failed_before(occ, obj) or self.of_disruption(occ, obj))._replace(message=obj.disruption)
+            begun = self._failed_before(occ, obj) or self._restarted(occ, obj)
+            return (begun or self.of_disruption(occ, obj))._replace(message=obj.disruption)
         removed = self._node_in_gap(occ, obj, ("deleted",), "pod-garbage-collector")
         if removed is not None:
             return removed
@@ -118,6 +120,22 @@ class DeletionChooser:
             return None
         actor = self.rules.disruptions.get(pod.disruption, Disruption()).actor or occ.actor
         return Choice(self.prerequisites.require_cause(last), OWN, 0.9, actor=actor)
+
+    def _restarted(self, occ: Occurrence, pod: ObjectState) -> Choice | None:
+        """The order to restart the Pods of a Rollout: its controller evicts those that are older than the time in
+        restartAt (argoproj/argo-rollouts rollout/restart.go). None if the Pod's Node was closed after the order."""
+        above = evidence.controlling(self.state, pod)
+        rollout = evidence.controlling(self.state, above) if above is not None else None
+        if rollout is None or rollout.kind != "Rollout" or not (at := restart_time(rollout.spec)):
+            return None
+        if not pod.created < at <= occ.latest + evidence.SLACK:
+            return None
+        orders = [c for c in rollout.changes if c.verb == "Update" and c.manual and evidence.before(c, occ)]
+        order = min(orders, key=lambda c: (abs(c.time - at), c.order, c.span), default=None)
+        other = self.of_disruption(occ, pod).cause
+        if order is None or (other is not None and other.order > order.order):
+            return None
+        return Choice(order, OWNER, 0.85, actor=self.rules.actors.get(rollout.kind, ""))
 
     def _by_owners_controller(self, occ: Occurrence, obj: ObjectState, owner: ObjectState) -> Choice | None:
         """Why the owner's controller deleted a dependent; None if it did not."""

@@ -6,8 +6,9 @@ cycles of Pods and Jobs.
 
 from typing import NamedTuple
 
+from kspan.graph.observe.field_managers import last_write
 from kspan.k8s.objects import Condition, KubeObject, ObjectStatus, Spec
-from kspan.k8s.workloads import is_scaled_down_later, pause_ends
+from kspan.k8s.workloads import is_restarting, is_scaled_down_later, pause_ends
 from kspan.times import parse_time_or_zero
 
 
@@ -129,6 +130,8 @@ def _rollout(obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
         return PROGRESSING
     if status.phase == "Degraded":
         return Progress(progressing=True, failed=True)
+    if is_restarting(bytes(obj.spec), bytes(obj.status), last_write(obj.metadata.managedFields)):
+        return PROGRESSING
     if spec.paused or status.phase == "Paused":
         ends = not spec.paused and pause_ends(bytes(obj.spec), bytes(obj.status))
         return Progress(progressing=ends, failed=False)
