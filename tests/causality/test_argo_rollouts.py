@@ -12,7 +12,7 @@ import msgspec
 from kspan.model import LogRecord
 from kspan.times import SECOND
 from kspan.vocabulary import OUTCOME
-from tests.causality.actors import run
+from tests.causality.actors import done, run
 from tests.causality.cluster import Cluster, Thing, second
 from tests.causality.drawing import CLUSTER, shows
 from tests.recordings import Rows, fold
@@ -351,3 +351,47 @@ def test_a_restart_that_is_ordered_for_later_does_not_keep_its_trace_open() -> N
     c.update(web, by=PLUGIN, restartAt=second(c.now + 3600 * SECOND))
     state(c, web, "Healthy", 2, 2)
     shows(c, "Rollout.Update web  by kubectl  [root]")
+
+
+def test_a_rollout_follows_from_the_update_of_the_deployment_whose_pod_template_it_uses() -> None:
+    """Nothing in its own spec changes; its Events have a version that is older than the update."""
+    c = Cluster()
+    source = c.create("Deployment", "web", by="kubectl-create", image="app:v1", replicas=0)
+    other = c.create("Deployment", "other", by="kubectl-create", image="app:v1", replicas=0)
+    web = c.create("Rollout", "web", by="kubectl-create", replicas=2, strategy={"canary": {"steps": []}})
+    del web.raw["spec"]["template"]
+    web.raw["spec"]["workloadRef"] = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    stable = replica_set(c, web, "web-1", 2)
+    state(c, web, "Healthy", 2, 2, workloadObservedGeneration="1")
+    c.first_list()
+    c.update(web, by="kubectl", replicas=3)
+    state(c, web, "Healthy", 2, 2)
+    c.wait(60)
+    c.update(source, by="kubectl-set", image="app:v2")
+    c.update(other, by="kubectl-set", image="app:v2")
+    done(c, source, other)
+    c.event(web, "RolloutNotCompleted", "Rollout not completed, started update to revision 2 (2)", by=CONTROLLER)
+    canary = replica_set(c, web, "web-2", 0)
+    c.event(web, "NewReplicaSetCreated", "Created ReplicaSet web-2 (revision 2)", by=CONTROLLER)
+    state(c, web, "Progressing", 2, 0, workloadObservedGeneration="2")
+    c.wait(20)
+    pods(c, web, canary, 0, 2)
+    pods(c, web, stable, 2, 0)
+    state(c, web, "Healthy", 2, 2)
+    shows(
+        c,
+        """
+        Rollout.Update web  by kubectl  [root]
+
+        Deployment.Update web  by kubectl  [root]
+          Rollout.RolloutNotCompleted web  by rollouts-controller  [own]
+          Rollout.NewReplicaSetCreated web  by rollouts-controller  [owner]
+            ReplicaSet.Create web-2  by rollouts-controller  [subject]
+          Rollout.ScalingReplicaSet web  by rollouts-controller  [owner]
+            ReplicaSet.Update web-2  by rollouts-controller  [subject]
+          Rollout.ScalingReplicaSet web  by rollouts-controller  [owner]
+            ReplicaSet.Update web-1  by rollouts-controller  [subject]
+
+        Deployment.Update other  by kubectl  [root]
+        """,
+    )
