@@ -146,6 +146,31 @@ def _analysis_run(obj: KubeObject, _spec: Spec, status: ObjectStatus) -> Progres
     return Progress(progressing=not ends, failed=status.phase in ("Failed", "Error"))
 
 
+def _run(obj: KubeObject, _spec: Spec, status: ObjectStatus) -> Progress:
+    """That of a PipelineRun, TaskRun or CustomRun of Tekton (tektoncd/pipeline docs/pipelineruns.md, "Monitoring
+    execution status"). One that is pending by its spec waits for a person."""
+    found = _condition(status, "Succeeded")
+    if not obj.apiVersion.startswith("tekton.dev/"):
+        return SETTLED
+    if found is None or found.status == "Unknown":
+        return SETTLED if found is not None and found.reason == "PipelineRunPending" else PROGRESSING
+    return Progress(progressing=False, failed=found.status == "False")
+
+
+def _workflow(obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
+    """That of Argo Workflows (argoproj/argo-workflows pkg/apis/workflow/v1alpha1, WorkflowPhase)."""
+    if not obj.apiVersion.startswith("argoproj.io/"):
+        return SETTLED
+    progressing = status.phase in ("Pending", "Running") and not spec.suspend
+    return Progress(progressing, failed=status.phase in ("Failed", "Error"))
+
+
+def _workload(obj: KubeObject, _spec: Spec, status: ObjectStatus) -> Progress:
+    """That of Kueue: it waits until it is admitted; from then on its Job is progressing. A server is never finished."""
+    over = any(_is_true(status, kind) for kind in ("Admitted", "Finished", "Evicted"))
+    return SETTLED if over or not obj.apiVersion.startswith("kueue.x-k8s.io/") else PROGRESSING
+
+
 def _reconciled(obj: KubeObject, status: ObjectStatus) -> Progress:
     kind, reason = _CONDITIONS[obj.kind]
     found = _condition(status, kind)
@@ -155,6 +180,7 @@ def _reconciled(obj: KubeObject, status: ObjectStatus) -> Progress:
 
 _KINDS = {
     "AnalysisRun": _analysis_run,
+    "CustomRun": _run,
     "Deployment": _deployment,
     "ReplicaSet": _replica_set,
     "StatefulSet": _stateful_set,
@@ -162,8 +188,12 @@ _KINDS = {
     "Job": _job,
     "Node": _node,
     "NodeClaim": _node_claim,
+    "PipelineRun": _run,
     "Pod": _pod,
     "Rollout": _rollout,
+    "TaskRun": _run,
+    "Workflow": _workflow,
+    "Workload": _workload,
 }
 
 ASSESSED = frozenset(_KINDS)
