@@ -91,7 +91,7 @@ class SelectingSpec(msgspec.Struct, gc=False):
 
 
 class ScaleTarget(msgspec.Struct, gc=False):
-    """autoscaling CrossVersionObjectReference."""
+    """autoscaling CrossVersionObjectReference; argoproj ObjectRef."""
 
     kind: str = ""
     name: str = ""
@@ -194,6 +194,7 @@ class Spec(msgspec.Struct, gc=False):
     updateStrategy: UpdateStrategy | None = None
     strategy: DeploymentStrategy | None = None
     scaleTargetRef: ScaleTarget | None = None
+    workloadRef: ScaleTarget | None = None
     claimRef: ClaimReference | None = None
     volumeName: str = ""
     persistentVolumeReclaimPolicy: str = ""

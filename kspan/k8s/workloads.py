@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from kspan.k8s.objects import Affinity, LabelSelector, PodVolumes, RunningPod, Template, Toleration
 from kspan.k8s.strict_json import DECODE_ERRORS
+from kspan.times import parse_time_or_zero
 
 REVISION = "deployment.kubernetes.io/revision"
 """Annotation in which the deployment controller numbers the ReplicaSets of a Deployment
@@ -69,6 +70,7 @@ class RolloutSpec(msgspec.Struct, gc=False):
     """argoproj.io RolloutSpec."""
 
     strategy: RolloutStrategy = msgspec.field(default_factory=RolloutStrategy)
+    restartAt: str | None = None
 
 
 class PauseCondition(msgspec.Struct, gc=False):
@@ -83,6 +85,7 @@ class RolloutStatus(msgspec.Struct, gc=False):
     controllerPause: bool = False
     pauseConditions: list[PauseCondition] | None = None
     currentStepIndex: int | None = None
+    restartedAt: str | None = None
 
 
 _rollout_spec = msgspec.json.Decoder(RolloutSpec)
@@ -140,6 +143,28 @@ def is_scaled_down_later(spec: bytes) -> bool:
     delayed = strategy.blueGreen or strategy.canary
     delay = delayed.scaleDownDelaySeconds if delayed is not None else None
     return (SCALE_DOWN_DELAY if delay is None else delay) <= LONGEST_DELAY
+
+
+def restart_time(spec: bytes) -> int:
+    """Return when the Pods of a Rollout are to be restarted (ns); 0 if they are not (argoproj RolloutSpec)."""
+    try:
+        return parse_time_or_zero(_rollout_spec.decode(spec).restartAt or "")
+    except msgspec.MsgspecError:
+        return 0
+
+
+def is_restarting(spec: bytes, status: bytes, now: int) -> bool:
+    """True while the controller of a Rollout restarts its Pods one after the other (argoproj/argo-rollouts
+    rollout/restart.go): until its status has the time that the spec states.
+
+    Args:
+        now: a time (ns) that is not later than now. A restart can be ordered for later.
+    """
+    try:
+        restarted = _rollout_status.decode(status).restartedAt or ""
+    except msgspec.MsgspecError:
+        return False
+    return parse_time_or_zero(restarted) < restart_time(spec) <= now
 
 
 def selects(selector: LabelSelector, template: bytes) -> bool:

@@ -10,7 +10,9 @@ from typing import Any
 import msgspec
 
 from kspan.model import LogRecord
+from kspan.times import SECOND
 from kspan.vocabulary import OUTCOME
+from tests.causality.actors import done, run
 from tests.causality.cluster import Cluster, Thing, second
 from tests.causality.drawing import CLUSTER, shows
 from tests.recordings import Rows, fold
@@ -306,3 +308,90 @@ def without_managed_fields(record: LogRecord) -> LogRecord:
     raw = json.loads(record.payload)
     raw["metadata"].pop("managedFields", None)
     return msgspec.structs.replace(record, payload=json.dumps(raw).encode())
+
+
+def test_the_pods_that_a_restart_evicts_one_after_the_other_are_below_it() -> None:
+    """Without a new pod template (rollout/restart.go)."""
+    c = Cluster()
+    web, rs = deployed(c, canary={"steps": STEPS})
+    old = [c.create("Pod", f"web-1-{letter}", owner=rs, containers=[{"name": "app"}]) for letter in "ab"]
+    for pod in old:
+        run(c, pod)
+    c.first_list()
+    c.update(web, by=PLUGIN, restartAt=second(c.now))
+    state(c, web, "Healthy", 2, 2)
+    for pod in old:
+        c.condition(pod, "DisruptionTarget", "True", reason="EvictionByEvictionAPI", by="kube-apiserver")
+        c.delete(pod, grace=5)
+        run(c, c.create("Pod", f"{pod.name}-new", owner=rs, containers=[{"name": "app"}]))
+        c.wait(30)
+        c.gone(pod)
+    state(c, web, "Healthy", 2, 2, restartedAt=web.raw["spec"]["restartAt"])
+    shows(
+        c,
+        """
+        Rollout.Update web  by kubectl  [root]
+          Pod.Delete web-1-a  by rollouts-controller  [owner]
+            Pod.Create web-1-a-new  by replicaset-controller  [owner]
+              Pod.Scheduled web-1-a-new  by default-scheduler  [own]
+              Pod.Started web-1-a-new  by kubelet  [own]
+              Pod.Ready web-1-a-new  by kubelet  [own]
+          Pod.Delete web-1-b  by rollouts-controller  [owner]
+            Pod.Create web-1-b-new  by replicaset-controller  [owner]
+              Pod.Scheduled web-1-b-new  by default-scheduler  [own]
+              Pod.Started web-1-b-new  by kubelet  [own]
+              Pod.Ready web-1-b-new  by kubelet  [own]
+        """,
+    )
+
+
+def test_a_restart_that_is_ordered_for_later_does_not_keep_its_trace_open() -> None:
+    c = Cluster()
+    web, _ = deployed(c, canary={"steps": STEPS})
+    c.update(web, by=PLUGIN, restartAt=second(c.now + 3600 * SECOND))
+    state(c, web, "Healthy", 2, 2)
+    shows(c, "Rollout.Update web  by kubectl  [root]")
+
+
+def test_a_rollout_follows_from_the_update_of_the_deployment_whose_pod_template_it_uses() -> None:
+    """Nothing in its own spec changes; its Events have a version that is older than the update."""
+    c = Cluster()
+    source = c.create("Deployment", "web", by="kubectl-create", image="app:v1", replicas=0)
+    other = c.create("Deployment", "other", by="kubectl-create", image="app:v1", replicas=0)
+    web = c.create("Rollout", "web", by="kubectl-create", replicas=2, strategy={"canary": {"steps": []}})
+    del web.raw["spec"]["template"]
+    web.raw["spec"]["workloadRef"] = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    stable = replica_set(c, web, "web-1", 2)
+    state(c, web, "Healthy", 2, 2, workloadObservedGeneration="1")
+    c.first_list()
+    c.update(web, by="kubectl", replicas=3)
+    state(c, web, "Healthy", 2, 2)
+    c.wait(60)
+    c.update(source, by="kubectl-set", image="app:v2")
+    c.update(other, by="kubectl-set", image="app:v2")
+    done(c, source, other)
+    c.event(web, "RolloutNotCompleted", "Rollout not completed, started update to revision 2 (2)", by=CONTROLLER)
+    canary = replica_set(c, web, "web-2", 0)
+    c.event(web, "NewReplicaSetCreated", "Created ReplicaSet web-2 (revision 2)", by=CONTROLLER)
+    state(c, web, "Progressing", 2, 0, workloadObservedGeneration="2")
+    c.wait(20)
+    pods(c, web, canary, 0, 2)
+    pods(c, web, stable, 2, 0)
+    state(c, web, "Healthy", 2, 2)
+    shows(
+        c,
+        """
+        Rollout.Update web  by kubectl  [root]
+
+        Deployment.Update web  by kubectl  [root]
+          Rollout.RolloutNotCompleted web  by rollouts-controller  [own]
+          Rollout.NewReplicaSetCreated web  by rollouts-controller  [owner]
+            ReplicaSet.Create web-2  by rollouts-controller  [subject]
+          Rollout.ScalingReplicaSet web  by rollouts-controller  [owner]
+            ReplicaSet.Update web-2  by rollouts-controller  [subject]
+          Rollout.ScalingReplicaSet web  by rollouts-controller  [owner]
+            ReplicaSet.Update web-1  by rollouts-controller  [subject]
+
+        Deployment.Update other  by kubectl  [root]
+        """,
+    )

@@ -316,14 +316,12 @@ def test_the_sync_of_flux_1_is_the_root_of_all_pods_of_a_stateful_set() -> None:
         (continues StatefulSet.Sync db trace)
         StatefulSet.SuccessfulDelete db  by statefulset-controller  [owner]
           Pod.Killing db-0  by kubelet  [subject]
-
-        (continues StatefulSet.Sync db trace)
-        StatefulSet.SuccessfulCreate db  by statefulset-controller  [owner]
-          Pod.Create db-0  by statefulset-controller  [subject]
-            Pod.Scheduled db-0  by default-scheduler  [own]
-            Pod.Pulled db-0  by kubelet  [own]
-            Pod.Created db-0  by kubelet  [own]
-            Pod.Started db-0  by kubelet  [own]
+          StatefulSet.SuccessfulCreate db  by statefulset-controller  [owner]
+            Pod.Create db-0  by statefulset-controller  [subject]
+              Pod.Scheduled db-0  by default-scheduler  [own]
+              Pod.Pulled db-0  by kubelet  [own]
+              Pod.Created db-0  by kubelet  [own]
+              Pod.Started db-0  by kubelet  [own]
         """,
     )
 

@@ -57,6 +57,48 @@ def test_a_drain_is_caused_by_the_cordon() -> None:
     )
 
 
+def test_the_evictions_of_a_drain_long_after_the_cordon_are_one_trace() -> None:
+    c = Cluster()
+    old = node(c)
+    _, rs, (one, two) = rolled_out(c, "web", 2)
+    api, _, (three,) = rolled_out(c, "api")
+    c.first_list()
+    c.update(old, by="kubectl-cordon", unschedulable=True)
+    c.wait(60)
+    for pod in (one, three):
+        evict(c, pod, "EvictionByEvictionAPI")
+        c.wait(2)
+        c.gone(pod)
+    run(c, new_pod(c, rs, "web-1-c", reported=False), "node-b")
+    c.update(api, by="kubectl", subresource="scale", replicas=2)
+    c.wait(60)
+    evict(c, two, "EvictionByEvictionAPI")
+    c.gone(two)
+    shows(
+        c,
+        """
+        Node.Update node-a  by kubectl  [root]
+
+        (continues Node.Update node-a trace)
+        Pod.Delete web-1-a  by unknown  [place]
+          Pod.Killing web-1-a  by kubelet  [own]
+          Pod.Delete api-1-a  by unknown  [place]
+            Pod.Killing api-1-a  by kubelet  [own]
+          Pod.Create web-1-c  by replicaset-controller  [owner]
+            Pod.Scheduled web-1-c  by default-scheduler  [own]
+            Pod.Started web-1-c  by kubelet  [own]
+            Pod.Ready web-1-c  by kubelet  [own]
+
+        (incomplete)
+        Deployment.Update api  by kubectl  [root]
+
+        (continues Node.Update node-a trace)
+        Pod.Delete web-1-b  by unknown  [place]
+          Pod.Killing web-1-b  by kubelet  [own]
+        """,
+    )
+
+
 def test_an_eviction_from_a_node_that_nobody_drains_is_a_root() -> None:
     """The node was changed recently, but not in a way that evicts Pods."""
     c = Cluster()
@@ -275,6 +317,46 @@ def test_the_pods_of_a_removed_node_are_in_its_trace_although_they_are_deleted_a
               Pod.Ready web-1-d  by kubelet  [own]
         """,
     )
+
+
+def collect(c: Cluster, pod: Thing) -> None:
+    """The Pod garbage collector removes a Pod whose Node is gone: one patch of the phase and the condition, then the
+    deletion, as pkg/controller/podgc/gc_controller.go does it."""
+    target = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
+    conditions = [*pod.raw["status"].get("conditions", []), target]
+    c.status(pod, by=MANAGER, phase="Failed", conditions=conditions)
+    c.gone(pod)
+
+
+def test_pods_that_fail_because_they_are_removed_with_their_node_are_no_failure() -> None:
+    c = Cluster()
+    old = node(c)
+    _, rs, (pod,) = rolled_out(c, "web")
+    agent = c.apply("DaemonSet", "agent")
+    run(c, own := new_pod(c, agent, "agent-a", affinity=only("node-a")))
+    c.first_list()
+    c.gone(old)
+    c.wait(50)
+    collect(c, own)
+    collect(c, pod)
+    run(c, new_pod(c, rs, "web-1-b"), "node-b")
+    shows(
+        c,
+        """
+        Node.Delete node-a  by unknown  [root]
+          Pod.Failed agent-a  by pod-garbage-collector  [place]
+            Pod.Delete agent-a  by pod-garbage-collector  [own]
+          Pod.Failed web-1-a  by pod-garbage-collector  [place]
+            Pod.Delete web-1-a  by pod-garbage-collector  [own]
+            ReplicaSet.SuccessfulCreate web-1  by replicaset-controller  [owner]
+              Pod.Create web-1-b  by replicaset-controller  [subject]
+                Pod.Scheduled web-1-b  by default-scheduler  [own]
+                Pod.Started web-1-b  by kubelet  [own]
+                Pod.Ready web-1-b  by kubelet  [own]
+        """,
+    )
+    (trace,) = fold(CLUSTER, c.records)["traces"]
+    assert trace["outcome"] == "ok"
 
 
 def test_a_removed_node_whose_pods_stay_is_not_ok() -> None:

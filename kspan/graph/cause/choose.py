@@ -101,7 +101,8 @@ class Chooser:
             return bound
         if occ.verb == "Create" and (requested := self.news.of_request(occ)) is not None:
             return requested
-        by_owner = self._triggered(evidence.controlling(self.state, obj) or self._recreating_owner(occ), occ)
+        owner = evidence.controlling(self.state, obj) or self._recreating_owner(occ) or self.news.claim_of(occ, obj)
+        by_owner = self._triggered(owner, occ)
         choice = self._or_own_change(occ, obj, by_owner)
         # The owner of an object explains what its controller does.
         return choice if not occ.probable_manager or obj.owner or _explains(choice, occ) else UNEXPLAINED
@@ -311,6 +312,8 @@ class Chooser:
             longest = self.settings.max_trace_age
             return (self._reverted(change, published, longest) if published.cause is not None else None) or published
         if subject is not None and subject.starts:
+            if reporter is not None and (closed := self.deletions.of_announcement(reporter, event)) is not None:
+                return closed
             scheduled = self._of_schedule(reporter, change or event) if reporter is not None else UNKNOWN
             return scheduled if scheduled.cause is not None else self._reverted(change) or Choice(None, ROOT, 0.9)
         if reporter is None:

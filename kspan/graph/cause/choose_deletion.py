@@ -5,12 +5,17 @@ from kspan.graph.cause.choice import OWN, OWNER, PLACE, ROOT, Choice
 from kspan.graph.cause.controller_deletes import ordered_by_owner
 from kspan.graph.cause.prerequisites import Prerequisites
 from kspan.graph.observe.condition_diff import ENDED
+from kspan.graph.observe.rollout_status import ENDED_BY_KUBELET
 from kspan.graph.rules.rules import Disruption, Rules
 from kspan.graph.state.records import KnownChange, ObjectState, Occurrence
 from kspan.graph.state.state import State
 from kspan.k8s.objects import decode_spec
+from kspan.k8s.workloads import restart_time
 from kspan.settings import FoldSettings
 from kspan.times import SECOND
+
+FOREGROUND = "foregroundDeletion"
+"""Finalizer of an object whose dependents the garbage collector deletes first (FinalizerDeleteDependents)."""
 
 NOT_WATCHED = 0.1
 """By how much the confidence is lower if the deletion or its cause was not watched but found by comparing lists."""
@@ -37,7 +42,8 @@ class DeletionChooser:
         if cascade is not None:
             return cascade
         if obj.disruption:
-            return self.of_disruption(occ, obj)._replace(message=obj.disruption)
+            begun = self._failed_before(occ, obj) or self._restarted(occ, obj)
+            return (begun or self.of_disruption(occ, obj))._replace(message=obj.disruption)
         removed = self._node_in_gap(occ, obj, ("deleted",), "pod-garbage-collector")
         if removed is not None:
             return removed
@@ -63,13 +69,24 @@ class DeletionChooser:
             owner = self.state.object(uid)
             last = owner.changes[-1] if owner is not None and owner.changes else None
             if last is not None and last.verb == "Delete" and evidence.before(last, occ):
-                return Choice(last, OWNER, 0.95, actor="garbage-collector")
+                actor = "unknown" if self._is_held(last, occ) else "garbage-collector"
+                return Choice(last, OWNER, 0.95, actor=actor)
         namespaces = self.state.objects.named("Namespace", "", obj.namespace)
         # The name may have been used again since.
         own = [namespace for namespace in namespaces if namespace.created <= obj.created + evidence.SLACK][-1:]
         deletions = (c for namespace in own for c in namespace.changes if c.verb == "Delete")
         last = evidence.newest(c for c in deletions if evidence.before(c, occ))
         return Choice(last, PLACE, 0.9, actor="namespace-controller") if last is not None else None
+
+    def _is_held(self, deletion: KnownChange, occ: Occurrence) -> bool:
+        """True if an owner that is being deleted still existed at ``occ``, because of finalizers of others than the
+        garbage collector: that deletes dependents when their owner is gone, or has its finalizer
+        (pkg/controller/garbagecollector/garbagecollector.go, attemptToDeleteItem)."""
+        owner = self.state.occurrence(deletion.span)
+        held = (
+            [f.name for f in owner.finalizers if not f.removed or f.removed > occ.latest] if owner is not None else []
+        )
+        return bool(held) and FOREGROUND not in held
 
     def _node_in_gap(self, occ: Occurrence, pod: ObjectState, effects: tuple[str, ...], actor: str) -> Choice | None:
         """The change of the Node because of which a Pod may have been deleted while nobody watched, so that its
@@ -94,6 +111,32 @@ class DeletionChooser:
                 return Choice(self.prerequisites.require_cause(bad), PLACE, 0.8, actor=actor)
         return Choice(None, ROOT, 0.5, actor=actor)
 
+    def _failed_before(self, occ: Occurrence, pod: ObjectState) -> Choice | None:
+        """The transition of a Pod to Failed with which its deletion began (``is_removed``)."""
+        if pod.disruption == ENDED_BY_KUBELET or not evidence.had_ended(pod, occ):
+            return None
+        last = evidence.newest_transition((t for t in pod.transitions if t.type in ENDED), occ)
+        if last is None or occ.earliest - last.time > evidence.MATCH:
+            return None
+        actor = self.rules.disruptions.get(pod.disruption, Disruption()).actor or occ.actor
+        return Choice(self.prerequisites.require_cause(last), OWN, 0.9, actor=actor)
+
+    def _restarted(self, occ: Occurrence, pod: ObjectState) -> Choice | None:
+        """The order to restart the Pods of a Rollout: its controller evicts those that are older than the time in
+        restartAt (argoproj/argo-rollouts rollout/restart.go). None if the Pod's Node was closed after the order."""
+        above = evidence.controlling(self.state, pod)
+        rollout = evidence.controlling(self.state, above) if above is not None else None
+        if rollout is None or rollout.kind != "Rollout" or not (at := restart_time(rollout.spec)):
+            return None
+        if not pod.created < at <= occ.latest + evidence.SLACK:
+            return None
+        orders = [c for c in rollout.changes if c.verb == "Update" and c.manual and evidence.before(c, occ)]
+        order = min(orders, key=lambda c: (abs(c.time - at), c.order, c.span), default=None)
+        other = self.of_disruption(occ, pod).cause
+        if order is None or (other is not None and other.order > order.order):
+            return None
+        return Choice(order, OWNER, 0.85, actor=self.rules.actors.get(rollout.kind, ""))
+
     def _by_owners_controller(self, occ: Occurrence, obj: ObjectState, owner: ObjectState) -> Choice | None:
         """Why the owner's controller deleted a dependent; None if it did not."""
         change = ordered_by_owner(self.state, occ, obj, owner, occ.time - self.settings.max_trace_age)
@@ -116,6 +159,21 @@ class DeletionChooser:
             if last is not None and occ.earliest - last.time <= evidence.MATCH
             else None
         )
+
+    def of_announcement(self, reporter: ObjectState, event: Occurrence) -> Choice | None:
+        """The taint of a Node, for an Event that reports that this Node, or the object for which it was started, is
+        being deleted. Karpenter launches replacements between the two (pkg/controllers/disruption/queue.go)."""
+        if event.subject is None or event.subject.means != "deletes":
+            return None
+        owned = (node for node in self.state.objects.dependents(reporter.uid) if node.kind == "Node")
+        last = evidence.newest(
+            change
+            for node in ([reporter] if reporter.kind == "Node" else owned)
+            if (change := _node_change(node, event, ("closed", "evicts"))) is not None
+        )
+        if last is None or event.time - last.time > self.settings.max_trace_age:
+            return None
+        return Choice(last, OWN if reporter.kind == "Node" else PLACE, 0.9)
 
     def newest_of_node(self, occ: Occurrence, effects: tuple[str, ...]) -> KnownChange | None:
         """The newest change of a Pod's Node before ``occ`` that had one of these effects."""

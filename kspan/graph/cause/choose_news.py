@@ -205,7 +205,8 @@ class NewsChooser:
     # what was requested ----------------------------------------------------------------------------------------------
 
     def of_request(self, occ: Occurrence) -> Choice | None:
-        """The Event that reports that an object of this kind was requested, of which nobody knew the name."""
+        """The Event that reports that an object of this kind was requested, of which nobody knew the name; or the Node
+        that it replaces."""
         horizon = occ.time - self.settings.max_trace_age
         news = self._first_request(
             news
@@ -214,7 +215,28 @@ class NewsChooser:
             if obj.kind == "Pod" and not obj.deleting and obj.node in ("", occ.name)
             if news.wanted == occ.kind and horizon <= news.time <= occ.time
         )
-        return Choice(news.as_cause(), SUBJECT, 0.5) if news is not None else None
+        return Choice(news.as_cause(), SUBJECT, 0.5) if news is not None else self._of_replacement(occ)
+
+    def _of_replacement(self, occ: Occurrence) -> Choice | None:
+        """The taint of a Node for which Karpenter launches a NodeClaim that no Pod requested: it taints the Nodes that
+        it is going to disrupt, then launches their replacements (pkg/controllers/disruption/queue.go)."""
+        if occ.kind != "NodeClaim":
+            return None
+        closed = evidence.newest(
+            change
+            for node in self.state.objects.named_or_all("Node", "", "")
+            for change in node.changes
+            if change.effect in ("closed", "evicts") and change.manager == occ.manager
+            if evidence.before(change, occ) and occ.time - change.time <= evidence.MATCH
+        )
+        return Choice(closed, PLACE, 0.6) if closed is not None else None
+
+    def claim_of(self, occ: Occurrence, obj: ObjectState) -> ObjectState | None:
+        """The object for which a new Node was started (Karpenter's NodeClaim). It owns the Node, but does not control
+        it: the Node registers itself before it is given that owner."""
+        if obj.kind != "Node" or occ.verb != "Create":
+            return None
+        return next((owner for uid in obj.owners if (owner := self.state.object(uid)) is not None), None)
 
     def _same_request(self, occ: Occurrence, subject: Subject) -> Choice | None:
         """The Event of the Pod for which the group grew of which another object reports the same."""

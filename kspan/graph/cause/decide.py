@@ -163,7 +163,7 @@ class Decider:
         choice = self._choose(self.chooser.of_change, occ)
         self.state.describe(occ, choice.actor, choice.message)
         self._place(occ, choice)
-        self._mark_lost(occ, ordered=choice.rule == OWNER)
+        self._mark_lost(occ, ordered=choice.rule == OWNER and not self._is_disrupted(occ))
         if occ.verb == "Delete" and occ.place.trace:
             self._claim_dependents(occ)
 
@@ -192,6 +192,11 @@ class Decider:
         occ = self.state.occurrence(spans[-1]) if spans else None
         place = occ.place if occ is not None else NOT_PLACED
         return occ if place.trace and place.rule in (ROOT, OWNER, PLACE) and not place.episodic else None
+
+    def _is_disrupted(self, occ: Occurrence) -> bool:
+        """True for a Pod that is evicted: the controller that owns it replaces it, also if that of a Rollout did it."""
+        obj = self.state.object(occ.uid) if occ.verb == "Delete" else None
+        return obj is not None and bool(obj.disruption)
 
     def _mark_lost(self, occ: Occurrence, *, ordered: bool) -> None:
         if occ.verb == "Delete":

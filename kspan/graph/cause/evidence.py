@@ -94,9 +94,10 @@ def seen_by(cause: KnownChange, occ: Occurrence) -> bool:
     if occ.seen_rv:
         if cause.rv <= occ.seen_rv:
             return True
-        if cause.verb != "Delete":
+        if cause.verb not in ("Delete", ""):
             return False
-        # The kubelet reports a Pod's end with the version at which it began to run it, so time must decide.
+        # The kubelet reports a Pod's end with the version at which it began to run it, and the version of an object
+        # says nothing about the changes of its parts, so time must decide.
     return cause.time <= occ.latest
 
 
@@ -173,10 +174,7 @@ def deletion_of_claim(state: State, occ: Occurrence, volume: ObjectState) -> Kno
 
 def made_by(obj: ObjectState, occ: Occurrence) -> KnownChange | None:
     """The change of ``obj`` that the occurrence ``occ`` is."""
-    for change in obj.changes:
-        if change.span == occ.id:
-            return change
-    return None
+    return next((change for change in obj.changes if change.span == occ.id), None)
 
 
 def had_ended(pod: ObjectState, deletion: Occurrence) -> bool:
@@ -302,7 +300,8 @@ def trigger(
     looked at (``seen_rv``, 0: unknown), from the pod template for which a ReplicaSet is created or grows, or from the
     revision that is being rolled out or that a Pod is made from.
     """
-    known = [c for c in owner.changes if c.verb != "Delete" and before(c, occ) and (not seen_rv or c.rv <= seen_rv)]
+    seen = (c for c in owner.changes if not c.verb or not seen_rv or c.rv <= seen_rv)  # Or a change of a part.
+    known = [c for c in seen if c.verb != "Delete" and before(c, occ)]
     if obj is None or len(known) < 2:
         return newest(known)
     if obj.kind == "ReplicaSet":

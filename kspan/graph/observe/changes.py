@@ -106,7 +106,7 @@ class ChangeObserver:
             change.effect, occ.resumes = "resumed", _made_while_paused(old)
         self._date_in_gap(seen.record, occ, change, old, writer.time)
         if change.manual:
-            self._tell_whole(seen.meta, occ, change)
+            self._tell_whole(seen.meta, occ, change, new)
         self.state.add_change(new, occ, change)
 
     def content_changed(self, seen: ObservedObject, new: ObjectState, old: ObjectState) -> None:
@@ -216,7 +216,7 @@ class ChangeObserver:
         change.effect = "deleted" if new.kind == "Node" else "ended" if ended else ""
         change.interrupts = occ.unsettled = old is not None and old.progressing
         self._date_in_gap(record, occ, change, old, floor)
-        self._tell_whole(seen.meta, occ, change)
+        self._tell_whole(seen.meta, occ, change, new)
         self.state.add_change(new, occ, change)
         if not ended:  # A finished Pod was already counted as lost when it finished.
             self.lost(new, occ, change.rv)
@@ -239,9 +239,13 @@ class ChangeObserver:
         found = (f if f.removed or f.name in present else Finalizer(f.name, now) for f in deletion.finalizers)
         self.state.set_finalizers(deletion, (*found, *added)[:FINALIZERS_KEPT])
 
-    def _tell_whole(self, meta: ObjectMeta, occ: Occurrence, change: KnownChange) -> None:
-        """Make a change of an object a possible cause of what is done for the one of which it is a part."""
+    def _tell_whole(self, meta: ObjectMeta, occ: Occurrence, change: KnownChange, part: ObjectState) -> None:
+        """Make a change of an object a possible cause of what is done for the one of which it is a part: a Rollout can
+        use the pod template of a Deployment (argoproj RolloutSpec, workloadRef)."""
         occ.whole = whole_of(self.rules.parts, meta.annotations, occ.namespace)
+        if change.template_changed and not occ.whole:
+            rollouts = (o for o in self.state.objects.targeting(part) if o.kind == "Rollout" and not o.deleting)
+            occ.whole = next(((o.kind, o.namespace, o.name) for o in rollouts), ())
         for obj in self.state.objects.named(*occ.whole) if len(occ.whole) == 3 else ():
             if not obj.deleting and not self.state.holds(occ.id):
                 self.state.objects.add_change_of_part(obj, change)

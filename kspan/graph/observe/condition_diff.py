@@ -9,6 +9,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from kspan.graph.observe.rollout_status import is_removed
 from kspan.k8s.objects import Condition, ObjectStatus
 
 PHASE = "phase"
@@ -157,7 +158,9 @@ def diff_conditions(
             if old is not None or value == "True":  # An initial "False" is expected and is not recorded.
                 found.append(_quiet(name, value, entries[name], first=old is None))
         else:
-            found.append(_transition_to(kind, name, old, value, entries.get(name) if value != PHASE else None))
+            transition = _transition_to(kind, name, old, value, entries.get(name) if value != PHASE else None)
+            removed = ended and value == PHASE and is_removed(status)
+            found.append(transition._replace(error=False) if removed else transition)
     for name, value in was.items():  # A condition that was true and was removed is false.
         if value == "True" and (ended or name in known.quiet):
             found.append(_quiet(name, "False", None, first=False))

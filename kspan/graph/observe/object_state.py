@@ -145,7 +145,7 @@ def _set_spec(new: ObjectState, seen: ObservedObject, known: ObjectState | None)
     if obj.kind == "Pod" and (known is None or not known.rv):  # Its volumes never change.
         new.claims = mounted_claims(bytes(obj.spec), new.name)
     new.replicas = _replicas(obj.kind, spec)
-    target = spec.scaleTargetRef
+    target = spec.scaleTargetRef or spec.workloadRef
     new.target_kind, new.target_name = (target.kind, target.name) if target is not None else ("", "")
     new.claim = spec.claimRef.uid if spec.claimRef is not None else ""
 

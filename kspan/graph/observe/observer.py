@@ -125,6 +125,6 @@ class Observer:
             if (
                 occ.condition_status == PHASE
                 and new.kind == "Pod"
-                and (occ.warning or self.changes.owner_kind(new) != "Job")
+                and (occ.condition == "Failed" or self.changes.owner_kind(new) != "Job")
             ):
                 self.changes.lost(new, occ, occ.rv, ended=True)

@@ -6,8 +6,9 @@ cycles of Pods and Jobs.
 
 from typing import NamedTuple
 
+from kspan.graph.observe.field_managers import last_write
 from kspan.k8s.objects import Condition, KubeObject, ObjectStatus, Spec
-from kspan.k8s.workloads import is_scaled_down_later, pause_ends
+from kspan.k8s.workloads import is_restarting, is_scaled_down_later, pause_ends
 from kspan.times import parse_time_or_zero
 
 
@@ -19,6 +20,9 @@ class Progress(NamedTuple):
     failed: bool
     """True if it ended with a failure."""
 
+
+ENDED_BY_KUBELET = "TerminationByKubelet"
+"""Reason of the condition DisruptionTarget with which a Pod fails and stays (core/v1 PodReasonTerminationByKubelet)."""
 
 SETTLED = Progress(progressing=False, failed=False)
 PROGRESSING = Progress(progressing=True, failed=False)
@@ -98,7 +102,7 @@ def _job(_obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
 
 def _pod(_obj: KubeObject, _spec: Spec, status: ObjectStatus) -> Progress:
     if status.phase in ("Succeeded", "Failed"):
-        return Progress(progressing=False, failed=status.phase == "Failed")
+        return Progress(progressing=False, failed=status.phase == "Failed" and not is_removed(status))
     if status.phase == "Running" and _is_true(status, "Ready"):
         return SETTLED
     return PROGRESSING
@@ -110,6 +114,14 @@ def _node(_obj: KubeObject, _spec: Spec, status: ObjectStatus) -> Progress:
     return PROGRESSING if ready is not None and ready.status != "True" else SETTLED
 
 
+def _node_claim(obj: KubeObject, _spec: Spec, status: ObjectStatus) -> Progress:
+    """That of Karpenter: its Node is launched, registers, and is initialized; one that does not register within 15
+    minutes is deleted (pkg/controllers/nodeclaim/lifecycle)."""
+    if not obj.apiVersion.startswith("karpenter.sh/") or not status.conditions:
+        return SETTLED
+    return SETTLED if _is_true(status, "Initialized") else PROGRESSING
+
+
 def _rollout(obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
     """That of Argo Rollouts (utils/rollout/rolloututil.go, GetRolloutPhase); others have none."""
     if not obj.apiVersion.startswith("argoproj.io/"):
@@ -118,6 +130,8 @@ def _rollout(obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
         return PROGRESSING
     if status.phase == "Degraded":
         return Progress(progressing=True, failed=True)
+    if is_restarting(bytes(obj.spec), bytes(obj.status), last_write(obj.metadata.managedFields)):
+        return PROGRESSING
     if spec.paused or status.phase == "Paused":
         ends = not spec.paused and pause_ends(bytes(obj.spec), bytes(obj.status))
         return Progress(progressing=ends, failed=False)
@@ -132,6 +146,31 @@ def _analysis_run(obj: KubeObject, _spec: Spec, status: ObjectStatus) -> Progres
     return Progress(progressing=not ends, failed=status.phase in ("Failed", "Error"))
 
 
+def _run(obj: KubeObject, _spec: Spec, status: ObjectStatus) -> Progress:
+    """That of a PipelineRun, TaskRun or CustomRun of Tekton (tektoncd/pipeline docs/pipelineruns.md, "Monitoring
+    execution status"). One that is pending by its spec waits for a person."""
+    found = _condition(status, "Succeeded")
+    if not obj.apiVersion.startswith("tekton.dev/"):
+        return SETTLED
+    if found is None or found.status == "Unknown":
+        return SETTLED if found is not None and found.reason == "PipelineRunPending" else PROGRESSING
+    return Progress(progressing=False, failed=found.status == "False")
+
+
+def _workflow(obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
+    """That of Argo Workflows (argoproj/argo-workflows pkg/apis/workflow/v1alpha1, WorkflowPhase)."""
+    if not obj.apiVersion.startswith("argoproj.io/"):
+        return SETTLED
+    progressing = status.phase in ("Pending", "Running") and not spec.suspend
+    return Progress(progressing, failed=status.phase in ("Failed", "Error"))
+
+
+def _workload(obj: KubeObject, _spec: Spec, status: ObjectStatus) -> Progress:
+    """That of Kueue: it waits until it is admitted; from then on its Job is progressing. A server is never finished."""
+    over = any(_is_true(status, kind) for kind in ("Admitted", "Finished", "Evicted"))
+    return SETTLED if over or not obj.apiVersion.startswith("kueue.x-k8s.io/") else PROGRESSING
+
+
 def _reconciled(obj: KubeObject, status: ObjectStatus) -> Progress:
     kind, reason = _CONDITIONS[obj.kind]
     found = _condition(status, kind)
@@ -141,14 +180,20 @@ def _reconciled(obj: KubeObject, status: ObjectStatus) -> Progress:
 
 _KINDS = {
     "AnalysisRun": _analysis_run,
+    "CustomRun": _run,
     "Deployment": _deployment,
     "ReplicaSet": _replica_set,
     "StatefulSet": _stateful_set,
     "DaemonSet": _daemon_set,
     "Job": _job,
     "Node": _node,
+    "NodeClaim": _node_claim,
+    "PipelineRun": _run,
     "Pod": _pod,
     "Rollout": _rollout,
+    "TaskRun": _run,
+    "Workflow": _workflow,
+    "Workload": _workload,
 }
 
 ASSESSED = frozenset(_KINDS)
@@ -199,3 +244,13 @@ def disruption_reason(status: ObjectStatus) -> str:
     """
     condition = _condition(status, "DisruptionTarget")
     return condition.reason if condition is not None and condition.status == "True" else ""
+
+
+def is_removed(status: ObjectStatus) -> bool:
+    """True for a Pod that is disrupted by being deleted.
+
+    The Pod garbage collector writes the phase Failed, in one patch with the condition, before it deletes a Pod
+    (pkg/controller/podgc/gc_controller.go, markFailedAndDeletePodWithCondition): the Pod itself did not fail. A kubelet
+    that ends a Pod does not delete it.
+    """
+    return disruption_reason(status) not in ("", ENDED_BY_KUBELET)

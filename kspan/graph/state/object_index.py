@@ -99,6 +99,7 @@ class ObjectIndex:
         self._by_name: dict[Name, list[str]] = {}
         self._refused: dict[Name, set[str]] = defaultdict(set)
         self._consumers: dict[tuple[str, str], set[str]] = defaultdict(set)  # namespace and name of a claim -> Pods
+        self._targeting: dict[Name, set[str]] = defaultdict(set)  # what an autoscaler or a Rollout refers to -> uids
         self._publishers: dict[tuple[str, str], set[str]] = defaultdict(set)  # kind and name -> uids
         self._requesters: dict[str, set[str]] = defaultdict(set)  # kind that is wanted -> uids
         self._happenings: dict[str, Happenings] = {}
@@ -125,6 +126,8 @@ class ObjectIndex:
                 uids.append(obj.uid)
         for claim in obj.claims:
             self._consumers[obj.namespace, claim].add(obj.uid)
+        if obj.target_name:
+            self._targeting[obj.target_kind, obj.namespace, obj.target_name].add(obj.uid)
         return not is_same
 
     def remove(self, obj: ObjectState) -> None:
@@ -140,6 +143,9 @@ class ObjectIndex:
             self._consumers[obj.namespace, claim].discard(obj.uid)
             if not self._consumers[obj.namespace, claim]:
                 del self._consumers[obj.namespace, claim]
+        self._targeting[obj.target_kind, obj.namespace, obj.target_name].discard(obj.uid)
+        if not self._targeting[obj.target_kind, obj.namespace, obj.target_name]:
+            del self._targeting[obj.target_kind, obj.namespace, obj.target_name]
         self.set_refusals(obj, ())
         self.set_news(obj, ())
         self._leave_node(obj)
@@ -252,6 +258,13 @@ class ObjectIndex:
         if len(uids) == 1:  # Nearly always.
             return [obj for obj in found if obj is not None]
         return sorted((obj for obj in found if obj is not None), key=lambda obj: (obj.created, obj.uid))
+
+    def targeting(self, target: ObjectState) -> list[ObjectState]:
+        """The autoscalers and Rollouts whose spec refers to an object, oldest first."""
+        name = (target.kind, target.namespace, target.name)
+        found = map(self.by_uid.get, self._targeting.get(name, ()))
+        referring = (o for o in found if o is not None and (o.target_kind, o.namespace, o.target_name) == name)
+        return sorted(referring, key=lambda obj: (obj.created, obj.uid))
 
     def consumers(self, claim: ObjectState) -> list[ObjectState]:
         """The Pods that mount a claim, oldest first."""

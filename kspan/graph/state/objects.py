@@ -86,6 +86,7 @@ class Objects:
         self.happenings: Final = self._index.happenings
         self.refused_by: Final = self._index.refused_by
         self.consumers: Final = self._index.consumers
+        self.targeting: Final = self._index.targeting
         self.publishers: Final = self._index.publishers
         self.requesters: Final = self._index.requesters
         self.has_seen: Final = self._index.has_seen

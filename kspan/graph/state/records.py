@@ -359,7 +359,7 @@ class ObjectState(msgspec.Struct, array_like=True, gc=False):
     node: str = ""
     replicas: int = -1  # -1: the kind has none
     template: int = 0  # fingerprint of the pod template
-    target_kind: str = ""  # what an autoscaler scales
+    target_kind: str = ""  # what an autoscaler scales; whose pod template a Rollout uses
     target_name: str = ""
     claim: str = ""  # uid of the claim that a PersistentVolume is bound to
     claims: tuple[str, ...] = ()  # names of the claims that a Pod mounts

@@ -72,6 +72,7 @@ class State:
         self.top_level_events: Final = self._events.top_level
         self.members: Final = self._traces.members
         self.roots: Final = self._traces.roots
+        self.continuing: Final = self._traces.continuing
         self.direct_effects_of: Final = self._traces.direct_effects_of
         self.effects_of: Final = self._traces.effects_of
 
@@ -314,7 +315,7 @@ class State:
     def _open_trace(self, name: str, previous: str) -> Trace:
         now = self.clock.now
         trace = Trace(name, now, now, now + self._settings.settle, previous_trace=previous)
-        self._traces.by_id[name] = trace
+        self._traces.add(trace)
         self._delta.open_trace(name)
         self.schedule.check_trace(name, trace.check)
         return trace
@@ -325,12 +326,11 @@ class State:
 
     def rename_trace(self, trace: Trace, name: str) -> None:
         """Give an open trace another id."""
+        kept = self.objects.continuation(trace.id)
         self._delta.drop_trace(trace.id)
         self._traces.rename(trace.id, name)
-        kept = self.objects.continuation(trace.id)
         if kept is not None:
             self.objects.open_continuation(*kept, name)
-        trace.id = name
         for occ in self.members(name):
             occ.place = replace(occ.place, trace=name)
             self._delta.spans[occ.id] = occ
@@ -448,7 +448,7 @@ class State:
         self._load_occurrences(sorted(loaded, key=lambda occ: occ.arrival))
         for raw in traces:
             trace = msgspec.msgpack.decode(raw, type=Trace)
-            self._traces.by_id[trace.id] = trace
+            self._traces.add(trace)
             self.schedule.check_trace(trace.id, trace.check)
         self._delta.clear()
 

@@ -13,8 +13,27 @@ class TraceIndex:
     def __init__(self) -> None:
         self.by_id: dict[str, Trace] = {}
         self.causality: nx.DiGraph[str] = nx.DiGraph()
+        self._continuing: dict[str, set[str]] = defaultdict(set)  # closed trace -> open ones that continue it
         self._members: dict[str, dict[str, Occurrence]] = defaultdict(dict)
         self._roots: dict[str, dict[str, Occurrence]] = defaultdict(dict)  # members without a parent
+
+    def add(self, trace: Trace) -> None:
+        """Add an open trace."""
+        self.by_id[trace.id] = trace
+        if trace.previous_trace:
+            self._continuing[trace.previous_trace].add(trace.id)
+
+    def continuing(self, closed: str) -> list[Trace]:
+        """The open traces that continue a closed one, oldest first."""
+        found = (self.by_id[name] for name in self._continuing.get(closed, ()))
+        return sorted(found, key=lambda trace: (trace.opened, trace.id))
+
+    def _forget(self, trace: Trace) -> None:
+        del self.by_id[trace.id]
+        names = self._continuing.get(trace.previous_trace, set())
+        names.discard(trace.id)
+        if not names:
+            self._continuing.pop(trace.previous_trace, None)
 
     def join(self, occ: Occurrence) -> None:
         """Make an occurrence a member of its trace."""
@@ -68,7 +87,10 @@ class TraceIndex:
 
     def rename(self, trace: str, name: str) -> None:
         """Give a trace another id."""
-        self.by_id[name] = self.by_id.pop(trace)
+        renamed = self.by_id[trace]
+        self._forget(renamed)
+        renamed.id = name
+        self.add(renamed)
         self._members[name] = self._members.pop(trace)
         self._roots[name] = self._roots.pop(trace)
 
@@ -76,7 +98,7 @@ class TraceIndex:
         """Remove a trace."""
         del self._members[trace]
         del self._roots[trace]
-        del self.by_id[trace]
+        self._forget(self.by_id[trace])
 
     def load(self, occurrences: list[Occurrence]) -> None:
         """Add members of open traces."""

@@ -16,6 +16,9 @@ from kspan.vocabulary import LINK, RELATES
 REPORTED = 0.98
 """Confidence that an Event caused the change which it reports."""
 
+SURE = 0.75
+"""Confidence in a cause in a closed trace from which its effects on several objects share an episode."""
+
 APART = 60 * SECOND
 """Occurrences that are received at once but lie further apart are not one episode: ``settle`` cannot separate them."""
 
@@ -100,7 +103,7 @@ class Placer:
                 span, previous = continuation.root, continuation.follows[0]
             opened_after = continuation.follows[0]
         else:
-            name, opened_after = self._episode(occ, previous), previous
+            name, opened_after = self._episode(occ, previous, self._siblings(choice, cause)), previous
         place = Place(
             trace=name,
             rule=choice.rule,
@@ -113,16 +116,23 @@ class Placer:
         )
         self.state.place(occ, place, previous=opened_after)
 
-    def _episode(self, occ: Occurrence, previous: str) -> str:
-        """The trace of an object that follows the trace ``previous``: the open one, or a new one."""
-        obj = self.state.object(occ.uid)
-        for name in obj.episodes if obj is not None else ():
-            trace = self.state.trace(name)
-            if trace is None or trace.previous_trace != previous:
-                continue
-            if not _is_apart(occ, trace, self.state.clock.now):
-                return name
-        name = self._id_from(occ)
+    def _siblings(self, choice: Choice, cause: KnownChange | None) -> list[Trace]:
+        """The open traces of other effects of a cause in a closed trace: a drain evicts Pods one after the other, long
+        after the node was cordoned."""
+        if cause is None or choice.confidence < SURE:
+            return []
+        found = self.state.continuing(cause.trace)
+        return [trace for trace in found if any(r.place.cause == cause.span for r in self.state.roots(trace.id))]
+
+    def _episode(self, occ: Occurrence, previous: str, siblings: list[Trace]) -> str:
+        """The trace that follows ``previous``: the open one of the object or of ``siblings``, or a new one."""
+        obj, now = self.state.object(occ.uid), self.state.clock.now
+        own = (self.state.trace(name) for name in (obj.episodes if obj is not None else ()))
+        for trace in own:
+            if trace is not None and trace.previous_trace == previous and not _is_apart(occ, trace, now):
+                return trace.id
+        joined = next((trace.id for trace in reversed(siblings) if not _is_apart(occ, trace, now)), "")
+        name = joined or self._id_from(occ)
         if obj is not None:
             self.state.start_episode(obj, name)
         return name

@@ -10,8 +10,14 @@ from kspan.k8s.objects import decode_object, decode_spec, decode_status
 from kspan.times import parse_time
 
 
-def verdict(kind: str, spec: dict[str, Any], status: dict[str, Any], **meta: Any) -> str:
-    raw = {"kind": kind, "metadata": {"uid": "u", "name": "x", "generation": 5, **meta}, "spec": spec, "status": status}
+def verdict(kind: str, spec: dict[str, Any], status: dict[str, Any], *, api: str = "", **meta: Any) -> str:
+    raw = {
+        "kind": kind,
+        "apiVersion": api,
+        "metadata": {"uid": "u", "name": "x", "generation": 5, **meta},
+        "spec": spec,
+        "status": status,
+    }
     obj = decode_object(msgspec.json.encode(raw))
     assert obj is not None
     progress = assess(obj, decode_spec(bytes(obj.spec)), decode_status(bytes(obj.status)))
@@ -146,6 +152,65 @@ def test_other_kinds_are_progressing_as_their_life_cycles_say(
     kind: str, spec: dict[str, Any], status: dict[str, Any], expected: str
 ) -> None:
     assert verdict(kind, spec, status) == expected
+
+
+def by_disruption(reason: str) -> dict[str, Any]:
+    return {"phase": "Failed"} | condition("DisruptionTarget", "True", reason=reason)
+
+
+def test_a_pod_that_is_marked_failed_in_order_to_be_deleted_did_not_fail() -> None:
+    assert verdict("Pod", {}, by_disruption("DeletionByPodGC")) == "settled"
+    assert verdict("Pod", {}, by_disruption("TerminationByKubelet")) == "settled failed"
+
+
+CANARY, WRITTEN = {"restartAt": "2026-11-22T10:00:00Z"}, [{"manager": "m", "time": "2026-11-22T10:00:05Z"}]
+RUN = {"pipelineRef": {"name": "build"}}
+
+
+@pytest.mark.parametrize(
+    "kind, api, spec, status, expected",
+    [
+        ("NodeClaim", "karpenter.sh/v1", {}, {}, "settled"),
+        ("NodeClaim", "karpenter.sh/v1", {}, condition("Launched", "True"), "progressing"),
+        ("NodeClaim", "karpenter.sh/v1", {}, condition("Initialized", "True"), "settled"),
+        ("NodeClaim", "example.com/v1", {}, condition("Launched", "True"), "settled"),
+        ("PipelineRun", "tekton.dev/v1", RUN, {}, "progressing"),
+        ("PipelineRun", "tekton.dev/v1", RUN, condition("Succeeded", "Unknown", reason="Running"), "progressing"),
+        (
+            "PipelineRun",
+            "tekton.dev/v1",
+            RUN,
+            condition("Succeeded", "Unknown", reason="PipelineRunPending"),
+            "settled",
+        ),
+        ("TaskRun", "tekton.dev/v1", RUN, condition("Succeeded", "False"), "settled failed"),
+        ("TaskRun", "tekton.dev/v1", RUN, condition("Succeeded", "True"), "settled"),
+        ("TaskRun", "example.com/v1", RUN, condition("Succeeded", "False"), "settled"),
+        ("Workflow", "argoproj.io/v1alpha1", {}, {"phase": "Running"}, "progressing"),
+        ("Workflow", "argoproj.io/v1alpha1", {"suspend": True}, {"phase": "Running"}, "settled"),
+        ("Workflow", "argoproj.io/v1alpha1", {}, {"phase": "Error"}, "settled failed"),
+        ("Workflow", "argoproj.io/v1alpha1", {}, {"phase": "Succeeded"}, "settled"),
+        ("Workflow", "example.com/v1", {}, {"phase": "Running"}, "settled"),
+        ("Workload", "kueue.x-k8s.io/v1beta1", {}, condition("QuotaReserved", "False"), "progressing"),
+        ("Workload", "kueue.x-k8s.io/v1beta1", {}, condition("Admitted", "True"), "settled"),
+        ("Workload", "example.com/v1", {}, {}, "settled"),
+        ("Rollout", "argoproj.io/v1alpha1", CANARY, {"phase": "Healthy"}, "progressing"),
+        ("Rollout", "argoproj.io/v1alpha1", CANARY, {"phase": "Healthy", **CANARY}, "progressing"),
+        (
+            "Rollout",
+            "argoproj.io/v1alpha1",
+            CANARY,
+            {"phase": "Healthy", "restartedAt": CANARY["restartAt"]},
+            "settled",
+        ),
+        ("Rollout", "argoproj.io/v1alpha1", {"restartAt": "2026-11-22T11:00:00Z"}, {"phase": "Healthy"}, "settled"),
+        ("Rollout", "argoproj.io/v1alpha1", {"restartAt": 7}, {"phase": "Healthy"}, "settled"),
+    ],
+)
+def test_custom_resources_are_progressing_until_their_controllers_have_done_what_they_want(
+    kind: str, api: str, spec: dict[str, Any], status: dict[str, Any], expected: str
+) -> None:
+    assert verdict(kind, spec, status, api=api, managedFields=WRITTEN) == expected
 
 
 def test_an_object_that_is_being_deleted_is_progressing() -> None:

@@ -210,7 +210,7 @@ CASES: list[Case] = [
     ),
     (
         "karpenter-disrupts-node", "karpenter", "Node", "DisruptionTerminating",
-        "Disrupting Node: Underutilized", subject("turns", starts=True, source="self"),
+        "Disrupting Node: Underutilized", subject("deletes", starts=True, source="self"),
     ),
     (
         "karpenter-disrupts-nodeclaim", "karpenter", "NodeClaim", "DisruptionTerminating",
