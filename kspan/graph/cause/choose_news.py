@@ -148,11 +148,32 @@ class NewsChooser:
     def _published(self, obj: ObjectState, occ: Occurrence) -> Choice | None:
         """The news of the source of an object that states the revision of ``occ``, or else the newest."""
         choice = self.of_source(obj, occ)
+        stated = self._stated(obj, choice)
+        return choice if not stated or any(_is_same(one, occ.revision) for one in stated) else None
+
+    def _stated(self, obj: ObjectState, choice: Choice | None) -> list[str]:
+        """The revision that the chosen news of the source of an object state."""
         news = [n for s in self.state.objects.named(*obj.source) for n in s.news] if len(obj.source) == 3 else []
-        stated = [
-            n.revision for n in news if choice is not None and choice.cause is not None and n.span == choice.cause.span
-        ]
-        return choice if not any(stated) or any(_is_same(one, occ.revision) for one in stated) else None
+        span = choice.cause.span if choice is not None and choice.cause is not None else ""
+        return [n.revision for n in news if n.revision and n.span == span]
+
+    def awaited_revision(self, occ: Occurrence) -> str:
+        """The revision that an object cannot apply yet, as the transition ``occ`` shows: the newest of its source, or
+        the one that its own newest Event states. Empty if neither is known."""
+        obj = self.state.object(occ.uid)
+        if obj is None:
+            return ""
+        stated = self._stated(obj, self.of_source(obj, occ))
+        own = max((n for n in obj.news if n.time <= occ.latest + evidence.SLACK), key=lambda n: n.rv, default=None)
+        return stated[-1] if stated else own.revision if own is not None else ""
+
+    def applies_again(self, obj: ObjectState, occ: Occurrence) -> bool:
+        """True if ``occ`` is about a revision of its source with which an object was ready before."""
+        if obj.kind not in self.rules.sources:
+            return False
+        runs = (n for n in obj.news if n.rv <= occ.rv and n.revision == occ.revision)
+        run = max(runs, key=lambda n: n.rv, default=None)
+        return run is not None and run.span != occ.id and 0 < run.applied < occ.rv
 
     def of_publication(self, occ: Occurrence, obj: ObjectState) -> Choice:
         """The cause of a change of the status that publishes a revision: the Event that reports it or, if a controller

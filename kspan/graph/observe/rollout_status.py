@@ -132,10 +132,11 @@ def _analysis_run(obj: KubeObject, _spec: Spec, status: ObjectStatus) -> Progres
     return Progress(progressing=not ends, failed=status.phase in ("Failed", "Error"))
 
 
-def _reconciled(obj: KubeObject, status: ObjectStatus) -> Progress:
-    kind, reason = _CONDITIONS[obj.kind]
-    found = _condition(status, kind)
-    progressing = found is not None and found.status == "True" and reason in ("", found.reason)
+def _reconciled(obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
+    expected = _CONDITIONS[obj.kind]
+    progressing = not spec.suspend and any(
+        (c.type, c.status, "") in expected or (c.type, c.status, c.reason) in expected for c in status.conditions or ()
+    )
     return Progress(progressing, failed=False)
 
 
@@ -154,12 +155,18 @@ _KINDS = {
 ASSESSED = frozenset(_KINDS)
 """Kinds whose status shows whether they are healthy."""
 
+_RECONCILING = (
+    ("Reconciling", "True", "Progressing"),  # kstatus; after a failure its reason is ProgressingWithRetry
+    # An object waits for others, and asks for them every 30 s (fluxcd/kustomize-controller checkDependencies).
+    ("Ready", "False", "DependencyNotReady"),
+)
+
 _CONDITIONS = {
-    "Certificate": ("Issuing", ""),  # cert-manager pkg/apis/certmanager/v1
-    "HelmRelease": ("Reconciling", "Progressing"),  # kstatus; after a failure its reason is ProgressingWithRetry
-    "Kustomization": ("Reconciling", "Progressing"),
+    "Certificate": (("Issuing", "True", ""),),  # cert-manager pkg/apis/certmanager/v1
+    "HelmRelease": _RECONCILING,
+    "Kustomization": _RECONCILING,
 }
-"""Conditions, and their reasons, of custom resources that are progressing."""
+"""Conditions of custom resources that are progressing: type, status and reason (empty: any)."""
 
 BUILT_IN = frozenset(
     [
@@ -181,7 +188,7 @@ def assess(obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
     if obj.metadata.deletionTimestamp:
         return PROGRESSING
     if obj.kind in _CONDITIONS:
-        return _reconciled(obj, status)
+        return _reconciled(obj, spec, status)
     assess_kind = _KINDS.get(obj.kind)
     return assess_kind(obj, spec, status) if assess_kind else SETTLED
 

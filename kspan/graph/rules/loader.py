@@ -211,7 +211,8 @@ class _FileReader:
                 revision, message = self.checks.names(path, entry, "revision"), entry.get("message", "")
                 pattern = read_pattern(self.checks, path, entry, ("revision",))
                 if pattern is not None:
-                    merged[kind] = Source(reference, self.checks.names(path, entry, "kind"), revision, str(message))
+                    kinds, waiting = (self.checks.names(path, entry, key) for key in ("kind", "waiting"))
+                    merged[kind] = Source(reference, kinds, revision, str(message), waiting)
             elif entry is not False:
                 self.checks.wrong(path, f"{kind} must be a table, or false to remove it, not {type_of(entry)}")
             elif merged.pop(kind, None) is None:

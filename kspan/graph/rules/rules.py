@@ -92,6 +92,8 @@ class Source(msgspec.Struct, frozen=True):
     """Fields of the status with the revision of the content that is applied; the first one that is set counts."""
     message: str = ""
     """Regular expression for the beginning of the message of a condition; its group ``revision`` counts before them."""
+    waiting: tuple[str, ...] = ()
+    """Reasons of conditions with which the object waits before it applies the newest revision."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -248,6 +250,12 @@ class Rules:
     def is_person(self, manager: str) -> bool:
         """True if a field manager is known to act for people."""
         return manager in self._people
+
+    def awaits_revision(self, kind: str, reason: str) -> bool:
+        """True if an object of this kind has a condition with this reason while it waits before it applies a revision
+        of its source: the fields of its status are still those of the revision before."""
+        source = self.sources.get(kind)
+        return source is not None and reason in source.waiting
 
     def _digest(self) -> str:
         failures = [rule.as_row() for rule in self.failures.rules]

@@ -143,6 +143,7 @@ class News(msgspec.Struct, array_like=True, gc=False):
     revision: str = ""  # of what was published; the group in which an object was requested
     wanted: str = ""  # kind of the object that was requested; empty: something was published
     trace: str = ""  # set once the Event is placed
+    applied: int = 0  # version at which its object was ready with the revision; 0: not yet
 
     def as_cause(self) -> KnownChange:
         """The Event as a cause."""
