@@ -105,8 +105,8 @@ def test_a_commit_is_the_root_of_all_that_is_applied_for_it() -> None:
 
         GitRepository.NewArtifact monorepo  by source-controller  [root]
           Kustomization.Reconciling apps  by kustomize-controller  [subject]
-          ConfigMap.Create settings  by kustomize-controller  [subject]
           Kustomization.Progressing apps  by kustomize-controller  [subject]
+            ConfigMap.Create settings  by kustomize-controller  [subject]
             Deployment.Update web  by kustomize-controller  [subject]
           Kustomization.ReconciliationSucceeded apps  by kustomize-controller  [subject]
 

@@ -206,22 +206,73 @@ class NewsChooser:
         news of its source."""
         if len(occ.applier) != 3:
             return None
-        kind, namespace, name = occ.applier
-        objects = (
-            self.state.objects.named(kind, namespace, name) if namespace else self.state.objects.publishers(kind, name)
-        )
         found: list[Choice] = []
-        for applier in objects:
+        for applier in self._appliers(occ):
             published = self._newest_news([applier], occ, 0.9)
             sources = self.of_source(applier, occ)
             own = evidence.newest(
                 c
                 for c in applier.changes
-                if c.verb != "Delete" and evidence.before(c, occ) and occ.time - c.time <= NEWS_WINDOW
+                if (c.verb != "Delete" or occ.verb == "Delete")
+                and evidence.before(c, occ)
+                and occ.time - c.time <= NEWS_WINDOW
             )
             found += [choice for choice in (published, sources) if choice is not None]
             found += [Choice(own, SUBJECT, 0.9)] if own is not None else []
         return max(found, key=_order, default=None)
+
+    def _appliers(self, occ: Occurrence) -> list[ObjectState]:
+        """The objects for which a tool may have made a change, as the changed object states."""
+        kind, namespace, name = occ.applier
+        if namespace:
+            return list(self.state.objects.named(kind, namespace, name))
+        return list(self.state.objects.publishers(kind, name))
+
+    def of_applied(self, occ: Occurrence) -> Choice | None:
+        """The cause of a change that a tool made for another object: the change by hand that it corrects, or what
+        ``of_applier`` finds. Nothing is known of corrections by an object that nobody saw."""
+        applied = self.of_applier(occ)
+        if len(occ.applier) != 3 or not any(obj.rv for obj in self._appliers(occ)):
+            return applied
+        return self.undone([occ], applied, self.settings.max_trace_age) or applied
+
+    def of_pruned(self, occ: Occurrence, choice: Choice) -> Choice:
+        """The cause of the deletion of an object that a tool applied: it deletes what is no longer in its source, and
+        what it applied for an object that is being deleted."""
+        applied = self.of_applier(occ)
+        if applied is None or applied.cause is None or occ.earliest - applied.cause.time > evidence.MATCH:
+            return choice
+        return applied._replace(confidence=0.8 if applied.cause.verb == "Delete" else 0.5)
+
+    def of_finalizer(self, event: Occurrence, reporter: ObjectState) -> Choice | None:
+        """The deletion of the reporting object, because of which its controller deleted what it made for it."""
+        if not reporter.deleting or event.subject is None or event.subject.means != "deletes":
+            return None
+        deletions = (c for c in reporter.changes if c.verb == "Delete")
+        own = evidence.newest(c for c in deletions if evidence.before_event(c, event))
+        return Choice(own, OWN, 0.9) if own is not None else None
+
+    def undone(
+        self, changes: Iterable[Occurrence], other: Choice | None = None, within: int = evidence.MATCH
+    ) -> Choice | None:
+        """The deletion or manual change that a controller undoes; None if there is none.
+
+        Args:
+            changes: what the controller did.
+            other: a cause of its own. Only what came after that counts, and was not done by the controller.
+            within: how long before it can have been (ns).
+        """
+        floor = other.cause.order if other is not None and other.cause is not None else (0, 0)
+        undone = evidence.newest(
+            c
+            for change in changes
+            for obj in self.state.objects.named(change.kind, change.namespace, change.name)
+            for c in obj.changes
+            if c.verb == "Delete" or (c.verb == "Update" and c.manual)
+            if c.verb == "Delete" or c.manager != change.manager or (other is None and not change.applier)
+            if c.order > floor and evidence.before(c, change) and change.earliest - c.latest <= within
+        )
+        return Choice(undone, OWN, 0.8) if undone is not None else None
 
     # what was requested ----------------------------------------------------------------------------------------------
 

@@ -244,8 +244,9 @@ class Decider:
         assert subject is not None, "only called for Events about another object"
         reported = evidence.reported_change(self.state, event)
         if reported is None:
-            for obj in self.state.objects.named(subject.kind, subject.namespace, subject.name):
-                self._ask(self.prerequisites.require_inferred, obj, event)
+            for each in event.subjects:
+                for obj in self.state.objects.named(each.kind, each.namespace, each.name):
+                    self._ask(self.prerequisites.require_inferred, obj, event)
             reported = evidence.reported_change(self.state, event)
         change = self.state.occurrence(reported[0].span) if reported is not None else None
         if change is not None and change.decided and change.place.trace and not change.reported_by:
@@ -255,6 +256,17 @@ class Decider:
             self._place(event, Choice(reported[0], SUBJECT, 0.9))
         else:
             self._place_event_about(event, change, assumed=reported is None)
+        if event.others and event.place.trace:
+            self._gather_reported(event)
+
+    def _gather_reported(self, event: Occurrence) -> None:
+        """Place the other changes that an Event lists below it, if they were decided without it."""
+        for reported, _ in evidence.reported_changes(self.state, event):
+            change = self.state.occurrence(reported.span)
+            if change is None or not change.place.trace or change.reported_by or change.place.remote_parent:
+                continue
+            if not self._is_above(change, event) and evidence.reporting_event(self.state, change) is event:
+                self.placer.move_under_event(change, event)
 
     def _place_event_about(self, event: Occurrence, change: Occurrence | None, *, assumed: bool) -> None:
         choice = self._choose(self.chooser.of_event_about, event, change)

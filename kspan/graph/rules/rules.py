@@ -36,6 +36,9 @@ SOURCES = ("scaleTargetRef", "nodeName", "namespace", "self")
 
 ANY_COMPONENT = "*"
 
+LINES_READ = 128
+"""Lines of a message in which other subjects are looked for."""
+
 
 class Subject(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The object that an Event is about, as a rule read it from the Event."""
@@ -131,6 +134,8 @@ class Rule(msgspec.Struct, frozen=True):
     after: str = ""
     starts: bool = False
     by: str = ""
+    others: Pattern | None = None
+    """Matches each line of the message that names another subject."""
 
     def applies_to(self, component: str, kind: str) -> bool:
         """True if the rule reads Events of this component about objects of this kind."""
@@ -160,9 +165,27 @@ class Rule(msgspec.Struct, frozen=True):
             rule=self.name,
         )
 
+    def read_others(self, first: Subject, namespace: str, message: str) -> tuple[tuple[str, str, str], ...]:
+        """Read kind, namespace and name of the other subjects, one in each line of a message.
+
+        Args:
+            first: the subject that was read from the message.
+            namespace: the namespace of the reporting object. A line that could have one and has none is about an
+                object without a namespace.
+            message: the message without COMBINED.
+        """
+        if self.others is None or "\n" not in message:
+            return ()
+        lines = message.split("\n", LINES_READ)[:LINES_READ]
+        found = [fields for line in lines if (fields := self.others.match(line)) is not None]
+        default = "" if self.scope or "namespace" in self.others.groups else namespace
+        names = ((f.get("kind") or self.subject, f.get("namespace") or default, f.get("name") or "") for f in found)
+        return tuple(dict.fromkeys(name for name in names if name != (first.kind, first.namespace, first.name)))
+
     def as_row(self) -> dict[str, Any]:
         """Return all keys of the rule, as in a rules file."""
-        return {name: getattr(self, name) for name in self.__struct_fields__} | {"message": self.message.text}
+        patterns = {"message": self.message.text, "others": self.others.text if self.others is not None else ""}
+        return {name: getattr(self, name) for name in self.__struct_fields__} | patterns
 
 
 class Managers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -214,6 +237,7 @@ class Rules:
         """Messages of conditions that state the revision, by kind."""
         self._controllers = NamePatterns(managers.controllers)
         self._people = NamePatterns(managers.people)
+        self._listing = {rule.name: rule for rule in self.rules if rule.others is not None}
         self._by_reason: dict[str, list[Rule]] = {}
         for rule in self.rules:
             for reason in rule.reason:
@@ -236,6 +260,14 @@ class Rules:
                 if found is not None:
                     return found
         return None
+
+    def others(self, subject: Subject, namespace: str, message: str) -> tuple[tuple[str, str, str], ...]:
+        """Read kind, namespace and name of the objects that an Event is about besides ``subject``.
+
+        ``namespace`` is that of the reporting object.
+        """
+        rule = self._listing.get(subject.rule)
+        return rule.read_others(subject, namespace, message.removeprefix(COMBINED)) if rule is not None else ()
 
     def obstacles(self, component: str, kind: str, reason: str, namespace: str, message: str) -> list[Subject]:
         """Read every object for which an Event says that its controller waits (arguments: see ``subject``)."""

@@ -6,6 +6,7 @@ occurrence.
 """
 
 import msgspec
+from msgspec import structs
 
 from kspan.graph.observe.condition_diff import ConditionSet
 from kspan.graph.observe.field_managers import FieldManagerEntry
@@ -323,10 +324,22 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     # Only resumes of a rollout.
     resumes: tuple[str, ...] = ()  # spans of the changes that were made while it was paused
 
+    # Only Events.
+    others: tuple[tuple[str, str, str], ...] = ()  # kind, namespace and name of what it reports besides ``subject``
+
     @property
     def earliest(self) -> int:
         """The earliest time at which a change can have been made."""
         return self.time - self.uncertainty
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """What an Event reports, one for each object."""
+        first = self.subject
+        if first is None or not self.others:
+            return (first,) if first is not None else ()
+        others = (structs.replace(first, kind=kind, namespace=space, name=name) for kind, space, name in self.others)
+        return first, *others
 
 
 class ObjectState(msgspec.Struct, array_like=True, gc=False):
