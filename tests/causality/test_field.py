@@ -39,8 +39,7 @@ def test_what_argo_cd_applies_is_below_the_operation_of_its_application() -> Non
         """
         Application.OperationStarted store  by argocd-server  [root]
           Deployment.Update web  by argocd-controller  [subject]
-
-        Application.OperationCompleted store  by argocd-application-controller  [root]
+          Application.OperationCompleted store  by argocd-application-controller  [own]
         """,
     )
 

@@ -393,6 +393,8 @@ class Chooser:
         if occ.reason == "FailedCreate" and obj.lost_dependents and (lost := self._refused(obj, occ)) is not None:
             return lost
         if subject is not None and subject.means == "explains":
+            if (begun := self.news.of_beginning(obj, occ)) is not None:
+                return begun
             cause = evidence.newest(c for c in obj.changes if c.verb == subject.after)
             if cause is not None and cause.time <= occ.latest + evidence.SLACK:
                 return Choice(cause, OWN, 0.95)

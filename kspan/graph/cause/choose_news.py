@@ -25,6 +25,9 @@ NOT_IMPROVED = ("deletes", "explains", "observes", "waits")
 """Meanings of Events whose cause is stated, or that report that something is still missing."""
 
 
+CHANGES = ("Create", "Update", "Delete")
+
+
 class NewsChooser:
     """Chooses such causes. ``prerequisites`` raises PrerequisiteError if something has to be decided first."""
 
@@ -200,6 +203,18 @@ class NewsChooser:
         newest = max(known, key=lambda n: (n.rv, n.time, n.span))
         self.prerequisites.require_decided([newest.span])
         return Choice(newest.as_cause(), SUBJECT, confidence)
+
+    def of_beginning(self, obj: ObjectState, occ: Occurrence) -> Choice | None:
+        """The Event of an object after which ``occ`` comes, by its reason: the newest news of the object."""
+        if occ.subject is None or occ.subject.after in CHANGES:
+            return None
+        known = [n for n in obj.news if n.span and not n.wanted and _is_news(n, occ)]
+        begun = max(known, key=lambda n: (n.rv, n.time, n.span), default=None)
+        if begun is None or occ.time - begun.time > self.settings.max_trace_age:
+            return None
+        self.prerequisites.require_decided([begun.span])
+        event = self.state.occurrence(begun.span)
+        return Choice(begun.as_cause(), OWN, 0.9) if event is None or event.reason == occ.subject.after else None
 
     def of_applier(self, occ: Occurrence) -> Choice | None:
         """The newest cause of a change that a tool made for another object: an Event or a change of that object, or the

@@ -7,7 +7,7 @@ cycles of Pods and Jobs.
 from typing import NamedTuple
 
 from kspan.k8s.objects import Condition, KubeObject, ObjectStatus, Spec
-from kspan.k8s.workloads import is_scaled_down_later, pause_ends
+from kspan.k8s.workloads import is_scaled_down_later, operation_phase, pause_ends
 from kspan.times import parse_time_or_zero
 
 
@@ -132,6 +132,13 @@ def _analysis_run(obj: KubeObject, _spec: Spec, status: ObjectStatus) -> Progres
     return Progress(progressing=not ends, failed=status.phase in ("Failed", "Error"))
 
 
+def _application(obj: KubeObject) -> Progress:
+    """That of an operation of Argo CD (pkg/apis/application/v1alpha1/types.go, OperationState)."""
+    if not obj.apiVersion.startswith("argoproj.io/"):
+        return SETTLED
+    return PROGRESSING if operation_phase(bytes(obj.status)) in ("Running", "Terminating") else SETTLED
+
+
 def _reconciled(obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
     expected = _CONDITIONS[obj.kind]
     progressing = not spec.suspend and any(
@@ -172,6 +179,7 @@ BUILT_IN = frozenset(
     [
         *_KINDS,
         *_CONDITIONS,
+        "Application",
         "CronJob",
         "HorizontalPodAutoscaler",
         "Namespace",
@@ -189,6 +197,8 @@ def assess(obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
         return PROGRESSING
     if obj.kind in _CONDITIONS:
         return _reconciled(obj, spec, status)
+    if obj.kind == "Application":
+        return _application(obj)
     assess_kind = _KINDS.get(obj.kind)
     return assess_kind(obj, spec, status) if assess_kind else SETTLED
 

@@ -194,7 +194,8 @@ class _FileReader:
                 self.checks.keys(path, entry, Applier.__struct_fields__)
                 kind = self.checks.string(path, entry, "kind", missing="kind is missing")
                 namespace = self.checks.string(path, entry, "namespace")
-                merged[mark] = Applier(kind, self.checks.names(path, entry, "manager", needed=True), namespace)
+                shared = self.checks.boolean(path, entry, "shared", default=False)
+                merged[mark] = Applier(kind, self.checks.names(path, entry, "manager", needed=True), namespace, shared)
             elif entry is not False:
                 self.checks.wrong(path, f"{mark} must be a table, or false to remove it, not {type_of(entry)}")
             elif merged.pop(mark, None) is None:

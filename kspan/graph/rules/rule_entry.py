@@ -75,8 +75,8 @@ def _check_values(checks: Checks, path: Path, fields: dict[str, Any]) -> None:
             checks.wrong((*path, key), f"invalid {key} {value!r}{suggestion(value, known)}")
     if means in ("observes", "waits") and after not in ("", *VERBS):
         checks.wrong((*path, "after"), f'with means = "{means}", after must be {_VERBS}, or omitted')
-    if means == "explains" and after not in VERBS:
-        checks.wrong((*path, "after"), f'with means = "explains", after must be {_VERBS}')
+    if means == "explains" and (not after or after.capitalize() in VERBS) and after not in VERBS:
+        checks.wrong((*path, "after"), f'with means = "explains", after must be {_VERBS}, or the reason of an Event')
 
 
 def _check_subject(checks: Checks, path: Path, entry: dict[str, Any], message: Pattern | None) -> None:

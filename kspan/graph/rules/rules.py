@@ -56,8 +56,8 @@ class Subject(msgspec.Struct, frozen=True, array_like=True, gc=False):
     starts: bool = False
     """The Event has no cause in the cluster: a schedule, the decision of an autoscaler."""
     after: str = ""
-    """With "explains" and "observes" the verb of the change that the Event is about; otherwise the reason of an earlier
-    Event of the reporting object, which is the cause."""
+    """With "explains" and "observes" the verb of the change that the Event is about; otherwise, or if it is not a verb,
+    the reason of an earlier Event of the reporting object, which is the cause."""
     source: str = ""
     """The ``subject_from`` of the rule."""
     by: str = ""
@@ -82,6 +82,8 @@ class Applier(msgspec.Struct, frozen=True):
     """Field managers of the tool: others change objects that keep the label."""
     namespace: str = ""
     """Label or annotation with the namespace; empty: the value has it, or it is not known."""
+    shared: bool = False
+    """Other tools set the label as well: it counts only where the field manager is known."""
 
 
 class Source(msgspec.Struct, frozen=True):

@@ -188,6 +188,10 @@ ONE_MISTAKE = {
     "two subjects": (with_line('subject_from = "self"'), "7: subject and subject_from cannot be used together"),
     "an unknown scope": (with_line('scope = "node"'), "9: invalid scope 'node' (known: cluster)"),
     "an unknown beneficiary": (with_line('by = "me"'), "9: invalid by 'me' (known: related)"),
+    "an explanation after a verb that does not exist": (
+        WIDGET.strip().replace('"creates"', '"explains"\nafter = "create"').replace('subject = "Deployment"\n', ""),
+        '8: with means = "explains", after must be Create, Update or Delete, or the reason of an Event',
+    ),
     "an explanation without the change": (
         with_line('means = "explains"').replace('subject = "Deployment"\n', ""),
         '1: with means = "explains", after must be Create, Update or Delete',

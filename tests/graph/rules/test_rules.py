@@ -402,6 +402,7 @@ ABOUT_ITSELF = [
     ("cluster-autoscaler-grows-group", "cluster-autoscaler", "ConfigMap", "ScaledUpGroup", "Scale-up: group pool-1 size set to 2 instead of 1 (max: 4)"),
     ("application-operation-starts", "argocd-server", "Application", "OperationStarted", "ada initiated sync to main (abc)"),
     ("application-operation-starts", "argocd-application-controller", "Application", "OperationStarted", "Initiated automated sync to 'abc'"),
+    ("application-operation-completes", "argocd-application-controller", "Application", "OperationCompleted", "Partial sync operation to abc succeeded"),
     ("application-status-flaps", "argocd-application-controller", "Application", "ResourceUpdated", "Updated health status: Healthy -> Progressing"),
     ("flux-source-changes", "source-controller", "GitRepository", "NewArtifact", "stored artifact for commit 'change image'"),
     ("flux-source-changes", "source-controller", "HelmChart", "ChartPullSucceeded", "pulled 'web' chart with version '1.2.3'"),
