@@ -85,7 +85,8 @@ class Chooser:
             return applied
         if occ.revision:
             return self.news.of_publication(occ, obj)
-        if occ.verb == "Create" and not obj.owner and (occ.by_controller or not occ.manager):
+        made_freely = not obj.owner and not occ.whole  # An object with a mark is made for the object that it names.
+        if occ.verb == "Create" and made_freely and (occ.by_controller or not occ.manager):
             made = self._of_new_namespace(occ, obj)
             if made is not None:
                 return made

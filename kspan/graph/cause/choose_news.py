@@ -261,7 +261,10 @@ class NewsChooser:
 
     def of_finalizer(self, event: Occurrence, reporter: ObjectState) -> Choice | None:
         """The deletion of the reporting object, because of which its controller deleted what it made for it."""
-        if not reporter.deleting or event.subject is None or event.subject.means != "deletes":
+        subject = event.subject
+        if not reporter.deleting or subject is None or subject.means != "deletes":
+            return None
+        if (subject.kind, subject.name) == (reporter.kind, reporter.name):  # The Event reports that very deletion.
             return None
         deletions = (c for c in reporter.changes if c.verb == "Delete")
         own = evidence.newest(c for c in deletions if evidence.before_event(c, event))

@@ -334,7 +334,7 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
-        """What an Event reports, one for each object."""
+        """The subjects of an Event, one for each object that it reports on."""
         first = self.subject
         if first is None or not self.others:
             return (first,) if first is not None else ()
