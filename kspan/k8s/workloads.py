@@ -88,6 +88,19 @@ class RolloutStatus(msgspec.Struct, gc=False):
     restartedAt: str | None = None
 
 
+class Operation(msgspec.Struct, gc=False):
+    """argoproj.io OperationState."""
+
+    phase: str = ""
+
+
+class ApplicationStatus(msgspec.Struct, gc=False):
+    """argoproj.io ApplicationStatus."""
+
+    operationState: Operation | None = None
+
+
+_application_status = msgspec.json.Decoder(ApplicationStatus)
 _rollout_spec = msgspec.json.Decoder(RolloutSpec)
 _rollout_status = msgspec.json.Decoder(RolloutStatus)
 
@@ -132,6 +145,15 @@ def pause_ends(spec: bytes, status: bytes) -> bool:
     number = state.currentStepIndex or 0
     step = steps[number].pause if "CanaryPauseStep" in reasons and 0 <= number < len(steps) else None
     return step is not None and step.duration not in (None, 0, "0")
+
+
+def operation_phase(status: bytes) -> str:
+    """Return the phase of the operation in the status of an Application; empty without one."""
+    try:
+        operation = _application_status.decode(status).operationState if status else None
+    except msgspec.MsgspecError:
+        return ""
+    return operation.phase if operation is not None else ""
 
 
 def is_scaled_down_later(spec: bytes) -> bool:

@@ -124,7 +124,7 @@ def renamed(records: list[LogRecord]) -> list[LogRecord]:
     # After a slash it may be an image's, but not so in the messages of Flux ("Deployment/shop/web configured") and
     # Karpenter ("nodeclaim/default-x").
     # Argo CD's mark of what it applies begins with a name, too.
-    begins = r"(?<![\w/:-])|(?<=t/shop/)|(?<= shop/)|(?<=nodeclaim/)|(?<=ConfigMap/)"
+    begins = r"(?<![\w/:-])|(?<=t/shop/)|(?<=ConfigMap/shop/)|(?<= shop/)|(?<=nodeclaim/)|(?<=ConfigMap/)"
     word = re.compile(rf"(?:{begins})({some})(?:(?![\w:-])|(?=:apps/))".encode())
 
     def rename(record: LogRecord) -> LogRecord:

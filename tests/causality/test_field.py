@@ -39,8 +39,7 @@ def test_what_argo_cd_applies_is_below_the_operation_of_its_application() -> Non
         """
         Application.OperationStarted store  by argocd-server  [root]
           Deployment.Update web  by argocd-controller  [subject]
-
-        Application.OperationCompleted store  by argocd-application-controller  [root]
+          Application.OperationCompleted store  by argocd-application-controller  [own]
         """,
     )
 
@@ -105,8 +104,8 @@ def test_a_commit_is_the_root_of_all_that_is_applied_for_it() -> None:
 
         GitRepository.NewArtifact monorepo  by source-controller  [root]
           Kustomization.Reconciling apps  by kustomize-controller  [subject]
-          ConfigMap.Create settings  by kustomize-controller  [subject]
           Kustomization.Progressing apps  by kustomize-controller  [subject]
+            ConfigMap.Create settings  by kustomize-controller  [subject]
             Deployment.Update web  by kustomize-controller  [subject]
           Kustomization.ReconciliationSucceeded apps  by kustomize-controller  [subject]
 

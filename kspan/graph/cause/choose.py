@@ -83,12 +83,13 @@ class Chooser:
             return UNKNOWN
         if occ.verb == "Delete":
             choice = self.deletions.of_deletion(occ, obj)
-            return self._pruned(occ, choice) if occ.applier and choice.cause is None else choice
-        if (applied := self.news.of_applier(occ)) is not None:
-            return self._reverted(occ, applied, self.settings.max_trace_age) or applied
+            return self.news.of_pruned(occ, choice) if occ.applier and choice.cause is None else choice
+        if occ.applier and (applied := self.news.of_applied(occ)) is not None:
+            return applied
         if occ.revision:
             return self.news.of_publication(occ, obj)
-        if occ.verb == "Create" and not obj.owner and (occ.by_controller or not occ.manager):
+        made_freely = not obj.owner and not occ.whole  # An object with a mark is made for the object that it names.
+        if occ.verb == "Create" and made_freely and (occ.by_controller or not occ.manager):
             made = self._of_new_namespace(occ, obj)
             if made is not None:
                 return made
@@ -131,13 +132,6 @@ class Chooser:
             return None
         actor = "serviceaccount-controller" if obj.kind == "ServiceAccount" else ""
         return Choice(created, PLACE, 0.8, actor=actor)
-
-    def _pruned(self, occ: Occurrence, choice: Choice) -> Choice:
-        """The cause of the deletion of an object that a tool applied: it deletes what is no longer in its source."""
-        applied = self.news.of_applier(occ)
-        if applied is None or applied.cause is None or occ.earliest - applied.cause.time > evidence.MATCH:
-            return choice
-        return applied._replace(confidence=0.5)
 
     def _by_unknown(self, occ: Occurrence, obj: ObjectState) -> Choice | None:
         """The change of the owner up to ``MATCH`` before an update that names no field manager, if there is one."""
@@ -305,17 +299,21 @@ class Chooser:
                 return Choice(self.prerequisites.require_cause(transition), OWN, 0.95)
             if not subject.starts:
                 return self.of_event(event)
+        if reporter is not None and (finalized := self.news.of_finalizer(event, reporter)) is not None:
+            return finalized
+        changes = self._undoing(event, change)
         published = self.news.of_revision(reporter, event) if reporter is not None else None
         if published is None:
             published = self.news.of_source(reporter, event) if reporter is not None else None
         if published is not None:
-            longest = self.settings.max_trace_age
-            return (self._reverted(change, published, longest) if published.cause is not None else None) or published
+            return self.news.undone(changes, published, self.settings.max_trace_age) or published
+        if change is None and subject is not None and subject.starts and event.kind in self.rules.sources:
+            return self.of_event(event)  # Nobody saw what it applied.
         if subject is not None and subject.starts:
             if reporter is not None and (closed := self.deletions.of_announcement(reporter, event)) is not None:
                 return closed
             scheduled = self._of_schedule(reporter, change or event) if reporter is not None else UNKNOWN
-            return scheduled if scheduled.cause is not None else self._reverted(change) or Choice(None, ROOT, 0.9)
+            return scheduled if scheduled.cause is not None else self.news.undone(changes) or Choice(None, ROOT, 0.9)
         if reporter is None:
             return UNKNOWN
         if change is not None and change.verb == "Delete" and self._is_replaced(reporter, change):
@@ -328,29 +326,13 @@ class Chooser:
                 return Choice.event(earlier, OWN, 0.8)
         return self._of_action(event, reporter, change)
 
-    def _reverted(
-        self, change: Occurrence | None, other: Choice | None = None, within: int = evidence.MATCH
-    ) -> Choice | None:
-        """The deletion or manual change that a controller without a cause of its own undoes; None if there is none.
-
-        Args:
-            change: what the controller did.
-            other: a cause of its own. Only what came after that counts, and was not done by the controller.
-            within: how long before it can have been (ns).
-        """
-        if change is None or change.verb == "Delete":
-            return None
-        named = self.state.objects.named(change.kind, change.namespace, change.name)
-        floor = other.cause.order if other is not None and other.cause is not None else (0, 0)
-        undone = evidence.newest(
-            c
-            for obj in named
-            for c in obj.changes
-            if c.verb == "Delete"
-            or (c.manual and c.verb == "Update" and (other is None or c.manager != change.manager))
-            if c.order > floor and evidence.before(c, change) and change.earliest - c.latest <= within
-        )
-        return Choice(undone, OWN, 0.8) if undone is not None else None
+    def _undoing(self, event: Occurrence, change: Occurrence | None) -> list[Occurrence]:
+        """The changes that an Event reports, ``change`` and others, as far as they can undo something."""
+        found = [change] if change is not None else []
+        if event.others:
+            reported = evidence.reported_changes(self.state, event)
+            found = [occ for known, _ in reported if (occ := self.state.occurrence(known.span)) is not None]
+        return [occ for occ in found if occ.verb != "Delete"]
 
     def _of_action(self, event: Occurrence, reporter: ObjectState, change: Occurrence | None) -> Choice:
         """The cause of the action that a controller reports."""
@@ -419,6 +401,8 @@ class Chooser:
         if occ.reason == "FailedCreate" and obj.lost_dependents and (lost := self._refused(obj, occ)) is not None:
             return lost
         if subject is not None and subject.means == "explains":
+            if (begun := self.news.of_beginning(obj, occ)) is not None:
+                return begun
             cause = evidence.newest(c for c in obj.changes if c.verb == subject.after)
             if cause is not None and cause.time <= occ.latest + evidence.SLACK:
                 return Choice(cause, OWN, 0.95)

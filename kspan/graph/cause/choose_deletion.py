@@ -61,7 +61,24 @@ class DeletionChooser:
             evicted = self._node_in_gap(occ, obj, ("evicts", "closed"), "")
             if evicted is not None:
                 return evicted
-        return Choice(None, ROOT, 0.7)
+        return self._while_owner_works(occ, obj) or Choice(None, ROOT, 0.7)
+
+    def _while_owner_works(self, occ: Occurrence, obj: ObjectState) -> Choice | None:
+        """The transition of the owner just before, if the owner has a controller that kspan knows nothing about: it
+        probably deleted what it needs no longer. Somebody else's deletion is undone by it: it creates another one."""
+        owner = self.state.object(obj.owner) if obj.owner else None
+        if owner is None or owner.kind in self.rules.actors or owner.kind in ("Node", "Pod"):
+            return None
+        last = evidence.newest_transition(owner.transitions, occ)
+        if last is None or not 0 <= occ.time - last.time <= evidence.SLACK or self._is_made_again(occ, owner):
+            return None
+        cause = self.prerequisites.require_cause(last)
+        return Choice(cause, OWNER, 0.6, actor=obj.owner_manager or owner.kind)
+
+    def _is_made_again(self, occ: Occurrence, owner: ObjectState) -> bool:
+        """True if an owner has a newer dependent of the kind of a deleted one."""
+        others = (other for other in self.state.objects.dependents(owner.uid) if other.kind == occ.kind)
+        return any(c.verb == "Create" and c.rv > occ.rv for other in others for c in other.changes)
 
     def _cascade(self, occ: Occurrence, obj: ObjectState) -> Choice | None:
         """The deletion of an owner, or of the namespace."""

@@ -25,6 +25,9 @@ NOT_IMPROVED = ("deletes", "explains", "observes", "waits")
 """Meanings of Events whose cause is stated, or that report that something is still missing."""
 
 
+CHANGES = ("Create", "Update", "Delete")
+
+
 class NewsChooser:
     """Chooses such causes. ``prerequisites`` raises PrerequisiteError if something has to be decided first."""
 
@@ -148,11 +151,32 @@ class NewsChooser:
     def _published(self, obj: ObjectState, occ: Occurrence) -> Choice | None:
         """The news of the source of an object that states the revision of ``occ``, or else the newest."""
         choice = self.of_source(obj, occ)
+        stated = self._stated(obj, choice)
+        return choice if not stated or any(_is_same(one, occ.revision) for one in stated) else None
+
+    def _stated(self, obj: ObjectState, choice: Choice | None) -> list[str]:
+        """The revision that the chosen news of the source of an object state."""
         news = [n for s in self.state.objects.named(*obj.source) for n in s.news] if len(obj.source) == 3 else []
-        stated = [
-            n.revision for n in news if choice is not None and choice.cause is not None and n.span == choice.cause.span
-        ]
-        return choice if not any(stated) or any(_is_same(one, occ.revision) for one in stated) else None
+        span = choice.cause.span if choice is not None and choice.cause is not None else ""
+        return [n.revision for n in news if n.revision and n.span == span]
+
+    def awaited_revision(self, occ: Occurrence) -> str:
+        """The revision that an object cannot apply yet, as the transition ``occ`` shows: the newest of its source, or
+        the one that its own newest Event states. Empty if neither is known."""
+        obj = self.state.object(occ.uid)
+        if obj is None:
+            return ""
+        stated = self._stated(obj, self.of_source(obj, occ))
+        own = max((n for n in obj.news if n.time <= occ.latest + evidence.SLACK), key=lambda n: n.rv, default=None)
+        return stated[-1] if stated else own.revision if own is not None else ""
+
+    def applies_again(self, obj: ObjectState, occ: Occurrence) -> bool:
+        """True if ``occ`` is about a revision of its source with which an object was ready before."""
+        if obj.kind not in self.rules.sources:
+            return False
+        runs = (n for n in obj.news if n.rv <= occ.rv and n.revision == occ.revision)
+        run = max(runs, key=lambda n: n.rv, default=None)
+        return run is not None and run.span != occ.id and 0 < run.applied < occ.rv
 
     def of_publication(self, occ: Occurrence, obj: ObjectState) -> Choice:
         """The cause of a change of the status that publishes a revision: the Event that reports it or, if a controller
@@ -180,27 +204,93 @@ class NewsChooser:
         self.prerequisites.require_decided([newest.span])
         return Choice(newest.as_cause(), SUBJECT, confidence)
 
+    def of_beginning(self, obj: ObjectState, occ: Occurrence) -> Choice | None:
+        """The Event of an object after which ``occ`` comes, by its reason: the newest news of the object."""
+        if occ.subject is None or occ.subject.after in CHANGES:
+            return None
+        known = [n for n in obj.news if n.span and not n.wanted and _is_news(n, occ)]
+        begun = max(known, key=lambda n: (n.rv, n.time, n.span), default=None)
+        if begun is None or occ.time - begun.time > self.settings.max_trace_age:
+            return None
+        self.prerequisites.require_decided([begun.span])
+        event = self.state.occurrence(begun.span)
+        return Choice(begun.as_cause(), OWN, 0.9) if event is None or event.reason == occ.subject.after else None
+
     def of_applier(self, occ: Occurrence) -> Choice | None:
         """The newest cause of a change that a tool made for another object: an Event or a change of that object, or the
         news of its source."""
         if len(occ.applier) != 3:
             return None
-        kind, namespace, name = occ.applier
-        objects = (
-            self.state.objects.named(kind, namespace, name) if namespace else self.state.objects.publishers(kind, name)
-        )
         found: list[Choice] = []
-        for applier in objects:
+        for applier in self._appliers(occ):
             published = self._newest_news([applier], occ, 0.9)
             sources = self.of_source(applier, occ)
             own = evidence.newest(
                 c
                 for c in applier.changes
-                if c.verb != "Delete" and evidence.before(c, occ) and occ.time - c.time <= NEWS_WINDOW
+                if (c.verb != "Delete" or occ.verb == "Delete")
+                and evidence.before(c, occ)
+                and occ.time - c.time <= NEWS_WINDOW
             )
             found += [choice for choice in (published, sources) if choice is not None]
             found += [Choice(own, SUBJECT, 0.9)] if own is not None else []
         return max(found, key=_order, default=None)
+
+    def _appliers(self, occ: Occurrence) -> list[ObjectState]:
+        """The objects for which a tool may have made a change, as the changed object states."""
+        kind, namespace, name = occ.applier
+        if namespace:
+            return list(self.state.objects.named(kind, namespace, name))
+        return list(self.state.objects.publishers(kind, name))
+
+    def of_applied(self, occ: Occurrence) -> Choice | None:
+        """The cause of a change that a tool made for another object: the change by hand that it corrects, or what
+        ``of_applier`` finds. Nothing is known of corrections by an object that nobody saw."""
+        applied = self.of_applier(occ)
+        if len(occ.applier) != 3 or not any(obj.rv for obj in self._appliers(occ)):
+            return applied
+        return self.undone([occ], applied, self.settings.max_trace_age) or applied
+
+    def of_pruned(self, occ: Occurrence, choice: Choice) -> Choice:
+        """The cause of the deletion of an object that a tool applied: it deletes what is no longer in its source, and
+        what it applied for an object that is being deleted."""
+        applied = self.of_applier(occ)
+        if applied is None or applied.cause is None or occ.earliest - applied.cause.time > evidence.MATCH:
+            return choice
+        return applied._replace(confidence=0.8 if applied.cause.verb == "Delete" else 0.5)
+
+    def of_finalizer(self, event: Occurrence, reporter: ObjectState) -> Choice | None:
+        """The deletion of the reporting object, because of which its controller deleted what it made for it."""
+        subject = event.subject
+        if not reporter.deleting or subject is None or subject.means != "deletes":
+            return None
+        if (subject.kind, subject.name) == (reporter.kind, reporter.name):  # The Event reports that very deletion.
+            return None
+        deletions = (c for c in reporter.changes if c.verb == "Delete")
+        own = evidence.newest(c for c in deletions if evidence.before_event(c, event))
+        return Choice(own, OWN, 0.9) if own is not None else None
+
+    def undone(
+        self, changes: Iterable[Occurrence], other: Choice | None = None, within: int = evidence.MATCH
+    ) -> Choice | None:
+        """The deletion or manual change that a controller undoes; None if there is none.
+
+        Args:
+            changes: what the controller did.
+            other: a cause of its own. Only what came after that counts, and was not done by the controller.
+            within: how long before it can have been (ns).
+        """
+        floor = other.cause.order if other is not None and other.cause is not None else (0, 0)
+        undone = evidence.newest(
+            c
+            for change in changes
+            for obj in self.state.objects.named(change.kind, change.namespace, change.name)
+            for c in obj.changes
+            if c.verb == "Delete" or (c.verb == "Update" and c.manual)
+            if c.verb == "Delete" or c.manager != change.manager or (other is None and not change.applier)
+            if c.order > floor and evidence.before(c, change) and change.earliest - c.latest <= within
+        )
+        return Choice(undone, OWN, 0.8) if undone is not None else None
 
     # what was requested ----------------------------------------------------------------------------------------------
 

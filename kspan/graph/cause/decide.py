@@ -30,9 +30,11 @@ class Decider:
 
     def __init__(self, state: State, rules: Rules, settings: FoldSettings) -> None:
         self.state = state
+        self.rules = rules
         self.settings = settings
         self.prerequisites = Prerequisites(state, rules, settings)
         self.chooser = Chooser(state, rules, settings, self.prerequisites)
+        self.news = self.chooser.news
         self.placer = Placer(state)
         self.failing = FailingTraces(state, settings)
 
@@ -64,10 +66,15 @@ class Decider:
                     occ, choice, root_of=occ if occ.revision and choice.confidence > UNKNOWN.confidence else None
                 )
 
-    def _is_live(self, choice: Choice) -> bool:
-        """True if the cause is known, and its trace is open."""
+    def _is_live(self, choice: Choice, obj: ObjectState | None) -> bool:
+        """True if the cause is known, and its trace is open, or one in which ``obj`` goes on with it."""
         cause = self.state.occurrence(_span(choice))
-        return cause is not None and (not cause.place.trace or self.state.is_open(cause.place.trace))
+        if cause is not None and (not cause.place.trace or self.state.is_open(cause.place.trace)):
+            return True
+        if obj is None or choice.cause is None or not choice.cause.trace:
+            return False
+        traces = (self.state.trace(name) for name in obj.episodes)
+        return any(trace is not None and trace.previous_trace == choice.cause.trace for trace in traces)
 
     def _choose(self, question: Callable[[Occurrence, *About], Choice], occ: Occurrence, *about: *About) -> Choice:
         """Return the choice of a chooser; UNKNOWN if its cause is an inferred change that does not explain ``occ``.
@@ -93,12 +100,12 @@ class Decider:
         stated = occ.subject is not None and occ.subject.means == "routine"
         if not stated and not occ.revision:
             return False
-        if self._is_live(choice):
+        obj, cause = self.state.object(occ.uid), choice.cause
+        if self._is_live(choice, obj):
             return False
         if stated:
             return True
-        obj, cause = self.state.object(occ.uid), choice.cause
-        if occ.warning or obj is None or obj.failures or obj.kind not in self.chooser.rules.sources:
+        if occ.warning or obj is None or obj.failures or not self.news.applies_again(obj, occ):
             return False
         return choice == UNKNOWN if cause is None else self.state.objects.continuation(cause.trace) is None
 
@@ -225,6 +232,8 @@ class Decider:
         return parent is occ
 
     def _decide_transition(self, occ: Occurrence) -> None:
+        if self.rules.awaits_revision(occ.kind, occ.condition_reason):
+            self.state.set_revision(occ, self._ask(self.news.awaited_revision, occ))
         choice = self._choose(self.chooser.of_transition, occ)
         self.state.describe(occ, choice.actor, choice.message)
         if self._is_routine(occ, choice):
@@ -240,8 +249,9 @@ class Decider:
         assert subject is not None, "only called for Events about another object"
         reported = evidence.reported_change(self.state, event)
         if reported is None:
-            for obj in self.state.objects.named(subject.kind, subject.namespace, subject.name):
-                self._ask(self.prerequisites.require_inferred, obj, event)
+            for each in event.subjects:
+                for obj in self.state.objects.named(each.kind, each.namespace, each.name):
+                    self._ask(self.prerequisites.require_inferred, obj, event)
             reported = evidence.reported_change(self.state, event)
         change = self.state.occurrence(reported[0].span) if reported is not None else None
         if change is not None and change.decided and change.place.trace and not change.reported_by:
@@ -251,6 +261,17 @@ class Decider:
             self._place(event, Choice(reported[0], SUBJECT, 0.9))
         else:
             self._place_event_about(event, change, assumed=reported is None)
+        if event.others and event.place.trace:
+            self._gather_reported(event)
+
+    def _gather_reported(self, event: Occurrence) -> None:
+        """Place the other changes that an Event lists below it, if they were decided without it."""
+        for reported, _ in evidence.reported_changes(self.state, event):
+            change = self.state.occurrence(reported.span)
+            if change is None or not change.place.trace or change.reported_by or change.place.remote_parent:
+                continue
+            if not self._is_above(change, event) and evidence.reporting_event(self.state, change) is event:
+                self.placer.move_under_event(change, event)
 
     def _place_event_about(self, event: Occurrence, change: Occurrence | None, *, assumed: bool) -> None:
         choice = self._choose(self.chooser.of_event_about, event, change)

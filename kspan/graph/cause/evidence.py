@@ -6,7 +6,7 @@ and by time only if that decides nothing.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from kspan.graph.rules.rules import Subject
 from kspan.graph.state.records import (
@@ -187,14 +187,25 @@ def had_ended(pod: ObjectState, deletion: Occurrence) -> bool:
 
 
 def reported_change(state: State, event: Occurrence) -> tuple[KnownChange, ObjectState] | None:
-    """The change of its subject that an Event reports, with the subject; None if there is none (yet).
+    """The change of its subject that an Event reports, with the subject; None if there is none (yet). If the Event
+    lists several subjects, that of the first one that changed."""
+    return next(reported_changes(state, event), None)
+
+
+def reported_changes(state: State, event: Occurrence) -> Iterator[tuple[KnownChange, ObjectState]]:
+    """The changes that an Event reports, of its subject and of the others that it lists."""
+    found = (_reported(state, event, subject) for subject in event.subjects)
+    return (change for change in found if change is not None)
+
+
+def _reported(state: State, event: Occurrence, subject: Subject) -> tuple[KnownChange, ObjectState] | None:
+    """The change of one subject that an Event reports.
 
     The change was written after the version of the reporting object that the reporter looked at, and before the Event.
     The first such change is reported; or the nearest in time if a repeat kept the version of the first time. If nobody
     watched, or Events have an etcd of their own, the nearest in time is reported.
     """
-    subject = event.subject
-    if subject is None or subject.means not in VERBS:
+    if subject.means not in VERBS:
         return None
     fitting = [
         (change, obj)
@@ -247,7 +258,9 @@ def reporting_event(state: State, change: Occurrence) -> Occurrence | None:
     events = [
         event
         for event in state.events_about(change.kind, change.namespace, change.name)
-        if (reported := reported_change(state, event)) is not None and reported[0].span == change.id
+        for subject in event.subjects
+        if subject.name == change.name and subject.kind == change.kind
+        if (reported := _reported(state, event, subject)) is not None and reported[0].span == change.id
     ]
     return min(events, key=lambda e: (abs(e.time - change.time), e.id), default=None)
 
@@ -256,12 +269,10 @@ def newest_event_about(state: State, obj: Occurrence | ObjectState, occ: Occurre
     """The newest Event before ``occ`` that is about ``obj`` (or the object of that occurrence), of which no change is
     known."""
     events = state.events_about(obj.kind, obj.namespace, obj.name)
-    earlier = [e for e in events if e.time <= occ.latest + SLACK and (e.uid != occ.uid or _is_earlier(e, occ))]
-    return newest_event(earlier)
-
-
-def _is_earlier(event: Occurrence, occ: Occurrence) -> bool:
-    return (event.time, event.id) < (occ.time, occ.id)
+    own = (occ.time, occ.id)
+    return newest_event(
+        e for e in events if e.time <= occ.latest + SLACK and (e.uid != occ.uid or (e.time, e.id) < own)
+    )
 
 
 def newest_event(events: Iterable[Occurrence]) -> Occurrence | None:
@@ -361,10 +372,7 @@ def revision_made(state: State, owner: ObjectState, revision: str) -> int:
     """The version at which a revision of a StatefulSet or DaemonSet was created or used again.
 
     A StatefulSet's Pods have its name as a label, a DaemonSet's the hash that is its label too
-    (pkg/controller/statefulset and daemon/update.go).
-
-    Returns:
-        1 if that was before anybody watched, 0 if it is not known.
+    (pkg/controller/statefulset and daemon/update.go). It is 1 if that was before anybody watched, 0 if not known.
     """
     revisions = [o for o in state.objects.dependents(owner.uid) if o.kind == "ControllerRevision" and o.rv]
     changes = [o.changes for o in revisions if revision in (o.name, o.revision)]
@@ -390,10 +398,8 @@ def _replacement(owner: ObjectState, occ: Occurrence) -> Replacement | None:
 def replaced(owner: ObjectState, occ: Occurrence, since: tuple[int, int]) -> LostDependent | None:
     """The lost dependent that ``occ`` replaces. Each that was not deleted by its owner's controller is replaced once.
 
-    They are replaced in the order of their loss, a StatefulSet's Pods by name and a DaemonSet's by node.
-
-    Args:
-        since: order of the owner's newest change. It accounts for dependents that were lost before.
+    They are replaced in the order of their loss, a StatefulSet's Pods by name and a DaemonSet's by node. The owner's
+    newest change, whose order is ``since``, accounts for those that were lost before.
     """
     replacement = _replacement(owner, occ)
     if replacement is None:
@@ -420,13 +426,8 @@ def _creation_first(step: LostDependent | Replacement) -> tuple[int, bool]:
 
 
 def unreplaced(owner: ObjectState, event: Occurrence, since: tuple[int, int]) -> list[LostDependent]:
-    """The lost dependents that had no replacement yet when an Event was reported, oldest first.
-
-    Args:
-        owner: the object of the Event.
-        event: the Event in which its controller reports that it could not create a dependent.
-        since: order of the owner's newest change. It accounts for dependents that were lost before.
-    """
+    """The lost dependents without a replacement when the controller of ``owner`` reported that it could not create a
+    dependent, oldest first. The owner's newest change, whose order is ``since``, accounts for those before it."""
     steps: list[LostDependent | Replacement] = [lost for lost in owner.lost_dependents if before_event(lost, event)]
     steps += [made for made in owner.replacements if made.time <= event.latest and (made.rv < event.rv or not event.rv)]
     waiting: list[LostDependent] = []

@@ -209,7 +209,7 @@ class ChangeObserver:
         occ.actor = "unknown"
         occ.by_controller = True
         occ.related = new.traceparent
-        occ.applier = self._applier(seen.meta, "")
+        occ.applier = self._applied_for(seen.meta)
         occ.notes = (*occ.notes, *self.state.objects.take_announcements(new))
         ended = ended_phase(new.conditions)
         change = KnownChange(occ.id, occ.verb, occ.rv, occ.time)
@@ -414,6 +414,13 @@ class ChangeObserver:
     def _applier(self, meta: ObjectMeta, manager: str) -> tuple[str, ...]:
         """Return the object for which a tool made a change, if the changed object has a mark of that."""
         return applier_of(self.rules.appliers, bytes(meta.labels), meta.annotations, manager)
+
+    def _applied_for(self, meta: ObjectMeta) -> tuple[str, ...]:
+        """Return the object for which a tool made an object. If field managers are known, the tool is one of them."""
+        if not meta.labels and not meta.annotations:
+            return ()
+        managers = [entry.manager for entry in meta.managedFields or ()] or [""]
+        return next((found for name in managers if (found := self._applier(meta, name))), ())
 
     def _actor(self, obj: ObjectState, occ: Occurrence) -> str:
         """Return the component that made a change."""

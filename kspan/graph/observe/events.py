@@ -150,6 +150,7 @@ class EventObserver:
         """Find out what an Event reports, about which object."""
         occ.subject = self._subject(occ, event, obj)
         if occ.subject is not None:
+            occ.others = self.rules.others(occ.subject, occ.namespace, occ.message)
             self._note_meaning(occ, occ.subject, obj)
         if occ.revision and occ.kind in self.rules.sources:
             self._note_revision(occ, obj)

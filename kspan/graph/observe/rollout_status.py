@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from kspan.graph.observe.field_managers import last_write
 from kspan.k8s.objects import Condition, KubeObject, ObjectStatus, Spec
-from kspan.k8s.workloads import is_restarting, is_scaled_down_later, pause_ends
+from kspan.k8s.workloads import is_restarting, is_scaled_down_later, operation_phase, pause_ends
 from kspan.times import parse_time_or_zero
 
 
@@ -171,10 +171,18 @@ def _workload(obj: KubeObject, _spec: Spec, status: ObjectStatus) -> Progress:
     return SETTLED if over or not obj.apiVersion.startswith("kueue.x-k8s.io/") else PROGRESSING
 
 
-def _reconciled(obj: KubeObject, status: ObjectStatus) -> Progress:
-    kind, reason = _CONDITIONS[obj.kind]
-    found = _condition(status, kind)
-    progressing = found is not None and found.status == "True" and reason in ("", found.reason)
+def _application(obj: KubeObject) -> Progress:
+    """That of an operation of Argo CD (pkg/apis/application/v1alpha1/types.go, OperationState)."""
+    if not obj.apiVersion.startswith("argoproj.io/"):
+        return SETTLED
+    return PROGRESSING if operation_phase(bytes(obj.status)) in ("Running", "Terminating") else SETTLED
+
+
+def _reconciled(obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
+    expected = _CONDITIONS[obj.kind]
+    progressing = not spec.suspend and any(
+        (c.type, c.status, "") in expected or (c.type, c.status, c.reason) in expected for c in status.conditions or ()
+    )
     return Progress(progressing, failed=False)
 
 
@@ -199,17 +207,24 @@ _KINDS = {
 ASSESSED = frozenset(_KINDS)
 """Kinds whose status shows whether they are healthy."""
 
+_RECONCILING = (
+    ("Reconciling", "True", "Progressing"),  # kstatus; after a failure its reason is ProgressingWithRetry
+    # An object waits for others, and asks for them every 30 s (fluxcd/kustomize-controller checkDependencies).
+    ("Ready", "False", "DependencyNotReady"),
+)
+
 _CONDITIONS = {
-    "Certificate": ("Issuing", ""),  # cert-manager pkg/apis/certmanager/v1
-    "HelmRelease": ("Reconciling", "Progressing"),  # kstatus; after a failure its reason is ProgressingWithRetry
-    "Kustomization": ("Reconciling", "Progressing"),
+    "Certificate": (("Issuing", "True", ""),),  # cert-manager pkg/apis/certmanager/v1
+    "HelmRelease": _RECONCILING,
+    "Kustomization": _RECONCILING,
 }
-"""Conditions, and their reasons, of custom resources that are progressing."""
+"""Conditions of custom resources that are progressing: type, status and reason (empty: any)."""
 
 BUILT_IN = frozenset(
     [
         *_KINDS,
         *_CONDITIONS,
+        "Application",
         "CronJob",
         "HorizontalPodAutoscaler",
         "Namespace",
@@ -226,7 +241,9 @@ def assess(obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
     if obj.metadata.deletionTimestamp:
         return PROGRESSING
     if obj.kind in _CONDITIONS:
-        return _reconciled(obj, status)
+        return _reconciled(obj, spec, status)
+    if obj.kind == "Application":
+        return _application(obj)
     assess_kind = _KINDS.get(obj.kind)
     return assess_kind(obj, spec, status) if assess_kind else SETTLED
 

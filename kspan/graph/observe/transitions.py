@@ -26,6 +26,8 @@ MESSAGE_LIMIT = 1024
 EVICTED_KEPT = 16
 """Pods that were evicted in one second under one PodDisruptionBudget."""
 
+_READY = ("Ready", "True")
+
 _WRITERS_OF_STATUS = {
     "HorizontalPodAutoscaler": "horizontal-pod-autoscaler",
     "Node": "node-controller",
@@ -49,6 +51,8 @@ class TransitionObserver:
         Quiet transitions become notes on a span. So do those of an object that is being deleted: they belong to the
         Delete span.
         """
+        if obj.news:
+            self._note_applied(obj)
         news, quiet = list[Occurrence](), list[ConditionTransition]()
         before = old.conditions if old is not None else ()
         for transition in diff_conditions(obj.kind, before, obj.conditions, seen.status):
@@ -64,7 +68,14 @@ class TransitionObserver:
         """Note the revision that a listed object had applied: it only applies that again."""
         revision = self._revision(seen)
         if revision:
-            self.state.objects.note_revision(obj, News("", obj.rv, obj.written, revision))
+            applied = obj.rv if _READY in obj.conditions else 0
+            self.state.objects.note_revision(obj, News("", obj.rv, obj.written, revision, applied=applied))
+
+    def _note_applied(self, obj: ObjectState) -> None:
+        """Note that an object is ready with the revision that it applies, if it is."""
+        run = max((n for n in obj.news if n.rv <= obj.rv), key=_version, default=None)
+        if run is not None and not run.applied and _READY in obj.conditions and obj.kind in self.rules.sources:
+            self.state.objects.note_applied(obj, run)
 
     def _revision(self, seen: ObservedObject) -> str:
         """Return the revision of its source that an object applies; empty for other kinds."""
@@ -135,7 +146,8 @@ class TransitionObserver:
         occ = self._occurrence(seen, obj, transition)
         occ.manager, _ = self._written(seen, obj, transition)
         occ.actor = self._actor(obj, occ.manager)
-        if obj.kind in self.rules.sources and (revision := self._revision(seen)):
+        states = obj.kind in self.rules.sources and not self.rules.awaits_revision(obj.kind, occ.condition_reason)
+        if states and (revision := self._revision(seen)):
             occ.revision = revision
             self.state.objects.note_revision(obj, News(occ.id, occ.rv, occ.time, revision))
         if transition.status == PHASE:
@@ -214,6 +226,10 @@ class TransitionObserver:
         if manager == field_managers.SHARED:
             return _WRITERS_OF_STATUS.get(obj.kind) or self.rules.actors.get(obj.kind) or manager
         return field_managers.service_of(manager) or "unknown"
+
+
+def _version(news: News) -> int:
+    return news.rv
 
 
 def _evicted(status: ObjectStatus) -> tuple[str, ...]:

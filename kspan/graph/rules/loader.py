@@ -194,7 +194,8 @@ class _FileReader:
                 self.checks.keys(path, entry, Applier.__struct_fields__)
                 kind = self.checks.string(path, entry, "kind", missing="kind is missing")
                 namespace = self.checks.string(path, entry, "namespace")
-                merged[mark] = Applier(kind, self.checks.names(path, entry, "manager", needed=True), namespace)
+                shared = self.checks.boolean(path, entry, "shared", default=False)
+                merged[mark] = Applier(kind, self.checks.names(path, entry, "manager", needed=True), namespace, shared)
             elif entry is not False:
                 self.checks.wrong(path, f"{mark} must be a table, or false to remove it, not {type_of(entry)}")
             elif merged.pop(mark, None) is None:
@@ -211,7 +212,8 @@ class _FileReader:
                 revision, message = self.checks.names(path, entry, "revision"), entry.get("message", "")
                 pattern = read_pattern(self.checks, path, entry, ("revision",))
                 if pattern is not None:
-                    merged[kind] = Source(reference, self.checks.names(path, entry, "kind"), revision, str(message))
+                    kinds, waiting = (self.checks.names(path, entry, key) for key in ("kind", "waiting"))
+                    merged[kind] = Source(reference, kinds, revision, str(message), waiting)
             elif entry is not False:
                 self.checks.wrong(path, f"{kind} must be a table, or false to remove it, not {type_of(entry)}")
             elif merged.pop(kind, None) is None:

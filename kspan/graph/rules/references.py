@@ -29,7 +29,7 @@ def applier_of(
     if not labels and not annotations:
         return ()
     for mark, applier in appliers.items():
-        if (manager and manager not in applier.manager) or not (
+        if (manager not in applier.manager if manager else applier.shared) or not (
             mark.encode() in labels or (annotations is not None and mark in annotations)
         ):
             continue

@@ -11,6 +11,9 @@ from kspan.toml_positions import Path
 GROUPS = ("name", "namespace", "kind", "from", "to", "by")
 """Named groups that ``message`` may have."""
 
+LISTED = ("creates", "deletes", "applies")
+"""Values of ``means`` of a rule whose message can list several subjects."""
+
 VERBS = ("Create", "Update", "Delete")
 _VERBS = "Create, Update or Delete"
 
@@ -25,6 +28,7 @@ def read_rule(checks: Checks, path: Path, entry: dict[str, Any]) -> Rule | None:
     """
     before = len(checks.mistakes)
     message = read_pattern(checks, path, entry, GROUPS)
+    others = read_pattern(checks, path, entry, ("kind", "namespace", "name"), key="others")
     fields: dict[str, Any] = {
         "name": entry.get("name", ""),
         "component": checks.names(path, entry, "component", needed=True),
@@ -37,16 +41,21 @@ def read_rule(checks: Checks, path: Path, entry: dict[str, Any]) -> Rule | None:
         fields[key] = checks.string(path, entry, key)
     _check_values(checks, path, fields)
     _check_subject(checks, path, entry, message)
+    if others is not None and others.text:
+        _check_others(checks, path, entry, others)
+        fields["others"] = others
     return Rule(message=message, **fields) if message is not None and len(checks.mistakes) == before else None
 
 
-def read_pattern(checks: Checks, path: Path, entry: dict[str, Any], groups: Collection[str]) -> Pattern | None:
-    """Read the regular expression ``message``, which may have these named groups; None if it has a mistake."""
-    text, path = checks.string(path, entry, "message"), (*path, "message")
+def read_pattern(
+    checks: Checks, path: Path, entry: dict[str, Any], groups: Collection[str], key: str = "message"
+) -> Pattern | None:
+    """Read the regular expression ``key``, which may have these named groups; None if it has a mistake."""
+    text, path = checks.string(path, entry, key), (*path, key)
     try:
         pattern = Pattern(text)
     except PatternError as error:
-        checks.wrong(path, f"invalid regular expression in message: {error}")
+        checks.wrong(path, f"invalid regular expression in {key}: {error}")
         return None
     for group in dict.fromkeys(pattern.groups):
         if group not in groups:
@@ -66,8 +75,8 @@ def _check_values(checks: Checks, path: Path, fields: dict[str, Any]) -> None:
             checks.wrong((*path, key), f"invalid {key} {value!r}{suggestion(value, known)}")
     if means in ("observes", "waits") and after not in ("", *VERBS):
         checks.wrong((*path, "after"), f'with means = "{means}", after must be {_VERBS}, or omitted')
-    if means == "explains" and after not in VERBS:
-        checks.wrong((*path, "after"), f'with means = "explains", after must be {_VERBS}')
+    if means == "explains" and (not after or after.capitalize() in VERBS) and after not in VERBS:
+        checks.wrong((*path, "after"), f'with means = "explains", after must be {_VERBS}, or the reason of an Event')
 
 
 def _check_subject(checks: Checks, path: Path, entry: dict[str, Any], message: Pattern | None) -> None:
@@ -85,3 +94,11 @@ def _check_subject(checks: Checks, path: Path, entry: dict[str, Any], message: P
             checks.wrong((*path, "message"), "message needs a group (?P<name>...) for the name of the subject")
         if not subject and "kind" not in message.groups:
             checks.wrong(path, "subject is missing: set it to the kind of the object that the message names")
+
+
+def _check_others(checks: Checks, path: Path, entry: dict[str, Any], others: Pattern) -> None:
+    """Check that the expression for other subjects names them, and that what happens to them has a verb."""
+    if entry.get("means") not in LISTED:
+        checks.wrong((*path, "others"), f"others needs a means that changes the subjects: {', '.join(LISTED)}")
+    if "name" not in others.groups:
+        checks.wrong((*path, "others"), "others needs a group (?P<name>...) for the name of the subject")

@@ -36,6 +36,9 @@ SOURCES = ("scaleTargetRef", "nodeName", "namespace", "self")
 
 ANY_COMPONENT = "*"
 
+LINES_READ = 128
+"""Lines of a message in which other subjects are looked for."""
+
 
 class Subject(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The object that an Event is about, as a rule read it from the Event."""
@@ -53,8 +56,8 @@ class Subject(msgspec.Struct, frozen=True, array_like=True, gc=False):
     starts: bool = False
     """The Event has no cause in the cluster: a schedule, the decision of an autoscaler."""
     after: str = ""
-    """With "explains" and "observes" the verb of the change that the Event is about; otherwise the reason of an earlier
-    Event of the reporting object, which is the cause."""
+    """With "explains" and "observes" the verb of the change that the Event is about; otherwise, or if it is not a verb,
+    the reason of an earlier Event of the reporting object, which is the cause."""
     source: str = ""
     """The ``subject_from`` of the rule."""
     by: str = ""
@@ -79,6 +82,8 @@ class Applier(msgspec.Struct, frozen=True):
     """Field managers of the tool: others change objects that keep the label."""
     namespace: str = ""
     """Label or annotation with the namespace; empty: the value has it, or it is not known."""
+    shared: bool = False
+    """Other tools set the label as well: it counts only where the field manager is known."""
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -92,6 +97,8 @@ class Source(msgspec.Struct, frozen=True):
     """Fields of the status with the revision of the content that is applied; the first one that is set counts."""
     message: str = ""
     """Regular expression for the beginning of the message of a condition; its group ``revision`` counts before them."""
+    waiting: tuple[str, ...] = ()
+    """Reasons of conditions with which the object waits before it applies the newest revision."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -129,6 +136,8 @@ class Rule(msgspec.Struct, frozen=True):
     after: str = ""
     starts: bool = False
     by: str = ""
+    others: Pattern | None = None
+    """Matches each line of the message that names another subject."""
 
     def applies_to(self, component: str, kind: str) -> bool:
         """True if the rule reads Events of this component about objects of this kind."""
@@ -158,9 +167,27 @@ class Rule(msgspec.Struct, frozen=True):
             rule=self.name,
         )
 
+    def read_others(self, first: Subject, namespace: str, message: str) -> tuple[tuple[str, str, str], ...]:
+        """Read kind, namespace and name of the other subjects, one in each line of a message.
+
+        Args:
+            first: the subject that was read from the message.
+            namespace: the namespace of the reporting object. A line that could have one and has none is about an
+                object without a namespace.
+            message: the message without COMBINED.
+        """
+        if self.others is None or "\n" not in message:
+            return ()
+        lines = message.split("\n", LINES_READ)[:LINES_READ]
+        found = [fields for line in lines if (fields := self.others.match(line)) is not None]
+        default = "" if self.scope or "namespace" in self.others.groups else namespace
+        names = ((f.get("kind") or self.subject, f.get("namespace") or default, f.get("name") or "") for f in found)
+        return tuple(dict.fromkeys(name for name in names if name != (first.kind, first.namespace, first.name)))
+
     def as_row(self) -> dict[str, Any]:
         """Return all keys of the rule, as in a rules file."""
-        return {name: getattr(self, name) for name in self.__struct_fields__} | {"message": self.message.text}
+        patterns = {"message": self.message.text, "others": self.others.text if self.others is not None else ""}
+        return {name: getattr(self, name) for name in self.__struct_fields__} | patterns
 
 
 class Managers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -212,6 +239,7 @@ class Rules:
         """Messages of conditions that state the revision, by kind."""
         self._controllers = NamePatterns(managers.controllers)
         self._people = NamePatterns(managers.people)
+        self._listing = {rule.name: rule for rule in self.rules if rule.others is not None}
         self._by_reason: dict[str, list[Rule]] = {}
         for rule in self.rules:
             for reason in rule.reason:
@@ -235,6 +263,14 @@ class Rules:
                     return found
         return None
 
+    def others(self, subject: Subject, namespace: str, message: str) -> tuple[tuple[str, str, str], ...]:
+        """Read kind, namespace and name of the objects that an Event is about besides ``subject``.
+
+        ``namespace`` is that of the reporting object.
+        """
+        rule = self._listing.get(subject.rule)
+        return rule.read_others(subject, namespace, message.removeprefix(COMBINED)) if rule is not None else ()
+
     def obstacles(self, component: str, kind: str, reason: str, namespace: str, message: str) -> list[Subject]:
         """Read every object for which an Event says that its controller waits (arguments: see ``subject``)."""
         text = message.removeprefix(COMBINED)
@@ -248,6 +284,12 @@ class Rules:
     def is_person(self, manager: str) -> bool:
         """True if a field manager is known to act for people."""
         return manager in self._people
+
+    def awaits_revision(self, kind: str, reason: str) -> bool:
+        """True if an object of this kind has a condition with this reason while it waits before it applies a revision
+        of its source: the fields of its status are still those of the revision before."""
+        source = self.sources.get(kind)
+        return source is not None and reason in source.waiting
 
     def _digest(self) -> str:
         failures = [rule.as_row() for rule in self.failures.rules]

@@ -49,6 +49,8 @@ class EventIndex:
         """Index an Event about another object under that object's name."""
         if occ.subject is not None and occ.subject.name:
             self._about[occ.subject.kind, occ.subject.namespace, occ.subject.name].append(occ)
+        for name in occ.others:
+            self._about[name].append(occ)
 
     def remove(self, occ: Occurrence, *, is_repeat: bool = False) -> None:
         """Remove an occurrence of an Event. ``is_repeat``: it became a repeat of another one."""
@@ -59,6 +61,8 @@ class EventIndex:
         subject = occ.subject
         if subject is not None and subject.name:
             _remove(self._about, (subject.kind, subject.namespace, subject.name), occ)
+        for name in occ.others:
+            _remove(self._about, name, occ)
         if subject is not None and subject.starts:
             _remove(self._decisions, occ.reported_uid, occ)
         if occ.reason in OF_CONTAINERS:

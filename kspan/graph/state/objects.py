@@ -172,6 +172,11 @@ class Objects:
         self._index.set_news(obj, tuple(sorted([*kept, news], key=lambda n: n.rv)[-NEWS_KEPT:]))
         self._delta.objects[obj.uid] = None
 
+    def note_applied(self, obj: ObjectState, run: News) -> None:
+        """Note that an object is ready with the revision for which it began ``run``."""
+        run.applied = obj.rv
+        self._delta.objects[obj.uid] = None
+
     def merge_news(self, occ: Occurrence, earlier: Occurrence) -> None:
         """Note that an Event became a repeat of an earlier one."""
         obj = self.get(occ.reported_uid)

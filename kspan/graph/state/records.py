@@ -6,6 +6,7 @@ occurrence.
 """
 
 import msgspec
+from msgspec import structs
 
 from kspan.graph.observe.condition_diff import ConditionSet
 from kspan.graph.observe.field_managers import FieldManagerEntry
@@ -143,6 +144,7 @@ class News(msgspec.Struct, array_like=True, gc=False):
     revision: str = ""  # of what was published; the group in which an object was requested
     wanted: str = ""  # kind of the object that was requested; empty: something was published
     trace: str = ""  # set once the Event is placed
+    applied: int = 0  # version at which its object was ready with the revision; 0: not yet
 
     def as_cause(self) -> KnownChange:
         """The Event as a cause."""
@@ -322,10 +324,22 @@ class Occurrence(msgspec.Struct, array_like=True, gc=False):
     # Only resumes of a rollout.
     resumes: tuple[str, ...] = ()  # spans of the changes that were made while it was paused
 
+    # Only Events.
+    others: tuple[tuple[str, str, str], ...] = ()  # kind, namespace and name of what it reports besides ``subject``
+
     @property
     def earliest(self) -> int:
         """The earliest time at which a change can have been made."""
         return self.time - self.uncertainty
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """The subjects of an Event, one for each object that it reports on."""
+        first = self.subject
+        if first is None or not self.others:
+            return (first,) if first is not None else ()
+        others = (structs.replace(first, kind=kind, namespace=space, name=name) for kind, space, name in self.others)
+        return first, *others
 
 
 class ObjectState(msgspec.Struct, array_like=True, gc=False):

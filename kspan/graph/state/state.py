@@ -26,6 +26,7 @@ from kspan.graph.state.records import (
     Finalizer,
     Gap,
     KnownChange,
+    News,
     Note,
     ObjectState,
     Occurrence,
@@ -184,6 +185,14 @@ class State:
         """Set the object of an Event that has only its name."""
         occ.uid = obj.uid
         self._delta.spans[occ.id] = occ
+
+    def set_revision(self, occ: Occurrence, revision: str) -> None:
+        """Set for which revision of its source an object waits, according to one of its transitions."""
+        occ.revision = revision
+        self._delta.spans[occ.id] = occ
+        obj = self.object(occ.uid)
+        if obj is not None and revision:
+            self.objects.note_revision(obj, News(occ.id, occ.rv, occ.time, revision))
 
     def describe(self, occ: Occurrence, actor: str = "", message: str = "") -> None:
         """Set who acted, and why, if that is known."""

@@ -66,6 +66,12 @@ class Placer:
         self._name_actor(change, event)
         self._place_under(change, Choice(None, SUBJECT, REPORTED), event)
 
+    def move_under_event(self, change: Occurrence, event: Occurrence) -> None:
+        """Move a change below the Event that reports it, with all its effects."""
+        self.move(change, Choice(None, SUBJECT, REPORTED), event)
+        self.state.set_reporting_event(change, event)
+        self._name_actor(change, event)
+
     def _name_actor(self, change: Occurrence, event: Occurrence) -> None:
         """Set the component that reports a change as its actor: all controllers of Kubernetes are one field manager.
 

@@ -49,6 +49,15 @@ def with_line(line: str) -> str:
 # changes of the built-in rules ---------------------------------------------------------------------------------------
 
 
+def test_a_rule_reads_several_subjects_from_the_lines_of_a_message() -> None:
+    rules = rules_of(with_line(r"others = 'created Deployment (?P<name>\S+)'"))
+    message = "created Deployment a\nfailed\ncreated Deployment b"
+    found = rules.subject("widget-controller", "Widget", "Created", "shop", message)
+    assert found is not None
+    assert found.name == "a"
+    assert rules.others(found, "shop", message) == (("Deployment", "shop", "b"),)
+
+
 def test_a_rule_with_a_new_name_is_added() -> None:
     rules = rules_of(WIDGET)
     assert len(rules.rules) == len(built_in_rules().rules) + 1
@@ -159,6 +168,12 @@ ONE_MISTAKE = {
     "an invalid expression": (with_line("message = '(?P<name>'"), "6: invalid regular expression in message: mis"),
     "no name in the message": (with_line("message = 'x'"), "6: message needs a group (?P<name>...)"),
     "an unknown group": (with_line("message = '(?P<name>a)(?P<nam>b)'"), "6: unknown group 'nam': did you mean name?"),
+    "an invalid expression for others": (with_line("others = '('"), "9: invalid regular expression in others: mis"),
+    "others without a name": (with_line("others = 'and (?P<kind>a)'"), "9: others needs a group (?P<name>...)"),
+    "others of a meaning without them": (
+        WIDGET.strip().replace('"creates"', '"observes"') + "\nothers = '(?P<name>a)'",
+        "9: others needs a means that changes the subjects: creates, deletes, applies",
+    ),
     "a group twice": (with_line("message = '(?P<name>a)|(?P<name>b)'"), "6: duplicate group 'name'"),
     "a look-ahead": (with_line("message = '(?=a)(?P<name>b)'"), "6: invalid regular expression in message: inv"),
     "a backreference": (with_line(r"message = '(?P<name>b)\1'"), "6: invalid regular expression in message: inv"),
@@ -173,6 +188,10 @@ ONE_MISTAKE = {
     "two subjects": (with_line('subject_from = "self"'), "7: subject and subject_from cannot be used together"),
     "an unknown scope": (with_line('scope = "node"'), "9: invalid scope 'node' (known: cluster)"),
     "an unknown beneficiary": (with_line('by = "me"'), "9: invalid by 'me' (known: related)"),
+    "an explanation after a verb that does not exist": (
+        WIDGET.strip().replace('"creates"', '"explains"\nafter = "create"').replace('subject = "Deployment"\n', ""),
+        '8: with means = "explains", after must be Create, Update or Delete, or the reason of an Event',
+    ),
     "an explanation without the change": (
         with_line('means = "explains"').replace('subject = "Deployment"\n', ""),
         '1: with means = "explains", after must be Create, Update or Delete',

@@ -291,6 +291,15 @@ CASES: list[Case] = [
         subject("applies", "HelmRelease", "rauthy", "auth", starts=True),
     ),
     (
+        "kustomization-applies-object", "kustomize-controller", "Kustomization", "Progressing",
+        "Namespace/auth created\nService/auth/rauthy configured",
+        subject("applies", "Namespace", "auth", "", starts=True),
+    ),
+    (
+        "kustomization-prunes-object", "kustomize-controller", "Kustomization", "HealthCheckFailed",
+        "ConfigMap/auth/rauthy deleted", subject("deletes", "ConfigMap", "rauthy", "auth", starts=True),
+    ),
+    (
         "helmrelease-creates-chart", "helm-controller", "HelmRelease", "HelmChartCreated",
         "Created HelmChart/demo/demo-podinfo with SourceRef 'HelmRepository/demo/podinfo'",
         subject("creates", "HelmChart", "demo-podinfo", "demo"),
@@ -332,6 +341,17 @@ def test_a_real_message_matches_its_rule(case: Case) -> None:
     rule, component, kind, reason, message, expected = case
     found = built_in_rules().subject(component, kind, reason, "shop", message)
     assert found == msgspec.structs.replace(expected, rule=rule)
+
+
+def test_an_event_of_flux_is_about_each_object_that_it_lists() -> None:
+    rules = built_in_rules()
+    message = (
+        "Namespace/auth created\nService/auth/rauthy unchanged\nDeployment/auth/x created\nSecret/auth/x configured"
+    )
+    first = rules.subject("kustomize-controller", "Kustomization", "Progressing", "flux-system", message)
+    assert first is not None
+    assert (first.kind, first.namespace, first.name) == ("Deployment", "auth", "x")
+    assert rules.others(first, "flux-system", message) == (("Namespace", "", "auth"), ("Secret", "auth", "x"))
 
 
 def test_every_built_in_rule_has_a_message_here_or_in_a_table_of_changes() -> None:
@@ -378,6 +398,7 @@ ABOUT_ITSELF = [
     ("cluster-autoscaler-grows-group", "cluster-autoscaler", "ConfigMap", "ScaledUpGroup", "Scale-up: group pool-1 size set to 2 instead of 1 (max: 4)"),
     ("application-operation-starts", "argocd-server", "Application", "OperationStarted", "ada initiated sync to main (abc)"),
     ("application-operation-starts", "argocd-application-controller", "Application", "OperationStarted", "Initiated automated sync to 'abc'"),
+    ("application-operation-completes", "argocd-application-controller", "Application", "OperationCompleted", "Partial sync operation to abc succeeded"),
     ("application-status-flaps", "argocd-application-controller", "Application", "ResourceUpdated", "Updated health status: Healthy -> Progressing"),
     ("flux-source-changes", "source-controller", "GitRepository", "NewArtifact", "stored artifact for commit 'change image'"),
     ("flux-source-changes", "source-controller", "HelmChart", "ChartPullSucceeded", "pulled 'web' chart with version '1.2.3'"),
