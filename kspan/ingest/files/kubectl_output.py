@@ -14,7 +14,7 @@ from kspan.ingest.frames import Frame, FrameType, marker_object
 from kspan.k8s.events_api import creation_time, is_second_api_event, newest_time, to_core_event
 from kspan.k8s.kinds import api_version_of, kind_of_plural, resource_of
 from kspan.k8s.strict_json import decode_json, quoted
-from kspan.k8s.wire import read_head
+from kspan.k8s.wire import NoUidError, read_head
 
 
 def read_snapshot(
@@ -86,7 +86,7 @@ class _Printed:
                 self.changes.append(replace(self.changes[-1], raw=item.raw, line=item.line, change="ERROR"))
                 return
             found = read_printed_object(item, document, self._hint)
-        except NoObjectError as error:
+        except (NoObjectError, NoUidError) as error:
             self._report(NotKubernetesError(self._source, item.line, str(error)))
             return
         except ValueError as error:

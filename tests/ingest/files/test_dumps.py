@@ -3,14 +3,18 @@
 import gzip
 import json
 import os
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kspan.errors import InputError
+from kspan.ingest import read_frames
 from kspan.ingest.files import folder as folder_module
 from kspan.times import parse_time
 from tests.ingest.files.reading import DATA, POD, read, read_skipping, read_until_error, record, write
+from tests.permissions import shared_folder, unprivileged
 
 CASES = DATA / "cases"
 START = b"==== START logs for container app of pod shop/web ===="
@@ -219,6 +223,76 @@ def test_a_damaged_file_in_a_folder_is_an_error_and_the_others_can_be_read(tmp_p
     frames, skipped = read_skipping([str(tmp_path)])
     assert [f.head.name for f in frames if f.head] == ["b"]
     assert len(skipped) == 1
+
+
+def test_objects_in_a_folder_that_no_api_server_sent_are_passed_over(tmp_path: Path) -> None:
+    """What troubleshoot and its legacy discovery write beside the objects, and a manifest."""
+    (tmp_path / "version.yaml").write_text(
+        "apiVersion: troubleshoot.sh/v1beta2\nkind: SupportBundle\nspec:\n  versionNumber: 0.121.3\n"
+    )
+    discovered = [{"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "apps/v1", "resources": []}]
+    (tmp_path / "resources.json").write_text(json.dumps(discovered, indent=2))
+    metrics = {"metadata": {"name": "node-1"}, "usage": {"cpu": "5m"}}
+    metrics_list = {"kind": "NodeMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "items": [metrics]}
+    (tmp_path / "top.json").write_text(json.dumps(metrics_list))
+    (tmp_path / "manifest.yaml").write_text("apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n")
+    (tmp_path / "pods.json").write_text(json.dumps([pod("a")]))
+    assert names(tmp_path) == [("LISTED", "a")]
+    _, error = read_until_error(str(tmp_path / "version.yaml"))
+    assert error is not None
+    assert error.problem == "the object has no metadata.uid ('SupportBundle')"
+
+
+ODD = {
+    "broken.json": '{"kind": "Pod", ',
+    "templates/values.yaml": "a: {{ .Values.a }}\n",
+    "anchors.yaml": "a: &x [1]\nb: *x\n",
+    "log.jsonl": '{"resource": "x", "level": "info"}\n' * 3,
+    "forbidden.json": '{"kind": "Status", "apiVersion": "v1", "message": "pods is forbidden"}',
+}
+
+
+def test_an_odd_file_in_a_folder_is_reported_once_by_its_name_and_the_others_are_read(tmp_path: Path) -> None:
+    dump(tmp_path)
+    expected = sorted(names(tmp_path))
+    for name, text in ODD.items():
+        path = tmp_path / "shop" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    reported: list[InputError] = []
+    frames = list(read_frames([str(tmp_path)], on_skip=reported.append))
+    assert sorted((f.type.value, f.head.name) for f in frames if f.head is not None) == expected
+    assert sorted(error.source for error in reported) == sorted(str(tmp_path / "shop" / name) for name in ODD)
+
+
+def test_a_recording_that_is_given_by_name_still_ends_at_an_invalid_line(tmp_path: Path) -> None:
+    path = write(tmp_path, record(), b"{oops", record())
+    with pytest.raises(InputError, match=":2: "):
+        list(read_frames([path], on_skip=lambda _: None))
+
+
+def test_a_folder_below_that_cannot_be_read_is_reported_and_its_siblings_are_read() -> None:
+    with shared_folder() as folder:
+        write(folder, json.dumps(pod("a")).encode(), name="a.json")
+        closed = folder / "closed"
+        closed.mkdir(mode=0)
+        reported: list[InputError] = []
+        with unprivileged():
+            frames = list(read_frames([str(folder)], on_skip=reported.append))
+        closed.chmod(0o700)
+    assert [f.head.name for f in frames if f.head] == ["a"]
+    assert [error.source for error in reported] == [str(closed)]
+
+
+def test_a_packed_bundle_is_named_as_what_it_is(tmp_path: Path) -> None:
+    write(tmp_path, json.dumps(pod("a")).encode(), name="a.json")
+    bundle = tmp_path / "bundle.tar.gz"
+    with tarfile.open(bundle, "w:gz") as archive:
+        archive.add(tmp_path / "a.json", "a.json")
+    _, error = read_until_error(str(bundle))
+    assert error is not None
+    assert error.problem == "is a tar archive: unpack it and give the folder"
+    assert names(tmp_path) == [("LISTED", "a")]
 
 
 def test_a_folder_without_objects_is_an_error(tmp_path: Path) -> None:
