@@ -49,8 +49,7 @@ def read_snapshot(
     state = initial_state(changes)
     objects = printed.objects + changes[:state]
     received = moment or max((each.time for each in objects), default=0)
-    received = received or max((each.time for each in changes[state:]), default=0)
-    if (found := objects or changes) and not received:
+    if (found := objects or changes) and not received and not any(each.time for each in changes):
         raise failure or InputError(source, found[0].line, "no object contains a time, so the time is unknown")
     yield from _frames(objects, {} if moment else printed.versions, received, source)
     yield from frames_of_changes(changes[state:], received, source)

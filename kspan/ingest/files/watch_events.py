@@ -1,6 +1,7 @@
 """Turns printed watch events into frames: ``kubectl get --raw '…?watch=1'`` and ``--output-watch-events``. Pure.
 
-They have no time of receipt, so each counts as received at the newest time that it or one before it states.
+They have no time of receipt, so each counts as received at the newest time that it or one before it in its stream
+states.
 """
 
 from collections.abc import Iterator, Sequence
@@ -48,10 +49,15 @@ def initial_state(changes: Sequence[PrintedObject]) -> int:
 
 
 def frames_of_changes(changes: Sequence[PrintedObject], since: int, source: str) -> Iterator[Frame]:
-    """Yield the frames of watch events, none of which was received before ``since`` (Unix ns)."""
-    received = since
+    """Yield the frames of watch events, none of which was received before ``since`` (Unix ns).
+
+    Without ``since``, those before the first one that states a time count as received at that time.
+    """
+    first = since or next((each.time for each in changes if each.time), 0)
+    newest: dict[str, int] = {}
     for each in changes:
-        received = max(received, each.time)
+        received = max(newest.get(each.resource, since), each.time) or first
+        newest[each.resource] = received
         kind = FrameType(each.change)
         head = each.head if kind is not FrameType.ERROR else None
         yield Frame(received, each.resource, kind, each.raw, source, each.line, head)

@@ -127,6 +127,50 @@ def test_time_never_goes_back_in_a_watch(tmp_path: Path) -> None:
     assert [f.received for f in read(write(tmp_path, *lines))] == [parse_time("2026-11-22T10:00:40Z")] * 2
 
 
+def seconds(path: str) -> list[int]:
+    """When the changes in an input were received: seconds after 10:00."""
+    return [(f.received - parse_time("2026-11-22T10:00:00Z")) // 10**9 for f in read(path)]
+
+
+def written(second: int, **status: Any) -> dict[str, Any]:
+    """A volume that was created at 10:00:00 and last written at this second."""
+    value = pod("a", second + 5, kind="PersistentVolume", status=status)
+    value["metadata"]["managedFields"] = [{"manager": "m", "time": f"2026-11-22T10:00:{second:02}Z"}]
+    return value
+
+
+def test_each_change_of_a_watch_that_begins_with_a_new_object_has_the_time_that_it_states(tmp_path: Path) -> None:
+    changes = [change("ADDED", written(0)), change("MODIFIED", written(25)), change("MODIFIED", written(50))]
+    assert seconds(write(tmp_path, *changes)) == [0, 25, 50]
+
+
+def test_a_watch_event_without_a_time_before_all_others_has_the_first_time_that_is_stated(tmp_path: Path) -> None:
+    bare = pod("b")
+    del bare["metadata"]["creationTimestamp"]
+    path = write(tmp_path, change("MODIFIED", bare), change("MODIFIED", written(25)), change("DELETED", written(50)))
+    assert seconds(path) == [25, 25, 50]
+
+
+def test_the_streams_in_a_file_of_watch_events_have_times_of_their_own(tmp_path: Path) -> None:
+    claim = pod("c", kind="PersistentVolumeClaim", second=10)
+    assert seconds(write(tmp_path, change("ADDED", written(0)), change("MODIFIED", written(50)))) == [0, 50]
+    path = write(tmp_path, change("ADDED", written(0)), change("MODIFIED", written(50)), change("ADDED", claim))
+    assert seconds(path) == [0, 50, 10]
+
+
+def test_an_object_that_is_being_deleted_states_when_that_was_requested(tmp_path: Path) -> None:
+    deleting = written(25)
+    deleting["metadata"] |= {"deletionTimestamp": "2026-11-22T10:01:10Z", "deletionGracePeriodSeconds": 30}
+    assert seconds(write(tmp_path, change("ADDED", written(0)), change("MODIFIED", deleting))) == [0, 40]
+    del deleting["metadata"]["deletionGracePeriodSeconds"]
+    assert seconds(write(tmp_path, change("ADDED", written(0)), change("MODIFIED", deleting))) == [0, 25]
+
+
+def test_a_volume_states_when_its_phase_changed_also_without_managed_fields(tmp_path: Path) -> None:
+    bound = pod("a", 9, kind="PersistentVolume", status={"lastPhaseTransitionTime": "2026-11-22T10:00:25Z"})
+    assert seconds(write(tmp_path, change("ADDED", written(0)), change("MODIFIED", bound))) == [0, 25]
+
+
 def test_bookmarks_of_a_watch_are_passed_over_and_its_errors_read(tmp_path: Path) -> None:
     bookmark = {"kind": "Pod", "apiVersion": "v1", "metadata": {"resourceVersion": "50", "creationTimestamp": None}}
     status = {"kind": "Status", "apiVersion": "v1", "code": 410, "message": "too old"}
