@@ -36,6 +36,11 @@ VANISHED = "not in the list after a gap"
 """The reason of a DELETED record that nobody sent: a list did not contain the object any more."""
 
 
+RECEIVED_SINCE = "received since "
+"""Begins the reason of a record whose time of receipt is not known exactly: the record was received after the time that
+follows (RFC 3339), and not after ``recorded_at``."""
+
+
 class LogRecord(msgspec.Struct, frozen=True, gc=False):
     """One record of the journal.
 
@@ -51,7 +56,7 @@ class LogRecord(msgspec.Struct, frozen=True, gc=False):
         name: name of the object.
         payload: the object as JSON, as the API server sent it (empty for the expiry of an Event and a TICK; of a GAP a
             ``GapDetails``).
-        reason: why changes may have been missed (GAP), or ``VANISHED`` or ``HELD``.
+        reason: why changes may have been missed (GAP), or ``VANISHED``, ``HELD`` or ``RECEIVED_SINCE`` with a time.
         gap_from: GAP only: the last resourceVersion known before the gap.
         gap_to: GAP only: the first resourceVersion known after it.
         epoch: number of times the stream's resourceVersions have started over (etcd was restored from a backup).

@@ -11,7 +11,8 @@ import msgspec
 
 from kspan.k8s.events_api import EVENTS
 from kspan.k8s.wire import ObjectHead, check_head, read_head
-from kspan.model import LogRecord, RecordType, scope_of
+from kspan.model import RECEIVED_SINCE, LogRecord, RecordType, scope_of
+from kspan.times import format_time
 
 
 class FrameType(StrEnum):
@@ -52,6 +53,8 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     """The line in the input, from 1; 0 for a watch."""
     head: ObjectHead | None = None
     """The decoded head of the object, from the reader that decoded it; None: ``to_record`` decodes it."""
+    since: int = 0
+    """The time of receipt is not known exactly: it is between this time (Unix ns) and ``received``. 0: it is known."""
 
 
 # records -----------------------------------------------------------------------------------------------------------
@@ -98,6 +101,11 @@ def to_record(
         payload,
         epoch=epoch,
     )
+
+
+def received_since(record: LogRecord, since: int) -> LogRecord:
+    """Return a record that was received at an unknown time after ``since`` (Unix ns) and not after ``recorded_at``."""
+    return msgspec.structs.replace(record, reason=RECEIVED_SINCE + format_time(since))
 
 
 def read_cluster_uid(frame: Frame) -> str | None:

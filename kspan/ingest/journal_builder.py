@@ -17,7 +17,7 @@ from typing import Protocol
 import msgspec
 
 from kspan.errors import InputError
-from kspan.ingest.frames import Frame, FrameType, Marker, failure_reason, read_marker, to_record
+from kspan.ingest.frames import Frame, FrameType, Marker, failure_reason, read_marker, received_since, to_record
 from kspan.ingest.list_policy import RECORDED_LISTS, ListPolicy, OpenList
 from kspan.k8s.events_api import EVENTS
 from kspan.k8s.resource_version import version_order
@@ -245,6 +245,8 @@ def _relist_reason(before: str, now: str) -> str:
 def _record(kind: RecordType, frame: Frame, epoch: int) -> LogRecord:
     try:
         record = to_record(kind, frame.received, frame.resource, frame.object, frame.head, epoch)
+        if frame.since:
+            record = received_since(record, frame.since)
         if is_watched_whole(frame.resource):
             return record
         # A watch requests no more of these; a file may have more.

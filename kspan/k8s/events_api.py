@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kspan.k8s.kinds import group_of
-from kspan.times import parse_time, parse_time_or_zero
+from kspan.times import SECOND, parse_time, parse_time_or_zero
 
 EVENTS = "v1/events"
 """The resource that serves Events in the core API."""
@@ -42,7 +42,14 @@ _ALWAYS: dict[str, Any] = {
 
 _EVENT_TIMES = ("eventTime", "firstTimestamp", "lastTimestamp")
 _CONDITION_TIMES = ("lastTransitionTime", "lastUpdateTime", "lastHeartbeatTime", "lastProbeTime")
-_STATUS_TIMES = ("startTime", "completionTime", "lastScheduleTime", "lastSuccessfulTime", "lastScaleTime")
+_STATUS_TIMES = (
+    "startTime",
+    "completionTime",
+    "lastScheduleTime",
+    "lastSuccessfulTime",
+    "lastScaleTime",
+    "lastPhaseTransitionTime",
+)
 _CONTAINERS = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 _MAX_TIME = 2**63 - 1
 
@@ -72,9 +79,9 @@ def creation_time(value: dict[str, Any]) -> int:
 def newest_time(value: dict[str, Any]) -> int:
     """Return the newest time in an object as Unix ns; 0 if it states none.
 
-    Times that may be in the future (deletionTimestamp, the expiry of a certificate) do not count.
+    Times that may be in the future (the expiry of a certificate) do not count. Of a deletion, the request counts.
     """
-    newest = 0
+    newest = _deletion_requested(value)
     for text in _times(value):
         if not isinstance(text, str):
             continue
@@ -85,6 +92,20 @@ def newest_time(value: dict[str, Any]) -> int:
         if time <= _MAX_TIME:
             newest = max(newest, time)
     return newest
+
+
+def _deletion_requested(value: dict[str, Any]) -> int:
+    """Return when the deletion of an object was requested (Unix ns); 0 if it was not, or if that is not known.
+
+    deletionTimestamp is the time of the request plus the grace period, also after a second request with a shorter one
+    (apiserver pkg/registry/rest/delete.go, BeforeDelete).
+    """
+    metadata = _mapping(value, "metadata")
+    text, grace = metadata.get("deletionTimestamp"), metadata.get("deletionGracePeriodSeconds")
+    if not isinstance(text, str) or not isinstance(grace, int):
+        return 0
+    requested = parse_time_or_zero(text) - grace * SECOND
+    return requested if 0 < requested <= _MAX_TIME else 0
 
 
 def _times(value: dict[str, Any]) -> Iterator[Any]:

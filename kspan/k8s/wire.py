@@ -20,6 +20,10 @@ MAX_NAME = 512
 """Characters of a name, uid or version. Kubernetes allows 253; databases limit what they can index."""
 
 
+class NoUidError(ValueError):
+    """An object has no uid, so no API server sent it: it is a manifest, or the file of a tool."""
+
+
 class ObjectHead(msgspec.Struct, frozen=True, gc=False):
     """The fields of an object that identify it and its version, and the kinds that it references."""
 
@@ -190,7 +194,7 @@ def _decode_with_references(target: WatchTarget, raw: bytes | Raw) -> tuple[_Any
 def _head(found: _AnyObject, references: tuple[tuple[str, str], ...] = ()) -> ObjectHead:
     metadata = found.metadata
     if metadata is None or not metadata.uid:
-        raise ValueError(f"the object has no metadata.uid{_description(found)}")
+        raise NoUidError(f"the object has no metadata.uid{_description(found)}")
     return ObjectHead(
         metadata.uid,
         metadata.resource_version or "",

@@ -29,6 +29,7 @@ class _Version(msgspec.Struct, frozen=True, gc=False):
     resource_version: str
     deleted: bool
     epoch: int
+    recorded_at: int
 
 
 class HighWaterMarks:
@@ -89,12 +90,19 @@ class KnownVersions:
             return
         kinds = {record.uid: record.kind for record in unknown}
         for uid, known in self._store.known_versions(self._cluster, unknown).items():
-            self._young[uid] = _Version(kinds[uid], known.resource_version, known.deleted, known.epoch)
+            self._young[uid] = _Version(
+                kinds[uid], known.resource_version, known.deleted, known.epoch, known.recorded_at
+            )
 
     def knows(self, record: LogRecord) -> bool:
         """True if the journal has the object and not its deletion. Call ``look_up`` first."""
         known = self._find(record.uid)
         return known is not None and not known.deleted
+
+    def received(self, record: LogRecord) -> int:
+        """When the newest version of the object in the journal was received (Unix ns; 0: there is none)."""
+        known = self._find(record.uid)
+        return known.recorded_at if known is not None else 0
 
     def is_news(self, record: LogRecord) -> bool:
         """True if the journal has neither this version of the object nor a newer one. Call ``look_up`` first."""
@@ -113,7 +121,9 @@ class KnownVersions:
     def note(self, record: LogRecord) -> None:
         """Note a record that will be appended to the journal."""
         deleted = record.type is RecordType.DELETED
-        self._young[record.uid] = _Version(record.kind, record.resource_version, deleted, record.epoch)
+        self._young[record.uid] = _Version(
+            record.kind, record.resource_version, deleted, record.epoch, record.recorded_at
+        )
         self._grown |= self._journalled.note(record)
 
     def newest(self) -> dict[str, str]:

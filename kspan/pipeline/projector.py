@@ -5,7 +5,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from kspan.graph import Rules
+from kspan.ingest.frames import received_since
 from kspan.ingest.journal_builder import JournalBatch
+from kspan.k8s.events_api import EVENTS
 from kspan.model import HELD, LogRecord, ObjectRow, RecordType
 from kspan.pipeline.commit import Commit, Committer, DirectCommitter
 from kspan.pipeline.known_versions import KnownVersions
@@ -137,9 +139,15 @@ class Projector:
             self.known_already += 1
             return None
         if record.type is RecordType.LISTED and self._versions.knows(record):
-            record = msgspec.structs.replace(record, type=RecordType.MODIFIED)
+            record = self._changed_before_list(record)
         self._versions.note(record)
         return record
+
+    def _changed_before_list(self, record: LogRecord) -> LogRecord:
+        """The change of a known object that a list shows: it was made since the version before was received."""
+        since = self._versions.received(record)
+        record = msgspec.structs.replace(record, type=RecordType.MODIFIED)
+        return received_since(record, since) if 0 < since < record.recorded_at and record.resource != EVENTS else record
 
     def _commit(self, records: list[LogRecord], batches: tuple[JournalBatch, ...]) -> None:
         first = self._sequence + 1

@@ -20,11 +20,13 @@ class KnownVersion(msgspec.Struct, frozen=True, gc=False):
         resource_version: its resourceVersion.
         deleted: true if that record is the object's deletion.
         epoch: resourceVersion epoch of the record (``LogRecord.epoch``).
+        recorded_at: when it was received (Unix ns).
     """
 
     resource_version: str
     deleted: bool
     epoch: int = 0
+    recorded_at: int = 0
 
 
 class Projection(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from kspan.graph import Fold, built_in_rules
+from kspan.ingest.frames import received_since
 from kspan.model import HELD, LogRecord, RecordType
 from kspan.settings import FoldSettings
 from kspan.times import SECOND, format_time
@@ -118,6 +119,23 @@ def test_a_change_that_was_received_late_has_the_time_that_it_states() -> None:
     late = span(FIRST, tick(3, HELD), seen(RecordType.MODIFIED, 2, 60, wrote=50, replicas=2), tick(70))
     assert late["start_time"] == T + 50 * SECOND
     assert "kspan.time.uncertainty" not in late["attributes"]
+
+
+def received_between(since: float, record: LogRecord) -> LogRecord:
+    return received_since(record, T + int(since * SECOND))
+
+
+def test_a_change_whose_receipt_is_an_estimate_lies_between_two_times_unless_it_states_one() -> None:
+    changes = [seen(RecordType.MODIFIED, 2, 60, wrote=wrote, replicas=2) for wrote in (-1, 50)]
+    unknown, stated = (span(FIRST, received_between(20, change)) for change in changes)
+    assert (unknown["start_time"], unknown["attributes"]["kspan.time.uncertainty"]) == (T + 40 * SECOND, 20)
+    assert stated["start_time"] == T + 50 * SECOND
+    assert "kspan.time.uncertainty" not in stated["attributes"]
+
+
+def test_event_time_goes_on_while_receipts_are_estimates() -> None:
+    update = received_between(20, seen(RecordType.MODIFIED, 2, 60, replicas=2))
+    assert folded(FIRST, update).now == T + 60 * SECOND
 
 
 @pytest.mark.parametrize("records, expected", [([], 7.7), ([tick(3, HELD)], 6)])

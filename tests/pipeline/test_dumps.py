@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from kspan.graph import built_in_rules
 from kspan.ingest import read_frames
 from kspan.pipeline.replay import replay
 from kspan.store import open_store
+from kspan.times import parse_time
 
 NAMESPACES = ("shop", "kube-system", "web", "data")
 
@@ -34,6 +36,34 @@ def typed_list(version: int, items: list[dict[str, Any]], **more: str) -> str:
     return json.dumps(
         {"kind": "DeploymentList", "apiVersion": "apps/v1", "metadata": metadata, "items": items}, indent=1
     )
+
+
+def service(version: int, **selector: str) -> dict[str, Any]:
+    meta = {"name": "web", "namespace": "shop", "uid": "s", "resourceVersion": str(version)}
+    meta |= {"creationTimestamp": "2026-05-01T10:00:00Z"}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"selector": selector}}
+
+
+def snapshot(second: int, *items: dict[str, Any]) -> str:
+    """A list of kubectl with a Node that sent a heartbeat in this second after 11:00."""
+    meta = {"name": "n", "uid": "n", "resourceVersion": str(second), "creationTimestamp": "2026-05-01T10:00:00Z"}
+    ready = {"type": "Ready", "status": "True", "lastHeartbeatTime": f"2026-05-01T11:00:{second:02}Z"}
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": meta, "status": {"conditions": [ready]}}
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": [node, *items], "metadata": {}}, indent=1)
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+def test_a_change_that_states_no_time_was_made_between_the_two_lists_that_show_it(calls: int, tmp_path: Path) -> None:
+    files = [tmp_path / "before.json", tmp_path / "after.json"]
+    files[0].write_text(snapshot(10, service(5, app="web")))
+    files[1].write_text(snapshot(50, service(9, app="web", ver="v2")))
+    with open_store("sqlite://") as store:
+        for group in [files] if calls == 1 else [files[:1], files[1:]]:
+            replay(store, read_frames([str(file) for file in group]), built_in_rules(), cluster="c")
+        (span,) = store.projection_rows("c", "spans")
+    assert span["attributes"]["kspan.change.summary"] == "selector.ver: v2"
+    assert span["start_time"] == parse_time("2026-05-01T11:00:30Z")
+    assert span["attributes"]["kspan.time.uncertainty"] == 20
 
 
 @settings(max_examples=60, deadline=None)

@@ -77,7 +77,9 @@ def test_record_types_are_read_as_members_of_the_enumeration(store: Store) -> No
 
 def test_a_deletion_may_have_the_version_of_the_last_change(store: Store) -> None:
     store.commit(CLUSTER, 1, [record(1), record(1, RecordType.DELETED)], [], Delta())
-    assert store.known_versions(CLUSTER, [record(1)]) == {"uid-1": KnownVersion("1", deleted=True)}
+    assert store.known_versions(CLUSTER, [record(1)]) == {
+        "uid-1": KnownVersion("1", deleted=True, recorded_at=record(1).recorded_at)
+    }
 
 
 def test_records_without_an_object_may_repeat(store: Store) -> None:
@@ -119,15 +121,17 @@ def test_the_newest_version_is_the_one_journalled_last(store: Store) -> None:
     namesake = msgspec.structs.replace(record(2), uid="uid-4")
     store.commit(CLUSTER, 1, [*versions, record(2), tick], [], Delta())
     assert store.known_versions(CLUSTER, [record(1), record(2), record(3), namesake, tick]) == {
-        "uid-1": KnownVersion("8", deleted=False),
-        "uid-2": KnownVersion("2", deleted=False),
+        "uid-1": KnownVersion("8", deleted=False, recorded_at=record(1).recorded_at),
+        "uid-2": KnownVersion("2", deleted=False, recorded_at=record(2).recorded_at),
     }
 
 
 def test_known_versions_takes_any_number_of_uids(store: Store) -> None:
     store.commit(CLUSTER, 1, [record(n) for n in range(1, 252)], [], Delta())
     known = store.known_versions(CLUSTER, [record(n) for n in range(1, 300)])
-    assert known == {f"uid-{n}": KnownVersion(str(n), deleted=False) for n in range(1, 252)}
+    assert known == {
+        f"uid-{n}": KnownVersion(str(n), deleted=False, recorded_at=record(n).recorded_at) for n in range(1, 252)
+    }
 
 
 def test_the_last_payload_is_the_newest_nonempty_one(store: Store) -> None:

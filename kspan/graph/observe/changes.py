@@ -232,7 +232,7 @@ class ChangeObserver:
         if not seen.meta.finalizers and not deletion.finalizers:
             return  # Nothing holds the object: a Pod that ends gracefully.
         gone = seen.record.type is RecordType.DELETED
-        now = self.removed_at(seen, obj) if gone else self._estimate(seen.record, 0)
+        now = self.removed_at(seen, obj)  # A finalizer is removed after the request, too, and before the object.
         present = () if gone else seen.meta.finalizers or ()
         known = {finalizer.name for finalizer in deletion.finalizers}
         added = tuple(Finalizer(name) for name in dict.fromkeys(present) if name not in known)
@@ -256,7 +256,7 @@ class ChangeObserver:
         if not self._vanished(seen.record, new.rv):
             # An object is removed after the request, and after its last change.
             requested = stated - (seen.meta.deletionGracePeriodSeconds or 0) * SECOND
-            earliest = received - self.state.clock.unwatched_before(received)
+            earliest = received - self.state.clock.unwatched_before(seen.record)
             return min(received, max(earliest, requested, new.written))
         gap = self.state.clock.gap(seen.record.resource)
         return min(max(seen.record.recorded_at, gap.until), max(stated, gap.since))
@@ -363,7 +363,7 @@ class ChangeObserver:
 
     def _estimate(self, record: LogRecord, floor: int) -> int:
         """Return the best estimate (ns) of when the change in a record happened (``estimate_time``)."""
-        return estimate_time(record, floor, watched=not self.state.clock.unwatched_before(record.recorded_at))
+        return estimate_time(record, floor, watched=not self.state.clock.unwatched_before(record))
 
     def _date_in_gap(
         self, record: LogRecord, occ: Occurrence, change: KnownChange, old: ObjectState | None, stated: int
@@ -376,7 +376,7 @@ class ChangeObserver:
         gap = self.state.clock.gap(record.resource)
         vanished = self._vanished(record, change.rv)
         if change.rv > gap.end and not vanished:
-            if not stated and (late := self.state.clock.unwatched_before(record.recorded_at)):
+            if not stated and (late := self.state.clock.unwatched_before(record)):
                 self._date_between(occ, change, record.recorded_at - late, record.recorded_at)
             return False
         until = max(record.recorded_at, gap.until if gap.end else 0)

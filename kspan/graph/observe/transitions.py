@@ -163,7 +163,7 @@ class TransitionObserver:
         reason, message = _reason_and_message(seen.status, transition)
         stated, received = self._stated(seen, obj, transition), seen.record.recorded_at
         time, uncertainty = self._estimate(seen, stated), clock_error(seen.record, stated)
-        if not stated and (late := self.state.clock.unwatched_before(received)):
+        if not stated and (late := self.state.clock.unwatched_before(seen.record)):
             time, uncertainty = middle(received - late, received)
         observed = max(condition.observedGeneration if condition is not None else 0, seen.status.observedGeneration)
         return Occurrence(
@@ -192,7 +192,7 @@ class TransitionObserver:
 
     def _estimate(self, seen: ObservedObject, stated: int) -> int:
         """Return the best estimate (ns) of when a transition happened (``estimate_time``)."""
-        watched = not self.state.clock.unwatched_before(seen.record.recorded_at)
+        watched = not self.state.clock.unwatched_before(seen.record)
         return estimate_time(seen.record, stated, watched=watched)
 
     def _stated(self, seen: ObservedObject, obj: ObjectState, transition: ConditionTransition) -> int:
@@ -213,7 +213,7 @@ class TransitionObserver:
         key = '"f:phase"' if transition.status == PHASE else f'{{\\"type\\":\\"{transition.type}\\"}}'
         manager, time = field_managers.status_writer(seen.meta.managedFields, key)
         received, clock = seen.record.recorded_at, self.state.clock
-        late = bool(clock.unwatched_before(received)) or obj.rv <= clock.gap(seen.record.resource).end
+        late = bool(clock.unwatched_before(seen.record)) or obj.rv <= clock.gap(seen.record.resource).end
         # Of two writes in one second, the second one was received at once, or late.
         same_second = time == seen.written_before and (late or received - time < PROMPT)
         if time > seen.written_before or same_second:

@@ -5,7 +5,8 @@ from typing import Final
 import msgspec
 
 from kspan.graph.state.records import Clock, Gap
-from kspan.times import SECOND
+from kspan.model import RECEIVED_SINCE, LogRecord
+from kspan.times import SECOND, parse_time_or_zero
 
 REMOTE_TRACES_KEPT: Final = 1024
 """Closed traces of a remote context: the context of a pipeline is used for minutes, not for days."""
@@ -66,9 +67,13 @@ class EventClock:
         """When event time last went on (ns); 0 if it never stood still."""
         return self._clock.resumed
 
-    def unwatched_before(self, received: int) -> int:
+    def unwatched_before(self, record: LogRecord) -> int:
         """For how long before its receipt (ns) a change may have happened unseen; 0 if everything was watched."""
-        return max(0, received - self.now) if self._clock.held else 0
+        unwatched = max(0, record.recorded_at - self.now) if self._clock.held else 0
+        if not record.reason.startswith(RECEIVED_SINCE):
+            return unwatched
+        since = parse_time_or_zero(record.reason.removeprefix(RECEIVED_SINCE))
+        return max(unwatched, record.recorded_at - since) if since else unwatched
 
     @property
     def before(self) -> int:

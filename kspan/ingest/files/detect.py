@@ -30,6 +30,9 @@ _FOREIGN = (
     (b"\xfe\xff", "UTF-16 text: save it as UTF-8"),
 )
 
+_TAR_AT, _TAR = 257, b"ustar"
+"""Where the header of a tar archive names its format (POSIX pax, "ustar Interchange Format")."""
+
 _RECORD_KEYS = {"received", "resource"}
 _DOCUMENT_KEYS = {"apiVersion", "kind", "items"}
 _WATCH_KEYS = {"type", "object"}
@@ -50,6 +53,8 @@ def detect(head: bytes) -> Format:
     for magic, name in _FOREIGN:
         if head.startswith(magic):
             raise ValueError(f"is {name}")
+    if head.startswith(_TAR, _TAR_AT):
+        raise ValueError("is a tar archive: unpack it and give the folder")
     lines = head.split(b"\n", _LINES)[:_LINES]
     watch = False
     for number, line in enumerate(lines):

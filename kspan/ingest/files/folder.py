@@ -5,7 +5,7 @@ hold no Kubernetes objects are passed over.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kspan.errors import InputError
@@ -26,16 +26,17 @@ def is_folder(path: str) -> bool:
         return False
 
 
-def input_files(folder: str) -> list[str]:
+def input_files(folder: str, report: Callable[[InputError], None]) -> list[str]:
     """Return the files in a folder, and in those below it, whose names end like objects or recordings; sorted.
 
     Symbolic links and special files (pipes, devices) are passed over, so the walk ends and reads nothing elsewhere.
+    ``report`` takes the error of a folder below that cannot be read; its siblings are read.
 
     Raises:
-        InputError: a folder cannot be read, or there are too many files.
+        InputError: the folder cannot be read, or there are too many files.
     """
     found = []
-    for number, entry in enumerate(_entries(folder)):
+    for number, entry in enumerate(_entries(folder, report)):
         if number >= MAX_FILES:
             raise InputError(folder, 0, f"has more than {MAX_FILES} files: give a folder in it")
         if entry.name.lower().removesuffix(PACKED).endswith(SUFFIXES) and entry.is_file(follow_symlinks=False):
@@ -43,7 +44,7 @@ def input_files(folder: str) -> list[str]:
     return sorted(found)
 
 
-def _entries(folder: str) -> Iterator["os.DirEntry[str]"]:
+def _entries(folder: str, report: Callable[[InputError], None]) -> Iterator["os.DirEntry[str]"]:
     waiting = [folder]
     while waiting:
         place = waiting.pop()
@@ -54,4 +55,7 @@ def _entries(folder: str) -> Iterator["os.DirEntry[str]"]:
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
         except OSError as error:
-            raise InputError(place, 0, why_unusable(error)) from error
+            problem = InputError(place, 0, why_unusable(error))
+            if place == folder:
+                raise problem from error
+            report(problem)

@@ -14,7 +14,7 @@ from kspan.ingest.frames import Frame, FrameType, marker_object
 from kspan.k8s.events_api import creation_time, is_second_api_event, newest_time, to_core_event
 from kspan.k8s.kinds import api_version_of, kind_of_plural, resource_of
 from kspan.k8s.strict_json import decode_json, quoted
-from kspan.k8s.wire import read_head
+from kspan.k8s.wire import NoUidError, read_head
 
 
 def read_snapshot(
@@ -49,8 +49,7 @@ def read_snapshot(
     state = initial_state(changes)
     objects = printed.objects + changes[:state]
     received = moment or max((each.time for each in objects), default=0)
-    received = received or max((each.time for each in changes[state:]), default=0)
-    if (found := objects or changes) and not received:
+    if (found := objects or changes) and not received and not any(each.time for each in changes):
         raise failure or InputError(source, found[0].line, "no object contains a time, so the time is unknown")
     yield from _frames(objects, {} if moment else printed.versions, received, source)
     yield from frames_of_changes(changes[state:], received, source)
@@ -86,7 +85,7 @@ class _Printed:
                 self.changes.append(replace(self.changes[-1], raw=item.raw, line=item.line, change="ERROR"))
                 return
             found = read_printed_object(item, document, self._hint)
-        except NoObjectError as error:
+        except (NoObjectError, NoUidError) as error:
             self._report(NotKubernetesError(self._source, item.line, str(error)))
             return
         except ValueError as error:

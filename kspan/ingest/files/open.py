@@ -37,14 +37,16 @@ def read_frames(
 
     Reads recordings (JSON Lines), capture files of the Go kspan, and what kubectl prints (``get -o json|yaml``, also
     with ``--output-watch-events``, ``cluster-info dump``), with or without gzip. Recordings and capture files are
-    streamed. Of a folder (a dump, must-gather or support bundle) all files with Kubernetes objects are read.
+    streamed. Of a folder (a dump, must-gather or support bundle) all files with Kubernetes objects are read; an error
+    in one of them does not end the reading, because other programs put their files there, too.
 
     Args:
         paths: the files and folders; ``-`` is standard input.
         skip_bad: continue after an error with the next line, document or file.
         stdin: read this in the place of standard input.
         on_progress: called with the number of (compressed) bytes read since the last call.
-        on_skip: called with each error that is skipped.
+        on_skip: called with each error that is skipped: with ``skip_bad`` all of them, else the first of each file in a
+            folder. Without ``on_skip``, such an error is raised, so that it is not lost.
 
     Raises:
         InputError: the input is not valid, after the frames of everything before. Not with ``skip_bad``.
@@ -56,14 +58,28 @@ def read_frames(
         if on_skip is not None:
             on_skip(error)
 
+    report_in_folder = report if skip_bad or on_skip is None else _FirstOfFile(on_skip)
     for path in paths:
         try:
             if is_folder(path):
-                yield from _read_folder(path, report, on_progress)
+                yield from _read_folder(path, report_in_folder, on_progress)
             else:
                 yield from _read_path(path, report, stdin, on_progress)
         except InputError as error:
             report(error)
+
+
+class _FirstOfFile:
+    """Passes on the first error of each file: a log of another program may have one in each line."""
+
+    def __init__(self, report: Callable[[InputError], None]) -> None:
+        self._report = report
+        self._source = ""
+
+    def __call__(self, error: InputError) -> None:
+        if error.source != self._source:
+            self._source = error.source
+            self._report(error)
 
 
 def _read_path(
@@ -92,7 +108,7 @@ def _read_folder(
 
     The files are read twice, so that no more than one of them is in memory.
     """
-    files = input_files(folder)
+    files = input_files(folder, report)
     moment = max((_newest_in_lists(path) for path in files), default=0)
 
     def report_objects(error: InputError) -> None:

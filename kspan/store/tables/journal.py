@@ -87,8 +87,8 @@ def known_versions(connection: Connection, cluster: str, records: Sequence[LogRe
             record = chunk[position] if position < len(chunk) else None
             key = (record.kind, record.namespace, record.name, record.uid) if record is not None else ("",) * 4
             values |= {f"{word}_{position}": part for word, part in zip(_KEY, key, strict=True)}
-        for uid, version, kind, epoch in connection.execute(_newest(), values):
-            known[uid] = KnownVersion(version, kind == RecordType.DELETED, epoch)
+        for uid, version, kind, epoch, received in connection.execute(_newest(), values):
+            known[uid] = KnownVersion(version, kind == RecordType.DELETED, epoch, received)
     return known
 
 
@@ -101,7 +101,7 @@ def _newest() -> TextClause:
         f"({', '.join(f'CAST(:{word}_{position} AS TEXT)' for word in _KEY)})" for position in range(_LOOKUPS)
     )
     return text(
-        "SELECT j.uid, j.resource_version, j.type, j.epoch "  # noqa: S608
+        "SELECT j.uid, j.resource_version, j.type, j.epoch, j.recorded_at "  # noqa: S608
         f"FROM (VALUES {values}) AS wanted JOIN journal AS j ON j.cluster = :cluster AND j.seq = ("
         "SELECT max(n.seq) FROM journal AS n WHERE n.cluster = :cluster AND n.kind = wanted.column1 "
         "AND n.namespace = wanted.column2 AND n.name = wanted.column3 AND n.uid = wanted.column4 AND n.uid <> '')"

@@ -169,6 +169,20 @@ def test_an_invalid_line_is_reported_and_the_records_before_it_are_kept(tmp_path
     assert (tmp_path / "mended.jsonl").read_bytes() == (tmp_path / "good.jsonl").read_bytes()
 
 
+def test_a_file_of_another_program_in_a_bundle_does_not_lose_its_traces(tmp_path: Path) -> None:
+    bundle, db = tmp_path / "bundle", tmp_path / "db.sqlite"
+    bundle.mkdir()
+    shutil.copy(ROLLING_UPDATE, bundle / "m.jsonl.gz")
+    (bundle / "version.yaml").write_text("apiVersion: troubleshoot.sh/v1beta2\nkind: SupportBundle\n")
+    (bundle / "values.yaml").write_text("a: {{ .Values.a }}\n")
+    done = kspan("replay", bundle, "--db", db, "--export", "none")
+    assert done.returncode == 0
+    skipped = [line for line in done.stderr.splitlines() if line.startswith("kspan: skipped: ")]
+    assert len(skipped) == 1
+    assert f"{bundle}/values.yaml:1: " in skipped[0]
+    assert "Update Deployment rolling-update/web" in kspan("traces", "--db", db).stdout
+
+
 def test_a_truncated_gzip_file_is_reported_and_its_records_are_kept(tmp_path: Path) -> None:
     cut = tmp_path / "cut.jsonl.gz"
     cut.write_bytes(ROLLING_UPDATE.read_bytes()[:60_000])

@@ -3,14 +3,18 @@
 import gzip
 import json
 import os
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kspan.errors import InputError
+from kspan.ingest import read_frames
 from kspan.ingest.files import folder as folder_module
 from kspan.times import parse_time
 from tests.ingest.files.reading import DATA, POD, read, read_skipping, read_until_error, record, write
+from tests.permissions import shared_folder, unprivileged
 
 CASES = DATA / "cases"
 START = b"==== START logs for container app of pod shop/web ===="
@@ -123,6 +127,50 @@ def test_time_never_goes_back_in_a_watch(tmp_path: Path) -> None:
     assert [f.received for f in read(write(tmp_path, *lines))] == [parse_time("2026-11-22T10:00:40Z")] * 2
 
 
+def seconds(path: str) -> list[int]:
+    """When the changes in an input were received: seconds after 10:00."""
+    return [(f.received - parse_time("2026-11-22T10:00:00Z")) // 10**9 for f in read(path)]
+
+
+def written(second: int, **status: Any) -> dict[str, Any]:
+    """A volume that was created at 10:00:00 and last written at this second."""
+    value = pod("a", second + 5, kind="PersistentVolume", status=status)
+    value["metadata"]["managedFields"] = [{"manager": "m", "time": f"2026-11-22T10:00:{second:02}Z"}]
+    return value
+
+
+def test_each_change_of_a_watch_that_begins_with_a_new_object_has_the_time_that_it_states(tmp_path: Path) -> None:
+    changes = [change("ADDED", written(0)), change("MODIFIED", written(25)), change("MODIFIED", written(50))]
+    assert seconds(write(tmp_path, *changes)) == [0, 25, 50]
+
+
+def test_a_watch_event_without_a_time_before_all_others_has_the_first_time_that_is_stated(tmp_path: Path) -> None:
+    bare = pod("b")
+    del bare["metadata"]["creationTimestamp"]
+    path = write(tmp_path, change("MODIFIED", bare), change("MODIFIED", written(25)), change("DELETED", written(50)))
+    assert seconds(path) == [25, 25, 50]
+
+
+def test_the_streams_in_a_file_of_watch_events_have_times_of_their_own(tmp_path: Path) -> None:
+    claim = pod("c", kind="PersistentVolumeClaim", second=10)
+    assert seconds(write(tmp_path, change("ADDED", written(0)), change("MODIFIED", written(50)))) == [0, 50]
+    path = write(tmp_path, change("ADDED", written(0)), change("MODIFIED", written(50)), change("ADDED", claim))
+    assert seconds(path) == [0, 50, 10]
+
+
+def test_an_object_that_is_being_deleted_states_when_that_was_requested(tmp_path: Path) -> None:
+    deleting = written(25)
+    deleting["metadata"] |= {"deletionTimestamp": "2026-11-22T10:01:10Z", "deletionGracePeriodSeconds": 30}
+    assert seconds(write(tmp_path, change("ADDED", written(0)), change("MODIFIED", deleting))) == [0, 40]
+    del deleting["metadata"]["deletionGracePeriodSeconds"]
+    assert seconds(write(tmp_path, change("ADDED", written(0)), change("MODIFIED", deleting))) == [0, 25]
+
+
+def test_a_volume_states_when_its_phase_changed_also_without_managed_fields(tmp_path: Path) -> None:
+    bound = pod("a", 9, kind="PersistentVolume", status={"lastPhaseTransitionTime": "2026-11-22T10:00:25Z"})
+    assert seconds(write(tmp_path, change("ADDED", written(0)), change("MODIFIED", bound))) == [0, 25]
+
+
 def test_bookmarks_of_a_watch_are_passed_over_and_its_errors_read(tmp_path: Path) -> None:
     bookmark = {"kind": "Pod", "apiVersion": "v1", "metadata": {"resourceVersion": "50", "creationTimestamp": None}}
     status = {"kind": "Status", "apiVersion": "v1", "code": 410, "message": "too old"}
@@ -219,6 +267,76 @@ def test_a_damaged_file_in_a_folder_is_an_error_and_the_others_can_be_read(tmp_p
     frames, skipped = read_skipping([str(tmp_path)])
     assert [f.head.name for f in frames if f.head] == ["b"]
     assert len(skipped) == 1
+
+
+def test_objects_in_a_folder_that_no_api_server_sent_are_passed_over(tmp_path: Path) -> None:
+    """What troubleshoot and its legacy discovery write beside the objects, and a manifest."""
+    (tmp_path / "version.yaml").write_text(
+        "apiVersion: troubleshoot.sh/v1beta2\nkind: SupportBundle\nspec:\n  versionNumber: 0.121.3\n"
+    )
+    discovered = [{"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "apps/v1", "resources": []}]
+    (tmp_path / "resources.json").write_text(json.dumps(discovered, indent=2))
+    metrics = {"metadata": {"name": "node-1"}, "usage": {"cpu": "5m"}}
+    metrics_list = {"kind": "NodeMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "items": [metrics]}
+    (tmp_path / "top.json").write_text(json.dumps(metrics_list))
+    (tmp_path / "manifest.yaml").write_text("apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n")
+    (tmp_path / "pods.json").write_text(json.dumps([pod("a")]))
+    assert names(tmp_path) == [("LISTED", "a")]
+    _, error = read_until_error(str(tmp_path / "version.yaml"))
+    assert error is not None
+    assert error.problem == "the object has no metadata.uid ('SupportBundle')"
+
+
+ODD = {
+    "broken.json": '{"kind": "Pod", ',
+    "templates/values.yaml": "a: {{ .Values.a }}\n",
+    "anchors.yaml": "a: &x [1]\nb: *x\n",
+    "log.jsonl": '{"resource": "x", "level": "info"}\n' * 3,
+    "forbidden.json": '{"kind": "Status", "apiVersion": "v1", "message": "pods is forbidden"}',
+}
+
+
+def test_an_odd_file_in_a_folder_is_reported_once_by_its_name_and_the_others_are_read(tmp_path: Path) -> None:
+    dump(tmp_path)
+    expected = sorted(names(tmp_path))
+    for name, text in ODD.items():
+        path = tmp_path / "shop" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    reported: list[InputError] = []
+    frames = list(read_frames([str(tmp_path)], on_skip=reported.append))
+    assert sorted((f.type.value, f.head.name) for f in frames if f.head is not None) == expected
+    assert sorted(error.source for error in reported) == sorted(str(tmp_path / "shop" / name) for name in ODD)
+
+
+def test_a_recording_that_is_given_by_name_still_ends_at_an_invalid_line(tmp_path: Path) -> None:
+    path = write(tmp_path, record(), b"{oops", record())
+    with pytest.raises(InputError, match=":2: "):
+        list(read_frames([path], on_skip=lambda _: None))
+
+
+def test_a_folder_below_that_cannot_be_read_is_reported_and_its_siblings_are_read() -> None:
+    with shared_folder() as folder:
+        write(folder, json.dumps(pod("a")).encode(), name="a.json")
+        closed = folder / "closed"
+        closed.mkdir(mode=0)
+        reported: list[InputError] = []
+        with unprivileged():
+            frames = list(read_frames([str(folder)], on_skip=reported.append))
+        closed.chmod(0o700)
+    assert [f.head.name for f in frames if f.head] == ["a"]
+    assert [error.source for error in reported] == [str(closed)]
+
+
+def test_a_packed_bundle_is_named_as_what_it_is(tmp_path: Path) -> None:
+    write(tmp_path, json.dumps(pod("a")).encode(), name="a.json")
+    bundle = tmp_path / "bundle.tar.gz"
+    with tarfile.open(bundle, "w:gz") as archive:
+        archive.add(tmp_path / "a.json", "a.json")
+    _, error = read_until_error(str(bundle))
+    assert error is not None
+    assert error.problem == "is a tar archive: unpack it and give the folder"
+    assert names(tmp_path) == [("LISTED", "a")]
 
 
 def test_a_folder_without_objects_is_an_error(tmp_path: Path) -> None:
