@@ -1,6 +1,7 @@
 """Transitions of conditions and phases: their causes, their effects, and which spans they end."""
 
 from kspan.times import SECOND
+from kspan.vocabulary import CHANGE_SUMMARY
 from tests.causality.actors import done, new_pod, new_replicas, rolled_out, run, running
 from tests.causality.cluster import MANAGER, Cluster, Thing
 from tests.causality.drawing import CLUSTER, shows
@@ -141,6 +142,33 @@ def test_a_condition_is_caused_by_the_change_that_its_controller_had_observed() 
           Widget.Ready=False a  by widget-controller  [own] error
         """,
     )
+
+
+def test_a_condition_that_is_written_before_the_change_counts_as_observed_is_caused_by_the_newest_change() -> None:
+    """The deployment controller reports a pause, and a new ReplicaSet, in the status with the old observedGeneration."""
+    c = Cluster()
+    web, _, _ = rolled_out(c, "web")
+    c.condition(web, "Progressing", "True", reason="NewReplicaSetAvailable")
+    c.wait(14)
+    c.update(web, by="kubectl-rollout", paused=True)
+    c.condition(web, "Progressing", "Unknown", reason="DeploymentPaused", message="Deployment is paused", observed=1)
+    c.wait(20)
+    c.update(web, by="kubectl-rollout", paused=False)
+    c.condition(web, "Progressing", "False", reason="ProgressDeadlineExceeded")
+    c.wait(60)
+    c.update(web, by="kubectl-set", image="app:v2")
+    c.condition(web, "Progressing", "True", reason="NewReplicaSetCreated", observed=3)
+    done(c, web)
+    rows = {row["span_id"]: row for row in fold(CLUSTER, c.records)["spans"]}
+    causes = {
+        row["name"]: rows[row["parent_span_id"]]["attributes"].get(CHANGE_SUMMARY)
+        for row in rows.values()
+        if row["name"] in ("Deployment.Progressing", "Deployment.Progressing=Unknown") and row["parent_span_id"]
+    }
+    assert causes == {
+        "Deployment.Progressing=Unknown": "paused: true",
+        "Deployment.Progressing": "app.image: app:v1 → app:v2",
+    }
 
 
 def test_an_initial_false_condition_is_no_transition_unless_it_is_a_failure() -> None:

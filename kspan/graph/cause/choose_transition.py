@@ -21,6 +21,13 @@ _ENDED_BY_NODE = frozenset(["Evicted", "NodeLost", "NodeShutdown", "Shutdown", "
 
 _CONTROLLERS_OF_PODS = ("ReplicaSet", "ReplicationController", "StatefulSet")
 
+_BEFORE_OBSERVED = frozenset(
+    ["DeploymentPaused", "DeploymentResumed", "FoundNewReplicaSet", "NewReplicaSetCreated", "ReplicaSetCreateError"]
+)
+"""Reasons of conditions that the deployment controller writes before it raises ``observedGeneration``
+(pkg/controller/deployment/sync.go, checkPausedConditions and getNewReplicaSet). It fails to write a status if the
+Deployment was changed since it was read."""
+
 DECISION = 5 * SECOND
 """A controller writes what it decided into the status at once, at the end of the same pass."""
 
@@ -102,13 +109,14 @@ class TransitionChooser:
         decision = self._decision(obj, transition) if obj.kind not in ("Pod", "Node") else None
         if decision is not None:
             return Choice.event(decision, OWN, 0.8)
+        observed = 0 if occ.condition_reason in _BEFORE_OBSERVED else occ.generation
         own = evidence.newest(
             c
             for c in obj.changes
             if c.verb != "Delete"
             and c.rv <= transition.rv
             and (c.exact or c.time <= occ.time + evidence.SLACK)
-            and c.generation <= (occ.generation or c.generation)
+            and c.generation <= (observed or c.generation)
         )
         # A deadline is exceeded because of the change that set it, not because of a dependent.
         timed_out = occ.condition_reason.endswith("DeadlineExceeded")
