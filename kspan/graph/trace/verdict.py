@@ -228,8 +228,8 @@ def _interruption(
     if not ours:
         return None
     others = [change for change in obj.changes[ours[-1] + 1 :] if change.trace != trace.id]
-    # A new template leaves a change of the replicas as it is, and so does that of a paused Deployment. But the Pods that
-    # were created for it are deleted.
+    # A new template leaves a change of the replicas as it is, and so does that of a paused Deployment. But the Pods
+    # that were created for it are deleted.
     rolls_out = any(_rolls_out(obj.changes[i]) for i in ours) or (bool(others) and loses_pods())
     later = next((change for change in others if change.verb == "Delete" or (rolls_out and _takes_over(change))), None)
     if later is None or not later.interrupts:
