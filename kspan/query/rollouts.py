@@ -10,6 +10,7 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, colu
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from kspan.errors import QueryError
+from kspan.model import Outcome
 from kspan.query.objects.find import check_kind, kinds_meant
 from kspan.query.objects.names import KindName
 from kspan.query.visible import EVERYTHING, Visible
@@ -44,6 +45,14 @@ class Rollout(msgspec.Struct, frozen=True):
     outcome: str
     message: str
     restarts: int
+
+    @property
+    def all_ready_seconds(self) -> float | None:
+        """The time until all replicas were ready (s); None for a rollout that did not come so far, or not yet.
+
+        ``ready_seconds`` is the time until the last Pod was ready of those that became it.
+        """
+        return self.ready_seconds if self.outcome in (Outcome.OK, Outcome.RECOVERED) else None
 
 
 _MILLISECOND: Final = 1_000_000

@@ -1,12 +1,17 @@
 """Transitions of conditions and phases: their causes, their effects, and which spans they end."""
 
+import pytest
+
 from kspan.times import SECOND
-from tests.causality.actors import done, new_pod, new_replicas, rolled_out, run, running
+from kspan.vocabulary import CHANGE_SUMMARY
+from tests.causality.actors import done, new_pod, new_replicas, rolled_out, run, running, settled
 from tests.causality.cluster import MANAGER, Cluster, Thing
 from tests.causality.drawing import CLUSTER, shows
 from tests.causality.test_limits import refusal
 from tests.causality.test_nodes import NOT_READY, node
 from tests.recordings import fold
+
+APP = "spec.containers{app}"
 
 
 def lasting(c: Cluster) -> dict[str, int]:
@@ -141,6 +146,33 @@ def test_a_condition_is_caused_by_the_change_that_its_controller_had_observed() 
           Widget.Ready=False a  by widget-controller  [own] error
         """,
     )
+
+
+def test_a_condition_that_is_written_before_the_change_counts_as_observed_is_caused_by_the_newest_change() -> None:
+    """The deployment controller reports a pause, and a new ReplicaSet, with the old observedGeneration."""
+    c = Cluster()
+    web, _, _ = rolled_out(c, "web")
+    c.condition(web, "Progressing", "True", reason="NewReplicaSetAvailable")
+    c.wait(14)
+    c.update(web, by="kubectl-rollout", paused=True)
+    c.condition(web, "Progressing", "Unknown", reason="DeploymentPaused", message="Deployment is paused", observed=1)
+    c.wait(20)
+    c.update(web, by="kubectl-rollout", paused=False)
+    c.condition(web, "Progressing", "False", reason="ProgressDeadlineExceeded")
+    c.wait(60)
+    c.update(web, by="kubectl-set", image="app:v2")
+    c.condition(web, "Progressing", "True", reason="NewReplicaSetCreated", observed=3)
+    done(c, web)
+    rows = {row["span_id"]: row for row in fold(CLUSTER, c.records)["spans"]}
+    causes = {
+        row["name"]: rows[row["parent_span_id"]]["attributes"].get(CHANGE_SUMMARY)
+        for row in rows.values()
+        if row["name"] in ("Deployment.Progressing", "Deployment.Progressing=Unknown") and row["parent_span_id"]
+    }
+    assert causes == {
+        "Deployment.Progressing=Unknown": "paused: true",
+        "Deployment.Progressing": "app.image: app:v1 → app:v2",
+    }
 
 
 def test_an_initial_false_condition_is_no_transition_unless_it_is_a_failure() -> None:
@@ -302,3 +334,81 @@ def test_a_refusal_ends_because_a_dependent_was_created() -> None:
               Pod.Ready web-1-b  by kubelet  [own]
         """,
     )
+
+
+UNREADY = "containers with unready status: [app]"
+
+
+def unready(c: Cluster, pod: Thing, message: str = UNREADY) -> None:
+    c.condition(pod, "Ready", "False", by="kubelet", reason="ContainersNotReady", message=message)
+
+
+def test_a_pod_is_not_ready_any_more_because_its_readiness_probe_failed() -> None:
+    c, web, *_ = settled("web")
+    c.update(web, by="kubectl-set", image="app:v2")
+    two = new_replicas(c, web, "web-2", 1)
+    new = new_pod(c, two, "web-2-a")
+    run(c, new)
+    done(c, two, web)
+    c.wait(5)
+    failed = c.event(new, "Unhealthy", "Readiness probe failed: ", by="kubelet", warning=True, field_path=APP)
+    c.wait(3)
+    c.repeat(failed)
+    unready(c, new)
+    c.wait(6)
+    running(c, new)
+    c.wait(20)
+    c.repeat(failed)
+    unready(c, new)
+    c.wait(6)
+    running(c, new)
+    shows(
+        c,
+        """
+        Deployment.Update web  by kubectl  [root]
+          Deployment.ScalingReplicaSet web  by deployment-controller  [owner]
+            ReplicaSet.Create web-2  by deployment-controller  [subject]
+              ReplicaSet.SuccessfulCreate web-2  by replicaset-controller  [owner]
+                Pod.Create web-2-a  by replicaset-controller  [subject]
+                  Pod.Scheduled web-2-a  by default-scheduler  [own]
+                  Pod.Started web-2-a  by kubelet  [own]
+                  Pod.Ready web-2-a  by kubelet  [own] +2
+                  Pod.Unhealthy web-2-a  by kubelet  [own] +2 error
+                    Pod.Ready=False web-2-a  by kubelet  [own] +1
+        """,
+    )
+
+
+@pytest.mark.parametrize(
+    "path, said, message",
+    [
+        (APP, "Liveness probe failed: ", UNREADY),
+        (APP, "Readiness probe errored: context deadline exceeded", UNREADY),
+        ("spec.containers{log}", "Readiness probe failed: ", UNREADY),
+        (APP, "Readiness probe failed: ", 'the status of pod readiness gate "x" is not "True", but False'),
+    ],
+)
+def test_no_other_probe_is_why_a_pod_is_not_ready_any_more(path: str, said: str, message: str) -> None:
+    c = Cluster()
+    pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "app"}, {"name": "log"}])
+    run(c, pod)
+    c.wait(5)
+    c.event(pod, "Unhealthy", said, by="kubelet", warning=True, field_path=path)
+    unready(c, pod, message)
+    rows = {row["span_id"]: row for row in fold(CLUSTER, c.records)["spans"]}
+    parent = next(rows[r["parent_span_id"]]["name"] for r in rows.values() if r["name"] == "Pod.Ready=False")
+    assert parent == "Pod.Create"
+
+
+def test_a_probe_that_failed_before_the_pod_was_ready_is_not_why_it_is_not_ready_any_more() -> None:
+    c = Cluster()
+    pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "app"}])
+    run(c, pod, started=False)
+    c.event(pod, "Unhealthy", "Readiness probe failed: ", by="kubelet", warning=True, field_path=APP)
+    c.wait(3)
+    running(c, pod)
+    c.wait(9)
+    unready(c, pod)
+    rows = {row["span_id"]: row for row in fold(CLUSTER, c.records)["spans"]}
+    parent = next(rows[r["parent_span_id"]]["name"] for r in rows.values() if r["name"] == "Pod.Ready=False")
+    assert parent == "Pod.Create"

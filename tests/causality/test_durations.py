@@ -113,6 +113,22 @@ def test_a_rollout_that_another_replaces_lasts_until_then() -> None:
     assert 7 < seconds(found["Deployment.Create"]) < 8
 
 
+def test_a_scale_down_lasts_until_no_replica_is_left_that_it_removes() -> None:
+    c = Cluster()
+    web, rs, pods = rolled_out(c, "web", 2)
+    c.wait(60)
+    c.update(web, by="kubectl", subresource="scale", replicas=0)
+    c.update(rs, by=MANAGER, replicas=0)
+    c.status(web, observedGeneration=web.meta["generation"], replicas=2, updatedReplicas=2, availableReplicas=2)
+    for pod in pods:
+        c.delete(pod)
+    c.wait(2)
+    done(c, rs, web)
+    found = spans(c)
+    assert 2 < seconds(found["Deployment.Update"]) < 3
+    assert words.UNFINISHED not in found["Deployment.Update"]["attributes"]
+
+
 def test_a_change_that_asks_for_nothing_is_a_moment() -> None:
     c = Cluster()
     c.apply("ServiceAccount", "web")

@@ -227,6 +227,7 @@ def test_a_tick_that_replaces_the_job_that_still_runs_is_one_trace() -> None:
     shows(
         c,
         """
+        (superseded)
         CronJob.SuccessfulDelete backup  by cronjob-controller  [root]
           Job.Delete backup-1  by cronjob-controller  [subject]
             CronJob.SuccessfulCreate backup  by cronjob-controller  [owner]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.causality.actors import done, kill, new_pod, new_replicas, recovered, run, scale, settled, stuck
-from tests.causality.cluster import Cluster
+from tests.causality.cluster import Cluster, Thing
 from tests.causality.drawing import CLUSTER
 from tests.causality.test_nodes import node
 from tests.recordings import fold
@@ -29,6 +29,21 @@ def outcomes(c: Cluster) -> dict[str, tuple[str, str]]:
         )
         for trace in sorted(rows["traces"], key=lambda row: (row["opened_at"], row["trace_id"]))
     }
+
+
+def outcomes_of_all(c: Cluster) -> list[tuple[str, str]]:
+    """Outcome and reason of each trace, in the order of time."""
+    c.receive_all()
+    found = sorted(fold(CLUSTER, c.records)["traces"], key=lambda row: (row["start_time"], row["trace_id"]))
+    return [(row["outcome"], row["reason"]) for row in found]
+
+
+def scheduled(c: Cluster, nightly: Thing, name: str) -> Thing:
+    """A CronJob creates a Job, as scheduled."""
+    seen = nightly.version
+    job = c.create("Job", name, owner=nightly)
+    c.event(nightly, "SuccessfulCreate", f"Created job {name}", by="cronjob-controller", seen=seen)
+    return job
 
 
 # interrupted ---------------------------------------------------------------------------------------------------------
@@ -55,6 +70,82 @@ def test_a_rollout_that_a_newer_one_interrupts_is_superseded_and_says_how_far_it
     assert reason.endswith(", when 1 of 2 new Pods were ready")
     assert interrupted["attributes"]["kspan.trace.superseded_by"] == newer["span_id"]
     assert (interrupted["error"], newer["attributes"]["kspan.trace.outcome"]) == (False, "ok")
+
+
+@pytest.mark.parametrize("after, ready", [(5, "1 of 1"), (0, "0 of 1")])
+def test_a_pod_that_became_ready_only_after_the_next_change_was_not_ready_when_that_came(
+    after: float, ready: str
+) -> None:
+    """The old ReplicaSet is scaled down only later: its new Pod goes on starting."""
+    c, web, one, _ = settled("web", 2)
+    c.update(web, by="argocd-controller", image="app:v2")
+    two = new_replicas(c, web, "web-2", 1)
+    pod = new_pod(c, two, "web-2-a")
+    if after:
+        run(c, pod)
+        c.wait(after)
+    c.update(web, by="kubectl", image="app:v3")
+    c.wait(0.1)
+    if not after:
+        run(c, pod)
+    three = new_replicas(c, web, "web-3", 2)
+    scale(c, web, two, 0)
+    kill(c, pod, by=two)
+    c.gone(pod)
+    scale(c, web, one, 0)
+    done(c, one, two, three, web)
+    reasons = [reason for outcome, reason in outcomes_of_all(c) if outcome == "superseded"]
+    assert reasons == [f"superseded by Deployment.Update web by kubectl, when {ready} new Pods were ready"]
+
+
+def test_a_pod_that_was_ready_and_failed_again_does_not_count_as_ready() -> None:
+    c, web, one, _ = settled("web", 2)
+    c.update(web, by="argocd-controller", image="app:v2")
+    two = new_replicas(c, web, "web-2", 1)
+    pod = new_pod(c, two, "web-2-a")
+    run(c, pod)
+    c.wait(2)
+    c.condition(pod, "Ready", "False", by="kubelet")
+    c.wait(1)
+    c.update(web, by="kubectl", image="app:v3")
+    done(c, one, two, new_replicas(c, web, "web-3", 2), web)
+    assert "0 of 1 new Pods" in next(reason for outcome, reason in outcomes_of_all(c) if outcome == "superseded")
+
+
+def test_it_is_not_said_how_many_pods_were_ready_when_nobody_saw_the_change() -> None:
+    """One Pod was ready after the last version that was seen, and perhaps after the deletion."""
+    c = Cluster()
+    web = c.apply("Deployment", "web", replicas=2)
+    rs = new_replicas(c, web, "web-1", 2)
+    for name in ("web-1-a", "web-1-b"):
+        new_pod(c, rs, name)
+    c.stop_watching("Deployment")
+    run(c, next(t for t in c.things.values() if t.name == "web-1-a"))
+    c.wait(3)
+    c.gone(web)
+    c.wait(1)
+    c.list_again()
+    reasons = [reason for outcome, reason in outcomes_of_all(c) if outcome == "superseded"]
+    assert reasons == ["Deployment web was deleted"]
+
+
+def test_a_scaling_whose_pod_was_deleted_for_a_new_template_before_it_was_ready_is_superseded() -> None:
+    c, web, one, _ = settled("web", 2)
+    c.update(web, by="helm", replicas=3)
+    scale(c, web, one, 3)
+    pod = new_pod(c, one, "web-1-c")
+    c.wait(0.2)
+    c.update(web, by="kubectl", image="app:v3")
+    three = new_replicas(c, web, "web-3", 1)
+    scale(c, web, one, 2)
+    c.delete(pod)
+    c.event(one, "SuccessfulDelete", f"Deleted pod: {pod.name}", by="replicaset-controller")
+    c.gone(pod)
+    done(c, one, three, web)
+    assert outcomes_of_all(c) == [
+        ("superseded", "superseded by Deployment.Update web by kubectl, when 0 of 1 new Pods were ready"),
+        ("ok", ""),
+    ]
 
 
 def test_a_rollout_that_was_complete_is_not_superseded_by_the_next() -> None:
@@ -90,6 +181,49 @@ def test_a_job_that_is_deleted_while_it_runs_is_superseded() -> None:
     assert found["Job.Create report"][0] == "superseded"
     assert found["Job.Create report"][1].startswith("Job report was deleted")
     assert found["Job.Delete report"] == ("ok", "")
+
+
+def test_a_job_that_its_cron_job_replaces_while_it_runs_is_superseded() -> None:
+    """concurrencyPolicy Replace: the controller deletes the Job, and creates the next (syncCronJob)."""
+    c = Cluster()
+    nightly = c.apply("CronJob", "nightly")
+    c.first_list()
+    first = scheduled(c, nightly, "nightly-1")
+    c.wait(60)
+    c.event(nightly, "SuccessfulDelete", "Deleted job nightly-1", by="cronjob-controller")
+    c.gone(first)
+    second = scheduled(c, nightly, "nightly-2")
+    c.wait(20)
+    c.condition(second, "Complete", "True")
+    (first_end, reason), *others = outcomes_of_all(c)
+    assert first_end == "superseded"
+    assert reason.startswith("Job nightly-1 was deleted")
+    assert {outcome for outcome, _ in others} == {"ok"}
+
+
+def test_a_job_that_runs_when_somebody_deletes_its_cron_job_is_superseded() -> None:
+    c = Cluster()
+    nightly = c.apply("CronJob", "nightly")
+    c.first_list()
+    job = scheduled(c, nightly, "nightly-1")
+    c.wait(50)
+    c.gone(nightly)
+    c.gone(job)
+    found = outcomes_of_all(c)
+    assert found[0] == ("superseded", "Job nightly-1 was deleted")
+
+
+def test_a_job_that_was_complete_before_it_was_cleaned_up_is_ok() -> None:
+    c = Cluster()
+    nightly = c.apply("CronJob", "nightly")
+    c.first_list()
+    job = scheduled(c, nightly, "nightly-1")
+    c.wait(3)
+    c.condition(job, "Complete", "True")
+    c.wait(1)
+    c.event(nightly, "SuccessfulDelete", "Deleted job nightly-1", by="cronjob-controller")
+    c.gone(job)
+    assert {outcome for outcome, _ in outcomes_of_all(c)} == {"ok"}
 
 
 # Warnings ------------------------------------------------------------------------------------------------------------

@@ -142,6 +142,7 @@ def test_a_job_that_went_missing_was_deleted() -> None:
         """
         CronJob.Create backup  by kubectl  [root]
 
+        (superseded)
         CronJob.SuccessfulCreate backup  by cronjob-controller  [root]
           Job.Create backup-1  by cronjob-controller  [subject]
 

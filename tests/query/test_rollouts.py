@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from kspan.model import SpanRow
+from kspan.model import Outcome, SpanRow
 from kspan.query.rollouts import Rollout, RolloutFilter, list_rollouts, one_rollout
 from kspan.query.view_rows import RowFilter, list_rows
 from kspan.store import Store
@@ -78,3 +78,10 @@ def test_pods_count_for_the_rollouts_of_their_workload_that_began_before(store: 
     # Ready again after the second change is not ready for the first time after the first one.
     first, second, third = (found[span.trace_id, span.span_id] for span in spans[:3])
     assert (first, second, third) == ((7.4, 2), (10.0, 1), (None, 0))
+
+
+@pytest.mark.parametrize("outcome", [str(outcome) for outcome in Outcome] + ["running"])
+def test_only_a_rollout_that_came_to_its_end_says_when_all_replicas_were_ready(outcome: str) -> None:
+    columns: Any = dict.fromkeys(Rollout.__struct_fields__, "") | {"ready_seconds": 1.5, "outcome": outcome}
+    complete = outcome in ("ok", "recovered")
+    assert Rollout(**columns).all_ready_seconds == (1.5 if complete else None)

@@ -34,7 +34,7 @@ def rollouts_table(found: Sequence[Rollout], out: Screen, *, headers: bool = Tru
 
 
 def _cells(found: Rollout) -> tuple[str, ...]:
-    ready = "" if found.ready_seconds is None else duration(round(found.ready_seconds * SECOND))
+    ready = "" if found.all_ready_seconds is None else duration(round(found.all_ready_seconds * SECOND))
     what = f"{harmless(found.action)} {object_text(found.kind, found.namespace, found.name)}"
     note = harmless("; ".join(filter(None, [found.change, found.message])))
     start = clock(found.start_time, day=True)[:19]

@@ -4,6 +4,7 @@ It is the newest one before it: the change of the object that its controller had
 a dependent. Conditions of Nodes have no cause in the cluster; those of Pods may change because of their Node.
 """
 
+import re
 from collections.abc import Callable
 
 from kspan.graph.cause import evidence
@@ -19,7 +20,21 @@ from kspan.times import SECOND
 _ENDED_BY_NODE = frozenset(["Evicted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated"])
 """Reasons of a failed Pod that its kubelet ended because of the node (pkg/kubelet eviction, nodeshutdown)."""
 
+_UNREADY = re.compile(r"containers with unready status: \[([^\]]*)\]")
+"""In the message of the condition Ready: the containers for which it is false (pkg/kubelet/status/generate.go)."""
+
+_NOT_READY = "Readiness probe failed"
+"""The beginning of the message of an Event about a probe after which a container is not ready
+(pkg/kubelet/prober/prober.go)."""
+
 _CONTROLLERS_OF_PODS = ("ReplicaSet", "ReplicationController", "StatefulSet")
+
+_BEFORE_OBSERVED = frozenset(
+    ["DeploymentPaused", "DeploymentResumed", "FoundNewReplicaSet", "NewReplicaSetCreated", "ReplicaSetCreateError"]
+)
+"""Reasons of conditions that the deployment controller writes before it raises ``observedGeneration``
+(pkg/controller/deployment/sync.go, checkPausedConditions and getNewReplicaSet). It fails to write a status if the
+Deployment was changed since it was read."""
 
 DECISION = 5 * SECOND
 """A controller writes what it decided into the status at once, at the end of the same pass."""
@@ -113,13 +128,14 @@ class TransitionChooser:
         decision = self._decision(obj, transition) if obj.kind not in ("Pod", "Node") else None
         if decision is not None:
             return Choice.event(decision, OWN, 0.8)
+        observed = 0 if occ.condition_reason in _BEFORE_OBSERVED else occ.generation
         before = [
             c
             for c in obj.changes
             if c.verb != "Delete"
             and c.rv <= transition.rv
             and (c.exact or c.time <= occ.time + evidence.SLACK)
-            and c.generation <= (occ.generation or c.generation)
+            and c.generation <= (observed or c.generation)
         ]
         own = evidence.newest(c for c in before if not self._may_be_later(c, occ))
         # A deadline is exceeded because of the change that set it, not because of a dependent.
@@ -135,6 +151,9 @@ class TransitionChooser:
         if turn is not None and (own is None or own.rv <= turn.rv):
             self.prerequisites.require_decided([turn.span])
             return Choice(turn.as_cause(), OWN, 0.9)
+        probe = self._failed_probe(occ, obj, transition) if obj.kind == "Pod" and turn is None else None
+        if probe is not None:
+            return Choice.event(probe, OWN, 0.9)
         if own is not None:
             certain = 0.95 if occ.generation and own.generation else 0.9
             return Choice(own, OWN, certain if own is evidence.newest(before) else 0.8)
@@ -147,6 +166,25 @@ class TransitionChooser:
             return False
         made = self.state.occurrence(change.span)
         return made is not None and made.unsettled
+
+    def _failed_probe(self, occ: Occurrence, pod: ObjectState, transition: Transition) -> Occurrence | None:
+        """The Event about the readiness probe for which a Pod is not ready any more: the newest about one of the
+        containers that the condition names, since the Pod was ready."""
+        named = _UNREADY.search(occ.message) if transition.bad and transition.type == "Ready" else None
+        if named is None or occ.condition_reason != "ContainersNotReady":
+            return None
+        since = max((t.time for t in pod.transitions if t.type == "Ready" and t.rv < transition.rv), default=0)
+        until = occ.time + evidence.SLACK
+        found: list[tuple[int, str, Occurrence]] = []
+        for path in (f"spec.containers{{{name}}}" for name in named[1].split()):
+            for event in self.state.of_containers(pod.uid, "Unhealthy", path):
+                times = [event.time, *(repeat.time for repeat in event.repeats)]
+                failed = max((time for time in times if since <= time <= until), default=0)
+                if failed and event.message.startswith(_NOT_READY):
+                    found.append((failed, event.id, event))
+        # A report may turn out to be a repeat of an earlier one.
+        self.prerequisites.require_decided([event.id for _, _, event in found])
+        return max(found, key=lambda each: each[:2], default=(0, "", None))[2]
 
     def _eviction(self, occ: Occurrence) -> KnownChange | None:
         """The deletion of a Pod whose eviction used up a PodDisruptionBudget: the budget is written first."""

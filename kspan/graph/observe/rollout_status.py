@@ -49,8 +49,9 @@ def _deployment(obj: KubeObject, spec: Spec, status: ObjectStatus) -> Progress:
     progressing = (
         status.observedGeneration < obj.metadata.generation
         or status.updatedReplicas < wanted
-        or status.replicas > status.updatedReplicas
-        or status.availableReplicas < status.updatedReplicas
+        # Not only old replicas: it may have been scaled down (pkg/controller/deployment/util, DeploymentComplete).
+        or status.replicas != wanted
+        or status.availableReplicas < wanted
     )
     return Progress(progressing=progressing, failed=failed and progressing)
 

@@ -9,7 +9,8 @@ is over: an object can be healthy although a Warning was reported about it.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from kspan.graph.observe.condition_diff import PHASE, is_bad
 from kspan.graph.observe.field_managers import service_of
@@ -168,13 +169,27 @@ class Judge:
 
     def _interrupted(self, trace: Trace, members: list[Occurrence]) -> Verdict | None:
         """The verdict if a change in another trace replaced what this one did before that was finished."""
-        uids = {occ.uid for occ in members}
+        # An Event of a CronJob is above the Job that it created, but no change of the CronJob is.
+        uids = {occ.uid for occ in members if occ.verb in ("Create", "Update")}
         for occ in members:
             obj = self.state.object(occ.uid) if occ.verb in ("Create", "Update") else None
-            later = _interruption(trace, obj, occ) if obj is not None and obj.owner not in uids else None
-            if later is not None and obj is not None:
+            if obj is None or obj.owner in uids:
+                continue
+            later = _interruption(trace, obj, occ, loses_pods=partial(self._loses_pods, trace, members))
+            if later is not None:
                 return _superseded_by(later, obj, members)
         return None
+
+    def _loses_pods(self, trace: Trace, members: list[Occurrence]) -> bool:
+        """True if another trace deleted a Pod that this one created, before it was ready."""
+        for occ in members:
+            pod = self.state.object(occ.uid) if (occ.kind, occ.verb) == ("Pod", "Create") else None
+            last = pod.changes[-1] if pod is not None and pod.changes else None
+            if last is not None and last.verb == "Delete" and last.trace not in ("", trace.id):
+                own = [other for other in members if other.uid == occ.uid]
+                if not _is_ready(own, last.time, last.rv if last.exact else 0):
+                    return True
+        return False
 
     def _replaced(self, uids: list[str], members: list[Occurrence]) -> Verdict:
         """The verdict if the objects that failed were deleted or changed by another trace."""
@@ -196,11 +211,13 @@ def _superseded_by(change: KnownChange, obj: ObjectState, members: list[Occurren
         if change.verb == "Delete"
         else f"superseded by {obj.kind}.{change.verb} {obj.name}"
     )
-    reason = f"{what}{by}{_reached(members)}"
+    reason = f"{what}{by}{_reached(members, change)}"
     return Verdict(Outcome.SUPERSEDED, reason, change.span, change.trace)
 
 
-def _interruption(trace: Trace, obj: ObjectState, begun: Occurrence) -> KnownChange | None:
+def _interruption(
+    trace: Trace, obj: ObjectState, begun: Occurrence, *, loses_pods: Callable[[], bool]
+) -> KnownChange | None:
     """The change in another trace that interrupted what the changes of an object in this trace had begun.
 
     It is the first that can, and only if the object was still doing what ``begun`` and its other changes in this trace
@@ -210,9 +227,10 @@ def _interruption(trace: Trace, obj: ObjectState, begun: Occurrence) -> KnownCha
     ours = [i for i, change in enumerate(obj.changes) if change.trace == trace.id and change.verb]
     if not ours:
         return None
-    # A new template leaves a change of the replicas as it is, and so does that of a paused Deployment.
-    rolls_out = any(_rolls_out(obj.changes[i]) for i in ours)
     others = [change for change in obj.changes[ours[-1] + 1 :] if change.trace != trace.id]
+    # A new template leaves a change of the replicas as it is, and so does that of a paused Deployment. But the Pods
+    # that were created for it are deleted.
+    rolls_out = any(_rolls_out(obj.changes[i]) for i in ours) or (bool(others) and loses_pods())
     later = next((change for change in others if change.verb == "Delete" or (rolls_out and _takes_over(change))), None)
     if later is None or not later.interrupts:
         return None
@@ -271,11 +289,42 @@ def _is_bound(obj: ObjectState) -> bool:
     return ("Bound", PHASE) in obj.conditions
 
 
-def _reached(members: list[Occurrence]) -> str:
-    """How many of the Pods that were created became ready, in words; empty if there were none."""
-    pods = {occ.uid for occ in members if occ.kind == "Pod" and occ.verb == "Create"}
-    ready = {occ.uid for occ in members if occ.kind == "Pod" and occ.reason == "Ready"}
-    return f", when {len(pods & ready)} of {len(pods)} new Pods were ready" if pods else ""
+def _reached(members: list[Occurrence], change: KnownChange) -> str:
+    """How many of the Pods that were created until a change were ready then, in words; empty if there were none, or if
+    that depends on when exactly the change was made, which nobody saw."""
+    pods: dict[str, list[Occurrence]] = {occ.uid: [] for occ in members if (occ.kind, occ.verb) == ("Pod", "Create")}
+    for occ in members:
+        if occ.uid in pods:
+            pods[occ.uid].append(occ)
+    if change.exact:
+        numbers = {_count(pods.values(), change.time, change.rv)}
+    else:
+        numbers = {_count(pods.values(), time, 0) for time in (change.time, change.latest)}
+    (ready, new), *others = numbers
+    return f", when {ready} of {new} new Pods were ready" if new and not others else ""
+
+
+def _count(pods: Iterable[list[Occurrence]], at: int, rv: int) -> tuple[int, int]:
+    """How many Pods were ready at a time (ns) or version (0: unknown), and how many there were."""
+    there = [own for own in pods if any(occ.verb == "Create" and _is_before(occ, at, rv) for occ in own)]
+    return sum(_is_ready(own, at, rv) for own in there), len(there)
+
+
+def _is_ready(own: Iterable[Occurrence], at: int, rv: int) -> bool:
+    """True if the Pod with these occurrences was ready at a time (ns), or at a version if that is known."""
+    newest, ready = 0, False
+    for occ in own:
+        if occ.condition != "Ready":
+            continue
+        times = [repeat.time for repeat in occ.repeats if repeat.time < at]
+        times += [occ.time] if _is_before(occ, at, rv) else []
+        if times and max(times) >= newest:
+            newest, ready = max(times), occ.condition_status == "True"
+    return ready
+
+
+def _is_before(occ: Occurrence, at: int, rv: int) -> bool:
+    return occ.rv < rv if rv else occ.time < at
 
 
 def _recovered(members: list[Occurrence]) -> set[str]:
