@@ -29,6 +29,8 @@ from kspan.times import MILLISECOND, SECOND
 INFERRED: Final = 0.85
 """Confidence below which the cause of an occurrence is inferred, and not recorded."""
 
+_PROBABLY = "probably "
+
 _STARTING = frozenset(["Scheduled", "Pulling", "Pulled", "Created", "Started"])
 """Events of a Pod that starts: what follows them is not their effect in a sense that explains anything."""
 
@@ -123,9 +125,13 @@ def _because(answer: Why, chain: list[SpanRow], number: int, since: int) -> list
         return [(f"reported by {who_of(root)}; nothing else is its cause" if known else "cause unknown", "")]
     if not (clauses and root.span_id == here.span_id) and not _is_history(answer):
         clauses += _behind(answer, chain, number, said)
-    pieces: list[Piece] = [(clauses[0][0], "")]
-    for count, (_, clause) in enumerate(clauses):
-        pieces += [(", after ", ""), *clause] if count else clause
+    word, first = clauses[0]
+    pieces: list[Piece] = [
+        (word, ""),
+        *(first[1:] if word.startswith(_PROBABLY) and first[0][0] == _PROBABLY else first),
+    ]
+    for _, clause in clauses[1:]:
+        pieces += [(", after ", ""), *clause]
     return pieces
 
 
@@ -240,13 +246,14 @@ class _Said:
         self._last = time or self._last
 
     def change(self, span: SpanRow) -> list[Piece]:
-        """``WHO changed OBJECT 3.4s earlier: FIELDS``."""
+        """``WHO changed OBJECT 3.4s earlier: FIELDS``; ``probably WHO`` if the field manager is not certain."""
         what = "it" if span.object_uid == self._asked.uid else _object(span)
         cordon = cordon_of(span)
         change = "" if cordon else change_of(span)
         verb = f" {cordon or VERBS[span.reason]} "
+        probably = _PROBABLY if span.attributes.get(vocabulary.PROBABLE_MANAGER) else ""
         pieces: list[Piece] = [(who_of(span), "bold"), (verb, ""), (what, "bold"), (self._when(span), "")]
-        return [*pieces, *([(": ", ""), (change, "bold")] if change else [])]
+        return [(probably, ""), *pieces, *([(": ", ""), (change, "bold")] if change else [])]
 
     def root_event(self, root: SpanRow) -> list[Piece]:
         """``REASON on OBJECT by WHO 3.4s earlier: MESSAGE``."""
