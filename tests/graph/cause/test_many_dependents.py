@@ -10,7 +10,6 @@ import msgspec
 import pytest
 
 from kspan.graph import Fold, built_in_rules
-from kspan.graph.cause import evidence
 from kspan.graph.cause.choose_transition import MOST_BELOW, newest_below
 from kspan.graph.state.object_index import MANY_DEPENDENTS
 from kspan.graph.state.records import KnownChange, Transition
