@@ -1,5 +1,6 @@
 """Changes and failures of nodes, and their effects on Pods."""
 
+from kspan.graph.cause.choice import UNKNOWN
 from tests.causality.actors import done, kill, new_pod, new_replicas, only, rolled_out, run
 from tests.causality.cluster import MANAGER, Cluster, Thing
 from tests.causality.drawing import CLUSTER, shows
@@ -661,5 +662,69 @@ def test_a_taint_is_removed_by_the_node_controller_although_the_kubelet_reports_
         Node.Ready node-a  by kubelet  [root]
           Node.NodeReady node-a  by kubelet  [own]
             Node.Update node-a  by node-controller  [subject]
+        """,
+    )
+
+
+NO_FILESYSTEM = "get filesystem info: cannot find filesystem info for device"
+
+
+def test_what_a_kubelet_reports_about_its_machine_is_not_caused_by_a_cordon() -> None:
+    """It reports the same every five minutes, on every Node."""
+    c = Cluster()
+    old = node(c)
+    c.first_list()
+    c.wait(60)
+    c.update(old, by="kubectl-cordon", unschedulable=True)
+    c.event(old, "ImageGCFailed", NO_FILESYSTEM, by="kubelet", uid="node-a", warning=True)
+    c.event(old, "NodeNotSchedulable", "Node node-a status is now: NodeNotSchedulable", by="kubelet", uid="node-a")
+    shows(
+        c,
+        """
+        Node.Update node-a  by kubectl  [root]
+          Node.NodeNotSchedulable node-a  by kubelet  [own]
+
+        Node.ImageGCFailed node-a  by kubelet  [root] error
+        """,
+    )
+
+
+def test_a_node_that_is_cordoned_and_uncordoned_in_a_gap_is_so_for_an_unknown_cause() -> None:
+    """A list after the gap shows no difference, and the Node is an hour old."""
+    c = Cluster()
+    old = node(c)
+    c.wait(3600)
+    failed = c.event(old, "ImageGCFailed", NO_FILESYSTEM, by="kubelet", uid="node-a", warning=True)
+    c.first_list(after=60)
+    c.stop_watching("Node")
+    c.update(old, by="kubectl-cordon", unschedulable=True)
+    c.repeat(failed)
+    c.wait(8)
+    c.event(old, "NodeNotSchedulable", "Node node-a status is now: NodeNotSchedulable", by="kubelet", uid="node-a")
+    c.remove(old, "unschedulable")
+    c.wait(8)
+    c.event(old, "NodeSchedulable", "Node node-a status is now: NodeSchedulable", by="kubelet", uid="node-a")
+    c.list_again()
+    c.receive_all()
+    rows = fold(CLUSTER, c.records)["spans"]
+    found = [(row["rule"], row["confidence"]) for row in rows if "Schedulable" in row["name"]]
+    assert found == [("root", UNKNOWN.confidence)] * 2
+
+
+def test_an_uncordon_is_reported_by_the_kubelet_and_not_a_taint_that_was_set_since() -> None:
+    c = Cluster()
+    old = node(c)
+    c.update(old, by="kubectl-cordon", unschedulable=True)
+    c.first_list()
+    c.remove(old, "unschedulable")
+    c.update(old, by="kubectl-taint", taints=[{"key": "maintenance", "effect": "NoSchedule"}])
+    c.event(old, "NodeSchedulable", "Node node-a status is now: NodeSchedulable", by="kubelet", uid="node-a")
+    shows(
+        c,
+        """
+        Node.Update node-a  by kubectl  [root]
+          Node.NodeSchedulable node-a  by kubelet  [own]
+
+        Node.Update node-a  by kubectl  [root]
         """,
     )

@@ -406,10 +406,11 @@ class Chooser:
             cause = evidence.newest(c for c in obj.changes if c.verb == subject.after)
             if cause is not None and cause.time <= occ.latest + evidence.SLACK:
                 return Choice(cause, OWN, 0.95)
-        cause = evidence.newest(c for c in obj.changes if evidence.seen_by(c, occ)) if obj.changes else None
+        changes = obj.changes if obj.kind != "Node" else [c for c in obj.changes if evidence.can_follow(c, occ)]
+        cause = evidence.newest(c for c in changes if evidence.seen_by(c, occ)) if changes else None
         if cause is not None:
             return Choice(cause, OWN, 0.95 if occ.seen_rv else 0.8)
-        first = next((c for c in obj.changes if not evidence.is_reported(c, occ)), None)
+        first = next((c for c in changes if not evidence.is_reported(c, occ)), None)
         watched = first is not None and (first.exact or first.verb != "Delete") and not evidence.is_later(first, occ)
         if first is not None and watched and not occ.seen_rv and first.time <= occ.latest + _lateness(occ):
             return Choice(first, OWN, 0.6)  # The change was received after the Event that it caused.

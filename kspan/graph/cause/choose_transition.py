@@ -11,7 +11,14 @@ from kspan.graph.cause import evidence
 from kspan.graph.cause.choice import OWN, OWNER, PLACE, ROOT, UNKNOWN, Choice
 from kspan.graph.cause.prerequisites import Prerequisites
 from kspan.graph.observe.condition_diff import PHASE
-from kspan.graph.state.records import ContainerTurn, KnownChange, ObjectState, Occurrence, Transition
+from kspan.graph.state.records import (
+    SYNTHETIC_UPDATE,
+    ContainerTurn,
+    KnownChange,
+    ObjectState,
+    Occurrence,
+    Transition,
+)
 from kspan.graph.state.state import State
 from kspan.k8s.objects import decode_selector, decode_spec
 from kspan.k8s.workloads import selects
@@ -35,6 +42,9 @@ _BEFORE_OBSERVED = frozenset(
 """Reasons of conditions that the deployment controller writes before it raises ``observedGeneration``
 (pkg/controller/deployment/sync.go, checkPausedConditions and getNewReplicaSet). It fails to write a status if the
 Deployment was changed since it was read."""
+
+MOST_BELOW = 5_000
+"""Dependents that are enough to look at for one transition of their owner. Those of an owner with many are indexed."""
 
 DECISION = 5 * SECOND
 """A controller writes what it decided into the status at once, at the end of the same pass."""
@@ -140,7 +150,7 @@ class TransitionChooser:
         own = evidence.newest(c for c in before if not self._may_be_later(c, occ))
         # A deadline is exceeded because of the change that set it, not because of a dependent.
         timed_out = occ.condition_reason.endswith("DeadlineExceeded")
-        find = newest_guarded if obj.kind == "PodDisruptionBudget" else evidence.newest_below
+        find = newest_guarded if obj.kind == "PodDisruptionBudget" else newest_below
         # What a Pod owns are its claims, which do not run it.
         below = None if timed_out or obj.kind == "Pod" else find(self.state, obj, transition)
         if below is not None and (own is None or own.rv < below.rv):
@@ -234,9 +244,44 @@ def newest_guarded(state: State, budget: ObjectState, transition: Transition) ->
     if selector is None:
         return None
     found = (
-        evidence.newest_below(state, owner, transition)
+        newest_below(state, owner, transition)
         for owner in state.objects.all()
         if owner.namespace == budget.namespace and owner.kind in _CONTROLLERS_OF_PODS
         if selects(selector, bytes(decode_spec(owner.spec).template))
     )
     return max((f for f in found if f is not None), key=lambda f: (f.rv, f.span), default=None)
+
+
+def newest_below(state: State, obj: ObjectState, transition: Transition) -> Transition | KnownChange | None:
+    """The newest occurrence before ``transition`` to a dependent of ``obj``, direct or not, that may have caused it.
+
+    It is a transition in the same direction; for the worse also a deletion, and for the end of a refusal a creation.
+    Dependents are visited level by level; those of more than ``MOST_BELOW`` owners and dependents not all.
+
+    Edges are in the order of arrival, which a restart changes. So owners are sorted by uid, and the dependents of each
+    are visited completely, or looked up in an index if they are many: what is found depends on no order.
+    """
+    verb = "Delete" if transition.bad else "Create" if transition.type == "ReplicaFailure" else ""
+    found: list[Transition | KnownChange] = []
+    level, seen, visited = [obj.uid], {obj.uid}, 0
+    while level:
+        below: set[str] = set()
+        for owner in level:
+            if visited >= MOST_BELOW:
+                break
+            index = state.objects.happenings(owner)
+            if index is not None:
+                keys = (transition.bad, verb) if verb else (transition.bad,)
+                found += [last for key in keys if (last := index.newest(key, transition.rv)) is not None]
+                below |= index.owners
+                visited += 1
+                continue
+            for one in state.objects.dependents(owner):
+                found += [t for t in one.transitions if t.bad == transition.bad and t.rv < transition.rv]
+                found += [c for c in one.changes if c.verb == verb and SYNTHETIC_UPDATE < c.rv < transition.rv]
+                visited += 1
+                if state.objects.has_dependents(one.uid):
+                    below.add(one.uid)
+        level = sorted(below - seen)
+        seen |= below
+    return max(found, key=lambda f: (f.rv, f.span), default=None)

@@ -45,11 +45,12 @@ VERBS = {
     "turns": ("Update",),
 }
 
+_SCHEDULABILITY = {"NodeNotSchedulable": ("closed", "evicts", ""), "NodeSchedulable": ("opened", "")}
+"""Effects of the changes of a Node that its kubelet reports, by the reasons of these Events (pkg/kubelet
+/kubelet_node_status.go, recordNodeSchedulableEvent). A change of the taint that mirrors the cordon has none."""
+
 _BEGINNINGS = frozenset(["Created", "Pulled", "Pulling", "Scheduled", "Started", "SuccessfulAttachVolume"])
 """Reasons of Events about the beginning of a Pod (pkg/kubelet/events/event.go): its deletion leads to none of them."""
-
-MOST_BELOW = 5_000
-"""Dependents that are enough to look at for one transition of their owner. Those of an owner with many are indexed."""
 
 
 def before(cause: KnownChange, occ: Occurrence) -> bool:
@@ -99,6 +100,20 @@ def seen_by(cause: KnownChange, occ: Occurrence) -> bool:
         # The kubelet reports a Pod's end with the version at which it began to run it, and the version of an object
         # says nothing about the changes of its parts, so time must decide.
     return cause.time <= occ.latest
+
+
+def can_follow(cause: KnownChange, event: Occurrence) -> bool:
+    """True if an Event about an object can follow from a change of it.
+
+    What a kubelet reports about its Node happens on the machine (it cannot collect images), whatever the spec of the
+    Node is. Only whether it is schedulable follows from the spec, and from nothing else.
+    """
+    if event.kind != "Node" or event.actor != "kubelet" or cause.verb == "Delete":
+        return True
+    effects = _SCHEDULABILITY.get(event.reason)
+    if effects is None:
+        return cause.verb != "Update"
+    return cause.effect in effects if cause.verb == "Update" else event.earliest - cause.latest <= MATCH
 
 
 def before_event(cause: KnownChange | Transition | LostDependent, event: Occurrence) -> bool:
@@ -463,38 +478,3 @@ def nearest_transition(obj: ObjectState, event: Occurrence) -> Transition | None
     """The transition that an Event of the same object reports: it was written seconds before the Event, or after it."""
     near = [t for t in obj.transitions if abs(t.time - event.time) <= MATCH]
     return min(near, key=lambda t: (abs(t.time - event.time), t.span), default=None)
-
-
-def newest_below(state: State, obj: ObjectState, transition: Transition) -> Transition | KnownChange | None:
-    """The newest occurrence before ``transition`` to a dependent of ``obj``, direct or not, that may have caused it.
-
-    It is a transition in the same direction; for the worse also a deletion, and for the end of a refusal a creation.
-    Dependents are visited level by level; those of more than ``MOST_BELOW`` owners and dependents not all.
-
-    Edges are in the order of arrival, which a restart changes. So owners are sorted by uid, and the dependents of each
-    are visited completely, or looked up in an index if they are many: what is found depends on no order.
-    """
-    verb = "Delete" if transition.bad else "Create" if transition.type == "ReplicaFailure" else ""
-    found: list[Transition | KnownChange] = []
-    level, seen, visited = [obj.uid], {obj.uid}, 0
-    while level:
-        below: set[str] = set()
-        for owner in level:
-            if visited >= MOST_BELOW:
-                break
-            index = state.objects.happenings(owner)
-            if index is not None:
-                keys = (transition.bad, verb) if verb else (transition.bad,)
-                found += [last for key in keys if (last := index.newest(key, transition.rv)) is not None]
-                below |= index.owners
-                visited += 1
-                continue
-            for one in state.objects.dependents(owner):
-                found += [t for t in one.transitions if t.bad == transition.bad and t.rv < transition.rv]
-                found += [c for c in one.changes if c.verb == verb and SYNTHETIC_UPDATE < c.rv < transition.rv]
-                visited += 1
-                if state.objects.has_dependents(one.uid):
-                    below.add(one.uid)
-        level = sorted(below - seen)
-        seen |= below
-    return max(found, key=lambda f: (f.rv, f.span), default=None)

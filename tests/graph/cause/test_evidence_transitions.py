@@ -55,7 +55,7 @@ def test_what_happened_to_a_dependent_may_have_caused_a_transition(
 ) -> None:
     owner, child, grandchild = thing("rs"), thing("other", owner="rs"), thing("pod", owner="other", **below)
     others = [thing(f"pod-{number}", owner="other") for number in range(siblings)]
-    assert span(evidence.newest_below(state_of(owner, child, *others, grandchild), owner, this)) == expected
+    assert span(choose_transition.newest_below(state_of(owner, child, *others, grandchild), owner, this)) == expected
 
 
 @pytest.mark.parametrize("siblings", [0, 513], ids=["few", "indexed"])
@@ -65,7 +65,7 @@ def test_of_a_transition_and_a_deletion_below_the_newest_counts(siblings: int) -
     for rv, expected in ((39, "a"), (41, "d")):
         turned = thing("x", owner="rs", transitions=[transition("a", 40)])
         gone = thing("y", owner="rs", changes=[change("d", rv, verb="Delete")])
-        assert span(evidence.newest_below(state_of(owner, *others, turned, gone), owner, this)) == expected
+        assert span(choose_transition.newest_below(state_of(owner, *others, turned, gone), owner, this)) == expected
 
 
 @pytest.mark.parametrize(

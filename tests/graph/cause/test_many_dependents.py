@@ -10,8 +10,7 @@ import msgspec
 import pytest
 
 from kspan.graph import Fold, built_in_rules
-from kspan.graph.cause import evidence
-from kspan.graph.cause.evidence import MOST_BELOW
+from kspan.graph.cause.choose_transition import MOST_BELOW, newest_below
 from kspan.graph.state.object_index import MANY_DEPENDENTS
 from kspan.graph.state.records import KnownChange, Transition
 from kspan.graph.state.state import State
@@ -137,7 +136,7 @@ def test_the_index_of_many_dependents_finds_what_a_visit_to_all_of_them_finds(se
             state.objects.forget(obj)
         elif action == "ask":
             before = chance.randrange(5, version + 5)
-            found = evidence.newest_below(state, owner, transition("this", before))
+            found = newest_below(state, owner, transition("this", before))
             assert (found.span if found is not None else "") == worst(state, "owner", before)
             asked += found is not None
     assert asked > 50
@@ -148,10 +147,10 @@ def test_below_an_owner_with_many_dependents_those_of_its_dependents_are_found()
     others = [thing(f"o{n}", "Widget", owner="owner") for n in range(MANY_DEPENDENTS)]
     state = state_of(owner, *others, middle)
     this = transition("this", 100)
-    assert evidence.newest_below(state, owner, this) is None
+    assert newest_below(state, owner, this) is None
     below = thing("below", "Pod", owner="middle", transitions=[transition("failed", 50)])
     state.objects.put(below)
     state.objects.own(OwnerRow("below", "middle", "", "Widget", "middle", controller=True))
-    found = evidence.newest_below(state, owner, this)
+    found = newest_below(state, owner, this)
     assert found is not None
     assert found.span == "failed"

@@ -10,18 +10,22 @@ from kspan.graph.observe.field_managers import (
     ContentChange,
     FieldManagerEntry,
     Writer,
+    command_that_scales,
     content_change,
     creator,
     field_manager_entries,
     find_scaler,
     find_writer,
+    is_scaled_without_trace,
     last_write,
+    new_entries,
     newest_entry,
     node_change,
     owner_of,
     owning_manager,
     service_of,
     status_writer,
+    writer_of_fields,
     writes_status,
 )
 from kspan.k8s.objects import ManagedFieldsEntry
@@ -206,6 +210,77 @@ def test_whoever_scaled_without_a_new_entry_probably_scaled_before(
     now: list[FieldManagerEntry], last: str, expected: Writer
 ) -> None:
     assert find_scaler(now, last) == expected
+
+
+REPLICAS: Fields = {"f:spec": {"f:replicas": {}}}
+PAUSED: Fields = {"f:spec": {"f:paused": {}}}
+
+
+@pytest.mark.parametrize(
+    "fields, part, before, after, expected",
+    [
+        (PAUSED, "", 2, 0, True),
+        (PAUSED, "", 0, 2, True),
+        (PAUSED, "", 2, 3, False),
+        (REPLICAS, "", 2, 0, False),
+        (REPLICAS, "scale", 2, 0, False),
+        ({"f:status": {"f:replicas": {}}}, "status", 2, 0, True),
+    ],
+)
+def test_only_the_subresource_scale_sets_zero_replicas_that_nobody_owns(
+    fields: Fields, part: str, before: int, after: int, expected: bool
+) -> None:
+    assert is_scaled_without_trace(managed(("a", part, 1, fields)), before, after) is expected
+
+
+def test_kubectl_scales_whatever_command_of_it_wrote_before() -> None:
+    assert command_that_scales("kubectl-client-side-apply") == "kubectl"
+    assert command_that_scales("oc") == "oc"
+    assert [command_that_scales(name) for name in ("argocd-controller", "helm", "")] == ["", "", ""]
+
+
+@pytest.mark.parametrize(
+    "written, expected",
+    [
+        # One owns the fields, or one of them.
+        ([("a", 1, REPLICAS), ("b", 2, {"f:metadata": {}})], Writer("a", time=parse_time(T[1]))),
+        (
+            [("a", 1, REPLICAS | {"f:metadata": {}}), ("b", 2, PAUSED)],
+            Writer("b", time=parse_time(T[2]), probable=True),
+        ),
+        ([("robot", 2, REPLICAS), ("b", 1, PAUSED)], Writer("b", time=parse_time(T[1]), probable=True)),
+        # Nobody owns the second field: a default that was added, unlike a value that was replaced.
+        ([("b", 2, PAUSED)], Writer("b", time=parse_time(T[2]), probable=True)),
+        # None of them owns any.
+        ([("c", 2, {"f:spec": {"f:x": {}}})], None),
+    ],
+)
+def test_who_wrote_in_a_gap_is_who_owns_the_fields_that_changed(
+    written: list[tuple[str, int, Fields]], expected: Writer | None
+) -> None:
+    entries = managed(*((name, "", at, fields) for name, at, fields in written))
+    patch = [{"op": "replace", "path": "/spec/replicas", "value": 2}, {"op": "add", "path": "/spec/paused", "value": 1}]
+    patch += [{"op": "remove", "path": "/spec/y"}, {"op": "add", "path": "/metadata/labels", "value": 2}]
+    new = new_entries([], field_manager_entries(entries))
+    found = writer_of_fields(entries, new, msgspec.json.encode(patch).decode(), b"{}", lambda name: name == "robot")
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    "kind, fields, expected",
+    [
+        ("PersistentVolumeClaim", {"f:spec": {"f:volumeName": {}}}, ""),
+        ("PersistentVolumeClaim", {"f:spec": {"f:accessModes": {}}}, "kube-controller-manager"),
+        ("Node", {"f:spec": {"f:podCIDR": {}}}, ""),
+        ("Node", {"f:metadata": {"f:annotations": {}}}, "kube-controller-manager"),
+        ("ConfigMap", {"f:data": {}}, "kube-controller-manager"),
+    ],
+)
+def test_a_controller_that_only_completes_an_object_did_not_create_it(kind: str, fields: Fields, expected: str) -> None:
+    """If nothing shows what an entry owns, it is believed."""
+    entries = field_manager_entries(managed(("kube-controller-manager", "", 0, fields)), content=True)
+    found = creator(entries, parse_time(T[0]), "", kind)
+    assert (found.manager if found is not None else "") == expected
 
 
 def test_a_field_that_changed_without_a_trace_was_probably_changed_by_its_manager() -> None:
