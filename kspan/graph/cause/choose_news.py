@@ -134,7 +134,7 @@ class NewsChooser:
         if not occ.revision or obj.kind not in self.rules.sources or obj.kind in self.rules.status_fields:
             return None
         began = [n for n in obj.news if n.rv <= occ.rv]
-        run = max((n for n in began if n.revision == occ.revision), key=lambda n: n.rv, default=None)
+        run = _run(obj, occ)
         is_first = run is None or run.span == occ.id
         since = max((n.rv for n in began if n is not run or not is_first), default=0)
         seen = (c for c in obj.changes if evidence.seen_by(c, occ)) if occ.event_uid else obj.changes
@@ -174,8 +174,7 @@ class NewsChooser:
         """True if ``occ`` is about a revision of its source with which an object was ready before."""
         if obj.kind not in self.rules.sources:
             return False
-        runs = (n for n in obj.news if n.rv <= occ.rv and n.revision == occ.revision)
-        run = max(runs, key=lambda n: n.rv, default=None)
+        run = _run(obj, occ)
         return run is not None and run.span != occ.id and 0 < run.applied < occ.rv
 
     def of_publication(self, occ: Occurrence, obj: ObjectState) -> Choice:
@@ -327,6 +326,12 @@ class NewsChooser:
 
 def _order(choice: Choice) -> tuple[int, int]:
     return choice.cause.order if choice.cause is not None else (-1, 0)
+
+
+def _run(obj: ObjectState, occ: Occurrence) -> News | None:
+    """The first that an object did for the revision of ``occ`` since another one."""
+    begun = (n for n in obj.news if n.rv <= occ.rv and _is_same(n.revision, occ.revision))
+    return max(begun, key=lambda n: n.rv, default=None)
 
 
 def _is_same(published: str, applied: str) -> bool:
