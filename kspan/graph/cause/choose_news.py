@@ -248,7 +248,25 @@ class NewsChooser:
         applied = self.of_applier(occ)
         if len(occ.applier) != 3 or not any(obj.rv for obj in self._appliers(occ)):
             return applied
-        return self.undone([occ], applied, self.settings.max_trace_age) or applied
+        longest = self.settings.max_trace_age
+        return self._restored(occ, longest) or self.undone([occ], applied, longest) or applied
+
+    def _restored(self, occ: Occurrence, within: int) -> Choice | None:
+        """The change by hand just before, of a pod template or of replicas, if the change ``occ`` restores exactly what
+        that had replaced. A tool may report its correction as any other operation (the self-heal of Argo CD)."""
+        obj = self.state.object(occ.uid)
+        made = evidence.made_by(obj, occ) if obj is not None else None
+        if obj is None or made is None or made.verb != "Update":
+            return None
+        earlier = sorted((c for c in obj.changes if c.order < made.order), key=lambda c: c.order)
+        hand = earlier[-1] if earlier else None
+        if hand is None or hand.verb != "Update" or not hand.manual or hand.manager in ("", made.manager):
+            return None
+        first = earlier[-2].template if len(earlier) > 1 else obj.baseline.template if obj.baseline is not None else 0
+        template = hand.template_changed and 0 != first == made.template
+        scaled = not hand.template_changed and hand.added != 0 and hand.replicas_before == made.replicas
+        is_near = evidence.before(hand, occ) and made.time - hand.latest <= within
+        return Choice(hand, OWN, 0.8) if (template or scaled) and is_near else None
 
     def of_pruned(self, occ: Occurrence, choice: Choice) -> Choice:
         """The cause of the deletion of an object that a tool applied: it deletes what is no longer in its source, and
