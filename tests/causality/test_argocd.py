@@ -117,3 +117,45 @@ def test_what_helm_made_for_a_release_with_the_name_of_an_application_is_not_the
         ConfigMap.Delete settings  by unknown  [root]
         """,
     )
+
+
+def test_an_operation_that_restores_what_was_edited_by_hand_corrects_that() -> None:
+    c, app, web = an_application()
+    c.update(web, by="kubectl-edit", image="app:v9")
+    done(c, web)
+    c.wait(1)
+    begin(c, app)
+    c.update(web, by="argocd-controller", image="app:v1")
+    done(c, web)
+    end(c, app)
+    shows(
+        c,
+        """
+        Deployment.Update web  by kubectl  [root]
+          Deployment.Update web  by argocd-controller  [own]
+
+        Application.OperationStarted store  by argocd-application-controller  [root]
+          Application.OperationCompleted store  by argocd-application-controller  [own]
+        """,
+    )
+
+
+def test_an_operation_with_a_new_image_is_not_the_correction_of_an_edit_by_hand() -> None:
+    c, app, web = an_application()
+    c.update(web, by="kubectl-edit", image="app:v9")
+    done(c, web)
+    c.wait(1)
+    begin(c, app)
+    c.update(web, by="argocd-controller", image="app:v2")
+    done(c, web)
+    end(c, app)
+    shows(
+        c,
+        """
+        Deployment.Update web  by kubectl  [root]
+
+        Application.OperationStarted store  by argocd-application-controller  [root]
+          Deployment.Update web  by argocd-controller  [subject]
+          Application.OperationCompleted store  by argocd-application-controller  [own]
+        """,
+    )

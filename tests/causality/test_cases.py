@@ -137,6 +137,7 @@ def test_what_a_controller_reports_again_and_again_is_one_quiet_trace(name: str,
             """
             Application.OperationStarted shop  by argocd-application-controller  [root]
               Deployment.Update web  by argocd-controller  [subject]
+              Application.OperationCompleted shop  by argocd-application-controller  [own]
             """,
         ),
         (

@@ -134,7 +134,7 @@ class NewsChooser:
         if not occ.revision or obj.kind not in self.rules.sources or obj.kind in self.rules.status_fields:
             return None
         began = [n for n in obj.news if n.rv <= occ.rv]
-        run = max((n for n in began if n.revision == occ.revision), key=lambda n: n.rv, default=None)
+        run = _run(obj, occ)
         is_first = run is None or run.span == occ.id
         since = max((n.rv for n in began if n is not run or not is_first), default=0)
         seen = (c for c in obj.changes if evidence.seen_by(c, occ)) if occ.event_uid else obj.changes
@@ -174,8 +174,7 @@ class NewsChooser:
         """True if ``occ`` is about a revision of its source with which an object was ready before."""
         if obj.kind not in self.rules.sources:
             return False
-        runs = (n for n in obj.news if n.rv <= occ.rv and n.revision == occ.revision)
-        run = max(runs, key=lambda n: n.rv, default=None)
+        run = _run(obj, occ)
         return run is not None and run.span != occ.id and 0 < run.applied < occ.rv
 
     def of_publication(self, occ: Occurrence, obj: ObjectState) -> Choice:
@@ -249,7 +248,25 @@ class NewsChooser:
         applied = self.of_applier(occ)
         if len(occ.applier) != 3 or not any(obj.rv for obj in self._appliers(occ)):
             return applied
-        return self.undone([occ], applied, self.settings.max_trace_age) or applied
+        longest = self.settings.max_trace_age
+        return self._restored(occ, longest) or self.undone([occ], applied, longest) or applied
+
+    def _restored(self, occ: Occurrence, within: int) -> Choice | None:
+        """The change by hand just before, of a pod template or of replicas, if the change ``occ`` restores exactly what
+        that had replaced. A tool may report its correction as any other operation (the self-heal of Argo CD)."""
+        obj = self.state.object(occ.uid)
+        made = evidence.made_by(obj, occ) if obj is not None else None
+        if obj is None or made is None or made.verb != "Update":
+            return None
+        earlier = sorted((c for c in obj.changes if c.order < made.order), key=lambda c: c.order)
+        hand = earlier[-1] if earlier else None
+        if hand is None or hand.verb != "Update" or not hand.manual or hand.manager in ("", made.manager):
+            return None
+        first = earlier[-2].template if len(earlier) > 1 else obj.baseline.template if obj.baseline is not None else 0
+        template = hand.template_changed and 0 != first == made.template
+        scaled = not hand.template_changed and hand.added != 0 and hand.replicas_before == made.replicas
+        is_near = evidence.before(hand, occ) and made.time - hand.latest <= within
+        return Choice(hand, OWN, 0.8) if (template or scaled) and is_near else None
 
     def of_pruned(self, occ: Occurrence, choice: Choice) -> Choice:
         """The cause of the deletion of an object that a tool applied: it deletes what is no longer in its source, and
@@ -349,6 +366,12 @@ class NewsChooser:
 
 def _order(choice: Choice) -> tuple[int, int]:
     return choice.cause.order if choice.cause is not None else (-1, 0)
+
+
+def _run(obj: ObjectState, occ: Occurrence) -> News | None:
+    """The first that an object did for the revision of ``occ`` since another one."""
+    begun = (n for n in obj.news if n.rv <= occ.rv and _is_same(n.revision, occ.revision))
+    return max(begun, key=lambda n: n.rv, default=None)
 
 
 def _is_same(published: str, applied: str) -> bool:

@@ -67,7 +67,7 @@ class Decider:
                 )
 
     def _is_live(self, choice: Choice, obj: ObjectState | None) -> bool:
-        """True if the cause is known, and its trace is open, or one in which ``obj`` goes on with it."""
+        """True if the cause is known, and its trace is open, or one in which ``obj`` goes on with what it began."""
         cause = self.state.occurrence(_span(choice))
         if cause is not None and (not cause.place.trace or self.state.is_open(cause.place.trace)):
             return True
@@ -101,7 +101,7 @@ class Decider:
         if not stated and not occ.revision:
             return False
         obj, cause = self.state.object(occ.uid), choice.cause
-        if self._is_live(choice, obj):
+        if self._is_live(choice, obj if occ.revision else None):
             return False
         if stated:
             return True

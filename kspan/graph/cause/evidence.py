@@ -204,7 +204,9 @@ def had_ended(pod: ObjectState, deletion: Occurrence) -> bool:
 def reported_change(state: State, event: Occurrence) -> tuple[KnownChange, ObjectState] | None:
     """The change of its subject that an Event reports, with the subject; None if there is none (yet). If the Event
     lists several subjects, that of the first one that changed."""
-    return next(reported_changes(state, event), None)
+    if event.others:
+        return next(reported_changes(state, event), None)
+    return _reported(state, event, event.subject) if event.subject is not None else None
 
 
 def reported_changes(state: State, event: Occurrence) -> Iterator[tuple[KnownChange, ObjectState]]:
