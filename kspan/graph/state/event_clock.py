@@ -29,6 +29,8 @@ class EventClock:
     def __init__(self) -> None:
         self._clock = Clock()
         self.now = 0
+        self.ended = 0
+        """Event time of the last record, while the time after the end of the input passes (ns); otherwise 0."""
 
     def load(self, stored: bytes) -> None:
         """Continue from what ``encoded`` returned."""
@@ -69,6 +71,11 @@ class EventClock:
     def unwatched_before(self, received: int) -> int:
         """For how long before its receipt (ns) a change may have happened unseen; 0 if everything was watched."""
         return max(0, received - self.now) if self._clock.held else 0
+
+    @property
+    def watched(self) -> int:
+        """Until when somebody watched (ns)."""
+        return self.ended or self.now
 
     @property
     def before(self) -> int:

@@ -106,6 +106,11 @@ def lasts(occ: Occurrence) -> bool:
     return is_bad(*state)
 
 
+def is_ended_by(occ: Occurrence, reason: str) -> bool:
+    """True if an occurrence with this reason, about the same object, ends what an Event reports."""
+    return reason in _UNTIL.get((occ.kind, occ.reason), ())
+
+
 def end_so_far(occ: Occurrence) -> int:
     """Return the end of a span (ns), as far as the occurrence alone shows it."""
     return max(occ.time, occ.until) if lasts(occ) else occ.time
