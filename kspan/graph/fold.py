@@ -61,7 +61,7 @@ class Fold:
             if until < now:
                 until = now
             if self.state.schedule.next_time <= until:
-                clock.ended = now if record.reason == ENDED else 0
+                clock.watch_until(now if record.reason == ENDED else until)
                 self._wake(until)
             if until != now:
                 clock.advance(until)
@@ -79,7 +79,9 @@ class Fold:
             clock.hold()
         elif clock.is_held:
             # What became due in the meantime is done now: a trace was not quiet only because nobody watched.
+            stood = clock.now
             clock.resume(record.recorded_at)
+            clock.watch_until(stood if record.reason == ENDED else clock.now)
             self._wake(clock.now)
 
     def take_delta(self) -> Delta:

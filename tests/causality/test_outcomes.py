@@ -6,7 +6,18 @@ import pytest
 
 from kspan.pipeline.replay import replayed_with
 from kspan.settings import FoldSettings
-from tests.causality.actors import done, kill, new_pod, new_replicas, recovered, run, scale, settled, stuck
+from tests.causality.actors import (
+    done,
+    kill,
+    new_pod,
+    new_replicas,
+    recovered,
+    run,
+    running,
+    scale,
+    settled,
+    stuck,
+)
 from tests.causality.cluster import Cluster, Thing
 from tests.causality.drawing import CLUSTER
 from tests.causality.test_containers import Container
@@ -204,6 +215,40 @@ def test_a_job_that_its_cron_job_replaces_while_it_runs_is_superseded() -> None:
     assert first_end == "superseded"
     assert reason.startswith("Job nightly-1 was deleted")
     assert {outcome for outcome, _ in others} == {"ok"}
+
+
+def test_a_job_that_is_suspended_while_it_runs_is_superseded_and_goes_on_with_the_resume() -> None:
+    """Its Pods are deleted, as with the Job (pkg/controller/job, manageJob)."""
+    c = Cluster()
+    job = c.apply("Job", "import")
+    pod = new_pod(c, job, "import-a")
+    run(c, pod)
+    c.wait(60)
+    c.update(job, by="kubectl-edit", suspend=True)
+    kill(c, pod, by=job)
+    c.condition(job, "Suspended", "True", reason="JobSuspended")
+    c.gone(pod)
+    c.wait(300)
+    c.update(job, by="kubectl-edit", suspend=False)
+    c.condition(job, "Suspended", "False", reason="JobResumed")
+    new = new_pod(c, job, "import-b")
+    run(c, new)
+    c.wait(30)
+    running(c, new, "Succeeded")
+    c.condition(job, "Complete", "True")
+    found = outcomes_of_all(c)
+    reason = "superseded by Job.Update import by kubectl, when 1 of 1 new Pods were ready"
+    assert found == [("superseded", reason), ("ok", ""), ("ok", "")]
+
+
+def test_a_job_that_was_complete_before_it_was_suspended_is_ok() -> None:
+    c = Cluster()
+    job = c.apply("Job", "import")
+    c.wait(3)
+    c.condition(job, "Complete", "True")
+    c.wait(1)
+    c.update(job, by="kubectl-edit", suspend=True)
+    assert {outcome for outcome, _ in outcomes_of_all(c)} == {"ok"}
 
 
 def test_a_job_that_runs_when_somebody_deletes_its_cron_job_is_superseded() -> None:

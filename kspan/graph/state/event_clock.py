@@ -29,8 +29,7 @@ class EventClock:
     def __init__(self) -> None:
         self._clock = Clock()
         self.now = 0
-        self.ended = 0
-        """Event time of the last record, while the time after the end of the input passes (ns); otherwise 0."""
+        self._watched = 0
 
     def load(self, stored: bytes) -> None:
         """Continue from what ``encoded`` returned."""
@@ -72,10 +71,14 @@ class EventClock:
         """For how long before its receipt (ns) a change may have happened unseen; 0 if everything was watched."""
         return max(0, received - self.now) if self._clock.held else 0
 
+    def watch_until(self, at: int) -> None:
+        """Note that nobody watches after ``at`` (ns), although event time goes on: the input is over."""
+        self._watched = at
+
     @property
     def watched(self) -> int:
         """Until when somebody watched (ns)."""
-        return self.ended or self.now
+        return min(self._watched, self.now)
 
     @property
     def before(self) -> int:
