@@ -25,12 +25,16 @@ class RecordType(StrEnum):
     GAP = "GAP"
     """Changes of this stream between two resourceVersions may have been missed."""
     TICK = "TICK"
-    """Time passed while the fold was waiting for it; or, with the reason ``HELD``, it stands still."""
+    """Time passed while the fold was waiting for it; or, with the reason ``HELD``, it stands still; or, with the reason
+    ``ENDED``, the input is over."""
 
 
 HELD = "not watching"
 """The reason of a TICK from which on changes may be missing: nobody watches, or not all that matters. Event time stands
 still until a TICK without a reason. What is received in between happened at an unknown time since."""
+
+ENDED = "input ended"
+"""The reason of a TICK after the last record of an input: nobody saw what happened in the time that it lets pass."""
 
 VANISHED = "not in the list after a gap"
 """The reason of a DELETED record that nobody sent: a list did not contain the object any more."""
@@ -56,7 +60,8 @@ class LogRecord(msgspec.Struct, frozen=True, gc=False):
         name: name of the object.
         payload: the object as JSON, as the API server sent it (empty for the expiry of an Event and a TICK; of a GAP a
             ``GapDetails``).
-        reason: why changes may have been missed (GAP), or ``VANISHED``, ``HELD`` or ``RECEIVED_SINCE`` with a time.
+        reason: why changes may have been missed (GAP), or ``VANISHED``, ``HELD``, ``ENDED``, or ``RECEIVED_SINCE`` with
+            a time.
         gap_from: GAP only: the last resourceVersion known before the gap.
         gap_to: GAP only: the first resourceVersion known after it.
         epoch: number of times the stream's resourceVersions have started over (etcd was restored from a backup).

@@ -10,7 +10,7 @@ import msgspec
 from kspan.graph import Fold, built_in_rules
 from kspan.ingest import read_frames
 from kspan.ingest.journal_builder import JournalBatch, JournalBuilder
-from kspan.model import Delta, LogRecord, RecordType
+from kspan.model import ENDED, Delta, LogRecord, RecordType
 from kspan.pipeline.projector import Projector
 from kspan.pipeline.rebuild import KEYS, TABLES
 from kspan.pipeline.replay import find_cluster
@@ -80,7 +80,7 @@ def fold(
         folding.apply(number, record)
         if number in cuts:
             apply_delta(tables, folding.take_delta())
-    folding.apply(number + 1, LogRecord(RecordType.TICK, folding.now + RUN_OUT))
+    folding.apply(number + 1, LogRecord(RecordType.TICK, folding.now + RUN_OUT, reason=ENDED))
     apply_delta(tables, folding.take_delta())
     return {table: [msgspec.structs.asdict(row) for _, row in sorted(found.items())] for table, found in tables.items()}
 

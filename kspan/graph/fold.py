@@ -17,7 +17,7 @@ from kspan.graph.state.schedule import NEVER
 from kspan.graph.state.state import State
 from kspan.graph.trace.closing import TraceCloser
 from kspan.k8s.resource_version import EPOCH_STEP, version_number
-from kspan.model import HELD, Delta, GapDetails, GapRow, LogRecord, OwnerRow, RecordType
+from kspan.model import ENDED, HELD, Delta, GapDetails, GapRow, LogRecord, OwnerRow, RecordType
 from kspan.settings import FoldSettings
 from kspan.times import parse_time_or_zero
 
@@ -61,6 +61,7 @@ class Fold:
             if until < now:
                 until = now
             if self.state.schedule.next_time <= until:
+                clock.watch_until(now if record.reason == ENDED else until)
                 self._wake(until)
             if until != now:
                 clock.advance(until)
@@ -78,7 +79,9 @@ class Fold:
             clock.hold()
         elif clock.is_held:
             # What became due in the meantime is done now: a trace was not quiet only because nobody watched.
+            stood = clock.now
             clock.resume(record.recorded_at)
+            clock.watch_until(stood if record.reason == ENDED else clock.now)
             self._wake(clock.now)
 
     def take_delta(self) -> Delta:

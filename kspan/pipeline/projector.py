@@ -8,7 +8,7 @@ from kspan.graph import Rules
 from kspan.ingest.frames import received_since
 from kspan.ingest.journal_builder import JournalBatch
 from kspan.k8s.events_api import EVENTS
-from kspan.model import HELD, LogRecord, ObjectRow, RecordType
+from kspan.model import ENDED, HELD, LogRecord, ObjectRow, RecordType
 from kspan.pipeline.commit import Commit, Committer, DirectCommitter
 from kspan.pipeline.known_versions import KnownVersions
 from kspan.pipeline.open_projection import open_projection
@@ -81,12 +81,12 @@ class Projector:
         admitted = [new for record in records if (new := self._admit(record)) is not None]
         self._commit(admitted, batches)
 
-    def let_time_pass(self, until: int) -> None:
+    def let_time_pass(self, until: int, reason: str = "") -> None:
         """Advance event time to ``until`` (ns) with a TICK, if the fold waits for time to pass, or stands still."""
         self.flush()
         deadline = self.fold.next_deadline()
         if self.fold.is_held or (deadline and self.fold.now < until):
-            self._tick(LogRecord(RecordType.TICK, max(until, self.fold.now)))
+            self._tick(LogRecord(RecordType.TICK, max(until, self.fold.now), reason=reason))
 
     def hold_time(self, since: int) -> None:
         """Let event time stand still until ``let_time_pass``: changes after ``since`` (ns) may be missing."""
@@ -102,7 +102,7 @@ class Projector:
         self.flush()
         settings = self.fold.settings
         while self.fold.next_deadline():
-            self.let_time_pass(self.fold.now + settings.hold + settings.max_trace_age + SECOND)
+            self.let_time_pass(self.fold.now + settings.hold + settings.max_trace_age + SECOND, ENDED)
 
     def close(self) -> None:
         """Release the fold, which may be half a gigabyte. The projector cannot be used afterwards."""

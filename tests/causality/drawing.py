@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from kspan.graph import Fold, built_in_rules
-from kspan.model import LogRecord, OwnerRow, RecordType
+from kspan.model import ENDED, LogRecord, OwnerRow, RecordType
 from kspan.pipeline.rebuild import KEYS
 from kspan.settings import FoldSettings
 from kspan.times import MILLISECOND
@@ -155,7 +155,9 @@ def fold_with_restarts(records: list[LogRecord], settings: FoldSettings | None =
     """The rows of a fold that is restarted from its rows after every record."""
     tables: dict[str, dict[Any, Any]] = {table: {} for table in KEYS}
     clock, now = b"", 0
-    for number, record in enumerate([*records, LogRecord(RecordType.TICK, records[-1].recorded_at + RUN_OUT)], 1):
+    for number, record in enumerate(
+        [*records, LogRecord(RecordType.TICK, records[-1].recorded_at + RUN_OUT, reason=ENDED)], 1
+    ):
         folding = Fold(CLUSTER, built_in_rules(), settings)
         living = {row.uid for row in tables["objects"].values() if row.state}
         owners: list[OwnerRow] = [row for row in tables["owners"].values() if row.uid in living]

@@ -336,6 +336,51 @@ def test_a_refusal_ends_because_a_dependent_was_created() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "kind, named, reason",
+    [
+        ("Job", "Suspended", "JobSuspended"),
+        ("HorizontalPodAutoscaler", "ScalingLimited", "TooManyReplicas"),
+        ("PersistentVolumeClaim", "Resizing", ""),
+        ("NodeClaim", "Drifted", "NodePoolDrifted"),
+        ("Workload", "Evicted", "Preempted"),
+    ],
+)
+def test_a_state_lasts_while_it_is_true_and_its_end_is_a_moment(kind: str, named: str, reason: str) -> None:
+    c = Cluster()
+    thing = c.apply(kind, "x")
+    c.condition(thing, named, "False")
+    c.wait(3)
+    c.condition(thing, named, "True", reason=reason)
+    c.wait(5)
+    c.condition(thing, named, "False")
+    c.wait(3)
+    c.condition(thing, named, "True", reason=reason)
+    found = sorted(fold(CLUSTER, c.records)["spans"], key=lambda row: int(row["start_time"]))
+    lasted = [(r["name"], (r["end_time"] - r["start_time"]) // SECOND) for r in found if named in r["name"]]
+    assert lasted[0] == (f"{kind}.{named}", 5)
+    assert f"{kind}.{named}=False" in [name for name, _ in lasted]
+    assert all(seconds == 0 for name, seconds in lasted if name.endswith("False"))
+    assert not any(row["error"] for row in found)
+
+
+@pytest.mark.parametrize(
+    "named", ["KernelDeadlock", "ReadonlyFilesystem", "CorruptDockerOverlay2", "FrequentKubeletRestart", "XfsShutdown"]
+)
+def test_a_problem_that_a_node_has_is_a_failure_and_that_it_has_none_is_not(named: str) -> None:
+    c = Cluster()
+    host = node(c)
+    c.first_list()
+    c.condition(host, named, "True", by="node-problem-detector")
+    c.wait(20)
+    c.condition(host, named, "False", by="node-problem-detector")
+    rows = {row["name"]: row for row in fold(CLUSTER, c.records)["spans"]}
+    problem, end = rows[f"Node.{named}"], rows[f"Node.{named}=False"]
+    assert (problem["error"], end["error"]) == (True, False)
+    assert 20 <= (problem["end_time"] - problem["start_time"]) / SECOND < 22
+    assert end["end_time"] == end["start_time"]
+
+
 UNREADY = "containers with unready status: [app]"
 
 

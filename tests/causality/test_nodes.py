@@ -215,6 +215,7 @@ def test_a_node_that_dies_loses_its_pods_after_a_while() -> None:
         c,
         """
         (incomplete)
+        (failing)
         Node.Ready=Unknown node-a  by node-controller  [root] error
           Node.NodeNotReady node-a  by node-controller  [own]
             Pod.NodeNotReady web-1-a  by node-controller  [place] error

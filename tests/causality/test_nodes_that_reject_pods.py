@@ -22,6 +22,7 @@ def test_a_node_shutdown_ends_its_pods() -> None:
         c,
         """
         (incomplete)
+        (failing)
         Node.Ready=False node-a  by kubelet  [root] error
           Node.NodeNotReady node-a  by kubelet  [own]
           Pod.Failed web-1-a  by kubelet  [place] error

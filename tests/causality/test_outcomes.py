@@ -4,9 +4,23 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.causality.actors import done, kill, new_pod, new_replicas, recovered, run, scale, settled, stuck
+from kspan.pipeline.replay import replayed_with
+from kspan.settings import FoldSettings
+from tests.causality.actors import (
+    done,
+    kill,
+    new_pod,
+    new_replicas,
+    recovered,
+    run,
+    running,
+    scale,
+    settled,
+    stuck,
+)
 from tests.causality.cluster import Cluster, Thing
 from tests.causality.drawing import CLUSTER
+from tests.causality.test_containers import Container
 from tests.causality.test_nodes import node
 from tests.recordings import fold
 
@@ -31,10 +45,12 @@ def outcomes(c: Cluster) -> dict[str, tuple[str, str]]:
     }
 
 
-def outcomes_of_all(c: Cluster) -> list[tuple[str, str]]:
+def outcomes_of_all(c: Cluster, settings: FoldSettings | None = None) -> list[tuple[str, str]]:
     """Outcome and reason of each trace, in the order of time."""
     c.receive_all()
-    found = sorted(fold(CLUSTER, c.records)["traces"], key=lambda row: (row["start_time"], row["trace_id"]))
+    found = sorted(
+        fold(CLUSTER, c.records, settings=settings)["traces"], key=lambda row: (row["start_time"], row["trace_id"])
+    )
     return [(row["outcome"], row["reason"]) for row in found]
 
 
@@ -201,6 +217,40 @@ def test_a_job_that_its_cron_job_replaces_while_it_runs_is_superseded() -> None:
     assert {outcome for outcome, _ in others} == {"ok"}
 
 
+def test_a_job_that_is_suspended_while_it_runs_is_superseded_and_goes_on_with_the_resume() -> None:
+    """Its Pods are deleted, as with the Job (pkg/controller/job, manageJob)."""
+    c = Cluster()
+    job = c.apply("Job", "import")
+    pod = new_pod(c, job, "import-a")
+    run(c, pod)
+    c.wait(60)
+    c.update(job, by="kubectl-edit", suspend=True)
+    kill(c, pod, by=job)
+    c.condition(job, "Suspended", "True", reason="JobSuspended")
+    c.gone(pod)
+    c.wait(300)
+    c.update(job, by="kubectl-edit", suspend=False)
+    c.condition(job, "Suspended", "False", reason="JobResumed")
+    new = new_pod(c, job, "import-b")
+    run(c, new)
+    c.wait(30)
+    running(c, new, "Succeeded")
+    c.condition(job, "Complete", "True")
+    found = outcomes_of_all(c)
+    reason = "superseded by Job.Update import by kubectl, when 1 of 1 new Pods were ready"
+    assert found == [("superseded", reason), ("ok", ""), ("ok", "")]
+
+
+def test_a_job_that_was_complete_before_it_was_suspended_is_ok() -> None:
+    c = Cluster()
+    job = c.apply("Job", "import")
+    c.wait(3)
+    c.condition(job, "Complete", "True")
+    c.wait(1)
+    c.update(job, by="kubectl-edit", suspend=True)
+    assert {outcome for outcome, _ in outcomes_of_all(c)} == {"ok"}
+
+
 def test_a_job_that_runs_when_somebody_deletes_its_cron_job_is_superseded() -> None:
     c = Cluster()
     nightly = c.apply("CronJob", "nightly")
@@ -235,6 +285,54 @@ def test_a_warning_that_is_the_whole_trace_has_failed() -> None:
     c.first_list()
     c.event(host, "ImageGCFailed", "no space", by="kubelet", host="node-a", warning=True)
     assert outcomes(c) == {"Node.ImageGCFailed node-a": ("failed", "Node node-a: ImageGCFailed: no space")}
+
+
+def test_a_warning_of_a_kubelet_is_not_over_because_something_else_about_its_node_is_well() -> None:
+    c = Cluster()
+    host = node(c)
+    c.first_list()
+    c.event(host, "ImageGCFailed", "no space", by="kubelet", host="node-a", warning=True)
+    c.wait(5)
+    c.event(host, "NodeNotSchedulable", "Node node-a status is now: NodeNotSchedulable", by="kubelet", host="node-a")
+    c.wait(10)
+    c.event(host, "NodeSchedulable", "Node node-a status is now: NodeSchedulable", by="kubelet", host="node-a")
+    assert outcomes(c)["Node.ImageGCFailed node-a"][0] == "failed"
+
+
+def test_a_remark_of_a_kubelet_that_starts_does_not_count_when_its_node_is_cordoned_later() -> None:
+    c = Cluster()
+    host = node(c)
+    c.first_list()
+    c.event(host, "Starting", "Starting kubelet.", by="kubelet", host="node-a")
+    c.event(host, "InvalidDiskCapacity", "invalid capacity 0", by="kubelet", host="node-a", warning=True)
+    c.wait(9)
+    c.update(host, by="kubectl", unschedulable=True)
+    assert set(outcomes(c).values()) == {("ok", "")}
+
+
+@pytest.mark.parametrize(
+    "later, outcome", [("", "failed"), ("NodeSchedulable", "failed"), ("NodeReady", "recovered"), ("seen", "recovered")]
+)
+def test_a_node_that_is_not_ready_has_failed_until_it_is_ready(later: str, outcome: str) -> None:
+    """Nobody saw the condition change: the Event is one of the last hour, in the first list."""
+    c = Cluster()
+    host = node(c)
+    if later != "seen":
+        c.things.clear()
+    c.event(host, "NodeNotReady", "Node node-a status is now: NodeNotReady", by="node-controller")
+    if later not in ("", "seen"):
+        c.wait(40)
+        c.event(host, later, f"Node node-a status is now: {later}", by="kubelet", host="node-a")
+    c.first_list(after=100)
+    assert outcomes(c)["Node.NodeNotReady node-a"][0] == outcome
+
+
+def test_an_api_server_that_became_ready_has_not_failed_although_it_reports_a_warning() -> None:
+    c = Cluster()
+    space = c.create("Namespace", "openshift-kube-apiserver", by="cluster-bootstrap")
+    c.first_list()
+    c.event(space, "KubeAPIReadyz", "readyz=true", by="apiserver", warning=True)
+    assert outcomes(c)["Namespace.KubeAPIReadyz openshift-kube-apiserver"] == ("ok", "")
 
 
 def test_a_warning_about_an_object_that_nobody_assesses_has_failed_unless_something_good_follows() -> None:
@@ -305,6 +403,83 @@ def test_a_job_that_somebody_made_from_a_cron_job_is_ok_although_its_controller_
             by="cronjob-controller", warning=True)  # fmt: skip
     c.condition(job, "Complete", "True")
     assert {outcome for outcome, _ in outcomes(c).values()} == {"ok"}
+
+
+def crashing(c: Cluster, times: int) -> Container:
+    """A new Pod whose container fails after two seconds, as often as that, and was started again just now."""
+    pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "web"}])
+    c.bind(pod, "node-a")
+    web = Container(c, pod)
+    for n in range(times):
+        c.wait(2)
+        web.end(1)
+        c.wait(0.1)
+        if n:
+            message = "Back-off restarting failed container web in pod lone_shop(0)"
+            web.event("BackOff", message, warning=True)
+            c.wait(10)
+            web.wait_for_restart()
+        web.restart()
+    return web
+
+
+@pytest.mark.parametrize("times, outcome", [(1, "unknown"), (2, "failing"), (4, "failing")])
+def test_a_container_that_was_started_again_when_the_input_ends_has_not_recovered(times: int, outcome: str) -> None:
+    c = Cluster()
+    crashing(c, times)
+    ((found, reason),) = outcomes_of_all(c, replayed_with())
+    assert found == outcome
+    assert reason == (
+        "Pod lone is failing: CrashLoopBackOff (crash-loop)"
+        if outcome == "failing"
+        else "Pod lone: ContainerTerminated: container web ended with Error (1); nobody saw how it went on"
+    )
+
+
+@pytest.mark.parametrize("seconds, outcome", [(3, "failing"), (6, "ok")])
+def test_a_container_has_recovered_when_it_ran_for_longer_than_before(seconds: int, outcome: str) -> None:
+    c = Cluster()
+    crashing(c, 3)
+    c.wait(seconds - 1)
+    c.apply("ConfigMap", "other", data={})
+    assert outcomes_of_all(c, replayed_with())[0][0] == outcome
+
+
+def test_a_container_that_was_well_for_long_before_it_failed_has_recovered_when_it_runs_for_a_minute() -> None:
+    c = Cluster()
+    pod = c.create("Pod", "lone", by="kubectl-run", containers=[{"name": "web"}])
+    c.bind(pod, "node-a")
+    web = Container(c, pod)
+    c.wait(300)
+    for _ in range(2):
+        web.end(137, "OOMKilled")
+        c.wait(1)
+        web.restart()
+        c.wait(70)
+    c.apply("ConfigMap", "other", data={})
+    assert {outcome for outcome, _ in outcomes(c).values()} <= {"ok", "recovered"}
+
+
+def test_what_failed_in_a_listed_pod_that_another_trace_evicts_is_superseded() -> None:
+    c = Cluster()
+    web = c.apply("Deployment", "web", replicas=1)
+    rs = new_replicas(c, web, "web-1", 1)
+    pod = new_pod(c, rs, "web-1-a")
+    c.bind(pod, "node-a")
+    container = Container(c, pod)
+    c.wait(2)
+    container.end(1)
+    container.event("BackOff", "Back-off restarting failed container web in pod web-1-a_shop(0)", warning=True)
+    c.first_list(after=5)
+    c.event(pod, "RemovePodsHavingTooManyRestarts", "pod eviction from node-a node by sigs.k8s.io/descheduler",
+            by="sigs.k8s.io/descheduler")  # fmt: skip
+    c.delete(pod)
+    new = new_pod(c, rs, "web-1-b")
+    c.gone(pod)
+    run(c, new)
+    done(c, rs, web)
+    found = outcomes(c)
+    assert found["Deployment.Create web"] == ("superseded", "Pod web-1-a was deleted, when 0 of 1 new Pods were ready")
 
 
 # a failing trace and the verdict -------------------------------------------------------------------------------------

@@ -97,7 +97,8 @@ class ChangeObserver:
         occ.patch, occ.summary = patch, summary
         change.replicas_before, change.template_changed = old.replicas, old.template != new.template
         occ.unsettled = old.progressing
-        change.interrupts = change.template_changed and old.progressing
+        suspended = new.kind == "Job" and bool(seen.spec.suspend)  # Its Pods are deleted.
+        change.interrupts = old.progressing and (change.template_changed or suspended)
         if new.kind == "Node":
             change.effect = field_managers.node_change(old.spec, new.spec)
         elif seen.spec.paused and new.kind == "Deployment":

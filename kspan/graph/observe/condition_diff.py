@@ -70,12 +70,45 @@ _KINDS = {
 
 _BAD_IF_TRUE = re.compile(
     r"Fail|Error|Pressure$|Unavailable$|Stalled|Degraded|Problem|Exceeded|Conflict|Invalid|Dangling"
+    # node-problem-detector (config/*.json)
+    r"|Deadlock$|Unhealthy$|^Frequent[A-Z]|^ReadonlyFilesystem$|^CorruptDockerOverlay2$|^XfsShutdown$"
+    # CertificateSigningRequests, CustomResourceDefinitions, VerticalPodAutoscalers, ScaledObjects of KEDA, Strimzi
+    r"|^Denied$|^NonStructuralSchema$|^NoPodsMatched$|^ConfigUnsupported$|^Fallback$|^NotReady$"
 )
 """Types of conditions that are bad if they are true. All others are bad if they are not true."""
 
-_AT_WORK = frozenset(["Issuing", "Reconciling", "Updating"])
-"""Types of conditions that are true while a controller works (cert-manager, Flux, machine configs). That it has
-finished is not bad by itself."""
+_STATES = frozenset(
+    [
+        # Controllers at work: cert-manager, Flux, machine configs; the conditions of claims and Pods
+        # (core/v1 types.go) and of Cluster API (api/core/v1beta2).
+        "Deleting",
+        "FileSystemResizePending",
+        "Issuing",
+        "ModifyingVolume",
+        "PodResizeInProgress",
+        "PodResizePending",
+        "Reconciling",
+        "Remediating",
+        "Resizing",
+        "RollingOut",
+        "ScalingDown",
+        "ScalingUp",
+        "Terminating",
+        "Updating",
+        # What was ordered, or found: Jobs, autoscalers, Argo Rollouts, KEDA, Strimzi, Kueue, Karpenter.
+        "Consolidatable",
+        "Drifted",
+        "Evicted",
+        "InstanceTerminating",
+        "LowConfidence",
+        "Paused",
+        "Preempted",
+        "ReconciliationPaused",
+        "ScalingLimited",
+        "Suspended",
+    ]
+)
+"""Types of conditions that name a state. It lasts while they are true; that it is over is not bad by itself."""
 
 _FAILURE_REASON = re.compile(r"fail|error|exceeded|backoff|invalid|denied|forbidden|notfound|timeout", re.IGNORECASE)
 """Reasons of a failure. With other reasons, a condition is only not true yet."""
@@ -207,16 +240,22 @@ def _transition(kind: str, name: str, value: str, condition: Condition | None, *
         bad = name in _BAD_PHASES
         return ConditionTransition(name, PHASE, name, bad, bad, None)
     bad_if_true = _BAD_IF_TRUE.search(name) is not None
+    # Also for the end of a state: what is below it changed in the other direction.
     bad = bad_if_true == (value == "True")
-    error = bad and (bad_if_true or failing or (kind, name) == ("Node", "Ready"))
+    error = is_bad(name, value) and (bad_if_true or failing or (kind, name) == ("Node", "Ready"))
     return ConditionTransition(name, value, name if value == "True" else f"{name}={value}", bad, error, condition)
 
 
 def is_bad(name: str, value: str) -> bool:
     """True if a condition with this type is bad with this status."""
-    if name in _AT_WORK and value == "False":
+    if name in _STATES and value == "False":
         return False
     return (_BAD_IF_TRUE.search(name) is not None) == (value == "True")
+
+
+def is_state(name: str) -> bool:
+    """True if a condition with this type names a state that lasts while it is true, whether that is good or bad."""
+    return name in _STATES
 
 
 def ended_phase(conditions: ConditionSet) -> str:

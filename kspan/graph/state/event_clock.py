@@ -30,6 +30,7 @@ class EventClock:
     def __init__(self) -> None:
         self._clock = Clock()
         self.now = 0
+        self._watched = 0
 
     def load(self, stored: bytes) -> None:
         """Continue from what ``encoded`` returned."""
@@ -74,6 +75,15 @@ class EventClock:
             return unwatched
         since = parse_time_or_zero(record.reason.removeprefix(RECEIVED_SINCE))
         return max(unwatched, record.recorded_at - since) if since else unwatched
+
+    def watch_until(self, at: int) -> None:
+        """Note that nobody watches after ``at`` (ns), although event time goes on: the input is over."""
+        self._watched = at
+
+    @property
+    def watched(self) -> int:
+        """Until when somebody watched (ns)."""
+        return min(self._watched, self.now)
 
     @property
     def before(self) -> int:

@@ -37,7 +37,7 @@ class KnownChange(msgspec.Struct, array_like=True, gc=False):
     generation: int = 0  # of the object after the change; 0: the kind has none
     range: int = 0  # by how much later than ``time`` it can have been made, if not exact
     manager: str = ""  # field manager
-    interrupts: bool = False  # what the object was doing when it was made: a new template, or the deletion
+    interrupts: bool = False  # what the object was doing when it was made: a new template, a suspension, the deletion
 
     @property
     def order(self) -> tuple[int, int]:

@@ -6,8 +6,8 @@ last as long as the thing itself took, which need not be as long as its effects:
 - A change lasts until its object has done what it asks for, or until it is given up for a later change: a rollout until
   it is complete, the creation of a Pod until it is ready, of a Job until it is complete, a deletion until the object is
   gone. The change of an object that has nothing to do is a moment.
-- A condition that is bad, or names an activity (``Issuing``), lasts until it changes again. A good or final one is a
-  moment, and so is a phase.
+- A condition that is bad, or names an activity or a state (``Issuing``, ``Suspended``), lasts until it changes again. A
+  good or final one is a moment, and so is a phase.
 - An Event in the table below lasts until the Event or condition that ends it, or as long as the message of that states.
 - Ends and restarts of containers are moments. So are repeats: they do not make a span longer.
 
@@ -19,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from kspan.graph.observe.condition_diff import PHASE, is_bad
+from kspan.graph.observe.condition_diff import PHASE, is_bad, is_state
 from kspan.graph.state.records import Occurrence
 from kspan.k8s.containers import image_facts
 from kspan.times import SECOND
@@ -101,9 +101,16 @@ def lasts(occ: Occurrence) -> bool:
     state = occ.condition, occ.condition_status
     if occ.condition_status == PHASE or state in _FINAL:
         return False
+    if is_state(occ.condition):
+        return occ.condition_status != "False"
     if occ.condition.endswith("ing") and (occ.kind, occ.condition) != _ROLLED_OUT:
         return occ.condition_status == "True"
     return is_bad(*state)
+
+
+def is_ended_by(occ: Occurrence, reason: str) -> bool:
+    """True if an occurrence with this reason, about the same object, ends what an Event reports."""
+    return reason in _UNTIL.get((occ.kind, occ.reason), ())
 
 
 def end_so_far(occ: Occurrence) -> int:

@@ -18,13 +18,19 @@ from kspan.graph.observe.rollout_status import ASSESSED
 from kspan.graph.state.records import KnownChange, News, ObjectState, Occurrence, Trace
 from kspan.graph.state.state import State
 from kspan.graph.trace.deletions import unfinished
+from kspan.graph.trace.durations import is_ended_by
 from kspan.graph.trace.failing import Failing, FailingTraces
+from kspan.k8s.containers import Ended, Restarted
 from kspan.model import Outcome, Verdict
 from kspan.settings import FoldSettings
+from kspan.times import SECOND, parse_time_or_zero
 
 _ATTEMPTS = frozenset(["BackOff", "Killing", "Pulling", "SandboxChanged"])
 """Normal Events of a kubelet about what it begins, or ends: they do not show that a failure is over."""
 
+
+_LOOPS = frozenset(["BackOff", "CrashLoopBackOff"])
+"""Reasons of a failure of a Pod whose container fails again and again."""
 
 _RESTARTED = "will be restarted"
 """In a message of Killing: the container is stopped, not the Pod (pkg/kubelet/kuberuntime, computePodActions)."""
@@ -32,9 +38,12 @@ _RESTARTED = "will be restarted"
 NOT_DECIDED = Verdict(None)
 
 
-_REMARKS = frozenset([("CronJob", "UnexpectedJob")])
+_REMARKS = frozenset([("CronJob", "UnexpectedJob"), ("Namespace", "KubeAPIReadyz")])
 """Warnings by which nothing failed: somebody created a Job of a CronJob by hand
-(k8s.io/kubernetes pkg/controller/cronjob/cronjob_controllerv2.go)."""
+(k8s.io/kubernetes pkg/controller/cronjob/cronjob_controllerv2.go); an API server of OpenShift is ready."""
+
+_LOST = ("Node", "NodeNotReady")
+"""An Event that is no Warning although something fails (pkg/controller/util/node, RecordNodeStatusChange)."""
 
 
 class Judge:
@@ -42,6 +51,7 @@ class Judge:
 
     def __init__(self, state: State, settings: FoldSettings) -> None:
         self.state = state
+        self.settings = settings
         self.failing = FailingTraces(state, settings)
 
     def so_far(self, trace: Trace, failing: Failing, objects: Sequence[ObjectState]) -> Verdict:
@@ -87,7 +97,11 @@ class Judge:
     def _without_failure(
         self, trace: Trace, members: list[Occurrence], objects: Sequence[ObjectState], *, incomplete: bool
     ) -> Verdict:
-        lasting, dropped = self._lasting(members, objects) if trace.warning else ([], [])
+        failed = trace.warning or any(map(_fails, members))
+        lasting, dropped = self._lasting(members, objects) if failed else ([], [])
+        crashing = self._crashing(trace, members) if trace.warning else None
+        if crashing is not None:
+            return crashing
         if incomplete and not lasting and (superseded := self._interrupted(trace, members)) is not None:
             return superseded
         if incomplete:
@@ -98,7 +112,7 @@ class Judge:
             if busy is None and left is not None:
                 reason = f"Pods are left on Node {left.name}, which was deleted"
             return Verdict(Outcome.FAILING if lasting else Outcome.INCOMPLETE, reason)
-        began_badly = any(occ.warning and not occ.place.parent for occ in members)
+        began_badly = any(_fails(occ) and not occ.place.parent for occ in members)
         for occ in lasting:
             if began_badly or not self._is_gone(occ):
                 return Verdict(Outcome.FAILED, _said(occ))
@@ -120,7 +134,7 @@ class Judge:
                 return self._replaced(sorted(failed), members)
         if dropped:
             return self._replaced([occ.uid for occ in dropped], members)
-        began_badly = any(occ.warning and not occ.place.parent for occ in members)
+        began_badly = any(_fails(occ) and not occ.place.parent for occ in members)
         return Verdict(Outcome.RECOVERED if known is not None or began_badly else Outcome.OK)
 
     # Warnings --------------------------------------------------------------------------------------------------------
@@ -149,14 +163,35 @@ class Judge:
                     continue
             elif _is_dropped(obj, last, known):
                 over = _is_bound(obj) or any(occ.verb == "Delete" for occ in occurrences)
-                over = over or any(o.uid == obj.owner for o in members)
+                over = over or any(o.uid == obj.owner and _is_over_with(o, obj.changes) for o in members)
                 dropped += [] if over else [last]
                 continue
             else:
-                began = any(occ.warning and not occ.place.parent for occ in occurrences)
+                began = any(_fails(occ) and not occ.place.parent for occ in occurrences)
                 over = _is_healed(last, obj, known, began=began)
             lasting += [] if over else [last]
         return sorted(lasting, key=_by_time), sorted(dropped, key=_by_time)
+
+    def _crashing(self, trace: Trace, members: list[Occurrence]) -> Verdict | None:
+        """The verdict if a container that failed was started again, and did not run for long enough to have recovered.
+
+        It has when it ran for longer than its runs in this trace that failed, or for longer than a trace is kept open
+        after a Warning.
+        """
+        clock, enough = self.state.clock, self.settings.settle_after_warning
+        for restart, failed in _restarted(members):
+            pod = self.state.object(restart.uid)
+            if pod is None or pod.deleting or pod.deleted:
+                continue
+            runs = [run for end in failed if (run := _run_of(end))[0] >= trace.first - SECOND]
+            longest = max((finished - started for started, finished in runs), default=0)
+            if not runs or clock.watched - restart.time > min(longest + SECOND, enough):
+                continue
+            shown = next((f for f in pod.failures if f.reason in _LOOPS), None)
+            if shown is not None:
+                return Verdict(Outcome.FAILING, f"Pod {pod.name} is failing: {shown.reason} ({shown.rule})")
+            return Verdict(Outcome.UNKNOWN, f"{_said(failed[-1])}; nobody saw how it went on")
+        return None
 
     def _is_gone(self, warning: Occurrence) -> bool:
         """True if the object of a Warning was never seen although others of its kind were: it was gone before."""
@@ -256,6 +291,14 @@ def _was_done(begun: Occurrence, later: list[KnownChange]) -> bool:
     return begun.until > begun.time and not any(change.interrupts and change.time <= begun.until for change in later)
 
 
+def _is_over_with(above: Occurrence, changes: list[KnownChange]) -> bool:
+    """True if an occurrence of the owner of an object, with these changes, shows that what was reported about the
+    object does not matter: unless another trace deleted it before the owner had what it wanted."""
+    if not changes or changes[-1].verb != "Delete":
+        return True
+    return above.time < above.until <= changes[-1].time
+
+
 def _rolls_out(change: KnownChange) -> bool:
     if change.effect in ("paused", "resumed"):
         return change.effect == "resumed"
@@ -267,6 +310,8 @@ def _is_dropped(obj: ObjectState, warning: Occurrence, known: dict[str, ObjectSt
     if obj.deleting or obj.deleted:
         return True
     act = obj.last_act
+    if obj.kind == "Node":  # It is cordoned and tainted, which leaves what its kubelet reported as it is.
+        return False
     return obj.uid not in known and act is not None and act.time > _moment(warning)[0]
 
 
@@ -274,6 +319,8 @@ def _is_healed(warning: Occurrence, obj: ObjectState, known: dict[str, ObjectSta
     """True if the state of an object, or of the owner that controls it, shows that a Warning about it is over."""
     if _is_bound(obj):
         return True
+    if (warning.kind, warning.reason) == _LOST:
+        return _is_healthy(obj)
     if began:
         return _is_healthy(obj) and obj.reached > _moment(warning)[0]
     here: ObjectState | None = obj
@@ -343,20 +390,64 @@ def _recovered(members: list[Occurrence]) -> set[str]:
     return {uid for uid, moment in well.items() if uid not in bad or bad[uid] < moment}
 
 
+def _restarted(members: list[Occurrence]) -> list[tuple[Occurrence, list[Occurrence]]]:
+    """The last restart of each container that runs, after ends with an error: that and those."""
+    turns: dict[tuple[str, str], list[Occurrence]] = defaultdict(list)
+    for occ in members:
+        if occ.run is not None:
+            turns[occ.uid, occ.run.field_path].append(occ)
+    found = []
+    for own in turns.values():
+        last = max(own, key=_number)
+        failed = [occ for occ in own if occ.warning]
+        if isinstance(last.run, Restarted) and failed:
+            found.append((last, sorted(failed, key=_number)))
+    return found
+
+
+def _number(occ: Occurrence) -> tuple[int, bool]:
+    """The number of the run of a container, and whether this is its end."""
+    assert occ.run is not None, "only turns of containers are asked"
+    return occ.run.number, isinstance(occ.run, Ended)
+
+
+def _run_of(end: Occurrence) -> tuple[int, int]:
+    """When a run of a container began and ended (ns, in whole seconds); 0: unknown."""
+    run = end.run
+    return (parse_time_or_zero(run.started), parse_time_or_zero(run.finished)) if isinstance(run, Ended) else (0, 0)
+
+
 def _newest_warnings(members: list[Occurrence]) -> dict[str, Occurrence]:
     """The newest Warning of each object, by uid, if no later occurrence shows that it is over."""
     newest: dict[str, tuple[tuple[int, int], Occurrence]] = {}
     for occ in members:
-        if occ.warning and (occ.kind, occ.reason) not in _REMARKS:
+        if _fails(occ):
             moment, known = _moment(occ), newest.get(occ.uid)
             if known is None or moment > known[0]:
                 newest[occ.uid] = moment, occ
     # What came last is last, mostly, and of a large trace few objects have Warnings: few occurrences are looked at.
     for occ in reversed(members) if newest else ():
         known = newest.get(occ.uid)
-        if known is not None and _is_good(occ) and _moment(occ) > known[0]:
+        if known is not None and _is_good(occ) and _moment(occ) > known[0] and _is_about(known[1], occ):
             del newest[occ.uid]
     return {uid: occ for uid, (_, occ) in newest.items()}
+
+
+def _fails(occ: Occurrence) -> bool:
+    """True for an occurrence that reports a failure."""
+    return (occ.warning and (occ.kind, occ.reason) not in _REMARKS) or (occ.kind, occ.reason) == _LOST
+
+
+def _is_about(warning: Occurrence, later: Occurrence) -> bool:
+    """True if what a later occurrence reports about an object can be the end of what a Warning does.
+
+    The parts of a Node have nothing to do with each other: that Pods are scheduled on it again does not free its disk.
+    """
+    if warning.kind != "Node":
+        return True
+    if later.condition:
+        return later.condition == warning.condition or is_ended_by(warning, later.condition)
+    return is_ended_by(warning, later.reason) or (warning.condition == "Ready" and later.reason == "NodeReady")
 
 
 def _moment(occ: Occurrence) -> tuple[int, int]:
