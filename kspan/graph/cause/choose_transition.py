@@ -186,7 +186,7 @@ class TransitionChooser:
         since = max((t.time for t in pod.transitions if t.type == "Ready" and t.rv < transition.rv), default=0)
         until = occ.time + evidence.SLACK
         found: list[tuple[int, str, Occurrence]] = []
-        for path in (f"spec.containers{{{name}}}" for name in named[1].split()):
+        for path in (*(f"spec.containers{{{name}}}" for name in named[1].split()), ""):
             for event in self.state.of_containers(pod.uid, "Unhealthy", path):
                 times = [event.time, *(repeat.time for repeat in event.repeats)]
                 failed = max((time for time in times if since <= time <= until), default=0)
