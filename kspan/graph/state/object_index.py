@@ -143,9 +143,11 @@ class ObjectIndex:
             self._consumers[obj.namespace, claim].discard(obj.uid)
             if not self._consumers[obj.namespace, claim]:
                 del self._consumers[obj.namespace, claim]
-        self._targeting[obj.target_kind, obj.namespace, obj.target_name].discard(obj.uid)
-        if not self._targeting[obj.target_kind, obj.namespace, obj.target_name]:
-            del self._targeting[obj.target_kind, obj.namespace, obj.target_name]
+        if obj.target_name:
+            target = (obj.target_kind, obj.namespace, obj.target_name)
+            self._targeting[target].discard(obj.uid)
+            if not self._targeting[target]:
+                del self._targeting[target]
         self.set_refusals(obj, ())
         self.set_news(obj, ())
         self._leave_node(obj)
