@@ -10,6 +10,7 @@ from kspan.cli.render.why import as_text
 from kspan.graph import built_in_rules
 from kspan.ingest import read_frames
 from kspan.pipeline.replay import replay, replayed_with
+from kspan.query.explain.wording import who_of
 from kspan.query.objects.names import ObjectName, parse_kind
 from kspan.query.why import Why, why
 from kspan.query.why_headline import headline
@@ -17,6 +18,7 @@ from kspan.store import Store, open_store
 from kspan.terminal.screen import Screen
 from kspan.terminal.text import duration
 from kspan.times import MILLISECOND, SECOND, format_time, parse_time
+from kspan.vocabulary import PROBABLE_MANAGER
 
 DATA = Path(__file__).parents[1] / "data"
 FILES = sorted([*DATA.glob("recordings/*/recording.jsonl.gz"), *DATA.glob("stories/*")])
@@ -177,3 +179,10 @@ def test_an_answer_about_an_earlier_time_has_only_what_was_known_then(asked: Ask
             assert "kspan.trace.outcome" not in span.attributes
         assert all(effect.first <= answer.at for effect in answer.effects)
         assert all(trace.start_time <= answer.at for trace in answer.followed)
+
+
+def test_a_cause_whose_author_is_only_probable_is_only_probable(asked: Asked) -> None:
+    for answer in asked.answers():
+        root = answer.links[-1].span if answer.links else None
+        if root is not None and root.attributes.get(PROBABLE_MANAGER):
+            assert not any(line.startswith(f"because {who_of(root)} ") for line in lines_of(answer))
