@@ -167,8 +167,8 @@ def _ends(pod: ObjectState, field_path: str) -> list[ContainerTurn]:
 def _ends_before(pod: ObjectState, run: Ended | Restarted) -> list[ContainerTurn]:
     """The ends of earlier runs of a container.
 
-    The number of a run does not tell: it starts again at 0 where a runtime has lost its state
-    (kuberuntime_container.go, startContainer).
+    Their numbers need not be lower: they start again at 0 where a runtime has lost its state (kuberuntime_container.go,
+    startContainer).
     """
     started = parse_time_or_zero(run.started)
     return [turn for turn in _ends(pod, run.field_path) if turn.number < run.number or turn.time < started]

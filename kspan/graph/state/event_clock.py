@@ -71,7 +71,7 @@ class EventClock:
     def unwatched_before(self, record: LogRecord) -> int:
         """For how long before its receipt (ns) a change may have happened unseen; 0 if everything was watched."""
         unwatched = max(0, record.recorded_at - self.now) if self._clock.held else 0
-        if not record.reason.startswith(RECEIVED_SINCE):
+        if not record.reason or not record.reason.startswith(RECEIVED_SINCE):  # Nearly all have none.
             return unwatched
         since = parse_time_or_zero(record.reason.removeprefix(RECEIVED_SINCE))
         return max(unwatched, record.recorded_at - since) if since else unwatched

@@ -120,13 +120,14 @@ def test_a_conversation(terminal: Terminal, tmp_path: Path) -> None:
     terminal.type("\\nonsense\r")
     terminal.read_until("error: unknown command \\nonsense")
     terminal.read_until(PROMPT)
-    # Ctrl-C stops a statement, and nothing else.
-    terminal.type("WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c;\r")
-    terminal.read_until("FROM c;")
-    terminal.wait_until_it_works()
-    terminal.type("\x03")
-    terminal.read_until("stopped")
-    terminal.read_until(PROMPT)
+    # Ctrl-C stops a statement, and nothing else. Before the prompt is quite closed it still belongs to the prompt.
+    shown = ""
+    while "stopped" not in shown:
+        terminal.type("WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c;\r")
+        terminal.read_until("FROM c;")
+        terminal.wait_until_it_works()
+        terminal.type("\x03")
+        shown = terminal.read_until(PROMPT)
     # Ctrl-D leaves; the history stays.
     terminal.type("\x04")
     assert terminal.process.wait(HANG_S) == 0

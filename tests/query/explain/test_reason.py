@@ -131,9 +131,21 @@ def test_a_program_that_a_signal_ended_is_said_to_have_exited_as_after_it() -> N
     assert reason(asked(c, "pod/cache")).text == "its program exited with 139 (as after SIGSEGV)"
 
 
-def test_an_end_that_nobody_saw_has_no_reason() -> None:
+def test_the_reason_of_an_end_that_nobody_saw_is_that_nobody_saw_it() -> None:
     c = Cluster()
     end(c, pod_with(c), 0, 137, "ContainerStatusUnknown")
+    assert lines(asked(c, "pod/cache"))[1].startswith("because its runtime lost it: nobody saw how it ended")
+
+
+def test_a_program_that_could_not_be_started_did_not_exit() -> None:
+    c = Cluster()
+    end(c, pod_with(c), 0, 128, "StartError")
+    assert lines(asked(c, "pod/cache"))[1].startswith("because its program could not be started")
+
+
+def test_an_end_with_a_reason_of_another_runtime_has_no_reason_but_its_own() -> None:
+    c = Cluster()
+    end(c, pod_with(c), 0, 3, "SomethingElse")
     assert asked(c, "pod/cache").reason is None
 
 
