@@ -455,8 +455,8 @@ class State:
             self.objects.own(row)
         loaded = [msgspec.msgpack.decode(raw, type=Occurrence) for raw in occurrences]
         self._load_occurrences(sorted(loaded, key=lambda occ: occ.arrival))
-        for raw in traces:
-            trace = msgspec.msgpack.decode(raw, type=Trace)
+        opened = (msgspec.msgpack.decode(raw, type=Trace) for raw in traces)
+        for trace in sorted(opened, key=lambda trace: (trace.opened, trace.id)):
             self._traces.add(trace)
             self.schedule.check_trace(trace.id, trace.check)
         self._delta.clear()

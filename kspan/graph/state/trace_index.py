@@ -1,10 +1,14 @@
 """Open traces, their members, and the graph ``causality``. Pure data."""
 
 from collections import defaultdict
+from itertools import islice
 
 import networkx as nx
 
 from kspan.graph.state.records import Occurrence, Trace
+
+MOST_CONTINUING = 64
+"""Open traces that continue one closed trace, of which the newest are looked at."""
 
 
 class TraceIndex:
@@ -13,7 +17,7 @@ class TraceIndex:
     def __init__(self) -> None:
         self.by_id: dict[str, Trace] = {}
         self.causality: nx.DiGraph[str] = nx.DiGraph()
-        self._continuing: dict[str, set[str]] = defaultdict(set)  # closed trace -> open ones that continue it
+        self._continuing: dict[str, dict[str, None]] = defaultdict(dict)  # closed trace -> open ones that continue it
         self._members: dict[str, dict[str, Occurrence]] = defaultdict(dict)
         self._roots: dict[str, dict[str, Occurrence]] = defaultdict(dict)  # members without a parent
 
@@ -21,19 +25,21 @@ class TraceIndex:
         """Add an open trace."""
         self.by_id[trace.id] = trace
         if trace.previous_trace:
-            self._continuing[trace.previous_trace].add(trace.id)
+            self._continuing[trace.previous_trace][trace.id] = None
 
     def continuing(self, closed: str) -> list[Trace]:
-        """The open traces that continue a closed one, oldest first."""
-        found = (self.by_id[name] for name in self._continuing.get(closed, ()))
-        return sorted(found, key=lambda trace: (trace.opened, trace.id))
+        """The newest open traces that continue a closed one, newest first: a rollout of thousands of Pods has as many
+        when all of them fail."""
+        names = islice(reversed(self._continuing.get(closed, {})), MOST_CONTINUING)
+        return sorted((self.by_id[name] for name in names), key=lambda trace: (trace.opened, trace.id), reverse=True)
 
     def _forget(self, trace: Trace) -> None:
         del self.by_id[trace.id]
-        names = self._continuing.get(trace.previous_trace, set())
-        names.discard(trace.id)
-        if not names:
-            self._continuing.pop(trace.previous_trace, None)
+        names = self._continuing.get(trace.previous_trace)
+        if names is not None:
+            names.pop(trace.id, None)
+            if not names:
+                del self._continuing[trace.previous_trace]
 
     def join(self, occ: Occurrence) -> None:
         """Make an occurrence a member of its trace."""

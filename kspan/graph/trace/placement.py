@@ -109,7 +109,7 @@ class Placer:
                 span, previous = continuation.root, continuation.follows[0]
             opened_after = continuation.follows[0]
         else:
-            name, opened_after = self._episode(occ, previous, self._siblings(choice, cause)), previous
+            name, opened_after = self._episode(occ, choice, cause, previous), previous
         place = Place(
             trace=name,
             rule=choice.rule,
@@ -122,26 +122,28 @@ class Placer:
         )
         self.state.place(occ, place, previous=opened_after)
 
-    def _siblings(self, choice: Choice, cause: KnownChange | None) -> list[Trace]:
-        """The open traces of other effects of a cause in a closed trace: a drain evicts Pods one after the other, long
-        after the node was cordoned."""
-        if cause is None or choice.confidence < SURE:
-            return []
-        found = self.state.continuing(cause.trace)
-        return [trace for trace in found if any(r.place.cause == cause.span for r in self.state.roots(trace.id))]
-
-    def _episode(self, occ: Occurrence, previous: str, siblings: list[Trace]) -> str:
-        """The trace that follows ``previous``: the open one of the object or of ``siblings``, or a new one."""
+    def _episode(self, occ: Occurrence, choice: Choice, cause: KnownChange | None, previous: str) -> str:
+        """The trace that follows ``previous``: the open one of the object or of the same cause, or a new one."""
         obj, now = self.state.object(occ.uid), self.state.clock.now
         own = (self.state.trace(name) for name in (obj.episodes if obj is not None else ()))
         for trace in own:
             if trace is not None and trace.previous_trace == previous and not _is_apart(occ, trace, now):
                 return trace.id
-        joined = next((trace.id for trace in reversed(siblings) if not _is_apart(occ, trace, now)), "")
-        name = joined or self._id_from(occ)
+        name = self._of_sibling(occ, choice, cause) or self._id_from(occ)
         if obj is not None:
             self.state.start_episode(obj, name)
         return name
+
+    def _of_sibling(self, occ: Occurrence, choice: Choice, cause: KnownChange | None) -> str:
+        """The open trace of another effect of a cause in a closed trace: a drain evicts Pods one after the other, long
+        after the node was cordoned. Empty if there is none."""
+        if cause is None or choice.confidence < SURE:
+            return ""
+        for trace in self.state.continuing(cause.trace):
+            shares_cause = any(root.place.cause == cause.span for root in self.state.roots(trace.id))
+            if shares_cause and not _is_apart(occ, trace, self.state.clock.now):
+                return trace.id
+        return ""
 
     def place_quietly(self, occ: Occurrence, choice: Choice) -> None:
         """Place a routine Event, which nothing in an open trace explains, in a quiet trace of its object. Those with

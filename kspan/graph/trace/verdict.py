@@ -10,7 +10,7 @@ is over: an object can be healthy although a Warning was reported about it.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import cache, partial
 
 from kspan.graph.observe.condition_diff import PHASE, is_bad
 from kspan.graph.observe.field_managers import service_of
@@ -206,24 +206,25 @@ class Judge:
         """The verdict if a change in another trace replaced what this one did before that was finished."""
         # An Event of a CronJob is above the Job that it created, but no change of the CronJob is.
         uids = {occ.uid for occ in members if occ.verb in ("Create", "Update")}
+        loses_pods = cache(partial(self._loses_pods, trace, members))  # It looks at all of them.
         for occ in members:
             obj = self.state.object(occ.uid) if occ.verb in ("Create", "Update") else None
             if obj is None or obj.owner in uids:
                 continue
-            later = _interruption(trace, obj, occ, loses_pods=partial(self._loses_pods, trace, members))
+            later = _interruption(trace, obj, occ, loses_pods=loses_pods)
             if later is not None:
                 return _superseded_by(later, obj, members)
         return None
 
     def _loses_pods(self, trace: Trace, members: list[Occurrence]) -> bool:
         """True if another trace deleted a Pod that this one created, before it was ready."""
-        for occ in members:
-            pod = self.state.object(occ.uid) if (occ.kind, occ.verb) == ("Pod", "Create") else None
+        for uid, own in _created_pods(members).items():
+            pod = self.state.object(uid)
             last = pod.changes[-1] if pod is not None and pod.changes else None
-            if last is not None and last.verb == "Delete" and last.trace not in ("", trace.id):
-                own = [other for other in members if other.uid == occ.uid]
-                if not _is_ready(own, last.time, last.rv if last.exact else 0):
-                    return True
+            if last is None or last.verb != "Delete" or last.trace in ("", trace.id):
+                continue
+            if not _is_ready(own, last.time, last.rv if last.exact else 0):
+                return True
         return False
 
     def _replaced(self, uids: list[str], members: list[Occurrence]) -> Verdict:
@@ -339,16 +340,22 @@ def _is_bound(obj: ObjectState) -> bool:
 def _reached(members: list[Occurrence], change: KnownChange) -> str:
     """How many of the Pods that were created until a change were ready then, in words; empty if there were none, or if
     that depends on when exactly the change was made, which nobody saw."""
-    pods: dict[str, list[Occurrence]] = {occ.uid: [] for occ in members if (occ.kind, occ.verb) == ("Pod", "Create")}
-    for occ in members:
-        if occ.uid in pods:
-            pods[occ.uid].append(occ)
+    pods = _created_pods(members)
     if change.exact:
         numbers = {_count(pods.values(), change.time, change.rv)}
     else:
         numbers = {_count(pods.values(), time, 0) for time in (change.time, change.latest)}
     (ready, new), *others = numbers
     return f", when {ready} of {new} new Pods were ready" if new and not others else ""
+
+
+def _created_pods(members: list[Occurrence]) -> dict[str, list[Occurrence]]:
+    """The occurrences of each Pod that was created, by uid."""
+    pods: dict[str, list[Occurrence]] = {occ.uid: [] for occ in members if (occ.kind, occ.verb) == ("Pod", "Create")}
+    for occ in members:
+        if occ.uid in pods:
+            pods[occ.uid].append(occ)
+    return pods
 
 
 def _count(pods: Iterable[list[Occurrence]], at: int, rv: int) -> tuple[int, int]:

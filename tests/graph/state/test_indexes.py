@@ -11,7 +11,7 @@ from kspan.graph.state.event_index import EventIndex
 from kspan.graph.state.event_tracks import TRACKED_EVENTS, EventTracks
 from kspan.graph.state.object_index import ObjectIndex
 from kspan.graph.state.records import EventTrack, ObjectState, Occurrence, Place, Refusal, Repeat, Trace
-from kspan.graph.state.trace_index import TraceIndex
+from kspan.graph.state.trace_index import MOST_CONTINUING, TraceIndex
 from kspan.model import OwnerRow
 from tests.graph.making import occurrence, thing
 
@@ -290,3 +290,19 @@ def test_a_kind_was_seen_while_an_object_of_it_that_was_seen_is_remembered() -> 
     assert not index.has_seen("Node")
     index.remove(index.by_uid["pod"])
     assert not index.has_seen("Pod")
+
+
+def test_the_newest_open_traces_that_continue_a_closed_one_are_found_newest_first_until_they_are_closed() -> None:
+    index = TraceIndex()
+    for number in range(MOST_CONTINUING + 2):
+        index.add(Trace(f"t{number}", number, number, number, previous_trace="closed"))
+    index.add(Trace("other", 1, 1, 1))
+    found = index.continuing("closed")
+    assert (len(found), found[0].id, found[-1].id) == (MOST_CONTINUING, f"t{MOST_CONTINUING + 1}", "t2")
+    index.join(member("a", trace=f"t{MOST_CONTINUING + 1}"))
+    index.rename(f"t{MOST_CONTINUING + 1}", "renamed")
+    assert index.continuing("closed")[0].id == "renamed"
+    for name in list(index.by_id):
+        index.join(member("a", trace=name))
+        index.remove(name)
+    assert index.continuing("closed") == index.continuing("unknown") == []
