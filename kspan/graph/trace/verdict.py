@@ -43,7 +43,7 @@ _REMARKS = frozenset([("CronJob", "UnexpectedJob"), ("Namespace", "KubeAPIReadyz
 (k8s.io/kubernetes pkg/controller/cronjob/cronjob_controllerv2.go); an API server of OpenShift is ready."""
 
 _LOST = ("Node", "NodeNotReady")
-"""An Event that is no Warning although something fails (pkg/controller/util/node, RecordNodeStatusChange)."""
+"""A Normal Event that reports a failure (pkg/controller/util/node, RecordNodeStatusChange)."""
 
 
 class Judge:
